@@ -1,0 +1,126 @@
+//! The control socket: JSON lines between a command and the supervisor.
+//!
+//! Request `{v, id, verb, args}`, reply `{id, ok}` or `{id, error: {code, text, hint}}`, and for a
+//! verb that follows something, `{event}` lines after the reply.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{RingKind, RingName, WorkerName};
+
+/// Version of the request and reply shape.
+pub const ADMIN_VERSION: u32 = 1;
+/// A longer line closes the connection.
+pub const LINE_MAX_BYTES: usize = 1024 * 1024;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    pub v: u32,
+    pub id: u64,
+    pub verb: String,
+    #[serde(default)]
+    pub args: serde_json::Value,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reply {
+    pub id: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ReplyError>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplyError {
+    pub code: String,
+    pub text: String,
+    pub hint: String,
+}
+
+/// One line of a followed verb.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Event<T> {
+    pub event: T,
+}
+
+/// The state of a worker as `ps` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerState {
+    Starting,
+    Ready,
+    Running,
+    Degraded,
+    Stopping,
+    Backoff,
+    Held,
+    Stopped,
+}
+
+impl WorkerState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+            Self::Backoff => "backoff",
+            Self::Held => "held",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A row of `ps -o json`. More keys may come; these stay.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    pub name: WorkerName,
+    /// A built-in kind, or `run`.
+    pub kind: String,
+    /// `null` while no process runs.
+    pub pid: Option<u32>,
+    pub state: WorkerState,
+    pub why: String,
+    pub restarts: u64,
+    pub uptime_s: f64,
+    /// The last death, for example `SIGKILL`; empty when there was none.
+    pub last_exit: String,
+    /// Last kill-to-ready time, when it was restarted.
+    pub restart_ms: Option<f64>,
+}
+
+/// A row of `rings -o json`. More keys may come; these stay.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RingStatus {
+    pub name: RingName,
+    pub kind: RingKind,
+    /// 0 while it has no writer yet.
+    pub epoch: u64,
+    /// Sequence of the newest item; 0 before the first.
+    pub head: u64,
+    pub readers: Vec<ReaderStatus>,
+    /// Shared memory, in bytes.
+    pub bytes: u64,
+    /// Whether a writer holds the ring now.
+    pub live: bool,
+    /// The writer's own number; advisory.
+    pub writer_pid: Option<u32>,
+    /// Highest group of pictures, packet rings only.
+    pub gop_index: u64,
+    /// Time since the newest item, in ms; `null` before the first.
+    pub age_ms: Option<u64>,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// One attached reader; its name and pid are what it says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReaderStatus {
+    pub name: String,
+    pub lag: u64,
+    pub missed: u64,
+    pub pid: u32,
+    /// Slots it holds now.
+    pub leases: u32,
+}

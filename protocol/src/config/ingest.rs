@@ -1,0 +1,232 @@
+//! `use: ingest`: a camera, file or test pattern into a packet ring.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{BitRate, Size};
+
+/// What the user writes under `use: ingest`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IngestConfig {
+    /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop`, `rtsp://...`, `file:PATH` or a path.
+    pub source: Source,
+    /// Files only: start again at the end. Default true.
+    #[serde(default = "yes", rename = "loop")]
+    pub repeat: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where pictures come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Source {
+    File(PathBuf),
+    /// The URL with its credentials; [`Source`]'s `Display` leaves them out.
+    Rtsp(String),
+    Test(TestPattern),
+}
+
+/// The synthetic camera: a moving picture between two strips of frame code (`docs/framecode.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestPattern {
+    pub size: Size,
+    pub fps: u32,
+    /// Pictures from one key frame to the next.
+    pub gop: u32,
+    pub bitrate: BitRate,
+    pub mode: TestMode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestMode {
+    /// Draws and encodes as it goes.
+    Live,
+    /// Encodes one minute once into a cache and replays it with new times.
+    Loop,
+}
+
+impl Default for TestPattern {
+    fn default() -> Self {
+        Self {
+            size: Size {
+                width: 640,
+                height: 480,
+            },
+            fps: 25,
+            gop: 25,
+            bitrate: BitRate(2_000_000),
+            mode: TestMode::Live,
+        }
+    }
+}
+
+/// Why a text is no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    #[error("source scheme '{0}': expected test:, rtsp:// or file: (or a path)")]
+    Scheme(String),
+    #[error("test source key '{0}': expected size, fps, gop, bitrate or mode")]
+    TestKey(String),
+    #[error("test source {key}={seen}: expected {expected}")]
+    TestValue {
+        key: String,
+        seen: String,
+        expected: &'static str,
+    },
+    #[error("source is empty: expected test:, an rtsp:// URL or a file path")]
+    Empty,
+}
+
+impl FromStr for Source {
+    type Err = SourceError;
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        if text.is_empty() {
+            return Err(SourceError::Empty);
+        }
+        match text.split_once(':') {
+            Some(("test", query)) => Ok(Self::Test(query.trim_start_matches('?').parse()?)),
+            Some(("rtsp", rest)) if rest.starts_with("//") => Ok(Self::Rtsp(text.to_owned())),
+            Some(("file", path)) => Ok(Self::File(path.trim_start_matches("//").into())),
+            Some((scheme, rest)) if rest.starts_with("//") => {
+                Err(SourceError::Scheme(scheme.to_owned()))
+            }
+            _ => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl FromStr for TestPattern {
+    type Err = SourceError;
+    fn from_str(query: &str) -> Result<Self, SourceError> {
+        let mut pattern = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, seen) = pair.split_once('=').unwrap_or((pair, ""));
+            let bad = |expected| SourceError::TestValue {
+                key: key.into(),
+                seen: seen.into(),
+                expected,
+            };
+            match key {
+                "size" => {
+                    // The frame code needs 32 cells of at least 4 pixels and two strips of 16 rows.
+                    pattern.size = seen
+                        .parse()
+                        .ok()
+                        .filter(|s: &Size| s.width >= 128 && s.height >= 64 && s.width % 32 == 0 && s.height % 2 == 0)
+                        .ok_or_else(|| bad("WIDTHxHEIGHT, width a multiple of 32 from 128, even height from 64"))?;
+                }
+                "fps" => pattern.fps = in_range(seen, 1, 240).ok_or_else(|| bad("1 to 240"))?,
+                "gop" => {
+                    pattern.gop =
+                        in_range(seen, 1, 1000).ok_or_else(|| bad("1 to 1000 pictures"))?
+                }
+                "bitrate" => {
+                    pattern.bitrate = seen.parse().map_err(|_| bad("a rate such as 2M"))?
+                }
+                "mode" => {
+                    pattern.mode = match seen {
+                        "live" => TestMode::Live,
+                        "loop" => TestMode::Loop,
+                        _ => return Err(bad("live or loop")),
+                    }
+                }
+                other => return Err(SourceError::TestKey(other.to_owned())),
+            }
+        }
+        Ok(pattern)
+    }
+}
+
+fn in_range(text: &str, low: u32, high: u32) -> Option<u32> {
+    text.parse()
+        .ok()
+        .filter(|value| (low..=high).contains(value))
+}
+
+impl TryFrom<String> for Source {
+    type Error = SourceError;
+    fn try_from(text: String) -> Result<Self, SourceError> {
+        text.parse()
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Rtsp(url) => url,
+            other => other.to_string(),
+        }
+    }
+}
+
+/// For people: no credentials.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Rtsp(url) => f.write_str(&without_credentials(url)),
+            Self::Test(p) => {
+                let mode = if p.mode == TestMode::Live {
+                    "live"
+                } else {
+                    "loop"
+                };
+                write!(
+                    f,
+                    "test:?size={}&fps={}&gop={}&bitrate={}&mode={mode}",
+                    p.size, p.fps, p.gop, p.bitrate
+                )
+            }
+        }
+    }
+}
+
+/// `rtsp://user:pw@host/path` as `rtsp://host/path`.
+fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("//") else {
+        return url.to_owned();
+    };
+    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest[..authority_end].rfind('@') {
+        Some(at) => format!("{scheme}//{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_source_reads_back_as_it_prints() {
+        let source: Source = "test:?size=320x192&fps=10&mode=loop".parse().unwrap();
+        assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
+    }
+
+    #[test]
+    fn credentials_never_print() {
+        let source: Source = "rtsp://admin:p@ss@10.0.0.5:554/main?a=b@c".parse().unwrap();
+        assert_eq!(source.to_string(), "rtsp://10.0.0.5:554/main?a=b@c");
+    }
+
+    #[test]
+    fn schemes_that_could_run_commands_are_refused() {
+        for bad in [
+            "exec://x",
+            "concat://a|b",
+            "http://x/y",
+            "",
+            "test:?size=1x1",
+            "test:?colour=red",
+        ] {
+            assert!(bad.parse::<Source>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The schema of a topology's worker sections: one file a kind, what the user may write, with its
+//! unit, default and effect. Normative. The supervisor checks keys and places; the meaning is here.
+
+pub mod decoder;
+pub mod ingest;
+pub mod motion;
+pub mod recorder;
+pub mod rtsp;
+pub mod web;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::RingKind;
+use crate::units::{BitRate, Span};
+
+pub use decoder::DecoderConfig;
+pub use ingest::IngestConfig;
+pub use motion::MotionConfig;
+pub use recorder::RecorderConfig;
+pub use rtsp::RtspConfig;
+pub use web::WebConfig;
+
+/// The built-in worker kinds: what `use:` may say. Each is the binary `framevisor-<kind>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Decoder,
+    Ingest,
+    Motion,
+    Recorder,
+    Rtsp,
+    Web,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] = [
+        Self::Decoder,
+        Self::Ingest,
+        Self::Motion,
+        Self::Recorder,
+        Self::Rtsp,
+        Self::Web,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decoder => "decoder",
+            Self::Ingest => "ingest",
+            Self::Motion => "motion",
+            Self::Recorder => "recorder",
+            Self::Rtsp => "rtsp",
+            Self::Web => "web",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Kinds of ring it may read; empty when it reads none.
+    pub fn reads(self) -> &'static [RingKind] {
+        match self {
+            Self::Ingest => &[],
+            Self::Decoder | Self::Recorder | Self::Rtsp => &[RingKind::Packets],
+            Self::Motion => &[RingKind::Frames],
+            Self::Web => &[RingKind::Packets, RingKind::Frames, RingKind::Events],
+        }
+    }
+
+    /// Kind of the ring it writes.
+    pub fn writes(self) -> Option<RingKind> {
+        match self {
+            Self::Ingest => Some(RingKind::Packets),
+            Self::Decoder => Some(RingKind::Frames),
+            Self::Motion => Some(RingKind::Events),
+            Self::Recorder | Self::Rtsp | Self::Web => None,
+        }
+    }
+
+    /// Whether it reads exactly one ring.
+    pub fn single_input(self) -> bool {
+        matches!(self, Self::Decoder | Self::Motion)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The typed section of one built-in worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum WorkerConfig {
+    Decoder(DecoderConfig),
+    Ingest(IngestConfig),
+    Motion(MotionConfig),
+    Recorder(RecorderConfig),
+    Rtsp(RtspConfig),
+    Web(WebConfig),
+}
+
+impl WorkerConfig {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Decoder(_) => Kind::Decoder,
+            Self::Ingest(_) => Kind::Ingest,
+            Self::Motion(_) => Kind::Motion,
+            Self::Recorder(_) => Kind::Recorder,
+            Self::Rtsp(_) => Kind::Rtsp,
+            Self::Web(_) => Kind::Web,
+        }
+    }
+}
+
+/// `restart: {delay: 0.25s..30s, limit: 5 in 60s}`; either part may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartConfig {
+    /// Back-off after the first, immediate restart; doubles up to `delay_max`.
+    pub delay: Span,
+    pub delay_max: Span,
+    /// Deaths inside `limit_window` after which the worker is held; `None` turns the hold off.
+    pub limit: Option<u32>,
+    pub limit_window: Span,
+}
+
+impl Default for RestartConfig {
+    /// reliability.md section 4: a camera site recovers in a second, a broken worker costs little.
+    fn default() -> Self {
+        Self {
+            delay: Span::from_millis(250),
+            delay_max: Span::from_millis(30_000),
+            limit: Some(5),
+            limit_window: Span::from_millis(60_000),
+        }
+    }
+}
+
+/// One entry of `rings:`; every key has a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RingConfig {
+    /// Places for readers beyond those the topology names.
+    pub spare_readers: u32,
+    /// Frame rings: published pictures kept beside the newest.
+    pub history: u32,
+    /// Packet rings: highest rate the source sends; ten seconds of it set the ring's depth.
+    pub max_bitrate: BitRate,
+}
+
+impl Default for RingConfig {
+    fn default() -> Self {
+        Self {
+            spare_readers: 2,
+            history: 1,
+            max_bitrate: BitRate(8_000_000),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `use: rtsp`: packet rings to RTSP clients; the path of a stream is its camera's name.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// What the user writes under `use: rtsp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RtspConfig {
+    /// Address and port the supervisor binds. Default 127.0.0.1:8554.
+    pub listen: SocketAddr,
+    /// Most clients at once; one more is answered 503.
+    pub max_clients: u32,
+}
+
+impl Default for RtspConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
+            max_clients: 256,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Supervisor and worker: the start-up hand-over and the control datagrams.
+//!
+//! ```text
+//! worker                         supervisor
+//!   | Hello {hand_over} ------------> |     control datagram (codec)
+//!   | <------------------- StartUp    |     ipc-channel, once, connected by the supervisor
+//!   | Ready ------------------------> |     rings, sockets and sandbox are in place
+//!   | Condition ... ----------------> |     whenever it changes
+//!   | Ask -> <- Answer                |
+//!   | <---------------------- Stop    |
+//!   | Stopped ----------------------> |     then it exits with a typed code
+//! ```
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{RingConfig, WorkerConfig};
+use crate::name::{ProjectName, RingName, WorkerName};
+
+/// Raised whenever a message changes its meaning or order; both sides refuse another one.
+pub const CONTROL_VERSION: u32 = 1;
+
+/// Environment of every worker.
+pub mod env {
+    pub const PROJECT: &str = "FRAMEVISOR_PROJECT";
+    pub const WORKER: &str = "FRAMEVISOR_WORKER";
+    /// Comma list of ring names.
+    pub const IN: &str = "FRAMEVISOR_IN";
+    pub const OUT: &str = "FRAMEVISOR_OUT";
+    pub const POLICY: &str = "FRAMEVISOR_POLICY";
+    /// Number of the inherited SOCK_SEQPACKET descriptor.
+    pub const CONTROL_FD: &str = "FRAMEVISOR_CONTROL_FD";
+    /// Number of the inherited health page; built-in workers only.
+    pub const HEALTH_FD: &str = "FRAMEVISOR_HEALTH_FD";
+    /// Comma list of the numbers of inherited listening sockets.
+    pub const LISTEN_FDS: &str = "FRAMEVISOR_LISTEN_FDS";
+    /// Folder of the `framevisor-<kind>` binaries, when not beside the command.
+    pub const LIBEXEC: &str = "FRAMEVISOR_LIBEXEC";
+}
+
+/// Everything a built-in worker needs, handed over once through ipc-channel; never on argv.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartUp {
+    pub version: u32,
+    pub project: ProjectName,
+    pub worker: WorkerName,
+    pub config: WorkerConfig,
+    /// Rings it reads, in the topology's order.
+    pub inputs: Vec<RingName>,
+    /// The ring it writes.
+    pub output: Option<RingContract>,
+    pub runtime_dir: PathBuf,
+}
+
+/// What the writer of a ring must keep to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingContract {
+    pub name: RingName,
+    pub config: RingConfig,
+    /// Readers that may attach at once: those the topology names and the spare ones.
+    pub places: u32,
+    /// The next epoch is above this one (decisions 10).
+    pub epoch_floor: u64,
+    /// The next group of pictures is above this one.
+    pub gop_floor: u64,
+}
+
+/// Worker to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSupervisor {
+    /// First message. `hand_over` is the name of the worker's one-shot ipc-channel server.
+    Hello { version: u32, hand_over: String },
+    /// Sent once, when the worker can do its work.
+    Ready,
+    /// Sent whenever it changes.
+    Condition { condition: Condition, why: String },
+    /// Answered by [`ToWorker::Answer`] with the same id.
+    Ask { id: u64, query: Query },
+    /// Last message before a clean exit.
+    Stopped,
+}
+
+/// How a ready worker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// Data flows.
+    Flowing,
+    /// An input is not there yet.
+    Waiting,
+    /// Works, but not as asked: a camera is down, a disk is full.
+    Degraded,
+    /// Nobody reads its output, so it rests.
+    Parked,
+}
+
+/// What a worker may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Query {
+    /// The list of `ps -o json`.
+    Workers,
+}
+
+/// Supervisor to worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Finish within `grace_ms`, say [`ToSupervisor::Stopped`], exit 0.
+    Stop { grace_ms: u32 },
+    /// JSON text.
+    Answer { id: u64, body: String },
+}

@@ -1,0 +1,111 @@
+//! Why a worker ended: one table of exit codes, and which of them are worth a restart.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The exit codes of our own workers (sysexits.h numbers where they fit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum WorkerExit {
+    /// Asked to stop, or its finite input ended.
+    Done = 0,
+    /// Something failed at run time; the last log line says what.
+    Failed = 1,
+    /// A resource it needs cannot be had (EX_UNAVAILABLE).
+    Unavailable = 69,
+    /// The supervisor's side of the control link went away.
+    Orphaned = 74,
+    /// The hand-over was wrong: version, kind or contract (EX_CONFIG).
+    Contract = 78,
+}
+
+impl WorkerExit {
+    pub const ALL: [Self; 5] = [
+        Self::Done,
+        Self::Failed,
+        Self::Unavailable,
+        Self::Orphaned,
+        Self::Contract,
+    ];
+
+    pub fn from_code(code: i32) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|exit| i32::from(*exit as u8) == code)
+    }
+}
+
+/// Why a worker is gone, as the supervisor saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitReason {
+    Code(i32),
+    Signal {
+        number: i32,
+        core: bool,
+    },
+    /// No Ready before the deadline.
+    StartTimeout,
+    /// The health page's beat stood still.
+    NoHeartbeat,
+    /// It broke the control protocol.
+    Protocol(String),
+    /// The process could not be started at all.
+    Spawn(String),
+    /// A person or a plan asked for it.
+    Operator,
+}
+
+impl ExitReason {
+    /// Whether it counts against the restart limit.
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::Operator)
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => match WorkerExit::from_code(*code) {
+                Some(WorkerExit::Done) => f.write_str("exit 0"),
+                Some(exit) => write!(f, "exit {code} ({})", format!("{exit:?}").to_lowercase()),
+                None if *code == 101 => f.write_str("exit 101 (panic)"),
+                None => write!(f, "exit {code}"),
+            },
+            Self::Signal { number, core } => {
+                write!(f, "{}", signal_name(*number))?;
+                if *core {
+                    f.write_str(" (core dumped)")
+                } else {
+                    Ok(())
+                }
+            }
+            Self::StartTimeout => f.write_str("not ready in time"),
+            Self::NoHeartbeat => f.write_str("no heartbeat"),
+            Self::Protocol(what) => write!(f, "broke the control protocol: {what}"),
+            Self::Spawn(what) => write!(f, "cannot start: {what}"),
+            Self::Operator => f.write_str("asked to"),
+        }
+    }
+}
+
+/// Linux signal numbers that are the same on every architecture we run on.
+fn signal_name(number: i32) -> String {
+    let name = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        31 => "SIGSYS",
+        _ => return format!("signal {number}"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,55 @@
+//! The health page: 4 KiB a built-in worker, written by it, read by the supervisor with pread.
+//!
+//! All words are u64, little-endian, written with relaxed atomics: a reader may see one word newer
+//! than another, never a torn word. The supervisor believes none of it beyond showing and timing.
+
+/// Size of the page.
+pub const PAGE_BYTES: usize = 4096;
+/// First word: "FVHEALT1".
+pub const MAGIC: u64 = u64::from_le_bytes(*b"FVHEALT1");
+
+/// Word indices.
+pub mod word {
+    pub const MAGIC: usize = 0;
+    /// Raised at every step of the worker's loop.
+    pub const BEAT: usize = 1;
+    /// Sequence last taken from the input.
+    pub const IN_SEQUENCE: usize = 2;
+    /// Sequence last published or written.
+    pub const OUT_SEQUENCE: usize = 3;
+    /// Epoch and sequence of the item being worked on; sequence 0 when none.
+    pub const ITEM_EPOCH: usize = 4;
+    pub const ITEM_SEQUENCE: usize = 5;
+    /// Items lost to overruns or damage.
+    pub const MISSED: usize = 6;
+    pub const COUNT: usize = 7;
+}
+
+/// One reading of the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    pub beat: u64,
+    pub in_sequence: u64,
+    pub out_sequence: u64,
+    pub item_epoch: u64,
+    pub item_sequence: u64,
+    pub missed: u64,
+}
+
+impl Health {
+    /// `None` when the bytes are no health page (a short read, a worker that has not begun).
+    pub fn parse(page: &[u8]) -> Option<Self> {
+        let word = |index: usize| {
+            let bytes = page.get(index * 8..index * 8 + 8)?;
+            Some(u64::from_le_bytes(bytes.try_into().ok()?))
+        };
+        (word(word::MAGIC)? == MAGIC).then_some(Self {
+            beat: word(word::BEAT)?,
+            in_sequence: word(word::IN_SEQUENCE)?,
+            out_sequence: word(word::OUT_SEQUENCE)?,
+            item_epoch: word(word::ITEM_EPOCH)?,
+            item_sequence: word(word::ITEM_SEQUENCE)?,
+            missed: word(word::MISSED)?,
+        })
+    }
+}

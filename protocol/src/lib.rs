@@ -1,0 +1,17 @@
+//! Every word two framevisor processes exchange: names, times, streams, configuration, messages.
+//!
+//! What belongs here: types, their parsing and their wire form. What does not: input or output,
+//! clocks, decisions. Everybody imports this crate; it imports nobody of ours.
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod codec;
+pub mod config;
+pub mod control;
+pub mod exit;
+pub mod health;
+pub mod name;
+pub mod record;
+pub mod stream;
+pub mod time;
+pub mod units;
