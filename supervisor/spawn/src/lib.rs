@@ -1,1 +1,13 @@
+//! The unsafe corner of starting a process and of taking what it inherits.
+//!
+//! What belongs here: what must run between fork and exec, descriptors that arrive as numbers, and
+//! the mapping of the health page. What does not: which process to start, when, and with what.
+//! Used by the supervisor (which forbids unsafe code) and by the worker runtime.
 
+mod child;
+mod health;
+mod inherit;
+
+pub use child::{Command, FIRST_INHERITED, Output, Running, StartError};
+pub use health::{HealthError, HealthPage};
+pub use inherit::{InheritError, take_inherited, take_inherited_list};
