@@ -1,0 +1,145 @@
+//! A reader's view of the anchor and of an epoch's index: opened by name, checked once.
+
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+use protocol::name::RingKind;
+
+use crate::error::Error;
+use crate::files::{self, Files};
+use crate::layout::{self, anchor, index};
+use crate::lock;
+use crate::segment::{Access, Mapping};
+use crate::sync::{AtomicU32, Ordering};
+
+/// The kind code of the layout.
+pub(crate) fn kind_code(kind: RingKind) -> u32 {
+    match kind {
+        RingKind::Frames => layout::kind::FRAMES,
+        RingKind::Packets => layout::kind::PACKETS,
+        RingKind::Events => layout::kind::EVENTS,
+    }
+}
+
+/// The anchor, mapped read-only.
+#[derive(Debug)]
+pub(crate) struct AnchorView {
+    files: Files,
+    map: Mapping,
+    file: OwnedFd,
+}
+
+impl AnchorView {
+    pub(crate) fn open(files: &Files) -> Result<Self, Error> {
+        let absent = || Error::NoSuchRing { ring: files.ring().clone() };
+        let name = files.anchor();
+        let file = files::open_if_there(&name, OFlag::O_RDONLY)?.ok_or_else(absent)?;
+        let map = map_checked(files, &name, &file, anchor::BYTES)?;
+        check_header(files, &name, &map, anchor::MAGIC)?;
+        Ok(Self { files: files.clone(), map, file })
+    }
+
+    /// The live epoch; 0 before the first.
+    pub(crate) fn epoch(&self) -> u64 {
+        // PAIR epoch
+        self.map.word(anchor::AT_EPOCH).load(Ordering::Acquire)
+    }
+
+    pub(crate) fn previous(&self) -> u64 {
+        self.map.word(anchor::AT_PREVIOUS).load(Ordering::Acquire)
+    }
+
+    pub(crate) fn bell(&self) -> &AtomicU32 {
+        self.map.half(anchor::AT_BELL)
+    }
+
+    /// Whether the ring's name still leads here; after `down` and `up` it leads to another anchor.
+    pub(crate) fn is_current(&self) -> bool {
+        files::is_linked(&self.files.anchor(), &self.file)
+    }
+}
+
+/// The index of one epoch, mapped read-only.
+#[derive(Debug)]
+pub(crate) struct IndexView {
+    pub(crate) map: Mapping,
+    pub(crate) epoch: u64,
+    pub(crate) places: u32,
+    pub(crate) quota: u32,
+    file: OwnedFd,
+}
+
+impl IndexView {
+    /// `None` when that epoch's name is gone.
+    pub(crate) fn open(files: &Files, epoch: u64) -> Result<Option<Self>, Error> {
+        let name = files.index(epoch);
+        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else { return Ok(None) };
+        let bytes = files::size(&name, &file)?;
+        let map = map_checked(files, &name, &file, bytes.max(index::AT_VERSIONS))?;
+        check_header(files, &name, &map, index::MAGIC)?;
+        let half = |at| map.half(at).load(Ordering::Relaxed);
+        let (places, quota) = (half(index::AT_PLACES), half(index::AT_QUOTA));
+        let view = Self { epoch, places, quota, map, file };
+        view.check_counts(files, &name)?;
+        Ok(Some(view))
+    }
+
+    fn check_counts(&self, files: &Files, name: &str) -> Result<(), Error> {
+        let damaged = |what| Err(damaged(files, name, what));
+        if self.map.word(index::AT_EPOCH).load(Ordering::Relaxed) != self.epoch {
+            return damaged("its epoch is not the one of its name");
+        }
+        if self.places > PLACES_MAX || self.quota as usize > layout::lease::HAZARDS {
+            return damaged("its places or quota are out of range");
+        }
+        Ok(())
+    }
+
+    /// Whether the writer of this epoch lives.
+    pub(crate) fn is_live(&self) -> bool {
+        lock::is_held(&self.file)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.map.half(index::AT_ENDED).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn bell(&self) -> &AtomicU32 {
+        self.map.half(index::AT_BELL)
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        // PAIR head
+        self.map.word(index::AT_HEAD).load(Ordering::Acquire)
+    }
+}
+
+/// Most reader places of a ring: far above any use, low enough to scan.
+pub(crate) const PLACES_MAX: u32 = 256;
+
+fn map_checked(files: &Files, name: &str, file: &OwnedFd, bytes: usize) -> Result<Mapping, Error> {
+    if files::size(name, file)? < bytes {
+        return Err(damaged(files, name, "it is too short"));
+    }
+    Mapping::open(name, file, bytes, Access::Read)
+}
+
+fn check_header(files: &Files, name: &str, map: &Mapping, magic: u64) -> Result<(), Error> {
+    if map.word(0).load(Ordering::Relaxed) != magic {
+        return Err(damaged(files, name, "its magic is wrong"));
+    }
+    let half = |at| map.half(at).load(Ordering::Relaxed);
+    let (major, minor) = (half(anchor::AT_MAJOR), half(anchor::AT_MINOR));
+    if major != layout::MAJOR {
+        let ring = files.ring().clone();
+        return Err(Error::Layout { ring, seen_major: major, seen_minor: minor });
+    }
+    if half(anchor::AT_KIND) != kind_code(files.ring().kind()) {
+        return Err(damaged(files, name, "its kind is not the one of its name"));
+    }
+    Ok(())
+}
+
+pub(crate) fn damaged(files: &Files, name: &str, what: &'static str) -> Error {
+    Error::Damaged { ring: files.ring().clone(), file: name.to_owned(), what }
+}

@@ -1,0 +1,138 @@
+//! Which rings exist, whose they are, how they do; and sweeping away what the dead left.
+//!
+//! Everything is read with pread and mapped by nobody: these files can be written, and truncated,
+//! by others. What a reader says of itself is shown as such.
+
+use std::collections::BTreeSet;
+
+use nix::fcntl::OFlag;
+use nix::sys::uio::pread;
+use protocol::admin::{ReaderStatus, RingStatus};
+use protocol::name::{ProjectName, RingName};
+use protocol::time::MonoNs;
+
+use crate::anchor::PLACES_MAX;
+use crate::clock;
+use crate::files::{self, Files};
+use crate::layout::{anchor, index};
+use crate::lease;
+use crate::lock;
+
+/// All rings of a project, by name.
+pub fn rings(project: &ProjectName) -> Vec<RingStatus> {
+    let now = clock::mono();
+    names(project).iter().map(|name| status(project, name, now)).collect()
+}
+
+/// Names of all rings that have an anchor.
+pub fn names(project: &ProjectName) -> Vec<RingName> {
+    let prefix = files::prefix(project);
+    let ring = |file: String| file.strip_prefix(&prefix)?.parse().ok();
+    files::list().into_iter().filter_map(ring).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// One ring; a damaged or vanished one shows as epoch 0.
+pub fn status(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
+    let files = Files::new(project, name);
+    let mut status = absent(name);
+    status.bytes = files.existing().iter().filter_map(|file| std::fs::metadata(files::path(file)).ok()).map(|m| m.len()).sum();
+    let Some(head) = Page::read(&files.anchor(), anchor::BYTES) else { return status };
+    let epoch = head.word(anchor::AT_EPOCH);
+    let Some(page) = Page::read(&files.index(epoch), index::HEADER) else { return status };
+    status.epoch = epoch;
+    status.head = page.word(index::AT_HEAD);
+    status.live = page.lock_held;
+    status.writer_pid = u32::try_from(head.word(anchor::AT_WRITER_PID)).ok().filter(|_| page.lock_held);
+    status.gop_index = page.word(index::AT_GOP);
+    status.width = page.half(index::AT_WIDTH);
+    status.height = page.half(index::AT_HEIGHT);
+    let published = page.word(index::AT_PUBLISHED_NS);
+    status.age_ms = (published != 0).then(|| now.0.saturating_sub(published) / 1_000_000);
+    let places = page.half(index::AT_PLACES).min(PLACES_MAX);
+    status.readers = (0..places).filter_map(|place| reader(&files, place, epoch, status.head)).collect();
+    status
+}
+
+/// A ring that has no writer yet.
+pub fn absent(name: &RingName) -> RingStatus {
+    RingStatus {
+        name: name.clone(),
+        kind: name.kind(),
+        epoch: 0,
+        head: 0,
+        readers: Vec::new(),
+        bytes: 0,
+        live: false,
+        writer_pid: None,
+        gop_index: 0,
+        age_ms: None,
+        width: 0,
+        height: 0,
+    }
+}
+
+/// Unlinks the files of the given rings whose writer is gone. Attached readers keep their mappings.
+pub fn sweep(project: &ProjectName, rings: &[RingName]) {
+    for ring in rings {
+        sweep_one(&Files::new(project, ring));
+    }
+}
+
+/// Unlinks the files of every ring of the project whose writer is gone.
+pub fn sweep_unowned(project: &ProjectName) {
+    let prefix = files::prefix(project);
+    // Also rings of which only some files are left: the first parts of any file name are its ring.
+    let ring_of = |file: String| {
+        let rest = file.strip_prefix(&prefix)?.to_owned();
+        let ends = rest.match_indices('.').map(|(at, _)| at).chain([rest.len()]);
+        ends.filter_map(|end| rest[..end].parse::<RingName>().ok()).last()
+    };
+    let rings: BTreeSet<RingName> = files::list().into_iter().filter_map(ring_of).collect();
+    sweep(project, &rings.into_iter().collect::<Vec<_>>());
+}
+
+/// Only the holder of a ring's lock may unlink its files (shmring's rule I9).
+fn sweep_one(files: &Files) {
+    let existing = files.existing();
+    if existing.is_empty() {
+        return;
+    }
+    let Ok(file) = files::open_lock(&files.lock()) else { return };
+    let mine = lock::try_lock(&file) == Ok(true) && files::is_linked(&files.lock(), &file);
+    if !mine {
+        return;
+    }
+    for name in existing.iter().filter(|name| **name != files.lock()) {
+        files::unlink(name);
+    }
+    files::unlink(&files.lock());
+}
+
+fn reader(files: &Files, place: u32, epoch: u64, head: u64) -> Option<ReaderStatus> {
+    let page = lease::read_page(files, place)?;
+    let lag = if page.epoch == epoch { head.saturating_sub(page.cursor) } else { head };
+    Some(ReaderStatus { name: page.name, lag, missed: page.missed, pid: page.pid, leases: page.leases })
+}
+
+/// The first bytes of a file.
+struct Page {
+    bytes: Vec<u8>,
+    lock_held: bool,
+}
+
+impl Page {
+    fn read(name: &str, bytes: usize) -> Option<Self> {
+        let file = files::open_if_there(name, OFlag::O_RDONLY).ok()??;
+        let mut page = vec![0; bytes];
+        let whole = pread(&file, &mut page, 0).ok()? == bytes;
+        whole.then(|| Self { bytes: page, lock_held: lock::is_held(&file) })
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.bytes[at..at + 8].try_into().unwrap_or_default())
+    }
+
+    fn half(&self, at: usize) -> u32 {
+        u32::from_le_bytes(self.bytes[at..at + 4].try_into().unwrap_or_default())
+    }
+}

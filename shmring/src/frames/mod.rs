@@ -1,0 +1,87 @@
+//! Frame rings: pictures in slots, leased to readers without a copy.
+//!
+//! A slot's life, seen by the writer:
+//!
+//! ```text
+//!   FREE ──loan──> LOANED ──publish──> PUBLISHED, still on loan (a decoder's reference picture)
+//!    ^               │                       │ loan dropped
+//!    │          loan dropped                 v
+//!    └───────────────┴──────────────── PUBLISHED ──reclaim──> LOANED   (refused while leased)
+//! ```
+
+mod descriptor;
+mod pool;
+mod reader;
+mod writer;
+
+pub use reader::{Frame, FrameOptions, FrameReader, Plane, Policy};
+pub use writer::{FrameWriter, Loan, SlotId};
+
+use protocol::stream::{Colour, PixelFormat};
+use protocol::time::{ClockSource, MonoNs, Stamp};
+
+use crate::SourceId;
+use crate::layout::descriptor as layout;
+
+/// Where a plane lies in its slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlaneLayout {
+    /// Bytes from the slot's start to the first visible sample.
+    pub offset: u32,
+    /// Bytes from one row to the next; at least the visible bytes of a row.
+    pub linesize: u32,
+}
+
+/// What is known of a picture beside its samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameMeta {
+    /// Visible size in pixels.
+    pub width: u32,
+    pub height: u32,
+    pub format: PixelFormat,
+    pub colour: Colour,
+    /// The first `format.planes()` count.
+    pub planes: [PlaneLayout; layout::PLANES_MAX],
+    pub pts_ns: i64,
+    pub duration_ns: i64,
+    /// When the picture was taken, on the clock `clock` names.
+    pub capture: Stamp,
+    pub clock: ClockSource,
+    pub ingest: MonoNs,
+    pub decoded: MonoNs,
+    /// The packet it was decoded from; `None` when it was born in this ring.
+    pub source: Option<SourceId>,
+    pub key: bool,
+    pub corrupt: bool,
+    pub discontinuity: bool,
+    /// The writer had to copy it into its slot.
+    pub copied: bool,
+    pub gop_index: u64,
+}
+
+/// A slot's claim number: generation, slot and version in one word (`LAYOUT.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) generation: u32,
+    pub(crate) slot: u32,
+    pub(crate) version: u64,
+}
+
+impl Token {
+    pub(crate) fn pack(self) -> u64 {
+        use crate::layout::token::{SLOT_BITS, VERSION_BITS};
+        let high = u64::from(self.generation) << SLOT_BITS | u64::from(self.slot);
+        high << VERSION_BITS | (self.version & ((1 << VERSION_BITS) - 1))
+    }
+
+    pub(crate) fn unpack(word: u64) -> Self {
+        use crate::layout::token::{SLOT_BITS, VERSION_BITS};
+        let high = word >> VERSION_BITS;
+        let low = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        Self {
+            generation: low(high >> SLOT_BITS),
+            slot: low(high & ((1 << SLOT_BITS) - 1)),
+            version: word & ((1 << VERSION_BITS) - 1),
+        }
+    }
+}

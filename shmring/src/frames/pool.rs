@@ -1,0 +1,84 @@
+//! Which slot comes next: the writer's private book of its slots. Pure.
+
+/// One slot of the live generation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    on_loan: bool,
+    /// Sequence of its newest publication; 0 when its content was never published.
+    published: u64,
+}
+
+/// The book of one generation's slots.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    slots: Vec<Slot>,
+    /// Newest publications that are kept for late readers.
+    keep: u64,
+}
+
+impl Pool {
+    pub(crate) fn new(slots: usize, keep: u64) -> Self {
+        Self { slots: vec![Slot::default(); slots], keep }
+    }
+
+    /// Slots that may be reclaimed when no reader leases them, those published longest ago first.
+    pub(crate) fn candidates(&self, head: u64) -> Vec<u32> {
+        let kept = |published: u64| published != 0 && published + self.keep > head;
+        let mut free: Vec<(u64, u32)> = (0..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| !slot.on_loan && !kept(slot.published))
+            .map(|(number, slot)| (slot.published, number))
+            .collect();
+        free.sort_unstable();
+        free.into_iter().map(|(_, number)| number).collect()
+    }
+
+    pub(crate) fn lend(&mut self, slot: u32) {
+        self.slots[slot as usize] = Slot { on_loan: true, published: 0 };
+    }
+
+    pub(crate) fn give_back(&mut self, slot: u32) {
+        self.slots[slot as usize].on_loan = false;
+    }
+
+    pub(crate) fn is_on_loan(&self, slot: u32) -> bool {
+        self.slots.get(slot as usize).is_some_and(|slot| slot.on_loan)
+    }
+
+    pub(crate) fn published(&mut self, slot: u32, sequence: u64) {
+        self.slots[slot as usize].published = sequence;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slot_published_longest_ago_is_reclaimed_first() {
+        let mut pool = Pool::new(3, 1);
+        for (slot, sequence) in [(2, 1), (0, 2), (1, 3)] {
+            pool.lend(slot);
+            pool.published(slot, sequence);
+            pool.give_back(slot);
+        }
+        assert_eq!(pool.candidates(3), [2, 0], "slot 1 holds the newest picture");
+    }
+
+    #[test]
+    fn a_published_slot_on_loan_is_never_a_candidate() {
+        let mut pool = Pool::new(2, 0);
+        pool.lend(0);
+        pool.published(0, 1);
+        assert_eq!(pool.candidates(9), [1]);
+    }
+
+    #[test]
+    fn a_slot_given_back_unpublished_is_free_at_once() {
+        let mut pool = Pool::new(1, 5);
+        pool.lend(0);
+        assert!(pool.candidates(1).is_empty());
+        pool.give_back(0);
+        assert_eq!(pool.candidates(1), [0]);
+    }
+}

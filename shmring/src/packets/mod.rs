@@ -1,0 +1,51 @@
+//! Packet rings: a byte log of encoded packets, copied out and then validated.
+//!
+//! Positions are free-running u64 byte counts; `position % log_bytes` is the place in the log.
+//! `floor <= position < head position` for every record that may be read, and
+//! `head position - floor <= log_bytes` always.
+
+mod reader;
+mod record;
+mod writer;
+
+pub use reader::{PacketOptions, PacketReader, Start};
+pub use writer::PacketWriter;
+
+use protocol::time::{ClockSource, MonoNs, Stamp};
+
+use crate::SourceId;
+
+/// What is known of a packet beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketMeta {
+    /// Index into the ring's tracks.
+    pub track: u32,
+    /// Decoding can start here.
+    pub key: bool,
+    /// Times or content do not continue what came before.
+    pub discontinuity: bool,
+    pub corrupt: bool,
+    pub pts_ns: i64,
+    pub dts_ns: i64,
+    pub duration_ns: i64,
+    /// When the picture was taken, on the clock `clock` names.
+    pub capture: Stamp,
+    pub clock: ClockSource,
+    /// When ingest had the whole packet.
+    pub ingest: MonoNs,
+    /// Group of pictures, counted across epochs.
+    pub gop_index: u64,
+    /// The packet this one was made from; `None` when this ring is the source.
+    pub source: Option<SourceId>,
+}
+
+/// A packet, copied out of the ring and proven whole.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    pub epoch: u64,
+    /// Counted from 1 in each epoch, over all tracks.
+    pub sequence: u64,
+    pub meta: PacketMeta,
+    pub published: MonoNs,
+    pub payload: Vec<u8>,
+}

@@ -1,0 +1,168 @@
+//! The writing end of a packet ring.
+
+use protocol::control::RingContract;
+use protocol::name::{ProjectName, RingKind, RingName};
+use protocol::stream::Track;
+
+use super::PacketMeta;
+use super::record::{self, Header};
+use crate::clock;
+use crate::error::Error;
+use crate::layout::{index, record as layout_record};
+use crate::owner::{self, IndexShape, Owner};
+use crate::segment::{Draft, Mapping};
+use crate::stream::{self, StreamBlock};
+use crate::sync::{Ordering, fence};
+
+/// Smallest log: late joiners of a low-rate camera still find several groups of pictures.
+const LOG_MIN_BYTES: u64 = 8 << 20;
+/// Seconds of the highest rate a log holds: what a recorder may take to restart, many times over.
+const LOG_SECONDS: u64 = 10;
+/// Log of a record ring: thousands of JSON records.
+const RECORD_LOG_BYTES: u64 = 1 << 20;
+
+/// The one writer of a packet ring's epoch. Dropping it without [`Self::finish`] leaves the ring as
+/// a crash would: readers drain it and wait for a successor.
+#[derive(Debug)]
+pub struct PacketWriter {
+    owner: Owner,
+    log: Mapping,
+    /// Free-running byte counts: `floor <= head`, `head - floor <= log.bytes()`.
+    head: u64,
+    floor: u64,
+    sequence: u64,
+}
+
+impl PacketWriter {
+    /// Takes the ring and begins a new epoch.
+    pub fn create(project: &ProjectName, contract: &RingContract, tracks: &[Track]) -> Result<Self, Error> {
+        let log_bytes = log_bytes(contract);
+        // Readers of packets hold no leases, so quota and slots are nothing.
+        let shape = IndexShape { bytes: index::AT_VERSIONS, quota: 0, slots: 0, descriptors: 0, log_bytes };
+        let mut owner = Owner::begin(project, contract, shape)?;
+        let bytes = usize::try_from(log_bytes).unwrap_or(usize::MAX);
+        let draft = Draft::create(owner.files.temporary(owner::salt()), bytes, nix::sys::stat::Mode::from_bits_truncate(0o640))?;
+        let (log, _) = draft.publish(&owner.files.data(owner.epoch, 1))?;
+        owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
+        stream::write(&owner.index, owner.ring(), &StreamBlock { tracks: tracks.to_vec(), source: None })?;
+        store_geometry(&owner.index, tracks);
+        owner.announce();
+        Ok(Self { owner, log, head: 0, floor: 0, sequence: 0 })
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.owner.epoch
+    }
+
+    pub fn ring(&self) -> &RingName {
+        self.owner.ring()
+    }
+
+    /// Largest payload one record carries.
+    pub fn payload_max_bytes(&self) -> usize {
+        // A quarter: two of the largest records and their pads always fit beside each other.
+        self.log.bytes() / 4
+    }
+
+    /// Describes the stream anew; readers see it before the next packet.
+    pub fn set_tracks(&mut self, tracks: &[Track]) -> Result<(), Error> {
+        store_geometry(&self.owner.index, tracks);
+        stream::write(&self.owner.index, self.owner.ring(), &StreamBlock { tracks: tracks.to_vec(), source: None })
+    }
+
+    /// Appends a packet, overwriting the oldest, and wakes readers. Never waits for anyone.
+    pub fn publish(&mut self, meta: &PacketMeta, payload: &[u8]) -> Result<u64, Error> {
+        let limit = self.payload_max_bytes();
+        let payload_bytes = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= limit);
+        let Some(payload_bytes) = payload_bytes else {
+            return Err(Error::PacketTooLarge { ring: self.ring().clone(), bytes: payload.len(), limit });
+        };
+        let footprint = record::footprint(payload.len());
+        self.pad_to_fit(footprint);
+        self.free(footprint);
+        let now = clock::mono();
+        self.sequence += 1;
+        let at = self.place(self.head);
+        self.log.copy_in(at, &record::encode(self.sequence, payload_bytes, now, meta));
+        self.log.copy_in(at + layout_record::HEADER, payload);
+        let tail = at + layout_record::HEADER + payload.len().next_multiple_of(8);
+        self.log.copy_in(tail, &[0; layout_record::TAIL]);
+        self.commit(footprint, meta);
+        self.owner.index.word(index::AT_PUBLISHED_NS).store(now.0, Ordering::Relaxed);
+        self.owner.ring_bell();
+        self.owner.tidy(now);
+        Ok(self.sequence)
+    }
+
+    /// Says that nothing follows: readers get [`crate::Next::Ended`] once they have drained it.
+    pub fn finish(&mut self) {
+        self.owner.end();
+    }
+
+    fn commit(&mut self, footprint: usize, meta: &PacketMeta) {
+        let index_map = &self.owner.index;
+        if meta.key && meta.track == 0 {
+            index_map.word(index::AT_LAST_KEY).store(self.head, Ordering::Release);
+            index_map.word(index::AT_GOP).store(meta.gop_index, Ordering::Relaxed);
+        }
+        self.head += footprint as u64;
+        index_map.word(index::AT_HEAD_POSITION).store(self.head, Ordering::Release);
+        // PAIR head
+        index_map.word(index::AT_HEAD).store(self.sequence, Ordering::Release);
+    }
+
+    /// Fills the rest of the log when a record would not fit before its end.
+    fn pad_to_fit(&mut self, footprint: usize) {
+        let rest = self.log.bytes() - self.place(self.head);
+        if rest >= footprint {
+            return;
+        }
+        self.free(rest);
+        self.log.copy_in(self.place(self.head), &record::pad());
+        self.head += rest as u64;
+    }
+
+    /// Moves the floor so far that `bytes` may be overwritten, before any of them is.
+    fn free(&mut self, bytes: usize) {
+        let capacity = self.log.bytes() as u64;
+        let wanted = (self.head + bytes as u64).saturating_sub(capacity);
+        while self.floor < wanted {
+            self.floor += self.record_bytes(self.floor);
+        }
+        // PAIR floor: readers of what is overwritten next see the floor above them.
+        self.owner.index.word(index::AT_FLOOR).store(self.floor, Ordering::Relaxed);
+        fence(Ordering::Release);
+    }
+
+    fn record_bytes(&self, position: u64) -> u64 {
+        let at = self.place(position);
+        let mut bytes = [0; layout_record::HEADER];
+        self.log.copy_out(at, &mut bytes);
+        match record::decode(&bytes) {
+            Some(Header::Record { payload_bytes, .. }) => record::footprint(payload_bytes) as u64,
+            // A pad; and this process alone writes the log, so there is nothing else.
+            Some(Header::Pad) | None => (self.log.bytes() - at) as u64,
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below the log's length, a usize")]
+    fn place(&self, position: u64) -> usize {
+        (position % self.log.bytes() as u64) as usize
+    }
+}
+
+fn store_geometry(index_map: &Mapping, tracks: &[Track]) {
+    if let Some(video) = tracks.iter().find(|track| track.codec.is_video()) {
+        index_map.half(index::AT_WIDTH).store(video.width, Ordering::Relaxed);
+        index_map.half(index::AT_HEIGHT).store(video.height, Ordering::Relaxed);
+    }
+}
+
+/// Depth of the log (decisions 12).
+fn log_bytes(contract: &RingContract) -> u64 {
+    if contract.name.kind() == RingKind::Events {
+        return RECORD_LOG_BYTES;
+    }
+    let ten_seconds = contract.config.max_bitrate.0 / 8 * LOG_SECONDS;
+    ten_seconds.max(LOG_MIN_BYTES).next_multiple_of(crate::layout::PAGE as u64)
+}

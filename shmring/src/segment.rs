@@ -1,0 +1,188 @@
+//! Mapped memory: the only source of pointers in this crate.
+//!
+//! A mapping is made once, its length is proven once, and every access goes through a checked
+//! offset. Memory that another process writes is never seen as a reference to plain data: shared
+//! words are atomics, byte ranges are copied as relaxed atomic words and validated by the caller.
+
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, posix_fallocate};
+use nix::libc;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::stat::{Mode, fchmod};
+use shared_memory::{Shmem, ShmemConf, ShmemError};
+
+use crate::error::Error;
+use crate::files;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// A shared mapping of a whole file.
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    bytes: usize,
+    /// What unmaps it; held for its drop only.
+    _hold: Hold,
+}
+
+enum Hold {
+    Created { _shmem: Shmem },
+    Opened { _map: OpenedMap },
+}
+
+// SAFETY: the mapping is plain memory that stays mapped until drop; every access through it is an
+// atomic or goes through a raw pointer whose user argues for itself.
+unsafe impl Send for Mapping {}
+// SAFETY: as above: shared access is by atomics only.
+unsafe impl Sync for Mapping {}
+
+impl std::fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mapping").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// A file under a temporary name, mapped for writing and with every byte reserved.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) mapping: Mapping,
+    /// A description of our own, for locks and modes.
+    pub(crate) file: OwnedFd,
+    name: String,
+}
+
+impl Draft {
+    /// Creates `name` (temporary) with `bytes` reserved, so that a full /dev/shm is an error here
+    /// and never a SIGBUS later.
+    pub(crate) fn create(name: String, bytes: usize, mode: Mode) -> Result<Self, Error> {
+        let shmem = create_shmem(&name, bytes)?;
+        let file = match reserve(&name, bytes, mode) {
+            Ok(file) => file,
+            Err(error) => {
+                files::unlink(&name);
+                return Err(error);
+            }
+        };
+        let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| files::io(&name, Errno::ENOMEM))?;
+        let mapping = Mapping { base, bytes, _hold: Hold::Created { _shmem: shmem } };
+        Ok(Self { mapping, file, name })
+    }
+
+    /// Shows the finished file under its public name.
+    pub(crate) fn publish(self, name: &str) -> Result<(Mapping, OwnedFd), Error> {
+        files::publish(&self.name, name)?;
+        Ok((self.mapping, self.file))
+    }
+}
+
+fn create_shmem(name: &str, bytes: usize) -> Result<Shmem, Error> {
+    let created = ShmemConf::new().os_id(name).size(bytes).create();
+    let mut shmem = created.map_err(|error| match error {
+        ShmemError::MappingIdExists => files::io(name, Errno::EEXIST),
+        ShmemError::MapCreateFailed(code) | ShmemError::UnknownOsError(code) => {
+            files::io(name, Errno::from_raw(i32::try_from(code).unwrap_or(libc::EIO)))
+        }
+        _ => files::io(name, Errno::EIO),
+    })?;
+    // The crate's owner unlinks by name on drop, even a successor's file: names are ours to manage.
+    shmem.set_owner(false);
+    Ok(shmem)
+}
+
+fn reserve(name: &str, bytes: usize, mode: Mode) -> Result<OwnedFd, Error> {
+    let file = files::open_existing(name, OFlag::O_RDWR)?;
+    let length = libc::off_t::try_from(bytes).map_err(|_| files::io(name, Errno::EFBIG))?;
+    posix_fallocate(&file, 0, length).map_err(|source| match source {
+        Errno::ENOSPC => Error::NoSpace { file: files::path(name), needed_bytes: bytes },
+        other => files::io(name, other),
+    })?;
+    fchmod(&file, mode).map_err(|source| files::io(name, source))?;
+    Ok(file)
+}
+
+/// A mapping made by ourselves from a descriptor.
+struct OpenedMap {
+    base: NonNull<libc::c_void>,
+    bytes: usize,
+}
+
+impl Drop for OpenedMap {
+    fn drop(&mut self) {
+        // SAFETY: base and bytes are what mmap gave, and `Mapping` hands out no pointer that
+        // outlives it.
+        let _ = unsafe { munmap(self.base, self.bytes) };
+    }
+}
+
+/// How an existing file is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    ReadWrite,
+}
+
+impl Mapping {
+    /// Maps an existing file whole. `at_least` is what the caller will address.
+    pub(crate) fn open(name: &str, file: impl AsFd, at_least: usize, access: Access) -> Result<Self, Error> {
+        let length = NonZeroUsize::new(at_least).ok_or_else(|| files::io(name, Errno::EINVAL))?;
+        let protection = match access {
+            Access::Read => ProtFlags::PROT_READ,
+            Access::ReadWrite => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        };
+        // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
+        let mapped = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) };
+        let base = mapped.map_err(|source| files::io(name, source))?;
+        Ok(Self { base: base.cast(), bytes: at_least, _hold: Hold::Opened { _map: OpenedMap { base, bytes: at_least } } })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The u64 at `at`.
+    pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
+        let pointer = self.range(at, 8).cast::<u64>();
+        assert!(at.is_multiple_of(8), "word at {at} is not aligned");
+        // SAFETY: in range by `range`, aligned by the assertion on a page-aligned base, and mapped
+        // for as long as `self`; the word is only ever accessed atomically.
+        unsafe { AtomicU64::from_ptr(pointer.as_ptr()) }
+    }
+
+    /// The u32 at `at`.
+    pub(crate) fn half(&self, at: usize) -> &AtomicU32 {
+        let pointer = self.range(at, 4).cast::<u32>();
+        assert!(at.is_multiple_of(4), "half word at {at} is not aligned");
+        // SAFETY: as in `word`.
+        unsafe { AtomicU32::from_ptr(pointer.as_ptr()) }
+    }
+
+    /// Copies `into.len()` bytes out, word by word. They may be torn: the caller validates.
+    pub(crate) fn copy_out(&self, at: usize, into: &mut [u8]) {
+        self.range(at, into.len().next_multiple_of(8));
+        for (number, chunk) in into.chunks_mut(8).enumerate() {
+            let word = self.word(at + number * 8).load(Ordering::Relaxed).to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+    }
+
+    /// Copies `from` in, word by word; the last word is filled up with zeros.
+    pub(crate) fn copy_in(&self, at: usize, from: &[u8]) {
+        self.range(at, from.len().next_multiple_of(8));
+        for (number, chunk) in from.chunks(8).enumerate() {
+            let mut word = [0u8; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.word(at + number * 8).store(u64::from_le_bytes(word), Ordering::Relaxed);
+        }
+    }
+
+    /// The address of `bytes` bytes from `at`; panics outside the mapping, which only a bug of this
+    /// crate can cause: everything read from shared memory is checked before it gets here.
+    pub(crate) fn range(&self, at: usize, bytes: usize) -> NonNull<u8> {
+        let end = at.checked_add(bytes).filter(|end| *end <= self.bytes);
+        assert!(end.is_some(), "{bytes} bytes at {at} lie outside a mapping of {}", self.bytes);
+        // SAFETY: at <= self.bytes, so the result lies within the mapping or just behind it.
+        unsafe { self.base.add(at) }
+    }
+}

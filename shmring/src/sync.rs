@@ -1,0 +1,20 @@
+//! The atomics of the shared words, and the list of pairs that order them.
+//!
+//! Each pair has a name; the name stands in a comment at both ends.
+//!
+//! | pair | one end | other end | what it carries |
+//! |---|---|---|---|
+//! | `head` | writer: descriptor or record, then head `Release` | reader: head `Acquire`, then descriptor or record | whatever head names is complete |
+//! | `floor` | writer: floor `Relaxed`, `fence(Release)`, then bytes | reader: bytes, `fence(Acquire)`, floor `Relaxed` | bytes overwritten during a copy are noticed |
+//! | `pin` | writer: version odd, `fence(SeqCst)`, then hazards | reader: hazard, `fence(SeqCst)`, then version | at least one of the two sees the other |
+//! | `unpin` | reader: last byte read, then hazard 0 `Release` | writer: hazards read, then `fence(Acquire)`, then bytes | no reader's load moves behind its unpin |
+//! | `version` | writer: bytes and version `Release` | reader: version `Acquire`, then bytes | the bytes of that version are visible |
+//! | `descriptor` | writer: sequence 0, `fence(Release)`, words, sequence `Release` | reader: sequence `Acquire`, words, `fence(Acquire)`, sequence | a descriptor rewritten during a copy is noticed |
+//! | `stream` | writer: lock odd, `fence(Release)`, bytes, lock even `Release` | reader: lock `Acquire`, bytes, `fence(Acquire)`, lock | the same for the stream block |
+//! | `epoch` | writer: files linked, then anchor epoch `Release` | reader: anchor epoch `Acquire`, then opens them | a named epoch is whole |
+//! | `bell` | writer: head, then bell `Release`, then FUTEX_WAKE | reader: bell `Acquire`, then head, then FUTEX_WAIT on that bell | no wake-up is lost |
+//!
+//! On AArch64 `fence(SeqCst)` is `dmb ish` and `Release`/`Acquire` are `stlr`/`ldar`, which give each
+//! row its order; until `pin` has run under torture on such a machine the README says so.
+
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
