@@ -61,13 +61,9 @@ mod tests {
 
     #[test]
     fn the_bytes_on_the_wire_never_change() {
-        let golden: &[u8] = &[
-            1, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'4', b'0', b'1',
-        ];
-        let message = ToSupervisor::Condition {
-            condition: Condition::Degraded,
-            why: "401".to_owned(),
-        };
+        let golden: &[u8] = &[1, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'4', b'0', b'1'];
+        let message =
+            ToSupervisor::Condition { condition: Condition::Degraded, why: "401".to_owned() };
         assert_eq!(encode(&message).unwrap(), golden);
         assert_eq!(decode::<ToSupervisor>(golden).unwrap(), message);
         assert_eq!(

@@ -22,18 +22,11 @@ pub enum WorkerExit {
 }
 
 impl WorkerExit {
-    pub const ALL: [Self; 5] = [
-        Self::Done,
-        Self::Failed,
-        Self::Unavailable,
-        Self::Orphaned,
-        Self::Contract,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Done, Self::Failed, Self::Unavailable, Self::Orphaned, Self::Contract];
 
     pub fn from_code(code: i32) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|exit| i32::from(*exit as u8) == code)
+        Self::ALL.into_iter().find(|exit| i32::from(*exit as u8) == code)
     }
 }
 
@@ -76,11 +69,7 @@ impl fmt::Display for ExitReason {
             },
             Self::Signal { number, core } => {
                 write!(f, "{}", signal_name(*number))?;
-                if *core {
-                    f.write_str(" (core dumped)")
-                } else {
-                    Ok(())
-                }
+                if *core { f.write_str(" (core dumped)") } else { Ok(()) }
             }
             Self::StartTimeout => f.write_str("not ready in time"),
             Self::NoHeartbeat => f.write_str("no heartbeat"),

@@ -111,9 +111,7 @@ impl RingKind {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Packets, Self::Frames, Self::Events]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        [Self::Packets, Self::Frames, Self::Events].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -134,10 +132,7 @@ pub struct RingName {
 impl RingName {
     /// The ring `<owner>.<kind>`.
     pub fn of(owner: &WorkerName, kind: RingKind) -> Self {
-        Self {
-            text: format!("{owner}.{kind}"),
-            kind,
-        }
+        Self { text: format!("{owner}.{kind}"), kind }
     }
 
     pub fn as_str(&self) -> &str {
@@ -157,19 +152,14 @@ impl RingName {
 impl FromStr for RingName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let bad = || NameError::Ring {
-            seen: text.to_owned(),
-        };
+        let bad = || NameError::Ring { seen: text.to_owned() };
         let parts: Vec<&str> = text.split('.').collect();
         let (kind, owners) = parts.split_last().ok_or_else(bad)?;
         let kind = RingKind::parse(kind).ok_or_else(bad)?;
         if !(1..=2).contains(&owners.len()) || !owners.iter().all(|part| is_part(part)) {
             return Err(bad());
         }
-        Ok(Self {
-            text: text.to_owned(),
-            kind,
-        })
+        Ok(Self { text: text.to_owned(), kind })
     }
 }
 
@@ -205,39 +195,20 @@ mod tests {
     #[test]
     fn names_that_could_leave_the_prefix_are_refused() {
         let long = "x".repeat(PART_MAX_BYTES + 1);
-        for bad in [
-            "",
-            "../x",
-            "a/b",
-            "-a",
-            "A",
-            "a b",
-            "é",
-            ".a",
-            long.as_str(),
-        ] {
+        for bad in ["", "../x", "a/b", "-a", "A", "a b", "é", ".a", long.as_str()] {
             assert!(bad.parse::<WorkerName>().is_err(), "{bad:?} was taken");
             assert!(
                 format!("{bad}.packets").parse::<RingName>().is_err(),
                 "{bad:?}.packets was taken"
             );
         }
-        for bad in [
-            "cam1",
-            "cam1.video",
-            "a.b.c.frames",
-            "cam1.packets.",
-            "packets",
-        ] {
+        for bad in ["cam1", "cam1.video", "a.b.c.frames", "cam1.packets.", "packets"] {
             assert!(bad.parse::<RingName>().is_err(), "{bad:?} was taken");
         }
     }
 
     #[test]
     fn an_external_event_ring_is_a_ring() {
-        assert_eq!(
-            "ext.notebook.events".parse::<RingName>().unwrap().kind(),
-            RingKind::Events
-        );
+        assert_eq!("ext.notebook.events".parse::<RingName>().unwrap().kind(), RingKind::Events);
     }
 }

@@ -169,12 +169,7 @@ pub struct Colour {
 
 impl Default for Colour {
     fn default() -> Self {
-        Self {
-            range: 0,
-            matrix: 2,
-            primaries: 2,
-            transfer: 2,
-        }
+        Self { range: 0, matrix: 2, primaries: 2, transfer: 2 }
     }
 }
 

@@ -21,10 +21,7 @@ impl MonoNs {
 impl std::ops::Add<std::time::Duration> for MonoNs {
     type Output = Self;
     fn add(self, after: std::time::Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -63,14 +60,8 @@ pub struct TimeBase {
 
 impl TimeBase {
     /// The clock of RTP video and of our MP4 tracks (RFC 6184 section 5.1).
-    pub const VIDEO_90K: Self = Self {
-        num: 1,
-        den: 90_000,
-    };
-    pub const NANOSECONDS: Self = Self {
-        num: 1,
-        den: 1_000_000_000,
-    };
+    pub const VIDEO_90K: Self = Self { num: 1, den: 90_000 };
+    pub const NANOSECONDS: Self = Self { num: 1, den: 1_000_000_000 };
 
     /// Ticks to ns, rounded to the nearest.
     pub fn to_ns(self, ticks: i64) -> i64 {

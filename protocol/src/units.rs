@@ -139,21 +139,13 @@ pub struct Size {
 impl FromStr for Size {
     type Err = UnitError;
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let bad = || UnitError {
-            seen: text.to_owned(),
-            expected: "a picture size such as 640x480",
-        };
+        let bad =
+            || UnitError { seen: text.to_owned(), expected: "a picture size such as 640x480" };
         let (width, height) = text.split_once('x').ok_or_else(bad)?;
         let side = |part: &str| {
-            part.parse()
-                .ok()
-                .filter(|side| (1..=16_384).contains(side))
-                .ok_or_else(bad)
+            part.parse().ok().filter(|side| (1..=16_384).contains(side)).ok_or_else(bad)
         };
-        Ok(Self {
-            width: side(width)?,
-            height: side(height)?,
-        })
+        Ok(Self { width: side(width)?, height: side(height)? })
     }
 }
 
@@ -170,10 +162,7 @@ mod tests {
     #[test]
     fn quantities_read_as_people_write_them() {
         assert_eq!("0.25s".parse(), Ok(Span::from_millis(250)));
-        assert_eq!(
-            "2m".parse::<Span>().unwrap().duration(),
-            Duration::from_secs(120)
-        );
+        assert_eq!("2m".parse::<Span>().unwrap().duration(), Duration::from_secs(120));
         assert_eq!("8MiB".parse(), Ok(Bytes(8 << 20)));
         assert_eq!("2.5M".parse(), Ok(BitRate(2_500_000)));
     }

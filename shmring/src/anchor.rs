@@ -73,7 +73,9 @@ impl IndexView {
     /// `None` when that epoch's name is gone.
     pub(crate) fn open(files: &Files, epoch: u64) -> Result<Option<Self>, Error> {
         let name = files.index(epoch);
-        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else { return Ok(None) };
+        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else {
+            return Ok(None);
+        };
         let bytes = files::size(&name, &file)?;
         let map = map_checked(files, &name, &file, bytes.max(index::AT_VERSIONS))?;
         check_header(files, &name, &map, index::MAGIC)?;

@@ -35,21 +35,32 @@ pub fn names(project: &ProjectName) -> Vec<RingName> {
 pub fn status(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
     let files = Files::new(project, name);
     let mut status = absent(name);
-    status.bytes = files.existing().iter().filter_map(|file| std::fs::metadata(files::path(file)).ok()).map(|m| m.len()).sum();
-    let Some(head) = Page::read(&files.anchor(), anchor::BYTES) else { return status };
+    status.bytes = files
+        .existing()
+        .iter()
+        .filter_map(|file| std::fs::metadata(files::path(file)).ok())
+        .map(|m| m.len())
+        .sum();
+    let Some(head) = Page::read(&files.anchor(), anchor::BYTES) else {
+        return status;
+    };
     let epoch = head.word(anchor::AT_EPOCH);
-    let Some(page) = Page::read(&files.index(epoch), index::HEADER) else { return status };
+    let Some(page) = Page::read(&files.index(epoch), index::HEADER) else {
+        return status;
+    };
     status.epoch = epoch;
     status.head = page.word(index::AT_HEAD);
     status.live = page.lock_held;
-    status.writer_pid = u32::try_from(head.word(anchor::AT_WRITER_PID)).ok().filter(|_| page.lock_held);
+    status.writer_pid =
+        u32::try_from(head.word(anchor::AT_WRITER_PID)).ok().filter(|_| page.lock_held);
     status.gop_index = page.word(index::AT_GOP);
     status.width = page.half(index::AT_WIDTH);
     status.height = page.half(index::AT_HEIGHT);
     let published = page.word(index::AT_PUBLISHED_NS);
     status.age_ms = (published != 0).then(|| now.0.saturating_sub(published) / 1_000_000);
     let places = page.half(index::AT_PLACES).min(PLACES_MAX);
-    status.readers = (0..places).filter_map(|place| reader(&files, place, epoch, status.head)).collect();
+    status.readers =
+        (0..places).filter_map(|place| reader(&files, place, epoch, status.head)).collect();
     status
 }
 
@@ -84,8 +95,8 @@ pub fn sweep_unowned(project: &ProjectName) {
     // Also rings of which only some files are left: the first parts of any file name are its ring.
     let ring_of = |file: String| {
         let rest = file.strip_prefix(&prefix)?.to_owned();
-        let ends = rest.match_indices('.').map(|(at, _)| at).chain([rest.len()]);
-        ends.filter_map(|end| rest[..end].parse::<RingName>().ok()).last()
+        let ends = [rest.len()].into_iter().chain(rest.rmatch_indices('.').map(|(at, _)| at));
+        ends.filter_map(|end| rest[..end].parse::<RingName>().ok()).next()
     };
     let rings: BTreeSet<RingName> = files::list().into_iter().filter_map(ring_of).collect();
     sweep(project, &rings.into_iter().collect::<Vec<_>>());
@@ -97,7 +108,9 @@ fn sweep_one(files: &Files) {
     if existing.is_empty() {
         return;
     }
-    let Ok(file) = files::open_lock(&files.lock()) else { return };
+    let Ok(file) = files::open_lock(&files.lock()) else {
+        return;
+    };
     let mine = lock::try_lock(&file) == Ok(true) && files::is_linked(&files.lock(), &file);
     if !mine {
         return;
@@ -111,7 +124,13 @@ fn sweep_one(files: &Files) {
 fn reader(files: &Files, place: u32, epoch: u64, head: u64) -> Option<ReaderStatus> {
     let page = lease::read_page(files, place)?;
     let lag = if page.epoch == epoch { head.saturating_sub(page.cursor) } else { head };
-    Some(ReaderStatus { name: page.name, lag, missed: page.missed, pid: page.pid, leases: page.leases })
+    Some(ReaderStatus {
+        name: page.name,
+        lag,
+        missed: page.missed,
+        pid: page.pid,
+        leases: page.leases,
+    })
 }
 
 /// The first bytes of a file.

@@ -15,7 +15,9 @@ pub fn mono() -> MonoNs {
 
 fn read(clock: ClockId) -> u64 {
     // clock_gettime fails only for an unknown clock or a bad pointer; zero keeps this total.
-    let Ok(time) = clock_gettime(clock) else { return 0 };
+    let Ok(time) = clock_gettime(clock) else {
+        return 0;
+    };
     let part = |value: i64| u64::try_from(value).unwrap_or(0);
     part(time.tv_sec()) * NS_PER_S + part(time.tv_nsec())
 }

@@ -7,7 +7,9 @@ use protocol::name::RingName;
 /// What can go wrong with a ring. What is normal (overrun, quiet, ended) is [`crate::Next`] instead.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("ring {ring}: no such ring; is its writer running? `framevisor rings` lists what there is")]
+    #[error(
+        "ring {ring}: no such ring; is its writer running? `framevisor rings` lists what there is"
+    )]
     NoSuchRing { ring: RingName },
     #[error("ring {ring}: another writer holds it; stop that one first, a ring has one writer")]
     HasWriter { ring: RingName },
@@ -16,7 +18,9 @@ pub enum Error {
          raise `spare_readers` of this ring in the topology, or end one of them"
     )]
     NoPlace { ring: RingName, places: u32, holders: String },
-    #[error("ring {ring}: all {quota} leases of this reader are held; let go of a frame before taking the next")]
+    #[error(
+        "ring {ring}: all {quota} leases of this reader are held; let go of a frame before taking the next"
+    )]
     NoLease { ring: RingName, quota: u32 },
     #[error("ring {ring}: all {slots} slots are held")]
     NoFreeSlot { ring: RingName, slots: u32 },
@@ -24,13 +28,18 @@ pub enum Error {
     NotOnLoan { ring: RingName, slot: u32 },
     #[error("ring {ring}: picture does not fit its slot: {what}")]
     BadPicture { ring: RingName, what: &'static str },
-    #[error("ring {ring}: a packet of {bytes} bytes; at most {limit} fit, raise `max_bitrate` of this ring")]
+    #[error(
+        "ring {ring}: a packet of {bytes} bytes; at most {limit} fit, raise `max_bitrate` of this ring"
+    )]
     PacketTooLarge { ring: RingName, bytes: usize, limit: usize },
     #[error("ring {ring}: the stream description does not fit: {what}")]
     StreamTooLarge { ring: RingName, what: &'static str },
     #[error("ring {ring}: is a ring of {seen}, expected {expected}")]
     WrongKind { ring: RingName, seen: &'static str, expected: &'static str },
-    #[error("ring {ring}: written by layout {seen_major}.{seen_minor}, this program reads layout {}.x", crate::layout::MAJOR)]
+    #[error(
+        "ring {ring}: written by layout {seen_major}.{seen_minor}, this program reads layout {}.x",
+        crate::layout::MAJOR
+    )]
     Layout { ring: RingName, seen_major: u32, seen_minor: u32 },
     #[error("ring {ring}: {file} is damaged: {what}")]
     Damaged { ring: RingName, file: String, what: &'static str },

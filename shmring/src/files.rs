@@ -91,7 +91,9 @@ pub(crate) fn prefix(project: &ProjectName) -> String {
 
 /// All names in the shared memory folder.
 pub(crate) fn list() -> Vec<String> {
-    let Ok(entries) = fs::read_dir(DIR) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(DIR) else {
+        return Vec::new();
+    };
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
@@ -109,7 +111,9 @@ pub(crate) fn io(name: &str, source: Errno) -> Error {
 
 fn owner_of(file: &Path) -> String {
     match fs::metadata(file) {
-        Ok(meta) => format!("user {} and group {} (mode {:o})", meta.uid(), meta.gid(), meta.mode() & 0o777),
+        Ok(meta) => {
+            format!("user {} and group {} (mode {:o})", meta.uid(), meta.gid(), meta.mode() & 0o777)
+        }
         Err(_) => "another user".to_owned(),
     }
 }
@@ -138,11 +142,9 @@ pub(crate) fn open_lock(name: &str) -> Result<OwnedFd, Error> {
 pub(crate) fn publish(temporary: &str, name: &str) -> Result<(), Error> {
     let linked = fs::hard_link(path(temporary), path(name));
     unlink(temporary);
-    linked.map_err(|error| io(name, Errno::from_raw(error.raw_os_error().unwrap_or(libc_eio()))))
-}
-
-fn libc_eio() -> i32 {
-    Errno::EIO as i32
+    linked.map_err(|error| {
+        io(name, Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)))
+    })
 }
 
 /// Removes a name; one that is gone already is fine.

@@ -31,7 +31,12 @@ pub(crate) struct LeasePage {
 
 impl LeasePage {
     /// Claims the first free page of `places`.
-    pub(crate) fn claim(files: &Files, places: u32, quota: u32, reader: &str) -> Result<Self, Error> {
+    pub(crate) fn claim(
+        files: &Files,
+        places: u32,
+        quota: u32,
+        reader: &str,
+    ) -> Result<Self, Error> {
         let mut denied = None;
         for place in 0..places {
             let name = files.lease(place);
@@ -112,7 +117,12 @@ impl LeasePage {
                 return Err(Error::NoLease { ring: self.ring.clone(), quota: self.quota });
             }
             let claimed = taken | (1 << free);
-            match self.taken.compare_exchange_weak(taken, claimed, Ordering::Acquire, Ordering::Relaxed) {
+            match self.taken.compare_exchange_weak(
+                taken,
+                claimed,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return Ok(free),
                 Err(now) => taken = now,
             }
@@ -183,7 +193,9 @@ impl LeaseTable {
         if pread(page, wanted, offset) != Ok(wanted.len()) {
             return false;
         }
-        let mut values = wanted.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap_or_default()));
+        let mut values = wanted
+            .chunks_exact(8)
+            .map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap_or_default()));
         values.next() == Some(self.epoch) && values.any(|hazard| hazard == token)
     }
 }

@@ -43,7 +43,8 @@ mod wake;
 
 pub use error::Error;
 pub use frames::{
-    Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Plane, PlaneLayout, Policy, SlotId,
+    Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Plane, PlaneLayout, Policy,
+    SlotId,
 };
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 pub use records::{RecordReader, RecordWriter};
@@ -54,9 +55,13 @@ pub enum Next<T> {
     Item(T),
     /// Items that were overwritten before this reader came to them; 0 when their number is unknown
     /// because their whole epoch is gone.
-    Overrun { missed: u64 },
+    Overrun {
+        missed: u64,
+    },
     /// The writer was restarted: what follows is of this epoch, with tracks or geometry of its own.
-    NewEpoch { epoch: u64 },
+    NewEpoch {
+        epoch: u64,
+    },
     /// Nothing new within the wait.
     Quiet,
     /// The writer finished and everything it wrote has been read. A later writer is a `NewEpoch`.

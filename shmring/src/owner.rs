@@ -66,7 +66,11 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// Takes the ring and builds a new epoch's index. Readers see nothing before [`Self::announce`].
-    pub(crate) fn begin(project: &ProjectName, contract: &RingContract, shape: IndexShape) -> Result<Self, Error> {
+    pub(crate) fn begin(
+        project: &ProjectName,
+        contract: &RingContract,
+        shape: IndexShape,
+    ) -> Result<Self, Error> {
         let files = Files::new(project, &contract.name);
         let ring_lock = take_lock(&files)?;
         let anchor = open_or_create_anchor(&files)?;
@@ -92,7 +96,9 @@ impl Owner {
     pub(crate) fn announce(&mut self) {
         let before = self.previous.map_or(0, |(epoch, _)| epoch);
         self.anchor.word(anchor::AT_PREVIOUS).store(before, Ordering::Relaxed);
-        self.anchor.word(anchor::AT_WRITER_PID).store(u64::from(std::process::id()), Ordering::Relaxed);
+        self.anchor
+            .word(anchor::AT_WRITER_PID)
+            .store(u64::from(std::process::id()), Ordering::Relaxed);
         // PAIR epoch: everything the epoch names is linked.
         self.anchor.word(anchor::AT_EPOCH).store(self.epoch, Ordering::Release);
         wake::ring(self.anchor.half(anchor::AT_BELL));
@@ -130,7 +136,8 @@ impl Owner {
     fn unlink_epochs(&self, gone: impl Fn(u64) -> bool) {
         let stem = format!("{}.e", self.files.anchor());
         for name in self.files.existing() {
-            let epoch = name.strip_prefix(&stem).and_then(|rest| rest.split('.').next()?.parse().ok());
+            let epoch =
+                name.strip_prefix(&stem).and_then(|rest| rest.split('.').next()?.parse().ok());
             if epoch.is_some_and(&gone) {
                 files::unlink(&name);
             }
@@ -193,7 +200,12 @@ fn ensure_lease_pages(files: &Files, places: u32) -> Result<(), Error> {
     Ok(())
 }
 
-fn build_index(files: &Files, epoch: u64, places: u32, shape: IndexShape) -> Result<(Mapping, OwnedFd), Error> {
+fn build_index(
+    files: &Files,
+    epoch: u64,
+    places: u32,
+    shape: IndexShape,
+) -> Result<(Mapping, OwnedFd), Error> {
     let draft = Draft::create(files.temporary(salt()), shape.bytes, READABLE)?;
     let map = &draft.mapping;
     write_header(map, index::MAGIC, kind_code(files.ring().kind()));

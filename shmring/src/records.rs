@@ -8,10 +8,10 @@ use protocol::name::{ProjectName, RingName};
 use protocol::record::Record;
 use protocol::time::{Stamp, UtcNs};
 
+use crate::Next;
 use crate::clock;
 use crate::error::Error;
 use crate::packets::{PacketMeta, PacketOptions, PacketReader, PacketWriter};
-use crate::Next;
 
 /// The one writer of a record ring.
 #[derive(Debug)]
@@ -41,7 +41,11 @@ impl RecordWriter {
 pub struct RecordReader(PacketReader);
 
 impl RecordReader {
-    pub fn attach(project: &ProjectName, ring: &RingName, options: &PacketOptions) -> Result<Self, Error> {
+    pub fn attach(
+        project: &ProjectName,
+        ring: &RingName,
+        options: &PacketOptions,
+    ) -> Result<Self, Error> {
         PacketReader::attach(project, ring, options).map(Self)
     }
 

@@ -125,7 +125,12 @@ pub(crate) enum Access {
 
 impl Mapping {
     /// Maps an existing file whole. `at_least` is what the caller will address.
-    pub(crate) fn open(name: &str, file: impl AsFd, at_least: usize, access: Access) -> Result<Self, Error> {
+    pub(crate) fn open(
+        name: &str,
+        file: impl AsFd,
+        at_least: usize,
+        access: Access,
+    ) -> Result<Self, Error> {
         let length = NonZeroUsize::new(at_least).ok_or_else(|| files::io(name, Errno::EINVAL))?;
         let protection = match access {
             Access::Read => ProtFlags::PROT_READ,
@@ -134,7 +139,11 @@ impl Mapping {
         // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
         let mapped = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) };
         let base = mapped.map_err(|source| files::io(name, source))?;
-        Ok(Self { base: base.cast(), bytes: at_least, _hold: Hold::Opened { _map: OpenedMap { base, bytes: at_least } } })
+        Ok(Self {
+            base: base.cast(),
+            bytes: at_least,
+            _hold: Hold::Opened { _map: OpenedMap { base, bytes: at_least } },
+        })
     }
 
     pub(crate) fn bytes(&self) -> usize {

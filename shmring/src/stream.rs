@@ -17,7 +17,11 @@ pub(crate) struct StreamBlock {
 }
 
 /// Writes the block; readers that are copying it notice.
-pub(crate) fn write(index_map: &Mapping, ring: &RingName, block: &StreamBlock) -> Result<(), Error> {
+pub(crate) fn write(
+    index_map: &Mapping,
+    ring: &RingName,
+    block: &StreamBlock,
+) -> Result<(), Error> {
     let bytes = encode(block).map_err(|what| Error::StreamTooLarge { ring: ring.clone(), what })?;
     let lock = index_map.word(index::AT_STREAM_LOCK);
     let even = lock.load(Ordering::Relaxed) & !1;
@@ -107,7 +111,8 @@ fn decode(bytes: &[u8]) -> Option<StreamBlock> {
     if tracks > TRACKS_MAX {
         return None;
     }
-    let decode_entry = |number| decode_track(bytes, stream::AT_TABLE + number * stream::TRACK_BYTES);
+    let decode_entry =
+        |number| decode_track(bytes, stream::AT_TABLE + number * stream::TRACK_BYTES);
     let tracks = (0..tracks).map(decode_entry).collect::<Option<_>>()?;
     let source_bytes = get(bytes, stream::AT_SOURCE_BYTES)? as usize;
     let source = match source_bytes {
@@ -125,7 +130,8 @@ fn decode_track(bytes: &[u8], entry: usize) -> Option<Track> {
     let field = |at| get(bytes, entry + at);
     let extra_at = field(stream::TRACK_EXTRA_AT)? as usize;
     let extra_end = extra_at.checked_add(field(stream::TRACK_EXTRA_BYTES)? as usize)?;
-    let time_base = TimeBase { num: field(stream::TRACK_BASE_NUM)?, den: field(stream::TRACK_BASE_DEN)? };
+    let time_base =
+        TimeBase { num: field(stream::TRACK_BASE_NUM)?, den: field(stream::TRACK_BASE_DEN)? };
     if time_base.num == 0 || time_base.den == 0 {
         return None;
     }

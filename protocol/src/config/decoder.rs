@@ -15,9 +15,6 @@ pub struct DecoderConfig {
 impl Default for DecoderConfig {
     fn default() -> Self {
         // 8192 x 4608: beyond any camera on sale, and a bomb of it costs under 60 MB a picture.
-        Self {
-            threads: 1,
-            max_pixels: 8192 * 4608,
-        }
+        Self { threads: 1, max_pixels: 8192 * 4608 }
     }
 }

@@ -55,10 +55,7 @@ pub enum TestMode {
 impl Default for TestPattern {
     fn default() -> Self {
         Self {
-            size: Size {
-                width: 640,
-                height: 480,
-            },
+            size: Size { width: 640, height: 480 },
             fps: 25,
             gop: 25,
             bitrate: BitRate(2_000_000),
@@ -75,11 +72,7 @@ pub enum SourceError {
     #[error("test source key '{0}': expected size, fps, gop, bitrate or mode")]
     TestKey(String),
     #[error("test source {key}={seen}: expected {expected}")]
-    TestValue {
-        key: String,
-        seen: String,
-        expected: &'static str,
-    },
+    TestValue { key: String, seen: String, expected: &'static str },
     #[error("source is empty: expected test:, an rtsp:// URL or a file path")]
     Empty,
 }
@@ -108,18 +101,15 @@ impl FromStr for TestPattern {
         let mut pattern = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, seen) = pair.split_once('=').unwrap_or((pair, ""));
-            let bad = |expected| SourceError::TestValue {
-                key: key.into(),
-                seen: seen.into(),
-                expected,
-            };
+            let bad =
+                |expected| SourceError::TestValue { key: key.into(), seen: seen.into(), expected };
             match key {
                 "size" => {
                     // The frame code needs 32 cells of at least 4 pixels and two strips of 16 rows.
                     pattern.size = seen
                         .parse()
                         .ok()
-                        .filter(|s: &Size| s.width >= 128 && s.height >= 64 && s.width % 32 == 0 && s.height % 2 == 0)
+                        .filter(|s: &Size| s.width >= 128 && s.height >= 64 && s.width.is_multiple_of(32) && s.height.is_multiple_of(2))
                         .ok_or_else(|| bad("WIDTHxHEIGHT, width a multiple of 32 from 128, even height from 64"))?;
                 }
                 "fps" => pattern.fps = in_range(seen, 1, 240).ok_or_else(|| bad("1 to 240"))?,
@@ -145,9 +135,7 @@ impl FromStr for TestPattern {
 }
 
 fn in_range(text: &str, low: u32, high: u32) -> Option<u32> {
-    text.parse()
-        .ok()
-        .filter(|value| (low..=high).contains(value))
+    text.parse().ok().filter(|value| (low..=high).contains(value))
 }
 
 impl TryFrom<String> for Source {
@@ -173,11 +161,7 @@ impl fmt::Display for Source {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Rtsp(url) => f.write_str(&without_credentials(url)),
             Self::Test(p) => {
-                let mode = if p.mode == TestMode::Live {
-                    "live"
-                } else {
-                    "loop"
-                };
+                let mode = if p.mode == TestMode::Live { "live" } else { "loop" };
                 write!(
                     f,
                     "test:?size={}&fps={}&gop={}&bitrate={}&mode={mode}",
@@ -218,14 +202,9 @@ mod tests {
 
     #[test]
     fn schemes_that_could_run_commands_are_refused() {
-        for bad in [
-            "exec://x",
-            "concat://a|b",
-            "http://x/y",
-            "",
-            "test:?size=1x1",
-            "test:?colour=red",
-        ] {
+        for bad in
+            ["exec://x", "concat://a|b", "http://x/y", "", "test:?size=1x1", "test:?colour=red"]
+        {
             assert!(bad.parse::<Source>().is_err(), "{bad:?} was taken");
         }
     }

@@ -35,14 +35,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
-        Self::Decoder,
-        Self::Ingest,
-        Self::Motion,
-        Self::Recorder,
-        Self::Rtsp,
-        Self::Web,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Decoder, Self::Ingest, Self::Motion, Self::Recorder, Self::Rtsp, Self::Web];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -152,10 +146,6 @@ pub struct RingConfig {
 
 impl Default for RingConfig {
     fn default() -> Self {
-        Self {
-            spare_readers: 2,
-            history: 1,
-            max_bitrate: BitRate(8_000_000),
-        }
+        Self { spare_readers: 2, history: 1, max_bitrate: BitRate(8_000_000) }
     }
 }

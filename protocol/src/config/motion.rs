@@ -14,9 +14,6 @@ pub struct MotionConfig {
 
 impl Default for MotionConfig {
     fn default() -> Self {
-        Self {
-            fps: 5,
-            sensitivity: 50,
-        }
+        Self { fps: 5, sensitivity: 50 }
     }
 }

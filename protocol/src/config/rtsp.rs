@@ -16,9 +16,6 @@ pub struct RtspConfig {
 
 impl Default for RtspConfig {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
-            max_clients: 256,
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8554)), max_clients: 256 }
     }
 }

@@ -16,9 +16,6 @@ pub struct WebConfig {
 
 impl Default for WebConfig {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            jpeg_quality: 80,
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), jpeg_quality: 80 }
     }
 }

@@ -33,7 +33,12 @@ pub(crate) fn plane_fits(meta: &FrameMeta, plane: usize, slot_bytes: u64) -> boo
 }
 
 /// The descriptor's bytes, its sequence word left 0: the writer stores that one last.
-pub(crate) fn encode(token: u64, slot_bytes: u64, published: MonoNs, meta: &FrameMeta) -> [u8; at::BYTES] {
+pub(crate) fn encode(
+    token: u64,
+    slot_bytes: u64,
+    published: MonoNs,
+    meta: &FrameMeta,
+) -> [u8; at::BYTES] {
     let mut bytes = [0; at::BYTES];
     for (place, half) in halves(meta) {
         bytes[place..place + 4].copy_from_slice(&half.to_le_bytes());
@@ -45,8 +50,12 @@ pub(crate) fn encode(token: u64, slot_bytes: u64, published: MonoNs, meta: &Fram
         bytes[linesize..linesize + 4].copy_from_slice(&layout.linesize.to_le_bytes());
     }
     let colour = meta.colour;
-    bytes[at::AT_COLOUR..at::AT_COLOUR + 4]
-        .copy_from_slice(&[colour.range, colour.matrix, colour.primaries, colour.transfer]);
+    bytes[at::AT_COLOUR..at::AT_COLOUR + 4].copy_from_slice(&[
+        colour.range,
+        colour.matrix,
+        colour.primaries,
+        colour.transfer,
+    ]);
     let source = meta.source.unwrap_or(SourceId { epoch: 0, sequence: 0 });
     for (place, word) in [
         (at::AT_TOKEN, token),
@@ -87,11 +96,14 @@ fn halves(meta: &FrameMeta) -> [(usize, u32); 6] {
 
 /// `None` for bytes with an unknown pixel format.
 pub(crate) fn decode(bytes: &[u8; at::BYTES]) -> Option<Described> {
-    let half = |place: usize| u32::from_le_bytes(bytes[place..place + 4].try_into().unwrap_or_default());
-    let word = |place: usize| u64::from_le_bytes(bytes[place..place + 8].try_into().unwrap_or_default());
+    let half =
+        |place: usize| u32::from_le_bytes(bytes[place..place + 4].try_into().unwrap_or_default());
+    let word =
+        |place: usize| u64::from_le_bytes(bytes[place..place + 8].try_into().unwrap_or_default());
     let flags = half(at::AT_FLAGS);
     let colour = &bytes[at::AT_COLOUR..at::AT_COLOUR + 4];
-    let source = SourceId { epoch: word(at::AT_SOURCE_EPOCH), sequence: word(at::AT_SOURCE_SEQUENCE) };
+    let source =
+        SourceId { epoch: word(at::AT_SOURCE_EPOCH), sequence: word(at::AT_SOURCE_SEQUENCE) };
     let plane = |number: usize| PlaneLayout {
         offset: half(at::AT_PLANE_OFFSETS + number * 4),
         linesize: half(at::AT_LINESIZES + number * 4),
@@ -100,11 +112,19 @@ pub(crate) fn decode(bytes: &[u8; at::BYTES]) -> Option<Described> {
         width: half(at::AT_WIDTH),
         height: half(at::AT_HEIGHT),
         format: PixelFormat::from_code(half(at::AT_FORMAT))?,
-        colour: Colour { range: colour[0], matrix: colour[1], primaries: colour[2], transfer: colour[3] },
+        colour: Colour {
+            range: colour[0],
+            matrix: colour[1],
+            primaries: colour[2],
+            transfer: colour[3],
+        },
         planes: [plane(0), plane(1), plane(2), plane(3)],
         pts_ns: word(at::AT_PTS_NS).cast_signed(),
         duration_ns: word(at::AT_DURATION_NS).cast_signed(),
-        capture: Stamp { mono: MonoNs(word(at::AT_CAPTURE_MONO_NS)), utc: UtcNs(word(at::AT_CAPTURE_UTC_NS)) },
+        capture: Stamp {
+            mono: MonoNs(word(at::AT_CAPTURE_MONO_NS)),
+            utc: UtcNs(word(at::AT_CAPTURE_UTC_NS)),
+        },
         clock: if half(at::AT_CLOCK) == 1 { ClockSource::Camera } else { ClockSource::Arrival },
         ingest: MonoNs(word(at::AT_INGEST_NS)),
         decoded: MonoNs(word(at::AT_DECODED_NS)),
@@ -135,7 +155,12 @@ mod tests {
             height,
             format: PixelFormat::Gray8,
             colour: Colour::default(),
-            planes: [PlaneLayout { offset: 64, linesize }, PlaneLayout::default(), PlaneLayout::default(), PlaneLayout::default()],
+            planes: [
+                PlaneLayout { offset: 64, linesize },
+                PlaneLayout::default(),
+                PlaneLayout::default(),
+                PlaneLayout::default(),
+            ],
             pts_ns: -5,
             duration_ns: 40,
             capture: Stamp::default(),
@@ -161,12 +186,13 @@ mod tests {
 
     #[test]
     fn a_picture_that_leaves_its_slot_does_not_fit() {
-        let described = |meta, bytes| decode(&encode(1, bytes, MonoNs(0), meta)).unwrap();
-        assert!(described(&gray(8, 2, 8), 64 + 16).fits());
-        assert!(!described(&gray(8, 2, 8), 64 + 15).fits());
-        assert!(!described(&gray(8, 2, 7), 1000).fits(), "rows overlap");
-        assert!(!described(&gray(0, 2, 8), 1000).fits(), "empty");
-        assert!(!described(&gray(u32::MAX, u32::MAX, u32::MAX), u64::from(u32::MAX)).fits());
+        let described =
+            |meta: FrameMeta, bytes| decode(&encode(1, bytes, MonoNs(0), &meta)).unwrap();
+        assert!(described(gray(8, 2, 8), 64 + 16).fits());
+        assert!(!described(gray(8, 2, 8), 64 + 15).fits());
+        assert!(!described(gray(8, 2, 7), 1000).fits(), "rows overlap");
+        assert!(!described(gray(0, 2, 8), 1000).fits(), "empty");
+        assert!(!described(gray(u32::MAX, u32::MAX, u32::MAX), u64::from(u32::MAX)).fits());
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use protocol::time::MonoNs;
 use super::descriptor::{self, Described};
 use super::writer::{SHAPE, descriptor_at, version_word};
 use super::{FrameMeta, Token};
+use crate::Next;
 use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
@@ -21,7 +22,6 @@ use crate::segment::{Access, Mapping};
 use crate::stream;
 use crate::sync::{Ordering, fence};
 use crate::wake::{self, Heard};
-use crate::Next;
 
 /// Which pictures a reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,12 @@ pub struct FrameOptions {
 impl FrameOptions {
     /// The newest picture each time, under this name.
     pub fn named(reader: &str) -> Self {
-        Self { reader: reader.to_owned(), policy: Policy::Latest, quota: super::writer::QUOTA, max_fps: None }
+        Self {
+            reader: reader.to_owned(),
+            policy: Policy::Latest,
+            quota: super::writer::QUOTA,
+            max_fps: None,
+        }
     }
 }
 
@@ -72,9 +77,17 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// Attaches by name; size, format and colour come with each frame.
-    pub fn attach(project: &ProjectName, ring: &RingName, options: &FrameOptions) -> Result<Self, Error> {
+    pub fn attach(
+        project: &ProjectName,
+        ring: &RingName,
+        options: &FrameOptions,
+    ) -> Result<Self, Error> {
         if ring.kind() != RingKind::Frames {
-            return Err(Error::WrongKind { ring: ring.clone(), seen: ring.kind().as_str(), expected: "frames" });
+            return Err(Error::WrongKind {
+                ring: ring.clone(),
+                seen: ring.kind().as_str(),
+                expected: "frames",
+            });
         }
         let files = Files::new(project, ring);
         let anchor = AnchorView::open(&files)?;
@@ -144,7 +157,12 @@ impl FrameReader {
             // Resting between pictures: bells do not matter, so do not be on the futex at all.
             std::thread::sleep(self.not_before.min(deadline).saturating_since(now));
         } else {
-            wake::wait(self.index.bell(), self.anchor.bell(), heard, deadline.saturating_since(now));
+            wake::wait(
+                self.index.bell(),
+                self.anchor.bell(),
+                heard,
+                deadline.saturating_since(now),
+            );
         }
     }
 
@@ -191,13 +209,19 @@ impl FrameReader {
 
     /// Leases the picture of `sequence`; `None` when it was overwritten.
     fn lease(&mut self, sequence: u64) -> Result<Option<Frame>, Error> {
-        let Some(described) = self.read_descriptor(sequence) else { return Ok(None) };
+        let Some(described) = self.read_descriptor(sequence) else {
+            return Ok(None);
+        };
         let token = Token::unpack(described.token);
         if token.slot >= SHAPE.0 {
             return Ok(None);
         }
-        let Some(data) = self.data_of(token.generation, described.slot_bytes)? else { return Ok(None) };
-        let Some(start) = slot_start(token.slot, described.slot_bytes, data.bytes()) else { return Ok(None) };
+        let Some(data) = self.data_of(token.generation, described.slot_bytes)? else {
+            return Ok(None);
+        };
+        let Some(start) = slot_start(token.slot, described.slot_bytes, data.bytes()) else {
+            return Ok(None);
+        };
         let hazard = self.page.reserve()?;
         self.page.pin(hazard, described.token);
         if !self.is_pinned(&token, described.token) {
@@ -257,7 +281,9 @@ impl FrameReader {
             return Ok(Some(Arc::clone(data)));
         }
         let name = self.files.data(self.index.epoch, generation);
-        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else { return Ok(None) };
+        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else {
+            return Ok(None);
+        };
         let bytes = files::size(&name, &file)?;
         if slot_bytes == 0 || (bytes as u64) < slot_bytes {
             return Err(damaged(&self.files, &name, "it is smaller than one slot"));
@@ -277,7 +303,9 @@ impl FrameReader {
             }
             return Ok(None);
         }
-        let Some(index) = IndexView::open(&self.files, live)? else { return Ok(None) };
+        let Some(index) = IndexView::open(&self.files, live)? else {
+            return Ok(None);
+        };
         check_shape(&self.files, &index)?;
         if self.page.place >= index.places {
             self.page = Arc::new(claim(&self.files, &index, &self.options)?);
@@ -299,7 +327,12 @@ impl FrameReader {
 }
 
 fn claim(files: &Files, index: &IndexView, options: &FrameOptions) -> Result<LeasePage, Error> {
-    let page = LeasePage::claim(files, index.places, index.quota.min(options.quota.max(1)), &options.reader)?;
+    let page = LeasePage::claim(
+        files,
+        index.places,
+        index.quota.min(options.quota.max(1)),
+        &options.reader,
+    )?;
     page.set_max_fps(options.max_fps.unwrap_or(0));
     Ok(page)
 }
@@ -325,7 +358,11 @@ fn check_shape(files: &Files, index_view: &IndexView) -> Result<(), Error> {
     let shape = (half(index::AT_SLOTS), half(index::AT_DESCRIPTORS));
     let needed = descriptor_at(u64::from(SHAPE.1) - 1) + layout::BYTES;
     if shape != SHAPE || index_view.map.bytes() < needed {
-        return Err(damaged(files, &files.index(index_view.epoch), "its slot table has another shape"));
+        return Err(damaged(
+            files,
+            &files.index(index_view.epoch),
+            "its slot table has another shape",
+        ));
     }
     Ok(())
 }
@@ -382,7 +419,9 @@ impl Frame {
     /// The picture's identity: the packet it came from, or its place in this ring.
     pub fn frame_id(&self) -> FrameId {
         match (&self.source, self.described.meta.source) {
-            (Some(ring), Some(id)) => FrameId { ring: ring.clone(), epoch: id.epoch, sequence: id.sequence },
+            (Some(ring), Some(id)) => {
+                FrameId { ring: ring.clone(), epoch: id.epoch, sequence: id.sequence }
+            }
             _ => FrameId { ring: self.ring.clone(), epoch: self.epoch, sequence: self.sequence() },
         }
     }

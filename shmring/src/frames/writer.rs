@@ -65,6 +65,8 @@ struct Shared {
 struct State {
     owner: Owner,
     generation: Option<Generation>,
+    /// The one before: a decoder may still hand out its pictures after the size has changed.
+    previous: Option<Generation>,
     /// Number of the newest generation, counted from 1.
     generations: u32,
     sequence: u64,
@@ -82,17 +84,35 @@ struct Generation {
 impl FrameWriter {
     /// Takes the ring and begins a new epoch. Memory for pictures is reserved at the first loan,
     /// when their size is known. `source` names the packet ring they are decoded from.
-    pub fn create(project: &ProjectName, contract: &RingContract, source: Option<&RingName>) -> Result<Self, Error> {
+    pub fn create(
+        project: &ProjectName,
+        contract: &RingContract,
+        source: Option<&RingName>,
+    ) -> Result<Self, Error> {
         let versions = 2 * SLOTS_ROOM as usize * 8;
         let bytes = index::AT_VERSIONS + versions + DESCRIPTORS as usize * layout::BYTES;
-        let shape = IndexShape { bytes, quota: QUOTA, slots: SLOTS_ROOM, descriptors: DESCRIPTORS, log_bytes: 0 };
+        let shape = IndexShape {
+            bytes,
+            quota: QUOTA,
+            slots: SLOTS_ROOM,
+            descriptors: DESCRIPTORS,
+            log_bytes: 0,
+        };
         let mut owner = Owner::begin(project, contract, shape)?;
         let leases = LeaseTable::open(&owner.files, owner.places, QUOTA, owner.epoch)?;
-        stream::write(&owner.index, owner.ring(), &StreamBlock { tracks: Vec::new(), source: source.cloned() })?;
+        stream::write(
+            &owner.index,
+            owner.ring(),
+            &StreamBlock { tracks: Vec::new(), source: source.cloned() },
+        )?;
         owner.announce();
-        let state = State { owner, generation: None, generations: 0, sequence: 0 };
-        let shared =
-            Shared { places: contract.places, history: contract.config.history, leases, state: Mutex::new(state) };
+        let state = State { owner, generation: None, previous: None, generations: 0, sequence: 0 };
+        let shared = Shared {
+            places: contract.places,
+            history: contract.config.history,
+            leases,
+            state: Mutex::new(state),
+        };
         Ok(Self(Arc::new(shared)))
     }
 
@@ -154,30 +174,37 @@ impl State {
         }
         let number = self.generations + 1;
         if number > token::GENERATION_MAX {
-            return Err(Error::BadPicture { ring: self.owner.ring().clone(), what: "too many size changes in one epoch" });
+            return Err(Error::BadPicture {
+                ring: self.owner.ring().clone(),
+                what: "too many size changes in one epoch",
+            });
         }
         let generation = Generation::create(&self.owner, number, slot_bytes, slots, keep)?;
-        let old = self.generations.checked_sub(1);
         self.generations = number;
-        self.generation = Some(generation);
-        self.owner.index.word(index::AT_DATA_BYTES).store(slot_bytes as u64 * u64::from(slots), Ordering::Relaxed);
+        self.previous = self.generation.replace(generation);
+        self.owner
+            .index
+            .word(index::AT_DATA_BYTES)
+            .store(slot_bytes as u64 * u64::from(slots), Ordering::Relaxed);
         self.owner.index.half(index::AT_GENERATION).store(number, Ordering::Release);
-        // Pictures of the generation before may still be in the descriptor ring; those of the one
-        // before that share its bank of versions with the new one and are over.
-        if let Some(old) = old.filter(|old| *old > 0) {
-            files::unlink(&self.owner.files.data(self.owner.epoch, old));
+        // Two generations are alive at a time: they alternate between two banks of versions.
+        if let Some(over) = number.checked_sub(2).filter(|over| *over > 0) {
+            files::unlink(&self.owner.files.data(self.owner.epoch, over));
         }
         Ok(())
     }
 
     fn lend(&mut self, shared: &Arc<Shared>) -> Result<Loan, Error> {
         let none = Error::NoFreeSlot { ring: self.owner.ring().clone(), slots: 0 };
-        let Some(generation) = &mut self.generation else { return Err(none) };
+        let Some(generation) = &mut self.generation else {
+            return Err(none);
+        };
         let candidates = generation.pool.candidates(self.sequence);
         // Asking the kernel whether a page's reader lives costs a call each, so first believe all.
         for only_living in [false, true] {
             for slot in &candidates {
-                if reclaim(&self.owner.index, generation.number, *slot, &shared.leases, only_living) {
+                if reclaim(&self.owner.index, generation.number, *slot, &shared.leases, only_living)
+                {
                     generation.pool.lend(*slot);
                     return Ok(Loan {
                         shared: Arc::clone(shared),
@@ -194,7 +221,9 @@ impl State {
 
     fn publish(&mut self, id: SlotId, meta: &FrameMeta) -> Result<u64, Error> {
         let ring = self.owner.ring().clone();
-        let Some(generation) = self.generation.as_mut().filter(|g| g.number == id.generation) else {
+        let held = [&mut self.generation, &mut self.previous];
+        let Some(generation) = held.into_iter().flatten().find(|g| g.number == id.generation)
+        else {
             return Err(Error::NotOnLoan { ring, slot: id.slot });
         };
         if !generation.pool.is_on_loan(id.slot) {
@@ -218,7 +247,8 @@ impl State {
     }
 
     fn give_back(&mut self, id: SlotId) {
-        if let Some(generation) = self.generation.as_mut().filter(|g| g.number == id.generation) {
+        let held = [&mut self.generation, &mut self.previous];
+        if let Some(generation) = held.into_iter().flatten().find(|g| g.number == id.generation) {
             generation.pool.give_back(id.slot);
         }
     }
@@ -235,7 +265,13 @@ fn store_figures(map: &Mapping, meta: &FrameMeta, now_ns: u64) {
 }
 
 impl Generation {
-    fn create(owner: &Owner, number: u32, slot_bytes: usize, slots: u32, keep: u64) -> Result<Self, Error> {
+    fn create(
+        owner: &Owner,
+        number: u32,
+        slot_bytes: usize,
+        slots: u32,
+        keep: u64,
+    ) -> Result<Self, Error> {
         let draft = Draft::create(
             owner.files.temporary(owner::salt()),
             slot_bytes * slots as usize,
@@ -259,7 +295,13 @@ impl Generation {
 }
 
 /// Takes a slot from readers, unless one of them leases it.
-fn reclaim(map: &Mapping, generation: u32, slot: u32, leases: &LeaseTable, only_living: bool) -> bool {
+fn reclaim(
+    map: &Mapping,
+    generation: u32,
+    slot: u32,
+    leases: &LeaseTable,
+    only_living: bool,
+) -> bool {
     let word = version_word(map, generation, slot);
     let before = word.load(Ordering::Relaxed);
     let mut next = Token::unpack(before);

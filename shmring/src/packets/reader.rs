@@ -9,6 +9,7 @@ use protocol::time::MonoNs;
 
 use super::record::{self, Header};
 use super::{Packet, PacketMeta};
+use crate::Next;
 use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
@@ -19,7 +20,6 @@ use crate::segment::{Access, Mapping};
 use crate::stream;
 use crate::sync::{Ordering, fence};
 use crate::wake::{self, Heard};
-use crate::Next;
 
 /// Where a new reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +69,17 @@ struct EpochCursor {
 
 impl PacketReader {
     /// Attaches by name; shape and codecs come from the ring.
-    pub fn attach(project: &ProjectName, ring: &RingName, options: &PacketOptions) -> Result<Self, Error> {
+    pub fn attach(
+        project: &ProjectName,
+        ring: &RingName,
+        options: &PacketOptions,
+    ) -> Result<Self, Error> {
         if ring.kind() == RingKind::Frames {
-            return Err(Error::WrongKind { ring: ring.clone(), seen: "frames", expected: "packets or events" });
+            return Err(Error::WrongKind {
+                ring: ring.clone(),
+                seen: "frames",
+                expected: "packets or events",
+            });
         }
         let files = Files::new(project, ring);
         let anchor = AnchorView::open(&files)?;
@@ -133,7 +141,12 @@ impl PacketReader {
             if now >= deadline {
                 return Ok(Next::Quiet);
             }
-            wake::wait(self.at.index.bell(), self.anchor.bell(), heard, deadline.saturating_since(now));
+            wake::wait(
+                self.at.index.bell(),
+                self.anchor.bell(),
+                heard,
+                deadline.saturating_since(now),
+            );
         }
     }
 
@@ -173,7 +186,9 @@ impl PacketReader {
         if !self.at.is_drained() {
             return Ok(None);
         }
-        let Some(index) = IndexView::open(&self.files, live)? else { return Ok(None) };
+        let Some(index) = IndexView::open(&self.files, live)? else {
+            return Ok(None);
+        };
         let mut at = EpochCursor::open(&self.files, index)?;
         at.begin(Start::Oldest);
         if self.page.place >= at.index.places {
@@ -195,7 +210,11 @@ impl PacketReader {
 }
 
 /// The epoch a reader begins in: the live one, or the one it was reading before it died.
-fn open_start_epoch(files: &Files, anchor: &AnchorView, start: Start) -> Result<EpochCursor, Error> {
+fn open_start_epoch(
+    files: &Files,
+    anchor: &AnchorView,
+    start: Start,
+) -> Result<EpochCursor, Error> {
     if let Start::After { epoch, .. } = start
         && epoch == anchor.previous()
         && let Some(index) = IndexView::open(files, epoch)?
@@ -226,8 +245,11 @@ impl EpochCursor {
     fn open(files: &Files, index: IndexView) -> Result<Self, Error> {
         let name = files.data(index.epoch, 1);
         let file = files::open_existing(&name, OFlag::O_RDONLY)?;
-        let log_bytes = usize::try_from(index.map.word(index::AT_LOG_BYTES).load(Ordering::Relaxed)).unwrap_or(0);
-        let sound = log_bytes >= layout_record::HEADER && log_bytes.is_multiple_of(layout_record::ALIGN);
+        let log_bytes =
+            usize::try_from(index.map.word(index::AT_LOG_BYTES).load(Ordering::Relaxed))
+                .unwrap_or(0);
+        let sound =
+            log_bytes >= layout_record::HEADER && log_bytes.is_multiple_of(layout_record::ALIGN);
         if !sound || files::size(&name, &file)? < log_bytes {
             return Err(damaged(files, &name, "its length is not the one of the index"));
         }
@@ -297,7 +319,9 @@ impl EpochCursor {
                     self.sequence = sequence;
                     self.position += record::footprint(payload_bytes) as u64;
                 }
-                Some(Header::Pad) => self.position += (self.log.bytes() - self.place(self.position)) as u64,
+                Some(Header::Pad) => {
+                    self.position += (self.log.bytes() - self.place(self.position)) as u64
+                }
                 None => break,
             }
         }
@@ -314,7 +338,9 @@ impl EpochCursor {
                 return Step::Lapped;
             }
             match self.header_at(self.position) {
-                Some(Header::Pad) => self.position += (self.log.bytes() - self.place(self.position)) as u64,
+                Some(Header::Pad) => {
+                    self.position += (self.log.bytes() - self.place(self.position)) as u64
+                }
                 Some(Header::Record { sequence, payload_bytes, published, meta }) => {
                     if sequence > self.sequence + 1 {
                         return Step::Lapped;
@@ -327,7 +353,13 @@ impl EpochCursor {
         }
     }
 
-    fn take(&mut self, sequence: u64, payload_bytes: usize, published: MonoNs, meta: PacketMeta) -> Step {
+    fn take(
+        &mut self,
+        sequence: u64,
+        payload_bytes: usize,
+        published: MonoNs,
+        meta: PacketMeta,
+    ) -> Step {
         let at = self.place(self.position);
         let mut payload = vec![0; payload_bytes];
         self.log.copy_out(at + layout_record::HEADER, &mut payload);
@@ -352,7 +384,9 @@ impl EpochCursor {
         self.log.copy_out(at, &mut bytes);
         let header = record::decode(&bytes)?;
         let fits = match header {
-            Header::Record { payload_bytes, .. } => record::footprint(payload_bytes) <= self.log.bytes() - at,
+            Header::Record { payload_bytes, .. } => {
+                record::footprint(payload_bytes) <= self.log.bytes() - at
+            }
             Header::Pad => true,
         };
         fence(Ordering::Acquire);
@@ -365,7 +399,10 @@ impl EpochCursor {
         self.floor() > self.position
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below the log's length, a usize")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the remainder is below the log's length, a usize"
+    )]
     fn place(&self, position: u64) -> usize {
         (position % self.log.bytes() as u64) as usize
     }

@@ -9,7 +9,12 @@ use crate::layout::{flag, record};
 /// A decoded header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
-    Record { sequence: u64, payload_bytes: usize, published: MonoNs, meta: PacketMeta },
+    Record {
+        sequence: u64,
+        payload_bytes: usize,
+        published: MonoNs,
+        meta: PacketMeta,
+    },
     /// Nothing up to the log's end.
     Pad,
 }
@@ -19,9 +24,18 @@ pub(crate) fn footprint(payload_bytes: usize) -> usize {
     (record::HEADER + payload_bytes + record::TAIL).next_multiple_of(record::ALIGN)
 }
 
-pub(crate) fn encode(sequence: u64, payload_bytes: u32, published: MonoNs, meta: &PacketMeta) -> [u8; record::HEADER] {
+pub(crate) fn encode(
+    sequence: u64,
+    payload_bytes: u32,
+    published: MonoNs,
+    meta: &PacketMeta,
+) -> [u8; record::HEADER] {
     let mut bytes = [0; record::HEADER];
-    let flags = [(meta.key, flag::KEY), (meta.discontinuity, flag::DISCONTINUITY), (meta.corrupt, flag::CORRUPT)];
+    let flags = [
+        (meta.key, flag::KEY),
+        (meta.discontinuity, flag::DISCONTINUITY),
+        (meta.corrupt, flag::CORRUPT),
+    ];
     let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
     let source = meta.source.unwrap_or(SourceId { epoch: 0, sequence: 0 });
     for (at, half) in [
@@ -68,7 +82,10 @@ pub(crate) fn decode(bytes: &[u8; record::HEADER]) -> Option<Header> {
         _ => return None,
     }
     let flags = half(record::AT_FLAGS);
-    let source = SourceId { epoch: word(record::AT_SOURCE_EPOCH), sequence: word(record::AT_SOURCE_SEQUENCE) };
+    let source = SourceId {
+        epoch: word(record::AT_SOURCE_EPOCH),
+        sequence: word(record::AT_SOURCE_SEQUENCE),
+    };
     let meta = PacketMeta {
         track: half(record::AT_TRACK),
         key: flags & flag::KEY != 0,

@@ -35,16 +35,29 @@ pub struct PacketWriter {
 
 impl PacketWriter {
     /// Takes the ring and begins a new epoch.
-    pub fn create(project: &ProjectName, contract: &RingContract, tracks: &[Track]) -> Result<Self, Error> {
+    pub fn create(
+        project: &ProjectName,
+        contract: &RingContract,
+        tracks: &[Track],
+    ) -> Result<Self, Error> {
         let log_bytes = log_bytes(contract);
         // Readers of packets hold no leases, so quota and slots are nothing.
-        let shape = IndexShape { bytes: index::AT_VERSIONS, quota: 0, slots: 0, descriptors: 0, log_bytes };
+        let shape =
+            IndexShape { bytes: index::AT_VERSIONS, quota: 0, slots: 0, descriptors: 0, log_bytes };
         let mut owner = Owner::begin(project, contract, shape)?;
         let bytes = usize::try_from(log_bytes).unwrap_or(usize::MAX);
-        let draft = Draft::create(owner.files.temporary(owner::salt()), bytes, nix::sys::stat::Mode::from_bits_truncate(0o640))?;
+        let draft = Draft::create(
+            owner.files.temporary(owner::salt()),
+            bytes,
+            nix::sys::stat::Mode::from_bits_truncate(0o640),
+        )?;
         let (log, _) = draft.publish(&owner.files.data(owner.epoch, 1))?;
         owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
-        stream::write(&owner.index, owner.ring(), &StreamBlock { tracks: tracks.to_vec(), source: None })?;
+        stream::write(
+            &owner.index,
+            owner.ring(),
+            &StreamBlock { tracks: tracks.to_vec(), source: None },
+        )?;
         store_geometry(&owner.index, tracks);
         owner.announce();
         Ok(Self { owner, log, head: 0, floor: 0, sequence: 0 })
@@ -67,7 +80,11 @@ impl PacketWriter {
     /// Describes the stream anew; readers see it before the next packet.
     pub fn set_tracks(&mut self, tracks: &[Track]) -> Result<(), Error> {
         store_geometry(&self.owner.index, tracks);
-        stream::write(&self.owner.index, self.owner.ring(), &StreamBlock { tracks: tracks.to_vec(), source: None })
+        stream::write(
+            &self.owner.index,
+            self.owner.ring(),
+            &StreamBlock { tracks: tracks.to_vec(), source: None },
+        )
     }
 
     /// Appends a packet, overwriting the oldest, and wakes readers. Never waits for anyone.
@@ -75,7 +92,11 @@ impl PacketWriter {
         let limit = self.payload_max_bytes();
         let payload_bytes = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= limit);
         let Some(payload_bytes) = payload_bytes else {
-            return Err(Error::PacketTooLarge { ring: self.ring().clone(), bytes: payload.len(), limit });
+            return Err(Error::PacketTooLarge {
+                ring: self.ring().clone(),
+                bytes: payload.len(),
+                limit,
+            });
         };
         let footprint = record::footprint(payload.len());
         self.pad_to_fit(footprint);
@@ -145,7 +166,10 @@ impl PacketWriter {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below the log's length, a usize")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the remainder is below the log's length, a usize"
+    )]
     fn place(&self, position: u64) -> usize {
         (position % self.log.bytes() as u64) as usize
     }

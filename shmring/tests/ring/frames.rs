@@ -1,0 +1,276 @@
+//! Frame rings.
+
+use std::time::Duration;
+
+use protocol::control::RingContract;
+use protocol::stream::{Colour, PixelFormat};
+use protocol::time::{ClockSource, MonoNs, Stamp};
+use shmring::{
+    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Next, PlaneLayout,
+    Policy, SourceId,
+};
+
+use crate::Project;
+
+const NOW: Duration = Duration::ZERO;
+const SOON: Duration = Duration::from_secs(5);
+const SIDE: u32 = 64;
+
+fn gray(side: u32) -> FrameMeta {
+    let plane = PlaneLayout { offset: 0, linesize: side };
+    FrameMeta {
+        width: side,
+        height: side,
+        format: PixelFormat::Gray8,
+        colour: Colour::default(),
+        planes: [plane, PlaneLayout::default(), PlaneLayout::default(), PlaneLayout::default()],
+        pts_ns: 0,
+        duration_ns: 0,
+        capture: Stamp::default(),
+        clock: ClockSource::Arrival,
+        ingest: MonoNs(0),
+        decoded: MonoNs(0),
+        source: Some(SourceId { epoch: 1, sequence: 2 }),
+        key: false,
+        corrupt: false,
+        discontinuity: false,
+        copied: false,
+        gop_index: 0,
+    }
+}
+
+fn fill(writer: &FrameWriter, value: u8, side: u32) -> (Loan, u64) {
+    let mut loan = writer.loan((side * side) as usize, 1).unwrap();
+    loan.bytes_mut().fill(value);
+    let sequence = writer.publish(loan.slot(), &gray(side)).unwrap();
+    (loan, sequence)
+}
+
+fn send(writer: &FrameWriter, value: u8) -> u64 {
+    fill(writer, value, SIDE).1
+}
+
+fn attach(project: &Project, contract: &RingContract, policy: Policy) -> FrameReader {
+    let options = FrameOptions { policy, ..FrameOptions::named("test") };
+    FrameReader::attach(&project.0, &contract.name, &options).unwrap()
+}
+
+fn item(next: Next<Frame>) -> Frame {
+    match next {
+        Next::Item(frame) => frame,
+        other => panic!("expected a frame, got {other:?}"),
+    }
+}
+
+fn pixels(frame: &Frame) -> Vec<u8> {
+    let mut all = Vec::new();
+    frame.plane(0).unwrap().copy_to(&mut all);
+    all
+}
+
+#[test]
+fn a_frame_arrives_with_its_identity_and_pixels() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 2);
+    let source = "cam.packets".parse().unwrap();
+    let writer = FrameWriter::create(&project.0, &contract, Some(&source)).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    send(&writer, 9);
+    let frame = item(reader.next(SOON).unwrap());
+    assert_eq!(pixels(&frame), vec![9; (SIDE * SIDE) as usize]);
+    let id = frame.frame_id();
+    assert_eq!((id.ring, id.epoch, id.sequence), (source, 1, 2));
+}
+
+#[test]
+fn a_leased_frame_does_not_change_however_much_is_published() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 2);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    send(&writer, 1);
+    let held = item(reader.next(SOON).unwrap());
+    for value in 2..200 {
+        send(&writer, value);
+    }
+    assert_eq!(pixels(&held), vec![1; (SIDE * SIDE) as usize]);
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 199);
+}
+
+#[test]
+fn latest_skips_and_sequential_tells_what_it_missed() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 2);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut latest = attach(&project, &contract, Policy::Latest);
+    let mut sequential = attach(&project, &contract, Policy::Sequential);
+    for value in 0..100 {
+        send(&writer, value);
+    }
+    assert_eq!(item(latest.next(NOW).unwrap()).sequence(), 100);
+    let (mut got, mut missed) = (0, 0);
+    loop {
+        match sequential.next(NOW).unwrap() {
+            Next::Item(frame) => {
+                got += 1;
+                assert_eq!(frame.sequence(), got + missed);
+            }
+            Next::Overrun { missed: more } => missed += more,
+            _ => break,
+        }
+    }
+    assert_eq!(got + missed, 100);
+    assert!(got >= 2 && missed > 0, "got {got}, missed {missed}");
+}
+
+#[test]
+fn a_reader_that_holds_all_it_may_is_told_and_the_writer_goes_on() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    let mut held = Vec::new();
+    for value in 0..2 {
+        send(&writer, value);
+        held.push(item(reader.next(SOON).unwrap()));
+    }
+    send(&writer, 3);
+    assert!(matches!(reader.next(NOW), Err(Error::NoLease { quota: 2, .. })));
+    held.remove(0);
+    assert_eq!(item(reader.next(NOW).unwrap()).sequence(), 3);
+    for value in 0..200 {
+        send(&writer, value);
+    }
+}
+
+#[test]
+fn a_published_slot_on_loan_stays_readable_and_is_not_reused() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let (reference, _) = fill(&writer, 77, SIDE);
+    for value in 0..100 {
+        send(&writer, value);
+    }
+    // The decoder shows its reference picture once more (VP9 show-existing-frame).
+    writer.publish(reference.slot(), &gray(SIDE)).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 77);
+}
+
+#[test]
+fn a_slot_published_twice_keeps_the_first_lease_valid() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    let (loan, _) = fill(&writer, 5, SIDE);
+    let first = item(reader.next(NOW).unwrap());
+    writer.publish(loan.slot(), &gray(SIDE)).unwrap();
+    let second = item(reader.next(NOW).unwrap());
+    drop((loan, second));
+    for value in 100..200 {
+        send(&writer, value);
+    }
+    assert_eq!(pixels(&first), vec![5; (SIDE * SIDE) as usize]);
+}
+
+#[test]
+fn a_larger_picture_begins_a_generation_that_attached_readers_follow() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    send(&writer, 1);
+    let small = item(reader.next(NOW).unwrap());
+    for side in [128, 256, 512] {
+        fill(&writer, 2, side);
+        let large = item(reader.next(NOW).unwrap());
+        assert_eq!((large.meta().width, pixels(&large)), (side, vec![2; (side * side) as usize]));
+    }
+    assert_eq!(pixels(&small), vec![1; (SIDE * SIDE) as usize], "a lease outlives its generation");
+}
+
+#[test]
+fn a_picture_decoded_before_a_size_change_may_be_shown_after_it() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Sequential);
+    let mut late = writer.loan((SIDE * SIDE) as usize, 1).unwrap();
+    late.bytes_mut().fill(3);
+    fill(&writer, 4, 256);
+    writer.publish(late.slot(), &gray(SIDE)).unwrap();
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 4);
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 3);
+}
+
+#[test]
+fn a_reader_follows_a_restarted_writer_and_its_held_frame_stays_valid() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let first = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    send(&first, 1);
+    let held = item(reader.next(NOW).unwrap());
+    drop(first);
+    let second = FrameWriter::create(&project.0, &contract, None).unwrap();
+    for value in 2..60 {
+        send(&second, value);
+    }
+    assert!(matches!(reader.next(SOON).unwrap(), Next::NewEpoch { .. }));
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 59);
+    assert_eq!(pixels(&held)[0], 1);
+}
+
+#[test]
+fn the_writer_knows_whether_anyone_reads() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 2);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    assert_eq!(writer.readers(), 0);
+    let reader = attach(&project, &contract, Policy::Latest);
+    assert_eq!(writer.readers(), 1);
+    drop(reader);
+    assert_eq!(writer.readers(), 0);
+}
+
+#[test]
+fn leases_can_never_exhaust_the_ring() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 3);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut readers: Vec<_> = (0..3).map(|_| attach(&project, &contract, Policy::Latest)).collect();
+    let mut held = Vec::new();
+    for value in 0..2 {
+        send(&writer, value);
+        held.extend(readers.iter_mut().map(|reader| item(reader.next(NOW).unwrap())));
+    }
+    for value in 0..100 {
+        send(&writer, value);
+    }
+}
+
+#[test]
+fn a_max_fps_reader_takes_no_more_than_it_asked_for() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let options = FrameOptions { max_fps: Some(1), ..FrameOptions::named("slow") };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    send(&writer, 1);
+    item(reader.next(NOW).unwrap());
+    send(&writer, 2);
+    assert!(matches!(reader.next(NOW).unwrap(), Next::Quiet));
+    assert_eq!(item(reader.next(SOON).unwrap()).sequence(), 2);
+}
+
+#[test]
+fn a_picture_that_leaves_its_slot_is_refused() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let loan = writer.loan(4096, 1).unwrap();
+    let too_large = gray(4096);
+    assert!(matches!(writer.publish(loan.slot(), &too_large), Err(Error::BadPicture { .. })));
+}

@@ -1,0 +1,125 @@
+//! What a worker may use of its surroundings.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use protocol::config::WorkerConfig;
+use protocol::control::{Condition, RingContract, StartUp, ToSupervisor};
+use protocol::health::word;
+use protocol::name::{ProjectName, RingName, WorkerName};
+use spawn::HealthPage;
+
+use crate::link::Link;
+
+/// A worker's names, rings, sockets, and its ways to speak to the supervisor.
+#[derive(Debug)]
+pub struct Context {
+    start_up: StartUp,
+    health: HealthPage,
+    link: Link,
+    stop: Arc<AtomicBool>,
+    listeners: Vec<TcpListener>,
+    condition: Option<(Condition, String)>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        start_up: StartUp,
+        health: HealthPage,
+        link: Link,
+        stop: Arc<AtomicBool>,
+        listeners: Vec<TcpListener>,
+    ) -> Self {
+        Self { start_up, health, link, stop, listeners, condition: None }
+    }
+
+    pub fn project(&self) -> &ProjectName {
+        &self.start_up.project
+    }
+
+    pub fn worker(&self) -> &WorkerName {
+        &self.start_up.worker
+    }
+
+    pub(crate) fn config(&self) -> &WorkerConfig {
+        &self.start_up.config
+    }
+
+    /// Rings it reads, in the topology's order.
+    pub fn inputs(&self) -> &[RingName] {
+        &self.start_up.inputs
+    }
+
+    /// The ring it writes.
+    pub fn output(&self) -> Option<&RingContract> {
+        self.start_up.output.as_ref()
+    }
+
+    pub fn runtime_dir(&self) -> &Path {
+        &self.start_up.runtime_dir
+    }
+
+    /// The next listening socket the supervisor bound for it; each is given once.
+    pub fn listener(&mut self) -> Option<TcpListener> {
+        if self.listeners.is_empty() { None } else { Some(self.listeners.remove(0)) }
+    }
+
+    /// How it is doing, with the reason; sent when it differs from the last.
+    pub fn condition(&mut self, condition: Condition, why: impl Into<String>) {
+        let why = why.into();
+        if self
+            .condition
+            .as_ref()
+            .is_some_and(|(last, reason)| *last == condition && *reason == why)
+        {
+            return;
+        }
+        match condition {
+            Condition::Degraded => tracing::warn!("degraded: {why}"),
+            Condition::Waiting | Condition::Parked => tracing::debug!(?condition, "{why}"),
+            Condition::Flowing => tracing::debug!("flowing"),
+        }
+        let message = ToSupervisor::Condition { condition, why: why.clone() };
+        match self.link.send(&message) {
+            Ok(()) => self.condition = Some((condition, why)),
+            Err(error) => tracing::warn!(%error, "condition not reported"),
+        }
+    }
+
+    /// The item now in hand: what a dossier names when the worker dies on it.
+    pub fn took(&self, epoch: u64, sequence: u64) {
+        self.health.store(word::ITEM_EPOCH, epoch);
+        self.health.store(word::ITEM_SEQUENCE, sequence);
+        self.health.store(word::IN_SEQUENCE, sequence);
+    }
+
+    /// Sequence of the newest output.
+    pub fn made(&self, sequence: u64) {
+        self.health.store(word::OUT_SEQUENCE, sequence);
+    }
+
+    /// Items lost to overruns or damage.
+    pub fn missed(&self, items: u64) {
+        self.health.add(word::MISSED, items);
+    }
+
+    pub(crate) fn beat(&self) {
+        self.health.add(word::BEAT, 1);
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// For threads and callbacks of the worker.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// For threads of the worker that ask the supervisor.
+    pub fn link(&self) -> Link {
+        self.link.clone()
+    }
+}

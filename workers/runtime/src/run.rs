@@ -1,0 +1,87 @@
+//! From `main` to the exit code: handshake, step loop, stop.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use protocol::control::{StartUp, ToSupervisor, env};
+use protocol::exit::WorkerExit;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use spawn::HealthPage;
+
+use crate::context::Context;
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::{Step, Worker, hand_over, log};
+
+/// The whole life of a worker process.
+pub fn run<W: Worker>() -> ExitCode {
+    log::init();
+    let exit = match live::<W>() {
+        Ok(()) => WorkerExit::Done,
+        Err(fault) => {
+            tracing::error!("{fault}");
+            fault.exit()
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn live<W: Worker>() -> Result<(), Fault> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Fault::failed)?;
+    }
+    let link = open_link(&stop)?;
+    let mut cx = open_context(link.clone(), stop)?;
+    let config = cx_config::<W>(&cx)?;
+    let mut worker = W::start(config, &mut cx)?;
+    cx.beat();
+    link.send(&ToSupervisor::Ready)?;
+    step_until_stopped(&mut worker, &mut cx)?;
+    worker.stop(&mut cx)?;
+    if link.is_orphaned() {
+        return Err(Fault::orphaned("the supervisor is gone"));
+    }
+    link.send(&ToSupervisor::Stopped)
+}
+
+fn step_until_stopped<W: Worker>(worker: &mut W, cx: &mut Context) -> Result<(), Fault> {
+    while !cx.stopping() {
+        cx.beat();
+        if worker.step(cx)? == Step::Done {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn open_link(stop: &Arc<AtomicBool>) -> Result<Link, Fault> {
+    let socket = spawn::take_inherited(env::CONTROL_FD).map_err(|error| {
+        Fault::contract(format!("{error}; workers are started by `framevisor up`, not by hand"))
+    })?;
+    let link = Link::new(socket, Arc::clone(stop));
+    let receiver = link.clone();
+    let started =
+        thread::Builder::new().name("control".into()).spawn(move || receiver.receive_all());
+    started.map_err(Fault::failed)?;
+    Ok(link)
+}
+
+fn open_context(link: Link, stop: Arc<AtomicBool>) -> Result<Context, Fault> {
+    let page = spawn::take_inherited(env::HEALTH_FD).map_err(Fault::contract)?;
+    let health = HealthPage::map(page).map_err(Fault::contract)?;
+    let sockets = spawn::take_inherited_list(env::LISTEN_FDS).map_err(Fault::contract)?;
+    let listeners = sockets.into_iter().map(TcpListener::from).collect();
+    let start_up: StartUp = hand_over::receive(&link)?;
+    Ok(Context::new(start_up, health, link, stop, listeners))
+}
+
+fn cx_config<W: Worker>(cx: &Context) -> Result<W::Config, Fault> {
+    let config = cx.config().clone();
+    let kind = config.kind();
+    W::section(config)
+        .ok_or_else(|| Fault::contract(format!("started with the section of a {kind} worker")))
+}
