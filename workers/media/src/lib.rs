@@ -1,1 +1,41 @@
+//! The only crate that names FFmpeg. What belongs here: opening inputs, splitting them into access
+//! units in the ring's form, encoding the test pattern, decoding into memory that the caller lends.
+//! What does not: rings, clocks, pacing, retries. Those are decisions, and theirs to make who call.
+//!
+//! ```text
+//! file, camera ──> Demuxer ──> AccessUnit ──(ring)──> Decoder ──> Picture in lent memory
+//! pattern ───────> Encoder ──> EncodedUnit            PictureAllocator lends it
+//! ```
+//!
+//! Written against FFmpeg 5.1 (Debian 12). No FFmpeg type is part of this crate's face, and the
+//! unsafe code in it is calls into FFmpeg and the callbacks FFmpeg makes.
 
+mod annexb;
+mod bitstream;
+mod codec;
+mod decode;
+mod demux;
+mod encode;
+mod error;
+mod log;
+mod raw;
+
+pub use annexb::{Family, ParameterSets};
+pub use decode::{
+    Decoder, DecoderOptions, Picture, PictureAllocator, PictureHome, PictureMemory, PictureNeed,
+    PlaneAt, TightLayout,
+};
+pub use demux::{AccessUnit, Demuxer, Input, Interrupt};
+pub use encode::{EncodedUnit, Encoder, EncoderOptions};
+pub use error::MediaError;
+
+/// Once a process: FFmpeg's error texts, and its log into `tracing`.
+fn init() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        if let Err(error) = ffmpeg_next::init() {
+            tracing::warn!(%error, "FFmpeg did not initialise");
+        }
+        log::install();
+    });
+}

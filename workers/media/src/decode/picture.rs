@@ -1,0 +1,168 @@
+//! A decoded picture: what it is, where it lies, and how it is copied when it lies on the heap.
+
+use ffmpeg_next::{Error, frame};
+use protocol::stream::{Colour, PixelFormat};
+
+use super::convert::Converter;
+use super::lending::Registry;
+use crate::codec::{colour_of, pixel_format_of};
+use crate::raw;
+
+/// One picture. Holds its memory until dropped.
+pub struct Picture {
+    pub format: PixelFormat,
+    /// The visible size: cropping is applied.
+    pub width: u32,
+    pub height: u32,
+    pub colour: Colour,
+    pub home: PictureHome,
+    pub key: bool,
+    /// Decoded from damaged or missing data.
+    pub corrupt: bool,
+    /// Of the access unit it was in.
+    pub token: u64,
+    frame: frame::Video,
+}
+
+/// Where a picture lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureHome {
+    /// In memory of the allocator, named by [`super::PictureMemory::tag`].
+    Lent { tag: u64, planes: [PlaneAt; 4] },
+    /// In the decoder's own memory: copy it out.
+    Heap,
+}
+
+/// One plane's visible part, from the start of the lent memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlaneAt {
+    pub offset_bytes: usize,
+    pub linesize_bytes: usize,
+}
+
+/// A picture with its planes one behind the other and no padding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TightLayout {
+    pub bytes: usize,
+    pub planes: [PlaneAt; 4],
+}
+
+impl TightLayout {
+    pub fn of(format: PixelFormat, width: u32, height: u32) -> Self {
+        let mut layout = Self::default();
+        for plane in 0..format.planes() {
+            let extent = format.plane_extent(plane, width, height);
+            layout.planes[plane] =
+                PlaneAt { offset_bytes: layout.bytes, linesize_bytes: extent.row_bytes as usize };
+            layout.bytes += extent.row_bytes as usize * extent.rows as usize;
+        }
+        layout
+    }
+}
+
+impl Picture {
+    /// The layout that [`Self::copy_to`] writes.
+    pub fn tight_layout(&self) -> TightLayout {
+        TightLayout::of(self.format, self.width, self.height)
+    }
+
+    /// Copies the visible picture to the start of `into`, tightly. `None`, and nothing written,
+    /// when `into` is shorter than [`TightLayout::bytes`].
+    pub fn copy_to(&self, into: &mut [u8]) -> Option<TightLayout> {
+        let layout = self.tight_layout();
+        let mut rest = into.get_mut(..layout.bytes)?;
+        for plane in 0..self.format.planes() {
+            let extent = self.format.plane_extent(plane, self.width, self.height);
+            for y in 0..extent.rows as usize {
+                let row = self.row(plane, y, extent.row_bytes as usize);
+                let (head, tail) = rest.split_at_mut(row.len());
+                head.copy_from_slice(row);
+                rest = tail;
+            }
+        }
+        Some(layout)
+    }
+
+    fn row(&self, plane: usize, y: usize, row_bytes: usize) -> &[u8] {
+        let fields = raw::frame(&self.frame);
+        let start = fields.data[plane].wrapping_add(y * linesize(fields.linesize[plane]));
+        // SAFETY: FFmpeg keeps every visible row of every plane of an output frame readable while
+        // the frame is referenced, and nobody writes an output frame (`of` has checked the
+        // linesizes to be positive and the format to have these planes).
+        unsafe { std::slice::from_raw_parts(start, row_bytes) }
+    }
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Picture")
+            .field("format", &self.format)
+            .field("width", &self.width)
+            .field("height", &self.height)
+            .field("home", &self.home)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The picture in `frame`, converted first when the ring has no code for its format.
+pub(super) fn of(
+    mut frame: frame::Video,
+    registry: &Registry,
+    converter: &mut Converter,
+) -> Result<Picture, Error> {
+    let fields = raw::frame(&frame);
+    let (colour, token) = (colour_of(fields), fields.reordered_opaque.cast_unsigned());
+    let corrupt = frame.is_corrupt() || frame.has_decode_errors();
+    let key = frame.is_key();
+    let (format, home) = if let Some(format) = pixel_format_of(fields) {
+        (format, home_of(fields, format, registry))
+    } else {
+        frame = converter.convert(&frame)?;
+        (Converter::FORMAT, PictureHome::Heap)
+    };
+    // Again: the conversion may have put another frame here.
+    let fields = raw::frame(&frame);
+    if fields.linesize[..format.planes()].iter().any(|linesize| *linesize <= 0) {
+        return Err(Error::PatchWelcome); // upside down: no decoder of ours does that
+    }
+    Ok(Picture {
+        format,
+        width: frame.width(),
+        height: frame.height(),
+        colour,
+        home,
+        key,
+        corrupt,
+        token,
+        frame,
+    })
+}
+
+fn home_of(
+    fields: &ffmpeg_next::ffi::AVFrame,
+    format: PixelFormat,
+    registry: &Registry,
+) -> PictureHome {
+    if fields.buf[0].is_null() {
+        return PictureHome::Heap;
+    }
+    // SAFETY: a set buf[0] is a live reference of this frame's.
+    let base = unsafe { (*fields.buf[0]).data } as usize;
+    let Some(lent) = registry.find(base) else {
+        return PictureHome::Heap;
+    };
+    let mut planes = [PlaneAt::default(); 4];
+    for (plane, at) in planes.iter_mut().enumerate().take(format.planes()) {
+        let offset = (fields.data[plane] as usize).checked_sub(base);
+        let Some(offset_bytes) = offset.filter(|offset| *offset < lent.bytes) else {
+            return PictureHome::Heap;
+        };
+        *at = PlaneAt { offset_bytes, linesize_bytes: linesize(fields.linesize[plane]) };
+    }
+    PictureHome::Lent { tag: lent.tag, planes }
+}
+
+fn linesize(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}

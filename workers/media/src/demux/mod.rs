@@ -1,0 +1,149 @@
+//! A file or camera as a sequence of access units in the ring's form (decisions 12).
+
+mod input;
+mod lane;
+mod track;
+
+use std::collections::VecDeque;
+
+use ffmpeg_next::{Discard, Packet, format};
+use protocol::stream::{TRACKS_MAX, Track};
+
+use crate::error::MediaError;
+use lane::Lane;
+
+use input::Alarm;
+pub use input::{Input, Interrupt};
+
+/// One picture or audio frame, encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessUnit {
+    /// Index into [`Demuxer::tracks`].
+    pub track: u32,
+    pub key: bool,
+    pub corrupt: bool,
+    /// Stream times; they start anywhere and may jump, as the source's do.
+    pub pts_ns: i64,
+    pub dts_ns: i64,
+    /// 0 when the source does not say and no frame rate is known.
+    pub duration_ns: i64,
+    pub payload: Vec<u8>,
+}
+
+/// An open source.
+pub struct Demuxer {
+    input: format::context::Input,
+    alarm: Alarm,
+    /// For messages: without credentials.
+    name: String,
+    /// By FFmpeg's stream index; `None` for a stream that is not carried.
+    lanes: Vec<Option<Lane>>,
+    tracks: Vec<Track>,
+    tracks_version: u64,
+    /// Units already read and not yet given out.
+    pending: VecDeque<AccessUnit>,
+}
+
+impl Demuxer {
+    /// Connects and reads until every track is known. `interrupt` is asked many times a second
+    /// while FFmpeg waits, here and in [`Self::read`]; once it says true, the call ends with an
+    /// error and this demuxer is of no more use.
+    pub fn open(source: &Input, interrupt: Interrupt) -> Result<Self, MediaError> {
+        crate::init();
+        let name = source.name();
+        let alarm = Alarm::default();
+        let input = source.open(&alarm, interrupt)?;
+        let mut demuxer = Self {
+            input,
+            alarm,
+            name,
+            lanes: Vec::new(),
+            tracks: Vec::new(),
+            tracks_version: 0,
+            pending: VecDeque::new(),
+        };
+        demuxer.choose_tracks()?;
+        Ok(demuxer)
+    }
+
+    /// The next access unit in the order of the file or network; `None` at the end.
+    pub fn read(&mut self) -> Result<Option<AccessUnit>, MediaError> {
+        while self.pending.is_empty() {
+            let mut packet = Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) => self.take(packet)?,
+                Err(_) if self.alarm.is_raised() => {
+                    let stopped = ffmpeg_next::Error::Exit;
+                    return Err(MediaError::of(&self.name, "reading", stopped));
+                }
+                Err(ffmpeg_next::Error::Eof) => return Ok(None),
+                // One damaged packet; the demuxer finds its way behind it.
+                Err(ffmpeg_next::Error::InvalidData) => {}
+                Err(error) => return Err(MediaError::of(&self.name, "reading", error)),
+            }
+        }
+        Ok(self.pending.pop_front())
+    }
+
+    /// The tracks carried, at most [`TRACKS_MAX`], in the source's order.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// Rises when [`Self::tracks`] changed: parameter sets that were unknown or other ones.
+    pub fn tracks_version(&self) -> u64 {
+        self.tracks_version
+    }
+
+    fn choose_tracks(&mut self) -> Result<(), MediaError> {
+        let mut seen = Vec::new();
+        for mut stream in self.input.streams_mut() {
+            seen.push(track::describe(&stream));
+            let index = u32::try_from(self.tracks.len()).unwrap_or(u32::MAX);
+            let carried = if self.tracks.len() < TRACKS_MAX {
+                Lane::open(&stream, index, &self.name)?
+            } else {
+                None
+            };
+            if let Some((lane, track)) = carried {
+                self.tracks.push(track);
+                self.lanes.push(Some(lane));
+            } else {
+                track::set_discard(&mut stream, Discard::All);
+                self.lanes.push(None);
+            }
+        }
+        if self.tracks.is_empty() {
+            return Err(MediaError::NoTracks { input: self.name.clone(), seen: seen.join(", ") });
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, packet: Packet) -> Result<(), MediaError> {
+        // RTSP servers and TS files may add streams later; those have no lane.
+        let Some(Some(lane)) = self.lanes.get_mut(packet.stream()) else {
+            return Ok(());
+        };
+        let index = lane.track_index();
+        let change = lane.take(packet, &mut self.pending).map_err(|source| {
+            MediaError::of(&self.name, "converting to the ring's form", source)
+        })?;
+        let track = usize::try_from(index).ok().and_then(|at| self.tracks.get_mut(at));
+        if let (Some(extradata), Some(track)) = (change, track)
+            && track.extradata != extradata
+        {
+            track.extradata = extradata;
+            self.tracks_version += 1;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Demuxer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Demuxer")
+            .field("name", &self.name)
+            .field("tracks", &self.tracks)
+            .finish_non_exhaustive()
+    }
+}

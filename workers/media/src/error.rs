@@ -1,0 +1,79 @@
+//! What can go wrong with media, told apart as far as the user's cure differs.
+
+use ffmpeg_next::error::{
+    ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, ENOENT, EPIPE, ETIMEDOUT,
+};
+
+/// `input` is the source as a person may see it: without credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    #[error(
+        "{input}: connection closed by the other side while {doing}; expected a running stream: see the camera's own log"
+    )]
+    Closed { input: String, doing: &'static str },
+    #[error(
+        "{input}: {what} stopped working ({source}); expected a stream of {expected}: check it with ffprobe"
+    )]
+    Codec {
+        input: String,
+        what: &'static str,
+        expected: String,
+        #[source]
+        source: ffmpeg_next::Error,
+    },
+    #[error(
+        "{input}: not a media file of a known kind; expected MP4, MKV, TS, AVI, FLV or an elementary stream: check the path"
+    )]
+    Format { input: String },
+    #[error("{input}: given up while {doing}, as asked")]
+    Interrupted { input: String, doing: &'static str },
+    #[error("{input}: this build of FFmpeg has no {what}; install Debian's libavcodec59 or newer")]
+    Missing { input: String, what: String },
+    #[error(
+        "{input}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus or G.711 audio"
+    )]
+    NoTracks { input: String, seen: String },
+    #[error(
+        "{input}: not found; expected a file or a camera path: check the source in the topology"
+    )]
+    NotFound { input: String },
+    #[error(
+        "{input}: connection refused; expected an RTSP server there: is the camera on, and is the port right?"
+    )]
+    Refused { input: String },
+    #[error("{input}: no answer in time; expected data within 10 s: is the network path up?")]
+    Timeout { input: String },
+    #[error(
+        "{input}: user or password refused (401); expected rtsp://USER:PASSWORD@HOST/: check the credentials"
+    )]
+    Unauthorized { input: String },
+    #[error(
+        "{input}: host or network unreachable; expected a route to the camera: check address and cabling"
+    )]
+    Unreachable { input: String },
+    #[error("{input}: {doing} failed: {source}; check it with ffprobe")]
+    Other {
+        input: String,
+        doing: &'static str,
+        #[source]
+        source: ffmpeg_next::Error,
+    },
+}
+
+impl MediaError {
+    /// The error of one FFmpeg call on `input`.
+    pub(crate) fn of(input: &str, doing: &'static str, source: ffmpeg_next::Error) -> Self {
+        use ffmpeg_next::Error as Av;
+        let input = input.to_owned();
+        match source {
+            Av::Exit => Self::Interrupted { input, doing },
+            Av::HttpUnauthorized => Self::Unauthorized { input },
+            Av::HttpNotFound | Av::Other { errno: ENOENT } => Self::NotFound { input },
+            Av::Other { errno: ECONNREFUSED } => Self::Refused { input },
+            Av::Other { errno: ETIMEDOUT } => Self::Timeout { input },
+            Av::Other { errno: EHOSTUNREACH | ENETUNREACH } => Self::Unreachable { input },
+            Av::Other { errno: ECONNRESET | EPIPE } => Self::Closed { input, doing },
+            source => Self::Other { input, doing, source },
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! FFmpeg's log as `tracing` events.
+//!
+//! FFmpeg's errors are about the stream it was given, so they are WARN here: the worker decides
+//! whether data was lost. A damaged stream repeats itself at picture rate, therefore one message
+//! (by its format string) is let through at its 1st, 2nd, 4th, 8th ... occurrence.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn install() {
+    bridge::install();
+}
+
+/// `va_list` has another shape on each architecture; elsewhere FFmpeg writes to stderr itself.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn install() {
+    ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Warning);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod bridge {
+    use std::collections::HashMap;
+    use std::ffi::{CStr, c_char, c_int, c_void};
+    use std::sync::Mutex;
+
+    use ffmpeg_next::ffi;
+
+    /// More distinct messages than this share one count; FFmpeg has a few dozen that ever show.
+    const MESSAGES_MAX: usize = 256;
+    const LINE_BYTES: u16 = 512;
+
+    static SEEN: Mutex<Option<HashMap<usize, u64>>> = Mutex::new(None);
+
+    pub(super) fn install() {
+        ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Warning);
+        // SAFETY: `on_log` has the C signature FFmpeg asks for, may run on any thread, and lives
+        // for the whole process.
+        unsafe { ffi::av_log_set_callback(Some(on_log)) };
+    }
+
+    unsafe extern "C" fn on_log(
+        context: *mut c_void,
+        level: c_int,
+        format: *const c_char,
+        arguments: *mut ffi::__va_list_tag,
+    ) {
+        if level > ffi::AV_LOG_WARNING {
+            return;
+        }
+        let Some(count) = occurrence(format as usize).filter(|count| count.is_power_of_two())
+        else {
+            return;
+        };
+        let mut line: [c_char; LINE_BYTES as usize] = [0; _];
+        let mut with_prefix: c_int = 1;
+        // SAFETY: context, format and arguments are those of this call, passed on unread; the line
+        // has the size given, and FFmpeg ends it with a zero.
+        unsafe {
+            ffi::av_log_format_line2(
+                context,
+                level,
+                format,
+                arguments,
+                line.as_mut_ptr(),
+                c_int::from(LINE_BYTES),
+                &raw mut with_prefix,
+            )
+        };
+        // SAFETY: FFmpeg has just written a zero-ended text into `line`.
+        let text = unsafe { CStr::from_ptr(line.as_ptr()) }.to_string_lossy();
+        emit(level, text.trim_end(), count);
+    }
+
+    /// How often this format string has been logged, this time included.
+    fn occurrence(format: usize) -> Option<u64> {
+        let mut seen = SEEN.lock().ok()?;
+        let counts = seen.get_or_insert_with(HashMap::new);
+        let key =
+            if counts.len() < MESSAGES_MAX || counts.contains_key(&format) { format } else { 0 };
+        let count = counts.entry(key).or_insert(0);
+        *count += 1;
+        Some(*count)
+    }
+
+    fn emit(level: c_int, text: &str, count: u64) {
+        if level <= ffi::AV_LOG_ERROR {
+            tracing::warn!(count, "FFmpeg: {text}");
+        } else {
+            tracing::debug!(count, "FFmpeg: {text}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The C structs under FFmpeg's safe wrappers, for the fields the wrappers leave out, borrowed as
+//! long as the wrapper is.
+
+use ffmpeg_next::codec::{Context, Parameters};
+use ffmpeg_next::format::stream::StreamMut;
+use ffmpeg_next::{decoder, ffi, frame};
+
+pub(crate) fn parameters(wrapper: &Parameters) -> &ffi::AVCodecParameters {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_ptr() };
+    // SAFETY: the wrapper owns the struct or keeps its owner alive, and FFmpeg changes a stream's
+    // parameters only in calls that need the format context mutably.
+    unsafe { &*pointer }
+}
+
+pub(crate) fn extradata(fields: &ffi::AVCodecParameters) -> &[u8] {
+    let length = usize::try_from(fields.extradata_size).unwrap_or(0);
+    if fields.extradata.is_null() || length == 0 {
+        return &[];
+    }
+    // SAFETY: FFmpeg keeps extradata_size readable bytes at extradata as long as the struct lives.
+    unsafe { std::slice::from_raw_parts(fields.extradata, length) }
+}
+
+pub(crate) fn frame(wrapper: &frame::Video) -> &ffi::AVFrame {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_ptr() };
+    // SAFETY: the wrapper owns the struct, which changes only through the wrapper, mutably.
+    unsafe { &*pointer }
+}
+
+pub(crate) fn stream<'a>(wrapper: &'a mut StreamMut<'_>) -> &'a mut ffi::AVStream {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper borrows its format context mutably, so the stream is live and ours.
+    unsafe { &mut *pointer }
+}
+
+/// A context that is not open yet.
+pub(crate) fn context(wrapper: &mut Context) -> &mut ffi::AVCodecContext {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper owns the struct, and FFmpeg runs no thread on it before it is opened.
+    unsafe { &mut *pointer }
+}
+
+/// An open decoder between two calls.
+pub(crate) fn decoder(wrapper: &mut decoder::Video) -> &mut ffi::AVCodecContext {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper owns the struct. Frame threads work on copies of it, which FFmpeg makes
+    // inside avcodec_send_packet, and that needs the wrapper mutably.
+    unsafe { &mut *pointer }
+}
