@@ -1,4 +1,5 @@
 //! Pictures through our encoder, our demuxer and our decoder.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
