@@ -1,1 +1,32 @@
+//! Fragmented MP4, written and read back: bytes in, bytes out.
+//!
+//! What belongs here: boxes, parameter sets, the timeline of a file, and the box that says which ring
+//! packets a fragment holds. What does not: files, rings, clocks, and when to cut. The boxes come from
+//! `mp4-atom`; our own code is the `uuid` box ([`Origin`]) and the walk over a file that may be torn.
+//! `docs/recording.md` holds the byte table and the rules.
+//!
+//! ```text
+//! file     = ftyp moov fragment*
+//! fragment = uuid (Origin) moof mdat
+//! ```
+#![forbid(unsafe_code)]
 
+mod annexb;
+mod audio;
+mod boxes;
+mod error;
+mod fragment;
+mod movie;
+mod muxer;
+mod origin;
+mod params;
+mod scan;
+mod video;
+
+pub use error::Error;
+pub use fragment::{Fragment, NextDecode, Sample};
+pub use movie::Movie;
+pub use muxer::Muxer;
+pub use origin::{FRAGMENT_UUID, Origin, OriginFlags};
+pub use params::parameter_sets;
+pub use scan::{Damage, FoundFragment, FoundSample, FoundTrack, Scan, is_intact, scan};

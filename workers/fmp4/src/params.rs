@@ -1,0 +1,269 @@
+//! Parameter sets of H.264 and H.265: which NAL units they are, and the few fields that an MP4
+//! sample entry repeats.
+
+use protocol::stream::Codec;
+
+use crate::annexb::{nal_units, unescaped};
+
+/// Parameter sets in the order they came, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ParameterSets {
+    /// H.265 only.
+    pub(crate) video: Vec<Vec<u8>>,
+    pub(crate) sequence: Vec<Vec<u8>>,
+    pub(crate) picture: Vec<Vec<u8>>,
+}
+
+impl ParameterSets {
+    pub(crate) fn in_annexb(codec: Codec, bytes: &[u8]) -> Self {
+        let mut sets = Self::default();
+        for unit in nal_units(bytes) {
+            let Some(kind) = SetKind::of(codec, unit) else {
+                continue;
+            };
+            let list = sets.list_mut(kind);
+            if !list.iter().any(|had| had == unit) {
+                list.push(unit.to_vec());
+            }
+        }
+        sets
+    }
+
+    /// The kind of set that is not there and that a decoder cannot start without.
+    pub(crate) fn missing(&self, codec: Codec) -> Option<&'static str> {
+        let video_needed = codec == Codec::H265;
+        if video_needed && self.video.is_empty() {
+            Some("video parameter set")
+        } else if self.sequence.is_empty() {
+            Some("sequence parameter set")
+        } else if self.picture.is_empty() {
+            Some("picture parameter set")
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn holds(&self, codec: Codec, unit: &[u8]) -> bool {
+        SetKind::of(codec, unit).is_some_and(|kind| self.list(kind).iter().any(|set| set == unit))
+    }
+
+    fn list(&self, kind: SetKind) -> &Vec<Vec<u8>> {
+        match kind {
+            SetKind::Video => &self.video,
+            SetKind::Sequence => &self.sequence,
+            SetKind::Picture => &self.picture,
+        }
+    }
+
+    fn list_mut(&mut self, kind: SetKind) -> &mut Vec<Vec<u8>> {
+        match kind {
+            SetKind::Video => &mut self.video,
+            SetKind::Sequence => &mut self.sequence,
+            SetKind::Picture => &mut self.picture,
+        }
+    }
+}
+
+/// The parameter sets inside an access unit, as Annex B for [`protocol::stream::Track::extradata`].
+/// `None` when it does not hold all that a decoder needs.
+pub fn parameter_sets(codec: Codec, access_unit: &[u8]) -> Option<Vec<u8>> {
+    let sets = ParameterSets::in_annexb(codec, access_unit);
+    if sets.missing(codec).is_some() {
+        return None;
+    }
+    let lists = [&sets.video, &sets.sequence, &sets.picture];
+    let units = lists.into_iter().flatten();
+    Some(units.flat_map(|unit| [&[0, 0, 0, 1], unit.as_slice()].concat()).collect())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SetKind {
+    Picture,
+    Sequence,
+    Video,
+}
+
+impl SetKind {
+    /// H.264 table 7-1, H.265 table 7-1.
+    fn of(codec: Codec, unit: &[u8]) -> Option<Self> {
+        let first = *unit.first()?;
+        match (codec, first & 0x1f, (first >> 1) & 0x3f) {
+            (Codec::H264, 7, _) | (Codec::H265, _, 33) => Some(Self::Sequence),
+            (Codec::H264, 8, _) | (Codec::H265, _, 34) => Some(Self::Picture),
+            (Codec::H265, _, 32) => Some(Self::Video),
+            _ => None,
+        }
+    }
+}
+
+/// Sampling and depth of the samples, as both sample entries state them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chroma {
+    pub(crate) format_idc: u8,
+    pub(crate) luma_bits: u8,
+    pub(crate) chroma_bits: u8,
+}
+
+/// What `avcC` repeats of a sequence parameter set: of the profiles that have it, the chroma
+/// format (H.264 7.3.2.1.1). `None` when the set is cut off.
+pub(crate) fn h264_chroma(set: &[u8]) -> Option<Chroma> {
+    let plain = unescaped(set);
+    let mut bits = Bits::new(plain.get(4..)?);
+    bits.exp_golomb()?; // seq_parameter_set_id
+    chroma(&mut bits, |_| Some(()))
+}
+
+/// What `hvcC` repeats of a sequence parameter set (H.265 7.3.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct H265Summary {
+    /// general_profile_space to general_level_idc, as they lie in the set.
+    pub(crate) general: [u8; 12],
+    pub(crate) temporal_layers: u8,
+    pub(crate) temporal_id_nested: bool,
+    pub(crate) chroma: Chroma,
+}
+
+pub(crate) fn h265_summary(set: &[u8]) -> Option<H265Summary> {
+    let plain = unescaped(set);
+    let head = *plain.get(2)?;
+    let general: [u8; 12] = plain.get(3..15)?.try_into().ok()?;
+    let sub_layers = (head >> 1) & 7;
+    let mut bits = Bits::new(plain.get(15..)?);
+    skip_sub_layers(&mut bits, sub_layers)?;
+    bits.exp_golomb()?; // sps_seq_parameter_set_id
+    let chroma = chroma(&mut bits, |bits| {
+        bits.exp_golomb()?; // pic_width_in_luma_samples
+        bits.exp_golomb()?; // pic_height_in_luma_samples
+        let cropped = bits.take(1)? == 1;
+        for _ in 0..if cropped { 4 } else { 0 } {
+            bits.exp_golomb()?;
+        }
+        Some(())
+    })?;
+    Some(H265Summary {
+        general,
+        temporal_layers: sub_layers + 1,
+        temporal_id_nested: head & 1 == 1,
+        chroma,
+    })
+}
+
+/// chroma_format_idc, what stands `between`, and the two bit depths.
+fn chroma(
+    bits: &mut Bits<'_>,
+    between: impl FnOnce(&mut Bits<'_>) -> Option<()>,
+) -> Option<Chroma> {
+    let format_idc = bits.exp_golomb().filter(|&idc| idc <= 3)?;
+    if format_idc == 3 {
+        bits.take(1)?; // separate_colour_plane_flag
+    }
+    between(bits)?;
+    let mut depth = || bits.exp_golomb().filter(|&above_8| above_8 <= 7);
+    Some(Chroma {
+        format_idc: u8::try_from(format_idc).ok()?,
+        luma_bits: u8::try_from(depth()? + 8).ok()?,
+        chroma_bits: u8::try_from(depth()? + 8).ok()?,
+    })
+}
+
+/// profile_tier_level's part for sub-layers (H.265 7.3.3).
+fn skip_sub_layers(bits: &mut Bits<'_>, sub_layers: u8) -> Option<()> {
+    if sub_layers == 0 {
+        return Some(());
+    }
+    // Two presence flags for each of eight sub-layers; those above the last are reserved zeros.
+    let present = bits.take(16)?;
+    for layer in 0..u32::from(sub_layers) {
+        let profile = (present >> (15 - 2 * layer)) & 1;
+        let level = (present >> (14 - 2 * layer)) & 1;
+        for _ in 0..profile * 11 + level {
+            bits.take(8)?;
+        }
+    }
+    Some(())
+}
+
+/// Bits from the highest of each byte on.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Bits<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// At most 32 bits.
+    fn take(&mut self, count: usize) -> Option<u32> {
+        let mut value = 0u32;
+        for _ in 0..count {
+            let byte = *self.bytes.get(self.at / 8)?;
+            value = (value << 1) | u32::from((byte >> (7 - self.at % 8)) & 1);
+            self.at += 1;
+        }
+        Some(value)
+    }
+
+    /// ue(v), H.264 9.1; `None` for values no field of ours can have.
+    fn exp_golomb(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while self.take(1)? == 0 {
+            zeros += 1;
+            if zeros > 20 {
+                return None;
+            }
+        }
+        Some((1 << zeros) - 1 + self.take(zeros)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_key_frame_gives_its_parameter_sets_once_each() {
+        let unit = [
+            &[0, 0, 0, 1, 9, 0x10][..],
+            &[0, 0, 0, 1, 0x67, 1, 2, 3],
+            &[0, 0, 0, 1, 0x68, 4],
+            &[0, 0, 0, 1, 0x68, 4],
+            &[0, 0, 0, 1, 0x65, 5],
+        ]
+        .concat();
+        let expected = [0, 0, 0, 1, 0x67, 1, 2, 3, 0, 0, 0, 1, 0x68, 4];
+        assert_eq!(parameter_sets(Codec::H264, &unit).unwrap(), expected);
+        assert_eq!(parameter_sets(Codec::H264, &unit[..14]), None);
+    }
+
+    #[test]
+    fn the_chroma_of_a_high_profile_set_is_read() {
+        // x264, High 4:2:0, 8 bit, 640x480.
+        let set = [0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9, 0x40, 0xa0, 0x3d, 0xa1];
+        let expected = Chroma { format_idc: 1, luma_bits: 8, chroma_bits: 8 };
+        assert_eq!(h264_chroma(&set), Some(expected));
+    }
+
+    #[test]
+    fn the_summary_of_an_x265_set_is_read() {
+        let set = [
+            0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00,
+            0x00, 0x03, 0x00, 0x78, 0xa0, 0x02, 0x80, 0x80, 0x35, 0x9f, 0x59, 0x66, 0x62,
+        ];
+        let summary = h265_summary(&set).unwrap();
+        assert_eq!(summary.general, [1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 120]);
+        assert_eq!((summary.temporal_layers, summary.temporal_id_nested), (1, true));
+        assert_eq!(summary.chroma, Chroma { format_idc: 1, luma_bits: 8, chroma_bits: 8 });
+    }
+
+    proptest! {
+        #[test]
+        fn random_sets_never_panic(set in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = h264_chroma(&set);
+            let _ = h265_summary(&set);
+            let _ = parameter_sets(Codec::H265, &set);
+        }
+    }
+}
