@@ -3,12 +3,131 @@
 //! What belongs here: reading the file, finding every mistake in it with its place, and the typed
 //! result. What does not: starting anything. Effects on the machine are in `probe` alone.
 
+mod meant;
+mod order;
+pub mod probe;
+mod problem;
+mod ranges;
+mod report;
+mod restart;
+mod section;
+mod tree;
+mod typed;
+mod variables;
+mod wiring;
+mod worker;
+mod written;
+mod yaml;
+
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use protocol::config::{RestartConfig, RingConfig, WorkerConfig};
-use protocol::name::{ProjectName, RingName, WorkerName};
+use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
+
+use problem::{Finding, KeyProblem, MachineProblem, Problem, Subject, TextProblem};
+use tree::Place;
+use written::Written;
+
+pub use report::{Mistake, Report};
+
+/// A thousand workers fit ten times; more is a mistaken file.
+const FILE_MAX_BYTES: usize = 1024 * 1024;
+
+/// What the caller decides over the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Instead of the file's `project`.
+    pub project: Option<ProjectName>,
+    /// What `${NAME}` stands for.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Overrides {
+    /// The variables of this process's environment; those that are no UTF-8 are left out.
+    pub fn from_environment() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self { project: None, variables: std::env::vars_os().filter_map(text).collect() }
+    }
+}
+
+/// Reads the topology at `path`. Looks at nothing else of this machine: [`probe::check`] does.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Topology, Report> {
+    let file_problem = |problem: TextProblem| {
+        let finding = Finding { place: None, subject: Subject::Topology, problem: problem.into() };
+        Report::new(path, "", vec![finding])
+    };
+    let text = read_text(path).map_err(file_problem)?;
+    let absolute = absolute(path).map_err(|error| file_problem(cannot_read(&error)))?;
+    parse(&text, &absolute, overrides)
+}
+
+/// What `text`, the content of the topology at the absolute path `file`, means.
+pub fn parse(text: &str, file: &Path, overrides: &Overrides) -> Result<Topology, Report> {
+    let (mut root, mut findings) = yaml::parse(text);
+    if let Some(root) = &mut root {
+        findings.extend(variables::fill(root, &overrides.variables));
+    }
+    // A text that cannot be read to its end says nothing about what it means.
+    let readable = root.is_some() || findings.is_empty();
+    let written =
+        if readable { written::read(root.as_ref(), &mut findings) } else { Written::default() };
+    let folder = file.parent().unwrap_or_else(|| Path::new("/"));
+    let (workers, rings) = meant::relate(&written, folder, &mut findings);
+    let project = overrides.project.as_ref().or(written.project.as_ref()).cloned();
+    let project = project.or_else(|| project_of(folder));
+    if project.is_none() {
+        let problem = KeyProblem::Missing { key: "project".to_owned() }.into();
+        findings.push(Finding { place: None, subject: Subject::Topology, problem });
+    }
+    match project.filter(|_| findings.is_empty()) {
+        Some(project) => {
+            let origin = Origin::new(text, &written);
+            Ok(Topology { project, file: file.to_owned(), workers, rings, origin })
+        }
+        None => Err(Report::new(file, text, findings)),
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, TextProblem> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(FILE_MAX_BYTES + 1).unwrap_or(u64::MAX);
+    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    read.map_err(|error| cannot_read(&error))?;
+    if bytes.len() > FILE_MAX_BYTES {
+        return Err(TextProblem::TooLarge);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| TextProblem::NotUtf8)?;
+    // Editors of other systems begin a file with a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+fn cannot_read(error: &io::Error) -> TextProblem {
+    TextProblem::CannotRead { reason: error.to_string() }
+}
+
+/// The folder without links and `..`: it names the project. The file's own name stays.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Ok(absolute);
+    };
+    Ok(folder.canonicalize()?.join(name))
+}
+
+/// A project that has no name is called after its folder, if that has a letter or digit of ours.
+fn project_of(folder: &Path) -> Option<ProjectName> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    let name: String = name.chars().map(|c| if fits(c) { c } else { '-' }).collect();
+    let name: String = name.trim_start_matches(['-', '_']).chars().take(PART_MAX_BYTES).collect();
+    name.parse().ok()
+}
 
 /// What a topology file means: every name parsed, every default filled in, every path absolute.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +139,15 @@ pub struct Topology {
     pub workers: Vec<WorkerSpec>,
     /// In the order of their writers.
     pub rings: Vec<RingSpec>,
+    pub origin: Origin,
+}
+
+/// The text a topology came from: what goes wrong with it later is shown there too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Origin {
+    text: String,
+    /// Worker and key; the key of the worker's name is empty.
+    places: BTreeMap<(WorkerName, String), Place>,
 }
 
 /// One worker as meant.
@@ -37,10 +165,7 @@ pub struct WorkerSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Launch {
     /// The user's own command, started in the topology's folder; never empty.
-    Run {
-        argv: Vec<String>,
-        env: BTreeMap<String, String>,
-    },
+    Run { argv: Vec<String>, env: BTreeMap<String, String> },
     /// A built-in kind.
     Use(WorkerConfig),
 }
@@ -58,7 +183,7 @@ pub struct RingSpec {
 impl Topology {
     /// Relative paths of the file start here, and `run:` workers are started here.
     pub fn folder(&self) -> &Path {
-        self.file.parent().unwrap_or(Path::new("/"))
+        self.file.parent().unwrap_or_else(|| Path::new("/"))
     }
 
     pub fn worker(&self, name: &WorkerName) -> Option<&WorkerSpec> {
@@ -67,6 +192,51 @@ impl Topology {
 
     pub fn ring(&self, name: &RingName) -> Option<&RingSpec> {
         self.rings.iter().find(|ring| ring.name == *name)
+    }
+
+    /// Writers before their readers, otherwise in the order of the file.
+    pub fn start_order(&self) -> Vec<&WorkerSpec> {
+        order::start_order(&self.workers).into_iter().map(|at| &self.workers[at]).collect()
+    }
+
+    /// That `worker` cannot have its address, shown at its `listen`.
+    pub fn cannot_listen(
+        &self,
+        worker: &WorkerName,
+        address: SocketAddr,
+        error: &io::Error,
+    ) -> Report {
+        let problem = MachineProblem::CannotListen { address, reason: error.to_string() };
+        Report::new(
+            &self.file,
+            &self.origin.text,
+            vec![self.finding(worker, "listen", problem.into())],
+        )
+    }
+
+    fn finding(&self, worker: &WorkerName, key: &str, problem: Problem) -> Finding {
+        let subject = Subject::Worker(worker.to_string());
+        Finding { place: self.origin.place(worker, key), subject, problem }
+    }
+}
+
+impl Origin {
+    fn new(text: &str, written: &Written) -> Self {
+        let mut places = BTreeMap::new();
+        for worker in &written.workers {
+            let name = &worker.name;
+            places.insert((name.value.clone(), String::new()), name.place);
+            for (key, place) in &worker.values {
+                places.insert((name.value.clone(), key.clone()), *place);
+            }
+        }
+        Self { text: text.to_owned(), places }
+    }
+
+    /// Where the value of `key` stands; a default stands where the worker's name does.
+    fn place(&self, worker: &WorkerName, key: &str) -> Option<Place> {
+        let place = |key: &str| self.places.get(&(worker.clone(), key.to_owned()));
+        place(key).or_else(|| place("")).copied()
     }
 }
 

@@ -1,0 +1,159 @@
+//! The topology as meant: as written, with everything related, defaulted and made absolute.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use protocol::config::ingest::Source;
+use protocol::config::{RingConfig, WorkerConfig};
+use protocol::name::RingName;
+
+use super::problem::wiring::PLACES_MAX;
+use super::problem::{Finding, Subject, WiringProblem};
+use super::tree::Place;
+use super::wiring::{self, Wiring};
+use super::written::{Written, WrittenWorker};
+use super::{Launch, RingSpec, WorkerSpec};
+
+/// Whatever has a mistake is left out; every mistake is in `findings`.
+pub(super) fn relate(
+    written: &Written,
+    folder: &Path,
+    findings: &mut Vec<Finding>,
+) -> (Vec<WorkerSpec>, Vec<RingSpec>) {
+    let wiring = wiring::wire(written, findings);
+    let specs = workers(written, &wiring, folder);
+    let rings = rings(written, &specs, findings);
+    same_address(written, &specs, findings);
+    (specs, rings)
+}
+
+fn workers(written: &Written, wiring: &Wiring, folder: &Path) -> Vec<WorkerSpec> {
+    let rings = wiring.inputs.iter().zip(&wiring.outputs);
+    let both = written.workers.iter().zip(rings);
+    both.filter_map(|(worker, (inputs, output))| {
+        Some(WorkerSpec {
+            name: worker.name.value.clone(),
+            launch: absolute(worker.launch.clone()?, folder),
+            inputs: inputs.clone(),
+            output: output.clone(),
+            restart: worker.restart,
+        })
+    })
+    .collect()
+}
+
+/// Relative paths start at the topology's folder, wherever the command is called.
+fn absolute(mut launch: Launch, folder: &Path) -> Launch {
+    let join = |path: &mut PathBuf| *path = folder.join(&*path);
+    match &mut launch {
+        Launch::Run { argv, .. } => {
+            if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
+                *program = folder.join(&*program).to_string_lossy().into_owned();
+            }
+        }
+        Launch::Use(WorkerConfig::Ingest(ingest)) => {
+            if let Source::File(path) = &mut ingest.source {
+                join(path);
+            }
+        }
+        Launch::Use(WorkerConfig::Recorder(recorder)) => join(&mut recorder.dir),
+        Launch::Use(_) => {}
+    }
+    launch
+}
+
+fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>) -> Vec<RingSpec> {
+    let mut rings = Vec::new();
+    for worker in workers {
+        let Some(name) = &worker.output else { continue };
+        let readers = workers.iter().filter(|reader| reader.inputs.contains(name));
+        let ring = RingSpec {
+            name: name.clone(),
+            config: config(written, name),
+            writer: worker.name.clone(),
+            readers: readers.map(|reader| reader.name.clone()).collect(),
+        };
+        if ring.places() > PLACES_MAX {
+            findings.push(too_many_places(written, &ring));
+        }
+        rings.push(ring);
+    }
+    rings
+}
+
+fn config(written: &Written, ring: &RingName) -> RingConfig {
+    let entry = written.rings.iter().find(|(name, _)| name.value == *ring);
+    entry.map_or_else(RingConfig::default, |(_, config)| *config)
+}
+
+fn too_many_places(written: &Written, ring: &RingSpec) -> Finding {
+    let entry = written.rings.iter().find(|(name, _)| name.value == ring.name);
+    let writer = written.workers.iter().find(|worker| worker.name.value == ring.writer);
+    Finding {
+        place: entry.map(|(name, _)| name.place).or_else(|| Some(writer?.name.place)),
+        subject: Subject::Ring(ring.name.to_string()),
+        problem: WiringProblem::TooManyPlaces { seen: ring.places() }.into(),
+    }
+}
+
+fn same_address(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Finding>) {
+    let written =
+        |spec: &WorkerSpec| written.workers.iter().find(|worker| worker.name.value == spec.name);
+    let listeners: Vec<(&WrittenWorker, SocketAddr)> =
+        specs.iter().filter_map(|spec| Some((written(spec)?, spec.listen()?))).collect();
+    for (at, (worker, address)) in listeners.iter().enumerate() {
+        let Some((other, _)) = listeners[..at].iter().find(|(_, other)| clash(*other, *address))
+        else {
+            continue;
+        };
+        let problem = WiringProblem::AddressTaken {
+            address: *address,
+            other: other.name.value.to_string(),
+            line: listen_place(other).line,
+        };
+        let subject = Subject::Worker(worker.name.value.to_string());
+        findings.push(Finding {
+            place: Some(listen_place(worker)),
+            subject,
+            problem: problem.into(),
+        });
+    }
+}
+
+fn listen_place(worker: &WrittenWorker) -> Place {
+    *worker.values.get("listen").unwrap_or(&worker.name.place)
+}
+
+/// Whether the kernel would refuse the second of the two. Port 0 is a new port each time, and `::`
+/// takes IPv4 too unless the host says otherwise.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = |ip: IpAddr| ip.is_unspecified();
+    let covers = |wide: IpAddr, narrow: IpAddr| any(wide) && (wide.is_ipv6() || narrow.is_ipv4());
+    a.port() == b.port()
+        && a.port() != 0
+        && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clashes(a: &str, b: &str) -> bool {
+        clash(a.parse().unwrap(), b.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_clash_when_one_covers_the_other() {
+        assert!(clashes("127.0.0.1:80", "127.0.0.1:80"));
+        assert!(clashes("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(clashes("127.0.0.1:80", "[::]:80"));
+    }
+
+    #[test]
+    fn addresses_of_their_own_do_not_clash() {
+        assert!(!clashes("127.0.0.1:80", "127.0.0.1:81"));
+        assert!(!clashes("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!clashes("0.0.0.0:80", "[::1]:80"));
+        assert!(!clashes("127.0.0.1:0", "127.0.0.1:0"));
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether this machine has what a topology needs: the effects of `check`, apart from reading.
+//!
+//! What belongs here: looking, without changing anything that lasts. A camera that does not answer
+//! is no mistake: it is a state of its worker.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use protocol::config::WorkerConfig;
+use protocol::config::ingest::Source;
+
+use super::problem::{Finding, MachineProblem};
+use super::{Launch, Report, Topology, WorkerSpec};
+
+/// Looks for source files, commands and folders for recordings.
+pub fn check(topology: &Topology) -> Result<(), Report> {
+    let findings: Vec<Finding> =
+        topology.workers.iter().filter_map(|w| worker(topology, w)).collect();
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(Report::new(&topology.file, &topology.origin.text, findings))
+    }
+}
+
+fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
+    let (key, problem) = match &worker.launch {
+        Launch::Run { argv, env } => ("run", command(argv.first()?, env)?),
+        Launch::Use(WorkerConfig::Ingest(ingest)) => match &ingest.source {
+            Source::File(path) => ("source", source(path)?),
+            Source::Rtsp(_) | Source::Test(_) => return None,
+        },
+        Launch::Use(WorkerConfig::Recorder(recorder)) => ("dir", recordings(&recorder.dir)?),
+        Launch::Use(_) => return None,
+    };
+    Some(topology.finding(&worker.name, key, problem.into()))
+}
+
+fn source(path: &Path) -> Option<MachineProblem> {
+    // Metadata first: opening a pipe would wait for its writer.
+    let reason = match fs::metadata(path) {
+        Ok(found) if !found.is_file() => "it is no regular file".to_owned(),
+        Ok(_) => File::open(path).err()?.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Some(MachineProblem::NoSource { path: path.to_owned(), reason })
+}
+
+fn recordings(dir: &Path) -> Option<MachineProblem> {
+    let at = dir.ancestors().find(|path| path.exists())?.to_owned();
+    let reason = can_make_folders(&at).err()?.to_string();
+    Some(MachineProblem::CannotRecord { dir: dir.to_owned(), at, reason })
+}
+
+/// By trying: permission bits say nothing about read-only mounts, quotas and the rights of root.
+fn can_make_folders(at: &Path) -> io::Result<()> {
+    let trial = at.join(format!(".framevisor-check-{}", std::process::id()));
+    fs::create_dir(&trial)?;
+    fs::remove_dir(&trial)
+}
+
+fn command(program: &str, env: &BTreeMap<String, String>) -> Option<MachineProblem> {
+    let no = |reason: &str| {
+        Some(MachineProblem::NoCommand { program: program.to_owned(), reason: reason.to_owned() })
+    };
+    if program.contains('/') {
+        return match fs::metadata(program) {
+            Ok(found) if runs(&found) => None,
+            Ok(_) => no("it is no executable file"),
+            Err(error) => no(&error.to_string()),
+        };
+    }
+    let path = env
+        .get("PATH")
+        .map(OsString::from)
+        .or_else(|| std::env::var_os("PATH"))
+        .unwrap_or_default();
+    let mut candidates = std::env::split_paths(&path).map(|folder: PathBuf| folder.join(program));
+    if candidates.any(|file| fs::metadata(file).is_ok_and(|found| runs(&found))) {
+        None
+    } else {
+        no("it is in no folder of PATH")
+    }
+}
+
+fn runs(found: &Metadata) -> bool {
+    found.is_file() && found.permissions().mode() & 0o111 != 0
+}

@@ -1,0 +1,123 @@
+//! Mistakes inside one section: its keys and their values.
+
+use protocol::config::Kind;
+use protocol::name::NameError;
+
+use super::{did_you_mean, suggest};
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum KeyProblem {
+    #[error("has both 'use' and 'run'")]
+    BothUseAndRun,
+    #[error("env: '{seen}' is no variable name")]
+    EnvName { seen: String },
+    #[error("env: {seen} is set by framevisor itself")]
+    EnvReserved { seen: String },
+    #[error("missing key '{key}'")]
+    Missing { key: String },
+    #[error(
+        "'{seen}' is no name of rings: expected a name such as cam1.packets, or one with stars"
+    )]
+    Glob { seen: String },
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error("says neither 'use' nor 'run'")]
+    NeitherUseNorRun,
+    #[error("{key} is {seen}: expected {expected}")]
+    NotA { key: String, seen: String, expected: String },
+    #[error("{key} is {seen}: expected {lowest} to {highest}")]
+    OutOfRange { key: &'static str, seen: String, lowest: String, highest: String },
+    #[error("run: the list is empty")]
+    RunEmpty,
+    #[error("unknown key '{key}'")]
+    Unknown { key: String, known: Vec<String> },
+    #[error("unknown kind '{seen}'")]
+    UnknownKind { seen: String },
+    /// Said by the value's own type.
+    #[error("{}", keyed(.key, .why))]
+    Value { key: String, why: String },
+    #[error("version is {seen}: this framevisor reads version 1")]
+    Version { seen: String },
+}
+
+impl KeyProblem {
+    pub(super) fn help(&self) -> String {
+        match self {
+            Self::BothUseAndRun => {
+                "keep 'use' for a built-in kind, or 'run' for your own command".into()
+            }
+            Self::EnvName { .. } => "use letters, digits and _, not beginning with a digit".into(),
+            Self::EnvReserved { .. } => "choose a name that does not begin with FRAMEVISOR_".into(),
+            Self::Glob { .. } => "for example '*.events', or 'cam1.*'".into(),
+            Self::Missing { key } => format!("add {}", example(key)),
+            Self::Name(_) => "for example cam1, front-door, or for a ring cam1.packets".into(),
+            Self::NeitherUseNorRun => {
+                format!(
+                    "add 'use:' with one of {}, or 'run: [COMMAND, ARGUMENT]'",
+                    kinds().join(", ")
+                )
+            }
+            Self::NotA { key, .. } | Self::Value { key, .. } => {
+                format!("for example {}", example(key))
+            }
+            Self::OutOfRange { key, .. } => format!("for example {}", example(key)),
+            Self::RunEmpty => format!("for example {}", example("run")),
+            Self::Unknown { key, .. } if key == "env" => {
+                "'env' belongs to 'run' workers: remove it here".into()
+            }
+            Self::Unknown { key, known } => suggest(key, known, "keys here"),
+            Self::UnknownKind { seen } => unknown_kind(seen),
+            Self::Version { .. } => "write version: 1".into(),
+        }
+    }
+}
+
+/// Some types name themselves in their errors, and need no key before it.
+fn keyed(key: &str, why: &str) -> String {
+    if why.starts_with(key) { why.to_owned() } else { format!("{key}: {why}") }
+}
+
+fn kinds() -> Vec<String> {
+    Kind::ALL.into_iter().map(|kind| kind.to_string()).collect()
+}
+
+fn unknown_kind(seen: &str) -> String {
+    let kinds = kinds();
+    match did_you_mean(seen, &kinds) {
+        Some(kind) => format!("did you mean '{kind}'?"),
+        None => format!(
+            "kinds: {}; for your own program write run: [COMMAND, ARGUMENT]",
+            kinds.join(", ")
+        ),
+    }
+}
+
+/// A line that would be right.
+fn example(key: &str) -> String {
+    let value = match key {
+        "delay" | "restart.delay" => "restart: {delay: 0.25s..30s}",
+        "dir" => "dir: recordings",
+        "env" => "env: {MODEL: small}",
+        "history" => "history: 1",
+        "in" => "in: cam1.packets",
+        "jpeg_quality" => "jpeg_quality: 80",
+        "limit" | "restart.limit" => "restart: {limit: 5 in 60s}",
+        "listen" => "listen: 127.0.0.1:8080",
+        "loop" => "loop: true",
+        "max_bitrate" => "max_bitrate: 8M",
+        "max_clients" => "max_clients: 256",
+        "out" => "out: cam1.frames",
+        "project" => "project: yard",
+        "restart" => "restart: {delay: 0.25s..30s, limit: 5 in 60s}",
+        "rings" => "rings: {cam1.packets: {max_bitrate: 16M}}",
+        "run" => "run: [python3, analyzer.py]",
+        "segment" => "segment: 1m",
+        "source" => "source: rtsp://10.0.0.5/main (or test:, or the path of a file)",
+        "spare_readers" => "spare_readers: 2",
+        "use" => "use: ingest",
+        "version" => "version: 1",
+        "workers" => "workers: {cam1: {use: ingest, source: 'test:'}}",
+        other => return format!("{other}: 1"),
+    };
+    value.to_owned()
+}

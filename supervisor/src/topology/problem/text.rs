@@ -1,0 +1,83 @@
+//! Mistakes of the text itself, before anybody asks what it means.
+
+use super::super::FILE_MAX_BYTES;
+use super::super::yaml::{DEPTH_MAX, NODES_MAX};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TextProblem {
+    #[error("an alias inside its own anchor")]
+    AliasInItself,
+    #[error("cannot read the topology: {reason}")]
+    CannotRead { reason: String },
+    #[error("key '{key}' is written twice (first in line {first_line})")]
+    DuplicateKey { key: String, first_line: usize },
+    #[error("the file holds no topology")]
+    Empty,
+    #[error("a key is {seen}: expected a word")]
+    KeyNotText { seen: String },
+    #[error("the file is no UTF-8 text")]
+    NotUtf8,
+    #[error("a second document begins here")]
+    SecondDocument,
+    #[error("a tag ('!...'): topologies have none")]
+    Tag,
+    #[error("nested more than {DEPTH_MAX} levels deep")]
+    TooDeep,
+    #[error("the file is larger than {FILE_MAX_BYTES} bytes")]
+    TooLarge,
+    #[error("more than {NODES_MAX} values, aliases counted as what they repeat")]
+    TooManyNodes,
+    #[error("'{seen}' is no variable: expected ${{NAME}} or ${{NAME:-default}}")]
+    VariableSyntax { seen: String },
+    #[error("variable {name} is not set")]
+    VariableUnset { name: String },
+    #[error("not valid YAML: {info}")]
+    Yaml { info: String },
+}
+
+impl TextProblem {
+    pub(super) fn help(&self) -> String {
+        match self {
+            Self::AliasInItself => "write the value out".into(),
+            Self::CannotRead { .. } => {
+                "give a topology with -f FILE, or start in the folder that holds framevisor.yml"
+                    .into()
+            }
+            Self::DuplicateKey { .. } => "keep one of the two".into(),
+            Self::Empty => "begin with 'version: 1' and 'workers:'".into(),
+            Self::KeyNotText { .. } => {
+                "write KEY: VALUE; quote a value that begins with { or [".into()
+            }
+            Self::NotUtf8 => "save the file as UTF-8".into(),
+            Self::SecondDocument => {
+                "a file holds one topology: remove '---' and what follows".into()
+            }
+            Self::Tag => "quote a value that begins with !".into(),
+            Self::TooDeep => {
+                "a topology needs no more than five levels: look for a stray [ or {".into()
+            }
+            Self::TooLarge | Self::TooManyNodes => "split it into several projects".into(),
+            Self::VariableSyntax { .. } => "for the characters ${ themselves write $${".into(),
+            Self::VariableUnset { name } => {
+                format!("set {name} in the environment, or give a default: ${{{name}:-value}}")
+            }
+            Self::Yaml { info } => yaml_help(info),
+        }
+    }
+}
+
+/// The parser speaks of its own state; these are the mistakes behind its most frequent messages.
+fn yaml_help(info: &str) -> String {
+    let cure = if info.contains("anchor") || info.contains("alias") {
+        "quote a name with a star: in: '*.events'"
+    } else if info.contains("tab") {
+        "indent with spaces, not tabs"
+    } else if info.contains("quoted scalar") {
+        "close the quotes"
+    } else if info.contains("flow") || info.contains("',' or ']'") || info.contains("',' or '}'") {
+        "close every [ and {, put commas between, and quote values that hold one of []{},"
+    } else {
+        "write KEY: VALUE, the keys of one section under each other, indented with spaces"
+    };
+    cure.to_owned()
+}

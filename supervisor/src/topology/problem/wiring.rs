@@ -1,0 +1,79 @@
+//! Mistakes between sections: rings, their writers and readers, addresses.
+
+use std::net::SocketAddr;
+
+use protocol::config::Kind;
+use protocol::name::{RingKind, RingName};
+
+use super::suggest;
+
+/// The most readers that a ring's index has room for.
+pub(crate) const PLACES_MAX: u32 = 256;
+
+/// `known`: the rings of this topology that would do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WiringProblem {
+    #[error("listens on {address}, as worker {other} does already (line {line})")]
+    AddressTaken { address: SocketAddr, other: String, line: usize },
+    #[error("writes {ring}: names with 'ext.' belong to programs outside the topology")]
+    ExternalRing { ring: RingName },
+    #[error("'{glob}' may name several rings, but {kind} reads exactly one")]
+    GlobForOne { glob: String, kind: Kind },
+    #[error("no worker writes ring {ring}")]
+    NoWriter { ring: String, known: Vec<String> },
+    #[error("'{glob}' matches no ring that this worker can read")]
+    NothingMatches { glob: String, known: Vec<String> },
+    #[error("reads {ring}, which it writes itself")]
+    OwnRing { ring: RingName },
+    #[error("has an 'in', but {kind} reads no ring")]
+    ReadsNothing { kind: Kind },
+    #[error("reads {seen} rings, but {kind} reads exactly one")]
+    TooManyInputs { kind: Kind, seen: usize },
+    #[error("has {seen} places for readers: at most {PLACES_MAX} are possible")]
+    TooManyPlaces { seen: u32 },
+    #[error("writes {ring}, as worker {other} does already (line {line})")]
+    TwoWriters { ring: RingName, other: String, line: usize, free: RingName },
+    #[error("has an 'out', but {kind} writes no ring")]
+    WritesNothing { kind: Kind },
+    #[error("reads {ring}, but {kind} reads rings of {}", words(.expected))]
+    WrongInput { ring: RingName, kind: Kind, expected: &'static [RingKind], known: Vec<String> },
+    #[error("writes {ring}, but {kind} writes a ring of {expected}")]
+    WrongOutput { ring: RingName, kind: Kind, expected: RingKind },
+}
+
+impl WiringProblem {
+    pub(super) fn help(&self) -> String {
+        match self {
+            Self::AddressTaken { .. } => "give one of the two another port".into(),
+            Self::ExternalRing { .. } => "for example out: cam1.events".into(),
+            Self::GlobForOne { kind, .. } | Self::TooManyInputs { kind, .. } => {
+                format!("write one {kind} worker for each ring")
+            }
+            Self::NoWriter { ring, known } => suggest(ring, known, "rings of this topology"),
+            Self::NothingMatches { known, .. } => choose(known),
+            Self::OwnRing { .. } => "name another ring in 'in' or in 'out'".into(),
+            Self::ReadsNothing { .. } => "remove 'in'".into(),
+            Self::TooManyPlaces { .. } => {
+                "lower 'spare_readers', or let fewer workers read it".into()
+            }
+            Self::TwoWriters { free, .. } => format!(
+                "a ring has one writer: give one of the two another, for example out: {free}"
+            ),
+            Self::WritesNothing { .. } => "remove 'out'".into(),
+            Self::WrongInput { known, .. } => choose(known),
+            Self::WrongOutput { expected, .. } => format!("let the name end in .{expected}"),
+        }
+    }
+}
+
+fn choose(known: &[String]) -> String {
+    if known.is_empty() {
+        "this topology has none: add a worker that writes one".to_owned()
+    } else {
+        format!("rings it can read: {}", known.join(", "))
+    }
+}
+
+fn words(kinds: &[RingKind]) -> String {
+    kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,162 @@
+//! What is wrong with a topology, for people and for programs.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::problem::Finding;
+
+/// More than anybody reads; the rest is counted.
+const SHOWN_MAX: usize = 50;
+/// Longest part of a line that is shown, in characters.
+const SHOWN_COLUMNS: usize = 160;
+
+/// The mistakes of one topology file, in the order of the file; never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    mistakes: Vec<Mistake>,
+}
+
+/// One mistake. Lines and columns count from 1; both are absent when the file as a whole is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    pub file: PathBuf,
+    pub line: Option<usize>,
+    pub column: Option<usize>,
+    /// What, which, and what was expected.
+    pub text: String,
+    /// What to do.
+    pub help: String,
+    #[serde(skip)]
+    excerpt: Option<Excerpt>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Excerpt {
+    line: String,
+    /// Spaces (and the line's own tabs) up to the place, then carets.
+    marks: String,
+}
+
+impl Report {
+    pub(super) fn new(file: &Path, text: &str, mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| finding.place);
+        let lines: Vec<&str> = text.lines().collect();
+        let mistakes = findings.iter().map(|finding| Mistake::new(file, &lines, finding)).collect();
+        Self { mistakes }
+    }
+
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+
+    /// A list of {file, line, column, text, help}.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!(self.mistakes)
+    }
+}
+
+impl Mistake {
+    fn new(file: &Path, lines: &[&str], finding: &Finding) -> Self {
+        let excerpt = finding.place.and_then(|place| {
+            let line = lines.get(place.line - 1)?;
+            Some(Excerpt::new(line, place.column, place.width))
+        });
+        Self {
+            file: file.to_owned(),
+            line: finding.place.map(|place| place.line),
+            column: finding.place.map(|place| place.column),
+            text: without_secrets(&format!("{}{}", finding.subject, finding.problem)),
+            help: finding.problem.help(),
+            excerpt,
+        }
+    }
+}
+
+impl Excerpt {
+    fn new(line: &str, column: usize, width: usize) -> Self {
+        let line = without_secrets(line);
+        // Of a very long line, what is around the place.
+        let skipped = if column > SHOWN_COLUMNS { column - SHOWN_COLUMNS / 2 } else { 0 };
+        let line: String = line.chars().skip(skipped).take(SHOWN_COLUMNS).collect();
+        let column = column - skipped;
+        let before = line.chars().take(column - 1);
+        let mut marks: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let left = line.chars().count().saturating_sub(column - 1);
+        marks.push_str(&"^".repeat(width.min(left).max(1)));
+        Self { line, marks }
+    }
+}
+
+/// `rtsp://user:pw@host` with user and password starred out, at the same length.
+fn without_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(['/', '?', ' ', '\'', '"']).unwrap_or(after.len());
+        let secret = after[..end].rfind('@').unwrap_or(0);
+        out.extend(after[..secret].chars().map(|_| '*'));
+        rest = &after[secret..];
+    }
+    out.push_str(rest);
+    out
+}
+
+impl std::error::Error for Report {}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in self.mistakes.iter().take(SHOWN_MAX) {
+            writeln!(f, "{mistake}")?;
+        }
+        match self.mistakes.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => writeln!(f, "and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, "{line}:{column}:")?;
+        }
+        writeln!(f, " error: {}", self.text)?;
+        if let Some(excerpt) = &self.excerpt {
+            writeln!(f, "    {}\n    {}", excerpt.line, excerpt.marks)?;
+        }
+        write!(f, "help: {}", self.help)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caret_stands_under_the_place_behind_tabs_and_wide_letters() {
+        let excerpt = Excerpt::new("\tü: wrong", 5, 99);
+        assert_eq!(excerpt.marks, "\t   ^^^^^");
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_place_is_shown() {
+        let line = format!("{}X{}", "a".repeat(1_000), "b".repeat(1_000));
+        let excerpt = Excerpt::new(&line, 1_001, 1);
+        assert_eq!(excerpt.line.chars().nth(excerpt.marks.find('^').unwrap()), Some('X'));
+        assert_eq!(excerpt.line.chars().count(), SHOWN_COLUMNS);
+    }
+
+    #[test]
+    fn credentials_are_starred_out_without_moving_the_caret() {
+        assert_eq!(
+            without_secrets("  source: rtsp://admin:p@ss@10.0.0.5/main?a=b@c"),
+            "  source: rtsp://**********@10.0.0.5/main?a=b@c"
+        );
+        assert_eq!(without_secrets("a://b c@d"), "a://b c@d");
+    }
+}

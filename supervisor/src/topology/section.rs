@@ -1,0 +1,195 @@
+//! One section of the file, read key by key; every mistake is recorded and reading goes on.
+
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+
+use super::problem::{Finding, KeyProblem, Problem, Subject};
+use super::tree::{Entry, Key, Node, Place, Value};
+use super::typed::{self, Why, Wrong};
+
+/// More mistakes in one section say nothing new, and each costs another reading of it.
+const MISTAKES_MAX: usize = 20;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    subject: Subject,
+    /// Its name in the file: where a missing key is shown.
+    place: Place,
+    entries: &'a [Entry],
+    findings: &'a mut Vec<Finding>,
+}
+
+impl<'a> Section<'a> {
+    /// The section under `key`; one without any keys is a section too. `None`, after a complaint,
+    /// for anything else.
+    pub(super) fn of(
+        subject: Subject,
+        key: &Key,
+        node: &'a Node,
+        findings: &'a mut Vec<Finding>,
+    ) -> Option<Self> {
+        let mut section = Self { subject, place: key.place, entries: &[], findings };
+        match &node.value {
+            Value::Map(entries) => section.entries = entries,
+            Value::Null => {}
+            Value::Broken | Value::List(_) | Value::Text(_) => {
+                section.not_a(&key.text, node, "a section with keys");
+                return None;
+            }
+        }
+        Some(section)
+    }
+
+    pub(super) fn entries(&self) -> &'a [Entry] {
+        self.entries
+    }
+
+    pub(super) fn findings(&mut self) -> &mut Vec<Finding> {
+        self.findings
+    }
+
+    /// Where the value of `key` stands, or the section when it has none.
+    pub(super) fn place(&self, key: &str) -> Place {
+        self.get(key).map_or(self.place, |node| node.place)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The section that is the value of `key`.
+    pub(super) fn below(&mut self, key: &str) -> Option<Section<'_>> {
+        let entry = self.entry(key)?;
+        Section::of(self.subject.clone(), &entry.key, &entry.value, self.findings)
+    }
+
+    fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.entries.iter().find(|entry| entry.key.text == key)
+    }
+
+    pub(super) fn complain(&mut self, place: Place, problem: impl Into<Problem>) {
+        let (subject, problem) = (self.subject.clone(), problem.into());
+        self.findings.push(Finding { place: Some(place), subject, problem });
+    }
+
+    pub(super) fn missing(&mut self, key: &str) {
+        self.complain(self.place, KeyProblem::Missing { key: key.to_owned() });
+    }
+
+    /// Complains of every key that is not in `known`.
+    pub(super) fn refuse_others(&mut self, known: &[&str]) {
+        let unknown = self.entries.iter().filter(|entry| !known.contains(&entry.key.text.as_str()));
+        for entry in unknown.take(MISTAKES_MAX) {
+            let known = known.iter().map(|key| (*key).to_owned()).collect();
+            self.complain(
+                entry.key.place,
+                KeyProblem::Unknown { key: entry.key.text.clone(), known },
+            );
+        }
+    }
+
+    /// A value that is one text.
+    pub(super) fn text(&mut self, key: &str, expected: &str) -> Option<Located<&'a str>> {
+        let node = self.get(key)?;
+        self.text_of(key, node, expected)
+    }
+
+    pub(super) fn text_of(
+        &mut self,
+        key: &str,
+        node: &'a Node,
+        expected: &str,
+    ) -> Option<Located<&'a str>> {
+        match &node.value {
+            Value::Text(text) => Some(Located { value: text, place: node.place }),
+            _ => {
+                self.not_a(key, node, expected);
+                None
+            }
+        }
+    }
+
+    /// A value that is one text of its own grammar.
+    pub(super) fn parsed<T: FromStr>(&mut self, key: &str, expected: &str) -> Option<Located<T>>
+    where
+        T::Err: Into<KeyProblem>,
+    {
+        let Located { value, place } = self.text(key, expected)?;
+        match value.parse() {
+            Ok(value) => Some(Located { value, place }),
+            Err(problem) => {
+                self.complain(place, problem.into());
+                None
+            }
+        }
+    }
+
+    /// A value that is a list of texts.
+    pub(super) fn texts(&mut self, key: &str, expected: &str) -> Option<Vec<Located<&'a str>>> {
+        let node = self.get(key)?;
+        let Value::List(items) = &node.value else {
+            self.not_a(key, node, expected);
+            return None;
+        };
+        // Every item is looked at before one bad one makes the list unusable.
+        let texts: Vec<_> = items.iter().map(|item| self.text_of(key, item, "a text")).collect();
+        texts.into_iter().collect()
+    }
+
+    pub(super) fn not_a(&mut self, key: &str, node: &Node, expected: &str) {
+        if matches!(node.value, Value::Broken) {
+            return;
+        }
+        let (key, seen, expected) = (key.to_owned(), node.shape(), expected.to_owned());
+        self.complain(node.place, KeyProblem::NotA { key, seen, expected });
+    }
+
+    /// The keys that are not in `common`, as one `T`. After a mistake its key is dropped and the
+    /// rest read again, so that all mistakes are found; the answer is `None` then.
+    pub(super) fn typed<T: DeserializeOwned>(&mut self, common: &[&str]) -> Option<T> {
+        let entries = self.entries.iter();
+        let mut left: Vec<&Entry> =
+            entries.filter(|entry| !common.contains(&entry.key.text.as_str())).collect();
+        let mut dropped = Vec::new();
+        loop {
+            let wrong = match typed::read(&left) {
+                Ok(value) if dropped.is_empty() => return Some(value),
+                Ok(_) => return None,
+                Err(wrong) => wrong,
+            };
+            let culprit = wrong.entry.map(|at| left.remove(at));
+            self.wrong(culprit, wrong, &dropped, common);
+            dropped.push(culprit?.key.text.as_str());
+            if dropped.len() >= MISTAKES_MAX {
+                return None;
+            }
+        }
+    }
+
+    fn wrong(&mut self, culprit: Option<&Entry>, wrong: Wrong, dropped: &[&str], common: &[&str]) {
+        let (place, key_place, key) = match culprit {
+            Some(entry) => (entry.value.place, entry.key.place, entry.key.text.clone()),
+            None => (self.place, self.place, "section".to_owned()),
+        };
+        match wrong.why {
+            Why::Known => {}
+            Why::Missing(key) if dropped.contains(&key) => {}
+            Why::Missing(key) => self.missing(key),
+            Why::NotA { seen, expected } => {
+                self.complain(place, KeyProblem::NotA { key, seen, expected });
+            }
+            Why::UnknownKey { mut known } => {
+                known.extend(common.iter().map(|key| (*key).to_owned()));
+                self.complain(key_place, KeyProblem::Unknown { key, known });
+            }
+            Why::Value(why) => self.complain(place, KeyProblem::Value { key, why }),
+        }
+    }
+}

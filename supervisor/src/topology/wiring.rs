@@ -1,0 +1,309 @@
+//! Which worker writes and reads which ring, as meant: defaults filled in, globs expanded.
+
+use std::collections::BTreeMap;
+
+use protocol::config::Kind;
+use protocol::name::{RingKind, RingName};
+
+use super::problem::{Finding, KeyProblem, Problem, Subject, WiringProblem};
+use super::section::Located;
+use super::tree::Place;
+use super::written::{Input, Written, WrittenKind, WrittenOutput, WrittenWorker};
+
+const ALL_KINDS: &[RingKind] = &[RingKind::Packets, RingKind::Frames, RingKind::Events];
+
+/// Per worker, in the order of the file.
+#[derive(Debug)]
+pub(super) struct Wiring {
+    pub(super) outputs: Vec<Option<RingName>>,
+    pub(super) inputs: Vec<Vec<RingName>>,
+}
+
+pub(super) fn wire(written: &Written, findings: &mut Vec<Finding>) -> Wiring {
+    let workers = &written.workers;
+    let outputs: Vec<_> = workers.iter().map(|worker| output(worker, findings)).collect();
+    two_writers(workers, &outputs, findings);
+    let rings = Rings {
+        names: outputs.iter().flatten().map(|output| output.value.clone()).collect(),
+        complete: !written.unnamed && workers.iter().zip(&outputs).all(is_known),
+    };
+    for (name, _) in written.rings.iter().filter(|(name, _)| rings.lacks(&name.value)) {
+        let problem = rings.no_writer(&name.value).into();
+        findings.push(Finding { place: Some(name.place), subject: Subject::Topology, problem });
+    }
+    let inputs = workers
+        .iter()
+        .zip(&outputs)
+        .map(|(worker, own)| inputs(worker, own.as_ref().map(|own| &own.value), &rings, findings))
+        .collect();
+    Wiring { outputs: outputs.into_iter().map(|o| o.map(|o| o.value)).collect(), inputs }
+}
+
+/// The rings that the topology's workers write.
+struct Rings {
+    names: Vec<RingName>,
+    /// Whether the output of every worker is known: else a ring that seems to have no writer may
+    /// just be the output of a worker whose own mistake is reported already.
+    complete: bool,
+}
+
+impl Rings {
+    fn lacks(&self, ring: &RingName) -> bool {
+        self.complete && !self.names.contains(ring) && !is_external(ring)
+    }
+
+    fn no_writer(&self, ring: &RingName) -> WiringProblem {
+        WiringProblem::NoWriter { ring: ring.to_string(), known: self.of(ALL_KINDS, None) }
+    }
+
+    fn of(&self, kinds: &[RingKind], own: Option<&RingName>) -> Vec<String> {
+        let fit = |ring: &&RingName| kinds.contains(&ring.kind()) && Some(*ring) != own;
+        self.names.iter().filter(fit).map(RingName::to_string).collect()
+    }
+}
+
+/// `ext.<name>.events`: written by a program that no topology names (decisions 13).
+fn is_external(ring: &RingName) -> bool {
+    ring.camera() == "ext" && ring.as_str().split('.').count() == 3
+}
+
+fn complain(
+    worker: &WrittenWorker,
+    place: Place,
+    problem: impl Into<Problem>,
+    findings: &mut Vec<Finding>,
+) {
+    let subject = Subject::Worker(worker.name.value.to_string());
+    findings.push(Finding { place: Some(place), subject, problem: problem.into() });
+}
+
+fn output(worker: &WrittenWorker, findings: &mut Vec<Finding>) -> Option<Located<RingName>> {
+    let written = match (&worker.output, worker.kind) {
+        (WrittenOutput::Bad, _) => return None,
+        (WrittenOutput::Default, WrittenKind::Use(kind)) => return default_output(worker, kind),
+        (WrittenOutput::Default, WrittenKind::Run | WrittenKind::Unknown) => return None,
+        (WrittenOutput::Ring(ring), _) => ring,
+    };
+    let problem = wrong_output(&written.value, worker.kind);
+    let usable = problem.is_none();
+    if let Some(problem) = problem {
+        complain(worker, written.place, problem, findings);
+    }
+    usable.then(|| written.clone())
+}
+
+fn wrong_output(ring: &RingName, kind: WrittenKind) -> Option<WiringProblem> {
+    let ring = ring.clone();
+    if is_external(&ring) {
+        return Some(WiringProblem::ExternalRing { ring });
+    }
+    let WrittenKind::Use(kind) = kind else { return None };
+    match kind.writes() {
+        None => Some(WiringProblem::WritesNothing { kind }),
+        Some(expected) if expected != ring.kind() => {
+            Some(WiringProblem::WrongOutput { ring, kind, expected })
+        }
+        Some(_) => None,
+    }
+}
+
+/// A decoder's pictures carry the name of the camera, everything else the name of its worker.
+fn default_output(worker: &WrittenWorker, kind: Kind) -> Option<Located<RingName>> {
+    let ring_kind = kind.writes()?;
+    let owner = match (kind, worker.inputs.as_deref()) {
+        (Kind::Decoder, Some([Located { value: Input::Ring(ring), .. }, ..])) => {
+            ring.camera().parse().ok()?
+        }
+        (Kind::Decoder, _) => return None,
+        _ => worker.name.value.clone(),
+    };
+    Some(Located { value: RingName::of(&owner, ring_kind), place: worker.name.place })
+}
+
+fn is_known((worker, output): (&WrittenWorker, &Option<Located<RingName>>)) -> bool {
+    let writes = match worker.kind {
+        WrittenKind::Run => worker.output != WrittenOutput::Default,
+        WrittenKind::Unknown => true,
+        WrittenKind::Use(kind) => kind.writes().is_some(),
+    };
+    output.is_some() || !writes
+}
+
+fn two_writers(
+    workers: &[WrittenWorker],
+    outputs: &[Option<Located<RingName>>],
+    findings: &mut Vec<Finding>,
+) {
+    let mut first: BTreeMap<&RingName, &WrittenWorker> = BTreeMap::new();
+    for (worker, output) in workers.iter().zip(outputs) {
+        let Some(output) = output else { continue };
+        let Some(other) = first.get(&output.value) else {
+            first.insert(&output.value, worker);
+            continue;
+        };
+        let problem = WiringProblem::TwoWriters {
+            ring: output.value.clone(),
+            other: other.name.value.to_string(),
+            line: other.name.place.line,
+            free: RingName::of(&worker.name.value, output.value.kind()),
+        };
+        complain(worker, output.place, problem, findings);
+    }
+}
+
+fn inputs(
+    worker: &WrittenWorker,
+    own: Option<&RingName>,
+    rings: &Rings,
+    findings: &mut Vec<Finding>,
+) -> Vec<RingName> {
+    let (kind, readable) = match worker.kind {
+        WrittenKind::Use(kind) => (Some(kind), kind.reads()),
+        WrittenKind::Run | WrittenKind::Unknown => (None, ALL_KINDS),
+    };
+    if let Some(problem) = wrong_inputs(worker, kind) {
+        let place = worker.values.get("in").unwrap_or(&worker.name.place);
+        complain(worker, *place, problem, findings);
+        return Vec::new();
+    }
+    let reader = Reader { kind, readable, own, rings };
+    let mut found: Vec<RingName> = Vec::new();
+    let before = findings.len();
+    for input in worker.inputs.iter().flatten() {
+        match reader.rings_of(&input.value) {
+            Ok(more) => more.into_iter().for_each(|ring| push_new(&mut found, ring)),
+            Err(problem) => complain(worker, input.place, problem, findings),
+        }
+    }
+    if found.is_empty() && findings.len() == before {
+        nothing_matches(worker, &reader, findings);
+    }
+    found
+}
+
+fn push_new(found: &mut Vec<RingName>, ring: RingName) {
+    if !found.contains(&ring) {
+        found.push(ring);
+    }
+}
+
+/// A glob says "those there are": that one of several matches nothing is no mistake, but a worker
+/// that reads nothing at all is.
+fn nothing_matches(worker: &WrittenWorker, reader: &Reader<'_>, findings: &mut Vec<Finding>) {
+    let first = worker.inputs.as_ref().and_then(|inputs| inputs.first());
+    if let Some(Located { value: Input::Glob(glob), place }) =
+        first.filter(|_| reader.rings.complete)
+    {
+        let known = reader.rings.of(reader.readable, reader.own);
+        complain(
+            worker,
+            *place,
+            WiringProblem::NothingMatches { glob: glob.clone(), known },
+            findings,
+        );
+    }
+}
+
+/// What can be said of `in` before any ring is looked up.
+fn wrong_inputs(worker: &WrittenWorker, kind: Option<Kind>) -> Option<Problem> {
+    let kind = kind?;
+    let written = worker.values.contains_key("in");
+    let count = worker.inputs.as_ref().map_or(0, Vec::len);
+    if kind.reads().is_empty() {
+        written.then(|| WiringProblem::ReadsNothing { kind }.into())
+    } else if !written || (worker.inputs.is_some() && count == 0) {
+        Some(KeyProblem::Missing { key: "in".to_owned() }.into())
+    } else if kind.single_input() && count > 1 {
+        Some(WiringProblem::TooManyInputs { kind, seen: count }.into())
+    } else {
+        None
+    }
+}
+
+struct Reader<'a> {
+    /// `None` for a command of the user's: it reads what it likes.
+    kind: Option<Kind>,
+    readable: &'static [RingKind],
+    own: Option<&'a RingName>,
+    rings: &'a Rings,
+}
+
+impl Reader<'_> {
+    fn rings_of(&self, input: &Input) -> Result<Vec<RingName>, WiringProblem> {
+        match input {
+            Input::Glob(glob) => self.matching(glob),
+            Input::Ring(ring) => self.named(ring),
+        }
+    }
+
+    fn named(&self, ring: &RingName) -> Result<Vec<RingName>, WiringProblem> {
+        if let Some(kind) = self.kind.filter(|_| !self.readable.contains(&ring.kind())) {
+            let (ring, expected) = (ring.clone(), self.readable);
+            let known = self.rings.of(expected, self.own);
+            return Err(WiringProblem::WrongInput { ring, kind, expected, known });
+        }
+        if Some(ring) == self.own {
+            return Err(WiringProblem::OwnRing { ring: ring.clone() });
+        }
+        if self.rings.lacks(ring) {
+            return Err(self.rings.no_writer(ring));
+        }
+        Ok(vec![ring.clone()])
+    }
+
+    fn matching(&self, glob: &str) -> Result<Vec<RingName>, WiringProblem> {
+        if let Some(kind) = self.kind.filter(|kind| kind.single_input()) {
+            return Err(WiringProblem::GlobForOne { glob: glob.to_owned(), kind });
+        }
+        let fits = |ring: &&RingName| {
+            self.readable.contains(&ring.kind())
+                && Some(*ring) != self.own
+                && matches(glob, ring.as_str())
+        };
+        Ok(self.rings.names.iter().filter(fits).cloned().collect())
+    }
+}
+
+/// Each `*` of `glob` stands for any number of characters.
+fn matches(glob: &str, text: &str) -> bool {
+    let mut pieces = glob.split('*');
+    let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    let mut rest = rest;
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (glob, text) in [
+            ("*.events", "motion1.events"),
+            ("*", "cam1.packets"),
+            ("cam*.fr*s", "cam1.small.frames"),
+            ("cam1.*", "cam1.frames"),
+            ("a**b", "ab"),
+        ] {
+            assert!(matches(glob, text), "{glob} {text}");
+        }
+        for (glob, text) in
+            [("*.events", "cam1.frames"), ("cam1.*", "cam10.frames"), ("ab*ba", "aba")]
+        {
+            assert!(!matches(glob, text), "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn only_rings_with_three_parts_are_external() {
+        assert!(is_external(&"ext.notebook.events".parse().unwrap()));
+        assert!(!is_external(&"ext.events".parse().unwrap()));
+    }
+}

@@ -1,0 +1,168 @@
+//! One worker's section: the keys every worker has, and dispatch on `use` or `run` for the rest.
+
+use std::collections::BTreeMap;
+
+use protocol::config::{Kind, WorkerConfig};
+
+use super::problem::{Finding, KeyProblem, Subject};
+use super::section::{Located, Section};
+use super::tree::{Key, Node, Value};
+use super::variables::is_variable_name;
+use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
+use super::{Launch, ranges, restart};
+
+/// Keys of a built-in worker beside those of its kind.
+const USE: [&str; 4] = ["use", "in", "out", "restart"];
+const RUN: [&str; 5] = ["run", "in", "out", "restart", "env"];
+
+const INPUTS: &str = "a ring's name, or a list of them";
+const COMMAND: &str = "a list: the command, then its arguments";
+
+/// `None` when the worker cannot even be named.
+pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Option<WrittenWorker> {
+    let subject = Subject::Worker(key.text.clone());
+    let mut section = Section::of(subject, key, node, findings)?;
+    let value = match key.text.parse() {
+        Ok(name) => name,
+        Err(problem) => {
+            section.complain(key.place, KeyProblem::Name(problem));
+            return None;
+        }
+    };
+    let kind = kind(&mut section);
+    Some(WrittenWorker {
+        name: Located { value, place: key.place },
+        kind,
+        launch: launch(&mut section, kind),
+        inputs: inputs(&mut section),
+        output: output(&mut section),
+        restart: restart::read(&mut section),
+        values: section.entries().iter().map(|e| (e.key.text.clone(), e.value.place)).collect(),
+    })
+}
+
+fn kind(section: &mut Section<'_>) -> WrittenKind {
+    match (section.get("use").is_some(), section.get("run").is_some()) {
+        (true, true) => {
+            section.complain(section.place("run"), KeyProblem::BothUseAndRun);
+            WrittenKind::Unknown
+        }
+        (false, true) => WrittenKind::Run,
+        (true, false) => built_in(section),
+        (false, false) => {
+            section.complain(section.place("use"), KeyProblem::NeitherUseNorRun);
+            WrittenKind::Unknown
+        }
+    }
+}
+
+fn built_in(section: &mut Section<'_>) -> WrittenKind {
+    let Some(word) = section.text("use", "the name of a kind") else {
+        return WrittenKind::Unknown;
+    };
+    match Kind::from_name(word.value) {
+        Some(kind) => WrittenKind::Use(kind),
+        None => {
+            let seen = word.value.to_owned();
+            section.complain(word.place, KeyProblem::UnknownKind { seen });
+            WrittenKind::Unknown
+        }
+    }
+}
+
+fn launch(section: &mut Section<'_>, kind: WrittenKind) -> Option<Launch> {
+    match kind {
+        WrittenKind::Run => run(section),
+        WrittenKind::Unknown => None,
+        WrittenKind::Use(kind) => {
+            let config = config(section, kind)?;
+            for (key, problem) in ranges::of_worker(&config) {
+                section.complain(section.place(key), problem);
+            }
+            Some(Launch::Use(config))
+        }
+    }
+}
+
+fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
+    match kind {
+        Kind::Decoder => section.typed(&USE).map(WorkerConfig::Decoder),
+        Kind::Ingest => section.typed(&USE).map(WorkerConfig::Ingest),
+        Kind::Motion => section.typed(&USE).map(WorkerConfig::Motion),
+        Kind::Recorder => section.typed(&USE).map(WorkerConfig::Recorder),
+        Kind::Rtsp => section.typed(&USE).map(WorkerConfig::Rtsp),
+        Kind::Web => section.typed(&USE).map(WorkerConfig::Web),
+    }
+}
+
+fn run(section: &mut Section<'_>) -> Option<Launch> {
+    section.refuse_others(&RUN);
+    let env = env(section);
+    let argv: Vec<String> =
+        section.texts("run", COMMAND)?.into_iter().map(|word| word.value.to_owned()).collect();
+    if argv.first().is_none_or(String::is_empty) {
+        section.complain(section.place("run"), KeyProblem::RunEmpty);
+        return None;
+    }
+    Some(Launch::Run { argv, env })
+}
+
+fn env(section: &mut Section<'_>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    let Some(mut variables) = section.below("env") else { return env };
+    for entry in variables.entries() {
+        let name = &entry.key.text;
+        if !is_variable_name(name) {
+            variables.complain(entry.key.place, KeyProblem::EnvName { seen: name.clone() });
+        } else if name.starts_with("FRAMEVISOR_") {
+            variables.complain(entry.key.place, KeyProblem::EnvReserved { seen: name.clone() });
+        } else if let Some(text) = variables.text_of(&format!("env.{name}"), &entry.value, "a text")
+        {
+            env.insert(name.clone(), text.value.to_owned());
+        }
+    }
+    env
+}
+
+fn inputs(section: &mut Section<'_>) -> Option<Vec<Located<Input>>> {
+    let texts = match section.get("in")?.value {
+        Value::List(_) => section.texts("in", INPUTS)?,
+        _ => vec![section.text("in", INPUTS)?],
+    };
+    let inputs: Vec<_> = texts.into_iter().map(|text| input(section, &text)).collect();
+    inputs.into_iter().collect()
+}
+
+fn input(section: &mut Section<'_>, text: &Located<&str>) -> Option<Located<Input>> {
+    let place = text.place;
+    let parsed = if text.value.contains('*') {
+        glob(text.value).map(Input::Glob)
+    } else {
+        text.value.parse().map(Input::Ring).map_err(KeyProblem::Name)
+    };
+    match parsed {
+        Ok(value) => Some(Located { value, place }),
+        Err(problem) => {
+            section.complain(place, problem);
+            None
+        }
+    }
+}
+
+fn glob(text: &str) -> Result<String, KeyProblem> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"*._-".contains(&b);
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let may_match = last.contains('*') || matches!(last, "packets" | "frames" | "events");
+    if may_match && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err(KeyProblem::Glob { seen: text.to_owned() })
+    }
+}
+
+fn output(section: &mut Section<'_>) -> WrittenOutput {
+    if section.get("out").is_none() {
+        return WrittenOutput::Default;
+    }
+    section.parsed("out", "a ring's name").map_or(WrittenOutput::Bad, WrittenOutput::Ring)
+}

@@ -1,0 +1,127 @@
+//! The topology as written: every section read by itself, nothing related to anything else yet.
+
+use std::collections::BTreeMap;
+
+use protocol::config::{Kind, RestartConfig, RingConfig};
+use protocol::name::{ProjectName, RingName, WorkerName};
+
+use super::Launch;
+use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
+use super::section::{Located, Section};
+use super::tree::{Entry, Key, Node, Place, Value};
+use super::{ranges, worker};
+
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) project: Option<ProjectName>,
+    /// Those that have a name.
+    pub(super) workers: Vec<WrittenWorker>,
+    /// Whether there are others.
+    pub(super) unnamed: bool,
+    pub(super) rings: Vec<(Located<RingName>, RingConfig)>,
+}
+
+#[derive(Debug)]
+pub(super) struct WrittenWorker {
+    pub(super) name: Located<WorkerName>,
+    pub(super) kind: WrittenKind,
+    /// `None` when its section has mistakes.
+    pub(super) launch: Option<Launch>,
+    /// `None` when there is no `in`, or none that can be read.
+    pub(super) inputs: Option<Vec<Located<Input>>>,
+    pub(super) output: WrittenOutput,
+    pub(super) restart: RestartConfig,
+    /// Where the value of each key stands.
+    pub(super) values: BTreeMap<String, Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WrittenKind {
+    Run,
+    /// `use` or `run` is wrong: nothing can be said of its rings.
+    Unknown,
+    Use(Kind),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Input {
+    /// A name with stars, each for any number of characters.
+    Glob(String),
+    Ring(RingName),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum WrittenOutput {
+    Bad,
+    Default,
+    Ring(Located<RingName>),
+}
+
+/// Reads the whole file.
+pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written {
+    let Some(root) = root.filter(|root| !matches!(root.value, Value::Null)) else {
+        let problem = Problem::from(TextProblem::Empty);
+        findings.push(Finding { place: None, subject: Subject::Topology, problem });
+        return Written::default();
+    };
+    let key = Key { text: "the topology".to_owned(), place: root.place };
+    let Some(mut top) = Section::of(Subject::Topology, &key, root, findings) else {
+        return Written::default();
+    };
+    top.refuse_others(&["version", "project", "workers", "rings"]);
+    version(&mut top);
+    let project = top.parsed("project", "a name").map(|name| name.value);
+    let (workers, unnamed) = workers(&mut top);
+    Written { project, workers, unnamed, rings: rings(&mut top) }
+}
+
+fn version(top: &mut Section<'_>) {
+    if top.get("version").is_none() {
+        top.missing("version");
+    } else if let Some(version) = top.text("version", "1").filter(|version| version.value != "1") {
+        let seen = version.value.to_owned();
+        top.complain(version.place, KeyProblem::Version { seen });
+    }
+}
+
+/// The workers that have a name, and whether there are others.
+fn workers(top: &mut Section<'_>) -> (Vec<WrittenWorker>, bool) {
+    if top.get("workers").is_none_or(|node| matches!(node.value, Value::Null)) {
+        top.missing("workers");
+    }
+    let Some(mut section) = top.below("workers") else { return (Vec::new(), true) };
+    let entries = section.entries();
+    let read = |entry: &Entry| worker::read(&entry.key, &entry.value, section.findings());
+    let workers: Vec<_> = entries.iter().filter_map(read).collect();
+    let unnamed = workers.len() < entries.len();
+    (workers, unnamed)
+}
+
+fn rings(top: &mut Section<'_>) -> Vec<(Located<RingName>, RingConfig)> {
+    let Some(mut section) = top.below("rings") else { return Vec::new() };
+    let mut rings = Vec::new();
+    for entry in section.entries() {
+        let place = entry.key.place;
+        match entry.key.text.parse() {
+            Ok(value) => {
+                let config = ring(&entry.key, &entry.value, section.findings());
+                rings.push((Located { value, place }, config));
+            }
+            Err(problem) => section.complain(place, KeyProblem::Name(problem)),
+        }
+    }
+    rings
+}
+
+/// A wrong section counts as the default: its ring is still there for others to read.
+fn ring(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> RingConfig {
+    let subject = Subject::Ring(key.text.clone());
+    let Some(mut section) = Section::of(subject, key, node, findings) else {
+        return RingConfig::default();
+    };
+    let config = section.typed(&[]).unwrap_or_default();
+    for (key, problem) in ranges::of_ring(&config) {
+        section.complain(section.place(key), problem);
+    }
+    config
+}
