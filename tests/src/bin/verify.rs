@@ -1,0 +1,59 @@
+//! `scripts/verify NAME`: runs a milestone's promises for real and prints what they showed.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stderr, reason = "a command speaks to people")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use tests::checks::{clean, errors, kills, pages, python};
+use tests::report::Report;
+
+/// Proves a milestone's promises on this machine, in at most ten minutes.
+#[derive(Debug, Parser)]
+#[command(name = "scripts/verify")]
+struct Options {
+    name: Name,
+    /// Exit 1 also when only a speed target is missed.
+    #[arg(long)]
+    strict: bool,
+    /// Seed of the kill times; printed, so that a run can be repeated.
+    #[arg(long, default_value_t = 20_261_120)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Name {
+    /// The whole pipeline on real input.
+    FirstLight,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let report = match options.name {
+        Name::FirstLight => first_light(options.seed),
+    };
+    if let Err(error) = report.print() {
+        eprintln!("verify: {error}");
+        return ExitCode::FAILURE;
+    }
+    let passed = report.is_ok() && (report.targets_met() || !options.strict);
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn first_light(seed: u64) -> Report {
+    let mut report = Report::default();
+    report.promise("clean_run", || clean::nothing_is_lost(20));
+    report.promise("file_source", || clean::a_file_is_a_camera(20));
+    report.promise("rtsp", || clean::rtsp_is_exact(5));
+    report.promise("page", pages::the_picture_on_the_page_advances);
+    report.promise("kills_motion_decoder_rtsp_web", || {
+        let victims = [("motion", 30), ("cam1-decoder", 30), ("rtsp", 30), ("web", 30)];
+        kills::recording_survives(&victims, seed)
+    });
+    report.promise("kills_recorder", || kills::recording_survives(&[("recorder", 10)], seed));
+    report.promise("supervisor_killed", || kills::the_supervisor_takes_all_with_it(10));
+    report.promise("default_policy_holds", kills::the_fifth_death_holds);
+    report.promise("python", || python::arrays_equal_what_ffmpeg_decodes(100));
+    report.promise("errors", errors::every_row_says_what_where_and_what_to_do);
+    report
+}

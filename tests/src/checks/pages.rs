@@ -1,0 +1,64 @@
+//! The page in a real browser.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::two_cameras;
+use crate::browser::Browser;
+use crate::{Failure, Outcome, ensure, framecode, shot_folder, wait_for};
+
+/// Draws the first camera's picture to a canvas and returns its gray strips.
+const READ_PICTURE: &str = r"(() => {
+  const img = [...document.querySelectorAll('img')].find(i => i.complete && i.naturalWidth > 0);
+  if (!img) return null;
+  const canvas = document.createElement('canvas');
+  const [w, h] = [img.naturalWidth, img.naturalHeight];
+  canvas.width = w; canvas.height = h;
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.drawImage(img, 0, 0);
+  const gray = rows => {
+    const data = context.getImageData(0, rows, w, 16).data;
+    return Array.from({ length: w * 16 }, (_, i) => data[i * 4 + 1]);
+  };
+  return { width: w, top: gray(0), bottom: gray(h - 16) };
+})()";
+
+/// Reads the frame code from the page twice: it advanced, and top equals bottom each time.
+pub fn the_picture_on_the_page_advances() -> Outcome<Value> {
+    let Some(program) = Browser::find() else {
+        return Ok(json!({ "skipped": "no chromium here" }));
+    };
+    let running = two_cameras("")?;
+    running.project.up()?;
+    let mut browser = Browser::open(program, &running.web_url())?;
+    let (first, _) = wait_for(30, "a picture on the page", || read_number(&mut browser).ok())?;
+    std::thread::sleep(Duration::from_secs(1));
+    let second = read_number(&mut browser)?;
+    ensure(second > first, || format!("the picture did not advance: {first}, then {second}"))?;
+    let shot = shot_folder().join("page.png");
+    browser.screenshot(&shot)?;
+    running.project.down()?;
+    Ok(json!({ "first": first, "one_second_later": second, "screenshot": name_of(&shot) }))
+}
+
+fn name_of(file: &Path) -> String {
+    file.display().to_string()
+}
+
+fn read_number(browser: &mut Browser) -> Outcome<u32> {
+    let strips = browser.evaluate(READ_PICTURE)?;
+    let pixels = |name: &str| -> Vec<u8> {
+        let values = strips[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        values.iter().filter_map(|value| u8::try_from(value.as_u64()?).ok()).collect()
+    };
+    let width = strips["width"].as_u64().and_then(|width| usize::try_from(width).ok());
+    let width = width.ok_or_else(|| Failure::new("no picture on the page yet"))?;
+    let gray = [pixels("top"), pixels("bottom")].concat();
+    ensure(gray.len() == 2 * framecode::STRIP_ROWS * width, || "the strips are incomplete".into())?;
+    match framecode::read(&gray, width) {
+        (Some(top), Some(bottom)) if top == bottom => Ok(top),
+        other => Err(Failure(format!("the frame code reads {other:?}: a torn or damaged picture"))),
+    }
+}

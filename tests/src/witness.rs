@@ -1,0 +1,72 @@
+//! An independent reader of packet rings: what it saw published is what must be in the files
+//! (decisions 24).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use protocol::name::{ProjectName, RingName};
+use shmring::{Next, PacketOptions, Start};
+use worker::PacketInput;
+
+/// (epoch, sequence) of packets, in order.
+type Packets = Vec<(u64, u64)>;
+/// Every packet published, by ring.
+pub type Published = BTreeMap<RingName, Packets>;
+
+/// Reads rings in threads of its own until they end or it is asked to stop.
+#[derive(Debug)]
+pub struct Witness {
+    stop: Arc<AtomicBool>,
+    seen: Arc<AtomicU64>,
+    readers: Vec<(RingName, JoinHandle<Packets>)>,
+}
+
+impl Witness {
+    pub fn start(project: &ProjectName, rings: &[RingName]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::new(AtomicU64::new(0));
+        let watch = |ring: &RingName| {
+            let options = PacketOptions { reader: "witness".into(), start: Start::Oldest };
+            let input = PacketInput::detached(project, ring, options);
+            let (stop, seen) = (Arc::clone(&stop), Arc::clone(&seen));
+            (ring.clone(), thread::spawn(move || read(input, &stop, &seen)))
+        };
+        let readers = rings.iter().map(watch).collect();
+        Self { stop, seen, readers }
+    }
+
+    /// Packets seen so far, all rings together.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Drains the rings to their end and tells what was published.
+    pub fn finish(self) -> Published {
+        self.stop.store(true, Ordering::Release);
+        // A reader that panicked saw nothing; the count then shows it.
+        let join =
+            |(ring, reader): (RingName, JoinHandle<_>)| (ring, reader.join().unwrap_or_default());
+        self.readers.into_iter().map(join).collect()
+    }
+}
+
+fn read(mut input: PacketInput, stop: &AtomicBool, seen: &AtomicU64) -> Packets {
+    let mut packets = Vec::new();
+    loop {
+        let asked_to_stop = stop.load(Ordering::Acquire);
+        match input.poll(Duration::from_millis(50)) {
+            Ok(Some(Next::Item(packet))) => {
+                packets.push((packet.epoch, packet.sequence));
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(Some(Next::Ended)) if asked_to_stop => return packets,
+            Ok(Some(Next::Ended)) => thread::sleep(Duration::from_millis(5)),
+            Ok(Some(Next::Quiet) | None) if asked_to_stop => return packets,
+            Ok(_) => {}
+            Err(_) => return packets,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! One binary of whole-system tests: the architecture, and the promises in their short form.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
+
+mod architecture;
+mod first_light;
+mod topologies;
