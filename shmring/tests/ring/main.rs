@@ -1,6 +1,9 @@
 //! The ring's promises, one module each.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod frames;
+mod killed;
 mod packets;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +24,10 @@ impl Project {
     }
 
     fn contract(&self, ring: &str, places: u32) -> RingContract {
+        Self::contract_for(ring, places)
+    }
+
+    fn contract_for(ring: &str, places: u32) -> RingContract {
         let config = RingConfig::default();
         RingContract { name: ring.parse().unwrap(), config, places, epoch_floor: 0, gop_floor: 0 }
     }
