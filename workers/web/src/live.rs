@@ -1,0 +1,159 @@
+//! The real sources: shared-memory rings by name, the supervisor by its link. The only file of this
+//! crate that touches either.
+
+use std::time::Duration;
+
+use protocol::admin::RingStatus;
+use protocol::control::Query;
+use protocol::name::{ProjectName, RingName};
+use protocol::time::{MonoNs, Stamp};
+use shmring::{
+    Frame, FrameOptions, FrameReader, Next, PacketOptions, Policy, RecordReader, Start, census,
+    clock,
+};
+use tracing::debug;
+use worker::Link;
+
+use crate::events::EventLog;
+use crate::picture::{Picture, PictureStamp};
+use crate::sources::{PictureTap, Sources, Trouble};
+
+/// Most records taken from one ring in one step: a ring full of old ones must not hold the sockets.
+const RECORDS_A_STEP: usize = 500;
+/// How often an absent event ring is looked for.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The rings of one project.
+#[derive(Clone, Debug)]
+pub struct Rings {
+    pub project: ProjectName,
+    /// Name of this worker, shown to others as a reader's name.
+    pub reader: String,
+}
+
+/// The rings, and the supervisor that runs their project.
+#[derive(Debug)]
+pub struct Live {
+    pub rings: Rings,
+    pub link: Link,
+}
+
+impl Sources for Live {
+    fn now(&self) -> Stamp {
+        clock::now()
+    }
+
+    fn workers(&self) -> Result<String, Trouble> {
+        Ok(self.link.ask(Query::Workers)?)
+    }
+
+    fn rings(&self) -> Vec<RingStatus> {
+        self.rings.census()
+    }
+
+    fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
+        self.rings.open(ring)
+    }
+}
+
+impl Rings {
+    pub fn census(&self) -> Vec<RingStatus> {
+        census::rings(&self.project)
+    }
+
+    pub fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
+        // No rate is declared: the newest picture is wanted whenever somebody asks, and the rate of
+        // the ring then is the camera's own.
+        let options = FrameOptions {
+            reader: self.reader.clone(),
+            policy: Policy::Latest,
+            quota: 1,
+            max_fps: None,
+        };
+        Ok(Box::new(FrameReader::attach(&self.project, ring, &options)?))
+    }
+}
+
+impl PictureTap for FrameReader {
+    fn newest(&mut self) -> Result<Option<Picture>, Trouble> {
+        loop {
+            match self.next(Duration::ZERO)? {
+                Next::Item(frame) => return Ok(Some(copy(&frame))),
+                Next::NewEpoch { .. } | Next::Overrun { .. } => {}
+                Next::Quiet | Next::Ended => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Copies what is visible; the lease ends with the caller's frame.
+fn copy(frame: &Frame) -> Picture {
+    let meta = frame.meta();
+    let planes = (0..meta.format.planes())
+        .filter_map(|number| frame.plane(number))
+        .map(|plane| {
+            let mut samples = Vec::new();
+            plane.copy_to(&mut samples);
+            samples
+        })
+        .collect();
+    let arrival = if meta.ingest == MonoNs(0) { frame.published() } else { meta.ingest };
+    Picture {
+        format: meta.format,
+        width: meta.width,
+        height: meta.height,
+        colour: meta.colour,
+        planes,
+        stamp: PictureStamp {
+            id: frame.frame_id(),
+            epoch: frame.epoch(),
+            sequence: frame.sequence(),
+            capture_utc: meta.capture.utc,
+            arrival,
+        },
+    }
+}
+
+/// One event ring among the inputs, there or not.
+#[derive(Debug)]
+pub struct EventInput {
+    ring: RingName,
+    reader: Option<RecordReader>,
+    retry: MonoNs,
+}
+
+impl EventInput {
+    pub fn new(ring: &RingName) -> Self {
+        Self { ring: ring.clone(), reader: None, retry: MonoNs(0) }
+    }
+
+    /// Moves what is new into the log; does not wait.
+    pub fn drain(&mut self, rings: &Rings, log: &EventLog) {
+        for _ in 0..RECORDS_A_STEP {
+            let Some(reader) = self.reader(rings) else {
+                return;
+            };
+            match reader.next(Duration::ZERO) {
+                Ok(Next::Item(record)) => log.push(&self.ring, record),
+                Ok(Next::NewEpoch { .. } | Next::Overrun { .. }) => {}
+                Ok(Next::Quiet | Next::Ended) => return,
+                // One bad record of its writer; the next may be good.
+                Err(error @ shmring::Error::Record(_)) => debug!(ring = %self.ring, %error),
+                Err(error) => {
+                    debug!(ring = %self.ring, %error, "events interrupted");
+                    self.reader = None;
+                }
+            }
+        }
+    }
+
+    fn reader(&mut self, rings: &Rings) -> Option<&mut RecordReader> {
+        let now = clock::mono();
+        if self.reader.is_none() && now >= self.retry {
+            self.retry = now + RETRY;
+            let options = PacketOptions { reader: rings.reader.clone(), start: Start::Oldest };
+            self.reader = RecordReader::attach(&rings.project, &self.ring, &options).ok();
+        }
+        self.reader.as_mut()
+    }
+}

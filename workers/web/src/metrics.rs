@@ -1,0 +1,242 @@
+//! Prometheus text (version 0.0.4): our prefix, base units, `_total` on counters, bounded labels.
+//! Pure. Every label value is a parsed name or a fixed word, so nothing needs escaping: a reader is
+//! a worker of the topology or "external", whatever it calls itself.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+
+use protocol::admin::{RingStatus, WorkerState, WorkerStatus};
+use protocol::time::{NS_PER_S, UtcNs};
+
+use crate::board::CameraStatus;
+
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is measured, taken together.
+#[derive(Debug)]
+pub struct Measured<'a> {
+    pub now: UtcNs,
+    pub rings: &'a [RingStatus],
+    /// `None` when the supervisor does not answer; then nothing is said about workers.
+    pub workers: Option<&'a [WorkerStatus]>,
+    pub cameras: &'a [CameraStatus],
+    pub connections: usize,
+}
+
+/// The whole page of `/metrics`.
+pub fn text(measured: &Measured<'_>) -> String {
+    let mut page = Page::default();
+    page.family("build_info", "gauge", "The version of this worker.");
+    page.sample(&[("version", &env!("CARGO_PKG_VERSION"))], 1);
+    page.family("web_connections", "gauge", "Open connections to this worker.");
+    page.sample(&[], measured.connections);
+    rings(&mut page, measured.rings);
+    readers(&mut page, measured);
+    workers(&mut page, measured.workers.unwrap_or_default());
+    cameras(&mut page, measured);
+    page.text
+}
+
+fn rings(page: &mut Page, rings: &[RingStatus]) {
+    page.family("ring_frames_total", "counter", "Items published in the ring's epoch.");
+    for ring in rings {
+        page.sample(&[("ring", &ring.name)], ring.head);
+    }
+    page.family("ring_shm_bytes", "gauge", "Shared memory of the ring.");
+    for ring in rings {
+        page.sample(&[("ring", &ring.name)], ring.bytes);
+    }
+    page.family("ring_up", "gauge", "Whether the ring has a writer now.");
+    for ring in rings {
+        page.sample(&[("ring", &ring.name)], u8::from(ring.live));
+    }
+}
+
+/// Largest lag and sum of missed items of all readers under one label.
+#[derive(Default)]
+struct Readers {
+    lag: u64,
+    missed: u64,
+}
+
+fn readers(page: &mut Page, measured: &Measured<'_>) {
+    let known = measured.workers.unwrap_or_default();
+    let mut readers: BTreeMap<(&str, &str), Readers> = BTreeMap::new();
+    for ring in measured.rings {
+        for reader in &ring.readers {
+            let label = known
+                .iter()
+                .find(|worker| worker.name.as_str() == reader.name)
+                .map_or("external", |worker| worker.name.as_str());
+            let entry = readers.entry((ring.name.as_str(), label)).or_default();
+            entry.lag = entry.lag.max(reader.lag);
+            entry.missed += reader.missed;
+        }
+    }
+    page.family("reader_lag_items", "gauge", "Items the reader is behind the ring's head.");
+    for ((ring, reader), seen) in &readers {
+        page.sample(&[("ring", ring), ("reader", reader)], seen.lag);
+    }
+    page.family("ring_overruns_total", "counter", "Items the reader missed.");
+    for ((ring, reader), seen) in &readers {
+        page.sample(&[("ring", ring), ("reader", reader)], seen.missed);
+    }
+}
+
+fn workers(page: &mut Page, workers: &[WorkerStatus]) {
+    page.family("worker_up", "gauge", "Whether the worker runs and is ready.");
+    for worker in workers {
+        let up = matches!(
+            worker.state,
+            WorkerState::Ready | WorkerState::Running | WorkerState::Degraded
+        );
+        page.sample(&[("worker", &worker.name)], u8::from(up));
+    }
+    page.family("worker_restarts_total", "counter", "Restarts since the supervisor began.");
+    for worker in workers {
+        page.sample(&[("worker", &worker.name)], worker.restarts);
+    }
+}
+
+fn cameras(page: &mut Page, measured: &Measured<'_>) {
+    page.family("last_frame_timestamp_seconds", "gauge", "When the camera's newest frame came.");
+    for camera in measured.cameras {
+        let Some(age_ms) = camera.age_ms else {
+            continue;
+        };
+        let at_ms = (measured.now.0 / (NS_PER_S / 1_000)).saturating_sub(age_ms);
+        let seconds = format!("{}.{:03}", at_ms / 1_000, at_ms % 1_000);
+        page.sample(&[("camera", &camera.name)], seconds);
+    }
+}
+
+/// The text being written; samples go to the family begun last.
+#[derive(Default)]
+struct Page {
+    text: String,
+    name: &'static str,
+}
+
+impl Page {
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.name = name;
+        let line = format!("# HELP framevisor_{name} {help}\n# TYPE framevisor_{name} {kind}\n");
+        self.text.push_str(&line);
+    }
+
+    fn sample(&mut self, labels: &[(&str, &dyn Display)], value: impl Display) {
+        let mut set = String::new();
+        for (index, (name, label)) in labels.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(set, "{comma}{name}=\"{label}\"");
+        }
+        let set = if set.is_empty() { set } else { format!("{{{set}}}") };
+        let _ = writeln!(self.text, "framevisor_{}{set} {value}", self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::CameraState;
+    use protocol::admin::ReaderStatus;
+
+    fn reader(name: &str, lag: u64, missed: u64) -> ReaderStatus {
+        ReaderStatus { name: name.to_owned(), lag, missed, pid: 1, leases: 0 }
+    }
+
+    fn ring() -> RingStatus {
+        let name: protocol::name::RingName = "cam1.frames".parse().unwrap();
+        RingStatus {
+            kind: name.kind(),
+            name,
+            epoch: 3,
+            head: 750,
+            readers: vec![
+                reader("motion", 2, 1),
+                reader("evil\"} 1\nx", 7, 3),
+                reader("notebook", 9, 4),
+            ],
+            bytes: 4096,
+            live: true,
+            writer_pid: Some(1),
+            gop_index: 0,
+            age_ms: Some(40),
+            width: 0,
+            height: 0,
+        }
+    }
+
+    fn motion() -> WorkerStatus {
+        serde_json::from_value(serde_json::json!({
+            "name": "motion", "kind": "motion", "pid": null, "state": "backoff", "why": "SIGKILL",
+            "restarts": 4, "uptime_s": 0.0, "last_exit": "SIGKILL", "restart_ms": null
+        }))
+        .unwrap()
+    }
+
+    fn camera() -> CameraStatus {
+        CameraStatus {
+            name: "cam1".to_owned(),
+            state: CameraState::Live,
+            why: String::new(),
+            fps: None,
+            age_ms: Some(40),
+            width: 0,
+            height: 0,
+            frames: None,
+            packets: None,
+            snapshot: None,
+        }
+    }
+
+    fn page(workers: Option<&[WorkerStatus]>) -> String {
+        text(&Measured {
+            now: UtcNs(1_700_000_000_000_000_000),
+            rings: &[ring()],
+            workers,
+            cameras: &[camera()],
+            connections: 2,
+        })
+    }
+
+    #[test]
+    fn every_sample_is_on_a_line_of_its_own() {
+        let page = page(Some(&[motion()]));
+        for line in [
+            "framevisor_ring_frames_total{ring=\"cam1.frames\"} 750",
+            "framevisor_ring_shm_bytes{ring=\"cam1.frames\"} 4096",
+            "framevisor_worker_up{worker=\"motion\"} 0",
+            "framevisor_worker_restarts_total{worker=\"motion\"} 4",
+            "framevisor_last_frame_timestamp_seconds{camera=\"cam1\"} 1699999999.960",
+            "framevisor_web_connections 2",
+        ] {
+            assert!(page.lines().any(|seen| seen == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn readers_we_do_not_know_share_one_label() {
+        let page = page(Some(&[motion()]));
+        assert!(
+            page.contains("framevisor_reader_lag_items{ring=\"cam1.frames\",reader=\"motion\"} 2")
+        );
+        assert!(
+            page.contains(
+                "framevisor_reader_lag_items{ring=\"cam1.frames\",reader=\"external\"} 9"
+            )
+        );
+        assert!(page.contains(
+            "framevisor_ring_overruns_total{ring=\"cam1.frames\",reader=\"external\"} 7"
+        ));
+        assert!(!page.contains("evil"));
+    }
+
+    #[test]
+    fn a_silent_supervisor_leaves_the_rings() {
+        let page = page(None);
+        assert!(page.contains("framevisor_ring_up{ring=\"cam1.frames\"} 1"));
+        assert!(!page.contains("framevisor_worker_up{"));
+    }
+}

@@ -1,0 +1,125 @@
+//! The worker: binds sockets, sources and routes together, and drives all of it a step at a time on
+//! its one thread, so that the heartbeat is that of the sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::config::{WebConfig, WorkerConfig};
+use protocol::control::Condition;
+use protocol::name::{RingKind, RingName};
+use shmring::clock;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use worker::{Context, Fault, STEP_WAIT, Step, Worker};
+
+use crate::guard::Hosts;
+use crate::live::{EventInput, Live, Rings};
+use crate::route::router;
+use crate::server;
+use crate::site::{About, Site};
+
+/// Threads for what blocks: one asks the supervisor, one looks at the rings, the others encode.
+const BLOCKING_THREADS: usize = 6;
+/// Requests in flight at the end may take this long.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The web worker.
+#[derive(Debug)]
+pub struct Web {
+    /// `None` once stopped.
+    runtime: Option<Runtime>,
+    site: Arc<Site>,
+    rings: Rings,
+    events: Vec<EventInput>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Worker for Web {
+    type Config = WebConfig;
+
+    fn section(config: WorkerConfig) -> Option<WebConfig> {
+        match config {
+            WorkerConfig::Web(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn start(config: WebConfig, cx: &mut Context) -> Result<Self, Fault> {
+        let rings = Rings { project: cx.project().clone(), reader: cx.worker().to_string() };
+        let live = Arc::new(Live { rings: rings.clone(), link: cx.link() });
+        let site = Arc::new(Site::new(about(cx), live, config.jpeg_quality));
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .build()
+            .map_err(Fault::failed)?;
+        let (stop, stopped) = watch::channel(false);
+        let router = router(Arc::clone(&site), Hosts::new(config.listen));
+        let listener = listener(&runtime, cx)?;
+        let places = Arc::clone(&site.connections);
+        let serving = runtime.spawn(server::serve(listener, router, places, stopped));
+        let events = event_inputs(cx.inputs());
+        cx.condition(Condition::Flowing, "");
+        Ok(Self { runtime: Some(runtime), site, rings, events, stop, serving })
+    }
+
+    fn step(&mut self, _cx: &mut Context) -> Result<Step, Fault> {
+        for input in &mut self.events {
+            input.drain(&self.rings, &self.site.events);
+        }
+        self.site.desk.rest(clock::mono());
+        if self.serving.is_finished() {
+            return Err(Fault::failed("the server of connections ended by itself"));
+        }
+        self.drive(STEP_WAIT);
+        Ok(Step::Again)
+    }
+
+    fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {
+        // Nobody may be there to hear it: then nobody is connected either.
+        let _ = self.stop.send(true);
+        let deadline = clock::mono() + FAREWELL;
+        while self.site.open_connections() > 0 && clock::mono() < deadline {
+            self.drive(STEP_WAIT / 10);
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        Ok(())
+    }
+}
+
+impl Web {
+    /// Lets connections and requests go on for `span`.
+    fn drive(&self, span: Duration) {
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(tokio::time::sleep(span));
+        }
+    }
+}
+
+fn about(cx: &Context) -> About {
+    About {
+        project: cx.project().clone(),
+        worker: cx.worker().clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        inputs: cx.inputs().to_vec(),
+    }
+}
+
+fn listener(runtime: &Runtime, cx: &mut Context) -> Result<TcpListener, Fault> {
+    let listener = cx.listener().ok_or_else(|| {
+        Fault::contract("no listening socket was handed over; the supervisor binds `listen`")
+    })?;
+    listener.set_nonblocking(true).map_err(Fault::failed)?;
+    let _entered = runtime.enter();
+    TcpListener::from_std(listener).map_err(Fault::failed)
+}
+
+fn event_inputs(inputs: &[RingName]) -> Vec<EventInput> {
+    inputs.iter().filter(|ring| ring.kind() == RingKind::Events).map(EventInput::new).collect()
+}
