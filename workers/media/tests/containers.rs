@@ -15,26 +15,9 @@ const START_CODE: [u8; 4] = [0, 0, 0, 1];
 fn an_mp4_with_b_frames_and_sound_becomes_two_tracks() {
     let folder = Folder::new("mp4");
     let path = folder.path("both.mp4");
-    let picture = "testsrc2=size=320x180:rate=25:duration=2";
     ffmpeg(
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            picture,
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=2",
-            "-c:v",
-            "libx264",
-            "-bf",
-            "2",
-            "-g",
-            "25",
-            "-c:a",
-            "aac",
-        ],
+        "-f lavfi -i sine=duration=2 -f lavfi -i testsrc2=size=320x180:rate=25:duration=2 \
+         -map 0 -map 1 -c:v libx264 -bf 2 -g 25 -c:a aac",
         &path,
     );
     let mut demuxer = open(&path);
@@ -63,20 +46,8 @@ fn a_transport_stream_gives_raw_aac_and_learns_its_configuration() {
     let folder = Folder::new("ts");
     let path = folder.path("both.ts");
     ffmpeg(
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x192:rate=25:duration=1",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=duration=1",
-            "-c:v",
-            "libx264",
-            "-c:a",
-            "aac",
-        ],
+        "-f lavfi -i testsrc2=size=320x192:rate=25:duration=1 -f lavfi -i sine=duration=1 \
+         -c:v libx264 -c:a aac",
         &path,
     );
     let mut demuxer = open(&path);
@@ -92,18 +63,8 @@ fn h265_in_matroska_becomes_annex_b_with_three_kinds_of_sets() {
     let folder = Folder::new("hevc");
     let path = folder.path("picture.mkv");
     ffmpeg(
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x180:rate=25:duration=1",
-            "-c:v",
-            "libx265",
-            "-preset",
-            "ultrafast",
-            "-x265-params",
-            "log-level=error:keyint=10:no-open-gop=1",
-        ],
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=1 -c:v libx265 -preset \
+         ultrafast -x265-params log-level=error:keyint=10:no-open-gop=1",
         &path,
     );
     let mut demuxer = open(&path);
@@ -127,18 +88,8 @@ fn cropped_pictures_are_cropped_to_the_pixel() {
     let path = folder.path("odd.mp4");
     // 1080 rows are coded as 1088; the crop of 6 columns leaves a start that no vector likes.
     ffmpeg(
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=1920x1080:rate=5:duration=1",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-bsf:v",
-            "h264_metadata=crop_left=6",
-        ],
+        "-f lavfi -i testsrc2=size=1920x1080:rate=5:duration=1 -c:v libx264 -preset \
+         ultrafast -bsf:v h264_metadata=crop_left=6",
         &path,
     );
     let mut demuxer = open(&path);
@@ -156,16 +107,7 @@ fn ten_bit_pictures_are_converted_and_say_so() {
     let folder = Folder::new("tenbit");
     let path = folder.path("deep.mkv");
     ffmpeg(
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x180:rate=5:duration=1",
-            "-pix_fmt",
-            "yuv420p10le",
-            "-c:v",
-            "libx264",
-        ],
+        "-f lavfi -i testsrc2=size=320x180:rate=5:duration=1 -pix_fmt yuv420p10le -c:v libx264",
         &path,
     );
     let mut seen = 0;
@@ -184,16 +126,7 @@ fn full_range_jpeg_pictures_keep_their_format_and_say_full() {
     let folder = Folder::new("mjpeg");
     let path = folder.path("jpeg.avi");
     ffmpeg(
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=322x182:rate=5:duration=1",
-            "-c:v",
-            "mjpeg",
-            "-pix_fmt",
-            "yuvj422p",
-        ],
+        "-f lavfi -i testsrc2=size=322x182:rate=5:duration=1 -c:v mjpeg -pix_fmt yuvj422p",
         &path,
     );
     decode_all(&mut open(&path), 1, &Arc::new(Pool::default()), |picture| {

@@ -14,7 +14,7 @@ use crate::bitstream::BitstreamFilter;
 use crate::error::MediaError;
 
 pub(super) struct Lane {
-    track_index: u32,
+    track_number: usize,
     time_base: TimeBase,
     filter: Option<BitstreamFilter>,
     /// H.264 and H.265 only.
@@ -29,7 +29,7 @@ impl Lane {
     /// `None` for a stream the ring does not carry.
     pub(super) fn open(
         stream: &StreamMut<'_>,
-        track_index: u32,
+        track_number: usize,
         input: &str,
     ) -> Result<Option<(Self, Track)>, MediaError> {
         let Some(mut track) = track::of(stream) else {
@@ -53,7 +53,7 @@ impl Lane {
             track.extradata = sets.to_annexb();
         }
         let lane = Self {
-            track_index,
+            track_number,
             time_base: track.time_base,
             filter,
             sets,
@@ -63,8 +63,8 @@ impl Lane {
         Ok(Some((lane, track)))
     }
 
-    pub(super) fn track_index(&self) -> u32 {
-        self.track_index
+    pub(super) fn track_number(&self) -> usize {
+        self.track_number
     }
 
     /// Appends the units of `packet` to `out`. Answers the track's extradata when the packet may
@@ -106,7 +106,7 @@ impl Lane {
         };
         self.next_dts_ns = dts_ns.saturating_add(duration_ns);
         Some(AccessUnit {
-            track: self.track_index,
+            track: u32::try_from(self.track_number).unwrap_or(u32::MAX),
             key: packet.is_key(),
             corrupt: packet.is_corrupt(),
             pts_ns,

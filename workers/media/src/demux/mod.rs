@@ -85,7 +85,7 @@ impl Demuxer {
         Ok(self.pending.pop_front())
     }
 
-    /// The tracks carried, at most [`TRACKS_MAX`], in the source's order.
+    /// The tracks carried, at most [`TRACKS_MAX`]: video, then audio, in the source's order.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
     }
@@ -95,28 +95,39 @@ impl Demuxer {
         self.tracks_version
     }
 
+    /// Opens a lane for every stream the ring can carry, video before the rest: a packet ring's
+    /// key packets are those of its track 0.
     fn choose_tracks(&mut self) -> Result<(), MediaError> {
+        let mut order: Vec<(bool, usize)> = (self.input.streams())
+            .map(|stream| (!track::is_video(&stream), stream.index()))
+            .collect();
+        order.sort_unstable();
+        self.lanes.resize_with(order.len(), || None);
         let mut seen = Vec::new();
-        for mut stream in self.input.streams_mut() {
-            seen.push(track::describe(&stream));
-            let index = u32::try_from(self.tracks.len()).unwrap_or(u32::MAX);
-            let carried = if self.tracks.len() < TRACKS_MAX {
-                Lane::open(&stream, index, &self.name)?
-            } else {
-                None
-            };
-            if let Some((lane, track)) = carried {
-                self.tracks.push(track);
-                self.lanes.push(Some(lane));
-            } else {
-                track::set_discard(&mut stream, Discard::All);
-                self.lanes.push(None);
-            }
+        for (_, index) in order {
+            seen.extend(self.open_lane(index)?);
         }
         if self.tracks.is_empty() {
-            return Err(MediaError::NoTracks { input: self.name.clone(), seen: seen.join(", ") });
+            let seen = if seen.is_empty() { "no streams".to_owned() } else { seen.join(", ") };
+            return Err(MediaError::NoTracks { input: self.name.clone(), seen });
         }
         Ok(())
+    }
+
+    /// Answers the stream in words.
+    fn open_lane(&mut self, index: usize) -> Result<Option<String>, MediaError> {
+        let Some(mut stream) = self.input.stream_mut(index) else {
+            return Ok(None);
+        };
+        let number = self.tracks.len();
+        match Lane::open(&stream, number, &self.name)?.filter(|_| number < TRACKS_MAX) {
+            Some((lane, track)) => {
+                self.tracks.push(track);
+                self.lanes[index] = Some(lane);
+            }
+            None => track::set_discard(&mut stream, Discard::All),
+        }
+        Ok(Some(track::describe(&stream)))
     }
 
     fn take(&mut self, packet: Packet) -> Result<(), MediaError> {
@@ -124,11 +135,11 @@ impl Demuxer {
         let Some(Some(lane)) = self.lanes.get_mut(packet.stream()) else {
             return Ok(());
         };
-        let index = lane.track_index();
+        let number = lane.track_number();
         let change = lane.take(packet, &mut self.pending).map_err(|source| {
             MediaError::of(&self.name, "converting to the ring's form", source)
         })?;
-        let track = usize::try_from(index).ok().and_then(|at| self.tracks.get_mut(at));
+        let track = self.tracks.get_mut(number);
         if let (Some(extradata), Some(track)) = (change, track)
             && track.extradata != extradata
         {

@@ -40,6 +40,10 @@ pub(super) fn of(stream: &Stream<'_>) -> Option<Track> {
     })
 }
 
+pub(super) fn is_video(stream: &Stream<'_>) -> bool {
+    stream.parameters().medium() == ffmpeg_next::media::Type::Video
+}
+
 /// For the error that lists what was there.
 pub(super) fn describe(stream: &StreamMut<'_>) -> String {
     let parameters = stream.parameters();

@@ -135,16 +135,16 @@ pub fn encode(options: &EncoderOptions, count: usize) -> Vec<media::EncodedUnit>
         .collect()
 }
 
-/// Runs the ffmpeg command, which the project's machines have.
-pub fn ffmpeg(arguments: &[&str], output: &Path) {
+/// Runs the ffmpeg command, which the project's machines have; `arguments` are split at spaces.
+pub fn ffmpeg(arguments: &str, output: &Path) {
     let status = std::process::Command::new("ffmpeg")
         .args(["-hide_banner", "-loglevel", "error", "-y"])
-        .args(arguments)
+        .args(arguments.split_whitespace())
         .arg(output)
         .stdin(std::process::Stdio::null())
         .status()
         .expect("the ffmpeg command is installed (Debian package ffmpeg)");
-    assert!(status.success(), "ffmpeg {arguments:?} failed");
+    assert!(status.success(), "ffmpeg {arguments} failed");
 }
 
 pub fn open(path: &Path) -> Demuxer {
