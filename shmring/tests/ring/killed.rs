@@ -62,17 +62,27 @@ fn torture(writer: &str, reader: &str, ring: &str) {
     assert!(kills > 10, "only {kills} kills: this proves nothing");
 }
 
-fn start(project: &ProjectName, part: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+/// A child that does not outlive its test, even one that fails.
+struct Part(Child);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(project: &ProjectName, part: &str) -> Part {
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::child", "--ignored", "--nocapture"])
         .env(PART, part)
         .env(PROJECT, project.as_str())
         .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .spawn();
+    Part(child.unwrap())
 }
 
-fn end(part: &str, child: &mut Child) {
+fn end(part: &str, Part(child): &mut Part) {
     let already = child.try_wait().unwrap();
     assert!(already.is_none(), "{part} ended by itself: {already:?}");
     child.kill().unwrap();
