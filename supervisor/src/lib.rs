@@ -2,6 +2,36 @@
 //!
 //! What belongs here: the life of processes, the project's names and sockets, the control socket.
 //! What does not: media, network input of any kind, unsafe code (that is `spawn`).
+//!
+//! Read in this order: `cli` (what people type), `guard` and `startup` (two processes, and what
+//! must be in order before anything starts), `supervisor` (the loop), `lifecycle` and `policy`
+//! (what it decides). Everything else is one effect a file.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod topology;
+
+mod admin;
+mod beat;
+mod event;
+mod floors;
+mod guard;
+mod hand_over;
+mod launch;
+mod lifecycle;
+mod link;
+mod listeners;
+mod logs;
+mod meter;
+mod orphans;
+mod place;
+mod policy;
+mod poller;
+mod process;
+mod rings;
+mod shutdown;
+mod signals;
+mod startup;
+mod supervisor;
+mod talk;
+mod worker;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The framevisor command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    supervisor::cli::main()
+}

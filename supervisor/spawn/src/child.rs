@@ -20,11 +20,7 @@ pub const FIRST_INHERITED: RawFd = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot start {} in {}: {source}", program.display(), cwd.display())]
-    Exec {
-        program: PathBuf,
-        cwd: PathBuf,
-        source: io::Error,
-    },
+    Exec { program: PathBuf, cwd: PathBuf, source: io::Error },
     #[error("cannot prepare descriptors for {}: {source}", program.display())]
     Descriptors { program: PathBuf, source: io::Error },
 }
@@ -65,10 +61,7 @@ pub struct Running {
 
 impl Command<'_> {
     pub fn start(&self) -> Result<Running, StartError> {
-        let failed = |source| StartError::Descriptors {
-            program: self.program.to_owned(),
-            source,
-        };
+        let failed = |source| StartError::Descriptors { program: self.program.to_owned(), source };
         let count = RawFd::try_from(self.inherit.len()).unwrap_or(RawFd::MAX);
         let above = FIRST_INHERITED.saturating_add(count);
         // std reports a failed exec through a pipe of its own: it must not get a number that the
@@ -76,14 +69,11 @@ impl Command<'_> {
         let _low = occupy_below(above).map_err(failed)?;
         let sources = self.duplicates(above).map_err(failed)?;
         let numbers = sources.iter().map(AsRawFd::as_raw_fd).collect();
-        let mut child = self
-            .command(numbers)
-            .spawn()
-            .map_err(|source| StartError::Exec {
-                program: self.program.to_owned(),
-                cwd: self.cwd.to_owned(),
-                source,
-            })?;
+        let mut child = self.command(numbers).spawn().map_err(|source| StartError::Exec {
+            program: self.program.to_owned(),
+            cwd: self.cwd.to_owned(),
+            source,
+        })?;
         Ok(Running {
             pid: child.id(),
             stdout: child.stdout.take().map(OwnedFd::from),
@@ -176,11 +166,7 @@ fn die_with(parent: u32, signal: Signal) -> io::Result<()> {
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -208,9 +194,7 @@ mod tests {
 
     fn said(running: Running) -> String {
         let mut text = String::new();
-        File::from(running.stdout.unwrap())
-            .read_to_string(&mut text)
-            .unwrap();
+        File::from(running.stdout.unwrap()).read_to_string(&mut text).unwrap();
         wait(running.pid);
         text
     }
@@ -230,13 +214,8 @@ mod tests {
         let script = "read x <&3; read y <&4; echo $x $y; ls /proc/$$/fd";
         let text = said(shell(script, &[a.as_fd(), b.as_fd()]));
         // Beyond 4 the shell may hold numbers of its own (10 and above), never ours.
-        let ours = text
-            .lines()
-            .filter(|line| line.len() < 2 || line.starts_with('f'));
-        assert_eq!(
-            ours.collect::<Vec<_>>(),
-            ["first second", "0", "1", "2", "3", "4"]
-        );
+        let ours = text.lines().filter(|line| line.len() < 2 || line.starts_with('f'));
+        assert_eq!(ours.collect::<Vec<_>>(), ["first second", "0", "1", "2", "3", "4"]);
     }
 
     #[test]
@@ -256,13 +235,8 @@ mod tests {
 
     #[test]
     fn the_child_dies_with_the_thread_that_started_it() {
-        let running = std::thread::spawn(|| shell("exec sleep 1000", &[]))
-            .join()
-            .unwrap();
-        assert!(matches!(
-            wait(running.pid),
-            WaitStatus::Signaled(_, Signal::SIGKILL, _)
-        ));
+        let running = std::thread::spawn(|| shell("exec sleep 1000", &[])).join().unwrap();
+        assert!(matches!(wait(running.pid), WaitStatus::Signaled(_, Signal::SIGKILL, _)));
     }
 
     #[test]

@@ -19,10 +19,7 @@ const WORDS: usize = PAGE_BYTES / size_of::<u64>();
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
     #[error("health page: {step}: {source}")]
-    Step {
-        step: &'static str,
-        source: std::io::Error,
-    },
+    Step { step: &'static str, source: std::io::Error },
     #[error("health page of {seen} bytes: expected {PAGE_BYTES}")]
     Size { seen: u64 },
     #[error("health page can be resized: expected a descriptor made by framevisor")]
@@ -49,10 +46,7 @@ impl HealthPage {
         let page = memfd_create(c"framevisor-health", flags).map_err(at("memfd_create"))?;
         let file = File::from(page);
         file.set_len(PAGE_BYTES as u64)
-            .map_err(|source| HealthError::Step {
-                step: "set size",
-                source,
-            })?;
+            .map_err(|source| HealthError::Step { step: "set size", source })?;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals())).map_err(at("seal"))?;
         Ok(file.into())
     }
@@ -60,13 +54,8 @@ impl HealthPage {
     /// Maps an inherited page. The seals prove that no one can truncate it under us (SIGBUS).
     pub fn map(page: OwnedFd) -> Result<Self, HealthError> {
         let file = File::from(page);
-        let seen = file
-            .metadata()
-            .map_err(|source| HealthError::Step {
-                step: "stat",
-                source,
-            })?
-            .len();
+        let seen =
+            file.metadata().map_err(|source| HealthError::Step { step: "stat", source })?.len();
         if seen != PAGE_BYTES as u64 {
             return Err(HealthError::Size { seen });
         }
@@ -118,10 +107,7 @@ fn map_shared(file: &File) -> Result<NonNull<[AtomicU64; WORDS]>, HealthError> {
 }
 
 fn at(step: &'static str) -> impl FnOnce(Errno) -> HealthError {
-    move |errno| HealthError::Step {
-        step,
-        source: errno.into(),
-    }
+    move |errno| HealthError::Step { step, source: errno.into() }
 }
 
 #[cfg(test)]
@@ -161,14 +147,8 @@ mod tests {
         let plain = memfd_create(c"x", MFdFlags::MFD_ALLOW_SEALING).unwrap();
         let file = File::from(plain);
         let short = file.try_clone().unwrap().into();
-        assert!(matches!(
-            HealthPage::map(short),
-            Err(HealthError::Size { seen: 0 })
-        ));
+        assert!(matches!(HealthPage::map(short), Err(HealthError::Size { seen: 0 })));
         file.set_len(PAGE_BYTES as u64).unwrap();
-        assert!(matches!(
-            HealthPage::map(file.into()),
-            Err(HealthError::Unsealed)
-        ));
+        assert!(matches!(HealthPage::map(file.into()), Err(HealthError::Unsealed)));
     }
 }

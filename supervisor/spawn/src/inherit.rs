@@ -44,9 +44,9 @@ pub fn take_inherited_list(variable: &str) -> Result<Vec<OwnedFd>, InheritError>
 fn value_of(variable: &str) -> Result<String, InheritError> {
     match std::env::var(variable) {
         Ok(text) => Ok(text),
-        Err(std::env::VarError::NotPresent) => Err(InheritError::Missing {
-            variable: variable.to_owned(),
-        }),
+        Err(std::env::VarError::NotPresent) => {
+            Err(InheritError::Missing { variable: variable.to_owned() })
+        }
         Err(std::env::VarError::NotUnicode(seen)) => Err(InheritError::Number {
             variable: variable.to_owned(),
             seen: seen.to_string_lossy().into_owned(),
@@ -60,27 +60,17 @@ fn take(variable: &str, text: &str) -> Result<OwnedFd, InheritError> {
         .parse()
         .ok()
         .filter(|number| *number > libc::STDERR_FILENO)
-        .ok_or_else(|| InheritError::Number {
-            variable: variable(),
-            seen: text.to_owned(),
-        })?;
+        .ok_or_else(|| InheritError::Number { variable: variable(), seen: text.to_owned() })?;
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     if taken.contains(&number) {
-        return Err(InheritError::Taken {
-            variable: variable(),
-            number,
-        });
+        return Err(InheritError::Taken { variable: variable(), number });
     }
     match descriptor_flags(number) {
-        None => Err(InheritError::Closed {
-            variable: variable(),
-            number,
-        }),
+        None => Err(InheritError::Closed { variable: variable(), number }),
         // What crossed exec cannot carry the flag, and whatever Rust opens does.
-        Some(flags) if flags & libc::FD_CLOEXEC != 0 => Err(InheritError::Own {
-            variable: variable(),
-            number,
-        }),
+        Some(flags) if flags & libc::FD_CLOEXEC != 0 => {
+            Err(InheritError::Own { variable: variable(), number })
+        }
         Some(_) => {
             taken.insert(number);
             close_on_exec(number);
@@ -122,10 +112,7 @@ mod tests {
         let number = as_inherited();
         let owned = take("X", &number.to_string()).unwrap();
         assert_eq!(descriptor_flags(number), Some(libc::FD_CLOEXEC));
-        assert!(matches!(
-            take("X", &number.to_string()),
-            Err(InheritError::Taken { .. })
-        ));
+        assert!(matches!(take("X", &number.to_string()), Err(InheritError::Taken { .. })));
         assert_eq!(owned.as_raw_fd(), number);
     }
 
@@ -136,24 +123,14 @@ mod tests {
             let refused = take("X", bad);
             assert!(matches!(refused, Err(InheritError::Number { .. })), "{bad}");
         }
-        assert!(matches!(
-            take("X", "1000000"),
-            Err(InheritError::Closed { .. })
-        ));
+        assert!(matches!(take("X", "1000000"), Err(InheritError::Closed { .. })));
         let text = own.as_raw_fd().to_string();
         assert!(matches!(take("X", &text), Err(InheritError::Own { .. })));
     }
 
     #[test]
     fn a_variable_that_is_not_set_is_an_empty_list() {
-        assert!(
-            take_inherited_list("FRAMEVISOR_NOT_SET")
-                .unwrap()
-                .is_empty()
-        );
-        assert!(matches!(
-            take_inherited("FRAMEVISOR_NOT_SET"),
-            Err(InheritError::Missing { .. })
-        ));
+        assert!(take_inherited_list("FRAMEVISOR_NOT_SET").unwrap().is_empty());
+        assert!(matches!(take_inherited("FRAMEVISOR_NOT_SET"), Err(InheritError::Missing { .. })));
     }
 }

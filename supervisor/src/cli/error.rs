@@ -1,0 +1,63 @@
+//! What can go wrong for a verb, and the exit code of it (design, section 7).
+
+use std::io;
+use std::process::ExitCode;
+
+use protocol::admin::ReplyError;
+use protocol::units::Span;
+
+use crate::guard::GuardError;
+use crate::place::PlaceError;
+use crate::startup::StartupError;
+use crate::topology::Report;
+
+/// 0 is success; 2, a wrong command line, is clap's.
+const FAILED: u8 = 1;
+const TOPOLOGY: u8 = 3;
+const NOT_RUNNING: u8 = 4;
+const DEGRADED: u8 = 5;
+const TIMEOUT: u8 = 6;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error("{text}; {hint}", text = .0.text, hint = .0.hint)]
+    Answer(ReplyError),
+    #[error("{0}")]
+    Degraded(String),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: io::Error },
+    #[error("the supervisor (pid {pid}) does not answer: {source}")]
+    NoAnswer { pid: String, source: io::Error },
+    #[error("not running: nothing answers at {socket}; start it with `framevisor up`")]
+    NotRunning { socket: String },
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(
+        "the supervisor answered something else than {verb} does: {source}; use the framevisor command of the same release"
+    )]
+    Skew { verb: String, source: serde_json::Error },
+    #[error(transparent)]
+    Startup(#[from] StartupError),
+    #[error("{what} did not come within {limit}{missing}")]
+    Timeout { what: &'static str, limit: Span, missing: String },
+    #[error("{0}")]
+    Topology(Report),
+}
+
+impl CliError {
+    pub(super) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Topology(_) => TOPOLOGY,
+            Self::NotRunning { .. } => NOT_RUNNING,
+            Self::Degraded(_) => DEGRADED,
+            Self::Timeout { .. } => TIMEOUT,
+            _ => FAILED,
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! What people type: one file a verb. stdout is data, stderr is talk.
+
+mod check;
+mod client;
+mod down;
+mod error;
+mod logs;
+mod ps;
+mod restart;
+mod rings;
+mod supervise;
+mod table;
+mod terminal;
+mod up;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use protocol::name::ProjectName;
+
+use crate::place::Place;
+use crate::topology::{self, Overrides, Topology};
+use error::CliError;
+
+const DEFAULT_FILE: &str = "framevisor.yml";
+
+/// Supervises a video pipeline as isolated processes.
+#[derive(Debug, Parser)]
+#[command(name = "framevisor", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    file: FileArg,
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Before the verb or after it; `logs -f` means follow, there it goes before.
+#[derive(Debug, Default, Args)]
+struct FileArg {
+    /// The topology [default: framevisor.yml]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Globals {
+    /// The project's name, instead of the topology's
+    #[arg(short, long, global = true, value_name = "NAME")]
+    project: Option<ProjectName>,
+    /// Where the project's sockets and pid file are
+    #[arg(long, global = true, value_name = "DIR", env = "FRAMEVISOR_RUNTIME_DIR")]
+    runtime_dir: Option<PathBuf>,
+    /// The form of what is printed
+    #[arg(short, long, global = true, value_name = "FORM", default_value = "text")]
+    output: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start the project
+    Up(up::Args),
+    /// Stop the project and wait until it has ended
+    Down(FileArg),
+    /// List the workers
+    Ps(FileArg),
+    /// Show what the workers print
+    Logs(logs::Args),
+    /// Restart workers
+    Restart(restart::Args),
+    /// List the rings and who reads them
+    Rings(FileArg),
+    /// Look for mistakes in the topology, without starting anything
+    Check(FileArg),
+    #[command(hide = true)]
+    Guard(supervise::Args),
+    #[command(hide = true)]
+    Supervise(supervise::Args),
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = dispatch(cli);
+    result.unwrap_or_else(|error| {
+        terminal::talk(&error.to_string());
+        error.exit_code()
+    })
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+    let context =
+        |after: FileArg| Context { file: after.file.or(cli.file.file), globals: cli.globals };
+    match cli.verb {
+        Verb::Up(mut args) => up::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Down(file) => down::run(&context(file)),
+        Verb::Ps(file) => ps::run(&context(file)),
+        Verb::Logs(args) => logs::run(&context(FileArg::default()), args),
+        Verb::Restart(mut args) => restart::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Rings(file) => rings::run(&context(file)),
+        Verb::Check(file) => check::run(&context(file)),
+        Verb::Guard(args) => up::guard(&context(FileArg::default()), args),
+        Verb::Supervise(args) => supervise::run(&context(FileArg::default()), args),
+    }
+}
+
+/// What every verb is told.
+#[derive(Debug)]
+struct Context {
+    file: Option<PathBuf>,
+    globals: Globals,
+}
+
+impl Context {
+    fn file(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+    }
+
+    fn topology(&self) -> Result<Topology, CliError> {
+        let overrides =
+            Overrides { project: self.globals.project.clone(), ..Overrides::from_environment() };
+        topology::load(self.file(), &overrides).map_err(CliError::Topology)
+    }
+
+    /// Where a project of this topology runs.
+    fn place_of(&self, topology: &Topology) -> Result<Place, CliError> {
+        match &self.globals.runtime_dir {
+            Some(path) => Place::at(path).map_err(CliError::io("runtime directory")),
+            None => Ok(Place::default_of(&topology.project)),
+        }
+    }
+
+    /// Where the project meant runs: its topology is read only if nothing else names it.
+    fn place(&self) -> Result<Place, CliError> {
+        match (&self.globals.runtime_dir, &self.globals.project) {
+            (Some(path), _) => Place::at(path).map_err(CliError::io("runtime directory")),
+            (None, Some(project)) => Ok(Place::default_of(project)),
+            (None, None) => self.place_of(&self.topology()?),
+        }
+    }
+
+    fn is_json(&self) -> bool {
+        self.globals.output == Form::Json
+    }
+
+    /// The same choices for another process of this command.
+    fn arguments(&self, verb: &str) -> Result<Vec<OsString>, CliError> {
+        let absolute =
+            |path: &Path| std::path::absolute(path).map_err(CliError::io("current directory"));
+        let mut args: Vec<OsString> = vec!["--file".into(), absolute(self.file())?.into()];
+        if let Some(project) = &self.globals.project {
+            args.extend(["--project".into(), project.as_str().into()]);
+        }
+        if let Some(path) = &self.globals.runtime_dir {
+            args.extend(["--runtime-dir".into(), absolute(path)?.into()]);
+        }
+        args.push(verb.into());
+        Ok(args)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_may_stand_before_or_after_the_verb_and_logs_f_follows() {
+        let file = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            match cli.verb {
+                Verb::Ps(after) => after.file.or(cli.file.file),
+                Verb::Logs(args) => {
+                    assert!(args.follow);
+                    cli.file.file
+                }
+                _ => None,
+            }
+        };
+        let given = Some(PathBuf::from("x.yml"));
+        assert_eq!(file("framevisor -f x.yml ps -p demo"), given);
+        assert_eq!(file("framevisor ps -f x.yml -o json"), given);
+        assert_eq!(file("framevisor -f x.yml logs -f motion"), given);
+    }
+}

@@ -1,0 +1,31 @@
+//! `supervise` (hidden): the supervisor process, started by its guard.
+
+use std::process::ExitCode;
+
+use super::{CliError, Context};
+use crate::guard::link::GUARD_FD;
+use crate::startup::{self, FromGuard};
+use crate::talk::Talk;
+use crate::topology::probe;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Leave the terminal once everything is in order
+    #[arg(long)]
+    pub(super) detach: bool,
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
+    let link = spawn::take_inherited(GUARD_FD);
+    let link = link.map_err(|error| CliError::io("guard")(std::io::Error::other(error)))?;
+    let guard = FromGuard { link, pid: std::os::unix::process::parent_id(), detach: args.detach };
+    let topology = context.topology()?;
+    probe::check(&topology).map_err(CliError::Topology)?;
+    let place = context.place_of(&topology)?;
+    let talk = Talk::start().map_err(CliError::io("stderr thread"))?;
+    talk.serve_tracing();
+    let supervisor = startup::open(topology, place, guard, talk.clone());
+    // What was said so far comes before what an error says.
+    talk.flush();
+    Ok(supervisor?.run())
+}

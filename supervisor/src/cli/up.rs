@@ -1,0 +1,152 @@
+//! `up`: the guard in the foreground, or detached (`-d`), perhaps until everything flows (`--wait`).
+
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use protocol::time::MonoNs;
+use protocol::units::Span;
+use shmring::clock;
+
+use super::client::Client;
+use super::{CliError, Context, FileArg, supervise, terminal};
+use crate::admin::verbs::{NotFlowing, Status};
+use crate::guard::{self, Ended};
+use crate::place::{Place, PlaceError};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Return when it runs, and leave it running
+    #[arg(short, long)]
+    detach: bool,
+    /// Return when every ring flows or its writer is parked; implies --detach
+    #[arg(long)]
+    wait: bool,
+    /// How long --detach and --wait may take
+    #[arg(long, default_value = "30s", value_name = "SPAN")]
+    timeout: Span,
+    #[command(flatten)]
+    pub(super) file: FileArg,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
+    if args.detach || args.wait {
+        return detached(context, args);
+    }
+    guard(context, supervise::Args { detach: false })
+}
+
+/// `guard` (hidden): lives as long as its supervisor.
+pub(super) fn guard(context: &Context, args: supervise::Args) -> Result<ExitCode, CliError> {
+    let mut supervise = context.arguments("supervise")?;
+    if args.detach {
+        // A new session: the terminal's end does not reach it. It fails for a leader of one.
+        let _ = nix::unistd::setsid();
+        supervise.push("--detach".into());
+    }
+    match guard::run(&supervise)? {
+        Ended::Code(code) => Ok(ExitCode::from(code)),
+        Ended::Killed(signal) => {
+            terminal::talk(&format!(
+                "the supervisor was ended by {signal}; everything it had started was ended too; \
+                 start again with `framevisor up`"
+            ));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn detached(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
+    let topology = context.topology()?;
+    let place = context.place_of(&topology)?;
+    if place.is_taken() {
+        let (project, pid) = (topology.project, place.supervisor());
+        return Err(PlaceError::AlreadyRunning { project, pid }.into());
+    }
+    let started = start_guard(context)?;
+    let mut start = Start { guard: started, place, limit: args.timeout, began: clock::mono() };
+    let Some(mut client) = start.connect()? else { return Ok(start.failed()) };
+    if args.wait {
+        start.wait_for_flow(&mut client)?;
+    }
+    terminal::talk(&format!(
+        "project {} runs; `framevisor ps` lists it, `framevisor down` ends it",
+        topology.project
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// stderr stays ours until everything is in order: mistakes are told right here.
+fn start_guard(context: &Context) -> Result<Child, CliError> {
+    let program = std::env::current_exe().map_err(CliError::io("find this program"))?;
+    let mut command = Command::new(program);
+    command.args(context.arguments("guard")?).arg("--detach").stdin(Stdio::null());
+    command.spawn().map_err(CliError::io("start the guard"))
+}
+
+/// A project that is coming up.
+struct Start {
+    guard: Child,
+    place: Place,
+    limit: Span,
+    began: MonoNs,
+}
+
+impl Start {
+    /// Until the supervisor answers; `None` when it ended instead, having said why.
+    fn connect(&mut self) -> Result<Option<Client>, CliError> {
+        loop {
+            if let Ok(Some(_)) = self.guard.try_wait() {
+                return Ok(None);
+            }
+            if let Ok(mut client) = Client::connect(&self.place)
+                && client.ask::<Status>("status", &())?.guard == self.guard.id()
+            {
+                return Ok(Some(client));
+            }
+            self.pause("an answer of the supervisor", String::new)?;
+        }
+    }
+
+    /// The guard's own exit code, which is the supervisor's.
+    fn failed(&mut self) -> ExitCode {
+        let status = self.guard.wait().ok().and_then(|status| status.code());
+        status
+            .and_then(|code| u8::try_from(code).ok())
+            .filter(|code| *code != 0)
+            .map_or(ExitCode::FAILURE, ExitCode::from)
+    }
+
+    fn wait_for_flow(&self, client: &mut Client) -> Result<(), CliError> {
+        loop {
+            let dry = client.ask::<Status>("status", &())?.not_flowing;
+            if dry.is_empty() {
+                return Ok(());
+            }
+            if let Some(held) = dry.iter().find(|ring| ring.state == "held") {
+                return Err(CliError::Degraded(format!(
+                    "ring {} cannot flow: {}",
+                    held.ring,
+                    writer(held)
+                )));
+            }
+            let missing =
+                || dry.iter().map(|ring| format!("\n  {}: {}", ring.ring, writer(ring))).collect();
+            self.pause("data in every ring", missing)?;
+        }
+    }
+
+    fn pause(&self, what: &'static str, missing: impl FnOnce() -> String) -> Result<(), CliError> {
+        if clock::mono() > self.began + self.limit.duration() {
+            return Err(CliError::Timeout { what, limit: self.limit, missing: missing() });
+        }
+        std::thread::sleep(LOOK_EVERY);
+        Ok(())
+    }
+}
+
+fn writer(ring: &NotFlowing) -> String {
+    let why = if ring.why.is_empty() { String::new() } else { format!(" ({})", ring.why) };
+    format!("its writer {} is {}{why}", ring.writer, ring.state)
+}

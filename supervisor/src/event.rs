@@ -1,0 +1,26 @@
+//! Everything that can happen to the supervisor.
+
+use crate::admin::ClientId;
+use crate::process::ProcessId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Somebody connects to the control socket.
+    AdminConnection,
+    /// A child ended: a worker's process, or an orphan that became ours.
+    ChildEnded,
+    /// A connection of the control socket has something to read, or room to write.
+    Client(ClientId),
+    /// The guard is gone.
+    GuardLink,
+    /// A hand-over thread has finished.
+    HandOverEnded,
+    /// A worker's control link has something to read, or room to write.
+    Link(ProcessId),
+    /// A worker printed something.
+    Output(ProcessId),
+    /// Somebody wants the project to end.
+    StopSignal,
+    /// Time for deadlines and beats.
+    Tick,
+}

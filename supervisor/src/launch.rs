@@ -1,0 +1,147 @@
+//! What to start for a worker: program, arguments, environment.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use protocol::config::Kind;
+use protocol::control::env;
+use protocol::name::WorkerName;
+
+use crate::topology::{Launch, Topology, WorkerSpec};
+
+/// Where a process may put temporary files: a folder of its own. Its orphans are known by it.
+pub(crate) const TMPDIR: &str = "TMPDIR";
+
+/// What a worker sees of the environment the supervisor was started with.
+const PASSED_ON: [&str; 15] = [
+    "FRAMEVISOR_LOG",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+    "RUST_BACKTRACE",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+];
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    #[error(
+        "worker {worker}: no program framevisor-{kind} in {}; install it there or name its folder in FRAMEVISOR_LIBEXEC",
+        folders(searched)
+    )]
+    NoProgram { worker: WorkerName, kind: Kind, searched: Vec<PathBuf> },
+}
+
+fn folders(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    shown.join(" or ")
+}
+
+/// Programs and the environment, found once at start.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    programs: BTreeMap<Kind, PathBuf>,
+    passed_on: Vec<(OsString, OsString)>,
+}
+
+/// One process to start, but for its descriptors.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+}
+
+impl Launcher {
+    /// Finds the program of every built-in worker, or names the first that is missing.
+    pub(crate) fn find(topology: &Topology) -> Result<Self, LaunchError> {
+        let searched = search_path();
+        let mut programs = BTreeMap::new();
+        for worker in &topology.workers {
+            let Launch::Use(config) = &worker.launch else { continue };
+            let kind = config.kind();
+            let Some(program) = program_in(&searched, kind) else {
+                let worker = worker.name.clone();
+                return Err(LaunchError::NoProgram { worker, kind, searched });
+            };
+            programs.insert(kind, program);
+        }
+        let variable = |name: &str| Some((name.into(), std::env::var_os(name)?));
+        let passed_on = PASSED_ON.into_iter().filter_map(variable).collect();
+        Ok(Self { programs, passed_on })
+    }
+
+    /// `numbers` names the inherited descriptors.
+    pub(crate) fn plan(
+        &self,
+        topology: &Topology,
+        worker: &WorkerSpec,
+        tmp: &Path,
+        numbers: &Numbers,
+    ) -> Plan {
+        let mut env = self.passed_on.clone();
+        let mut set = |key: &str, value: OsString| env.push((key.into(), value));
+        let (program, args) = match &worker.launch {
+            Launch::Use(config) => (self.programs[&config.kind()].clone(), Vec::new()),
+            Launch::Run { argv, env: own } => {
+                own.iter().for_each(|(key, value)| set(key, value.into()));
+                set(env::IN, comma_list(&worker.inputs).into());
+                set(env::OUT, comma_list(worker.output.as_slice()).into());
+                set(env::POLICY, "latest".into());
+                command_line(argv)
+            }
+        };
+        set(env::PROJECT, topology.project.as_str().into());
+        set(env::WORKER, worker.name.as_str().into());
+        set(TMPDIR, tmp.into());
+        set(env::CONTROL_FD, numbers.control.to_string().into());
+        if let Some(health) = numbers.health {
+            set(env::HEALTH_FD, health.to_string().into());
+        }
+        if !numbers.listen.is_empty() {
+            set(env::LISTEN_FDS, comma_list(&numbers.listen).into());
+        }
+        Plan { program, args, env }
+    }
+}
+
+/// Which descriptor got which number.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    pub(crate) control: i32,
+    pub(crate) health: Option<i32>,
+    pub(crate) listen: Vec<i32>,
+}
+
+/// A topology refuses an empty `run:`, so the fallback is never used.
+fn command_line(argv: &[String]) -> (PathBuf, Vec<OsString>) {
+    let program = argv.first().map_or_else(PathBuf::new, PathBuf::from);
+    (program, argv.iter().skip(1).map(OsString::from).collect())
+}
+
+fn comma_list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// `$FRAMEVISOR_LIBEXEC`, then beside this program.
+fn search_path() -> Vec<PathBuf> {
+    let libexec = std::env::var_os(env::LIBEXEC).map(PathBuf::from);
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
+    libexec.into_iter().chain(beside).collect()
+}
+
+fn program_in(folders: &[PathBuf], kind: Kind) -> Option<PathBuf> {
+    let candidates = folders.iter().map(|folder| folder.join(format!("framevisor-{kind}")));
+    let found = candidates.into_iter().find(|path| path.is_file())?;
+    // The worker is started in another folder.
+    std::path::absolute(found).ok()
+}

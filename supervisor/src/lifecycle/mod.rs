@@ -1,0 +1,384 @@
+//! The life of one worker. Pure: what happened goes in with its time, what to do comes out.
+//!
+//! ```text
+//!           Start                 ready, or at once (run:)
+//! Stopped ---------> Starting ------------------------------> Up (condition)
+//!   ^  ^                |                                      |
+//!   |  |                |  start deadline, protocol, beat,     |
+//!   |  |                v  a person's stop or restart          v
+//!   |  +- asked -- Stopping (asked > termed > killed) <--------+
+//!   |                   |                                      |
+//!   |                   | died                       died      |
+//!   |  finished         v                              |       |
+//!   +--------------- policy <--------------------------+-------+
+//!                    |    |
+//!                    |    +--> Held ----- 5 min, or restart ---> Starting
+//!                    +-------> Backoff -- delay, or restart ---> Starting
+//! ```
+
+use std::time::Duration;
+
+use protocol::control::Condition;
+use protocol::exit::ExitReason;
+use protocol::time::MonoNs;
+
+use crate::policy::{Decision, Policy};
+
+mod view;
+
+/// From SIGTERM to SIGKILL, after the worker had its grace already.
+const TERM_TIME: Duration = Duration::from_millis(500);
+/// SIGKILL cannot be refused; a process stuck in the kernel gets it again this often.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+
+/// What differs between workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// From start to ready.
+    pub(crate) start_deadline: Duration,
+    /// From being asked to stop to SIGTERM.
+    pub(crate) grace: Duration,
+    /// `run:`: up as soon as it runs, unless it says that it will tell.
+    pub(crate) ready_at_start: bool,
+    /// Its exit 0 means that its input ended: it is not started again.
+    pub(crate) may_finish: bool,
+}
+
+/// What happens to a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Input {
+    /// Start it for the first time, or after a stop.
+    Start,
+    /// Its process runs.
+    Spawned,
+    /// Its process could not be started.
+    SpawnFailed(String),
+    /// A `run:` worker says that it will tell when it is ready.
+    Greeted,
+    Ready,
+    Condition(Condition, String),
+    /// It must be killed: the supervisor saw why.
+    Fault(ExitReason),
+    /// Its process is gone.
+    Died(ExitReason),
+    /// A person wants it stopped and started again.
+    Restart,
+    /// The whole project stops.
+    Stop,
+    /// The whole project stops at once.
+    KillNow,
+    /// A deadline may have passed.
+    Time,
+}
+
+/// What to do to its process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Spawn,
+    /// Send a Stop message.
+    Ask {
+        grace: Duration,
+    },
+    Term,
+    Kill,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Stopped {
+        why: &'static str,
+    },
+    Starting {
+        deadline: MonoNs,
+    },
+    Up {
+        since: MonoNs,
+    },
+    Stopping {
+        step: Step,
+        deadline: MonoNs,
+        /// Why it is being ended; tells more than the signal it then dies of.
+        reason: ExitReason,
+        then: Then,
+        good_for: Duration,
+    },
+    Backoff {
+        until: MonoNs,
+    },
+    Held {
+        until: MonoNs,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Asked,
+    Termed,
+    Killed,
+}
+
+/// What follows a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The policy decides.
+    Judge,
+    Rest,
+    Start,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lifecycle {
+    traits: Traits,
+    policy: Policy,
+    phase: Phase,
+    /// It understands a Stop message.
+    speaks: bool,
+    /// Last said by the present process, perhaps before it was ready.
+    condition: Option<(Condition, String)>,
+    starts: u64,
+    started: MonoNs,
+    died: Option<MonoNs>,
+    last_exit: Option<ExitReason>,
+    restart_time: Option<Duration>,
+}
+
+impl Lifecycle {
+    pub(crate) fn new(traits: Traits, policy: Policy) -> Self {
+        Self {
+            traits,
+            policy,
+            phase: Phase::Stopped { why: "not started yet" },
+            speaks: !traits.ready_at_start,
+            condition: None,
+            starts: 0,
+            started: MonoNs(0),
+            died: None,
+            last_exit: None,
+            restart_time: None,
+        }
+    }
+
+    pub(crate) fn on(&mut self, now: MonoNs, input: Input) -> Option<Action> {
+        match input {
+            Input::Start => self.start(now),
+            Input::Spawned => self.spawned(now),
+            Input::SpawnFailed(text) => self.died(now, ExitReason::Spawn(text)),
+            Input::Greeted => self.greeted(now),
+            Input::Ready => self.ready(now),
+            Input::Condition(condition, why) => {
+                self.condition = Some((condition, why));
+                None
+            }
+            Input::Fault(reason) => self.end(now, reason, Then::Judge, Step::Killed),
+            Input::Died(reason) => self.died(now, reason),
+            Input::Restart => self.restart(now),
+            Input::Stop => self.stop(now, Step::Asked),
+            Input::KillNow => self.stop(now, Step::Killed),
+            Input::Time => self.time(now),
+        }
+    }
+
+    /// When [`Input::Time`] is due next.
+    pub(crate) fn deadline(&self) -> Option<MonoNs> {
+        match self.phase {
+            Phase::Starting { deadline } | Phase::Stopping { deadline, .. } => Some(deadline),
+            Phase::Backoff { until } | Phase::Held { until } => Some(until),
+            Phase::Stopped { .. } | Phase::Up { .. } => None,
+        }
+    }
+
+    /// The supervisor itself did not run for a while (stopped, suspended, starved): a worker must
+    /// not pay for that, so its start deadline begins anew.
+    pub(crate) fn forgive_gap(&mut self, now: MonoNs) {
+        if let Phase::Starting { deadline } = &mut self.phase {
+            *deadline = now + self.traits.start_deadline;
+        }
+    }
+
+    fn start(&mut self, now: MonoNs) -> Option<Action> {
+        match self.phase {
+            Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => {
+                self.phase = Phase::Starting { deadline: now + self.traits.start_deadline };
+                self.started = now;
+                self.starts += 1;
+                self.speaks = !self.traits.ready_at_start;
+                self.condition = None;
+                Some(Action::Spawn)
+            }
+            Phase::Starting { .. } | Phase::Up { .. } | Phase::Stopping { .. } => None,
+        }
+    }
+
+    fn spawned(&mut self, now: MonoNs) -> Option<Action> {
+        if self.traits.ready_at_start {
+            self.condition = Some((Condition::Flowing, String::new()));
+            self.ready(now);
+        }
+        None
+    }
+
+    fn greeted(&mut self, now: MonoNs) -> Option<Action> {
+        self.speaks = true;
+        if self.traits.ready_at_start && self.is_up() {
+            // Its restart is over when it says so, not when it began.
+            self.died = (self.starts > 1).then_some(self.started);
+            self.condition = None;
+            self.phase = Phase::Starting { deadline: now + self.traits.start_deadline };
+        }
+        None
+    }
+
+    fn ready(&mut self, now: MonoNs) -> Option<Action> {
+        if let Phase::Starting { .. } = self.phase {
+            self.phase = Phase::Up { since: now };
+            if let Some(died) = self.died.take() {
+                self.restart_time = Some(now.saturating_since(died));
+            }
+        }
+        None
+    }
+
+    fn died(&mut self, now: MonoNs, reason: ExitReason) -> Option<Action> {
+        let good_for = self.good_for(now);
+        self.died.get_or_insert(now);
+        let (reason, then) = match &self.phase {
+            Phase::Starting { .. } | Phase::Up { .. } => (reason, Then::Judge),
+            Phase::Stopping { reason: cause, then, .. } => (told_by(cause, reason), *then),
+            Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => return None,
+        };
+        let finished = self.traits.may_finish && reason == ExitReason::Code(0);
+        self.last_exit = Some(reason);
+        match then {
+            Then::Judge if finished => self.rest("finished: its input ended"),
+            Then::Judge => self.judge(now, good_for),
+            Then::Rest => self.rest("asked to"),
+            Then::Start => {
+                self.policy.forgive();
+                self.rest("asked to");
+                self.start(now)
+            }
+        }
+    }
+
+    fn rest(&mut self, why: &'static str) -> Option<Action> {
+        self.died = None;
+        self.phase = Phase::Stopped { why };
+        None
+    }
+
+    fn judge(&mut self, now: MonoNs, good_for: Duration) -> Option<Action> {
+        match self.policy.on_death(now, good_for) {
+            Decision::RestartAfter(delay) => {
+                self.phase = Phase::Backoff { until: now + delay };
+                self.time(now)
+            }
+            Decision::Hold(retry) => {
+                self.phase = Phase::Held { until: now + retry };
+                None
+            }
+        }
+    }
+
+    fn restart(&mut self, now: MonoNs) -> Option<Action> {
+        self.policy.forgive();
+        match &mut self.phase {
+            Phase::Starting { .. } | Phase::Up { .. } => {
+                self.end(now, ExitReason::Operator, Then::Start, Step::Asked)
+            }
+            Phase::Stopping { then, .. } => {
+                *then = Then::Start;
+                None
+            }
+            Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => {
+                self.died = None;
+                self.start(now)
+            }
+        }
+    }
+
+    fn stop(&mut self, now: MonoNs, step: Step) -> Option<Action> {
+        match &mut self.phase {
+            Phase::Backoff { .. } | Phase::Held { .. } => self.rest("asked to"),
+            Phase::Stopping { then, step: reached, .. } => {
+                *then = Then::Rest;
+                let harder = step == Step::Killed && *reached != Step::Killed;
+                if harder { self.take_step(now, Step::Killed) } else { None }
+            }
+            Phase::Starting { .. } | Phase::Up { .. } => {
+                self.end(now, ExitReason::Operator, Then::Rest, step)
+            }
+            Phase::Stopped { .. } => None,
+        }
+    }
+
+    /// Begins to end its process; does nothing when there is none or it is being ended.
+    fn end(&mut self, now: MonoNs, reason: ExitReason, then: Then, step: Step) -> Option<Action> {
+        if !matches!(self.phase, Phase::Starting { .. } | Phase::Up { .. }) {
+            return None;
+        }
+        self.phase =
+            Phase::Stopping { step, deadline: now, reason, then, good_for: self.good_for(now) };
+        // Who never spoke over the link would sit out the grace without knowing.
+        let mute = step == Step::Asked && !self.speaks;
+        self.take_step(now, if mute { Step::Termed } else { step })
+    }
+
+    fn take_step(&mut self, now: MonoNs, next: Step) -> Option<Action> {
+        let Phase::Stopping { step, deadline, .. } = &mut self.phase else {
+            return None;
+        };
+        let (action, time) = match next {
+            Step::Asked => {
+                let grace = self.traits.grace;
+                (Action::Ask { grace }, grace)
+            }
+            Step::Termed if self.speaks => (Action::Term, TERM_TIME),
+            Step::Termed => (Action::Term, self.traits.grace),
+            Step::Killed => (Action::Kill, KILL_AGAIN),
+        };
+        *step = next;
+        *deadline = now + time;
+        Some(action)
+    }
+
+    fn time(&mut self, now: MonoNs) -> Option<Action> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        match self.phase {
+            Phase::Starting { .. } => {
+                self.end(now, ExitReason::StartTimeout, Then::Judge, Step::Killed)
+            }
+            Phase::Stopping { step, .. } => {
+                let next = match step {
+                    Step::Asked => Step::Termed,
+                    Step::Termed | Step::Killed => Step::Killed,
+                };
+                self.take_step(now, next)
+            }
+            Phase::Backoff { .. } | Phase::Held { .. } => self.start(now),
+            Phase::Stopped { .. } | Phase::Up { .. } => None,
+        }
+    }
+
+    fn good_for(&self, now: MonoNs) -> Duration {
+        match self.phase {
+            Phase::Up { since } => now.saturating_since(since),
+            Phase::Stopping { good_for, .. } => good_for,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// Nobody asks the worker for its view of a death that the supervisor caused for a reason; only a
+/// stop that was asked for shows how it really ended.
+fn told_by(cause: &ExitReason, seen: ExitReason) -> ExitReason {
+    match cause {
+        ExitReason::Operator if seen == ExitReason::Code(0) => ExitReason::Operator,
+        ExitReason::Operator => seen,
+        cause => cause.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

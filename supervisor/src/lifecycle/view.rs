@@ -1,0 +1,83 @@
+//! What `ps` and the loop ask of a life: its state, the reason in words, counts and times.
+
+use std::time::Duration;
+
+use protocol::admin::WorkerState;
+use protocol::control::Condition;
+use protocol::exit::ExitReason;
+use protocol::time::MonoNs;
+
+use super::{Lifecycle, Phase};
+
+impl Lifecycle {
+    pub(crate) fn state(&self) -> WorkerState {
+        match &self.phase {
+            Phase::Stopped { .. } => WorkerState::Stopped,
+            Phase::Starting { .. } => WorkerState::Starting,
+            Phase::Up { .. } => match self.condition {
+                None | Some((Condition::Waiting | Condition::Parked, _)) => WorkerState::Ready,
+                Some((Condition::Flowing, _)) => WorkerState::Running,
+                Some((Condition::Degraded, _)) => WorkerState::Degraded,
+            },
+            Phase::Stopping { .. } => WorkerState::Stopping,
+            Phase::Backoff { .. } => WorkerState::Backoff,
+            Phase::Held { .. } => WorkerState::Held,
+        }
+    }
+
+    /// The reason for the state, for people; empty when there is nothing to say.
+    pub(crate) fn why(&self, now: MonoNs) -> String {
+        let last = || self.last_exit.as_ref().map_or_else(String::new, ToString::to_string);
+        match &self.phase {
+            Phase::Stopped { why } => (*why).to_owned(),
+            Phase::Starting { .. } => String::new(),
+            Phase::Up { .. } => self.condition_text(),
+            Phase::Stopping { reason, .. } => reason.to_string(),
+            Phase::Backoff { until } => {
+                let left = until.saturating_since(now).as_secs_f64();
+                format!("{}; restarts in {left:.1} s", last())
+            }
+            Phase::Held { until } => {
+                let left = until.saturating_since(now).as_secs();
+                format!("{}; too many deaths, tried again in {left} s", last())
+            }
+        }
+    }
+
+    fn condition_text(&self) -> String {
+        match &self.condition {
+            None => String::new(),
+            Some((Condition::Parked, why)) if why.is_empty() => {
+                "parked: nobody reads its output".to_owned()
+            }
+            Some((Condition::Waiting, why)) if why.is_empty() => "waits for its input".to_owned(),
+            Some((_, why)) => why.clone(),
+        }
+    }
+
+    /// Whether readiness and heartbeat may be expected of it.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up { .. })
+    }
+
+    pub(crate) fn is_parked(&self) -> bool {
+        self.is_up() && matches!(self.condition, Some((Condition::Parked, _)))
+    }
+
+    pub(crate) fn restarts(&self) -> u64 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// When the present or last process was started.
+    pub(crate) fn started(&self) -> MonoNs {
+        self.started
+    }
+
+    pub(crate) fn last_exit(&self) -> Option<&ExitReason> {
+        self.last_exit.as_ref()
+    }
+
+    pub(crate) fn restart_time(&self) -> Option<Duration> {
+        self.restart_time
+    }
+}

@@ -1,0 +1,270 @@
+//! The control link of one worker: a SOCK_SEQPACKET pair, one message a datagram (decisions 2).
+//!
+//! Nothing here waits, and nothing a worker sends can harm anyone but itself: what is too long, too
+//! often or out of order is a [`Violation`], and the supervisor ends the process that sent it.
+
+mod conversation;
+mod json;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use protocol::codec::{self, FRAME_MAX_BYTES};
+use protocol::control::{Condition, Query, ToWorker};
+use protocol::time::MonoNs;
+
+use crate::meter::Meter;
+use conversation::Conversation;
+
+/// A worker has a handful of things to say a second; a page that asks for the worker list more.
+const MESSAGES_PER_SECOND: u32 = 500;
+/// Messages kept for a worker that does not read right now, beyond what its socket holds.
+const QUEUE_MAX: usize = 16;
+
+/// How a worker broke the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Violation {
+    #[error("{0}")]
+    Frame(String),
+    #[error("message of {seen} bytes: at most {FRAME_MAX_BYTES} are allowed")]
+    TooLong { seen: usize },
+    #[error("more than {MESSAGES_PER_SECOND} messages a second")]
+    Flood,
+    #[error("{said} {when}")]
+    Order { said: &'static str, when: &'static str },
+    #[error("speaks control version {seen}: this supervisor speaks {expected}")]
+    Version { seen: u32, expected: u32 },
+    #[error("hands over at '{seen}': expected a socket in its own TMPDIR")]
+    HandOver { seen: String },
+    #[error("does not read its control link")]
+    Deaf,
+    #[error("closed its control link")]
+    Closed,
+}
+
+/// Which form a worker's messages have: chosen by `use:` or `run:`, never by looking at them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// `use:`: frames of `protocol::codec`.
+    Frames,
+    /// `run:`: one JSON object a datagram.
+    Json,
+}
+
+/// What a worker said, in either language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Ask {
+        id: u64,
+        query: Query,
+    },
+    Condition(Condition, String),
+    /// A built-in worker waits for its start-up at this one-shot server.
+    HandOver(String),
+    /// A `run:` worker will tell when it is ready.
+    Greeted,
+    Ready,
+    /// Goodbye; its exit follows.
+    Stopped,
+    /// Nothing for the supervisor to do; it was answered.
+    Answered,
+}
+
+/// One look at the socket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Message(Heard),
+    Nothing,
+    Closed,
+}
+
+/// The supervisor's end.
+#[derive(Debug)]
+pub(crate) struct Link {
+    socket: OwnedFd,
+    language: Language,
+    conversation: Conversation,
+    meter: Meter,
+    queue: VecDeque<Vec<u8>>,
+}
+
+/// A new link: the supervisor's end, and the worker's to be inherited.
+pub(crate) fn pair(language: Language) -> io::Result<(Link, OwnedFd)> {
+    let (socket, theirs) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let link = Link {
+        socket,
+        language,
+        conversation: Conversation::default(),
+        meter: Meter::new(MESSAGES_PER_SECOND),
+        queue: VecDeque::new(),
+    };
+    Ok((link, theirs))
+}
+
+impl Link {
+    /// Takes one message. Descriptors that came with it are closed by the kernel: there is no room
+    /// for them in the call.
+    pub(crate) fn receive(&mut self, now: MonoNs) -> Result<Received, Violation> {
+        let mut buffer = [0; FRAME_MAX_BYTES];
+        let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
+        let length = match recv(self.socket.as_raw_fd(), &mut buffer, flags) {
+            Ok(0) | Err(Errno::ECONNRESET) => return Ok(Received::Closed),
+            Ok(length) => length,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Received::Nothing),
+            Err(errno) => return Err(Violation::Frame(errno.to_string())),
+        };
+        let bytes = buffer.get(..length).ok_or(Violation::TooLong { seen: length })?;
+        if !self.meter.allows(now) {
+            return Err(Violation::Flood);
+        }
+        self.understand(bytes).map(Received::Message)
+    }
+
+    fn understand(&mut self, bytes: &[u8]) -> Result<Heard, Violation> {
+        match self.language {
+            Language::Frames => {
+                let message =
+                    codec::decode(bytes).map_err(|error| Violation::Frame(error.to_string()))?;
+                self.conversation.hear(message)
+            }
+            Language::Json => match json::parse(bytes)? {
+                json::Said::Heard { id, heard } => {
+                    self.reply_to(id, &heard);
+                    Ok(heard)
+                }
+                json::Said::Unknown { id, error } => {
+                    self.post(json::refusal(id, error));
+                    Ok(Heard::Answered)
+                }
+            },
+        }
+    }
+
+    /// A question is answered later, by [`Link::send`].
+    fn reply_to(&mut self, id: u64, heard: &Heard) {
+        if id != 0 && !matches!(heard, Heard::Ask { .. }) {
+            self.post(json::acknowledgement(id));
+        }
+    }
+
+    pub(crate) fn send(&mut self, message: &ToWorker) -> Result<(), Violation> {
+        match self.language {
+            Language::Frames => {
+                let frame =
+                    codec::encode(message).map_err(|error| Violation::Frame(error.to_string()))?;
+                self.queue.push_back(frame);
+                self.flush();
+                if self.queue.len() > QUEUE_MAX {
+                    return Err(Violation::Deaf);
+                }
+            }
+            Language::Json => self.post(json::render(message)),
+        }
+        Ok(())
+    }
+
+    /// To a `run:` worker, which may well never read: what it leaves unread is dropped.
+    fn post(&mut self, message: Vec<u8>) {
+        if self.queue.len() < QUEUE_MAX && message.len() <= FRAME_MAX_BYTES {
+            self.queue.push_back(message);
+        }
+        self.flush();
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        while let Some(message) = self.queue.front() {
+            match send(self.socket.as_raw_fd(), message, flags) {
+                Err(Errno::EAGAIN) => return,
+                // Sent, or nobody is there to take it: its end shows elsewhere.
+                Ok(_) | Err(_) => self.queue.pop_front(),
+            };
+        }
+    }
+
+    pub(crate) fn wants_write(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::control::{CONTROL_VERSION, ToSupervisor};
+
+    const NOW: MonoNs = MonoNs(1_000_000_000);
+
+    fn say(theirs: &OwnedFd, bytes: &[u8]) {
+        send(theirs.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT).unwrap();
+    }
+
+    fn hear(theirs: &OwnedFd) -> Vec<u8> {
+        let mut buffer = [0; 1000];
+        let length = recv(theirs.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).unwrap();
+        buffer[..length].to_vec()
+    }
+
+    #[test]
+    fn a_built_in_worker_says_hello_and_ready() {
+        let (mut link, theirs) = pair(Language::Frames).unwrap();
+        assert_eq!(link.receive(NOW), Ok(Received::Nothing));
+        let hello = ToSupervisor::Hello { version: CONTROL_VERSION, hand_over: "/x/socket".into() };
+        say(&theirs, &codec::encode(&hello).unwrap());
+        say(&theirs, &codec::encode(&ToSupervisor::Ready).unwrap());
+        let heard = |heard| Ok(Received::Message(heard));
+        assert_eq!(link.receive(NOW), heard(Heard::HandOver("/x/socket".into())));
+        assert_eq!(link.receive(NOW), heard(Heard::Ready));
+        drop(theirs);
+        assert_eq!(link.receive(NOW), Ok(Received::Closed));
+    }
+
+    #[test]
+    fn garbage_oversize_and_floods_are_violations() {
+        let (mut link, theirs) = pair(Language::Frames).unwrap();
+        say(&theirs, &[7; 10]);
+        assert!(matches!(link.receive(NOW), Err(Violation::Frame(_))));
+        say(&theirs, &vec![1; FRAME_MAX_BYTES + 1]);
+        let seen = FRAME_MAX_BYTES + 1;
+        assert_eq!(link.receive(NOW), Err(Violation::TooLong { seen }));
+        let (mut link, theirs) = pair(Language::Json).unwrap();
+        let flooded = (0..=MESSAGES_PER_SECOND).find_map(|_| {
+            say(&theirs, br#"{"v":1,"id":0,"verb":"ready"}"#);
+            link.receive(NOW).err()
+        });
+        assert_eq!(flooded, Some(Violation::Flood));
+    }
+
+    #[test]
+    fn a_worker_that_never_reads_is_deaf_and_nobody_waits_for_it() {
+        let (mut link, _theirs) = pair(Language::Frames).unwrap();
+        let message = ToWorker::Answer { id: 1, body: "x".repeat(10_000) };
+        let deaf = (0..1000).find_map(|_| link.send(&message).err());
+        assert_eq!(deaf, Some(Violation::Deaf));
+        let (mut link, _theirs) = pair(Language::Json).unwrap();
+        assert!((0..1000).all(|_| link.send(&message).is_ok()));
+    }
+
+    #[test]
+    fn a_command_is_answered_in_json() {
+        let (mut link, theirs) = pair(Language::Json).unwrap();
+        say(&theirs, br#"{"v":1,"id":4,"verb":"dance"}"#);
+        assert_eq!(link.receive(NOW), Ok(Received::Message(Heard::Answered)));
+        let refusal: protocol::admin::Reply = serde_json::from_slice(&hear(&theirs)).unwrap();
+        assert_eq!((refusal.id, refusal.error.unwrap().code), (4, "verb".into()));
+        link.send(&ToWorker::Stop { grace_ms: 2000 }).unwrap();
+        assert_eq!(hear(&theirs), br#"{"event":{"stop":{"grace_ms":2000}}}"#);
+    }
+}

@@ -1,0 +1,300 @@
+//! One running process of a worker: what it was given and how it is reached.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::PathBuf;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use protocol::health::{Health, PAGE_BYTES};
+use protocol::time::MonoNs;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+use spawn::{Command, FIRST_INHERITED, HealthError, HealthPage, Output, Running, StartError};
+
+use crate::beat::Beat;
+use crate::event::Event;
+use crate::launch::{Launcher, Numbers};
+use crate::link::{self, Language, Link};
+use crate::listeners::Listener;
+use crate::logs::{Splitter, Stream};
+use crate::orphans;
+use crate::place::Place;
+use crate::poller::{Poller, Token};
+use crate::topology::{Launch, Topology};
+
+const READ_BYTES: usize = 16 * 1024;
+/// A dead worker's pipe holds at most 64 KiB, but an orphan of it may still be filling it.
+const LAST_WORDS_TURNS: usize = 64;
+
+/// One process of one worker. Numbers are never used twice, so what belongs to a dead process can
+/// never be taken for its successor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProcessId {
+    /// Index of the worker in the topology.
+    pub(crate) worker: usize,
+    pub(crate) number: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Health(#[from] HealthError),
+    #[error("{step}: {source}")]
+    Io { step: &'static str, source: io::Error },
+}
+
+/// What every start needs.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    pub(crate) topology: Topology,
+    pub(crate) launcher: Launcher,
+    pub(crate) place: Place,
+    pub(crate) listeners: Vec<Listener>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) id: ProcessId,
+    pub(crate) pid: u32,
+    pub(crate) link: Link,
+    pub(crate) beat: Beat,
+    pub(crate) tmp: PathBuf,
+    /// Its end of the control link is closed; unless it dies first, it is killed then.
+    pub(crate) closed: Option<MonoNs>,
+    pidfd: OwnedFd,
+    health: Option<File>,
+    link_token: Token,
+    pipes: Vec<Pipe>,
+}
+
+/// One of its output pipes, until its end.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) stream: Stream,
+    pub(crate) file: File,
+    pub(crate) splitter: Splitter,
+    token: Token,
+}
+
+impl Spawner {
+    /// Starts the worker's process. On an error nothing is left of it.
+    pub(crate) fn start(
+        &self,
+        id: ProcessId,
+        now: MonoNs,
+        poller: &mut Poller<Event>,
+    ) -> Result<Process, SpawnError> {
+        let tmp = self.place.tmp(id.number);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&tmp)
+            .map_err(at("create its TMPDIR"))?;
+        let started = self.start_in(id, now, tmp.clone(), poller);
+        if started.is_err() {
+            // What cannot be removed now goes with the whole folder at the next start.
+            let _ = fs::remove_dir_all(&tmp);
+        }
+        started
+    }
+
+    fn start_in(
+        &self,
+        id: ProcessId,
+        now: MonoNs,
+        tmp: PathBuf,
+        poller: &mut Poller<Event>,
+    ) -> Result<Process, SpawnError> {
+        let worker = &self.topology.workers[id.worker];
+        let built_in = matches!(worker.launch, Launch::Use(_));
+        let language = if built_in { Language::Frames } else { Language::Json };
+        let (link, their_link) = link::pair(language).map_err(at("control link"))?;
+        let health = built_in.then(HealthPage::create).transpose()?;
+        let listeners = self.listeners.iter().filter(|listener| listener.worker == worker.name);
+        let listeners: Vec<BorrowedFd<'_>> =
+            listeners.map(|listener| listener.socket.as_fd()).collect();
+        let numbers = numbers(health.is_some(), listeners.len());
+        let plan = self.launcher.plan(&self.topology, worker, &tmp, &numbers);
+        let inherit: Vec<BorrowedFd<'_>> = std::iter::once(their_link.as_fd())
+            .chain(health.as_ref().map(AsFd::as_fd))
+            .chain(listeners)
+            .collect();
+        let command = Command {
+            program: &plan.program,
+            args: &plan.args,
+            cwd: self.topology.folder(),
+            env: &plan.env,
+            inherit: &inherit,
+            output: Output::Piped,
+            death_signal: Signal::SIGKILL,
+        };
+        let running = command.start()?;
+        let pid = running.pid;
+        let process = attach(id, now, tmp, running, link, poller);
+        // What nobody watches must not run; the reaper takes it as an unknown child.
+        let process = process.inspect_err(|_| orphans::kill_child(pid))?;
+        Ok(Process { health: health.map(File::from), ..process })
+    }
+}
+
+/// The link, then the health page, then the sockets: in the order they are inherited.
+fn numbers(has_health: bool, sockets: usize) -> Numbers {
+    let mut next = FIRST_INHERITED..;
+    let mut number = || next.next().unwrap_or(FIRST_INHERITED);
+    Numbers {
+        control: number(),
+        health: has_health.then(&mut number),
+        listen: (0..sockets).map(|_| number()).collect(),
+    }
+}
+
+fn attach(
+    id: ProcessId,
+    now: MonoNs,
+    tmp: PathBuf,
+    running: Running,
+    link: Link,
+    poller: &mut Poller<Event>,
+) -> Result<Process, SpawnError> {
+    let pid = as_pid(running.pid);
+    let pidfd = rustix::process::Pid::from_raw(pid.as_raw())
+        .ok_or(rustix::io::Errno::SRCH)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
+        .map_err(|errno| at("pidfd")(errno.into()))?;
+    let link_token = poller.watch(&link, Event::Link(id)).map_err(at("watch its link"))?;
+    let ends = [(Stream::Stdout, running.stdout), (Stream::Stderr, running.stderr)];
+    let mut pipes = Vec::new();
+    for (stream, end) in ends {
+        let Some(end) = end else { continue };
+        let file = File::from(end);
+        fcntl(&file, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|errno| at("its output")(errno.into()))?;
+        let token = poller.watch(&file, Event::Output(id)).map_err(at("watch its output"))?;
+        pipes.push(Pipe { stream, file, splitter: Splitter::default(), token });
+    }
+    let beat = Beat::new(now);
+    Ok(Process {
+        id,
+        pid: running.pid,
+        link,
+        beat,
+        tmp,
+        closed: None,
+        pidfd,
+        health: None,
+        link_token,
+        pipes,
+    })
+}
+
+impl Process {
+    pub(crate) fn term(&self) {
+        self.signal(Signal::SIGTERM, rustix::process::Signal::TERM);
+    }
+
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::SIGKILL, rustix::process::Signal::KILL);
+    }
+
+    /// To the process, which cannot be mistaken, and to the rest of its group: it leads it, and as
+    /// it was not reaped yet the group's number cannot belong to another.
+    fn signal(&self, signal: Signal, same: rustix::process::Signal) {
+        // ESRCH is a process that has just ended: its death is on the way.
+        let _ = killpg(as_pid(self.pid), signal);
+        let _ = pidfd_send_signal(&self.pidfd, same);
+    }
+
+    /// What its health page says. The worker can write anything there; it is believed only as far
+    /// as showing and timing go.
+    pub(crate) fn health(&self) -> Option<Health> {
+        let mut page = [0; PAGE_BYTES];
+        self.health.as_ref()?.read_exact_at(&mut page, 0).ok()?;
+        Health::parse(&page)
+    }
+
+    pub(crate) fn has_health_page(&self) -> bool {
+        self.health.is_some()
+    }
+
+    /// Waits for room in the link only while something is queued.
+    pub(crate) fn update_interest(&self, poller: &Poller<Event>) {
+        // It fails only for a link that is not watched any more.
+        let _ = poller.want_write(&self.link, self.link_token, self.link.wants_write());
+    }
+
+    /// No more is heard over the link.
+    pub(crate) fn forget_link(&self, poller: &mut Poller<Event>) {
+        poller.forget(&self.link, self.link_token);
+    }
+
+    /// Reads what it printed: at most `turns` times a pipe, so that no worker can keep the loop.
+    pub(crate) fn read_output(
+        &mut self,
+        turns: usize,
+        poller: &mut Poller<Event>,
+    ) -> Vec<(Stream, String)> {
+        let mut lines = Vec::new();
+        self.pipes.retain_mut(|pipe| {
+            let open = pipe.read(turns, &mut lines);
+            if !open {
+                poller.forget(&pipe.file, pipe.token);
+            }
+            open
+        });
+        lines
+    }
+
+    /// It is dead: takes its last words and ends all watching.
+    pub(crate) fn bury(mut self, poller: &mut Poller<Event>) -> Vec<(Stream, String)> {
+        let mut lines = self.read_output(LAST_WORDS_TURNS, poller);
+        for mut pipe in self.pipes.drain(..) {
+            poller.forget(&pipe.file, pipe.token);
+            lines.extend(pipe.splitter.rest().map(|rest| (pipe.stream, rest)));
+        }
+        poller.forget(&self.link, self.link_token);
+        remove_later(self.tmp);
+        lines
+    }
+}
+
+impl Pipe {
+    /// False at its end.
+    fn read(&mut self, turns: usize, lines: &mut Vec<(Stream, String)>) -> bool {
+        let mut buffer = [0; READ_BYTES];
+        for _ in 0..turns {
+            let count = match (&self.file).read(&mut buffer) {
+                Ok(count @ 1..) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(0) | Err(_) => {
+                    lines.extend(self.splitter.rest().map(|rest| (self.stream, rest)));
+                    return false;
+                }
+            };
+            let new = self.splitter.feed(&buffer[..count]);
+            lines.extend(new.into_iter().map(|line| (self.stream, line)));
+        }
+        true
+    }
+}
+
+/// A worker may have left gigabytes: the loop does not wait for their removal. What a failure
+/// leaves goes with the whole folder when the project ends or starts.
+fn remove_later(tmp: PathBuf) {
+    let work = move || drop(fs::remove_dir_all(tmp));
+    let _ = std::thread::Builder::new().name("remove".to_owned()).spawn(work);
+}
+
+fn as_pid(pid: u32) -> Pid {
+    // The kernel's pids are positive i32.
+    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
+}
+
+fn at(step: &'static str) -> impl FnOnce(io::Error) -> SpawnError {
+    move |source| SpawnError::Io { step, source }
+}

@@ -1,0 +1,94 @@
+//! The project's rings, as shmring's census tells: all the supervisor ever does with shared memory.
+
+use protocol::admin::RingStatus;
+use protocol::control::RingContract;
+use protocol::name::{ProjectName, RingKind, RingName};
+use shmring::{census, clock};
+
+use crate::floors::{Floor, Floors};
+use crate::topology::{RingSpec, Topology};
+
+/// A ring of this topology that somebody writes although the project is not running here.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "ring {ring} is already being written by pid {pid}: project {project} seems to run with another runtime directory; stop it, or choose another project name with -p"
+)]
+pub(crate) struct TwoWriters {
+    ring: RingName,
+    project: ProjectName,
+    pid: String,
+}
+
+/// Removes what an earlier run left of this topology's rings.
+pub(crate) fn sweep(topology: &Topology) {
+    let names: Vec<RingName> = topology.rings.iter().map(|ring| ring.name.clone()).collect();
+    census::sweep(&topology.project, &names);
+}
+
+/// To be asked before anything starts.
+pub(crate) fn refuse_second_writer(topology: &Topology) -> Result<(), TwoWriters> {
+    let taken = topology.rings.iter().find_map(|ring| {
+        let status = census::status(&topology.project, &ring.name, clock::mono());
+        status.live.then_some(status)
+    });
+    taken.map_or(Ok(()), |status| {
+        Err(TwoWriters {
+            ring: status.name,
+            project: topology.project.clone(),
+            pid: status.writer_pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+        })
+    })
+}
+
+/// Every ring of the topology, written yet or not, and every other ring under the project's prefix.
+pub(crate) fn census_of(topology: &Topology) -> Vec<RingStatus> {
+    let mut rings = census::rings(&topology.project);
+    for spec in &topology.rings {
+        if !rings.iter().any(|ring| ring.name == spec.name) {
+            rings.push(census::absent(&spec.name));
+        }
+    }
+    rings.sort_by(|a, b| a.name.cmp(&b.name));
+    rings
+}
+
+/// Whether what it is for has begun: items for packets and frames; events come when they come.
+pub(crate) fn flows(project: &ProjectName, ring: &RingName) -> bool {
+    let status = census::status(project, ring, clock::mono());
+    match ring.kind() {
+        RingKind::Packets | RingKind::Frames => status.head > 0,
+        RingKind::Events => status.epoch > 0,
+    }
+}
+
+/// Raises the floors of all rings to what is in use.
+pub(crate) fn observe_all(topology: &Topology, floors: &mut Floors) {
+    for ring in &topology.rings {
+        observe(&topology.project, ring, floors);
+    }
+}
+
+fn observe(project: &ProjectName, ring: &RingSpec, floors: &mut Floors) {
+    let status = census::status(project, &ring.name, clock::mono());
+    if status.epoch > 0 {
+        let floor = Floor { epoch: status.epoch, gop: status.gop_index };
+        floors.observe(&ring.name, floor);
+    }
+}
+
+/// What the next writer of `ring` must keep to.
+pub(crate) fn contract(
+    project: &ProjectName,
+    ring: &RingSpec,
+    floors: &mut Floors,
+) -> RingContract {
+    observe(project, ring, floors);
+    let floor = floors.of(&ring.name);
+    RingContract {
+        name: ring.name.clone(),
+        config: ring.config,
+        places: ring.places(),
+        epoch_floor: floor.epoch,
+        gop_floor: floor.gop,
+    }
+}

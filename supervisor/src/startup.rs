@@ -1,0 +1,105 @@
+//! Everything that must be in order before the first worker starts. An error here leaves nothing
+//! running, and says what to do.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::sys::prctl::set_child_subreaper;
+use protocol::name::RingName;
+use shmring::clock;
+
+use crate::admin::Admin;
+use crate::floors::{self, Floors, FloorsError};
+use crate::guard::link::{self, Meaning};
+use crate::launch::{LaunchError, Launcher};
+use crate::listeners::{self, ListenError};
+use crate::place::{Lock, Place, PlaceError};
+use crate::poller::Poller;
+use crate::process::Spawner;
+use crate::rings::{self, TwoWriters};
+use crate::signals::Signals;
+use crate::supervisor::{Parts, Supervisor};
+use crate::talk::Talk;
+use crate::topology::Topology;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartupError {
+    #[error(transparent)]
+    Floors(#[from] FloorsError),
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    TwoWriters(#[from] TwoWriters),
+    #[error("{step}: {source}")]
+    Io { step: &'static str, source: io::Error },
+}
+
+/// What the guard handed down.
+#[derive(Debug)]
+pub(crate) struct FromGuard {
+    pub(crate) link: OwnedFd,
+    pub(crate) pid: u32,
+    /// From the moment everything is in order, print into the log file.
+    pub(crate) detach: bool,
+}
+
+/// Opens everything, in an order that touches nothing of a project that runs already.
+pub(crate) fn open(
+    topology: Topology,
+    place: Place,
+    guard: FromGuard,
+    talk: Talk,
+) -> Result<Supervisor, StartupError> {
+    set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
+    let launcher = Launcher::find(&topology)?;
+    let lock = place.take(&topology.project, guard.pid)?;
+    rings::refuse_second_writer(&topology)?;
+    let listeners = listeners::bind_all(&topology)?;
+    rings::sweep(&topology);
+    let floors = open_floors(&topology)?;
+    let stop = Signals::stop().map_err(at("signals"))?;
+    let mut poller = Poller::new().map_err(at("epoll"))?;
+    let admin = Admin::open(&place.control_socket(), &mut poller).map_err(at("control socket"))?;
+    for listener in &listeners {
+        if let Ok(address) = listener.socket.local_addr() {
+            tracing::info!(worker = %listener.worker, %address, "listens");
+        }
+    }
+    let spawner = Spawner { topology, launcher, place, listeners };
+    give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
+    let now = clock::now();
+    let seed = now.utc.0 ^ u64::from(std::process::id());
+    let (guard, guard_pid) = (guard.link, guard.pid);
+    let parts = Parts { spawner, poller, admin, floors, guard, guard_pid, lock, stop, talk, seed };
+    Supervisor::new(parts).map_err(at("event loop"))
+}
+
+fn open_floors(topology: &Topology) -> Result<Floors, FloorsError> {
+    let rings: Vec<RingName> = topology.rings.iter().map(|ring| ring.name.clone()).collect();
+    Floors::open(floors::state_file(&topology.project), &rings, clock::now().utc)
+}
+
+/// The guard keeps the sockets and the lock as long as anything of the project may live.
+fn give_to_guard(guard: &FromGuard, lock: &Lock, spawner: &Spawner) -> io::Result<()> {
+    let mut held = vec![lock.file.as_fd()];
+    held.extend(spawner.listeners.iter().map(|listener| listener.socket.as_fd()));
+    link::send(&guard.link, Meaning::Hold, &held)?;
+    if guard.detach {
+        let path = spawner.place.log();
+        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        link::send(&guard.link, Meaning::Log, &[log.as_fd()])?;
+        rustix::stdio::dup2_stdout(&log)?;
+        rustix::stdio::dup2_stderr(&log)?;
+    }
+    Ok(())
+}
+
+fn at(step: &'static str) -> impl FnOnce(io::Error) -> StartupError {
+    move |source| StartupError::Io { step, source }
+}

@@ -1,0 +1,97 @@
+//! Deaths: the single reaper, and the orphans a dead worker leaves.
+
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use protocol::admin::WorkerState;
+use protocol::exit::ExitReason;
+use protocol::time::MonoNs;
+
+use super::Supervisor;
+use crate::launch::TMPDIR;
+use crate::lifecycle::Input;
+use crate::orphans;
+use crate::process::Process;
+
+impl Supervisor {
+    pub(super) fn reap(&mut self, now: MonoNs) {
+        self.child.drain();
+        let mut any = false;
+        let mut deaths = Vec::new();
+        while let Some((pid, reason)) = next_dead() {
+            any = true;
+            let of = |process: &Option<Process>| {
+                process.as_ref().is_some_and(|process| process.pid == pid)
+            };
+            if let Some(at) = self.workers.iter().position(|worker| of(&worker.process)) {
+                deaths.push((at, reason));
+            }
+        }
+        for (at, reason) in &deaths {
+            self.bury(*at, reason);
+        }
+        // Before any restart: an orphan may still hold what its successor needs.
+        if any {
+            self.end_orphans();
+        }
+        for (at, reason) in deaths {
+            self.tell(at, now, Input::Died(reason));
+        }
+    }
+
+    fn bury(&mut self, at: usize, reason: &ExitReason) {
+        let Some(process) = self.workers[at].process.take() else { return };
+        let worker = &self.spec(at).name;
+        if self.workers[at].life.state() == WorkerState::Stopping {
+            tracing::debug!(%worker, pid = process.pid, %reason, "ended");
+        } else {
+            tracing::warn!(%worker, pid = process.pid, %reason, "died");
+        }
+        let last_words = process.bury(&mut self.poller);
+        self.add_lines(at, last_words);
+    }
+
+    /// Ends children that nobody started: what dead workers left behind. An orphan of a worker that
+    /// lives (a daemon it started) stays: it carries that worker's group or TMPDIR.
+    fn end_orphans(&self) {
+        let children = orphans::children().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot list children: orphans of dead workers may live on");
+            Vec::new()
+        });
+        let processes = || self.workers.iter().filter_map(|worker| worker.process.as_ref());
+        for child in children {
+            if processes().any(|process| process.pid == child) {
+                continue;
+            }
+            let group = orphans::group_of(child);
+            let tmp = orphans::variable_of(child, TMPDIR);
+            let adopted = |process: &Process| {
+                group == Some(process.pid) || tmp.as_deref() == process.tmp.to_str()
+            };
+            if !processes().any(adopted) {
+                orphans::kill_child(child);
+            }
+        }
+    }
+}
+
+/// Takes one dead child, if there is one.
+fn next_dead() -> Option<(u32, ExitReason)> {
+    loop {
+        let status = match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+            Err(Errno::EINTR) => continue,
+            Err(_) | Ok(WaitStatus::StillAlive) => return None,
+            Ok(status) => status,
+        };
+        let reason = match status {
+            WaitStatus::Exited(_, code) => ExitReason::Code(code),
+            WaitStatus::Signaled(_, signal, core) => {
+                ExitReason::Signal { number: signal as i32, core }
+            }
+            _ => continue,
+        };
+        let pid = status.pid().and_then(|pid| u32::try_from(pid.as_raw()).ok());
+        if let Some(pid) = pid {
+            return Some((pid, reason));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What workers say over their control links, and what they are told.
+
+use std::time::Duration;
+
+use protocol::control::{CONTROL_VERSION, Query, StartUp, ToWorker};
+use protocol::exit::ExitReason;
+use protocol::time::MonoNs;
+
+use super::{Supervisor, current};
+use crate::lifecycle::Input;
+use crate::link::{Heard, Received, Violation};
+use crate::process::ProcessId;
+use crate::rings;
+use crate::topology::Launch;
+
+/// Messages of one worker in one turn of the loop; the rest wait until others had theirs.
+const MESSAGES_A_TURN: usize = 32;
+
+impl Supervisor {
+    pub(super) fn hear(&mut self, now: MonoNs, id: ProcessId) {
+        for _ in 0..MESSAGES_A_TURN {
+            let Some(process) = current(&mut self.workers, id) else { return };
+            process.link.flush();
+            let heard = match process.link.receive(now) {
+                Ok(Received::Nothing) => break,
+                Ok(Received::Closed) => return self.link_closed(now, id),
+                Ok(Received::Message(heard)) => self.understand(now, id, heard),
+                Err(violation) => Err(violation),
+            };
+            if let Err(violation) = heard {
+                return self.cut_off(now, id, &violation);
+            }
+        }
+        if let Some(process) = current(&mut self.workers, id) {
+            process.update_interest(&self.poller);
+        }
+    }
+
+    fn understand(&mut self, now: MonoNs, id: ProcessId, heard: Heard) -> Result<(), Violation> {
+        let input = match heard {
+            Heard::Answered | Heard::Stopped => return Ok(()),
+            Heard::Ask { id: question, query } => {
+                return self.answer_worker(now, id, question, query);
+            }
+            Heard::HandOver(server) => return self.hand_over(id, server),
+            Heard::Condition(condition, why) => Input::Condition(condition, why),
+            Heard::Greeted => Input::Greeted,
+            Heard::Ready => {
+                if let Some(process) = current(&mut self.workers, id) {
+                    process.beat.restart(now);
+                }
+                Input::Ready
+            }
+        };
+        self.tell(id.worker, now, input);
+        Ok(())
+    }
+
+    fn answer_worker(
+        &mut self,
+        now: MonoNs,
+        id: ProcessId,
+        question: u64,
+        query: Query,
+    ) -> Result<(), Violation> {
+        let body = match query {
+            Query::Workers => serde_json::json!(self.rows(now)).to_string(),
+        };
+        match current(&mut self.workers, id) {
+            Some(process) => process.link.send(&ToWorker::Answer { id: question, body }),
+            None => Ok(()),
+        }
+    }
+
+    fn hand_over(&mut self, id: ProcessId, server: String) -> Result<(), Violation> {
+        let Some(start_up) = self.start_up(id.worker) else { return Ok(()) };
+        let Some(process) = current(&mut self.workers, id) else { return Ok(()) };
+        self.hand_overs.start(id, server, &process.tmp, start_up)
+    }
+
+    /// `None` for a `run:` worker, which cannot ask for one.
+    fn start_up(&mut self, at: usize) -> Option<StartUp> {
+        let topology = &self.spawner.topology;
+        let spec = &topology.workers[at];
+        let Launch::Use(config) = &spec.launch else { return None };
+        let ring = spec.output.as_ref().and_then(|name| topology.ring(name));
+        let output = ring.map(|ring| rings::contract(&topology.project, ring, &mut self.floors));
+        Some(StartUp {
+            version: CONTROL_VERSION,
+            project: topology.project.clone(),
+            worker: spec.name.clone(),
+            config: config.clone(),
+            inputs: spec.inputs.clone(),
+            output,
+            runtime_dir: self.spawner.place.path().to_owned(),
+        })
+    }
+
+    /// A failed hand-over is the start deadline's to judge: mostly the worker died meanwhile, and
+    /// its own exit tells more.
+    pub(super) fn hand_overs_ended(&mut self) {
+        for outcome in self.hand_overs.ended() {
+            if let Err(error) = outcome.result {
+                let worker = &self.spec(outcome.process.worker).name;
+                tracing::debug!(%worker, %error, "hand-over failed");
+            }
+        }
+    }
+
+    pub(super) fn ask_to_stop(&mut self, at: usize, now: MonoNs, grace: Duration) {
+        let Some(process) = &mut self.workers[at].process else { return };
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        let (id, sent) = (process.id, process.link.send(&ToWorker::Stop { grace_ms }));
+        process.update_interest(&self.poller);
+        if let Err(violation) = sent {
+            self.cut_off(now, id, &violation);
+        }
+    }
+
+    /// Its process ends now, or has closed what it must not close.
+    fn link_closed(&mut self, now: MonoNs, id: ProcessId) {
+        let built_in = matches!(self.spec(id.worker).launch, Launch::Use(_));
+        let Some(process) = current(&mut self.workers, id) else { return };
+        process.forget_link(&mut self.poller);
+        if built_in {
+            process.closed = Some(now);
+        }
+    }
+
+    fn cut_off(&mut self, now: MonoNs, id: ProcessId, violation: &Violation) {
+        let Some(process) = current(&mut self.workers, id) else { return };
+        process.forget_link(&mut self.poller);
+        self.tell(id.worker, now, Input::Fault(ExitReason::Protocol(violation.to_string())));
+    }
+}

@@ -1,0 +1,339 @@
+//! The supervisor: one loop, one owner of all state. Each event is one call; what is decided is
+//! decided in `lifecycle`, `policy`, `beat` and `shutdown`, and only carried out here.
+//!
+//! Nothing here waits for anyone: sockets do not block, disks and hand-overs have threads of their
+//! own, and what a worker sends is bounded.
+
+mod children;
+mod control;
+mod stop;
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use protocol::admin::WorkerState;
+use protocol::exit::ExitReason;
+use protocol::time::MonoNs;
+use shmring::clock;
+
+use crate::admin::Admin;
+use crate::beat::{Late, Rhythm};
+use crate::event::Event;
+use crate::floors::Floors;
+use crate::hand_over::HandOvers;
+use crate::lifecycle::{Action, Input};
+use crate::link::Violation;
+use crate::logs::{LogLine, Stream};
+use crate::place::Lock;
+use crate::poller::Poller;
+use crate::process::{Process, ProcessId, Spawner};
+use crate::rings;
+use crate::shutdown::Shutdown;
+use crate::signals::Signals;
+use crate::talk::Talk;
+use crate::topology::Topology;
+use crate::worker::{Row, Worker};
+
+/// Reads of one output pipe in one turn of the loop: 64 KiB, a full pipe.
+const OUTPUT_TURNS: usize = 4;
+/// Groups of pictures are looked at this often, in looks at the beats.
+const LOOKS_A_FLOOR: u64 = 10;
+/// An exit is reaped within this after the link closes; who lives on has closed it on purpose.
+const CLOSED_GRACE: Duration = Duration::from_millis(500);
+
+/// What the supervisor is made of; all of it is open before anything starts.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) spawner: Spawner,
+    pub(crate) poller: Poller<Event>,
+    pub(crate) admin: Admin,
+    pub(crate) floors: Floors,
+    pub(crate) guard: OwnedFd,
+    pub(crate) guard_pid: u32,
+    pub(crate) lock: Lock,
+    pub(crate) stop: Signals,
+    pub(crate) talk: Talk,
+    /// For the spread of restarts.
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    spawner: Spawner,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) poller: Poller<Event>,
+    pub(crate) admin: Admin,
+    hand_overs: HandOvers,
+    floors: Floors,
+    guard: Option<OwnedFd>,
+    guard_pid: u32,
+    /// Held, never looked at: it ends with this value.
+    _lock: Lock,
+    stop: Signals,
+    child: Signals,
+    talk: Talk,
+    shutdown: Option<Shutdown>,
+    rhythm: Rhythm,
+    looks: u64,
+    processes: u64,
+    started: MonoNs,
+    name_width: usize,
+}
+
+impl Supervisor {
+    pub(crate) fn new(parts: Parts) -> std::io::Result<Self> {
+        let Parts { spawner, mut poller, admin, floors, guard, guard_pid, lock, stop, talk, seed } =
+            parts;
+        let child = Signals::child()?;
+        let hand_overs = HandOvers::new()?;
+        poller.watch(&child, Event::ChildEnded)?;
+        poller.watch(&stop, Event::StopSignal)?;
+        poller.watch(&hand_overs, Event::HandOverEnded)?;
+        poller.watch(&guard, Event::GuardLink)?;
+        let specs = &spawner.topology.workers;
+        let workers =
+            (0..).zip(specs).map(|(at, spec)| Worker::new(spec, seed.wrapping_add(at))).collect();
+        let name_width = specs.iter().map(|spec| spec.name.as_str().len()).max().unwrap_or(0);
+        let now = clock::mono();
+        Ok(Self {
+            workers,
+            spawner,
+            poller,
+            admin,
+            hand_overs,
+            floors,
+            guard: Some(guard),
+            guard_pid,
+            _lock: lock,
+            stop,
+            child,
+            talk,
+            shutdown: None,
+            rhythm: Rhythm::new(now),
+            looks: 0,
+            processes: 0,
+            started: now,
+            name_width,
+        })
+    }
+
+    /// Starts everything and lives until everything has ended.
+    pub(crate) fn run(mut self) -> ExitCode {
+        for at in 0..self.workers.len() {
+            self.tell(at, clock::mono(), Input::Start);
+        }
+        while !self.is_over() {
+            let wait = self.next_deadline().saturating_since(clock::mono());
+            match self.poller.wait(wait) {
+                Ok(events) => {
+                    for (event, _) in events {
+                        self.handle(clock::mono(), event);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the event loop cannot wait: ending the project");
+                    self.end_at_once(clock::mono());
+                }
+            }
+            self.handle(clock::mono(), Event::Tick);
+        }
+        self.finish()
+    }
+
+    fn handle(&mut self, now: MonoNs, event: Event) {
+        match event {
+            Event::AdminConnection => self.admin.accept(&mut self.poller),
+            Event::ChildEnded => self.reap(now),
+            Event::Client(client) => self.serve(now, client),
+            Event::GuardLink => self.guard_gone(now),
+            Event::HandOverEnded => self.hand_overs_ended(),
+            Event::Link(process) => self.hear(now, process),
+            Event::Output(process) => self.read_output(process),
+            Event::StopSignal => self.stop_signalled(now),
+            Event::Tick => self.tick(now),
+        }
+    }
+
+    fn tick(&mut self, now: MonoNs) {
+        if let Some(late) = self.rhythm.tick(now) {
+            self.look(now, late);
+        }
+        for at in 0..self.workers.len() {
+            if self.workers[at].life.deadline().is_some_and(|deadline| deadline <= now) {
+                self.tell(at, now, Input::Time);
+            }
+        }
+        self.advance_shutdown(now);
+    }
+
+    /// Beats, closed links, floors: everything that is looked at rather than told.
+    fn look(&mut self, now: MonoNs, Late(late): Late) {
+        self.looks += 1;
+        for at in 0..self.workers.len() {
+            if late {
+                self.forgive_gap(at, now);
+            } else if let Some(reason) = self.fault_of(at, now) {
+                self.tell(at, now, Input::Fault(reason));
+            }
+        }
+        self.admin.resume(&mut self.poller);
+        if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
+            rings::observe_all(&self.spawner.topology, &mut self.floors);
+            self.floors.save_later();
+        }
+    }
+
+    fn forgive_gap(&mut self, at: usize, now: MonoNs) {
+        let worker = &mut self.workers[at];
+        worker.life.forgive_gap(now);
+        if let Some(process) = &mut worker.process {
+            process.beat.restart(now);
+        }
+    }
+
+    fn fault_of(&mut self, at: usize, now: MonoNs) -> Option<ExitReason> {
+        let worker = &mut self.workers[at];
+        let process = worker.process.as_mut()?;
+        let closed_for = process.closed.map(|since| now.saturating_since(since));
+        if closed_for.is_some_and(|time| time >= CLOSED_GRACE) {
+            return Some(ExitReason::Protocol(Violation::Closed.to_string()));
+        }
+        let judged = worker.life.is_up() && process.has_health_page();
+        let health = process.health();
+        (judged && process.beat.is_stuck(now, health)).then_some(ExitReason::NoHeartbeat)
+    }
+
+    /// Tells a worker's life what happened and carries out what it decides.
+    pub(crate) fn tell(&mut self, at: usize, now: MonoNs, input: Input) {
+        let before = self.workers[at].life.state();
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let action = self.workers[at].life.on(now, input);
+            next = action.and_then(|action| self.act(at, now, action));
+        }
+        let after = self.workers[at].life.state();
+        if before != after {
+            self.note(at, now, after);
+        }
+    }
+
+    fn act(&mut self, at: usize, now: MonoNs, action: Action) -> Option<Input> {
+        match action {
+            Action::Spawn => return Some(self.spawn(at, now)),
+            Action::Ask { grace } => self.ask_to_stop(at, now, grace),
+            Action::Term => self.process_of(at, Process::term),
+            Action::Kill => self.process_of(at, Process::kill),
+        }
+        None
+    }
+
+    fn process_of(&self, at: usize, work: impl FnOnce(&Process)) {
+        if let Some(process) = &self.workers[at].process {
+            work(process);
+        }
+    }
+
+    fn spawn(&mut self, at: usize, now: MonoNs) -> Input {
+        self.processes += 1;
+        let id = ProcessId { worker: at, number: self.processes };
+        match self.spawner.start(id, now, &mut self.poller) {
+            Ok(process) => {
+                tracing::debug!(worker = %self.spec(at).name, pid = process.pid, "started");
+                self.workers[at].process = Some(process);
+                Input::Spawned
+            }
+            Err(error) => {
+                tracing::warn!(worker = %self.spec(at).name, %error, "cannot be started");
+                Input::SpawnFailed(error.to_string())
+            }
+        }
+    }
+
+    /// One line for people at every change worth one.
+    fn note(&self, at: usize, now: MonoNs, state: WorkerState) {
+        let worker = &self.spec(at).name;
+        let why = self.workers[at].life.why(now);
+        match state {
+            WorkerState::Held => {
+                tracing::error!(%worker, %why, "held: `framevisor restart {worker}` tries again")
+            }
+            WorkerState::Backoff => tracing::warn!(%worker, %why, "waits before its restart"),
+            WorkerState::Degraded => tracing::warn!(%worker, %why, "degraded"),
+            WorkerState::Ready | WorkerState::Running => {
+                tracing::info!(%worker, state = state.as_str(), why, "up")
+            }
+            WorkerState::Stopped => tracing::info!(%worker, %why, "stopped"),
+            WorkerState::Starting | WorkerState::Stopping => {
+                tracing::debug!(%worker, state = state.as_str(), why, "changes")
+            }
+        }
+    }
+
+    fn read_output(&mut self, id: ProcessId) {
+        let Some(process) = current(&mut self.workers, id) else { return };
+        let lines = process.read_output(OUTPUT_TURNS, &mut self.poller);
+        self.add_lines(id.worker, lines);
+    }
+
+    fn add_lines(&mut self, at: usize, lines: Vec<(Stream, String)>) {
+        let now = clock::now();
+        for (stream, text) in lines {
+            for line in self.workers[at].log.add(now.mono, now.utc, stream, text) {
+                self.show(&line);
+                self.admin.publish(&line, &mut self.poller);
+            }
+        }
+    }
+
+    fn show(&self, line: &LogLine) {
+        let text = format!("{:width$} | {}\n", line.worker, line.text, width = self.name_width);
+        self.talk.say(text.into_bytes());
+    }
+
+    fn next_deadline(&self) -> MonoNs {
+        let lives = self.workers.iter().filter_map(|worker| worker.life.deadline());
+        lives.fold(self.rhythm.next(), MonoNs::min)
+    }
+
+    fn spec(&self, at: usize) -> &crate::topology::WorkerSpec {
+        &self.spawner.topology.workers[at]
+    }
+}
+
+/// What the control socket asks.
+impl Supervisor {
+    pub(crate) fn rows(&self, now: MonoNs) -> Vec<Row> {
+        let specs = self.spawner.topology.workers.iter();
+        let row = |(worker, spec): (&Worker, &crate::topology::WorkerSpec)| {
+            let mine =
+                self.spawner.listeners.iter().filter(|listener| listener.worker == spec.name);
+            let listen: Vec<SocketAddr> =
+                mine.filter_map(|listener| listener.socket.local_addr().ok()).collect();
+            Row { status: worker.status(spec, now), listen }
+        };
+        self.workers.iter().zip(specs).map(row).collect()
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.spawner.topology
+    }
+
+    pub(crate) fn guard_pid(&self) -> u32 {
+        self.guard_pid
+    }
+
+    pub(crate) fn started(&self) -> MonoNs {
+        self.started
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shutdown.is_some()
+    }
+}
+
+/// The process with this number, unless it is dead.
+fn current(workers: &mut [Worker], id: ProcessId) -> Option<&mut Process> {
+    workers.get_mut(id.worker)?.process.as_mut().filter(|process| process.id == id)
+}

@@ -1,0 +1,85 @@
+//! How the project ends: in order, or at once.
+
+use std::process::ExitCode;
+
+use protocol::admin::WorkerState;
+use protocol::time::MonoNs;
+
+use super::Supervisor;
+use crate::guard;
+use crate::lifecycle::Input;
+use crate::rings;
+use crate::shutdown::Shutdown;
+
+impl Supervisor {
+    pub(super) fn stop_signalled(&mut self, now: MonoNs) {
+        if self.stop.drain() == 0 {
+            return;
+        }
+        // Our death signal: nobody is left to hold what we hold, so there is no time for order.
+        if std::os::unix::process::parent_id() != self.guard_pid {
+            return self.end_at_once(now);
+        }
+        self.stop_requested(now);
+    }
+
+    pub(crate) fn stop_requested(&mut self, now: MonoNs) {
+        match &mut self.shutdown {
+            Some(shutdown) => shutdown.again(now),
+            None => {
+                tracing::info!("stopping");
+                self.shutdown = Some(Shutdown::ordered(now));
+            }
+        }
+    }
+
+    /// The guard sends nothing: only the end of its life is seen here.
+    pub(super) fn guard_gone(&mut self, now: MonoNs) {
+        let Some(link) = self.guard.take() else { return };
+        drop(link);
+        tracing::error!(guard = self.guard_pid, "the guard is gone: ending the project");
+        self.end_at_once(now);
+    }
+
+    pub(super) fn end_at_once(&mut self, now: MonoNs) {
+        self.shutdown.get_or_insert(Shutdown::ordered(now)).at_once();
+    }
+
+    /// Ends those whose turn it is; the next stage follows when the last of them is gone.
+    pub(super) fn advance_shutdown(&mut self, now: MonoNs) {
+        let Some(shutdown) = self.shutdown else { return };
+        let living = |at: &usize| self.workers[*at].life.state() != WorkerState::Stopped;
+        let living: Vec<usize> = (0..self.workers.len()).filter(living).collect();
+        if shutdown.kills_all(now) {
+            living.into_iter().for_each(|at| self.tell(at, now, Input::KillNow));
+            return;
+        }
+        let turn = Shutdown::turn(living.iter().map(|at| self.workers[*at].stage));
+        for at in living {
+            if Some(self.workers[at].stage) == turn {
+                self.tell(at, now, Input::Stop);
+            }
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let stopped = |worker: &crate::worker::Worker| worker.life.state() == WorkerState::Stopped;
+        self.shutdown.is_some() && self.workers.iter().all(stopped)
+    }
+
+    /// Everything has stopped: leaves nothing behind.
+    pub(super) fn finish(mut self) -> ExitCode {
+        guard::end_everything();
+        rings::observe_all(&self.spawner.topology, &mut self.floors);
+        if let Err(error) = self.floors.settle() {
+            tracing::warn!(%error, "epochs may repeat after a reboot with a wrong clock");
+        }
+        rings::sweep(&self.spawner.topology);
+        if let Err(error) = self.spawner.place.clear() {
+            tracing::warn!(%error, "something was left behind");
+        }
+        tracing::info!("stopped");
+        self.talk.flush();
+        ExitCode::SUCCESS
+    }
+}

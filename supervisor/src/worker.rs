@@ -1,0 +1,80 @@
+//! One worker as the supervisor holds it: its life, its process while it has one, its lines.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use protocol::admin::WorkerStatus;
+use protocol::config::Kind;
+use protocol::time::MonoNs;
+use serde::Serialize;
+
+use crate::lifecycle::{Lifecycle, Traits};
+use crate::logs::LogBook;
+use crate::policy::Policy;
+use crate::process::Process;
+use crate::shutdown;
+use crate::topology::{Launch, WorkerSpec};
+
+/// Our own workers attach rings and open sockets in milliseconds; a camera that is down is no
+/// reason to be late, because that is a condition.
+const START_BUILT_IN: Duration = Duration::from_secs(5);
+/// A Python program imports its libraries first.
+const START_RUN: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(2);
+/// A recorder finishes a fragment and syncs it to a disk that may be slow.
+const GRACE_RECORDER: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) life: Lifecycle,
+    pub(crate) process: Option<Process>,
+    pub(crate) log: LogBook,
+    /// Its turn when the project stops.
+    pub(crate) stage: u8,
+}
+
+/// A row of `ps -o json`: what is promised, and the addresses it listens on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    #[serde(flatten)]
+    pub(crate) status: WorkerStatus,
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
+impl Worker {
+    pub(crate) fn new(spec: &WorkerSpec, seed: u64) -> Self {
+        let kind = match &spec.launch {
+            Launch::Run { .. } => None,
+            Launch::Use(config) => Some(config.kind()),
+        };
+        let traits = Traits {
+            start_deadline: if kind.is_some() { START_BUILT_IN } else { START_RUN },
+            grace: if kind == Some(Kind::Recorder) { GRACE_RECORDER } else { GRACE },
+            ready_at_start: kind.is_none(),
+            may_finish: kind.is_some(),
+        };
+        Self {
+            life: Lifecycle::new(traits, Policy::new(spec.restart, seed)),
+            process: None,
+            log: LogBook::new(spec.name.clone()),
+            stage: shutdown::stage(kind),
+        }
+    }
+
+    pub(crate) fn status(&self, spec: &WorkerSpec, now: MonoNs) -> WorkerStatus {
+        let life = &self.life;
+        let uptime =
+            self.process.as_ref().map_or(Duration::ZERO, |_| now.saturating_since(life.started()));
+        WorkerStatus {
+            name: spec.name.clone(),
+            kind: spec.kind_name().to_owned(),
+            pid: self.process.as_ref().map(|process| process.pid),
+            state: life.state(),
+            why: life.why(now),
+            restarts: life.restarts(),
+            uptime_s: uptime.as_secs_f64(),
+            last_exit: life.last_exit().map(ToString::to_string).unwrap_or_default(),
+            restart_ms: life.restart_time().map(|time| time.as_secs_f64() * 1000.0),
+        }
+    }
+}
