@@ -1,11 +1,12 @@
 //! The topology as meant: as written, with everything related, defaulted and made absolute.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use protocol::config::ingest::Source;
 use protocol::config::{RingConfig, WorkerConfig};
-use protocol::name::RingName;
+use protocol::name::{RingName, WorkerName};
 
 use super::problem::wiring::PLACES_MAX;
 use super::problem::{Finding, Subject, WiringProblem};
@@ -44,11 +45,14 @@ fn workers(written: &Written, wiring: &Wiring, folder: &Path) -> Vec<WorkerSpec>
 
 /// Relative paths start at the topology's folder, wherever the command is called.
 fn absolute(mut launch: Launch, folder: &Path) -> Launch {
-    let join = |path: &mut PathBuf| *path = folder.join(&*path);
+    // Through components, which leave out a '.' in the middle.
+    let join = |path: &mut PathBuf| *path = folder.join(&*path).components().collect();
     match &mut launch {
         Launch::Run { argv, .. } => {
             if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
-                *program = folder.join(&*program).to_string_lossy().into_owned();
+                let mut path = PathBuf::from(&*program);
+                join(&mut path);
+                *program = path.to_string_lossy().into_owned();
             }
         }
         Launch::Use(WorkerConfig::Ingest(ingest)) => {
@@ -63,15 +67,20 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
 }
 
 fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>) -> Vec<RingSpec> {
+    let mut readers: BTreeMap<&RingName, Vec<WorkerName>> = BTreeMap::new();
+    for reader in workers {
+        for ring in &reader.inputs {
+            readers.entry(ring).or_default().push(reader.name.clone());
+        }
+    }
     let mut rings = Vec::new();
     for worker in workers {
         let Some(name) = &worker.output else { continue };
-        let readers = workers.iter().filter(|reader| reader.inputs.contains(name));
         let ring = RingSpec {
             name: name.clone(),
             config: config(written, name),
             writer: worker.name.clone(),
-            readers: readers.map(|reader| reader.name.clone()).collect(),
+            readers: readers.get(name).cloned().unwrap_or_default(),
         };
         if ring.places() > PLACES_MAX {
             findings.push(too_many_places(written, &ring));

@@ -11,6 +11,8 @@ mod ranges;
 mod report;
 mod restart;
 mod section;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod typed;
 mod variables;

@@ -51,9 +51,17 @@ fn source(path: &Path) -> Option<MachineProblem> {
 }
 
 fn recordings(dir: &Path) -> Option<MachineProblem> {
-    let at = dir.ancestors().find(|path| path.exists())?.to_owned();
+    let at = dir.ancestors().find(|path| is_there(path))?.to_owned();
     let reason = can_make_folders(&at).err()?.to_string();
     Some(MachineProblem::CannotRecord { dir: dir.to_owned(), at, reason })
+}
+
+/// What may not even be looked at counts as there: making a folder in it says why.
+fn is_there(path: &Path) -> bool {
+    match path.try_exists() {
+        Ok(there) => there,
+        Err(error) => error.kind() != io::ErrorKind::NotADirectory,
+    }
 }
 
 /// By trying: permission bits say nothing about read-only mounts, quotas and the rights of root.
@@ -89,4 +97,29 @@ fn command(program: &str, env: &BTreeMap<String, String>) -> Option<MachineProbl
 
 fn runs(found: &Metadata) -> bool {
     found.is_file() && found.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Overrides, parse};
+    use super::*;
+
+    #[test]
+    fn a_machine_that_has_everything_passes_and_is_left_as_it_was() {
+        let folder = std::env::temp_dir().join(format!("framevisor-probe-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("clip.mp4"), "").unwrap();
+        let text = "version: 1
+workers:
+  cam1: {use: ingest, source: clip.mp4}
+  cam2: {use: ingest, source: 'rtsp://127.0.0.1:1/unreachable'}
+  recorder: {use: recorder, in: cam1.packets, dir: deep/below}
+  shell: {run: [sh, -c, 'true']}";
+        let topology = parse(text, &folder.join("framevisor.yml"), &Overrides::default()).unwrap();
+        assert_eq!(check(&topology), Ok(()));
+        let left: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["clip.mp4"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::problem::Finding;
+use super::tree::Place;
 
 /// More than anybody reads; the rest is counted.
 const SHOWN_MAX: usize = 50;
+const TEXT_MAX_CHARS: usize = 1_000;
 /// Longest part of a line that is shown, in characters.
 const SHOWN_COLUMNS: usize = 160;
 
@@ -59,18 +61,29 @@ impl Report {
 
 impl Mistake {
     fn new(file: &Path, lines: &[&str], finding: &Finding) -> Self {
-        let excerpt = finding.place.and_then(|place| {
+        let place = finding.place.map(|place| within(lines, place));
+        let excerpt = place.and_then(|place| {
             let line = lines.get(place.line - 1)?;
             Some(Excerpt::new(line, place.column, place.width))
         });
         Self {
             file: file.to_owned(),
-            line: finding.place.map(|place| place.line),
-            column: finding.place.map(|place| place.column),
-            text: without_secrets(&format!("{}{}", finding.subject, finding.problem)),
-            help: finding.problem.help(),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            text: shortened(without_secrets(&format!("{}{}", finding.subject, finding.problem))),
+            help: shortened(finding.problem.help()),
             excerpt,
         }
+    }
+}
+
+/// What is missing at the end of the text is missed behind its last line.
+fn within(lines: &[&str], place: Place) -> Place {
+    match lines.last() {
+        Some(last) if place.line > lines.len() => {
+            Place { line: lines.len(), column: last.chars().count() + 1, width: 1 }
+        }
+        _ => place,
     }
 }
 
@@ -86,6 +99,14 @@ impl Excerpt {
         let left = line.chars().count().saturating_sub(column - 1);
         marks.push_str(&"^".repeat(width.min(left).max(1)));
         Self { line, marks }
+    }
+}
+
+/// A value may be as long as the file; what is said of it is not.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(TEXT_MAX_CHARS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 

@@ -39,8 +39,9 @@ impl<'a> Section<'a> {
         match &node.value {
             Value::Map(entries) => section.entries = entries,
             Value::Null => {}
-            Value::Broken | Value::List(_) | Value::Text(_) => {
-                section.not_a(&key.text, node, "a section with keys");
+            Value::Broken => return None,
+            Value::List(_) | Value::Text(_) => {
+                section.not_a_section(&key.text, node);
                 return None;
             }
         }
@@ -149,6 +150,15 @@ impl<'a> Section<'a> {
         }
         let (key, seen, expected) = (key.to_owned(), node.shape(), expected.to_owned());
         self.complain(node.place, KeyProblem::NotA { key, seen, expected });
+    }
+
+    fn not_a_section(&mut self, key: &str, node: &Node) {
+        match &self.subject {
+            Subject::Ring(name) | Subject::Worker(name) if name == key => {
+                self.complain(node.place, KeyProblem::NotASection { seen: node.shape() });
+            }
+            _ => self.not_a(key, node, "a section with keys"),
+        }
     }
 
     /// The keys that are not in `common`, as one `T`. After a mistake its key is dropped and the

@@ -1,6 +1,6 @@
 //! Which worker writes and reads which ring, as meant: defaults filled in, globs expanded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::config::Kind;
 use protocol::name::{RingKind, RingName};
@@ -111,7 +111,9 @@ fn wrong_output(ring: &RingName, kind: WrittenKind) -> Option<WiringProblem> {
 fn default_output(worker: &WrittenWorker, kind: Kind) -> Option<Located<RingName>> {
     let ring_kind = kind.writes()?;
     let owner = match (kind, worker.inputs.as_deref()) {
-        (Kind::Decoder, Some([Located { value: Input::Ring(ring), .. }, ..])) => {
+        (Kind::Decoder, Some([Located { value: Input::Ring(ring), .. }]))
+            if kind.reads().contains(&ring.kind()) =>
+        {
             ring.camera().parse().ok()?
         }
         (Kind::Decoder, _) => return None,
@@ -168,10 +170,11 @@ fn inputs(
     }
     let reader = Reader { kind, readable, own, rings };
     let mut found: Vec<RingName> = Vec::new();
+    let mut known: BTreeSet<RingName> = BTreeSet::new();
     let before = findings.len();
     for input in worker.inputs.iter().flatten() {
         match reader.rings_of(&input.value) {
-            Ok(more) => more.into_iter().for_each(|ring| push_new(&mut found, ring)),
+            Ok(more) => found.extend(more.into_iter().filter(|ring| known.insert(ring.clone()))),
             Err(problem) => complain(worker, input.place, problem, findings),
         }
     }
@@ -179,12 +182,6 @@ fn inputs(
         nothing_matches(worker, &reader, findings);
     }
     found
-}
-
-fn push_new(found: &mut Vec<RingName>, ring: RingName) {
-    if !found.contains(&ring) {
-        found.push(ring);
-    }
 }
 
 /// A glob says "those there are": that one of several matches nothing is no mistake, but a worker

@@ -20,15 +20,16 @@ const COMMAND: &str = "a list: the command, then its arguments";
 
 /// `None` when the worker cannot even be named.
 pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Option<WrittenWorker> {
-    let subject = Subject::Worker(key.text.clone());
-    let mut section = Section::of(subject, key, node, findings)?;
     let value = match key.text.parse() {
         Ok(name) => name,
         Err(problem) => {
-            section.complain(key.place, KeyProblem::Name(problem));
+            let (place, problem) = (Some(key.place), KeyProblem::Name(problem).into());
+            findings.push(Finding { place, subject: Subject::Topology, problem });
             return None;
         }
     };
+    let subject = Subject::Worker(key.text.clone());
+    let mut section = Section::of(subject, key, node, findings)?;
     let kind = kind(&mut section);
     Some(WrittenWorker {
         name: Located { value, place: key.place },

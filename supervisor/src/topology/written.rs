@@ -11,6 +11,9 @@ use super::section::{Located, Section};
 use super::tree::{Entry, Key, Node, Place, Value};
 use super::{ranges, worker};
 
+/// More processes than one host takes; what relates workers to each other grows with its square.
+const WORKERS_MAX: usize = 2_000;
+
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) project: Option<ProjectName>,
@@ -86,11 +89,22 @@ fn version(top: &mut Section<'_>) {
 
 /// The workers that have a name, and whether there are others.
 fn workers(top: &mut Section<'_>) -> (Vec<WrittenWorker>, bool) {
-    if top.get("workers").is_none_or(|node| matches!(node.value, Value::Null)) {
-        top.missing("workers");
-    }
-    let Some(mut section) = top.below("workers") else { return (Vec::new(), true) };
+    let Some(mut section) = top.below("workers") else {
+        if top.get("workers").is_none() {
+            top.missing("workers");
+        }
+        return (Vec::new(), true);
+    };
     let entries = section.entries();
+    if entries.is_empty() || entries.len() > WORKERS_MAX {
+        let problem = KeyProblem::NotA {
+            key: "workers".to_owned(),
+            seen: format!("a section of {}", entries.len()),
+            expected: format!("1 to {WORKERS_MAX} workers"),
+        };
+        section.complain(section.place(""), problem);
+        return (Vec::new(), true);
+    }
     let read = |entry: &Entry| worker::read(&entry.key, &entry.value, section.findings());
     let workers: Vec<_> = entries.iter().filter_map(read).collect();
     let unnamed = workers.len() < entries.len();

@@ -19,7 +19,9 @@ pub(super) const NODES_MAX: usize = 100_000;
 pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Finding>) {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
-        let taken = event.map_err(syntax).and_then(|(event, span)| builder.take(event, span));
+        let taken = event
+            .map_err(|error| syntax(&error, text))
+            .and_then(|(event, span)| builder.take(event, span));
         if let Err(stop) = taken {
             builder.findings.push(stop.into());
             return (None, builder.findings);
@@ -44,13 +46,17 @@ fn stop(place: Place, problem: TextProblem) -> Result<(), Stop> {
     Err(Stop { place, problem })
 }
 
-fn syntax(error: ScanError) -> Stop {
+fn syntax(error: &ScanError, text: &str) -> Stop {
+    let place = place_of(*error.marker(), 1);
     let problem = match error.info() {
         // The parser looks ahead, and so finds some of them first.
         "recursion limit exceeded" => TextProblem::TooDeep,
-        info => TextProblem::Yaml { info: info.to_owned() },
+        info => {
+            let line = text.lines().nth(place.line - 1).unwrap_or_default().to_owned();
+            TextProblem::Yaml { info: info.to_owned(), line }
+        }
     };
-    Stop { place: place_of(*error.marker(), 1), problem }
+    Stop { place, problem }
 }
 
 fn place_of(marker: Marker, width: usize) -> Place {

@@ -27,6 +27,8 @@ pub(crate) enum KeyProblem {
     NotA { key: String, seen: String, expected: String },
     #[error("{key} is {seen}: expected {lowest} to {highest}")]
     OutOfRange { key: &'static str, seen: String, lowest: String, highest: String },
+    #[error("is {seen}: expected a section with keys")]
+    NotASection { seen: String },
     #[error("run: the list is empty")]
     RunEmpty,
     #[error("unknown key '{key}'")]
@@ -50,7 +52,8 @@ impl KeyProblem {
             Self::EnvReserved { .. } => "choose a name that does not begin with FRAMEVISOR_".into(),
             Self::Glob { .. } => "for example '*.events', or 'cam1.*'".into(),
             Self::Missing { key } => format!("add {}", example(key)),
-            Self::Name(_) => "for example cam1, front-door, or for a ring cam1.packets".into(),
+            Self::Name(NameError::Part { what, .. }) => format!("for example {}", example(what)),
+            Self::Name(NameError::Ring { .. }) => "for example cam1.packets".into(),
             Self::NeitherUseNorRun => {
                 format!(
                     "add 'use:' with one of {}, or 'run: [COMMAND, ARGUMENT]'",
@@ -60,6 +63,7 @@ impl KeyProblem {
             Self::NotA { key, .. } | Self::Value { key, .. } => {
                 format!("for example {}", example(key))
             }
+            Self::NotASection { .. } => "write its keys below it, indented: use, in, ...".into(),
             Self::OutOfRange { key, .. } => format!("for example {}", example(key)),
             Self::RunEmpty => format!("for example {}", example("run")),
             Self::Unknown { key, .. } if key == "env" => {
@@ -98,6 +102,7 @@ fn example(key: &str) -> String {
         "delay" | "restart.delay" => "restart: {delay: 0.25s..30s}",
         "dir" => "dir: recordings",
         "env" => "env: {MODEL: small}",
+        "fps" => "fps: 5",
         "history" => "history: 1",
         "in" => "in: cam1.packets",
         "jpeg_quality" => "jpeg_quality: 80",
@@ -106,17 +111,23 @@ fn example(key: &str) -> String {
         "loop" => "loop: true",
         "max_bitrate" => "max_bitrate: 8M",
         "max_clients" => "max_clients: 256",
+        "max_pixels" => "max_pixels: 8294400",
         "out" => "out: cam1.frames",
         "project" => "project: yard",
         "restart" => "restart: {delay: 0.25s..30s, limit: 5 in 60s}",
         "rings" => "rings: {cam1.packets: {max_bitrate: 16M}}",
         "run" => "run: [python3, analyzer.py]",
         "segment" => "segment: 1m",
+        "sensitivity" => "sensitivity: 50",
         "source" => "source: rtsp://10.0.0.5/main (or test:, or the path of a file)",
         "spare_readers" => "spare_readers: 2",
+        "the topology" => "version: 1, and below it workers:",
+        "threads" => "threads: 2",
         "use" => "use: ingest",
         "version" => "version: 1",
+        "worker" => "cam1: or front-door:",
         "workers" => "workers: {cam1: {use: ingest, source: 'test:'}}",
+        other if other.starts_with("env.") => return example("env"),
         other => return format!("{other}: 1"),
     };
     value.to_owned()

@@ -32,7 +32,7 @@ pub(crate) enum TextProblem {
     #[error("variable {name} is not set")]
     VariableUnset { name: String },
     #[error("not valid YAML: {info}")]
-    Yaml { info: String },
+    Yaml { info: String, line: String },
 }
 
 impl TextProblem {
@@ -61,21 +61,28 @@ impl TextProblem {
             Self::VariableUnset { name } => {
                 format!("set {name} in the environment, or give a default: ${{{name}:-value}}")
             }
-            Self::Yaml { info } => yaml_help(info),
+            Self::Yaml { info, line } => yaml_help(info, line),
         }
     }
 }
 
 /// The parser speaks of its own state; these are the mistakes behind its most frequent messages.
-fn yaml_help(info: &str) -> String {
-    let cure = if info.contains("anchor") || info.contains("alias") {
+fn yaml_help(info: &str, line: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| info.contains(word));
+    let cure = if has(&["anchor", "alias"]) {
         "quote a name with a star: in: '*.events'"
-    } else if info.contains("tab") {
+    } else if has(&["tab"]) {
         "indent with spaces, not tabs"
-    } else if info.contains("quoted scalar") {
+    } else if has(&["escape"]) {
+        "use single quotes, in which a backslash is only a backslash"
+    } else if has(&["quoted scalar"]) {
         "close the quotes"
-    } else if info.contains("flow") || info.contains("',' or ']'") || info.contains("',' or '}'") {
+    } else if has(&["flow", "',' or"]) && line.contains("${") {
+        "inside [ ] and { } quote a variable: '${NAME}'"
+    } else if has(&["flow", "',' or"]) {
         "close every [ and {, put commas between, and quote values that hold one of []{},"
+    } else if has(&["unexpected character"]) {
+        "quote a value that begins with this character"
     } else {
         "write KEY: VALUE, the keys of one section under each other, indented with spaces"
     };

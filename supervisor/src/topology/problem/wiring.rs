@@ -49,7 +49,10 @@ impl WiringProblem {
             Self::GlobForOne { kind, .. } | Self::TooManyInputs { kind, .. } => {
                 format!("write one {kind} worker for each ring")
             }
-            Self::NoWriter { ring, known } => suggest(ring, known, "rings of this topology"),
+            Self::NoWriter { ring, known } => {
+                let other = suggest(ring, known, "rings of this topology");
+                format!("{other} Else add a worker that writes {ring}")
+            }
             Self::NothingMatches { known, .. } => choose(known),
             Self::OwnRing { .. } => "name another ring in 'in' or in 'out'".into(),
             Self::ReadsNothing { .. } => "remove 'in'".into(),
