@@ -1,1 +1,31 @@
-fn main() {}
+//! `framevisor-ingest`: a camera, file or test pattern into a packet ring.
+//!
+//! ```text
+//! pattern ─ encoder ─┐
+//! loop cache, file ──┼─> Source ──> Publisher ──> packet ring
+//! camera thread ─────┘   (pace, timeline)  (key gate, gop_index)
+//! ```
+//!
+//! A source that is down is a condition of this worker, never its end.
+#![forbid(unsafe_code)]
+
+mod camera;
+mod file;
+mod framecode;
+mod gop;
+mod ingest;
+mod loop_cache;
+mod pace;
+mod pattern;
+mod publisher;
+mod reconnect;
+mod source;
+mod test_source;
+mod timeline;
+mod watchdog;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    worker::run::<ingest::Ingest>()
+}

@@ -1,0 +1,91 @@
+//! A looped file is one even stream.
+
+use protocol::config::ingest::{Source, TestPattern};
+
+use super::*;
+use crate::test_source::PatternEncoder;
+
+struct Clip(PathBuf);
+
+impl Clip {
+    /// An elementary stream of `pictures` pictures at 100 a second.
+    fn new(test: &str, pictures: u64) -> Self {
+        let Ok(Source::Test(pattern)) = "test:?size=128x64&fps=100&gop=5".parse() else {
+            panic!("a pattern that reads");
+        };
+        let pattern: TestPattern = pattern;
+        let mut encoder = PatternEncoder::open(&pattern).unwrap();
+        let units = (0..pictures).flat_map(|number| encoder.encode(number).unwrap().payload);
+        let bytes: Vec<u8> = units.collect();
+        let path = std::env::temp_dir().join(format!("ingest-{test}-{}.h264", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Clip {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The next `count` units; the file's tracks come first and once.
+fn units(source: &mut FileSource, count: usize) -> Vec<CapturedUnit> {
+    let deadline = clock::mono() + Duration::from_secs(20);
+    let mut units = Vec::new();
+    let mut tracks = 0;
+    while units.len() < count {
+        assert!(clock::mono() < deadline, "{} units in 20 s", units.len());
+        match source.next(Duration::from_millis(20)).unwrap() {
+            Event::Unit(captured) => units.push(captured),
+            Event::Tracks(_) => tracks += 1,
+            Event::Quiet => {}
+            other => panic!("{other:?} in the middle of a loop"),
+        }
+    }
+    assert_eq!(tracks, 1);
+    units
+}
+
+fn assert_even(units: &[CapturedUnit]) {
+    for pair in units.windows(2) {
+        assert_eq!(pair[1].unit.dts_ns - pair[0].unit.dts_ns, 10_000_000);
+        assert_eq!(pair[1].unit.pts_ns - pair[0].unit.pts_ns, 10_000_000);
+        let apart = pair[1].capture.mono.saturating_since(pair[0].capture.mono);
+        assert_eq!(apart, Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn rounds_of_a_looped_file_join_without_a_seam() {
+    let clip = Clip::new("rounds", 10);
+    let units = units(&mut FileSource::open(&clip.0, true, Arc::default()).unwrap(), 35);
+    assert_even(&units);
+    assert!(units[0].discontinuity);
+    assert!(units[1..].iter().all(|captured| !captured.discontinuity));
+    assert!(units.iter().step_by(5).all(|captured| captured.unit.key));
+}
+
+#[test]
+fn a_counted_file_takes_its_times_from_the_count() {
+    let clip = Clip::new("counted", 10);
+    let units = units(&mut FileSource::counted(&clip.0, 100, Arc::default()).unwrap(), 25);
+    assert_even(&units);
+    assert_eq!(units[24].unit.pts_ns, 240_000_000);
+}
+
+#[test]
+fn a_file_that_is_not_repeated_ends() {
+    let clip = Clip::new("once", 10);
+    let mut source = FileSource::open(&clip.0, false, Arc::default()).unwrap();
+    assert_eq!(units(&mut source, 10).len(), 10);
+    assert!(matches!(source.next(Duration::ZERO).unwrap(), Event::Ended));
+}
+
+#[test]
+fn a_missing_file_is_a_resource_that_cannot_be_had() {
+    let path = std::env::temp_dir().join("ingest-no-such-film.mp4");
+    let fault = FileSource::open(&path, true, Arc::default()).unwrap_err();
+    assert_eq!(fault.exit(), protocol::exit::WorkerExit::Unavailable);
+    assert!(fault.to_string().contains("ingest-no-such-film.mp4: not found"), "{fault}");
+}

@@ -1,0 +1,87 @@
+//! The worker: takes what its source says and publishes it.
+
+use std::time::Duration;
+
+use protocol::config::{IngestConfig, WorkerConfig};
+use protocol::control::Condition;
+use shmring::clock;
+use worker::{Context, Fault, STEP_WAIT, Step, Worker};
+
+use crate::publisher::Publisher;
+use crate::source::{CapturedUnit, Event, Source};
+
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    source: Source,
+    publisher: Publisher,
+}
+
+impl Worker for Ingest {
+    type Config = IngestConfig;
+
+    fn section(config: WorkerConfig) -> Option<IngestConfig> {
+        match config {
+            WorkerConfig::Ingest(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn start(config: IngestConfig, cx: &mut Context) -> Result<Self, Fault> {
+        let Some(contract) = cx.output() else {
+            return Err(Fault::contract("started without a ring to write, expected one"));
+        };
+        let publisher = Publisher::new(cx.project(), contract, clock::now().utc);
+        tracing::info!("source {}", config.source);
+        let source = Source::open(&config.source, config.repeat, cx)?;
+        let mut ingest = Self { source, publisher };
+        // Local sources know their tracks by now, so their ring is there before they are ready.
+        ingest.advance(Duration::ZERO, cx)?;
+        Ok(ingest)
+    }
+
+    fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
+        self.advance(STEP_WAIT, cx)
+    }
+
+    fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {
+        self.source.close();
+        self.publisher.finish();
+        Ok(())
+    }
+}
+
+impl Ingest {
+    fn advance(&mut self, wait: Duration, cx: &mut Context) -> Result<Step, Fault> {
+        match self.source.next(wait)? {
+            Event::Ended => return Ok(Step::Done),
+            Event::Quiet => {}
+            Event::Tracks(tracks) => self.publisher.describe(&tracks)?,
+            Event::Unit(captured) => self.publish(&captured, cx)?,
+            Event::Down(why) => cx.condition(Condition::Degraded, why),
+            Event::Preparing(what) => cx.condition(Condition::Waiting, what),
+        }
+        Ok(Step::Again)
+    }
+
+    fn publish(&mut self, captured: &CapturedUnit, cx: &mut Context) -> Result<(), Fault> {
+        match self.publisher.publish(captured) {
+            Ok(Some(sequence)) => cx.made(sequence),
+            Ok(None) => return Ok(()),
+            Err(error @ shmring::Error::PacketTooLarge { .. }) => {
+                cx.missed(1);
+                tracing::error!("a picture is lost: {error}");
+                cx.condition(Condition::Degraded, error.to_string());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if captured.late {
+            let why = "pictures come over 1 s late; expected a machine that keeps up: \
+                       lower size or fps";
+            cx.condition(Condition::Degraded, why);
+        } else {
+            cx.condition(Condition::Flowing, "");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! Access units into the packet ring: where a stream may begin, which group a unit is in.
+
+use protocol::control::RingContract;
+use protocol::name::ProjectName;
+use protocol::stream::Track;
+use protocol::time::{ClockSource, UtcNs};
+use shmring::{Error, PacketMeta, PacketWriter, clock};
+
+use crate::gop::GopCounter;
+use crate::source::CapturedUnit;
+
+/// The ring's writer, created once the tracks are known.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    project: ProjectName,
+    contract: RingContract,
+    ring: Option<PacketWriter>,
+    has_video: bool,
+    gop: GopCounter,
+    gate: Gate,
+}
+
+impl Publisher {
+    pub(crate) fn new(project: &ProjectName, contract: &RingContract, now: UtcNs) -> Self {
+        Self {
+            project: project.clone(),
+            contract: contract.clone(),
+            ring: None,
+            has_video: false,
+            gop: GopCounter::new(contract.gop_floor, now),
+            gate: Gate::default(),
+        }
+    }
+
+    /// What flows from here on.
+    pub(crate) fn describe(&mut self, tracks: &[Track]) -> Result<(), Error> {
+        self.has_video = tracks.first().is_some_and(|track| track.codec.is_video());
+        match &mut self.ring {
+            Some(ring) => ring.set_tracks(tracks),
+            None => {
+                let ring = PacketWriter::create(&self.project, &self.contract, tracks)?;
+                tracing::debug!(epoch = ring.epoch(), "ring {} is there", ring.ring());
+                self.ring = Some(ring);
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers the packet's sequence; `None` when nobody could use it: nothing can be decoded
+    /// before the first key frame of a connection.
+    pub(crate) fn publish(&mut self, captured: &CapturedUnit) -> Result<Option<u64>, Error> {
+        let unit = &captured.unit;
+        let begins_group = unit.key && unit.track == 0;
+        if captured.discontinuity {
+            self.gate.close();
+        }
+        let (Some(ring), Some(discontinuity)) =
+            (&mut self.ring, self.gate.pass(begins_group || !self.has_video))
+        else {
+            return Ok(None);
+        };
+        if begins_group {
+            self.gop.on_key();
+        }
+        let meta = PacketMeta {
+            track: unit.track,
+            key: unit.key,
+            discontinuity,
+            corrupt: unit.corrupt,
+            pts_ns: unit.pts_ns,
+            dts_ns: unit.dts_ns,
+            duration_ns: unit.duration_ns,
+            capture: captured.capture,
+            clock: ClockSource::Arrival,
+            ingest: clock::mono(),
+            gop_index: self.gop.current(),
+            source: None,
+        };
+        let published = ring.publish(&meta, &unit.payload);
+        if published.is_err() {
+            self.gate.close(); // what follows refers to what is lost
+        }
+        published.map(Some)
+    }
+
+    /// Nothing follows; readers drain the ring and hear of the end.
+    pub(crate) fn finish(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            ring.finish();
+        }
+    }
+}
+
+/// Closed until a stream can be decoded. Pure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gate {
+    closed: bool,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { closed: true }
+    }
+}
+
+impl Gate {
+    fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether a unit goes through, and then, whether it is the first one to.
+    fn pass(&mut self, opens: bool) -> Option<bool> {
+        let first = self.closed;
+        self.closed &= !opens;
+        (!self.closed).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_passes_before_a_key_frame_and_the_first_to_pass_is_marked() {
+        let mut gate = Gate::default();
+        let units = [false, false, true, false, true];
+        let passed = units.map(|key| gate.pass(key));
+        assert_eq!(passed, [None, None, Some(true), Some(false), Some(false)]);
+        gate.close();
+        assert_eq!([false, true].map(|key| gate.pass(key)), [None, Some(true)]);
+    }
+}

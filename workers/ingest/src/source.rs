@@ -1,0 +1,92 @@
+//! What every source gives: tracks, access units on one line of time, or why there are none.
+
+use std::thread;
+use std::time::Duration;
+
+use media::AccessUnit;
+use protocol::config::ingest::{Source as Wanted, TestMode};
+use protocol::stream::Track;
+use protocol::time::{MonoNs, Stamp};
+use shmring::clock;
+use worker::{Context, Fault};
+
+use crate::camera::Camera;
+use crate::file::FileSource;
+use crate::loop_cache::LoopSource;
+use crate::test_source::TestSource;
+
+/// One thing a source has to say.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The source is at its end; nothing follows.
+    Ended,
+    /// Nothing within the wait.
+    Quiet,
+    /// What flows from here on; always before the first unit.
+    Tracks(Vec<Track>),
+    Unit(CapturedUnit),
+    /// No units, for this reason; the source goes on trying.
+    Down(String),
+    /// Not ready to give units yet.
+    Preparing(String),
+}
+
+/// An access unit with times that continue over the source's joints.
+#[derive(Debug)]
+pub(crate) struct CapturedUnit {
+    pub(crate) unit: AccessUnit,
+    pub(crate) capture: Stamp,
+    /// The first of a connection.
+    pub(crate) discontinuity: bool,
+    /// Behind its schedule by more than [`crate::pace::LATE`].
+    pub(crate) late: bool,
+}
+
+/// The kinds of source.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Camera(Camera),
+    File(FileSource),
+    Loop(LoopSource),
+    Test(TestSource),
+}
+
+impl Source {
+    /// Opens what is local; a camera is connected to in the background.
+    pub(crate) fn open(wanted: &Wanted, repeat: bool, cx: &Context) -> Result<Self, Fault> {
+        match wanted {
+            Wanted::File(path) => Ok(Self::File(FileSource::open(path, repeat, cx.stop_flag())?)),
+            Wanted::Rtsp(url) => {
+                Ok(Self::Camera(Camera::connect(url.clone(), wanted.to_string(), cx.stop_flag())?))
+            }
+            Wanted::Test(pattern) if pattern.mode == TestMode::Loop => {
+                Ok(Self::Loop(LoopSource::open(pattern, cx.stop_flag())?))
+            }
+            Wanted::Test(pattern) => Ok(Self::Test(TestSource::open(pattern)?)),
+        }
+    }
+
+    /// The next event, after at most about `wait`.
+    pub(crate) fn next(&mut self, wait: Duration) -> Result<Event, Fault> {
+        match self {
+            Self::Camera(camera) => camera.next(wait),
+            Self::File(file) => file.next(wait),
+            Self::Loop(source) => source.next(wait),
+            Self::Test(test) => test.next(wait),
+        }
+    }
+
+    /// Says goodbye where somebody is at the other end.
+    pub(crate) fn close(&mut self) {
+        if let Self::Camera(camera) = self {
+            camera.close();
+        }
+    }
+}
+
+/// Sleeps until `due` but at most `wait`; whether it is due then.
+pub(crate) fn sleep_until(due: MonoNs, wait: Duration) -> bool {
+    let rest = due.saturating_since(clock::mono());
+    thread::sleep(rest.min(wait));
+    rest <= wait
+}
