@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use protocol::config::{RestartConfig, RingConfig, WorkerConfig};
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
 
-use problem::{Finding, KeyProblem, MachineProblem, Problem, Subject, TextProblem};
+use problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use tree::Place;
 use written::Written;
 
@@ -199,21 +199,6 @@ impl Topology {
     /// Writers before their readers, otherwise in the order of the file.
     pub fn start_order(&self) -> Vec<&WorkerSpec> {
         order::start_order(&self.workers).into_iter().map(|at| &self.workers[at]).collect()
-    }
-
-    /// That `worker` cannot have its address, shown at its `listen`.
-    pub fn cannot_listen(
-        &self,
-        worker: &WorkerName,
-        address: SocketAddr,
-        error: &io::Error,
-    ) -> Report {
-        let problem = MachineProblem::CannotListen { address, reason: error.to_string() };
-        Report::new(
-            &self.file,
-            &self.origin.text,
-            vec![self.finding(worker, "listen", problem.into())],
-        )
     }
 
     fn finding(&self, worker: &WorkerName, key: &str, problem: Problem) -> Finding {

@@ -164,18 +164,6 @@ fn more_workers_than_a_host_takes_are_refused_at_once() {
 }
 
 #[test]
-fn a_taken_address_is_shown_at_its_key() {
-    let topology =
-        meant("  web: {run: [x]}\n  page: {use: web, in: ext.a.events, listen: 127.0.0.1:80}");
-    let page = worker(&topology, "page");
-    let taken = io::Error::from(io::ErrorKind::AddrInUse);
-    let report = topology.cannot_listen(&page.name, page.listen().unwrap(), &taken);
-    let mistake = &report.mistakes()[0];
-    assert_eq!((mistake.line, mistake.column), (Some(4), Some(46)));
-    assert_eq!(mistake.text, "worker page: cannot listen on 127.0.0.1:80: address in use");
-}
-
-#[test]
 fn a_report_for_programs_has_five_keys() {
     let report = yard("version: 1\nworkers: {a: {use: x}}\n").unwrap_err().to_json();
     let mistake = report[0].as_object().unwrap();

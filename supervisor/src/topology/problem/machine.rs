@@ -1,12 +1,9 @@
 //! What this machine lacks for a topology that is right in itself.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MachineProblem {
-    #[error("cannot listen on {address}: {reason}")]
-    CannotListen { address: SocketAddr, reason: String },
     #[error("cannot write recordings to {}: {}: {reason}", dir.display(), at.display())]
     CannotRecord { dir: PathBuf, at: PathBuf, reason: String },
     #[error("command {program} cannot be run: {reason}")]
@@ -18,15 +15,13 @@ pub(crate) enum MachineProblem {
 impl MachineProblem {
     pub(super) fn help(&self) -> String {
         match self {
-            Self::CannotListen { .. } => {
-                "end the program that listens there, or give 'listen' another port or address of this machine".into()
-            }
             Self::CannotRecord { at, .. } => format!(
                 "let the user that runs framevisor write to {}, or give 'dir' another folder",
                 at.display()
             ),
             Self::NoCommand { program, .. } if program.contains('/') => {
-                "make the file executable, or correct the path; it starts at the topology's folder".into()
+                "make the file executable, or correct the path; it starts at the topology's folder"
+                    .into()
             }
             Self::NoCommand { .. } => "install it, or write its path".into(),
             Self::NoSource { .. } => {
