@@ -1,6 +1,7 @@
 //! Real streams for tests, made by the `ffmpeg` command, and the players that judge what we wrote.
 //! Shared by the tests of fmp4 and of the recorder.
 #![allow(
+    clippy::print_stdout,
     dead_code,
     unreachable_pub,
     reason = "each test program uses a part of this module, and says when it cannot"

@@ -1,0 +1,30 @@
+//! Packet rings into fragmented MP4 files that play after SIGKILL at any time and miss no packet.
+//!
+//! What belongs here: when to cut, where to write, how to go on after a death. What does not: boxes
+//! (`fmp4`), rings (`shmring`), codecs (nobody: packets are copied as they are). The rules are in
+//! `docs/recording.md`.
+//!
+//! ```text
+//! Recorder ── a thread per camera ──> camera ──> assembler ──> writer ──> DIR/CAMERA/UTC-NUMBER.mp4
+//!                                       │          (pure: cut)    └─ joint: the old file's last,
+//!                                       └─ recover, join             unfinished group of pictures
+//! ```
+#![forbid(unsafe_code)]
+
+mod assembler;
+mod camera;
+mod cut;
+mod error;
+mod file_name;
+mod folder;
+mod join;
+mod packet_id;
+mod recover;
+mod status;
+mod supervise;
+mod writer;
+
+pub use camera::{Camera, Job};
+pub use file_name::FileName;
+pub use status::Status;
+pub use supervise::Recorder;

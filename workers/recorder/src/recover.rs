@@ -1,0 +1,182 @@
+//! What an earlier life left: torn ends are cut, doubled groups are settled, and the last recorded
+//! packet is found. Runs at every begin, also after a disk that was full.
+//!
+//! A death while a group of pictures was recorded again leaves it in two files. The ids in the files
+//! decide: when the newer file has come as far as the older, the older is cut where the newer
+//! begins; else the newer one goes, and the group is recorded again once more.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+
+use fmp4::{FoundFragment, Scan, is_intact, scan};
+use protocol::name::RingName;
+
+use crate::error::Error;
+use crate::folder::{Folder, GroupAt, Recording};
+use crate::join::Tail;
+use crate::packet_id::PacketId;
+use crate::writer::Joint;
+
+/// A power cut can damage what was not yet synced: two seconds and a fragment. Checksums are
+/// compared over several times that before the file's end.
+const CHECKED_NS: u64 = 10_000_000_000;
+
+/// Where recording goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    pub(crate) tail: Tail,
+    /// How to cut the last group off when it is recorded again; there when the tail has a group.
+    pub(crate) joint: Option<Joint>,
+}
+
+/// A recording with at least one whole fragment.
+struct Found {
+    recording: Recording,
+    scan: Scan,
+}
+
+/// Settles the folder. `None` when it holds nothing of this ring.
+pub(crate) fn recover(folder: &Folder, ring: &RingName) -> Result<Option<Recovered>, Error> {
+    let mut recordings = folder.recordings()?;
+    let Some(newest) = next_whole(folder, &mut recordings)? else {
+        return Ok(None);
+    };
+    let newest = match next_whole(folder, &mut recordings)? {
+        None => newest,
+        Some(previous) => match settle(&newest, &previous) {
+            Settlement::Apart => newest,
+            Settlement::CutPrevious => {
+                cut_from(folder, &previous, newest.first())?;
+                newest
+            }
+            Settlement::DropNewest => {
+                tracing::debug!(file = %newest.recording.path.display(), "unfinished repetition dropped");
+                folder.remove(&newest.recording.path)?;
+                previous
+            }
+        },
+    };
+    Ok(newest.recovered(ring))
+}
+
+/// The newest recording left in the list that holds something; torn ends are cut on the way.
+fn next_whole(folder: &Folder, recordings: &mut Vec<Recording>) -> Result<Option<Found>, Error> {
+    while let Some(recording) = recordings.pop() {
+        let scan = whole_part(&recording)?;
+        if !scan.fragments.is_empty() {
+            return Ok(Some(Found { recording, scan }));
+        }
+        tracing::debug!(file = %recording.path.display(), "recording without a whole fragment removed");
+        folder.remove(&recording.path)?;
+    }
+    Ok(None)
+}
+
+/// Scans a file and cuts off what is torn or, near its end, damaged.
+fn whole_part(recording: &Recording) -> Result<Scan, Error> {
+    let failed = |doing| Error::io(doing, &recording.path);
+    let mut file =
+        OpenOptions::new().read(true).write(true).open(&recording.path).map_err(failed("open"))?;
+    let mut found = scan(&mut file).map_err(failed("read"))?;
+    drop_damaged(&mut found, &mut file).map_err(failed("read"))?;
+    let bytes = file.metadata().map_err(failed("read"))?.len();
+    if found.whole_bytes < bytes {
+        let torn_bytes = bytes - found.whole_bytes;
+        tracing::info!(file = %recording.path.display(), torn_bytes, "torn end cut off");
+        file.set_len(found.whole_bytes).map_err(failed("cut"))?;
+        file.sync_data().map_err(failed("sync"))?;
+    }
+    Ok(found)
+}
+
+fn drop_damaged(found: &mut Scan, file: &mut File) -> std::io::Result<()> {
+    let Some(end) = found.fragments.last().map(|fragment| fragment.origin.capture.0) else {
+        return Ok(());
+    };
+    let recent =
+        |fragment: &FoundFragment| fragment.origin.capture.0.saturating_add(CHECKED_NS) >= end;
+    let from = found.fragments.iter().position(recent).unwrap_or(0);
+    for at in from..found.fragments.len() {
+        if !is_intact(file, &found.fragments[at])? {
+            found.whole_bytes = found.fragments[at].at_bytes;
+            found.fragments.truncate(at);
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settlement {
+    Apart,
+    CutPrevious,
+    DropNewest,
+}
+
+fn settle(newest: &Found, previous: &Found) -> Settlement {
+    let same_ring = newest.ring() == previous.ring();
+    let same_epoch = newest.first().epoch == previous.last().epoch;
+    if !same_ring || !same_epoch || newest.first() > previous.last() {
+        Settlement::Apart
+    } else if newest.last() >= previous.last() {
+        Settlement::CutPrevious
+    } else {
+        Settlement::DropNewest
+    }
+}
+
+/// Cuts a file in front of the fragment that begins with `first`.
+fn cut_from(folder: &Folder, found: &Found, first: PacketId) -> Result<(), Error> {
+    let begins_there = |fragment: &&FoundFragment| fragment.origin.first >= first.sequence;
+    let Some(fragment) = found.scan.fragments.iter().find(begins_there) else {
+        return Ok(());
+    };
+    let group = found.group_at(fragment);
+    tracing::debug!(file = %group.path.display(), %first, "repeated group cut off");
+    folder.cut(&group)
+}
+
+impl Found {
+    fn ring(&self) -> &RingName {
+        &self.end().origin.ring
+    }
+
+    /// Never empty: see [`next_whole`].
+    fn end(&self) -> &FoundFragment {
+        &self.scan.fragments[self.scan.fragments.len() - 1]
+    }
+
+    fn first(&self) -> PacketId {
+        begin_of(&self.scan.fragments[0])
+    }
+
+    fn last(&self) -> PacketId {
+        let origin = &self.end().origin;
+        PacketId { epoch: origin.epoch, sequence: origin.last() }
+    }
+
+    fn group_at(&self, fragment: &FoundFragment) -> GroupAt {
+        GroupAt {
+            path: self.recording.path.clone(),
+            at_bytes: fragment.at_bytes,
+            is_all: fragment.at_bytes == self.scan.init_bytes,
+        }
+    }
+
+    fn recovered(&self, ring: &RingName) -> Option<Recovered> {
+        if self.ring() != ring {
+            return None;
+        }
+        let last = self.last();
+        let begins_group = |fragment: &&FoundFragment| fragment.begins_with_key(&self.scan.tracks);
+        let has_video = self.scan.tracks.iter().any(|track| track.video);
+        let fragments = self.scan.fragments.iter();
+        let group = fragments.rev().find(begins_group).filter(|_| has_video);
+        let joint = group.map(|group| Joint { group: self.group_at(group), until: last });
+        Some(Recovered { tail: Tail { last, group: group.map(begin_of) }, joint })
+    }
+}
+
+fn begin_of(fragment: &FoundFragment) -> PacketId {
+    PacketId { epoch: fragment.origin.epoch, sequence: fragment.origin.first }
+}

@@ -1,0 +1,152 @@
+//! The worker: one thread a camera, so that a slow disk or a full one delays no other camera.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use protocol::config::{RecorderConfig, WorkerConfig};
+use protocol::control::Condition;
+use protocol::name::RingName;
+use worker::{Context, Fault, STEP_WAIT, Step, Worker};
+
+use crate::camera::{Camera, Job};
+use crate::status::Status;
+
+/// `use: recorder`.
+#[derive(Debug)]
+pub struct Recorder {
+    cameras: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    ring: RingName,
+    status: Arc<Status>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker for Recorder {
+    type Config = RecorderConfig;
+
+    fn section(config: WorkerConfig) -> Option<RecorderConfig> {
+        match config {
+            WorkerConfig::Recorder(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn start(config: RecorderConfig, cx: &mut Context) -> Result<Self, Fault> {
+        if cx.inputs().is_empty() {
+            return Err(Fault::contract("recorder without `in`: expected a list of packet rings"));
+        }
+        let rings = cx.inputs().to_vec();
+        let cameras = rings.iter().map(|ring| Running::begin(&config, cx, ring));
+        Ok(Self { cameras: cameras.collect::<Result<_, _>>()? })
+    }
+
+    fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
+        thread::park_timeout(STEP_WAIT);
+        if let Some(ended) = self.cameras.iter().find(|camera| camera.thread.is_finished()) {
+            if cx.stopping() {
+                return Ok(Step::Done);
+            }
+            return Err(Fault::failed(format!("the thread of {} ended by itself", ended.ring)));
+        }
+        self.report(cx);
+        Ok(Step::Again)
+    }
+
+    /// The threads see the stop flag themselves, drain their rings and finish their files.
+    fn stop(&mut self, cx: &mut Context) -> Result<(), Fault> {
+        for camera in self.cameras.drain(..) {
+            let ring = camera.ring;
+            camera
+                .thread
+                .join()
+                .map_err(|_| Fault::failed(format!("the thread of {ring} panicked")))?;
+            cx.made(camera.status.written());
+        }
+        Ok(())
+    }
+}
+
+impl Recorder {
+    fn report(&self, cx: &mut Context) {
+        for camera in &self.cameras {
+            let (epoch, sequence) = camera.status.read();
+            cx.took(epoch, sequence);
+            cx.made(camera.status.written());
+            cx.missed(camera.status.take_missed());
+        }
+        let conditions = self.cameras.iter().map(|camera| camera.status.condition());
+        let (condition, why) = worst(conditions);
+        cx.condition(condition, why);
+    }
+}
+
+impl Running {
+    fn begin(config: &RecorderConfig, cx: &Context, ring: &RingName) -> Result<Self, Fault> {
+        let status = Arc::new(Status::new(ring.as_str()));
+        let job = Job {
+            project: cx.project().clone(),
+            ring: ring.clone(),
+            reader: cx.worker().to_string(),
+            folder: folder(&config.dir, ring),
+            segment: config.segment.duration(),
+            stop: cx.stop_flag(),
+            status: Arc::clone(&status),
+        };
+        let camera = Camera::new(job);
+        let thread = thread::Builder::new()
+            .name(ring.camera().to_owned())
+            .spawn(move || camera.run())
+            .map_err(|error| Fault::unavailable(format!("no thread for {ring}: {error}")))?;
+        Ok(Self { ring: ring.clone(), status, thread })
+    }
+}
+
+/// `DIR/CAMERA`; a second stream of a camera gets `DIR/CAMERA.OUTPUT`, since a directory is of one
+/// ring.
+fn folder(dir: &Path, ring: &RingName) -> PathBuf {
+    let name = ring.as_str().rsplit_once('.').map_or(ring.as_str(), |(owner, _)| owner);
+    dir.join(name)
+}
+
+/// The condition of the worst camera, with the reasons of all that are as bad.
+fn worst(conditions: impl Iterator<Item = (Condition, String)> + Clone) -> (Condition, String) {
+    let badness = |condition: Condition| match condition {
+        Condition::Degraded => 2,
+        Condition::Waiting => 1,
+        Condition::Flowing | Condition::Parked => 0,
+    };
+    let condition = conditions
+        .clone()
+        .map(|(condition, _)| condition)
+        .max_by_key(|condition| badness(*condition))
+        .unwrap_or(Condition::Waiting);
+    let reasons = conditions.filter(|(own, why)| *own == condition && !why.is_empty());
+    let reasons: Vec<String> = reasons.map(|(_, why)| why).collect();
+    (condition, reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ring_has_a_directory_of_its_own() {
+        let of = |ring: &str| folder(Path::new("/r"), &ring.parse().unwrap());
+        assert_eq!(of("cam1.packets"), Path::new("/r/cam1"));
+        assert_eq!(of("cam1.small.packets"), Path::new("/r/cam1.small"));
+    }
+
+    #[test]
+    fn the_worst_camera_speaks_for_the_worker() {
+        let flowing = (Condition::Flowing, String::new());
+        let full = (Condition::Degraded, "disk full".to_owned());
+        let waiting = (Condition::Waiting, "no writer".to_owned());
+        let all = [flowing.clone(), full, waiting.clone()];
+        assert_eq!(worst(all.into_iter()), (Condition::Degraded, "disk full".to_owned()));
+        assert_eq!(worst([flowing, waiting.clone()].into_iter()), waiting);
+    }
+}
