@@ -1,1 +1,40 @@
+//! The Python module `shmring`: attach to a ring by name, look at its pictures without a copy.
+//!
+//! A skin over the Rust crate: what a ring is and how it behaves is decided there. Here is what only
+//! Python needs: the interpreter is never held while waiting, a lease lives as long as any view of
+//! its picture, and a forked child's handles refuse to work.
 
+mod attach;
+mod emit;
+mod error;
+mod fork;
+mod frame;
+mod packet;
+mod project;
+mod raw;
+mod rgb;
+mod ring;
+mod source;
+mod values;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+#[pyo3(name = "shmring")]
+fn define(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ring::Ring>()?;
+    module.add_class::<ring::FrameRing>()?;
+    module.add_class::<ring::PacketRing>()?;
+    module.add_class::<ring::RecordRing>()?;
+    module.add_class::<frame::Frame>()?;
+    module.add_class::<raw::Plane>()?;
+    module.add_class::<packet::Packet>()?;
+    module.add_class::<packet::Record>()?;
+    module.add("FrameId", values::frame_id_type(module.py())?)?;
+    module.add_function(wrap_pyfunction!(attach::attach, module)?)?;
+    module.add_function(wrap_pyfunction!(attach::rings, module)?)?;
+    module.add_function(wrap_pyfunction!(emit::emit, module)?)?;
+    error::add_to(module)?;
+    fork::register(module)?;
+    emit::register(module)
+}

@@ -1,0 +1,68 @@
+//! The functions a program begins with: `attach` and `rings`.
+
+use protocol::name::{RingKind, RingName};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use shmring::{Policy, census};
+
+use crate::error::raise;
+use crate::project;
+use crate::ring;
+use crate::source::{self, Wish};
+
+/// Attaches to a ring by its name and gives a FrameRing, PacketRing or RecordRing.
+#[pyfunction]
+#[pyo3(signature = (name, project=None, policy="latest", reader=None, max_fps=None))]
+pub(crate) fn attach(
+    py: Python<'_>,
+    name: &str,
+    project: Option<&str>,
+    policy: &str,
+    reader: Option<String>,
+    max_fps: Option<u32>,
+) -> PyResult<Py<PyAny>> {
+    let ring: RingName = project::parse(name)?;
+    if max_fps == Some(0) || (max_fps.is_some() && ring.kind() != RingKind::Frames) {
+        return Err(PyValueError::new_err("max_fps: at least 1, and for frame rings only"));
+    }
+    let policy = parse_policy(policy)?;
+    let reader = reader.map_or_else(|| script_name(py), Ok)?;
+    let project = project::having(project, &ring)?;
+    let wish = Wish { reader, policy, max_fps };
+    let attached = py.detach(|| source::attach(&project, &ring, wish));
+    ring::wrap(py, project, ring, attached.map_err(|error| raise(&error))?)
+}
+
+/// All rings of a project, or of every project on this machine, as a list of dicts.
+#[pyfunction]
+#[pyo3(signature = (project=None))]
+pub(crate) fn rings<'py>(py: Python<'py>, project: Option<&str>) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    let projects = project::given(project)?.map_or_else(project::all, |project| vec![project]);
+    for project in &projects {
+        for name in census::names(project) {
+            list.append(ring::status(py, project, &name)?)?;
+        }
+    }
+    Ok(list)
+}
+
+fn parse_policy(policy: &str) -> PyResult<Policy> {
+    match policy {
+        "latest" => Ok(Policy::Latest),
+        "sequential" => Ok(Policy::Sequential),
+        other => Err(PyValueError::new_err(format!(
+            "policy '{other}': expected 'latest' (the newest each time) or 'sequential' (each in turn)"
+        ))),
+    }
+}
+
+/// What others see of this reader unless it says something better.
+pub(crate) fn script_name(py: Python<'_>) -> PyResult<String> {
+    let sys = py.import("sys")?;
+    let script = sys.getattr("argv").and_then(|argv| argv.get_item(0));
+    let script = script.and_then(|script| script.extract::<String>()).unwrap_or_default();
+    let file = std::path::Path::new(&script).file_name().and_then(|name| name.to_str());
+    Ok(file.filter(|name| *name != "-c").unwrap_or("python").to_owned())
+}

@@ -1,0 +1,150 @@
+//! Writing records: this process holds a record ring from its first emit to its end.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use protocol::config::RingConfig;
+use protocol::control::{RingContract, env};
+use protocol::name::{PART_MAX_BYTES, ProjectName, RingKind, RingName};
+use protocol::record::Record;
+use protocol::stream::FrameId;
+use protocol::time::UtcNs;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use shmring::{RecordWriter, clock};
+
+use crate::attach::script_name;
+use crate::error::raise;
+use crate::fork::Birth;
+use crate::frame::Frame;
+use crate::project;
+use crate::ring::Ring;
+
+/// Readers a ring made here has places for: nobody told us who will read it.
+const PLACES: u32 = 8;
+
+/// The rings this process writes. Locked only while the interpreter is held, so never at a fork.
+static WRITERS: Mutex<BTreeMap<(ProjectName, RingName), Writer>> = Mutex::new(BTreeMap::new());
+
+struct Writer {
+    writer: RecordWriter,
+    birth: Birth,
+    emitted: u64,
+}
+
+/// Where a record goes: the ring of that name, or this program's own ring in the project of a ring
+/// it reads.
+#[derive(FromPyObject)]
+pub(crate) enum Target<'py> {
+    #[pyo3(transparent)]
+    Name(String),
+    #[pyo3(transparent)]
+    Beside(Bound<'py, Ring>),
+}
+
+/// Appends a record and gives its number. Without a name it goes to the event ring of
+/// FRAMEVISOR_OUT, outside of a topology to `ext.<script>.events`.
+#[pyfunction]
+#[pyo3(signature = (ring, kind, data, at=None, *, camera=None, id=None, project=None))]
+#[expect(clippy::too_many_arguments, reason = "Python gives most of them by name, or not at all")]
+pub(crate) fn emit(
+    py: Python<'_>,
+    ring: Option<Target<'_>>,
+    kind: String,
+    data: &Bound<'_, PyAny>,
+    at: Option<&Bound<'_, Frame>>,
+    camera: Option<String>,
+    id: Option<String>,
+    project: Option<&str>,
+) -> PyResult<u64> {
+    let text: String = py.import("json")?.call_method1("dumps", (data,))?.extract()?;
+    let data = serde_json::from_str(&text).map_err(|error| raise(&error.into()))?;
+    let (name, beside) = match ring {
+        Some(Target::Name(name)) => (project::parse(&name)?, None),
+        Some(Target::Beside(ring)) => (own_ring(py)?, Some(ring.get().project().clone())),
+        None => (own_ring(py)?, None),
+    };
+    let seen = at.map(|frame| frame.get().facts());
+    let project = match beside.or_else(|| seen.map(|facts| facts.project.clone())) {
+        Some(known) if project.is_none() => known,
+        _ => project::any(project, &name)?,
+    };
+    let UtcNs(time_utc_ns) = seen.map_or_else(|| clock::now().utc, |facts| facts.meta.capture.utc);
+    let frame = seen.map(|facts| facts.id.clone());
+    let camera = camera.unwrap_or_else(|| camera_of(frame.as_ref()));
+    let id = id.unwrap_or_default();
+    append(project, name, Record { id, kind, camera, frame, time_utc_ns, data })
+}
+
+fn camera_of(frame: Option<&FrameId>) -> String {
+    frame.map(|id| id.ring.camera().to_owned()).unwrap_or_default()
+}
+
+/// Writes `record`, with a new id when it has none, into a ring this process opens once.
+fn append(project: ProjectName, name: RingName, mut record: Record) -> PyResult<u64> {
+    if name.kind() != RingKind::Events {
+        return Err(PyValueError::new_err(format!("ring {name}: records go to a ring of events")));
+    }
+    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (project, name);
+    if !writers.contains_key(&key) {
+        let writer = open(&key.0, &key.1).map_err(|error| raise(&error))?;
+        writers.insert(key.clone(), Writer { writer, birth: Birth::here(), emitted: 0 });
+    }
+    let Some(open) = writers.get_mut(&key) else {
+        return Ok(0);
+    };
+    open.birth.check()?;
+    open.emitted += 1;
+    if record.id.is_empty() {
+        record.id = format!("{}-{}", std::process::id(), open.emitted);
+    }
+    open.writer.emit(&record).map_err(|error| raise(&error))
+}
+
+fn open(project: &ProjectName, name: &RingName) -> Result<RecordWriter, shmring::Error> {
+    let contract = RingContract {
+        name: name.clone(),
+        config: RingConfig::default(),
+        places: PLACES,
+        epoch_floor: 0,
+        gop_floor: 0,
+    };
+    RecordWriter::create(project, &contract)
+}
+
+/// The event ring the supervisor gave this worker, else one of its own beside the topology.
+fn own_ring(py: Python<'_>) -> PyResult<RingName> {
+    let given = std::env::var(env::OUT).unwrap_or_default();
+    let mut names = given.split(',').filter_map(|name| name.trim().parse::<RingName>().ok());
+    if let Some(name) = names.find(|name| name.kind() == RingKind::Events) {
+        return Ok(name);
+    }
+    project::parse(&format!("ext.{}.events", part_of(&script_name(py)?)))
+}
+
+/// A script's name as part of a ring's name.
+fn part_of(script: &str) -> String {
+    let stem = script.split('.').next().unwrap_or_default().to_lowercase();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    let part: String = stem.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let part = part.trim_start_matches(['-', '_']);
+    let part: String = part.chars().take(PART_MAX_BYTES).collect();
+    if part.is_empty() { "python".to_owned() } else { part }
+}
+
+/// Asks the interpreter to tell readers, at its end, that nothing follows.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let finish = wrap_pyfunction!(finish, module)?;
+    module.py().import("atexit")?.call_method1("register", (finish,))?;
+    Ok(())
+}
+
+#[pyfunction]
+#[pyo3(name = "_finish")]
+fn finish() {
+    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    for open in writers.values_mut().filter(|open| open.birth.is_here()) {
+        open.writer.finish();
+    }
+}

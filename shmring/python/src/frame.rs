@@ -1,0 +1,268 @@
+//! A leased picture and what is known of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::name::ProjectName;
+use protocol::stream::{FrameId, PixelFormat};
+use protocol::time::{MonoNs, UtcNs};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyTuple};
+use shmring::FrameMeta;
+
+use crate::error::{Closed, Damaged};
+use crate::fork::Birth;
+use crate::raw::Plane;
+use crate::rgb;
+use crate::values;
+
+/// The lease of a picture, shared by its frame and every view of it. The last one to go ends it.
+pub(crate) struct Lease {
+    frame: Option<shmring::Frame>,
+    birth: Birth,
+}
+
+impl Lease {
+    pub(crate) fn frame(&self) -> Option<&shmring::Frame> {
+        self.frame.as_ref()
+    }
+
+    pub(crate) fn check(&self) -> PyResult<()> {
+        self.birth.check()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.birth.is_here() {
+            // Ending it here would end the parent's lease, which is the same word of the same page.
+            std::mem::forget(self.frame.take());
+        }
+    }
+}
+
+/// A picture of a frame ring. Its bytes do not change while it, or any view of it, lives.
+#[pyclass(frozen, module = "shmring")]
+pub(crate) struct Frame {
+    lease: Mutex<Option<Arc<Lease>>>,
+    facts: Facts,
+}
+
+/// What outlives the lease.
+pub(crate) struct Facts {
+    pub(crate) project: ProjectName,
+    pub(crate) id: FrameId,
+    pub(crate) meta: FrameMeta,
+    epoch: u64,
+    sequence: u64,
+    published: MonoNs,
+    missed: u64,
+}
+
+impl Frame {
+    pub(crate) fn new(frame: shmring::Frame, project: ProjectName, missed: u64) -> Self {
+        let facts = Facts {
+            project,
+            id: frame.frame_id(),
+            meta: *frame.meta(),
+            epoch: frame.epoch(),
+            sequence: frame.sequence(),
+            published: frame.published(),
+            missed,
+        };
+        let lease = Lease { frame: Some(frame), birth: Birth::here() };
+        Self { lease: Mutex::new(Some(Arc::new(lease))), facts }
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn lease(&self) -> PyResult<Arc<Lease>> {
+        let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        let lease = held.as_ref().ok_or_else(|| {
+            Closed::new_err(format!(
+                "{}: it was released; take its arrays before that",
+                self.name()
+            ))
+        })?;
+        lease.check()?;
+        Ok(Arc::clone(lease))
+    }
+
+    fn plane(&self, number: usize, channels: Option<usize>) -> PyResult<Plane> {
+        let plane = Plane::new(self.lease()?, number, channels);
+        plane.ok_or_else(|| Damaged::new_err(format!("{}: has no plane {number}", self.name())))
+    }
+
+    fn name(&self) -> String {
+        format!("frame {} of {}", self.facts.sequence, self.facts.id.ring)
+    }
+}
+
+#[pymethods]
+impl Frame {
+    /// Number within its ring and epoch, from 1.
+    #[getter]
+    fn seq(&self) -> u64 {
+        self.facts.sequence
+    }
+
+    #[getter]
+    fn epoch(&self) -> u64 {
+        self.facts.epoch
+    }
+
+    /// Presentation time in the source, in seconds.
+    #[getter]
+    fn pts(&self) -> f64 {
+        values::seconds(self.facts.meta.pts_ns)
+    }
+
+    /// Capture time, in seconds UTC.
+    #[getter]
+    fn time(&self) -> f64 {
+        let UtcNs(ns) = self.facts.meta.capture.utc;
+        values::utc_seconds(ns)
+    }
+
+    /// Milliseconds since capture, or since publication for a picture whose capture is not known.
+    #[getter]
+    fn age_ms(&self) -> f64 {
+        let captured = self.facts.meta.capture.mono;
+        values::age_ms(if captured.0 == 0 { self.facts.published } else { captured })
+    }
+
+    #[getter]
+    fn width(&self) -> u32 {
+        self.facts.meta.width
+    }
+
+    #[getter]
+    fn height(&self) -> u32 {
+        self.facts.meta.height
+    }
+
+    #[getter]
+    fn format(&self) -> &'static str {
+        self.facts.meta.format.as_str()
+    }
+
+    #[getter]
+    fn key(&self) -> bool {
+        self.facts.meta.key
+    }
+
+    #[getter]
+    fn corrupt(&self) -> bool {
+        self.facts.meta.corrupt
+    }
+
+    /// Frames lost to this reader just before this one; 0 with the policy "latest", which skips.
+    #[getter]
+    fn missed(&self) -> u64 {
+        self.facts.missed
+    }
+
+    /// The picture's identity, the same in every ring, record and recording.
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        values::frame_id(py, &self.facts.id)
+    }
+
+    /// Sequence of the packet it was decoded from; None for a picture born in its ring.
+    #[getter]
+    fn source_seq(&self) -> Option<u64> {
+        self.facts.meta.source.map(|source| source.sequence)
+    }
+
+    /// Every plane as rows of bytes, read-only, not copied.
+    #[getter]
+    fn planes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let count = self.facts.meta.format.planes();
+        let planes = (0..count).map(|number| self.plane(number, None));
+        PyTuple::new(py, planes.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// The picture as a read-only numpy array, not copied: height x width x channels for packed
+    /// formats, the luma plane for planar ones.
+    fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let plane = self.plane(0, channels(self.facts.meta.format))?;
+        py.import("numpy")?.call_method1("asarray", (plane,))
+    }
+
+    /// A copy as height x width x 3 array of red, green, blue.
+    fn rgb<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let lease = self.lease()?;
+        let picture = lease.frame().and_then(Rows::of);
+        let picture = picture.ok_or_else(|| Damaged::new_err(self.name()))?;
+        let (width, height) = (picture.width, picture.height);
+        let bytes = PyByteArray::new_with(py, width * height * 3, |rgb| {
+            // Nobody else has this bytearray yet, so it may be written without the interpreter.
+            py.detach(|| rgb::convert(&picture, rgb));
+            Ok(())
+        })?;
+        let numpy = py.import("numpy")?;
+        let flat = numpy.call_method1("frombuffer", (bytes, numpy.getattr("uint8")?))?;
+        flat.call_method1("reshape", (height, width, 3))
+    }
+
+    /// Lets go of the picture; views that were taken keep it until they go.
+    fn release(&self) {
+        let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(held);
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(&self, _kind: Py<PyAny>, _value: Py<PyAny>, _trace: Py<PyAny>) {
+        self.release();
+    }
+
+    fn __repr__(&self) -> String {
+        let meta = &self.facts.meta;
+        let size = format!("{}x{} {}", meta.width, meta.height, meta.format.as_str());
+        format!("<shmring.Frame {} of {}: {size}>", self.facts.sequence, self.facts.id.ring)
+    }
+}
+
+/// Bytes of a pixel, for formats that have whole pixels side by side.
+fn channels(format: PixelFormat) -> Option<usize> {
+    let bytes = format.pixel_bytes() as usize;
+    (bytes > 1).then_some(bytes)
+}
+
+/// A leased picture, row by row.
+struct Rows<'a> {
+    frame: &'a shmring::Frame,
+    width: usize,
+    height: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn of(frame: &'a shmring::Frame) -> Option<Self> {
+        let plane = frame.plane(0)?;
+        // Of the row's bytes, as in `Plane::new`.
+        let width = plane.row_bytes() / frame.meta().format.pixel_bytes() as usize;
+        Some(Self { frame, width, height: plane.rows() })
+    }
+}
+
+impl rgb::Picture for Rows<'_> {
+    fn shape(&self) -> rgb::Shape {
+        let meta = self.frame.meta();
+        rgb::Shape {
+            width: self.width,
+            height: self.height,
+            format: meta.format,
+            colour: meta.colour,
+        }
+    }
+
+    fn row(&self, plane: usize, y: usize, into: &mut [u8]) {
+        if let Some(plane) = self.frame.plane(plane) {
+            plane.copy_row(y, into);
+        }
+    }
+}

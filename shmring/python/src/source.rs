@@ -1,0 +1,150 @@
+//! The three readers of the Rust crate under one interface, so that [`crate::ring::Ring`] waits for
+//! each in the same way.
+
+use std::time::Duration;
+
+use protocol::name::{ProjectName, RingKind, RingName};
+use protocol::record::Record;
+use pyo3::prelude::*;
+use shmring::{Error, FrameOptions, FrameReader, Next, Packet, PacketOptions, PacketReader, Start};
+
+use crate::error::BadRecord;
+use crate::frame::Frame;
+use crate::packet;
+
+/// A reader of some ring.
+pub(crate) trait Source: Send {
+    fn next(&mut self, wait: Duration) -> Result<Next<Item>, Error>;
+    fn epoch(&self) -> u64;
+    /// Items published and not yet taken.
+    fn lag(&self) -> u64;
+    fn writer_lives(&self) -> bool;
+    /// The ring this one is made from.
+    fn source_ring(&self) -> Option<&RingName>;
+}
+
+/// What a reader gave.
+pub(crate) enum Item {
+    Frame(shmring::Frame),
+    Packet(Packet),
+    Record(Packet),
+}
+
+impl Item {
+    pub(crate) fn into_python(
+        self,
+        py: Python<'_>,
+        project: &ProjectName,
+        missed: u64,
+    ) -> PyResult<Py<PyAny>> {
+        Ok(match self {
+            Self::Frame(frame) => {
+                Py::new(py, Frame::new(frame, project.clone(), missed))?.into_any()
+            }
+            Self::Packet(packet) => {
+                Py::new(py, packet::Packet::new(py, packet, missed))?.into_any()
+            }
+            Self::Record(packet) => {
+                let record: Record = serde_json::from_slice(&packet.payload)
+                    .map_err(|error| BadRecord::new_err(error.to_string()))?;
+                Py::new(py, packet::Record::new(packet.sequence, packet.epoch, missed, record))?
+                    .into_any()
+            }
+        })
+    }
+}
+
+/// How a program wants to read.
+pub(crate) struct Wish {
+    pub(crate) reader: String,
+    pub(crate) policy: shmring::Policy,
+    pub(crate) max_fps: Option<u32>,
+}
+
+/// Attaches as the ring's kind asks for. With the policy "latest" a packet ring begins at its newest
+/// key packet and a record ring with what comes next, with "sequential" both at the oldest there is.
+pub(crate) fn attach(
+    project: &ProjectName,
+    ring: &RingName,
+    wish: Wish,
+) -> Result<Box<dyn Source>, Error> {
+    let from = |newest| match wish.policy {
+        shmring::Policy::Latest => newest,
+        shmring::Policy::Sequential => Start::Oldest,
+    };
+    let log = |start| {
+        let options = PacketOptions { reader: wish.reader.clone(), start };
+        PacketReader::attach(project, ring, &options)
+    };
+    Ok(match ring.kind() {
+        RingKind::Frames => {
+            let named = FrameOptions::named(&wish.reader);
+            let options = FrameOptions { policy: wish.policy, max_fps: wish.max_fps, ..named };
+            Box::new(FrameReader::attach(project, ring, &options)?)
+        }
+        RingKind::Packets => {
+            Box::new(Log { reader: log(from(Start::NewestKey))?, item: Item::Packet })
+        }
+        RingKind::Events => Box::new(Log { reader: log(from(Start::Newest))?, item: Item::Record }),
+    })
+}
+
+impl Source for FrameReader {
+    fn next(&mut self, wait: Duration) -> Result<Next<Item>, Error> {
+        Ok(map(Self::next(self, wait)?, Item::Frame))
+    }
+
+    fn epoch(&self) -> u64 {
+        Self::epoch(self)
+    }
+
+    fn lag(&self) -> u64 {
+        Self::lag(self)
+    }
+
+    fn writer_lives(&self) -> bool {
+        Self::writer_lives(self)
+    }
+
+    fn source_ring(&self) -> Option<&RingName> {
+        Self::source_ring(self)
+    }
+}
+
+/// A packet ring, or a record ring, which is one whose payloads are records.
+struct Log {
+    reader: PacketReader,
+    item: fn(Packet) -> Item,
+}
+
+impl Source for Log {
+    fn next(&mut self, wait: Duration) -> Result<Next<Item>, Error> {
+        Ok(map(self.reader.next(wait)?, self.item))
+    }
+
+    fn epoch(&self) -> u64 {
+        self.reader.epoch()
+    }
+
+    fn lag(&self) -> u64 {
+        self.reader.lag()
+    }
+
+    fn writer_lives(&self) -> bool {
+        self.reader.writer_lives()
+    }
+
+    fn source_ring(&self) -> Option<&RingName> {
+        None
+    }
+}
+
+fn map<T>(next: Next<T>, item: impl FnOnce(T) -> Item) -> Next<Item> {
+    match next {
+        Next::Item(taken) => Next::Item(item(taken)),
+        Next::Overrun { missed } => Next::Overrun { missed },
+        Next::NewEpoch { epoch } => Next::NewEpoch { epoch },
+        Next::Quiet => Next::Quiet,
+        Next::Ended => Next::Ended,
+    }
+}
