@@ -1,1 +1,7 @@
-fn main() {}
+//! The program of `use: rtsp`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    worker::run::<rtsp::Rtsp>()
+}

@@ -1,0 +1,197 @@
+//! One thread a camera: reads its packet ring and turns packets into units of its feed.
+//!
+//! The ring may be absent, be lapped, and change its epoch: the feed just has nothing new
+//! meanwhile. After a gap, units are held back until a key frame, since nothing before it decodes.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use protocol::name::{ProjectName, RingName};
+use protocol::stream::Track;
+use protocol::time::{ClockSource, MonoNs};
+use shmring::{Next, Packet, PacketOptions, Start, clock};
+use worker::{Fault, PacketInput};
+
+use crate::feed::Feed;
+use crate::sdp::Presentation;
+use crate::timeline::{Timeline, Times};
+use crate::unit::Unit;
+
+/// Longest wait for a packet: a stop request is seen this soon.
+const WAIT: Duration = Duration::from_millis(100);
+/// How often a finished ring is looked at: `Ended` answers at once, a successor is worth no more.
+const ENDED_WAIT: Duration = Duration::from_millis(20);
+
+/// A camera's reader thread.
+#[derive(Debug)]
+pub struct Tap {
+    thread: JoinHandle<Result<(), Fault>>,
+    progress: Arc<Progress>,
+    stop: Arc<AtomicBool>,
+}
+
+/// How far a reader is, for the worker's health page. Each field stands alone.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub epoch: AtomicU64,
+    pub sequence: AtomicU64,
+    pub missed: AtomicU64,
+    /// Why nothing comes; empty while packets flow.
+    absence: Mutex<String>,
+}
+
+impl Tap {
+    /// Begins to read `ring` into `feed`.
+    pub fn open(
+        project: &ProjectName,
+        ring: &RingName,
+        reader: &str,
+        feed: Arc<Feed>,
+    ) -> Result<Self, Fault> {
+        let options = PacketOptions { reader: reader.to_owned(), start: Start::NewestKey };
+        let input = PacketInput::detached(project, ring, options);
+        let (progress, stop) = (Arc::new(Progress::default()), Arc::new(AtomicBool::new(false)));
+        let (seen, stopped) = (Arc::clone(&progress), Arc::clone(&stop));
+        let thread = thread::Builder::new()
+            .name(format!("tap {}", feed.path()))
+            .spawn(move || read(input, &feed, &seen, &stopped))
+            .map_err(|error| Fault::unavailable(format!("thread for ring {ring}: {error}")))?;
+        Ok(Self { thread, progress, stop })
+    }
+
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether the thread ended by itself, which it does only with a fault.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends the thread and says how it fared.
+    pub fn close(self) -> Result<(), Fault> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_else(|_| Err(Fault::failed("a camera's reader panicked")))
+    }
+}
+
+impl Progress {
+    pub fn absence(&self) -> String {
+        self.absence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn took(&self, epoch: u64, sequence: u64) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.sequence.store(sequence, Ordering::Relaxed);
+    }
+
+    fn absent(&self, why: String) {
+        *self.absence.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+}
+
+fn read(
+    mut input: PacketInput,
+    feed: &Feed,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Result<(), Fault> {
+    let mut intake = Intake::default();
+    let mut flows = false;
+    while !stop.load(Ordering::Relaxed) {
+        let next = input.poll(WAIT)?;
+        let flowed = std::mem::replace(&mut flows, matches!(next, Some(Next::Item(_))));
+        match next {
+            Some(Next::Item(packet)) => {
+                if !flowed {
+                    progress.absent(String::new());
+                }
+                progress.took(packet.epoch, packet.sequence);
+                intake.take(packet, input.tracks(), feed, clock::mono());
+            }
+            Some(Next::Overrun { missed }) => {
+                tracing::warn!(
+                    camera = feed.path(),
+                    missed,
+                    "ring overrun: viewers go on at the next key frame"
+                );
+                progress.missed.fetch_add(missed, Ordering::Relaxed);
+                intake.gap();
+            }
+            Some(Next::NewEpoch { .. } | Next::Quiet) => {}
+            Some(Next::Ended) => {
+                progress.absent(format!("ring {} has ended", input.ring()));
+                thread::sleep(ENDED_WAIT);
+            }
+            None => progress.absent(input.absence()),
+        }
+    }
+    Ok(())
+}
+
+/// Turns packets into units.
+#[derive(Debug, Default)]
+pub struct Intake {
+    tracks: Vec<Track>,
+    presentation: Option<Presentation>,
+    timeline: Timeline,
+    epoch: u64,
+    /// Nothing decodes before the next key frame.
+    needs_entry: bool,
+}
+
+impl Intake {
+    /// Packets were lost.
+    pub fn gap(&mut self) {
+        self.needs_entry = true;
+    }
+
+    /// Takes the next packet of the ring, whose tracks are `tracks` as of now.
+    pub fn take(&mut self, packet: Packet, tracks: &[Track], feed: &Feed, now: MonoNs) {
+        if packet.epoch != self.epoch {
+            self.epoch = packet.epoch;
+            self.timeline.cut();
+            self.gap();
+        }
+        if self.presentation.is_none() || self.tracks != tracks {
+            let presentation = Presentation::of(feed.path(), tracks);
+            feed.present(presentation.clone());
+            self.presentation = Some(presentation);
+            self.tracks = tracks.to_vec();
+            self.gap();
+        }
+        if let Some(unit) = self.unit(packet) {
+            feed.publish(unit, now);
+        }
+    }
+
+    fn unit(&mut self, packet: Packet) -> Option<Unit> {
+        let meta = packet.meta;
+        let times = Times { pts_ns: meta.pts_ns, dts_ns: meta.dts_ns };
+        let placed = self.timeline.place(times, meta.discontinuity, packet.published);
+        let presentation = self.presentation.as_ref()?;
+        let pieces = presentation.track(meta.track)?.format.cut(&packet.payload);
+        let entry = match presentation.entry_track() {
+            Some(track) => meta.key && meta.track == track,
+            None => true,
+        };
+        self.needs_entry &= !entry;
+        if self.needs_entry || pieces.is_empty() {
+            return None;
+        }
+        Some(Unit {
+            track: meta.track,
+            entry,
+            pts_ns: placed.pts_ns,
+            captured: meta.capture,
+            captured_at_ns: match meta.clock {
+                ClockSource::Camera => placed.pts_ns,
+                ClockSource::Arrival => placed.dts_ns,
+            },
+            pieces,
+            payload: packet.payload,
+        })
+    }
+}

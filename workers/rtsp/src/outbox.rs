@@ -1,0 +1,94 @@
+//! Bytes on their way to a client, and how long it has not taken any. Sans-IO.
+
+use std::time::Duration;
+
+use protocol::time::MonoNs;
+
+/// What a client that takes nothing is given before it is ended.
+const STUCK: Duration = Duration::from_secs(10);
+/// More is added up to here: enough for a socket to be busy until we are called again. Requests are
+/// read no further either, so that a client which sends many and reads no response only fills its
+/// own connection.
+const ROOM_BYTES: usize = 256 << 10;
+/// Memory an empty outbox keeps: an ordinary key frame.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Invariant: `sent <= bytes.len()`.
+#[derive(Debug)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// When the client last took something, or had taken everything.
+    progress: MonoNs,
+}
+
+impl Outbox {
+    pub fn new(now: MonoNs) -> Self {
+        Self { bytes: Vec::new(), sent: 0, progress: now }
+    }
+
+    /// Where to append whole messages.
+    pub fn append(&mut self, now: MonoNs) -> &mut Vec<u8> {
+        if self.waiting().is_empty() {
+            self.progress = now;
+        }
+        &mut self.bytes
+    }
+
+    /// What the client has not taken yet.
+    pub fn waiting(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub fn took(&mut self, bytes: usize, now: MonoNs) {
+        self.sent += bytes;
+        self.progress = now;
+        if self.waiting().is_empty() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BYTES);
+            self.sent = 0;
+        }
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.waiting().len() < ROOM_BYTES
+    }
+
+    /// When the client will have been stuck for too long; `None` while nothing waits.
+    pub fn stuck_at(&self) -> Option<MonoNs> {
+        (!self.waiting().is_empty()).then_some(self.progress + STUCK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> MonoNs {
+        MonoNs(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_client_is_stuck_ten_seconds_after_it_last_took_something() {
+        let mut outbox = Outbox::new(at(0));
+        assert_eq!(outbox.stuck_at(), None);
+        outbox.append(at(100)).extend([0; 10]);
+        assert_eq!(outbox.stuck_at(), Some(at(110)));
+        outbox.append(at(105)).extend([0; 10]);
+        assert_eq!(outbox.stuck_at(), Some(at(110)), "more to send is no progress");
+        outbox.took(1, at(109));
+        assert_eq!(outbox.stuck_at(), Some(at(119)));
+        outbox.took(19, at(110));
+        assert_eq!(outbox.stuck_at(), None);
+    }
+
+    #[test]
+    fn the_memory_of_a_large_picture_is_given_back() {
+        let mut outbox = Outbox::new(at(0));
+        outbox.append(at(0)).resize(8 << 20, 0);
+        assert!(!outbox.has_room());
+        outbox.took(8 << 20, at(1));
+        assert!(outbox.has_room());
+        assert!(outbox.bytes.capacity() <= KEPT_BYTES);
+    }
+}

@@ -1,0 +1,125 @@
+//! The worker: a reader thread a ring, the server, and an eye on both.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use protocol::config::{RtspConfig, WorkerConfig};
+use protocol::control::Condition;
+use protocol::name::RingName;
+use protocol::time::MonoNs;
+use shmring::clock;
+use worker::{Context, Fault, STEP_WAIT, Step};
+
+use crate::fanout::Tap;
+use crate::feed::Feed;
+use crate::server::Server;
+
+/// The thread of the sockets beats five times a second; this much silence is a hang.
+const PULSE_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// Packet rings to RTSP clients.
+#[derive(Debug)]
+pub struct Rtsp {
+    server: Server,
+    taps: Vec<Tap>,
+    /// The last pulse of the server, and when it was new.
+    pulse: (u64, MonoNs),
+}
+
+impl worker::Worker for Rtsp {
+    type Config = RtspConfig;
+
+    fn section(config: WorkerConfig) -> Option<RtspConfig> {
+        match config {
+            WorkerConfig::Rtsp(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn start(config: RtspConfig, cx: &mut Context) -> Result<Self, Fault> {
+        let listener = cx.listener().ok_or_else(|| {
+            Fault::contract(
+                "no listening socket was handed over: rtsp serves on the one of `listen`",
+            )
+        })?;
+        let feeds: Vec<_> =
+            cx.inputs().iter().map(|ring| Arc::new(Feed::new(path(ring)))).collect();
+        let taps = cx.inputs().iter().zip(&feeds).map(|(ring, feed)| {
+            Tap::open(cx.project(), ring, cx.worker().as_str(), Arc::clone(feed))
+        });
+        let taps = taps.collect::<Result<_, _>>()?;
+        let clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
+        let server = Server::start(listener, feeds.into_iter().collect(), clients)
+            .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
+        tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");
+        Ok(Self { server, taps, pulse: (0, clock::mono()) })
+    }
+
+    fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
+        thread::sleep(STEP_WAIT);
+        self.end_with_a_dead_tap()?;
+        self.check_pulse(clock::mono())?;
+        self.report(cx);
+        Ok(Step::Again)
+    }
+
+    fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {
+        self.taps.drain(..).try_for_each(Tap::close)
+    }
+}
+
+/// The path of a ring: the camera's name, or `camera.output` for a further ring of it.
+fn path(ring: &RingName) -> &str {
+    let kind = ring.kind().as_str();
+    ring.as_str().strip_suffix(kind).map_or(ring.as_str(), |path| path.trim_end_matches('.'))
+}
+
+impl Rtsp {
+    fn end_with_a_dead_tap(&mut self) -> Result<(), Fault> {
+        match self.taps.iter().position(Tap::has_ended) {
+            Some(dead) => self.taps.swap_remove(dead).close(),
+            None => Ok(()),
+        }
+    }
+
+    fn check_pulse(&mut self, now: MonoNs) -> Result<(), Fault> {
+        let pulse = self.server.pulse();
+        if pulse != self.pulse.0 {
+            self.pulse = (pulse, now);
+        } else if now.saturating_since(self.pulse.1) > PULSE_MAX_AGE {
+            return Err(Fault::failed("the thread of the sockets stands still"));
+        }
+        Ok(())
+    }
+
+    fn report(&self, cx: &mut Context) {
+        let mut absences = Vec::new();
+        for tap in &self.taps {
+            let progress = tap.progress();
+            cx.took(
+                progress.epoch.load(Ordering::Relaxed),
+                progress.sequence.load(Ordering::Relaxed),
+            );
+            cx.missed(progress.missed.swap(0, Ordering::Relaxed));
+            absences.extend(Some(progress.absence()).filter(|why| !why.is_empty()));
+        }
+        if absences.is_empty() {
+            cx.condition(Condition::Flowing, "");
+        } else {
+            cx.condition(Condition::Waiting, absences.join("; "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_ring_is_its_camera_and_output() {
+        assert_eq!(path(&"cam1.packets".parse().unwrap()), "cam1");
+        assert_eq!(path(&"cam1.small.packets".parse().unwrap()), "cam1.small");
+    }
+}

@@ -1,0 +1,136 @@
+//! The thread of the sockets: accepts clients and runs their connections on one single-threaded
+//! runtime. Nothing of a ring or of the supervisor is known here, so tests start it as it is.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::connection::Connection;
+use crate::feed::Feeds;
+
+/// Connections beyond the places for clients that are at least told 503; more are closed unheard.
+const REFUSED_MAX: usize = 64;
+/// After a failed accept (no descriptors, say): long enough not to spin, short for who waits.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+const PULSE: Duration = Duration::from_millis(200);
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    thread: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    pulse: Arc<AtomicU64>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Serves `feeds` to at most `clients` clients of `listener`. The listener is only ever accepted
+    /// from and closed, never shut down: others may hold the same socket.
+    pub fn start(listener: TcpListener, feeds: Feeds, clients: usize) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (stop, stopped) = watch::channel(false);
+        let pulse = Arc::new(AtomicU64::new(0));
+        let door = Door { feeds, clients, pulse: Arc::clone(&pulse), connections: JoinSet::new() };
+        let run = move || run(&runtime, listener, door, stopped);
+        let thread = thread::Builder::new().name("sockets".into()).spawn(run)?;
+        Ok(Self { thread: Some(thread), stop, pulse, address })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Rises while the thread of the sockets does its work.
+    pub fn pulse(&self) -> u64 {
+        self.pulse.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Server {
+    /// Closes every connection.
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the sockets panicked");
+        }
+    }
+}
+
+fn run(
+    runtime: &Runtime,
+    listener: TcpListener,
+    mut door: Door,
+    mut stopped: watch::Receiver<bool>,
+) {
+    runtime.block_on(async {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "cannot wait for clients"),
+        };
+        tokio::select! {
+            () = door.keep(&listener) => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    });
+}
+
+/// Who may come in.
+struct Door {
+    feeds: Feeds,
+    clients: usize,
+    pulse: Arc<AtomicU64>,
+    connections: JoinSet<()>,
+}
+
+impl Door {
+    async fn keep(&mut self, listener: &tokio::net::TcpListener) {
+        let mut pulse = tokio::time::interval(PULSE);
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, peer)) => self.let_in(socket, peer),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a client");
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
+                },
+                Some(ended) = self.connections.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a connection's task died; the others go on");
+                    }
+                }
+                _ = pulse.tick() => {
+                    self.pulse.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn let_in(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let inside = self.connections.len();
+        if inside >= self.clients + REFUSED_MAX {
+            return tracing::debug!(client = %peer, "closed: too many connections");
+        }
+        let admitted = inside < self.clients;
+        if !admitted {
+            tracing::warn!(client = %peer, clients = self.clients,
+                "client refused: all places are taken; raise `max_clients`");
+        }
+        match Connection::new(socket, peer, self.feeds.clone(), admitted) {
+            Ok(connection) => drop(self.connections.spawn(connection.serve())),
+            Err(error) => tracing::debug!(client = %peer, %error, "connection lost at once"),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! One connection's RTSP conversation (RFC 2326): requests in, responses and events out. Sans-IO;
+//! time and chance are arguments.
+//!
+//! ```text
+//!            SETUP              PLAY
+//!   none ────────────> ready ────────────> playing
+//!    ^                 ^   <────────────      │
+//!    │     TEARDOWN    │       PAUSE          │
+//!    └─────────────────┴──────────────────────┘  TEARDOWN
+//! ```
+//! A session lives in the connection that made it and nowhere else: its id opens nothing from
+//! another connection. One connection carries one session.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::time::MonoNs;
+use rtsp_types::headers::{self, CSeq};
+use rtsp_types::{Method, Request, Response, StatusCode, Version};
+
+use crate::chance::Chance;
+use crate::playback::Playback;
+use crate::reply::{Refusal, Reply};
+use crate::rtp::rtcp;
+use crate::sdp::{Presentation, Served};
+use crate::target::Target;
+use crate::transport;
+
+/// What a client that is not playing may be silent for; stated in every SETUP response. Clients
+/// send their keep-alive at half to four fifths of it.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+/// What a client has for its first request.
+pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// What a client is told to wait for a camera that has not been seen yet, in seconds.
+const RETRY_AFTER_S: &str = "1";
+
+const METHODS: &str =
+    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
+/// What the server knows of a path.
+#[derive(Clone, Debug)]
+pub enum Camera {
+    Ready(Arc<Presentation>),
+    /// Named in the topology, but never seen yet.
+    Silent,
+    Unknown,
+}
+
+/// The cameras a client may ask for.
+pub trait Cameras: std::fmt::Debug {
+    fn camera(&self, path: &str) -> Camera;
+}
+
+/// What a request is answered from.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    pub now: MonoNs,
+    pub chance: Chance,
+    pub cameras: &'a dyn Cameras,
+    /// Our end of the connection.
+    pub local: IpAddr,
+}
+
+/// What the connection has to do besides sending the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    None,
+    Paused,
+    /// Units may follow the response.
+    Playing,
+    TornDown,
+}
+
+/// The conversation.
+#[derive(Debug)]
+pub struct Session {
+    set_up: Option<SetUp>,
+    playing: bool,
+    /// Whether interleaved frames are to be expected: they may still arrive after TEARDOWN.
+    was_set_up: bool,
+    opened: MonoNs,
+    /// When the client was last heard of.
+    heard: Option<MonoNs>,
+}
+
+#[derive(Debug)]
+struct SetUp {
+    id: String,
+    playback: Playback,
+}
+
+impl Session {
+    pub fn new(now: MonoNs) -> Self {
+        Self { set_up: None, playing: false, was_set_up: false, opened: now, heard: None }
+    }
+
+    /// Answers one request.
+    pub fn answer(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        around: &Circumstances<'_>,
+    ) -> (Response<Vec<u8>>, Event) {
+        self.heard = Some(around.now);
+        let reply = self.decide(request, around).unwrap_or_else(Reply::from);
+        let id = self.set_up.as_ref().map(|set_up| set_up.id.as_str());
+        let names_session = request.header(&headers::SESSION).is_some();
+        let reply = match id {
+            // Stating the timeout is asked for in SETUP (ONVIF streaming, section 5.1.1).
+            Some(id) if *request.method() == Method::Setup => {
+                reply.with(headers::SESSION, format!("{id};timeout={}", TIMEOUT.as_secs()))
+            }
+            Some(id) if names_session => reply.with(headers::SESSION, id),
+            _ => reply,
+        };
+        (reply.response(request), reply.event)
+    }
+
+    /// Takes note of an interleaved frame: a report on one of our channels is a sign of life.
+    pub fn hear(&mut self, channel: u8, packet: &[u8], now: MonoNs) {
+        let ours = self.set_up.as_ref().is_some_and(|set_up| set_up.playback.has_channel(channel));
+        if ours && rtcp::is_report(packet) {
+            self.heard = Some(now);
+        }
+    }
+
+    /// The streams to write units to, while playing.
+    pub fn playing(&mut self) -> Option<&mut Playback> {
+        let set_up = self.set_up.as_mut().filter(|_| self.playing)?;
+        Some(&mut set_up.playback)
+    }
+
+    pub fn expects_frames(&self) -> bool {
+        self.was_set_up
+    }
+
+    /// When the client will have been silent for too long. A playing one may be silent: over TCP its
+    /// connection shows that it lives, and whoever stops reading is ended by the write deadline.
+    pub fn silent_until(&self) -> Option<MonoNs> {
+        match self.heard {
+            _ if self.playing => None,
+            None => Some(self.opened + FIRST_REQUEST),
+            Some(heard) => Some(heard + TIMEOUT),
+        }
+    }
+
+    fn decide(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        around: &Circumstances<'_>,
+    ) -> Result<Reply, Refusal> {
+        check(request)?;
+        let named = self.names_session(request)?;
+        match request.method() {
+            Method::Options => Ok(Reply::ok().with(headers::PUBLIC, METHODS)),
+            Method::Describe => describe(request, around),
+            Method::Setup => self.set_up(request, named, around),
+            Method::Play => self.play(request, named, around.now),
+            Method::Pause => self.pause(named),
+            Method::Teardown => self.tear_down(named),
+            Method::GetParameter | Method::SetParameter => parameters(request),
+            Method::Extension(_) => Err(StatusCode::NotImplemented.into()),
+            _ => Err(Refusal::with(StatusCode::MethodNotAllowed, headers::ALLOW, METHODS)),
+        }
+    }
+
+    /// Whether the request names the session of this connection; 454 when it names another.
+    fn names_session(&self, request: &Request<Vec<u8>>) -> Result<bool, Refusal> {
+        let Some(header) = request.header(&headers::SESSION) else { return Ok(false) };
+        let id = header.as_str().split(';').next().unwrap_or_default().trim();
+        match &self.set_up {
+            Some(set_up) if set_up.id == id => Ok(true),
+            _ => Err(StatusCode::SessionNotFound.into()),
+        }
+    }
+
+    fn set_up(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        named: bool,
+        around: &Circumstances<'_>,
+    ) -> Result<Reply, Refusal> {
+        // A second session on this connection, or a change while packets are under way.
+        if self.playing || (self.set_up.is_some() && !named) {
+            return Err(Refusal::with(
+                StatusCode::MethodNotValidInThisState,
+                headers::ALLOW,
+                METHODS,
+            ));
+        }
+        let target = target(request)?;
+        let presentation = find(&target, around.cameras)?;
+        let track = chosen(&target, &presentation)?;
+        let header = request.header(&headers::TRANSPORT).ok_or(StatusCode::BadRequest)?;
+        let offer = transport::accept(header.as_str()).ok_or(StatusCode::UnsupportedTransport)?;
+
+        let set_up = self.session_of(&presentation, around.chance)?;
+        let beginning = around.chance.beginning;
+        let channels = set_up.playback.set_up(track, offer.wanted, beginning);
+        let channels = channels.ok_or(StatusCode::UnsupportedTransport)?;
+        self.was_set_up = true;
+        Ok(Reply::ok().with(headers::TRANSPORT, transport::answer(channels, beginning.ssrc)))
+    }
+
+    /// The session in progress, or a new one.
+    fn session_of(
+        &mut self,
+        presentation: &Arc<Presentation>,
+        chance: Chance,
+    ) -> Result<&mut SetUp, Refusal> {
+        let other = |set_up: &SetUp| set_up.playback.presentation() != presentation;
+        if self.set_up.as_ref().is_some_and(other) {
+            // Another camera, or the same one with other tracks than were set up first.
+            return Err(StatusCode::AggregateOperationNotAllowed.into());
+        }
+        Ok(self.set_up.get_or_insert_with(|| SetUp {
+            id: format!("{:032x}", chance.session),
+            playback: Playback::new(Arc::clone(presentation)),
+        }))
+    }
+
+    fn play(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        named: bool,
+        now: MonoNs,
+    ) -> Result<Reply, Refusal> {
+        let was_playing = self.playing;
+        let set_up = self.named_session(named)?;
+        let target = target(request)?;
+        if target.path != set_up.playback.presentation().path() {
+            return Err(StatusCode::NotFound.into());
+        }
+        let reply = Reply::ok().with(headers::RANGE, "npt=now-");
+        if was_playing {
+            return Ok(reply);
+        }
+        let starts = set_up.playback.start(now).into_iter().map(|start| {
+            let url = target.track_url(start.track);
+            format!("url={url};seq={};rtptime={}", start.sequence, start.ticks)
+        });
+        let info = starts.collect::<Vec<_>>().join(",");
+        self.playing = true;
+        Ok(reply.with(headers::RTP_INFO, info).then(Event::Playing))
+    }
+
+    fn pause(&mut self, named: bool) -> Result<Reply, Refusal> {
+        self.named_session(named)?;
+        self.playing = false;
+        Ok(Reply::ok().then(Event::Paused))
+    }
+
+    fn tear_down(&mut self, named: bool) -> Result<Reply, Refusal> {
+        self.named_session(named)?;
+        self.set_up = None;
+        self.playing = false;
+        Ok(Reply::ok().then(Event::TornDown))
+    }
+
+    fn named_session(&mut self, named: bool) -> Result<&mut SetUp, Refusal> {
+        let set_up = self.set_up.as_mut().filter(|_| named);
+        Ok(set_up.ok_or(StatusCode::SessionNotFound)?)
+    }
+}
+
+/// What every request has to get right.
+fn check(request: &Request<Vec<u8>>) -> Result<(), Refusal> {
+    if !matches!(request.typed_header::<CSeq>(), Ok(Some(_))) {
+        return Err(StatusCode::BadRequest.into());
+    }
+    if request.version() != Version::V1_0 {
+        return Err(StatusCode::RTSPVersionNotSupported.into());
+    }
+    let required =
+        request.header(&headers::REQUIRE).or_else(|| request.header(&headers::PROXY_REQUIRE));
+    match required {
+        Some(features) => Err(Refusal::with(
+            StatusCode::OptionNotSupported,
+            headers::UNSUPPORTED,
+            features.as_str(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn target(request: &Request<Vec<u8>>) -> Result<Target, Refusal> {
+    let target = request.request_uri().and_then(Target::of);
+    Ok(target.ok_or(StatusCode::BadRequest)?)
+}
+
+fn find(target: &Target, cameras: &dyn Cameras) -> Result<Arc<Presentation>, Refusal> {
+    match cameras.camera(&target.path) {
+        Camera::Ready(presentation) => Ok(presentation),
+        Camera::Silent => {
+            Err(Refusal::with(StatusCode::ServiceUnavailable, headers::RETRY_AFTER, RETRY_AFTER_S))
+        }
+        Camera::Unknown => Err(StatusCode::NotFound.into()),
+    }
+}
+
+/// The track a SETUP is for; a camera's only one needs no naming.
+fn chosen<'a>(target: &Target, presentation: &'a Presentation) -> Result<&'a Served, Refusal> {
+    match (target.track, presentation.tracks()) {
+        (Some(index), _) => Ok(presentation.track(index).ok_or(StatusCode::NotFound)?),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(StatusCode::AggregateOperationNotAllowed.into()),
+    }
+}
+
+fn describe(request: &Request<Vec<u8>>, around: &Circumstances<'_>) -> Result<Reply, Refusal> {
+    let target = target(request)?;
+    let presentation = find(&target, around.cameras)?;
+    let accepted = request.header(&headers::ACCEPT).map_or("*/*", |header| header.as_str());
+    if !["application/sdp", "application/*", "*/*"].iter().any(|kind| accepted.contains(kind)) {
+        return Err(StatusCode::NotAcceptable.into());
+    }
+    if presentation.tracks().is_empty() {
+        return Err(StatusCode::UnsupportedMediaType.into());
+    }
+    Ok(Reply::ok()
+        .with(headers::CONTENT_BASE, target.base().as_str())
+        .with(headers::CONTENT_TYPE, "application/sdp")
+        .body(presentation.sdp(around.local)))
+}
+
+/// Both are sent empty, to keep a session alive; no parameter is known.
+fn parameters(request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
+    if request.body().is_empty() {
+        return Ok(Reply::ok());
+    }
+    Err(StatusCode::ParameterNotUnderstood.into())
+}

@@ -1,0 +1,13 @@
+//! What viewers of a camera get, over real sockets and real rings.
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking, and nothing is exported"
+)]
+
+mod harness;
+
+mod a_camera_may_restart_under_its_viewers;
+mod a_late_viewer_begins_at_once;
+mod bad_clients_harm_nobody;
+mod ffmpeg_has_nothing_to_complain_about;
