@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use web::guard::Hosts;
 use web::route::router;
-use web::server;
+use web::server::{Deadlines, Server};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(listen).await?;
     let places = Arc::clone(&site.connections);
-    let (_stop, stopped) = watch::channel(false);
-    server::serve(listener, router(site, Hosts::new(listen)), places, stopped).await;
+    let (_stop, stop) = watch::channel(false);
+    let router = router(site, Hosts::new(listen));
+    Server { router, places, deadlines: Deadlines::default(), stop }.serve(listener).await;
     Ok(())
 }

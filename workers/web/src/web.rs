@@ -17,7 +17,7 @@ use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 use crate::guard::Hosts;
 use crate::live::{EventInput, Live, Rings};
 use crate::route::router;
-use crate::server;
+use crate::server::{Deadlines, Server};
 use crate::site::{About, Site};
 
 /// Threads for what blocks: one asks the supervisor, one looks at the rings, the others encode.
@@ -58,10 +58,14 @@ impl Worker for Web {
             .build()
             .map_err(Fault::failed)?;
         let (stop, stopped) = watch::channel(false);
-        let router = router(Arc::clone(&site), Hosts::new(config.listen));
+        let server = Server {
+            router: router(Arc::clone(&site), Hosts::new(config.listen)),
+            places: Arc::clone(&site.connections),
+            deadlines: Deadlines::default(),
+            stop: stopped,
+        };
         let listener = listener(&runtime, cx)?;
-        let places = Arc::clone(&site.connections);
-        let serving = runtime.spawn(server::serve(listener, router, places, stopped));
+        let serving = runtime.spawn(server.serve(listener));
         let events = event_inputs(cx.inputs());
         cx.condition(Condition::Flowing, "");
         Ok(Self { runtime: Some(runtime), site, rings, events, stop, serving })

@@ -14,28 +14,28 @@ use web::picture::{Picture, PictureStamp};
 use web::site::{About, Site};
 use web::sources::{PictureTap, Sources, Trouble};
 
-pub const WIDTH: u32 = 640;
-pub const HEIGHT: u32 = 360;
+pub(crate) const WIDTH: u32 = 320;
+pub(crate) const HEIGHT: u32 = 192;
 const FPS: u64 = 25;
 const STRIP: u32 = 16;
 
 /// The system. Cameras named here are not there, or stand still since the start.
 #[derive(Debug, Default)]
-pub struct Fake {
-    pub cameras: Vec<String>,
-    pub missing: BTreeSet<String>,
-    pub frozen: BTreeSet<String>,
-    pub silent_supervisor: AtomicBool,
+pub(crate) struct Fake {
+    pub(crate) cameras: Vec<String>,
+    pub(crate) missing: BTreeSet<String>,
+    pub(crate) frozen: BTreeSet<String>,
+    pub(crate) silent_supervisor: AtomicBool,
     /// Attached taps now, and pictures copied so far.
-    pub attached: Arc<AtomicU32>,
-    pub copied: Arc<AtomicU64>,
-    pub opened: Mutex<Vec<RingName>>,
+    pub(crate) attached: Arc<AtomicU32>,
+    pub(crate) copied: Arc<AtomicU64>,
+    pub(crate) opened: Mutex<Vec<RingName>>,
     began: MonoNs,
     ahead_ns: AtomicU64,
 }
 
 impl Fake {
-    pub fn new(cameras: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(cameras: impl IntoIterator<Item = String>) -> Self {
         Self {
             cameras: cameras.into_iter().collect(),
             began: shmring::clock::mono(),
@@ -44,7 +44,7 @@ impl Fake {
     }
 
     /// `count` cameras; of many, one stands still and one is missing.
-    pub fn of(count: usize) -> Self {
+    pub(crate) fn of(count: usize) -> Self {
         let names: Vec<String> = (1..=count).map(|n| format!("cam{n:02}")).collect();
         let mut fake = Self::new(names.clone());
         if count > 4 {
@@ -54,7 +54,7 @@ impl Fake {
         fake
     }
 
-    pub fn site(self: &Arc<Self>) -> Arc<Site> {
+    pub(crate) fn site(self: &Arc<Self>) -> Arc<Site> {
         let frames = self.cameras.iter().map(|camera| format!("{camera}.frames"));
         let inputs: Vec<RingName> = frames
             .chain(["motion.events".to_owned()])
@@ -69,7 +69,7 @@ impl Fake {
         Arc::new(Site::new(about, Arc::clone(self) as Arc<dyn Sources>, 80))
     }
 
-    pub fn jump(&self, seconds: u64) {
+    pub(crate) fn jump(&self, seconds: u64) {
         self.ahead_ns.fetch_add(seconds * 1_000_000_000, Ordering::Relaxed);
     }
 
@@ -202,13 +202,13 @@ impl Drop for FakeTap {
 }
 
 /// A moving picture with the frame code in its top and bottom strips.
-pub fn coded_picture(number: u64, stamp: PictureStamp) -> Picture {
-    let box_x = u32::try_from(number * 5 % u64::from(WIDTH)).expect("below the width");
+pub(crate) fn coded_picture(number: u64, stamp: PictureStamp) -> Picture {
+    let box_x = u32::try_from(number * 3 % u64::from(WIDTH)).expect("below the width");
     let luma = |x: u32, y: u32| -> u8 {
-        if y < STRIP || y >= HEIGHT - STRIP {
+        if !(STRIP..HEIGHT - STRIP).contains(&y) {
             return if code_bit(number, x * 32 / WIDTH) { 235 } else { 16 };
         }
-        let inside = (x + WIDTH - box_x) % WIDTH < 90 && (120..210).contains(&y);
+        let inside = (x + WIDTH - box_x) % WIDTH < 45 && (60..105).contains(&y);
         if inside { 210 } else { u8::try_from(40 + y * 120 / HEIGHT).expect("below 256") }
     };
     let chroma = |plane: u32, x: u32| -> u8 {
@@ -217,7 +217,7 @@ pub fn coded_picture(number: u64, stamp: PictureStamp) -> Picture {
     let grid = |width: u32, height: u32, at: &dyn Fn(u32, u32) -> u8| -> Vec<u8> {
         (0..height).flat_map(|y| (0..width).map(move |x| at(x, y))).collect()
     };
-    let strip = |y: u32| y < STRIP / 2 || y >= (HEIGHT - STRIP) / 2;
+    let strip = |y: u32| !(STRIP / 2..(HEIGHT - STRIP) / 2).contains(&y);
     let colour = |plane| move |x, y| if strip(y) { 128 } else { chroma(plane, x) };
     Picture {
         format: PixelFormat::Yuv420p,
@@ -241,7 +241,7 @@ fn code_bit(number: u64, cell: u32) -> bool {
 }
 
 /// A motion record of `cam01`, `second` seconds after some begin; 9 is another one, going on now.
-pub fn record(second: u64, kind: &str) -> protocol::record::Record {
+pub(crate) fn record(second: u64, kind: &str) -> protocol::record::Record {
     let now = shmring::clock::now().utc.0;
     let ago = if second == 9 { 0 } else { 60 - 4 * second };
     protocol::record::Record {

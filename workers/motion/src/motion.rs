@@ -1,0 +1,171 @@
+//! The worker: takes a picture, samples it, lets it go, and tells what the pure parts decide.
+
+use protocol::config::{MotionConfig, WorkerConfig};
+use protocol::control::Condition;
+use protocol::record::Record;
+use protocol::stream::FrameId;
+use protocol::time::UtcNs;
+use serde_json::json;
+use shmring::{Frame, FrameOptions, Next, Policy, RecordWriter, clock};
+use worker::{Context, Fault, FrameInput, STEP_WAIT, Step, Worker};
+
+use crate::area::Area;
+use crate::detect::{Detector, Sensitivity};
+use crate::episode::{Episodes, Phase, Told};
+use crate::grid::Grid;
+
+/// The motion worker.
+#[derive(Debug)]
+pub struct Motion {
+    input: FrameInput,
+    output: RecordWriter,
+    detector: Detector,
+    episodes: Episodes,
+    seen: Option<Seen>,
+}
+
+/// The picture last looked at: what a record is about.
+#[derive(Clone, Debug)]
+struct Seen {
+    frame: FrameId,
+    capture: UtcNs,
+    width: u32,
+    height: u32,
+    score: f32,
+    areas: Vec<Area>,
+}
+
+impl Worker for Motion {
+    type Config = MotionConfig;
+
+    fn section(config: WorkerConfig) -> Option<MotionConfig> {
+        match config {
+            WorkerConfig::Motion(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn start(config: MotionConfig, cx: &mut Context) -> Result<Self, Fault> {
+        let [ring] = cx.inputs() else {
+            let seen = cx.inputs().len();
+            return Err(Fault::contract(format!("motion reads one frame ring, got {seen}")));
+        };
+        let contract = cx.output().ok_or_else(|| {
+            Fault::contract("motion writes an event ring, but none was handed over")
+        })?;
+        let options = FrameOptions {
+            reader: cx.worker().to_string(),
+            policy: Policy::Latest,
+            // A picture is let go before the next is taken.
+            quota: 1,
+            max_fps: Some(config.fps.max(1)),
+        };
+        Ok(Self {
+            input: FrameInput::new(cx, ring, options),
+            output: RecordWriter::create(cx.project(), contract)?,
+            detector: Detector::new(Sensitivity::new(config.sensitivity)),
+            episodes: Episodes::default(),
+            seen: None,
+        })
+    }
+
+    fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
+        let told = match self.input.next(cx, STEP_WAIT)? {
+            Next::Item(frame) => self.look(cx, frame),
+            Next::NewEpoch { .. } => {
+                self.detector.restart();
+                None
+            }
+            Next::Overrun { .. } | Next::Quiet => self.episodes.idle(clock::mono()),
+            Next::Ended => {
+                cx.condition(Condition::Waiting, format!("ring {} has ended", self.input.ring()));
+                // An ended ring answers at once; a new writer is seen at the next step.
+                std::thread::sleep(STEP_WAIT);
+                self.episodes.idle(clock::mono())
+            }
+        };
+        self.tell(cx, told)?;
+        Ok(Step::Again)
+    }
+
+    fn stop(&mut self, cx: &mut Context) -> Result<(), Fault> {
+        let told = self.episodes.finish();
+        self.tell(cx, told)?;
+        self.output.finish();
+        Ok(())
+    }
+}
+
+impl Motion {
+    /// Judges a picture. The lease ends as soon as its rows are sampled.
+    fn look(&mut self, cx: &mut Context, frame: Frame) -> Option<Told> {
+        cx.condition(Condition::Flowing, "");
+        let now = clock::mono();
+        if frame.meta().corrupt {
+            // Damage looks like motion.
+            return self.episodes.idle(now);
+        }
+        let (grid, frame, capture) = sample(frame)?;
+        let look = self.detector.look(now, &grid);
+        let id = format!("motion-{}-{}", frame.epoch, frame.sequence);
+        self.seen = Some(Seen {
+            frame,
+            capture,
+            width: grid.shape.width,
+            height: grid.shape.height,
+            score: look.score,
+            areas: look.areas,
+        });
+        if look.moving {
+            self.episodes.moving(now, look.score, || id)
+        } else {
+            self.episodes.still(now)
+        }
+    }
+
+    fn tell(&mut self, cx: &Context, told: Option<Told>) -> Result<(), Fault> {
+        if let (Some(told), Some(seen)) = (told, &self.seen) {
+            let sequence = self.output.emit(&record(&told, seen))?;
+            cx.made(sequence);
+            if told.phase != Phase::Update {
+                tracing::info!(camera = seen.frame.ring.camera(), id = %told.id, "{}", told.phase.kind());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Samples the first plane and lets the picture go.
+fn sample(frame: Frame) -> Option<(Grid, FrameId, UtcNs)> {
+    let meta = *frame.meta();
+    let plane = frame.plane(0)?;
+    let read_row = |y: usize, row: &mut [u8]| plane.copy_row(y, row);
+    let grid = Grid::sample(meta.width, meta.height, meta.format, read_row);
+    Some((grid, frame.frame_id(), meta.capture.utc))
+}
+
+fn record(told: &Told, seen: &Seen) -> Record {
+    let mut data = json!({
+        "score": rounded(seen.score),
+        "peak": rounded(told.peak),
+        "width": seen.width,
+        "height": seen.height,
+    });
+    match told.phase {
+        Phase::End => data["duration_ms"] = json!(told.lasted.as_millis()),
+        Phase::Begin | Phase::Update => data["boxes"] = json!(seen.areas),
+    }
+    Record {
+        id: told.id.clone(),
+        kind: told.phase.kind().to_owned(),
+        camera: seen.frame.ring.camera().to_owned(),
+        frame: Some(seen.frame.clone()),
+        time_utc_ns: seen.capture.0,
+        data,
+    }
+}
+
+/// Four decimals: a block of a grid is more than that.
+fn rounded(share: f32) -> f64 {
+    (f64::from(share) * 10_000.0).round() / 10_000.0
+}

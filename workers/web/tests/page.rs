@@ -1,0 +1,150 @@
+//! The page in a real browser: headless Chromium loads it from the real server with a made-up system
+//! behind it. Without Chromium on the machine these tests say so and pass.
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod fake;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use fake::Fake;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use web::guard::Hosts;
+use web::route::router;
+use web::server::{Deadlines, Server};
+
+/// The page on a port of its own, until dropped.
+struct Page {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Page {
+    fn open(fake: Fake) -> Self {
+        let site = Arc::new(fake).site();
+        let (stop, stopped) = watch::channel(false);
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("a socket");
+        let places = Arc::clone(&site.connections);
+        let tests = Router::new().route("/tests/{file}", get(test_file));
+        let router = router(site, Hosts::new(address)).merge(tests);
+        let server = Server { router, places, deadlines: Deadlines::default(), stop: stopped };
+        let thread = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().expect("a runtime").block_on(async {
+                let listener = TcpListener::from_std(listener).expect("a socket");
+                server.serve(listener).await;
+            });
+        });
+        Self { address, stop, thread: Some(thread) }
+    }
+
+    /// The document after `ms` of the page's own time; `None` without a browser.
+    fn after(&self, path: &str, ms: u32) -> Option<String> {
+        let profile = std::env::temp_dir().join(format!("fv-page-{}", self.address.port()));
+        let output = Command::new("timeout")
+            .args(["90", "chromium", "--headless", "--no-sandbox", "--disable-gpu"])
+            .args(["--no-first-run", "--disable-background-networking"])
+            .args(["--disable-component-update", "--disable-sync", "--window-size=1400,1000"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg(format!("--virtual-time-budget={ms}"))
+            .args(["--dump-dom", &format!("http://{}{path}", self.address)])
+            .output()
+            .expect("coreutils");
+        // Not there when Chromium is not.
+        let _ = std::fs::remove_dir_all(&profile);
+        if output.status.code() == Some(127) {
+            println!("skipped: there is no chromium on this machine");
+            return None;
+        }
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Some(String::from_utf8(output.stdout).expect("a document"))
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server ends well");
+        }
+    }
+}
+
+async fn test_file(Path(file): Path<String>) -> impl IntoResponse {
+    let (kind, body) = match file.as_str() {
+        "components.html" => ("text/html", include_str!("page/components.html")),
+        "components.js" => ("text/javascript", include_str!("page/components.js")),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+fn count(document: &str, part: &str) -> usize {
+    document.matches(part).count()
+}
+
+#[test]
+fn each_component_works_alone() {
+    let Some(document) = Page::open(Fake::of(1)).after("/tests/components.html", 60_000) else {
+        return;
+    };
+    let (_, result) = document.split_once("<pre id=\"result\">").unwrap();
+    let (result, _) = result.split_once("</pre>").unwrap();
+    assert!(result.ends_with("done") && !result.contains("FAILED"), "{result}");
+    assert!(count(result, "ok ") >= 15, "{result}");
+}
+
+#[test]
+fn the_page_shows_any_number_of_cameras() {
+    for cameras in [0, 1, 16, 200] {
+        let Some(document) = Page::open(Fake::of(cameras)).after("/", 4_000) else {
+            return;
+        };
+        assert_eq!(count(&document, "class=\"tile\""), cameras);
+        let stands = usize::from(cameras > 4);
+        assert_eq!(count(&document, "data-state=\"stale\""), stands, "of {cameras}");
+        assert_eq!(count(&document, "data-state=\"waiting\""), stands, "of {cameras}");
+        assert_eq!(count(&document, "data-state=\"live\""), cameras - 2 * stands);
+        assert_eq!(document.contains("No cameras yet."), cameras == 0);
+        let shown = count(&document, "data-sequence=");
+        assert!(shown <= 40, "{shown} of {cameras} pictures fetched: only those in view are");
+        assert!(cameras == 0 || shown > 0, "no picture of {cameras}");
+    }
+}
+
+#[test]
+fn a_stale_camera_says_since_when_and_why() {
+    let mut fake = Fake::of(2);
+    fake.frozen.insert("cam02".to_owned());
+    fake.jump(12);
+    let Some(document) = Page::open(fake).after("/", 4_000) else {
+        return;
+    };
+    let (_, said) = document.split_once("No frame for ").unwrap();
+    let (seconds, why) = said.split_once(" s: ").unwrap();
+    assert!(seconds.parse::<u32>().unwrap() >= 12, "{seconds}");
+    assert!(why.starts_with("cam02 is degraded: rtsp://10.0.1.14/main: 401 Unauthorized"), "{why}");
+    assert!(document.contains("1 stale"));
+}
+
+#[test]
+fn without_the_supervisor_the_page_says_so_and_pictures_go_on() {
+    let fake = Fake::of(1);
+    fake.silent_supervisor.store(true, std::sync::atomic::Ordering::Relaxed);
+    let Some(document) = Page::open(fake).after("/", 4_000) else {
+        return;
+    };
+    assert!(document.contains("the supervisor did not answer within 2 s"), "{document}");
+    assert_eq!(count(&document, "data-state=\"live\""), 1);
+}
