@@ -230,4 +230,6 @@ impl Reader {
 }
 
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod tests;

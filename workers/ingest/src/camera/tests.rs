@@ -1,1 +1,66 @@
+//! A camera that goes and comes is one stream with a marked joint.
 
+use super::*;
+use crate::camera::fake;
+
+struct Seen {
+    units: Vec<CapturedUnit>,
+    downs: Vec<String>,
+    tracks: Vec<Vec<Track>>,
+}
+
+/// Watches `url` until `enough`.
+fn watch(url: &str, enough: impl Fn(&Seen) -> bool) -> Seen {
+    let stop: Arc<AtomicBool> = Arc::default();
+    let name = url.replace("user:secret@", "");
+    let mut camera = Camera::connect(url.to_owned(), name, Arc::clone(&stop)).unwrap();
+    let mut seen = Seen { units: Vec::new(), downs: Vec::new(), tracks: Vec::new() };
+    let deadline = clock::mono() + Duration::from_secs(30);
+    assert!(matches!(camera.next(Duration::ZERO).unwrap(), Event::Preparing(_)));
+    while !enough(&seen) {
+        assert!(clock::mono() < deadline, "not enough seen in 30 s: {:?}", seen.downs);
+        match camera.next(Duration::from_millis(50)).unwrap() {
+            Event::Unit(captured) => seen.units.push(captured),
+            Event::Down(why) => seen.downs.push(why),
+            Event::Tracks(tracks) => seen.tracks.push(tracks),
+            _ => {}
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    let closing = clock::mono();
+    camera.close();
+    assert!(clock::mono().saturating_since(closing) < CLOSE + Duration::from_millis(200));
+    seen
+}
+
+#[test]
+fn a_camera_that_comes_back_goes_on_in_the_same_time_line() {
+    let url = fake::serve(2, 150);
+    let seen = watch(&url, |seen| {
+        seen.units.iter().filter(|captured| captured.discontinuity).count() == 2
+            && seen.units.last().is_some_and(|last| !last.discontinuity)
+    });
+    assert_eq!(seen.tracks.len(), 2);
+    assert_eq!((seen.tracks[0][0].width, seen.tracks[0][0].height), (128, 64));
+    assert!(seen.units.windows(2).all(|pair| pair[0].unit.dts_ns < pair[1].unit.dts_ns));
+    let joint = seen.units.iter().skip(1).position(|captured| captured.discontinuity).unwrap() + 1;
+    assert!(joint >= 100, "only {joint} units of the first connection");
+    let (before, after) = (&seen.units[joint - 1], &seen.units[joint]);
+    let gap_ns = after.unit.dts_ns - before.unit.dts_ns;
+    assert!(gap_ns > 800_000_000, "back within {gap_ns} ns, the shortest wait is 0.8 s");
+    assert!(seen.downs[0].contains("next try in"), "{:?}", seen.downs);
+}
+
+#[test]
+fn a_camera_that_is_off_is_a_reason_not_an_end() {
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let url = format!("rtsp://user:secret@127.0.0.1:{port}/cam");
+    let seen = watch(&url, |seen| seen.downs.len() == 2);
+    for why in &seen.downs {
+        assert!(why.contains("connection refused") && !why.contains("secret"), "{why}");
+    }
+    assert!(seen.units.is_empty());
+}

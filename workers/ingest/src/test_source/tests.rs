@@ -118,7 +118,9 @@ fn the_reader_in_the_documentation_counts_what_is_there() {
     pictures.swap(20, 21); // 22 before 21: 21 lost, then back
     let torn = pictures[5][..320 * 96].to_vec();
     pictures[6][..320 * 96].copy_from_slice(&torn); // 6 has the upper half of 5
-    pictures[3].fill(60);
+    for row in pictures[3].chunks_mut(320) {
+        row[260..270].fill(235); // a wrong check bit
+    }
     let told = run_reader(&python, reader, &pictures, &[]);
     assert_eq!(told, "n 39 first 0 last 39 torn 1 unreadable 1 dup 1 back 1 lost 6");
 
