@@ -22,6 +22,12 @@ pub fn is_alive(pid: u32) -> bool {
     }
 }
 
+/// The arguments a process was started with; empty when it is gone.
+pub fn command_line(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
 /// All processes whose environment holds `variable=value`, whoever their parent is.
 pub fn with_environment(variable: &str, value: &str) -> Vec<u32> {
     let wanted = format!("{variable}={value}");

@@ -132,13 +132,13 @@ impl Project {
         Ok(wait_for(20, &format!("{worker} to be ready again"), restarted)?.0)
     }
 
-    /// Pid of the supervisor, from its pid file.
+    /// Pid of the supervisor, from the project's pid file.
     pub fn supervisor_pid(&self) -> Outcome<u32> {
         self.pids()?.first().copied().ok_or_else(|| Failure::new("no supervisor pid"))
     }
 
     fn pids(&self) -> Outcome<Vec<u32>> {
-        let text = fs::read_to_string(self.dir.join("run/supervisor.pid")).map_err(Failure::new)?;
+        let text = fs::read_to_string(self.dir.join("run/pid")).map_err(Failure::new)?;
         Ok(text
             .split(|c: char| !c.is_ascii_digit())
             .filter_map(|number| number.parse().ok())
@@ -161,7 +161,10 @@ impl Project {
 
 impl Drop for Project {
     fn drop(&mut self) {
-        for pid in self.pids().unwrap_or_default() {
+        let folder = self.dir.display().to_string();
+        // The file outlives a clean stop, and its numbers may be other processes by now.
+        let ours = |pid: &u32| processes::command_line(*pid).contains(&folder);
+        for pid in self.pids().unwrap_or_default().into_iter().filter(ours) {
             processes::signal(pid, Signal::SIGKILL);
         }
         let name = self.name.to_string();
