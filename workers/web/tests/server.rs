@@ -120,6 +120,12 @@ async fn a_viewer_that_never_reads_is_cut_off_and_others_are_served() {
     // Far more answers than the kernel buffers for it.
     let requests = "GET /assets/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(5_000);
     let _ = timeout(Duration::from_secs(1), deaf.write_all(requests.as_bytes())).await;
+    let admitted = async {
+        while served.site.open_connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(DEADLINE, admitted).await.unwrap();
     let cut_off = async {
         while served.site.open_connections() > 0 {
             assert!(served.ask("/healthz").await.starts_with("HTTP/1.1 200"));
