@@ -101,7 +101,8 @@ impl Web {
     /// Lets connections and requests go on for `span`.
     fn drive(&self, span: Duration) {
         if let Some(runtime) = &self.runtime {
-            runtime.block_on(tokio::time::sleep(span));
+            // A timer is made inside the runtime: outside it there is no clock to register with.
+            runtime.block_on(async { tokio::time::sleep(span).await });
         }
     }
 }
