@@ -1,7 +1,8 @@
-//! All unsafe code of this crate: the buffer a picture is shown through, and the redirection of a
-//! descriptor.
+//! All unsafe code of this crate: the buffer a picture is shown through, and what a forked child does
+//! to the descriptors and pages it inherited.
 
 use std::ffi::c_int;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
@@ -157,4 +158,15 @@ pub(crate) fn redirect(descriptor: RawFd, target: &impl AsRawFd) {
     // that this child forgets or refuses, so nobody relies on what it led to; its number stays open,
     // so a late close hits no descriptor of anybody else.
     let _ = unsafe { libc::dup3(target.as_raw_fd(), descriptor, flags) };
+}
+
+/// Puts private memory of zeros where `pages` were, so that nothing done to them reaches their file.
+pub(crate) fn replace_by_zeros(pages: Range<usize>) {
+    let start = std::ptr::with_exposed_provenance_mut(pages.start);
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    // SAFETY: the caller names a whole mapping of a lease page. It stays mapped with the rights it had;
+    // its content is read and written atomically only, and as the page of another process's choosing,
+    // so the ring's code believes nothing it finds there.
+    let _ = unsafe { libc::mmap(start, pages.len(), protection, flags, -1, 0) };
 }

@@ -58,36 +58,80 @@ fn gray<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut [
     let shape = picture.shape();
     // A picture of one plane is full range unless it says otherwise.
     let matrix = Matrix::new(shape.colour, shape.height, shape.colour.range != LIMITED);
-    let mut luma = vec![0; shape.width];
+    let mut line = Line::new(shape.width);
     for (y, out) in rows {
-        picture.row(0, y, &mut luma);
-        for (pixel, luma) in out.chunks_exact_mut(3).zip(&luma) {
-            pixel.copy_from_slice(&matrix.pixel(*luma, NEUTRAL, NEUTRAL));
-        }
+        picture.row(0, y, &mut line.luma);
+        line.paint(&matrix, out);
     }
 }
 
 fn chroma<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut [u8])>) {
     let Shape { width, height, format, colour } = picture.shape();
     let matrix = Matrix::new(colour, height, colour.range == FULL);
-    let halved_down = matches!(format, PixelFormat::Nv12 | PixelFormat::Yuv420p);
+    let down = if matches!(format, PixelFormat::Nv12 | PixelFormat::Yuv420p) { 2 } else { 1 };
     let across = if format == PixelFormat::Yuv444p { 1 } else { 2 };
     let samples = width.div_ceil(across);
-    let (mut luma, mut u, mut v) = (vec![0; width], vec![0; samples], vec![0; samples]);
-    let mut both = vec![0; samples * 2];
+    let mut line = Line::new(width);
+    let (mut u, mut v, mut both) = (vec![0; samples], vec![0; samples], vec![0; samples * 2]);
     for (y, out) in rows {
-        let chroma_y = if halved_down { y / 2 } else { y };
-        picture.row(0, y, &mut luma);
-        if format == PixelFormat::Nv12 {
-            picture.row(1, chroma_y, &mut both);
-            for ((pair, u), v) in both.chunks_exact(2).zip(&mut u).zip(&mut v) {
-                (*u, *v) = (pair[0], pair[1]);
+        if y % down == 0 {
+            if format == PixelFormat::Nv12 {
+                picture.row(1, y / down, &mut both);
+                split(&both, &mut u, &mut v);
+            } else {
+                picture.row(1, y / down, &mut u);
+                picture.row(2, y / down, &mut v);
             }
-        } else {
-            picture.row(1, chroma_y, &mut u);
-            picture.row(2, chroma_y, &mut v);
+            line.colour(&matrix, &u, &v, across);
         }
-        matrix.row(out, &luma, &u, &v, across);
+        picture.row(0, y, &mut line.luma);
+        line.paint(&matrix, out);
+    }
+}
+
+fn split(both: &[u8], u: &mut [u8], v: &mut [u8]) {
+    for ((pair, u), v) in both.chunks_exact(2).zip(u).zip(v) {
+        (*u, *v) = (pair[0], pair[1]);
+    }
+}
+
+/// One row on its way: each step runs over whole slices, so that the compiler can use wide registers.
+struct Line {
+    luma: Vec<u8>,
+    /// What chroma adds to red, green and blue of each pixel.
+    terms: [Vec<i32>; 3],
+    channels: [Vec<u8>; 3],
+}
+
+impl Line {
+    fn new(width: usize) -> Self {
+        Self {
+            luma: vec![0; width],
+            terms: [vec![0; width], vec![0; width], vec![0; width]],
+            channels: [vec![0; width], vec![0; width], vec![0; width]],
+        }
+    }
+
+    /// Takes the chroma of a row, each sample of which stands for `across` pixels.
+    fn colour(&mut self, matrix: &Matrix, u: &[u8], v: &[u8], across: usize) {
+        for (terms, (u_weight, v_weight)) in self.terms.iter_mut().zip(matrix.chroma) {
+            for (terms, (u, v)) in terms.chunks_mut(across).zip(u.iter().zip(v)) {
+                let from_neutral = |sample: u8| i32::from(sample) - NEUTRAL;
+                terms.fill(from_neutral(*u) * u_weight + from_neutral(*v) * v_weight);
+            }
+        }
+    }
+
+    fn paint(&mut self, matrix: &Matrix, out: &mut [u8]) {
+        for (channel, terms) in self.channels.iter_mut().zip(&self.terms) {
+            for ((sample, luma), term) in channel.iter_mut().zip(&self.luma).zip(terms) {
+                *sample = clamp((i32::from(*luma) - matrix.black) * matrix.luma + HALF + term);
+            }
+        }
+        let [red, green, blue] = &self.channels;
+        for (((pixel, red), green), blue) in out.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+            (pixel[0], pixel[1], pixel[2]) = (*red, *green, *blue);
+        }
     }
 }
 
@@ -95,19 +139,18 @@ fn chroma<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut
 const LIMITED: u8 = 1;
 const FULL: u8 = 2;
 /// Chroma of a colourless pixel.
-const NEUTRAL: u8 = 128;
+const NEUTRAL: i32 = 128;
 /// Fraction bits of the coefficients: 2.2 x 255 x 2^16 stays inside an i32.
 const FRACTION_BITS: u32 = 16;
+const HALF: i32 = 1 << (FRACTION_BITS - 1);
 
 /// The way from luma and chroma to red, green, blue.
 #[derive(Clone, Copy, Debug)]
 struct Matrix {
     black: i32,
     luma: i32,
-    red_v: i32,
-    green_u: i32,
-    green_v: i32,
-    blue_u: i32,
+    /// Weights of U and V in red, green and blue.
+    chroma: [(i32, i32); 3],
 }
 
 impl Matrix {
@@ -118,33 +161,9 @@ impl Matrix {
         let (black, luma, chroma) =
             if full { (0, 1.0, 1.0) } else { (16, 255.0 / 219.0, 255.0 / 224.0) };
         let (red_v, blue_u) = (2.0 * (1.0 - red) * chroma, 2.0 * (1.0 - blue) * chroma);
-        Self {
-            black,
-            luma: fixed(luma),
-            red_v: fixed(red_v),
-            green_u: fixed(-blue_u * blue / green),
-            green_v: fixed(-red_v * red / green),
-            blue_u: fixed(blue_u),
-        }
-    }
-
-    fn row(&self, out: &mut [u8], luma: &[u8], u: &[u8], v: &[u8], across: usize) {
-        let pixels = out.chunks_mut(3 * across).zip(luma.chunks(across));
-        for ((pixels, luma), (u, v)) in pixels.zip(u.iter().zip(v)) {
-            for (pixel, luma) in pixels.chunks_exact_mut(3).zip(luma) {
-                pixel.copy_from_slice(&self.pixel(*luma, *u, *v));
-            }
-        }
-    }
-
-    fn pixel(&self, luma: u8, u: u8, v: u8) -> [u8; 3] {
-        let bright = (i32::from(luma) - self.black) * self.luma + (1 << (FRACTION_BITS - 1));
-        let (u, v) = (i32::from(u) - i32::from(NEUTRAL), i32::from(v) - i32::from(NEUTRAL));
-        [
-            clamp(bright + v * self.red_v),
-            clamp(bright + u * self.green_u + v * self.green_v),
-            clamp(bright + u * self.blue_u),
-        ]
+        let green_uv = (fixed(-blue_u * blue / green), fixed(-red_v * red / green));
+        let chroma = [(0, fixed(red_v)), green_uv, (fixed(blue_u), 0)];
+        Self { black, luma: fixed(luma), chroma }
     }
 }
 
@@ -168,7 +187,7 @@ fn fixed(value: f64) -> i32 {
     (value * f64::from(1 << FRACTION_BITS)).round() as i32
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+#[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
 fn clamp(fixed: i32) -> u8 {
     (fixed >> FRACTION_BITS).clamp(0, 255) as u8
 }
