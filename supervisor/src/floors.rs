@@ -167,7 +167,7 @@ fn read(path: &Path) -> Result<BTreeMap<RingName, Floor>, FloorsError> {
 
 /// Whole or not at all, also after a power cut.
 fn write(path: &Path, text: &[u8]) -> Result<(), FloorsError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     fs::create_dir_all(folder).map_err(at(folder, "create its folder"))?;
     let building = path.with_extension("json.new");
     let mut file = File::create(&building).map_err(at(path, "create"))?;

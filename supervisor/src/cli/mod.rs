@@ -121,7 +121,7 @@ struct Context {
 
 impl Context {
     fn file(&self) -> &Path {
-        self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+        self.file.as_deref().unwrap_or_else(|| Path::new(DEFAULT_FILE))
     }
 
     fn topology(&self) -> Result<Topology, CliError> {

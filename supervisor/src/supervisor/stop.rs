@@ -42,7 +42,7 @@ impl Supervisor {
     }
 
     pub(super) fn end_at_once(&mut self, now: MonoNs) {
-        self.shutdown.get_or_insert(Shutdown::ordered(now)).at_once();
+        self.shutdown.get_or_insert_with(|| Shutdown::ordered(now)).at_once();
     }
 
     /// Ends those whose turn it is; the next stage follows when the last of them is gone.

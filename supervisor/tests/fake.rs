@@ -1,0 +1,133 @@
+//! This test program in the role of a built-in worker. What it does is in its name: `good` keeps
+//! the contract, the others break it. Each writes to the topology's folder, where it is started.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ipc_channel::ipc::IpcOneShotServer;
+use nix::sys::socket::{MsgFlags, recv, send};
+use protocol::codec;
+use protocol::control::{CONTROL_VERSION, Condition, StartUp, ToSupervisor, ToWorker, env};
+use protocol::health::word;
+use spawn::HealthPage;
+
+/// Run by the supervisor under test; does nothing when run as a test.
+#[test]
+fn in_the_role_of_a_worker() {
+    if std::env::var_os(env::HEALTH_FD).is_none() {
+        return;
+    }
+    let name = std::env::var(env::WORKER).unwrap();
+    let link = spawn::take_inherited(env::CONTROL_FD).unwrap();
+    match name.split('-').next().unwrap() {
+        "good" => Fake::start(link, &name).work(true),
+        "hangs" => Fake::start(link, &name).work(false),
+        "garbage" => say_bytes(&link, b"\x01\xff\xff\xff\xff\xff"),
+        "forged" => say_bytes(&link, &forged_length()),
+        "short" => say_bytes(&link, &[1]),
+        "huge" => say_bytes(&link, &vec![1; codec::FRAME_MAX_BYTES + 1]),
+        "endless" => loop {
+            // The pipe may be full or closed: what matters is that it never stops trying.
+            let _ = send(link.as_raw_fd(), &frame(&ToSupervisor::Stopped), MsgFlags::MSG_NOSIGNAL);
+        },
+        "early" => say_bytes(&link, &frame(&ToSupervisor::Ready)),
+        "elsewhere" => {
+            let hand_over = "/etc/passwd".to_owned();
+            say_bytes(&link, &frame(&ToSupervisor::Hello { version: CONTROL_VERSION, hand_over }));
+        }
+        "deaf" => {
+            let fake = Fake::start(link, &name);
+            let query = protocol::control::Query::Workers;
+            for id in 0.. {
+                fake.beat();
+                fake.say(&ToSupervisor::Ask { id, query });
+                std::thread::sleep(Duration::from_millis(4));
+            }
+        }
+        "closes" => {
+            let fake = Fake::start(link, &name);
+            drop(fake.link);
+        }
+        "silent" => {}
+        other => panic!("no role {other}"),
+    }
+    std::thread::sleep(Duration::from_secs(1000));
+}
+
+struct Fake {
+    name: String,
+    link: OwnedFd,
+    page: HealthPage,
+    stop: Arc<AtomicBool>,
+}
+
+impl Fake {
+    /// The whole handshake.
+    fn start(link: OwnedFd, name: &str) -> Self {
+        let page = HealthPage::map(spawn::take_inherited(env::HEALTH_FD).unwrap()).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).unwrap();
+        let fake = Self { name: name.to_owned(), link, page, stop };
+        let (server, hand_over) = IpcOneShotServer::<StartUp>::new().unwrap();
+        fake.say(&ToSupervisor::Hello { version: CONTROL_VERSION, hand_over });
+        let (_, start_up) = server.accept().unwrap();
+        println!("start-up {}", serde_json::to_string(&start_up).unwrap());
+        fake.say(&ToSupervisor::Ready);
+        let why = String::new();
+        fake.say(&ToSupervisor::Condition { condition: Condition::Flowing, why });
+        fake
+    }
+
+    fn work(&self, beats: bool) {
+        let mut buffer = [0; 4096];
+        while !self.stop.load(Ordering::Relaxed) {
+            if beats {
+                self.beat();
+            }
+            let seen = recv(self.link.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT);
+            let message = seen.ok().and_then(|length| codec::decode(&buffer[..length]).ok());
+            if let Some(ToWorker::Stop { .. }) = message {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.note("stopped.txt");
+        self.say(&ToSupervisor::Stopped);
+        // The test's own way to end would print its result first.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+    }
+
+    fn beat(&self) {
+        self.page.add(word::BEAT, 1);
+    }
+
+    fn say(&self, message: &ToSupervisor) {
+        say_bytes(&self.link, &frame(message));
+    }
+
+    /// One line of a file that several workers write.
+    fn note(&self, file: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(file).unwrap();
+        writeln!(file, "{}", self.name).unwrap();
+    }
+}
+
+fn say_bytes(link: &OwnedFd, bytes: &[u8]) {
+    let _ = send(link.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL);
+}
+
+fn frame(message: &ToSupervisor) -> Vec<u8> {
+    codec::encode(message).unwrap()
+}
+
+/// A Hello whose text claims to be longer than memory.
+fn forged_length() -> Vec<u8> {
+    let mut frame = vec![codec::FRAME_VERSION, 0, 0, 0, 0];
+    frame.extend(CONTROL_VERSION.to_le_bytes());
+    frame.extend(u64::MAX.to_le_bytes());
+    frame
+}

@@ -1,0 +1,222 @@
+//! A project of its own for each test: a folder, a runtime directory, the command, and the end of
+//! everything when the test ends.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use shmring::clock;
+
+/// Long enough for a loaded machine; a test that waits this long fails.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+pub(crate) struct Project {
+    pub(crate) dir: PathBuf,
+    pub(crate) name: String,
+    guards: Vec<Child>,
+}
+
+impl Project {
+    /// A project with these lines under `workers:`, indented by two spaces.
+    pub(crate) fn new(workers: &str) -> Self {
+        let name = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(format!("fv-{name}"));
+        fs::create_dir(&dir).unwrap();
+        let project = Self { dir, name, guards: Vec::new() };
+        project.write_topology(workers);
+        for kind in ["decoder", "ingest", "motion", "recorder", "rtsp", "web"] {
+            project.write_program(&format!("framevisor-{kind}"));
+        }
+        project
+    }
+
+    pub(crate) fn write_topology(&self, workers: &str) {
+        let text = format!("version: 1\nproject: {}\nworkers:\n{workers}", self.name);
+        fs::write(self.dir.join("framevisor.yml"), text).unwrap();
+    }
+
+    /// Built-in workers are this test program in another role (`fake`).
+    fn write_program(&self, name: &str) {
+        let me = std::env::current_exe().unwrap();
+        let role = "--exact fake::in_the_role_of_a_worker --nocapture --quiet";
+        let path = self.dir.join("libexec").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("#!/bin/sh\nexec '{}' {role}\n", me.display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        self.dir.join("rt")
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_at(Path::new(env!("CARGO_BIN_EXE_framevisor")), args)
+    }
+
+    pub(crate) fn command_at(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .arg("-f")
+            .arg(self.dir.join("framevisor.yml"))
+            .arg("--runtime-dir")
+            .arg(self.runtime_dir())
+            .args(args)
+            .env("FRAMEVISOR_LIBEXEC", self.dir.join("libexec"))
+            .env("XDG_STATE_HOME", self.dir.join("state"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        output_of(self.command(args))
+    }
+
+    /// `up` in the foreground; its stderr goes to `up.err`.
+    pub(crate) fn up(&mut self) -> u32 {
+        let err = fs::File::create(self.dir.join("up.err")).unwrap();
+        let guard = self.command(&["up"]).stderr(err).stdout(Stdio::null()).spawn().unwrap();
+        let pid = guard.id();
+        self.guards.push(guard);
+        wait_for("the control socket to answer", || {
+            let ended = self.guards.last_mut().unwrap().try_wait().unwrap();
+            assert_eq!(ended, None, "up has ended");
+            self.run(&["ps"]).status.success()
+        });
+        pid
+    }
+
+    /// The exit code of the last `up`.
+    pub(crate) fn up_ended(&mut self) -> Option<i32> {
+        let guard = self.guards.last_mut().unwrap();
+        wait_for("the end of up", || guard.try_wait().unwrap().is_some());
+        guard.wait().unwrap().code()
+    }
+
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.dir.join("up.err")).unwrap_or_default()
+    }
+
+    pub(crate) fn ps(&self) -> Vec<Value> {
+        let output = self.run(&["ps", "-o", "json"]);
+        assert!(output.status.success(), "ps: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub(crate) fn worker(&self, name: &str) -> Value {
+        let workers = self.ps();
+        let found = workers.into_iter().find(|worker| worker["name"] == name);
+        found.unwrap_or_else(|| panic!("no worker {name}"))
+    }
+
+    pub(crate) fn pid(&self, name: &str) -> u32 {
+        let pid = self.worker(name)["pid"].as_u64().unwrap_or_else(|| panic!("{name} has no pid"));
+        u32::try_from(pid).unwrap()
+    }
+
+    pub(crate) fn wait_for_state(&self, name: &str, state: &str) -> Value {
+        let mut last = Value::Null;
+        wait_for(&format!("{name} to be {state}"), || {
+            last = self.worker(name);
+            last["state"] == state
+        });
+        last
+    }
+
+    /// A number that a worker wrote into a file of the project's folder.
+    pub(crate) fn number_in(&self, file: &str) -> u32 {
+        let mut number = None;
+        wait_for(&format!("a number in {file}"), || {
+            let text = fs::read_to_string(self.dir.join(file)).unwrap_or_default();
+            number = text.strip_suffix('\n').and_then(|text| text.trim().parse().ok());
+            number.is_some()
+        });
+        number.unwrap()
+    }
+
+    pub(crate) fn supervisor(&self) -> u32 {
+        self.from_pid_file("supervisor")
+    }
+
+    fn from_pid_file(&self, role: &str) -> u32 {
+        let text = fs::read_to_string(self.runtime_dir().join("pid")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(role)).unwrap();
+        line.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- up said:\n{}", self.said());
+        }
+        if self.runtime_dir().join("control.sock").exists() {
+            let _ = self.run(&["down"]);
+        }
+        for guard in &mut self.guards {
+            let _ = guard.kill();
+            let _ = guard.wait();
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Runs it to its end, which comes soon or by force.
+pub(crate) fn output_of(mut command: Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    let (sender, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    ended.recv_timeout(SOON).unwrap_or_else(|_| {
+        signal(pid, Signal::SIGKILL);
+        panic!("{command:?} still runs after {SOON:?}")
+    })
+}
+
+pub(crate) fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = clock::mono() + SOON;
+    while !happened() {
+        assert!(clock::mono() < deadline, "waited {SOON:?} in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How long until it happened.
+pub(crate) fn time_until(what: &str, happened: impl FnMut() -> bool) -> Duration {
+    let start = clock::mono();
+    wait_for(what, happened);
+    clock::mono().saturating_since(start)
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    kill(as_pid(pid), signal).unwrap();
+}
+
+/// A zombie is not alive: its reaper may take its time.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    if kill(as_pid(pid), None) == Err(Errno::ESRCH) {
+        return false;
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+fn as_pid(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap())
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(crate) fn entries(folder: &Path) -> usize {
+    fs::read_dir(folder).map_or(0, Iterator::count)
+}
