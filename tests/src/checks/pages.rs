@@ -11,7 +11,7 @@ use crate::{Failure, Outcome, ensure, framecode, shot_folder, wait_for};
 
 /// Draws the first camera's picture to a canvas and returns its gray strips.
 const READ_PICTURE: &str = r"(() => {
-  const img = [...document.querySelectorAll('img')].find(i => i.complete && i.naturalWidth > 0);
+  const img = [...document.querySelectorAll('[data-camera] img')].find(i => i.complete && i.naturalWidth > 0);
   if (!img) return null;
   const canvas = document.createElement('canvas');
   const [w, h] = [img.naturalWidth, img.naturalHeight];
