@@ -24,6 +24,9 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How often a finished ring is looked at: `Ended` answers at once, a successor is worth no more.
 const ENDED_WAIT: Duration = Duration::from_millis(20);
 
+/// A ring that says nothing for this long is called quiet: slower cameras are not of this world.
+const QUIET_AFTER: Duration = Duration::from_secs(5);
+
 /// A camera's reader thread.
 #[derive(Debug)]
 pub struct Tap {
@@ -70,9 +73,14 @@ impl Tap {
         self.thread.is_finished()
     }
 
+    /// Lets the thread end soon, without waiting for it.
+    pub fn ask_to_end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Ends the thread and says how it fared.
     pub fn close(self) -> Result<(), Fault> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.ask_to_end();
         self.thread.join().unwrap_or_else(|_| Err(Fault::failed("a camera's reader panicked")))
     }
 }
@@ -85,6 +93,7 @@ impl Progress {
     fn took(&self, epoch: u64, sequence: u64) {
         self.epoch.store(epoch, Ordering::Relaxed);
         self.sequence.store(sequence, Ordering::Relaxed);
+        self.absent(String::new());
     }
 
     fn absent(&self, why: String) {
@@ -99,17 +108,13 @@ fn read(
     stop: &AtomicBool,
 ) -> Result<(), Fault> {
     let mut intake = Intake::default();
-    let mut flows = false;
+    let mut heard = clock::mono();
     while !stop.load(Ordering::Relaxed) {
-        let next = input.poll(WAIT)?;
-        let flowed = std::mem::replace(&mut flows, matches!(next, Some(Next::Item(_))));
-        match next {
+        match input.poll(WAIT)? {
             Some(Next::Item(packet)) => {
-                if !flowed {
-                    progress.absent(String::new());
-                }
+                heard = clock::mono();
                 progress.took(packet.epoch, packet.sequence);
-                intake.take(packet, input.tracks(), feed, clock::mono());
+                intake.take(packet, input.tracks(), feed, heard);
             }
             Some(Next::Overrun { missed }) => {
                 tracing::warn!(
@@ -120,7 +125,9 @@ fn read(
                 progress.missed.fetch_add(missed, Ordering::Relaxed);
                 intake.gap();
             }
-            Some(Next::NewEpoch { .. } | Next::Quiet) => {}
+            Some(Next::NewEpoch { .. }) => {}
+            Some(Next::Quiet) if clock::mono().saturating_since(heard) < QUIET_AFTER => {}
+            Some(Next::Quiet) => progress.absent(format!("ring {} is quiet", input.ring())),
             Some(Next::Ended) => {
                 progress.absent(format!("ring {} has ended", input.ring()));
                 thread::sleep(ENDED_WAIT);

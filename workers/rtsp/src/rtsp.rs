@@ -66,6 +66,8 @@ impl worker::Worker for Rtsp {
     }
 
     fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {
+        self.server.stop();
+        self.taps.iter().for_each(Tap::ask_to_end);
         self.taps.drain(..).try_for_each(Tap::close)
     }
 }

@@ -50,6 +50,16 @@ impl Server {
         self.address
     }
 
+    /// Closes every connection and waits for the thread.
+    pub fn stop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the sockets panicked");
+        }
+    }
+
     /// Rises while the thread of the sockets does its work.
     pub fn pulse(&self) -> u64 {
         self.pulse.load(Ordering::Relaxed)
@@ -57,14 +67,8 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Closes every connection.
     fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread of the sockets panicked");
-        }
+        self.stop();
     }
 }
 
