@@ -4,6 +4,7 @@
 
 mod frames;
 mod killed;
+mod layout_doc;
 mod packets;
 
 use std::sync::atomic::{AtomicU32, Ordering};
