@@ -45,6 +45,8 @@ pub(crate) enum StartupError {
 pub(crate) struct FromGuard {
     pub(crate) link: OwnedFd,
     pub(crate) pid: u32,
+    /// Listened to from the first moment: a stop may come while everything is being opened.
+    pub(crate) stop: Signals,
     /// From the moment everything is in order, print into the log file.
     pub(crate) detach: bool,
 }
@@ -63,7 +65,6 @@ pub(crate) fn open(
     let listeners = listeners::bind_all(&topology)?;
     rings::sweep(&topology);
     let floors = open_floors(&topology)?;
-    let stop = Signals::stop().map_err(at("signals"))?;
     let mut poller = Poller::new().map_err(at("epoll"))?;
     let admin = Admin::open(&place.control_socket(), &mut poller).map_err(at("control socket"))?;
     for listener in &listeners {
@@ -75,7 +76,7 @@ pub(crate) fn open(
     give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
     let now = clock::now();
     let seed = now.utc.0 ^ u64::from(std::process::id());
-    let (guard, guard_pid) = (guard.link, guard.pid);
+    let FromGuard { link: guard, pid: guard_pid, stop, .. } = guard;
     let parts = Parts { spawner, poller, admin, floors, guard, guard_pid, lock, stop, talk, seed };
     Supervisor::new(parts).map_err(at("event loop"))
 }

@@ -54,9 +54,10 @@ impl Talk {
         }
     }
 
-    /// From now on `tracing` speaks through this. `RUST_LOG` selects, info is the default.
+    /// From now on `tracing` speaks through this. `FRAMEVISOR_LOG` selects, info is the default.
     pub(crate) fn serve_tracing(&self) {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter =
+            EnvFilter::try_from_env("FRAMEVISOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_target(false)

@@ -48,6 +48,14 @@ fn in_the_role_of_a_worker() {
                 std::thread::sleep(Duration::from_millis(4));
             }
         }
+        "floods" => {
+            let fake = Fake::start(link, &name);
+            for number in 0u64.. {
+                fake.beat();
+                let why = number.to_string();
+                fake.say(&ToSupervisor::Condition { condition: Condition::Degraded, why });
+            }
+        }
         "closes" => {
             let fake = Fake::start(link, &name);
             drop(fake.link);

@@ -143,10 +143,10 @@ impl Project {
     }
 
     pub(crate) fn supervisor(&self) -> u32 {
-        self.from_pid_file("supervisor")
+        self.pid_of("supervisor")
     }
 
-    fn from_pid_file(&self, role: &str) -> u32 {
+    fn pid_of(&self, role: &str) -> u32 {
         let text = fs::read_to_string(self.runtime_dir().join("pid")).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(role)).unwrap();
         line.trim().parse().unwrap()

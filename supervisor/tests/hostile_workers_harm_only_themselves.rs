@@ -61,6 +61,11 @@ fn a_worker_that_never_stops_sending_is_ended() {
 }
 
 #[test]
+fn a_worker_that_floods_is_ended() {
+    assert_eq!(fate_of("floods"), "broke the control protocol: more than 500 messages a second");
+}
+
+#[test]
 fn a_worker_that_is_ready_before_it_said_hello_is_ended() {
     assert_eq!(fate_of("early"), "broke the control protocol: Ready before Hello");
 }

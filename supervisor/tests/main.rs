@@ -1,5 +1,11 @@
 //! The framevisor command as people and machines use it: real processes, real signals. One binary,
 //! one file a promise; every wait has a deadline; ports are the system's choice.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy knows test functions, not the helpers of a test program"
+)]
 
 mod fake;
 mod harness;
@@ -11,4 +17,5 @@ mod listening_sockets_outlive_workers;
 mod nothing_survives_the_supervisor;
 mod one_project_runs_once;
 mod restarts;
+mod rings_of_a_project;
 mod stopping_is_ordered_and_bounded;

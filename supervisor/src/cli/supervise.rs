@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::{CliError, Context};
 use crate::guard::link::GUARD_FD;
+use crate::signals::Signals;
 use crate::startup::{self, FromGuard};
 use crate::talk::Talk;
 use crate::topology::probe;
@@ -16,9 +17,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
+    let stop = Signals::stop().map_err(CliError::io("signals"))?;
     let link = spawn::take_inherited(GUARD_FD);
     let link = link.map_err(|error| CliError::io("guard")(std::io::Error::other(error)))?;
-    let guard = FromGuard { link, pid: std::os::unix::process::parent_id(), detach: args.detach };
+    let pid = std::os::unix::process::parent_id();
+    let guard = FromGuard { link, pid, stop, detach: args.detach };
     let topology = context.topology()?;
     probe::check(&topology).map_err(CliError::Topology)?;
     let place = context.place_of(&topology)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::codec::FRAME_MAX_BYTES;
 use protocol::control::{CONTROL_VERSION, Query, StartUp, ToWorker};
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
@@ -12,9 +13,12 @@ use crate::link::{Heard, Received, Violation};
 use crate::process::ProcessId;
 use crate::rings;
 use crate::topology::Launch;
+use crate::worker::Row;
 
 /// Messages of one worker in one turn of the loop; the rest wait until others had theirs.
 const MESSAGES_A_TURN: usize = 32;
+/// Leaves room for the frame around it, in either language.
+const ANSWER_MAX_BYTES: usize = FRAME_MAX_BYTES - 256;
 
 impl Supervisor {
     pub(super) fn hear(&mut self, now: MonoNs, id: ProcessId) {
@@ -64,7 +68,7 @@ impl Supervisor {
         query: Query,
     ) -> Result<(), Violation> {
         let body = match query {
-            Query::Workers => serde_json::json!(self.rows(now)).to_string(),
+            Query::Workers => fitting(self.rows(now)),
         };
         match current(&mut self.workers, id) {
             Some(process) => process.link.send(&ToWorker::Answer { id: question, body }),
@@ -131,5 +135,48 @@ impl Supervisor {
         let Some(process) = current(&mut self.workers, id) else { return };
         process.forget_link(&mut self.poller);
         self.tell(id.worker, now, Input::Fault(ExitReason::Protocol(violation.to_string())));
+    }
+}
+
+/// The rows as JSON, as many as one datagram takes: some 250. A page of more workers than that
+/// shows the first of them.
+fn fitting(mut rows: Vec<Row>) -> String {
+    loop {
+        let body = serde_json::json!(rows).to_string();
+        if body.len() <= ANSWER_MAX_BYTES {
+            return body;
+        }
+        // Rows differ in length, so this may take a second turn; it ends as it always shortens.
+        rows.truncate(rows.len() * ANSWER_MAX_BYTES / body.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::admin::{WorkerState, WorkerStatus};
+    use protocol::codec;
+
+    fn row(at: usize) -> Row {
+        let status = WorkerStatus {
+            name: format!("w{at}").parse().unwrap(),
+            kind: "run".into(),
+            pid: Some(1),
+            state: WorkerState::Ready,
+            why: "x".repeat(at % 300),
+            restarts: 0,
+            uptime_s: 0.1,
+            last_exit: String::new(),
+            restart_ms: None,
+        };
+        Row { status, listen: Vec::new() }
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_for_a_datagram_is_cut_not_refused() {
+        let body = fitting((0..2000).map(row).collect());
+        let rows: Vec<WorkerStatus> = serde_json::from_str(&body).unwrap();
+        assert!((100..400).contains(&rows.len()), "{} rows", rows.len());
+        codec::encode(&ToWorker::Answer { id: 1, body }).unwrap();
     }
 }

@@ -257,16 +257,16 @@ impl Supervisor {
         let why = self.workers[at].life.why(now);
         match state {
             WorkerState::Held => {
-                tracing::error!(%worker, %why, "held: `framevisor restart {worker}` tries again")
+                tracing::error!(%worker, why, "held; `framevisor restart {worker}` tries again")
             }
-            WorkerState::Backoff => tracing::warn!(%worker, %why, "waits before its restart"),
-            WorkerState::Degraded => tracing::warn!(%worker, %why, "degraded"),
-            WorkerState::Ready | WorkerState::Running => {
-                tracing::info!(%worker, state = state.as_str(), why, "up")
-            }
-            WorkerState::Stopped => tracing::info!(%worker, %why, "stopped"),
+            WorkerState::Backoff => tracing::warn!(%worker, why, "waits for its restart"),
+            WorkerState::Degraded => tracing::warn!(%worker, why, "degraded"),
+            WorkerState::Ready if why.is_empty() => tracing::info!(%worker, "ready"),
+            WorkerState::Ready => tracing::info!(%worker, why, "ready, waits"),
+            WorkerState::Running => tracing::info!(%worker, "running"),
+            WorkerState::Stopped => tracing::info!(%worker, why, "stopped"),
             WorkerState::Starting | WorkerState::Stopping => {
-                tracing::debug!(%worker, state = state.as_str(), why, "changes")
+                tracing::debug!(%worker, why, "{}", state.as_str())
             }
         }
     }

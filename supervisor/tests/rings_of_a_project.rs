@@ -1,0 +1,89 @@
+//! What the supervisor does with shared memory: it looks, it waits, it sweeps. The writer is this
+//! test; the worker that should write is a fake.
+
+use protocol::config::RingConfig;
+use protocol::control::RingContract;
+use protocol::stream::{Codec, Track};
+use protocol::time::TimeBase;
+use shmring::{PacketMeta, PacketWriter};
+
+use crate::harness::{Project, text, wait_for};
+
+const CAMERA: &str = "  good: {use: ingest, source: 'test:', out: cam1.packets}\n";
+
+fn writer(project: &Project) -> PacketWriter {
+    let contract = RingContract {
+        name: "cam1.packets".parse().unwrap(),
+        config: RingConfig::default(),
+        places: 2,
+        epoch_floor: 0,
+        gop_floor: 0,
+    };
+    let track = Track {
+        codec: Codec::H264,
+        time_base: TimeBase::VIDEO_90K,
+        width: 320,
+        height: 192,
+        sample_rate_hz: 0,
+        channels: 0,
+        frame_rate: (25, 1),
+        extradata: Vec::new(),
+    };
+    PacketWriter::create(&project.name.parse().unwrap(), &contract, &[track]).unwrap()
+}
+
+fn files_of(project: &Project) -> usize {
+    let prefix = format!("fv.{}.", project.name);
+    let names = std::fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with(&prefix)).count()
+}
+
+#[test]
+fn waiting_ends_when_every_ring_flows() {
+    let project = Project::new(CAMERA);
+    let mut up = project.command(&["up", "--wait", "--timeout", "15s"]).spawn().unwrap();
+    wait_for("the worker", || {
+        let ps = project.run(&["ps"]);
+        ps.status.success() && text(&ps.stdout).contains("running")
+    });
+    let mut writer = writer(&project);
+    assert_eq!(up.try_wait().unwrap(), None, "up did not wait");
+    let meta = PacketMeta { key: true, gop_index: 7, ..PacketMeta::default() };
+    writer.publish(&meta, &[0, 0, 0, 1, 0x65]).unwrap();
+    wait_for("up to return", || up.try_wait().unwrap().is_some());
+    assert!(up.wait().unwrap().success());
+    let rings = text(&project.run(&["rings", "-o", "json"]).stdout);
+    let rings: serde_json::Value = serde_json::from_str(&rings).unwrap();
+    assert_eq!((&rings[0]["name"], &rings[0]["head"]), (&"cam1.packets".into(), &1.into()));
+    drop(writer);
+    assert!(project.run(&["down"]).status.success());
+    assert_eq!(files_of(&project), 0, "files of a dead writer are left");
+    let state = project.dir.join("state/framevisor").join(format!("{}.json", project.name));
+    assert!(std::fs::read_to_string(state).unwrap().contains("cam1.packets"));
+}
+
+#[test]
+fn a_ring_without_writer_is_shown_as_such() {
+    let mut project = Project::new(CAMERA);
+    project.up();
+    let rings = text(&project.run(&["rings"]).stdout);
+    let row: Vec<&str> = rings.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[..4], ["cam1.packets", "none", "0", "0"]);
+}
+
+#[test]
+fn a_project_that_is_written_elsewhere_is_not_started_and_its_writer_is_named() {
+    let project = Project::new(CAMERA);
+    let mut writer = writer(&project);
+    let refused = project.run(&["up"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    let pid = format!("ring cam1.packets is already being written by pid {}", std::process::id());
+    assert!(said.contains(&pid), "{said}");
+    // And it is not harmed.
+    writer.publish(&PacketMeta::default(), &[1; 100]).unwrap();
+    drop(writer);
+    let name = project.name.parse().unwrap();
+    shmring::census::sweep_unowned(&name);
+    assert_eq!(files_of(&project), 0);
+}
