@@ -42,26 +42,23 @@ impl Pattern {
     }
 
     fn draw_luma(&self, number: u64, bytes: &mut [u8], linesize: usize) {
-        let code = framecode::code(number);
+        let (code, ramp) = (framecode::code(number), self.ramp());
         for (y, row) in bytes.chunks_mut(linesize).enumerate().take(self.height) {
             if y < STRIP_ROWS || y >= self.height - STRIP_ROWS {
                 framecode::draw_row(code, self.width, row);
             } else {
-                self.draw_gradient(y, &mut row[..self.width]);
+                row[..self.width].copy_from_slice(&ramp[y..y + self.width]);
             }
         }
         self.draw_boxes(number, 0, bytes, linesize);
     }
 
-    /// A still diagonal ramp from dark to mid grey: cheap to encode, and boxes stand out.
-    fn draw_gradient(&self, y: usize, row: &mut [u8]) {
+    /// A still diagonal ramp from dark to mid grey: cheap to encode, and boxes stand out. Row y is
+    /// the part from y on.
+    fn ramp(&self) -> Vec<u8> {
         let steps = self.width + self.height;
-        let mut level = 48 * steps + 96 * y;
-        for pixel in row {
-            // At most 48 + 96: the quotient fits whatever the size.
-            *pixel = u8::try_from(level / steps).unwrap_or(u8::MAX);
-            level += 96;
-        }
+        // At most 48 + 96: it fits whatever the size.
+        (0..steps).map(|at| u8::try_from(48 + 96 * at / steps).unwrap_or(u8::MAX)).collect()
     }
 
     fn draw_chroma(&self, number: u64, plane: usize, bytes: &mut [u8], linesize: usize) {

@@ -27,7 +27,9 @@ pub enum MediaError {
     Format { input: String },
     #[error("{input}: given up while {doing}, as asked")]
     Interrupted { input: String, doing: &'static str },
-    #[error("{input}: this build of FFmpeg has no {what}; install Debian's libavcodec59 or newer")]
+    #[error(
+        "{input}: this build of FFmpeg has no {what}; install Debian's libavcodec59 (FFmpeg 5.1)"
+    )]
     Missing { input: String, what: String },
     #[error(
         "{input}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus or G.711 audio"

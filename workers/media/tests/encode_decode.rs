@@ -95,6 +95,33 @@ fn lent_and_heap_pictures_have_the_same_pixels() {
     assert_eq!(pixels(Pool::default()), pixels(Pool::limited(1)));
 }
 
+#[test]
+fn damaged_streams_never_crash_and_give_all_memory_back() {
+    let units = encode(&OPTIONS, 40);
+    let mut random = 12345u64;
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(random >> 33).unwrap()
+    };
+    for round in 0..60 {
+        let pool = Arc::new(Pool::default());
+        let mut pictures = 0;
+        let damaged: Vec<Vec<u8>> = (units.iter())
+            .map(|unit| {
+                let mut payload = unit.payload.clone();
+                for _ in 0..next() % 8 {
+                    let at = next() % payload.len().min(4000);
+                    payload[at] ^= 1 << (next() % 8);
+                }
+                payload
+            })
+            .collect();
+        common::decode_damaged(&damaged, 1 + round % 4, &pool, |_| pictures += 1);
+        assert!(pictures > 0, "round {round}");
+        assert_eq!(pool.out(), 0, "round {round}: memory that never came back");
+    }
+}
+
 fn ramp_file(test: &str, count: usize) -> (Folder, std::path::PathBuf) {
     let folder = Folder::new(test);
     let path = folder.path("ramp.h264");

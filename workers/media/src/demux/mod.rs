@@ -15,6 +15,9 @@ use lane::Lane;
 use input::Alarm;
 pub use input::{Input, Interrupt};
 
+/// Damaged packets in a row after which a source is given up: some demuxers stay at the same place.
+const DAMAGED_MAX: u32 = 1000;
+
 /// One picture or audio frame, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
@@ -68,6 +71,7 @@ impl Demuxer {
 
     /// The next access unit in the order of the file or network; `None` at the end.
     pub fn read(&mut self) -> Result<Option<AccessUnit>, MediaError> {
+        let mut damaged = 0;
         while self.pending.is_empty() {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
@@ -78,7 +82,7 @@ impl Demuxer {
                 }
                 Err(ffmpeg_next::Error::Eof) => return Ok(None),
                 // One damaged packet; the demuxer finds its way behind it.
-                Err(ffmpeg_next::Error::InvalidData) => {}
+                Err(ffmpeg_next::Error::InvalidData) if damaged < DAMAGED_MAX => damaged += 1,
                 Err(error) => return Err(MediaError::of(&self.name, "reading", error)),
             }
         }

@@ -9,6 +9,8 @@ use media::{
     AccessUnit, Decoder, DecoderOptions, Demuxer, Encoder, EncoderOptions, Input, Picture,
     PictureAllocator, PictureMemory, PictureNeed,
 };
+use protocol::stream::{Codec, Track};
+use protocol::time::TimeBase;
 
 const ALIGN_BYTES: usize = 4096;
 
@@ -153,6 +155,38 @@ pub fn open(path: &Path) -> Demuxer {
 
 pub fn read_all(demuxer: &mut Demuxer) -> Vec<AccessUnit> {
     std::iter::from_fn(|| demuxer.read().unwrap()).collect()
+}
+
+/// Decodes H.264 units whatever errors come, and hands what pictures there are to `see`.
+pub fn decode_damaged(
+    units: &[Vec<u8>],
+    threads: u32,
+    pool: &Arc<Pool>,
+    mut see: impl FnMut(&Picture),
+) {
+    let track = Track {
+        codec: Codec::H264,
+        time_base: TimeBase::VIDEO_90K,
+        width: 0,
+        height: 0,
+        sample_rate_hz: 0,
+        channels: 0,
+        frame_rate: (0, 1),
+        extradata: Vec::new(),
+    };
+    let options = DecoderOptions { threads, max_pixels: 1 << 22 };
+    let allocator: Arc<dyn PictureAllocator> = Arc::<Pool>::clone(pool);
+    let mut decoder = Decoder::open(&track, &options, allocator).unwrap();
+    for (token, unit) in (0u64..).zip(units) {
+        if decoder.send(unit, token).is_err() {
+            decoder.flush();
+        }
+        while let Ok(Some(picture)) = decoder.receive() {
+            let mut tight = vec![0; picture.tight_layout().bytes];
+            picture.copy_to(&mut tight).unwrap();
+            see(&picture);
+        }
+    }
 }
 
 /// Decodes every unit of track 0 and hands the pictures to `see` in output order.
