@@ -1,6 +1,7 @@
 //! Writing records: this process holds a record ring from its first emit to its end.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use protocol::config::RingConfig;
@@ -16,7 +17,7 @@ use shmring::{RecordWriter, clock};
 use crate::attach::script_name;
 use crate::error::raise;
 use crate::fork::Birth;
-use crate::frame::Frame;
+use crate::frame::{Facts, Frame};
 use crate::project;
 use crate::ring::Ring;
 
@@ -59,21 +60,36 @@ pub(crate) fn emit(
 ) -> PyResult<u64> {
     let text: String = py.import("json")?.call_method1("dumps", (data,))?.extract()?;
     let data = serde_json::from_str(&text).map_err(|error| raise(&error.into()))?;
-    let (name, beside) = match ring {
-        Some(Target::Name(name)) => (project::parse(&name)?, None),
-        Some(Target::Beside(ring)) => (own_ring(py)?, Some(ring.get().project().clone())),
-        None => (own_ring(py)?, None),
-    };
     let seen = at.map(|frame| frame.get().facts());
-    let project = match beside.or_else(|| seen.map(|facts| facts.project.clone())) {
-        Some(known) if project.is_none() => known,
-        _ => project::any(project, &name)?,
-    };
+    let (project, name) = destination(py, ring, seen, project)?;
     let UtcNs(time_utc_ns) = seen.map_or_else(|| clock::now().utc, |facts| facts.meta.capture.utc);
     let frame = seen.map(|facts| facts.id.clone());
     let camera = camera.unwrap_or_else(|| camera_of(frame.as_ref()));
     let id = id.unwrap_or_default();
     append(project, name, Record { id, kind, camera, frame, time_utc_ns, data })
+}
+
+/// The ring meant, in the project given, else in that of the ring or picture named.
+fn destination(
+    py: Python<'_>,
+    ring: Option<Target<'_>>,
+    seen: Option<&Facts>,
+    project: Option<&str>,
+) -> PyResult<(ProjectName, RingName)> {
+    let (name, beside) = match ring {
+        Some(Target::Name(name)) => (project::parse(&name)?, None),
+        Some(Target::Beside(ring)) => (own_ring(py)?, Some(ring.get().project().clone())),
+        None => (own_ring(py)?, None),
+    };
+    if name.kind() != RingKind::Events {
+        return Err(PyValueError::new_err(format!("ring {name}: records go to a ring of events")));
+    }
+    let known = beside.or_else(|| seen.map(|facts| facts.project.clone()));
+    let project = match (project, known) {
+        (None, Some(known)) => known,
+        (project, _) => project::any(project, &name)?,
+    };
+    Ok((project, name))
 }
 
 fn camera_of(frame: Option<&FrameId>) -> String {
@@ -82,17 +98,14 @@ fn camera_of(frame: Option<&FrameId>) -> String {
 
 /// Writes `record`, with a new id when it has none, into a ring this process opens once.
 fn append(project: ProjectName, name: RingName, mut record: Record) -> PyResult<u64> {
-    if name.kind() != RingKind::Events {
-        return Err(PyValueError::new_err(format!("ring {name}: records go to a ring of events")));
-    }
     let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (project, name);
-    if !writers.contains_key(&key) {
-        let writer = open(&key.0, &key.1).map_err(|error| raise(&error))?;
-        writers.insert(key.clone(), Writer { writer, birth: Birth::here(), emitted: 0 });
-    }
-    let Some(open) = writers.get_mut(&key) else {
-        return Ok(0);
+    let open = match writers.entry((project, name)) {
+        Entry::Occupied(open) => open.into_mut(),
+        Entry::Vacant(vacant) => {
+            let (project, name) = vacant.key();
+            let writer = create(project, name).map_err(|error| raise(&error))?;
+            vacant.insert(Writer { writer, birth: Birth::here(), emitted: 0 })
+        }
     };
     open.birth.check()?;
     open.emitted += 1;
@@ -102,7 +115,7 @@ fn append(project: ProjectName, name: RingName, mut record: Record) -> PyResult<
     open.writer.emit(&record).map_err(|error| raise(&error))
 }
 
-fn open(project: &ProjectName, name: &RingName) -> Result<RecordWriter, shmring::Error> {
+fn create(project: &ProjectName, name: &RingName) -> Result<RecordWriter, shmring::Error> {
     let contract = RingContract {
         name: name.clone(),
         config: RingConfig::default(),
