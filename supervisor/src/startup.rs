@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::name::RingName;
 use shmring::clock;
 
@@ -59,6 +60,7 @@ pub(crate) fn open(
     talk: Talk,
 ) -> Result<Supervisor, StartupError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
+    raise_descriptor_limit();
     let launcher = Launcher::find(&topology)?;
     let lock = place.take(&topology.project, guard.pid)?;
     rings::refuse_second_writer(&topology)?;
@@ -79,6 +81,16 @@ pub(crate) fn open(
     let FromGuard { link: guard, pid: guard_pid, stop, .. } = guard;
     let parts = Parts { spawner, poller, admin, floors, guard, guard_pid, lock, stop, talk, seed };
     Supervisor::new(parts).map_err(at("event loop"))
+}
+
+/// A worker costs five descriptors here, and the usual soft limit is 1024. What select() could not
+/// take is no concern of ours; workers inherit the limit, and a recorder of many cameras needs it.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn open_floors(topology: &Topology) -> Result<Floors, FloorsError> {
