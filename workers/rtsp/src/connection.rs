@@ -1,6 +1,7 @@
 //! One client's socket: bytes to the session, responses and units to the client, and the deadlines
 //! that end whoever is silent or stuck. All decisions are elsewhere; here they meet the socket.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -107,7 +108,7 @@ impl Connection {
                 break end;
             }
         };
-        self.stop_viewing();
+        self.stop_viewing(&end);
         if let End::Broken(broken) = &end {
             let status = match broken {
                 Broken::LongMessage => StatusCode::RequestMessageBodyTooLarge,
@@ -126,20 +127,21 @@ impl Connection {
         self.answer_requests().await?;
         self.add_units()?;
         let deadline = self.deadline();
-        let mut interest = Interest::READABLE;
-        if !self.outbox.waiting().is_empty() {
-            interest = if self.outbox.has_room() {
-                interest | Interest::WRITABLE
-            } else {
-                Interest::WRITABLE
-            };
-        }
+        let interest = self.interest();
         let wait = deadline.map(|(at, _)| at.saturating_since(clock::mono()));
         let wants_units = self.outbox.has_room();
         tokio::select! {
             ready = self.socket.ready(interest) => self.move_bytes(ready?),
             () = changed(self.viewing.as_mut().filter(|_| wants_units)) => Ok(()),
             () = sleep(wait) => self.check(deadline),
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        match (self.outbox.waiting().is_empty(), self.outbox.has_room()) {
+            (true, _) => Interest::READABLE,
+            (false, true) => Interest::READABLE | Interest::WRITABLE,
+            (false, false) => Interest::WRITABLE,
         }
     }
 
@@ -211,7 +213,7 @@ impl Connection {
             now: clock::mono(),
             chance: Chance::draw()?,
             cameras: &self.feeds,
-            local: self.local.ip(),
+            local: self.local.ip().to_canonical(),
         };
         let (response, event) = self.session.answer(request, &around);
         tracing::debug!(client = %self.peer, method = ?request.method(), status = ?response.status(), "answered");
@@ -220,7 +222,7 @@ impl Connection {
             Event::None => Ok(()),
             Event::Playing => self.begin_viewing(),
             Event::Paused | Event::TornDown => {
-                self.stop_viewing();
+                self.stop_viewing(&"the client asked to");
                 Ok(())
             }
         }
@@ -257,9 +259,9 @@ impl Connection {
         Ok(())
     }
 
-    fn stop_viewing(&mut self) {
+    fn stop_viewing(&mut self, why: &dyn fmt::Display) {
         if let Some(Viewing { feed, units, skipped, .. }) = self.viewing.take() {
-            tracing::info!(client = %self.peer, camera = feed.path(), units, skipped, "viewer ends");
+            tracing::info!(client = %self.peer, camera = feed.path(), units, skipped, %why, "viewer ends");
         }
     }
 

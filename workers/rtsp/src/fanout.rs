@@ -14,6 +14,7 @@ use protocol::time::{ClockSource, MonoNs};
 use shmring::{Next, Packet, PacketOptions, Start, clock};
 use worker::{Fault, PacketInput};
 
+use crate::capture::CaptureClock;
 use crate::feed::Feed;
 use crate::sdp::Presentation;
 use crate::timeline::{Timeline, Times};
@@ -144,6 +145,7 @@ pub struct Intake {
     tracks: Vec<Track>,
     presentation: Option<Presentation>,
     timeline: Timeline,
+    capture: CaptureClock,
     epoch: u64,
     /// Nothing decodes before the next key frame.
     needs_entry: bool,
@@ -178,12 +180,17 @@ impl Intake {
         let meta = packet.meta;
         let times = Times { pts_ns: meta.pts_ns, dts_ns: meta.dts_ns };
         let placed = self.timeline.place(times, meta.discontinuity, packet.published);
+        self.capture.learn(
+            match meta.clock {
+                ClockSource::Camera => placed.pts_ns,
+                // Packets arrive in decoding order.
+                ClockSource::Arrival => placed.dts_ns,
+            },
+            meta.capture.utc,
+        );
         let presentation = self.presentation.as_ref()?;
         let pieces = presentation.track(meta.track)?.format.cut(&packet.payload);
-        let entry = match presentation.entry_track() {
-            Some(track) => meta.key && meta.track == track,
-            None => true,
-        };
+        let entry = presentation.is_entry(meta.track, meta.key);
         self.needs_entry &= !entry;
         if self.needs_entry || pieces.is_empty() {
             return None;
@@ -192,13 +199,95 @@ impl Intake {
             track: meta.track,
             entry,
             pts_ns: placed.pts_ns,
-            captured: meta.capture,
-            captured_at_ns: match meta.clock {
-                ClockSource::Camera => placed.pts_ns,
-                ClockSource::Arrival => placed.dts_ns,
-            },
+            captured: self.capture.utc(placed.pts_ns),
             pieces,
             payload: packet.payload,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Taken;
+    use protocol::stream::Codec;
+    use protocol::time::TimeBase;
+    use shmring::PacketMeta;
+
+    fn track(codec: Codec) -> Track {
+        Track {
+            codec,
+            time_base: TimeBase::NANOSECONDS,
+            width: 0,
+            height: 0,
+            sample_rate_hz: 48_000,
+            channels: 1,
+            frame_rate: (0, 1),
+            extradata: Vec::new(),
+        }
+    }
+
+    fn packet(epoch: u64, sequence: u64, track: u32, key: bool) -> Packet {
+        let pts_ns = i64::try_from(sequence).unwrap() * 40_000_000;
+        Packet {
+            epoch,
+            sequence,
+            meta: PacketMeta { track, key, pts_ns, dts_ns: pts_ns, ..PacketMeta::default() },
+            published: MonoNs(0),
+            payload: vec![0, 0, 0, 1, 0x65, u8::try_from(sequence).unwrap()],
+        }
+    }
+
+    /// The sequences that a viewer of everything gets of these packets; `None` is a gap.
+    fn seen(tracks: &[Track], packets: impl IntoIterator<Item = Option<Packet>>) -> Vec<u8> {
+        let (feed, mut intake) = (Feed::new("cam1"), Intake::default());
+        feed.present(Presentation::of("cam1", tracks));
+        let presentation = feed.presentation().unwrap();
+        let mut viewer = feed.join(&presentation).unwrap();
+        for packet in packets {
+            match packet {
+                Some(packet) => intake.take(packet, tracks, &feed, MonoNs(0)),
+                None => intake.gap(),
+            }
+        }
+        std::iter::from_fn(|| match feed.take(&mut viewer) {
+            Some(Taken::Unit(unit)) => unit.payload.last().copied(),
+            _ => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn after_a_gap_or_a_restart_units_are_held_back_until_a_key_frame() {
+        let video = [track(Codec::H264)];
+        let of = |epoch, sequence, key| Some(packet(epoch, sequence, 0, key));
+        let packets = [
+            of(1, 1, false),
+            of(1, 2, true),
+            of(1, 3, false),
+            None,
+            of(1, 5, false),
+            of(1, 6, true),
+            of(2, 7, false),
+            of(2, 8, true),
+        ];
+        assert_eq!(seen(&video, packets), [2, 3, 6, 8]);
+    }
+
+    #[test]
+    fn key_frames_of_the_picture_count_and_not_those_of_the_sound() {
+        let both = [track(Codec::Aac), track(Codec::H264)];
+        let packets = [(1, 0, true), (2, 1, true), (3, 0, true), (4, 1, false)];
+        let packets = packets.map(|(sequence, track, key)| Some(packet(1, sequence, track, key)));
+        assert_eq!(seen(&both, packets), [2, 3, 4]);
+        let sound = [Some(packet(1, 1, 0, true)), Some(packet(1, 2, 0, true))];
+        assert_eq!(seen(&both[..1], sound), [1, 2]);
+    }
+
+    #[test]
+    fn packets_of_a_track_that_is_not_served_are_passed_over() {
+        let tracks = [track(Codec::H264), track(Codec::Opus)];
+        let packets = [packet(1, 1, 0, true), packet(1, 2, 1, true), packet(1, 3, 7, true)];
+        assert_eq!(seen(&tracks, packets.map(Some)), [1]);
     }
 }

@@ -142,15 +142,14 @@ impl History {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use protocol::time::Stamp;
+    use protocol::time::UtcNs;
 
     fn unit(number: i64, entry: bool, bytes: usize) -> Arc<Unit> {
         Arc::new(Unit {
             track: 0,
             entry,
             pts_ns: number,
-            captured: Stamp::default(),
-            captured_at_ns: number,
+            captured: UtcNs(0),
             pieces: Vec::new(),
             payload: vec![0; bytes],
         })

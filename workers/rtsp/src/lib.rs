@@ -6,11 +6,12 @@
 //!   (a thread      packets     one log a camera,   one a client: session (RTSP) and
 //!    a camera)     to units    shared by viewers   playback (RTP) meet the socket
 //! ```
-//! Pure, with time as an argument: [`rtp`], `history`, `inbox`, `outbox`, `playback`, `sdp`,
+//! Pure, with time as an argument: [`rtp`], `capture`, `history`, `inbox`, `outbox`, `playback`, `sdp`,
 //! `session`, `target`, `timeline`, `transport`. Effects: [`fanout`], `connection`, [`server`],
 //! `rtsp` (the worker).
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod chance;
 pub mod connection;
 pub mod fanout;

@@ -51,11 +51,14 @@ impl Presentation {
         self.tracks.iter().find(|track| track.index == index)
     }
 
-    /// The track whose key frames viewers begin at; `None` when there is no video.
-    pub fn entry_track(&self) -> Option<u32> {
-        let mut video =
-            self.tracks.iter().filter(|track| track.format.media() == rtp::Media::Video);
-        video.next().map(|track| track.index)
+    /// Whether viewers may begin at such a packet: a key frame of the first video track, or anything
+    /// when there is no video.
+    pub fn is_entry(&self, track: u32, key: bool) -> bool {
+        let mut tracks = self.tracks.iter();
+        match tracks.find(|track| track.format.media() == rtp::Media::Video) {
+            Some(video) => key && track == video.index,
+            None => true,
+        }
     }
 
     /// The SDP for a client that reaches us at `local`.

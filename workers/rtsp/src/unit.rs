@@ -1,6 +1,6 @@
 //! One access unit or audio frame, cut for sending once and shared by every client.
 
-use protocol::time::Stamp;
+use protocol::time::UtcNs;
 
 use crate::rtp::Piece;
 
@@ -13,11 +13,8 @@ pub struct Unit {
     pub entry: bool,
     /// Presentation time on the camera's stream clock, which never steps back (`timeline`).
     pub pts_ns: i64,
-    /// When it was captured, and the stream time of that instant: `pts_ns` when the camera itself
-    /// dated the picture, the decoding time when the date is that of arrival (packets arrive in
-    /// decoding order).
-    pub captured: Stamp,
-    pub captured_at_ns: i64,
+    /// When it was captured (`capture`).
+    pub captured: UtcNs,
     pub pieces: Vec<Piece>,
     pub payload: Vec<u8>,
 }

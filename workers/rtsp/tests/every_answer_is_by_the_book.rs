@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use protocol::stream::{Codec, Track};
-use protocol::time::{MonoNs, Stamp, TimeBase};
+use protocol::time::{MonoNs, TimeBase, UtcNs};
 use rtp_types::RtpPacket;
 use rtsp::chance::Chance;
 use rtsp::inbox::{Inbound, Inbox};
@@ -168,15 +168,7 @@ fn unit(site: &Site, ms: i64, packets: usize) -> Unit {
     let payload = [&[0, 0, 0, 1, 0x65][..], &vec![7; packets * 1300]].concat();
     let pieces = site.cam1.track(0).unwrap().format.cut(&payload);
     assert_eq!(pieces.len(), packets);
-    Unit {
-        track: 0,
-        entry: true,
-        pts_ns: ms * 1_000_000,
-        captured: Stamp::default(),
-        captured_at_ns: ms * 1_000_000,
-        pieces,
-        payload,
-    }
+    Unit { track: 0, entry: true, pts_ns: ms * 1_000_000, captured: UtcNs(0), pieces, payload }
 }
 
 /// `seq` and `rtptime` that RTP-Info promises of track 0.
@@ -449,6 +441,21 @@ fn units_of_a_track_that_was_not_set_up_are_not_sent() {
     client.in_session("PLAY");
     let video = unit(&client.site, 0, 1);
     assert!(client.receive(&video).is_empty());
+}
+
+#[test]
+fn sound_and_picture_are_counted_from_the_same_instant() {
+    let mut client = Client::connect();
+    client.set_up(0, TCP, false);
+    client.set_up(1, TCP, true);
+    client.in_session("PLAY");
+    let picture = unit(&client.site, 1000, 1);
+    let start = CHANCE.beginning.ticks;
+    assert_eq!(client.receive_rtp(&picture)[0].1, start);
+    let payload = vec![7; 100];
+    let pieces = client.site.cam1.track(1).unwrap().format.cut(&payload);
+    let sound = Unit { track: 1, pts_ns: 1_500_000_000, pieces, payload, ..picture };
+    assert_eq!(client.receive_rtp(&sound)[0].1, start.wrapping_add(24_000), "half a second");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use protocol::time::{MonoNs, TimeBase, UtcNs};
+use protocol::time::{MonoNs, TimeBase};
 use rtp_types::RtpPacketBuilder;
 
 use super::rtcp::SenderReport;
@@ -97,8 +97,8 @@ impl Sender {
     pub fn report(&mut self, unit: &Unit, anchor_ns: i64, now: MonoNs, frame: &mut Frame<'_>) {
         let report = SenderReport {
             ssrc: self.ssrc,
-            captured: UtcNs(unit.captured.utc.0),
-            ticks: self.ticks(unit.captured_at_ns, anchor_ns),
+            captured: unit.captured,
+            ticks: self.ticks(unit.pts_ns, anchor_ns),
             packets: self.packets,
             payload_bytes: self.payload_bytes,
         };

@@ -4,14 +4,16 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rtp_types::RtpPacket;
 use rtsp::fanout::Intake;
 use rtsp::feed::Feed;
 use rtsp::server::Server;
 use shmring::{Packet, PacketMeta, clock};
 
-use crate::harness::{Camera, Clip, RawClient, Site, has, sleep_until};
+use crate::harness::{Camera, Clip, PATIENCE, RawClient, Site, has, sleep_until};
 
 /// That a well-behaved client is served as ever.
 fn assert_served(site: &Site) {
@@ -102,7 +104,40 @@ fn idle_and_half_open_connections_leave_after_ten_seconds_and_viewers_do_not_not
     viewer.frame();
 }
 
-/// Publishes 100 kB units, fifty a second, until told to stop.
+/// A camera of 5 MB/s: 100 kB units, fifty a second, every tenth a key frame. Beside it a server.
+struct Flood {
+    server: Server,
+    stop: Arc<AtomicBool>,
+    camera: Option<JoinHandle<()>>,
+}
+
+impl Flood {
+    fn start() -> Self {
+        let feed = Arc::new(Feed::new("cam1"));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let feeds = [Arc::clone(&feed)].into_iter().collect();
+        let server = Server::start(listener, feeds, 8).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let camera = std::thread::spawn(move || flood(&feed, &stopped));
+        Self { server, stop, camera: Some(camera) }
+    }
+
+    fn viewer(&self) -> RawClient {
+        let address = self.server.address();
+        let mut viewer = RawClient::connect(address);
+        viewer.play(&format!("rtsp://{address}/cam1"));
+        viewer
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.camera.take().unwrap().join().unwrap();
+    }
+}
+
 fn flood(feed: &Feed, stop: &AtomicBool) {
     let tracks = [Clip::track_with(Vec::new())];
     let mut intake = Intake::default();
@@ -114,39 +149,57 @@ fn flood(feed: &Feed, stop: &AtomicBool) {
         let pts_ns = i64::try_from(published.0).unwrap();
         let key = sequence % 10 == 1;
         let meta = PacketMeta { key, pts_ns, dts_ns: pts_ns, ..PacketMeta::default() };
-        let payload = [&[0, 0, 0, 1, 0x65][..], &[7; 100_000]].concat();
+        let kind = if key { 0x65 } else { 0x41 };
+        let payload = [&[0, 0, 0, 1, kind][..], &[7; 100_000]].concat();
         let packet = Packet { epoch: 1, sequence, meta, published, payload };
         intake.take(packet, &tracks, feed, published);
         sleep_until(published + Duration::from_millis(20));
     }
 }
 
+/// The next RTP packet: sequence number, timestamp, and the type of the NAL unit it is a part of.
+fn packet(client: &mut RawClient) -> (u16, u32, u8) {
+    loop {
+        let (channel, frame) = client.frame();
+        if channel == 0 {
+            let packet = RtpPacket::parse(&frame).unwrap();
+            return (packet.sequence_number(), packet.timestamp(), packet.payload()[1] & 0x1f);
+        }
+    }
+}
+
 #[test]
 fn a_viewer_that_stops_reading_is_ended_after_ten_seconds_and_the_others_miss_nothing() {
-    let feed = Arc::new(Feed::new("cam1"));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = Server::start(listener, [Arc::clone(&feed)].into_iter().collect(), 8).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let camera = std::thread::spawn(move || flood(&feed, &stopped));
-
-    let url = format!("rtsp://{}/cam1", server.address());
-    let (mut stuck, mut viewer) =
-        (RawClient::connect(server.address()), RawClient::connect(server.address()));
-    stuck.play(&url);
-    viewer.play(&url);
-    // The sockets of the stuck one hold a few seconds of 5 MB/s; it is ended ten seconds after that.
+    let flood = Flood::start();
+    let (mut stuck, mut viewer) = (flood.viewer(), flood.viewer());
+    // The sockets of the stuck one hold a second or two; it is ended ten seconds after that.
     let (begun, mut next) = (clock::mono(), None);
     while clock::mono().saturating_since(begun) < Duration::from_secs(15) {
-        let (channel, frame) = viewer.frame();
-        if channel == 0 {
-            let sequence = u16::from_be_bytes([frame[2], frame[3]]);
-            assert!(next.is_none_or(|next| next == sequence), "the other viewer lost a packet");
-            next = Some(sequence.wrapping_add(1));
-        }
+        let (sequence, ..) = packet(&mut viewer);
+        assert!(next.is_none_or(|next| next == sequence), "the other viewer lost a packet");
+        next = Some(sequence.wrapping_add(1));
     }
     // What its socket still holds is read within a moment; a live connection would go on for ever.
     assert!(stuck.is_closed_within(Duration::from_secs(5)), "the stuck viewer is still there");
-    stop.store(true, Ordering::Relaxed);
-    camera.join().unwrap();
+}
+
+#[test]
+fn a_viewer_that_fell_behind_goes_on_at_a_key_frame() {
+    let flood = Flood::start();
+    let mut slow = flood.viewer();
+    let (mut last_sequence, mut last_ticks, _) = packet(&mut slow);
+    // 30 MB: far more than its socket and the log hold.
+    sleep_until(clock::mono() + Duration::from_secs(6));
+    let deadline = clock::mono() + PATIENCE;
+    loop {
+        let (sequence, ticks, kind) = packet(&mut slow);
+        assert_eq!(sequence, last_sequence.wrapping_add(1), "its own numbering has no hole");
+        // The units are 20 ms apart; a jump of more than a second is the skip.
+        if ticks.wrapping_sub(last_ticks) > 90_000 {
+            assert_eq!(kind, 5, "it goes on at a key frame");
+            return;
+        }
+        assert!(clock::mono() < deadline, "it never skipped");
+        (last_sequence, last_ticks) = (sequence, ticks);
+    }
 }
