@@ -1,4 +1,5 @@
-//! Runs `test_shmring.py` and `test_layout.py` in an interpreter that imports the library just built.
+//! Runs the tests of this folder that are written in Python, in an interpreter that imports the
+//! library just built.
 
 use std::env;
 use std::os::unix::fs::symlink;
@@ -46,7 +47,7 @@ fn the_python_tests_pass() {
     let folder = tempfile::tempdir().unwrap();
     symlink(built().join("libshmring_py.so"), folder.path().join("shmring.abi3.so")).unwrap();
     let status = Command::new(interpreter())
-        .args(["-B", "-m", "unittest", "test_shmring", "test_layout"])
+        .args(["-B", "-m", "unittest", "discover"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))
         .env("PYTHONPATH", folder.path())
         .env("SHMRING_EXAMPLES", built().join("examples"))

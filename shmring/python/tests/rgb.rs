@@ -1,5 +1,5 @@
 //! The conversion to red, green, blue, by itself: it needs no interpreter. Whole pictures are compared
-//! with FFmpeg's in `test_shmring.py`.
+//! with FFmpeg's in `test_frames.py`.
 
 #[path = "../src/rgb.rs"]
 mod rgb;
