@@ -48,12 +48,15 @@ const WORKER_TONES = {
   degraded: "warn", backoff: "bad", held: "bad", stopped: "calm",
 };
 
+/** The reason of the state; for a worker that is well, why it was restarted. */
+const why = (row) => row.why || (row.last_exit ? `last exit: ${row.last_exit}` : "");
+
 export function workersTable(container) {
   const columns = [
     { title: "Worker", cell: text((row) => row.name) },
     { title: "Kind", cell: text((row) => row.kind) },
     { title: "State", cell: (cell, row) => badge(cell, WORKER_TONES[row.state] ?? "calm", row.state) },
-    { title: "Why", cell: text((row) => row.why || row.last_exit || "") },
+    { title: "Why", cell: text(why) },
     { title: "Restarts", number: true, cell: text((row) => format.count(row.restarts)) },
     { title: "Uptime", number: true, cell: text((row) => (row.pid ? format.span(row.uptime_s) : "–")) },
     { title: "PID", number: true, cell: text((row) => String(row.pid ?? "–")) },

@@ -119,7 +119,7 @@ impl Board {
             name: camera.name.clone(),
             state,
             why,
-            fps: self.camera_rate(camera, watched),
+            fps: age_ms.and_then(|_| self.camera_rate(camera, watched)),
             age_ms,
             width: size.map_or(0, |ring| ring.width),
             height: size.map_or(0, |ring| ring.height),

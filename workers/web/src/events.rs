@@ -1,4 +1,5 @@
-//! The last records of the event rings, newest first.
+//! The last records of the event rings, newest first. Of one thing's updates only the newest is kept:
+//! sixteen cameras that move would else push everything else out within seconds.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -27,6 +28,14 @@ pub struct EventLog {
 impl EventLog {
     pub fn push(&self, ring: &RingName, record: Record) {
         let mut kept = self.lock();
+        if is_update(&record) {
+            let old = |seen: &Event| {
+                is_update(&seen.record) && seen.record.id == record.id && seen.ring == *ring
+            };
+            if let Some(at) = kept.iter().position(old) {
+                kept.remove(at);
+            }
+        }
         kept.truncate(KEPT - 1);
         kept.push_front(Event { ring: ring.clone(), record });
     }
@@ -41,14 +50,22 @@ impl EventLog {
     }
 }
 
+fn is_update(record: &Record) -> bool {
+    record.kind.ends_with(".update")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn record(n: usize) -> Record {
+        told(&n.to_string(), "motion.begin")
+    }
+
+    fn told(id: &str, kind: &str) -> Record {
         Record {
-            id: n.to_string(),
-            kind: "motion.begin".to_owned(),
+            id: id.to_owned(),
+            kind: kind.to_owned(),
             camera: "cam1".to_owned(),
             frame: None,
             time_utc_ns: 1,
@@ -67,6 +84,34 @@ mod tests {
         assert_eq!(events.len(), KEPT);
         assert_eq!(events[0].record.id, (KEPT + 4).to_string());
         assert_eq!(events[KEPT - 1].record.id, "5");
+    }
+
+    #[test]
+    fn of_the_updates_of_one_thing_only_the_newest_is_kept() {
+        let log = EventLog::default();
+        let (a, b) = ("a.events".parse().unwrap(), "b.events".parse().unwrap());
+        log.push(&a, told("1", "motion.begin"));
+        for _ in 0..5 {
+            log.push(&a, told("1", "motion.update"));
+            log.push(&a, told("2", "motion.update"));
+            log.push(&b, told("1", "motion.update"));
+        }
+        log.push(&a, told("1", "motion.end"));
+        let kept: Vec<_> = log
+            .newest_first()
+            .into_iter()
+            .map(|event| format!("{} {} {}", event.ring, event.record.id, event.record.kind))
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                "a.events 1 motion.end",
+                "b.events 1 motion.update",
+                "a.events 2 motion.update",
+                "a.events 1 motion.update",
+                "a.events 1 motion.begin",
+            ]
+        );
     }
 
     #[test]
