@@ -63,8 +63,7 @@ impl Browser {
     }
 
     fn attach(&mut self, url: &str) -> Outcome<()> {
-        let target =
-            self.call("Target.createTarget", json!({ "url": url }))?;
+        let target = self.call("Target.createTarget", json!({ "url": url }))?;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let session = self.call("Target.attachToTarget", attach)?;
         session["sessionId"].as_str().unwrap_or_default().clone_into(&mut self.session);
