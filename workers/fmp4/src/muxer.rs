@@ -111,11 +111,12 @@ fn run<'a>(
     }
     let end_tick = match next.filter(|next| next.track == track.index) {
         Some(next) => to_tick(next.dts_ns),
-        None => clock.last_tick + nominal_ticks(track, last),
+        None => clock.last_tick.saturating_add(nominal_ticks(track, last)),
     };
     ticks.push(end_tick.max(clock.last_tick));
     let shown = samples.iter().map(|sample| to_tick(sample.pts_ns));
-    let offsets: Vec<i64> = shown.zip(&ticks).map(|(shown, tick)| shown - tick).collect();
+    let offsets: Vec<i64> =
+        shown.zip(&ticks).map(|(shown, tick)| shown.saturating_sub(*tick)).collect();
     Some(Run::new(track, &samples, &ticks, &offsets))
 }
 
@@ -245,4 +246,42 @@ fn moof(runs: &[Run<'_>], number: u32, data_at: usize) -> Moof {
         }
     });
     Moof { mfhd: Mfhd { sequence_number: number }, traf: traf.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+    use protocol::time::UtcNs;
+
+    use super::*;
+    use crate::movie::tests::{aac, h264};
+    use crate::{OriginFlags, scan};
+
+    proptest! {
+        /// The ring's writer is another process: its times may be anything.
+        #[test]
+        fn any_times_give_a_file_that_reads_back(
+            times in proptest::collection::vec((0u32..2, any::<i64>(), any::<i64>(), any::<i64>()), 1..20),
+            rate_hz in 1u32..,
+        ) {
+            let mut sound = aac();
+            sound.sample_rate_hz = rate_hz;
+            let (movie, _) = Movie::new(&[h264(), sound]);
+            let ring = "cam1.packets".parse().unwrap();
+            let mut fragment = Fragment::new(&ring, 1, 1, UtcNs(0), OriginFlags::default());
+            for &(track, pts_ns, dts_ns, duration_ns) in &times {
+                let payload = vec![0, 0, 1, 0x41, 1];
+                fragment.push(Sample { track, key: false, pts_ns, dts_ns, duration_ns, payload });
+            }
+            let next = NextDecode { track: 0, dts_ns: times[0].1 };
+            let mut muxer = Muxer::new(movie, &fragment);
+            let mut bytes = muxer.init_segment().unwrap();
+            bytes.extend(muxer.write(&fragment, Some(next)).unwrap());
+            let found = scan(&mut Cursor::new(&bytes)).unwrap();
+            prop_assert_eq!(found.damage, None);
+            prop_assert_eq!(found.fragments[0].samples.len(), times.len());
+        }
+    }
 }

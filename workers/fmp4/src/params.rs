@@ -5,6 +5,10 @@ use protocol::stream::Codec;
 
 use crate::annexb::{nal_units, unescaped};
 
+/// Most sets of a kind, and bytes of one, that `avcC` can state. What goes beyond stays in the samples.
+const SETS_MAX: usize = 31;
+const SET_MAX_BYTES: usize = u16::MAX as usize;
+
 /// Parameter sets in the order they came, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ParameterSets {
@@ -22,7 +26,8 @@ impl ParameterSets {
                 continue;
             };
             let list = sets.list_mut(kind);
-            if !list.iter().any(|had| had == unit) {
+            let fits = list.len() < SETS_MAX && unit.len() <= SET_MAX_BYTES;
+            if fits && !list.iter().any(|had| had == unit) {
                 list.push(unit.to_vec());
             }
         }
