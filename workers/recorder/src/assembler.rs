@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
-use fmp4::{Fragment, Movie, Muxer, NextDecode, OriginFlags, Sample, parameter_sets};
+use fmp4::NextDecode;
 use protocol::name::RingName;
-use protocol::stream::{Codec, TRACKS_MAX, Track};
-use protocol::time::{ClockSource, MonoNs, UtcNs};
+use protocol::stream::Track;
+use protocol::time::{MonoNs, UtcNs};
 use shmring::{Packet, PacketMeta};
 
-use crate::cut::{self, Arrival, Cut, Progress};
+use crate::cut::Cut;
+use crate::open_file::{OpenFile, is_entry};
 use crate::packet_id::PacketId;
 
 /// A fragment that nothing follows is written after this long: a camera that stalls has its last
@@ -46,46 +47,6 @@ pub(crate) struct Assembler {
     /// The last packet seen.
     last: Option<PacketId>,
     file: Option<OpenFile>,
-}
-
-/// The file under way.
-#[derive(Debug)]
-struct OpenFile {
-    /// As the ring described them when the file began.
-    ring_tracks: Vec<Track>,
-    /// The same with the parameter sets that the pictures really use.
-    tracks: Vec<Track>,
-    movie: Movie,
-    refused: String,
-    /// There once the first fragment is complete.
-    muxer: Option<Muxer>,
-    fragment: Option<OpenFragment>,
-    /// Flag of the next fragment.
-    discontinuity: bool,
-    /// Pictures can be decoded from what is recorded.
-    decodable: bool,
-    left_out: u64,
-    renew: bool,
-    begin_dts_ns: i64,
-    previous_dts_ns: [Option<i64>; TRACKS_MAX],
-}
-
-#[derive(Debug)]
-struct OpenFragment {
-    fragment: Fragment,
-    begin_dts_ns: i64,
-    published: MonoNs,
-}
-
-/// Whether a file may begin with this packet.
-pub(crate) fn is_entry(tracks: &[Track], meta: &PacketMeta) -> bool {
-    lead(tracks).is_none_or(|lead| meta.key && meta.track == lead)
-}
-
-/// The track whose key frames begin fragments and files: the first video track that MP4 carries.
-fn lead(tracks: &[Track]) -> Option<u32> {
-    let carried = |track: &Track| matches!(track.codec, Codec::H264 | Codec::H265);
-    u32::try_from(tracks.iter().position(carried)?).ok()
 }
 
 impl Assembler {
@@ -154,149 +115,13 @@ impl Assembler {
     }
 }
 
-impl OpenFile {
-    fn begin(packet: &Packet, tracks: &[Track], follows: bool, before: Option<&Self>) -> Self {
-        let described = describe(tracks, packet);
-        let (movie, refused) = Movie::new(&described);
-        let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
-        Self {
-            ring_tracks: tracks.to_vec(),
-            tracks: described,
-            movie,
-            refused: refused.join("; "),
-            muxer: None,
-            fragment: None,
-            discontinuity: !follows,
-            decodable: follows && before.is_none_or(|file| file.decodable),
-            left_out: 0,
-            renew: false,
-            begin_dts_ns: packet.meta.dts_ns,
-            previous_dts_ns: [None; TRACKS_MAX],
-        }
-    }
-
-    fn cut(&self, packet: &Packet, tracks: &[Track], entry: bool, segment_ns: i64) -> Cut {
-        if entry && self.is_described_anew(packet, tracks) {
-            return Cut::File;
-        }
-        let fragment = self.fragment.as_ref();
-        let progress = Progress {
-            segment_ns,
-            file_dts_ns: self.begin_dts_ns,
-            fragment_dts_ns: fragment.map_or(packet.meta.dts_ns, |open| open.begin_dts_ns),
-            fragment_bytes: fragment.map_or(0, |open| open.fragment.payload_bytes()),
-            renew: self.renew,
-        };
-        cut::decide(&progress, &self.arrival(packet, entry))
-    }
-
-    /// Whether the tracks, or the parameter sets of this key frame, are not those of the file.
-    fn is_described_anew(&self, packet: &Packet, tracks: &[Track]) -> bool {
-        if tracks != self.ring_tracks {
-            return describe(tracks, packet) != self.tracks;
-        }
-        let own = self.tracks.get(packet.meta.track as usize);
-        own.is_some_and(|track| {
-            parameter_sets(track.codec, &packet.payload).is_some_and(|sets| sets != track.extradata)
-        })
-    }
-
-    fn arrival(&self, packet: &Packet, entry: bool) -> Arrival {
-        let previous = self.previous_dts_ns.get(packet.meta.track as usize);
-        Arrival {
-            entry,
-            group: entry && self.is_picture(packet.meta.track),
-            dts_ns: packet.meta.dts_ns,
-            previous_dts_ns: previous.copied().flatten(),
-            payload_bytes: packet.payload.len(),
-            discontinuity: packet.meta.discontinuity,
-        }
-    }
-
-    /// Takes a packet that belongs to this file. Gives the pictures left out before a key frame.
-    fn push(&mut self, ring: &RingName, packet: Packet, entry: bool) -> u64 {
-        let arrival = self.arrival(&packet, entry);
-        self.renew |= !entry && cut::asks_for_renewal(&arrival);
-        self.discontinuity |= packet.meta.discontinuity;
-        self.decodable |= entry;
-        if let Some(previous) = self.previous_dts_ns.get_mut(packet.meta.track as usize) {
-            *previous = Some(packet.meta.dts_ns);
-        }
-        let picture = self.is_picture(packet.meta.track);
-        if !self.movie.carries(packet.meta.track) || (picture && !self.decodable) {
-            self.left_out += u64::from(picture);
-            if let Some(open) = &mut self.fragment {
-                open.fragment.leave_out();
-            }
-            return 0;
-        }
-        self.open_fragment(ring, &packet).push(sample(packet));
-        if entry { std::mem::take(&mut self.left_out) } else { 0 }
-    }
-
-    fn is_picture(&self, track: u32) -> bool {
-        self.tracks.get(track as usize).is_some_and(|track| track.codec.is_video())
-    }
-
-    fn open_fragment(&mut self, ring: &RingName, first: &Packet) -> &mut Fragment {
-        let discontinuity = std::mem::take(&mut self.discontinuity);
-        let open = self.fragment.get_or_insert_with(|| {
-            let camera_clock = first.meta.clock == ClockSource::Camera;
-            let flags = OriginFlags { discontinuity, camera_clock };
-            let capture = first.meta.capture.utc;
-            OpenFragment {
-                fragment: Fragment::new(ring, first.epoch, first.sequence, capture, flags),
-                begin_dts_ns: first.meta.dts_ns,
-                published: first.published,
-            }
-        });
-        &mut open.fragment
-    }
-
-    fn end_fragment(&mut self, next: Option<NextDecode>) -> Result<Option<Piece>, fmp4::Error> {
-        let Some(OpenFragment { fragment, .. }) = self.fragment.take() else {
-            return Ok(None);
-        };
-        let origin = fragment.origin();
-        let last = PacketId { epoch: origin.epoch, sequence: origin.last() };
-        if let Some(muxer) = &mut self.muxer {
-            let bytes = muxer.write(&fragment, next)?;
-            return Ok(Some(Piece { begins: None, bytes, last }));
-        }
-        let muxer = self.muxer.insert(Muxer::new(self.movie.clone(), &fragment));
-        let mut bytes = muxer.init_segment()?;
-        bytes.extend(muxer.write(&fragment, next)?);
-        Ok(Some(Piece { begins: Some(origin.capture), bytes, last }))
-    }
-}
-
-/// The tracks with their parameter sets in one form, taken from the packet itself where it brings
-/// some: the ring's description may be older or newer than the packet.
-fn describe(tracks: &[Track], packet: &Packet) -> Vec<Track> {
-    let mut described = tracks.to_vec();
-    for (index, track) in described.iter_mut().enumerate() {
-        let own = packet.meta.track as usize == index;
-        let from_packet = own.then(|| parameter_sets(track.codec, &packet.payload)).flatten();
-        let sets = from_packet.or_else(|| parameter_sets(track.codec, &track.extradata));
-        if let Some(sets) = sets {
-            track.extradata = sets;
-        }
-    }
-    described
-}
-
-fn sample(packet: Packet) -> Sample {
-    let PacketMeta { track, key, pts_ns, dts_ns, duration_ns, .. } = packet.meta;
-    Sample { track, key, pts_ns, dts_ns, duration_ns, payload: packet.payload }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
     use super::*;
     use fmp4::scan;
-    use protocol::stream::Track;
+    use protocol::stream::Codec;
     use protocol::time::{Stamp, TimeBase};
 
     const SETS: &[u8] = &[

@@ -156,8 +156,9 @@ fn read_lock(lock: &mut File) -> Said {
 /// An open-file-description lock: it goes with the last descriptor, however the process ends.
 fn take_lock(lock: &File) -> Result<(), Errno> {
     let whole = libc::flock {
+        #[expect(clippy::cast_possible_truncation, reason = "F_WRLCK is 1")]
         l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
+        l_whence: 0,
         l_start: 0,
         l_len: 0,
         l_pid: 0,

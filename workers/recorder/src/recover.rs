@@ -180,3 +180,164 @@ impl Found {
 fn begin_of(fragment: &FoundFragment) -> PacketId {
     PacketId { epoch: fragment.origin.epoch, sequence: fragment.origin.first }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::{Path, PathBuf};
+
+    use fmp4::{Fragment, Movie, Muxer, OriginFlags, Sample};
+    use protocol::stream::{Codec, Track};
+    use protocol::time::{TimeBase, UtcNs};
+
+    use super::*;
+
+    const SETS: &[u8] = &[
+        0, 0, 0, 1, 0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9, 0x40, 0xa0, 0x3d, 0xa1, 0, 0, 0, 1, 0x68,
+        0xeb, 0xe3, 0xcb, 0x22, 0xc0,
+    ];
+
+    fn ring() -> RingName {
+        "cam1.packets".parse().unwrap()
+    }
+
+    /// A recording of fragments of five pictures; each second one begins with a key frame.
+    fn record(folder: &mut Folder, firsts: &[u64]) -> PathBuf {
+        let (path, mut file) = folder.create(UtcNs(0)).unwrap();
+        let track = Track {
+            codec: Codec::H264,
+            time_base: TimeBase::VIDEO_90K,
+            width: 640,
+            height: 480,
+            sample_rate_hz: 0,
+            channels: 0,
+            frame_rate: (25, 1),
+            extradata: SETS.to_vec(),
+        };
+        let mut muxer = None;
+        for &first in firsts {
+            let fragment = fragment(first);
+            if muxer.is_none() {
+                let begun = Muxer::new(Movie::new(std::slice::from_ref(&track)).0, &fragment);
+                file.write_all(&begun.init_segment().unwrap()).unwrap();
+                muxer = Some(begun);
+            }
+            let bytes = muxer.as_mut().unwrap().write(&fragment, None).unwrap();
+            file.write_all(&bytes).unwrap();
+        }
+        path
+    }
+
+    fn fragment(first: u64) -> Fragment {
+        let capture = UtcNs(first * 40_000_000);
+        let mut fragment = Fragment::new(&ring(), 7, first, capture, OriginFlags::default());
+        for sequence in first..first + 5 {
+            let time_ns = i64::try_from(sequence).unwrap() * 40_000_000;
+            fragment.push(Sample {
+                key: sequence % 10 == 1,
+                pts_ns: time_ns,
+                dts_ns: time_ns,
+                payload: vec![0, 0, 0, 1, 0x41, 7],
+                ..Sample::default()
+            });
+        }
+        fragment
+    }
+
+    fn last_in(path: &Path) -> u64 {
+        let found = scan(&mut File::open(path).unwrap()).unwrap();
+        assert_eq!(found.damage, None);
+        found.fragments.last().unwrap().origin.last()
+    }
+
+    fn id(sequence: u64) -> PacketId {
+        PacketId { epoch: 7, sequence }
+    }
+
+    #[test]
+    fn an_empty_folder_has_no_tail() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        assert_eq!(recover(&folder, &ring()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_torn_fragment_is_cut_off_and_the_last_group_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let path = record(&mut folder, &[1, 6, 11, 16]);
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes - 3).unwrap();
+        let recovered = recover(&folder, &ring()).unwrap().unwrap();
+        assert_eq!(recovered.tail, Tail { last: id(15), group: Some(id(11)) });
+        let group = recovered.joint.unwrap().group;
+        assert!(!group.is_all);
+        folder.cut(&group).unwrap();
+        assert_eq!(last_in(&path), 10);
+    }
+
+    #[test]
+    fn a_file_without_a_whole_fragment_goes_and_the_one_before_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        record(&mut folder, &[1, 6]);
+        let (empty, mut file) = folder.create(UtcNs(0)).unwrap();
+        file.write_all(b"\0\0\0\x18ftypiso6").unwrap();
+        let recovered = recover(&folder, &ring()).unwrap().unwrap();
+        assert_eq!(recovered.tail.last, id(10));
+        assert!(!empty.exists());
+    }
+
+    #[test]
+    fn damage_near_the_end_is_found_by_its_checksum() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let path = record(&mut folder, &[1, 6, 11]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(recover(&folder, &ring()).unwrap().unwrap().tail.last, id(10));
+        assert_eq!(last_in(&path), 10);
+    }
+
+    #[test]
+    fn a_repetition_that_came_far_enough_replaces_the_old_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let old = record(&mut folder, &[1, 6, 11, 16]);
+        record(&mut folder, &[11, 16, 21]);
+        assert_eq!(recover(&folder, &ring()).unwrap().unwrap().tail.last, id(25));
+        assert_eq!(last_in(&old), 10);
+    }
+
+    #[test]
+    fn a_repetition_of_all_of_a_file_replaces_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let old = record(&mut folder, &[11, 16]);
+        record(&mut folder, &[11, 16]);
+        assert_eq!(recover(&folder, &ring()).unwrap().unwrap().tail.last, id(20));
+        assert!(!old.exists());
+    }
+
+    #[test]
+    fn a_repetition_that_was_cut_short_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let old = record(&mut folder, &[1, 6, 11, 16]);
+        let short = record(&mut folder, &[11]);
+        assert_eq!(recover(&folder, &ring()).unwrap().unwrap().tail.last, id(20));
+        assert!(!short.exists());
+        assert_eq!(last_in(&old), 20);
+    }
+
+    #[test]
+    fn files_of_another_ring_are_no_tail_of_this_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        record(&mut folder, &[1]);
+        let other = "cam2.packets".parse().unwrap();
+        assert_eq!(recover(&folder, &other).unwrap(), None);
+    }
+}

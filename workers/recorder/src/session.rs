@@ -1,0 +1,235 @@
+//! One stretch of reading and writing without trouble: from the last recorded packet to the stop.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use protocol::control::Condition;
+use shmring::{Next, Packet, PacketOptions, Start, clock};
+use worker::PacketInput;
+
+use crate::assembler::{Assembler, Piece, Taken};
+use crate::camera::Job;
+use crate::error::Error;
+use crate::folder::Folder;
+use crate::join::{Join, Step};
+use crate::open_file::is_entry;
+use crate::packet_id::PacketId;
+use crate::recover::Recovered;
+use crate::writer::{Joint, Writer};
+
+/// How soon a stop is seen, and a stalled fragment written.
+pub(crate) const WAIT: Duration = Duration::from_millis(100);
+
+/// Reads the ring and writes the files.
+pub(crate) struct Session<'a> {
+    job: &'a Job,
+    input: PacketInput,
+    assembler: Assembler,
+    writer: Writer,
+    join: Option<Join>,
+    joint: Option<Joint>,
+    /// The ring was asked for what follows this packet. A reader that is overtaken while it looks
+    /// for the place may begin before it.
+    behind: Option<PacketId>,
+    /// The epoch the reader said it goes on to, having read all of the one before.
+    announced_epoch: u64,
+    recorded: Option<PacketId>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn begin(
+        job: &'a Job,
+        folder: Folder,
+        recovered: Option<Recovered>,
+        recorded: Option<PacketId>,
+    ) -> Self {
+        let (tail, joint) = recovered.map_or((None, None), |r| (Some(r.tail), r.joint));
+        let last = tail.map(|tail| tail.last).or(recorded);
+        match last {
+            Some(last) => tracing::info!(ring = %job.ring, %last, "recording goes on"),
+            None => tracing::info!(ring = %job.ring, "recording begins"),
+        }
+        Self {
+            job,
+            input: input(job, last),
+            assembler: Assembler::new(&job.ring, job.segment, last),
+            writer: Writer::new(folder),
+            join: tail.map(Join::Probing),
+            joint,
+            behind: last,
+            announced_epoch: last.map_or(0, |last| last.epoch),
+            recorded: None,
+        }
+    }
+
+    /// The last packet this session wrote.
+    pub(crate) fn recorded(&self) -> Option<PacketId> {
+        self.recorded
+    }
+
+    /// Whether the last group of an old file is not yet all in the new one.
+    pub(crate) fn is_repeating(&self) -> bool {
+        self.writer.is_repeating()
+    }
+
+    /// Until the stop, and then until the ring is drained.
+    pub(crate) fn run(&mut self) -> Result<(), Error> {
+        loop {
+            let stopping = self.job.stop.load(Ordering::Acquire);
+            let drained = self.turn(if stopping { Duration::ZERO } else { WAIT })?;
+            if drained && stopping {
+                self.flush()?;
+                return self.writer.sync(clock::mono());
+            }
+        }
+    }
+
+    /// Takes what the ring gives within `wait`; whether that was nothing.
+    fn turn(&mut self, wait: Duration) -> Result<bool, Error> {
+        match self.input.poll(wait)? {
+            Some(Next::Item(packet)) => self.packet(packet)?,
+            // The packet behind the hole tells its size.
+            Some(Next::Overrun { .. }) => {}
+            Some(Next::NewEpoch { epoch }) => {
+                self.announced_epoch = epoch;
+                self.flush()?;
+            }
+            Some(Next::Quiet) => {
+                self.idle()?;
+                return Ok(true);
+            }
+            Some(Next::Ended) => {
+                self.absent(&format!("the writer of {} has ended", self.job.ring))?;
+                thread::sleep(wait);
+                return Ok(true);
+            }
+            None => {
+                self.absent(&self.input.absence())?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn packet(&mut self, packet: Packet) -> Result<(), Error> {
+        let id = PacketId { epoch: packet.epoch, sequence: packet.sequence };
+        let had = |behind: PacketId| behind.epoch == id.epoch && id <= behind;
+        if self.behind.is_some_and(had)
+            || !self.joined(id, is_entry(self.input.tracks(), &packet.meta))
+        {
+            return Ok(());
+        }
+        self.behind = Some(id);
+        let before = self.assembler.last();
+        if self.writer.is_repeating() && !before.is_some_and(|before| id.follows(before)) {
+            return Err(Error::JointBroken);
+        }
+        self.job.status.set_read(id);
+        self.tell_of_lost_epoch(before, id);
+        let taken = self.assembler.take(packet, self.input.tracks())?;
+        self.tell_of_losses(&taken, id);
+        if let Some(piece) = taken.piece {
+            self.write(&piece)?;
+        }
+        self.show_condition();
+        Ok(())
+    }
+
+    /// Whether the packet is to be recorded; else the ring is read from elsewhere.
+    fn joined(&mut self, id: PacketId, entry: bool) -> bool {
+        let Some(join) = self.join.take() else {
+            return true;
+        };
+        match join.step(id, entry) {
+            Step::Record => {}
+            Step::RecordAgain => {
+                let before = PacketId { sequence: id.sequence - 1, ..id };
+                let (ring, segment) = (&self.job.ring, self.job.segment);
+                self.assembler = Assembler::new(ring, segment, Some(before));
+                if let Some(joint) = self.joint.take() {
+                    self.writer.repeat_until(joint);
+                }
+            }
+            Step::RecordInside => {
+                tracing::warn!(ring = %self.job.ring, first = %id, "file begins inside a group of pictures");
+            }
+            Step::ReadBehind(last, next) => {
+                self.input = input(self.job, Some(last));
+                self.behind = Some(last);
+                self.join = Some(next);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Nothing new: what has waited long enough is written.
+    fn idle(&mut self) -> Result<(), Error> {
+        let now = clock::mono();
+        if let Some(piece) = self.assembler.flush_stalled(now)? {
+            self.write(&piece)?;
+        }
+        self.writer.sync_when_due(now)
+    }
+
+    /// Nobody writes the ring: what there was is made durable.
+    fn absent(&mut self, why: &str) -> Result<(), Error> {
+        self.job.status.set(Condition::Waiting, why);
+        self.flush()?;
+        self.writer.sync(clock::mono())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        match self.assembler.flush()? {
+            Some(piece) => self.write(&piece),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, piece: &Piece) -> Result<(), Error> {
+        self.writer.write(piece, clock::mono())?;
+        self.recorded = Some(piece.last);
+        self.job.status.set_written(piece.last);
+        Ok(())
+    }
+
+    fn show_condition(&self) {
+        let refused = self.assembler.refused();
+        if refused.is_empty() {
+            self.job.status.set(Condition::Flowing, "");
+        } else {
+            self.job.status.set(Condition::Degraded, &format!("{}: {refused}", self.job.ring));
+        }
+    }
+
+    fn tell_of_losses(&self, taken: &Taken, next: PacketId) {
+        let ring = &self.job.ring;
+        if taken.missing > 0 {
+            let packets = taken.missing;
+            tracing::error!(%ring, packets, %next, "lost: overwritten before they were recorded");
+            self.job.status.add_missed(packets);
+        }
+        if taken.left_out > 0 {
+            let packets = taken.left_out;
+            tracing::warn!(%ring, packets, %next, "pictures without a key frame left out");
+        }
+    }
+
+    /// After a long absence the ring has gone on to other epochs; what was in between is unknown.
+    fn tell_of_lost_epoch(&mut self, before: Option<PacketId>, id: PacketId) {
+        let unread = before.is_some_and(|before| before.epoch != id.epoch);
+        if unread && self.announced_epoch != id.epoch {
+            let last = before.map(|before| before.to_string());
+            tracing::warn!(ring = %self.job.ring, last, next = %id, "the rest of an older epoch, if there was any, is gone");
+        }
+        self.announced_epoch = id.epoch;
+    }
+}
+
+fn input(job: &Job, last: Option<PacketId>) -> PacketInput {
+    let start = last
+        .map_or(Start::Oldest, |last| Start::After { epoch: last.epoch, sequence: last.sequence });
+    let reader = job.reader.clone();
+    PacketInput::detached(&job.project, &job.ring, PacketOptions { reader, start })
+}

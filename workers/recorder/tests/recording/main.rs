@@ -1,0 +1,13 @@
+//! The recorder's promises, over real rings: every published packet is in the files once, and the
+//! files play, whatever happens to the recorder, the ring's writer or the disk.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
+
+#[path = "../../../fmp4/tests/media/mod.rs"]
+mod media;
+
+mod disk;
+mod feed;
+mod kills;
+mod rig;
+mod steady;

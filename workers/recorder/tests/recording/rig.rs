@@ -1,0 +1,237 @@
+//! A project of its own for each test: rings, a recordings directory, a recorder in a thread or in
+//! a process that can be killed, and the independent reading of what was recorded.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use fmp4::{Scan, is_intact, scan};
+use protocol::config::RingConfig;
+use protocol::control::RingContract;
+use protocol::name::{ProjectName, RingName};
+use protocol::stream::Track;
+use protocol::time::MonoNs;
+use recorder::{Camera, FileName, Job, Status};
+use shmring::{PacketWriter, census, clock};
+
+/// Longest any wait of these tests may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Rig {
+    pub(crate) project: ProjectName,
+    pub(crate) ring: RingName,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) segment: Duration,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            project: format!("rec{}-{number}", std::process::id()).parse().unwrap(),
+            ring: "cam1.packets".parse().unwrap(),
+            dir: tempfile::tempdir().unwrap(),
+            segment: Duration::from_secs(6),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.dir.path().join("cam1")
+    }
+
+    pub(crate) fn writer(&self, tracks: &[Track]) -> PacketWriter {
+        let contract = RingContract {
+            name: self.ring.clone(),
+            config: RingConfig::default(),
+            places: 4,
+            epoch_floor: 0,
+            gop_floor: 0,
+        };
+        PacketWriter::create(&self.project, &contract, tracks).unwrap()
+    }
+
+    pub(crate) fn job(&self, folder: PathBuf) -> Job {
+        Job {
+            project: self.project.clone(),
+            ring: self.ring.clone(),
+            reader: "rec".to_owned(),
+            folder,
+            segment: self.segment,
+            stop: Arc::new(AtomicBool::new(false)),
+            status: Arc::new(Status::new(self.ring.as_str())),
+        }
+    }
+
+    pub(crate) fn recorder(&self) -> InThread {
+        InThread::start(self.job(self.folder()))
+    }
+
+    /// A recorder in a process of its own.
+    pub(crate) fn process(&self) -> InProcess {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "rig::the_recorder_of_another_test", "--nocapture"])
+            .env("REC_PROJECT", self.project.to_string())
+            .env("REC_FOLDER", self.folder())
+            .env("REC_SEGMENT_MS", self.segment.as_millis().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        InProcess(child)
+    }
+
+    pub(crate) fn recorded(&self) -> Recorded {
+        Recorded::read(&self.folder())
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        census::sweep_unowned(&self.project);
+    }
+}
+
+pub(crate) struct InThread {
+    pub(crate) job: Job,
+    thread: JoinHandle<()>,
+}
+
+impl InThread {
+    pub(crate) fn start(job: Job) -> Self {
+        let camera = Camera::new(job.clone());
+        Self { job, thread: thread::spawn(move || camera.run()) }
+    }
+
+    /// Stops as the supervisor does: everything published before is recorded.
+    pub(crate) fn stop(self) {
+        self.job.stop.store(true, Ordering::Release);
+        self.thread.join().unwrap();
+    }
+
+    pub(crate) fn wait_until(&self, what: &str, mut so: impl FnMut(&Status) -> bool) {
+        wait_until(what, || so(&self.job.status));
+    }
+}
+
+pub(crate) struct InProcess(Child);
+
+impl InProcess {
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    pub(crate) fn stop(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+/// Not a test: what [`Rig::process`] runs. Ends when its standard input does.
+#[test]
+fn the_recorder_of_another_test() {
+    let Ok(project) = std::env::var("REC_PROJECT") else {
+        return;
+    };
+    let segment_ms = std::env::var("REC_SEGMENT_MS").unwrap().parse().unwrap();
+    let ring: RingName = "cam1.packets".parse().unwrap();
+    let recorder = InThread::start(Job {
+        project: project.parse().unwrap(),
+        status: Arc::new(Status::new(ring.as_str())),
+        ring,
+        reader: "rec".to_owned(),
+        folder: std::env::var("REC_FOLDER").unwrap().into(),
+        segment: Duration::from_millis(segment_ms),
+        stop: Arc::new(AtomicBool::new(false)),
+    });
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+    recorder.stop();
+}
+
+/// What the files say, read without the recorder.
+pub(crate) struct Recorded {
+    pub(crate) files: Vec<(PathBuf, Scan)>,
+}
+
+impl Recorded {
+    fn read(folder: &Path) -> Self {
+        let mut paths: Vec<(u64, PathBuf)> = folder
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter_map(|entry| {
+                Some((FileName::number_in(entry.file_name().to_str()?)?, entry.path()))
+            })
+            .collect();
+        paths.sort();
+        let whole = |path: PathBuf| {
+            let mut file = std::fs::File::open(&path).unwrap();
+            let found = scan(&mut file).unwrap();
+            for fragment in &found.fragments {
+                assert!(is_intact(&mut file, fragment).unwrap(), "{}", path.display());
+            }
+            (path, found)
+        };
+        Self { files: paths.into_iter().map(|(_, path)| whole(path)).collect() }
+    }
+
+    /// Epoch and sequence of every recorded packet, in the order of the files.
+    pub(crate) fn ids(&self) -> Vec<(u64, u64)> {
+        let fragments = self.files.iter().flat_map(|(_, found)| &found.fragments);
+        let ids = fragments.flat_map(|fragment| {
+            let epoch = fragment.origin.epoch;
+            fragment.origin.recorded().map(move |sequence| (epoch, sequence))
+        });
+        ids.collect()
+    }
+
+    /// Every published packet once, in order; tells which are not.
+    pub(crate) fn assert_all_of(&self, published: &[(u64, u64)]) {
+        let recorded = self.ids();
+        let missing: Vec<_> = published.iter().filter(|id| !recorded.contains(id)).collect();
+        let doubled: Vec<_> =
+            recorded.windows(2).filter(|pair| pair[1] <= pair[0]).map(|pair| pair[1]).collect();
+        let files: Vec<String> = self.files.iter().map(|(path, found)| told(path, found)).collect();
+        let list = files.join("\n");
+        assert!(
+            missing.is_empty() && doubled.is_empty() && recorded.len() == published.len(),
+            "missing {missing:?}, doubled from {doubled:?}\n{list}"
+        );
+    }
+
+    pub(crate) fn assert_clean(&self) {
+        for (path, found) in &self.files {
+            assert_eq!(found.damage, None, "{}", path.display());
+            let begins = &found.fragments[0];
+            assert!(
+                begins.begins_with_key(&found.tracks),
+                "{} begins inside a group",
+                path.display()
+            );
+        }
+    }
+
+    pub(crate) fn assert_plays(&self) {
+        for (path, _) in &self.files {
+            assert_eq!(crate::media::complaints(path), "", "{}", path.display());
+        }
+    }
+}
+
+fn told(path: &Path, found: &Scan) -> String {
+    let name = path.file_name().unwrap().to_string_lossy();
+    let ids = found.fragments.iter().map(|f| format!("{}..{}", f.origin.first, f.origin.last()));
+    format!("{name}: {}", ids.collect::<Vec<_>>().join(" "))
+}
+
+pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline: MonoNs = clock::mono() + DEADLINE;
+    while !so() {
+        assert!(clock::mono() < deadline, "not within {DEADLINE:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
