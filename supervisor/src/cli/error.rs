@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use protocol::admin::ReplyError;
 use protocol::units::Span;
 
+use super::terminal;
 use crate::guard::GuardError;
 use crate::place::PlaceError;
 use crate::startup::StartupError;
@@ -49,6 +50,15 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, source }
+    }
+
+    /// Mistakes of a file stand alone on their lines: editors and terminals follow `file:line:col`
+    /// only at the beginning of one.
+    pub(super) fn tell(&self) {
+        match self {
+            Self::Topology(report) => terminal::report(&report.to_string()),
+            other => terminal::talk(&other.to_string()),
+        }
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {

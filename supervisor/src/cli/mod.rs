@@ -91,7 +91,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = dispatch(cli);
     result.unwrap_or_else(|error| {
-        terminal::talk(&error.to_string());
+        error.tell();
         error.exit_code()
     })
 }

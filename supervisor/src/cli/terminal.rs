@@ -29,3 +29,9 @@ pub(super) fn talk(text: &str) {
     let mut err = io::stderr().lock();
     let _ = writeln!(err, "framevisor: {}", text.trim_end());
 }
+
+/// The mistakes of a topology, to stderr, as they are.
+pub(super) fn report(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "{}", text.trim_end());
+}

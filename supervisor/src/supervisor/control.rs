@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::admin::WorkerState;
 use protocol::codec::FRAME_MAX_BYTES;
 use protocol::control::{CONTROL_VERSION, Query, StartUp, ToWorker};
 use protocol::exit::ExitReason;
@@ -138,8 +139,8 @@ impl Supervisor {
     }
 }
 
-/// The rows as JSON, as many as one datagram takes: some 250. A page of more workers than that
-/// shows the first of them.
+/// The rows as JSON, as many as one datagram takes: some 250. Of more workers than that, those that
+/// run well are left out first, the last of them before the others.
 fn fitting(mut rows: Vec<Row>) -> String {
     loop {
         let body = serde_json::json!(rows).to_string();
@@ -147,14 +148,25 @@ fn fitting(mut rows: Vec<Row>) -> String {
             return body;
         }
         // Rows differ in length, so this may take a second turn; it ends as it always shortens.
-        rows.truncate(rows.len() * ANSWER_MAX_BYTES / body.len());
+        let kept = rows.len() * ANSWER_MAX_BYTES / body.len();
+        rows = most_telling(rows, kept);
     }
+}
+
+/// The `count` rows that tell most, in their old order.
+fn most_telling(rows: Vec<Row>, count: usize) -> Vec<Row> {
+    let is_well = |row: &Row| matches!(row.status.state, WorkerState::Ready | WorkerState::Running);
+    let mut numbered: Vec<(usize, Row)> = rows.into_iter().enumerate().collect();
+    numbered.sort_by_key(|(at, row)| (is_well(row), *at));
+    numbered.truncate(count);
+    numbered.sort_by_key(|(at, _)| *at);
+    numbered.into_iter().map(|(_, row)| row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::admin::{WorkerState, WorkerStatus};
+    use protocol::admin::WorkerStatus;
     use protocol::codec;
 
     fn row(at: usize) -> Row {
@@ -178,5 +190,16 @@ mod tests {
         let rows: Vec<WorkerStatus> = serde_json::from_str(&body).unwrap();
         assert!((100..400).contains(&rows.len()), "{} rows", rows.len());
         codec::encode(&ToWorker::Answer { id: 1, body }).unwrap();
+    }
+
+    #[test]
+    fn a_list_that_is_cut_keeps_the_workers_in_trouble_in_their_order() {
+        let mut rows: Vec<Row> = (0..2000).map(row).collect();
+        for at in [1500, 1999] {
+            rows[at].status.state = WorkerState::Held;
+        }
+        let rows: Vec<WorkerStatus> = serde_json::from_str(&fitting(rows)).unwrap();
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert!(names.starts_with(&["w0", "w1"]) && names.ends_with(&["w1500", "w1999"]));
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use protocol::config::Kind;
 use protocol::name::{RingKind, RingName};
 
-use super::suggest;
+use super::did_you_mean;
 
 /// The most readers that a ring's index has room for.
 pub(crate) const PLACES_MAX: u32 = 256;
@@ -50,8 +50,12 @@ impl WiringProblem {
                 format!("write one {kind} worker for each ring")
             }
             Self::NoWriter { ring, known } => {
-                let other = suggest(ring, known, "rings of this topology");
-                format!("{other} Else add a worker that writes {ring}")
+                let add = format!("add a worker that writes {ring}");
+                match did_you_mean(ring, known) {
+                    Some(near) => format!("did you mean '{near}'? Else {add}"),
+                    None if known.is_empty() => add,
+                    None => format!("rings of this topology: {}; or {add}", known.join(", ")),
+                }
             }
             Self::NothingMatches { known, .. } => choose(known),
             Self::OwnRing { .. } => "name another ring in 'in' or in 'out'".into(),
@@ -79,4 +83,23 @@ fn choose(known: &[String]) -> String {
 
 fn words(kinds: &[RingKind]) -> String {
     kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_for_a_ring_without_writer_is_one_sentence_in_each_case() {
+        let help = |ring: &str, known: &[&str]| {
+            let known = known.iter().map(|&name| name.to_owned()).collect();
+            WiringProblem::NoWriter { ring: ring.to_owned(), known }.help()
+        };
+        let add = "add a worker that writes cam2.packets";
+        let near = format!("did you mean 'cam1.packets'? Else {add}");
+        assert_eq!(help("cam2.packets", &["cam1.packets"]), near);
+        let far = format!("rings of this topology: yard.frames, hall.frames; or {add}");
+        assert_eq!(help("cam2.packets", &["yard.frames", "hall.frames"]), far);
+        assert_eq!(help("cam2.packets", &[]), add);
+    }
 }
