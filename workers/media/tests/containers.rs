@@ -83,6 +83,28 @@ fn h265_in_matroska_becomes_annex_b_with_three_kinds_of_sets() {
 }
 
 #[test]
+fn a_sample_of_no_bytes_does_not_end_an_mp4() {
+    let folder = Folder::new("empty-sample");
+    let path = folder.path("picture.mp4");
+    ffmpeg(
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=1 -c:v libx264 -preset ultrafast",
+        &path,
+    );
+    let mut bytes = std::fs::read(&path).unwrap();
+    // ISO/IEC 14496-12 8.7.3.2: name, version and flags, common size, count, then the sizes.
+    let sizes = bytes.windows(4).position(|name| name == b"stsz").unwrap() + 16;
+    let size = |bytes: &[u8], sample: usize| {
+        u32::from_be_bytes(bytes[sizes + 4 * sample..][..4].try_into().unwrap())
+    };
+    // The tenth sample's bytes go to the ninth, so that the others stay where they are.
+    let both = size(&bytes, 9) + size(&bytes, 10);
+    bytes[sizes + 36..sizes + 40].copy_from_slice(&both.to_be_bytes());
+    bytes[sizes + 40..sizes + 44].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(read_all(&mut open(&path)).len(), 24);
+}
+
+#[test]
 fn cropped_pictures_are_cropped_to_the_pixel() {
     let folder = Folder::new("crop");
     let path = folder.path("odd.mp4");

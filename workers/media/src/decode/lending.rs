@@ -83,9 +83,9 @@ struct Held {
 }
 
 /// Makes `context`, not yet open, take its pictures' memory from `lender`, which must outlive it.
-pub(super) fn install(context: &mut codec::Context, lender: &Lender) {
+pub(super) fn install(context: &mut codec::Context, lender: &Arc<Lender>) {
     let fields = raw::context(context);
-    fields.opaque = ptr::from_ref(lender).cast_mut().cast();
+    fields.opaque = Arc::as_ptr(lender).cast_mut().cast();
     fields.get_buffer2 = Some(get_buffer);
 }
 

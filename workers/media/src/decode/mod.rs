@@ -43,7 +43,7 @@ pub struct DecoderOptions {
 pub struct Decoder {
     /// Dropped before `lender`, to which its context points.
     decoder: decoder::Video,
-    lender: Box<Lender>,
+    lender: Arc<Lender>,
     converter: Converter,
     codec: Codec,
 }
@@ -60,7 +60,7 @@ impl Decoder {
             input: "the decoder".to_owned(),
             what: format!("video decoder for {:?}", track.codec),
         })?;
-        let lender = Box::new(Lender::new(allocator, track.codec, options.threads));
+        let lender = Arc::new(Lender::new(allocator, track.codec, options.threads));
         let decoder = open_context(found, track, options, &lender)
             .map_err(|source| failed(track.codec, source))?;
         Ok(Self { decoder, lender, converter: Converter::default(), codec: track.codec })
@@ -109,7 +109,7 @@ fn open_context(
     found: ffmpeg_next::Codec,
     track: &Track,
     options: &DecoderOptions,
-    lender: &Lender,
+    lender: &Arc<Lender>,
 ) -> Result<decoder::Video, Error> {
     let mut context = codec::Context::new_with_codec(found);
     // Cropping to the pixel: planes may start unaligned, since nobody here reads them with SIMD.
