@@ -31,6 +31,17 @@ pub(crate) struct FileSource {
     units_this_round: u64,
 }
 
+/// What reading on brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ahead {
+    /// A unit is held.
+    Unit,
+    /// Not yet a unit: a new round begins, or the worker is stopping and the read was broken off.
+    Nothing,
+    /// The end of a file that is not repeated.
+    End,
+}
+
 /// Where a unit's times come from.
 #[derive(Debug)]
 enum Clockwork {
@@ -71,8 +82,12 @@ impl FileSource {
     }
 
     pub(crate) fn next(&mut self, wait: Duration) -> Result<Event, Fault> {
-        if self.held.is_none() && !self.read_ahead()? {
-            return Ok(Event::Ended);
+        if self.held.is_none() {
+            match self.read_ahead()? {
+                Ahead::Unit => {}
+                Ahead::Nothing => return Ok(Event::Quiet),
+                Ahead::End => return Ok(Event::Ended),
+            }
         }
         if self.demuxer.tracks() != self.tracks {
             self.tracks = self.demuxer.tracks().to_vec();
@@ -91,33 +106,43 @@ impl FileSource {
         }))
     }
 
-    /// Holds the next unit; false at the end of a file that is not repeated.
-    fn read_ahead(&mut self) -> Result<bool, Fault> {
-        loop {
-            if let Some(unit) = self.demuxer.read().map_err(Fault::failed)? {
-                self.units_this_round += 1;
-                let unit = self.clockwork.place(unit);
-                let due = self.pace.due(unit.dts_ns, clock::mono());
-                self.held = Some((unit, due));
-                return Ok(true);
+    fn read_ahead(&mut self) -> Result<Ahead, Fault> {
+        match self.demuxer.read() {
+            Ok(Some(unit)) => {
+                self.hold(unit);
+                Ok(Ahead::Unit)
             }
-            if !self.repeat {
-                return Ok(false);
-            }
-            self.begin_round()?;
+            Ok(None) if self.repeat => self.begin_round(),
+            Ok(None) => Ok(Ahead::End),
+            Err(MediaError::Interrupted { .. }) => Ok(Ahead::Nothing),
+            Err(error) => Err(Fault::failed(error)),
         }
     }
 
-    fn begin_round(&mut self) -> Result<(), Fault> {
-        if std::mem::take(&mut self.units_this_round) == 0 {
+    fn hold(&mut self, unit: AccessUnit) {
+        self.units_this_round += 1;
+        let unit = self.clockwork.place(unit);
+        let due = self.pace.due(unit.dts_ns, clock::mono());
+        self.held = Some((unit, due));
+    }
+
+    fn begin_round(&mut self) -> Result<Ahead, Fault> {
+        if self.units_this_round == 0 {
             return Err(Fault::unavailable(format!(
                 "{}: no packets in it; expected at least one picture: check it with ffprobe",
                 self.path.display()
             )));
         }
-        self.demuxer = open_demuxer(&self.path, &self.stop).map_err(Fault::unavailable)?;
-        self.clockwork.begin_round();
-        Ok(())
+        match open_demuxer(&self.path, &self.stop) {
+            Ok(demuxer) => {
+                self.demuxer = demuxer;
+                self.units_this_round = 0;
+                self.clockwork.begin_round();
+                Ok(Ahead::Nothing)
+            }
+            Err(MediaError::Interrupted { .. }) => Ok(Ahead::Nothing),
+            Err(error) => Err(Fault::unavailable(error)),
+        }
     }
 }
 

@@ -158,8 +158,10 @@ impl Builder {
                 .write_all(&unit.payload)
                 .map_err(|error| cache_fault(&self.temporary, &error))?;
         }
+        // On disk before it has its name: after a power cut an empty file would be taken for the loop.
         self.out
             .flush()
+            .and_then(|()| self.out.get_ref().sync_data())
             .and_then(|()| fs::rename(&self.temporary, path))
             .map_err(|error| cache_fault(path, &error))?;
         Ok(Progress::Done)

@@ -29,7 +29,8 @@ fn watch(url: &str, enough: impl Fn(&Seen) -> bool) -> Seen {
     stop.store(true, Ordering::Relaxed);
     let closing = clock::mono();
     camera.close();
-    assert!(clock::mono().saturating_since(closing) < CLOSE + Duration::from_millis(200));
+    // Without a bound it would last as long as the camera sends; the rest is slack for a busy machine.
+    assert!(clock::mono().saturating_since(closing) < CLOSE + Duration::from_secs(5));
     seen
 }
 

@@ -83,6 +83,20 @@ fn a_file_that_is_not_repeated_ends() {
 }
 
 #[test]
+fn a_read_broken_off_by_a_stop_is_no_failure() {
+    let clip = Clip::new("stop", 10);
+    let stop: Arc<AtomicBool> = Arc::default();
+    let mut source = FileSource::open(&clip.0, true, Arc::clone(&stop)).unwrap();
+    units(&mut source, 5);
+    stop.store(true, Ordering::Relaxed);
+    // Some of the first round is read already; opening the file again is what is broken off.
+    for _ in 0..30 {
+        let event = source.next(Duration::from_millis(20)).unwrap();
+        assert!(matches!(event, Event::Unit(_) | Event::Quiet), "{event:?}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_a_resource_that_cannot_be_had() {
     let path = std::env::temp_dir().join("ingest-no-such-film.mp4");
     let fault = FileSource::open(&path, true, Arc::default()).unwrap_err();
