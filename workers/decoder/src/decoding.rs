@@ -64,6 +64,16 @@ impl Decoding {
         self.resync.lost();
     }
 
+    /// Nothing follows for now: the pictures still inside come out. The next packets begin anew.
+    pub(crate) fn drain(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        if let Err(error) = self.finish(&mut tally) {
+            tally.trouble = Some(error);
+        }
+        self.rest();
+        tally
+    }
+
     /// Gives all memory back. The next packets may repeat some that were decoded already; their
     /// pictures are not published twice.
     pub(crate) fn rest(&mut self) {
@@ -104,11 +114,15 @@ impl Decoding {
         if !key || self.open.as_ref().is_some_and(|(opened, _)| opened == track) {
             return Ok(());
         }
+        self.finish(tally)?;
+        self.open(track)
+    }
+
+    fn finish(&mut self, tally: &mut Tally) -> Result<(), Trouble> {
         if let Some((_, decoder)) = &mut self.open {
             decoder.finish()?;
         }
-        self.publish_ready(tally)?;
-        self.open(track)
+        self.publish_ready(tally)
     }
 
     fn open(&mut self, track: &Track) -> Result<(), Trouble> {

@@ -76,8 +76,11 @@ impl Worker for DecoderWorker {
             Next::Item(packet) => self.take(&packet, cx),
             Next::Overrun { .. } | Next::NewEpoch { .. } => self.decoding.lost(),
             Next::Quiet => {}
-            // Answered at once for as long as there is no successor.
-            Next::Ended => thread::sleep(STEP_WAIT),
+            Next::Ended => {
+                report(&self.decoding.drain(), cx);
+                // Answered at once for as long as there is no successor.
+                thread::sleep(STEP_WAIT);
+            }
         }
         Ok(Step::Again)
     }

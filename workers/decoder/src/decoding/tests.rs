@@ -166,6 +166,21 @@ fn pixels_by_heap(clip: &Clip) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn when_the_packets_end_the_pictures_still_inside_come_out() {
+    let clip = Clip::new(320, 192, 10);
+    let mut bench = Bench::new(3);
+    let before = bench.sources(&clip, 0..10);
+    assert!(before.len() < 10, "frame threads hold none back");
+    assert!(bench.decoding.drain().trouble.is_none());
+    let mut after = Vec::new();
+    while let Next::Item(frame) = bench.reader.next(Duration::ZERO).unwrap() {
+        after.push(frame.meta().source.unwrap().sequence);
+    }
+    assert_eq!([before, after].concat(), (1..=10).collect::<Vec<_>>());
+    assert!(bench.decoding.drain().made.is_none(), "drained twice");
+}
+
+#[test]
 fn pictures_carry_their_packets_identity_and_are_not_copied() {
     let clip = Clip::new(328, 200, 35);
     let expected = pixels_by_heap(&clip);
