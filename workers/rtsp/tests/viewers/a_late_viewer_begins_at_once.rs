@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use protocol::time::MonoNs;
 use rtp_types::RtpPacket;
 use shmring::clock;
 
-use crate::harness::{Camera, Clip, FRAME, GOP, RawClient, Site, has, sleep_until};
+use crate::harness::{Camera, Clip, FRAME, GOP, PATIENCE, RawClient, Site, has, sleep_until};
 
 /// The RTP packets of the next access unit: its timestamp and the type of its last NAL unit.
 fn access_unit(client: &mut RawClient, next_sequence: &mut Option<u16>) -> (u32, u8) {
@@ -34,14 +33,8 @@ fn the_cached_group_comes_in_a_burst_and_meets_the_live_pictures() {
         return;
     }
     let site = Site::open(8);
-    let begun = clock::mono();
-    let _camera = Camera::start(&site.project, Clip::plain());
-    // Twenty pictures into the second group.
-    let joined = 45;
-    sleep_until(begun + FRAME * joined);
-
-    let mut client = site.connect();
-    let response = client.play(&site.url());
+    let camera = Camera::start(&site.project, Clip::plain());
+    let (mut client, response, cached) = join_in_mid_group(&site, &camera);
     let asked = clock::mono();
     let promised: u32 =
         response.split("rtptime=").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
@@ -53,18 +46,38 @@ fn the_cached_group_comes_in_a_burst_and_meets_the_live_pictures() {
         (promised, 5),
         "the first picture is a key frame and as promised"
     );
-    let mut burst_end = MonoNs(0);
+    let mut burst = Duration::ZERO;
     for number in 1..3 * GOP {
         let (ticks, kind) = access_unit(&mut client, &mut next);
         let steps = ticks.wrapping_sub(first_ticks) / 3600;
         assert_eq!(usize::try_from(steps).unwrap(), number, "a picture is missing or repeated");
         assert_eq!(kind == 5, number % GOP == 0);
-        if number == 15 {
-            burst_end = clock::mono();
+        if number + 1 == cached {
+            burst = clock::mono().saturating_since(asked);
         }
     }
-    let burst = burst_end.saturating_since(asked);
-    assert!(burst < Duration::from_millis(300), "15 cached pictures took {burst:?}");
+    let live = FRAME * u32::try_from(cached).unwrap();
+    assert!(burst < live, "{cached} cached pictures took {burst:?}, live they take {live:?}");
+}
+
+/// A viewer that begins fifteen pictures or more into a group: with it the response to its PLAY,
+/// and how many pictures of the group there were by then. A busy machine may need a second try.
+fn join_in_mid_group(site: &Site, camera: &Camera) -> (RawClient, String, usize) {
+    let deadline = clock::mono() + PATIENCE;
+    loop {
+        assert!(clock::mono() < deadline, "no viewer came in the middle of a group");
+        let before = camera.published();
+        if before < GOP || !(15..20).contains(&(before % GOP)) {
+            sleep_until(clock::mono() + FRAME / 4);
+            continue;
+        }
+        let mut client = site.connect();
+        let response = client.play(&site.url());
+        let after = camera.published();
+        if after / GOP == before / GOP {
+            return (client, response, before % GOP);
+        }
+    }
 }
 
 #[test]
@@ -76,7 +89,7 @@ fn a_camera_that_comes_after_the_request_is_waited_for() {
     let site = Site::open(8);
     let (url, mut client) = (site.url(), site.connect());
     let asked = std::thread::spawn(move || client.ask("DESCRIBE", &url, ""));
-    sleep_until(clock::mono() + Duration::from_millis(300));
+    sleep_until(clock::mono() + Duration::from_millis(100));
     let _camera = Camera::start(&site.project, clip);
     let response = asked.join().unwrap();
     assert!(response.starts_with("RTSP/1.0 200 OK"), "{response}");

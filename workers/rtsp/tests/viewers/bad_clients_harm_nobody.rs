@@ -29,7 +29,7 @@ fn garbage_is_answered_400_and_closed_at_once() {
         let mut client = site.connect();
         client.socket.write_all(garbage).unwrap();
         assert!(client.response().starts_with("RTSP/1.0 400"));
-        assert!(client.is_closed_within(Duration::from_secs(5)));
+        assert!(client.is_closed_within(PATIENCE));
     }
     assert_served(&site);
 }
@@ -41,7 +41,7 @@ fn a_header_of_two_hundred_kilobytes_ends_the_connection() {
     let header = [b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX: ", &[b'x'; 200_000][..]].concat();
     // The rest may meet a closed socket.
     let _ = client.socket.write_all(&header);
-    assert!(client.is_closed_within(Duration::from_secs(5)));
+    assert!(client.is_closed_within(PATIENCE));
     assert_served(&site);
 }
 
@@ -70,9 +70,9 @@ fn one_client_too_many_is_answered_503_and_a_place_that_is_given_back_is_taken()
     second.ask("OPTIONS", "*", "");
     let mut third = site.connect();
     assert!(third.ask("OPTIONS", "*", "").starts_with("RTSP/1.0 503"));
-    assert!(third.is_closed_within(Duration::from_secs(5)));
+    assert!(third.is_closed_within(PATIENCE));
     drop(first);
-    let deadline = clock::mono() + Duration::from_secs(5);
+    let deadline = clock::mono() + PATIENCE;
     while !site.connect().ask("OPTIONS", "*", "").starts_with("RTSP/1.0 200") {
         assert!(clock::mono() < deadline, "the place stays taken");
         sleep_until(clock::mono() + Duration::from_millis(20));
@@ -89,22 +89,22 @@ fn idle_and_half_open_connections_leave_after_ten_seconds_and_viewers_do_not_not
     let _camera = Camera::start(&site.project, Clip::plain());
     let mut viewer = site.connect();
     viewer.play(&site.url());
+    let opened = clock::mono();
     let mut idle: Vec<RawClient> = (0..200).map(|_| site.connect()).collect();
     for client in &mut idle[..100] {
         client.socket.write_all(b"OPTIONS * RTSP/1.0\r\nCS").unwrap();
     }
-    let opened = clock::mono();
     while clock::mono().saturating_since(opened) < Duration::from_secs(6) {
         viewer.frame();
     }
     assert!(!idle[0].is_closed_within(Duration::from_millis(1)));
     for client in &mut idle {
-        assert!(client.is_closed_within(Duration::from_secs(8)));
+        assert!(client.is_closed_within(PATIENCE));
     }
     viewer.frame();
 }
 
-/// A camera of 5 MB/s: 100 kB units, fifty a second, every tenth a key frame. Beside it a server.
+/// A camera of fifty units a second, every tenth a key frame. Beside it a server.
 struct Flood {
     server: Server,
     stop: Arc<AtomicBool>,
@@ -112,14 +112,14 @@ struct Flood {
 }
 
 impl Flood {
-    fn start() -> Self {
+    fn start(unit_bytes: usize) -> Self {
         let feed = Arc::new(Feed::new("cam1"));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let feeds = [Arc::clone(&feed)].into_iter().collect();
         let server = Server::start(listener, feeds, 8).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let camera = std::thread::spawn(move || flood(&feed, &stopped));
+        let camera = std::thread::spawn(move || flood(&feed, unit_bytes, &stopped));
         Self { server, stop, camera: Some(camera) }
     }
 
@@ -138,7 +138,9 @@ impl Drop for Flood {
     }
 }
 
-fn flood(feed: &Feed, stop: &AtomicBool) {
+fn flood(feed: &Feed, unit_bytes: usize, stop: &AtomicBool) {
+    let payloads =
+        [0x65, 0x41].map(|kind| [&[0, 0, 0, 1, kind][..], &vec![7; unit_bytes]].concat());
     let tracks = [Clip::track_with(Vec::new())];
     let mut intake = Intake::default();
     for sequence in 1.. {
@@ -146,11 +148,10 @@ fn flood(feed: &Feed, stop: &AtomicBool) {
             return;
         }
         let published = clock::mono();
-        let pts_ns = i64::try_from(published.0).unwrap();
+        let pts_ns = i64::try_from(sequence).unwrap() * 20_000_000;
         let key = sequence % 10 == 1;
         let meta = PacketMeta { key, pts_ns, dts_ns: pts_ns, ..PacketMeta::default() };
-        let kind = if key { 0x65 } else { 0x41 };
-        let payload = [&[0, 0, 0, 1, kind][..], &[7; 100_000]].concat();
+        let payload = payloads[usize::from(!key)].clone();
         let packet = Packet { epoch: 1, sequence, meta, published, payload };
         intake.take(packet, &tracks, feed, published);
         sleep_until(published + Duration::from_millis(20));
@@ -170,22 +171,25 @@ fn packet(client: &mut RawClient) -> (u16, u32, u8) {
 
 #[test]
 fn a_viewer_that_stops_reading_is_ended_after_ten_seconds_and_the_others_miss_nothing() {
-    let flood = Flood::start();
+    // 2 MB/s: the log holds two seconds, which the other viewer may be late on a busy machine.
+    let flood = Flood::start(40_000);
     let (mut stuck, mut viewer) = (flood.viewer(), flood.viewer());
     // The sockets of the stuck one hold a second or two; it is ended ten seconds after that.
-    let (begun, mut next) = (clock::mono(), None);
+    let (begun, mut last_ticks) = (clock::mono(), None);
     while clock::mono().saturating_since(begun) < Duration::from_secs(15) {
-        let (sequence, ..) = packet(&mut viewer);
-        assert!(next.is_none_or(|next| next == sequence), "the other viewer lost a packet");
-        next = Some(sequence.wrapping_add(1));
+        let (_, ticks, _) = packet(&mut viewer);
+        // The sequence would not show it: a viewer's own numbering goes on over what it missed.
+        let step = last_ticks.map_or(0, |last| ticks.wrapping_sub(last));
+        assert!(matches!(step, 0 | 1800), "the other viewer missed a unit: {step} ticks");
+        last_ticks = Some(ticks);
     }
     // What its socket still holds is read within a moment; a live connection would go on for ever.
-    assert!(stuck.is_closed_within(Duration::from_secs(5)), "the stuck viewer is still there");
+    assert!(stuck.is_closed_within(PATIENCE), "the stuck viewer is still there");
 }
 
 #[test]
 fn a_viewer_that_fell_behind_goes_on_at_a_key_frame() {
-    let flood = Flood::start();
+    let flood = Flood::start(100_000);
     let mut slow = flood.viewer();
     let (mut last_sequence, mut last_ticks, _) = packet(&mut slow);
     // 30 MB: far more than its socket and the log hold.

@@ -203,6 +203,7 @@ pub fn hashes(list: &str) -> Vec<String> {
 /// A camera that plays a clip over and over into the ring `cam1.packets`, at its own pace.
 pub struct Camera {
     stop: Arc<AtomicBool>,
+    published: Arc<AtomicU32>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -216,8 +217,15 @@ impl Camera {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let mut writer = PacketWriter::create(project, &contract(), &[track]).unwrap();
-        let thread = thread::spawn(move || play(&mut writer, clip, &stopped));
-        Self { stop, thread: Some(thread) }
+        let published = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&published);
+        let thread = thread::spawn(move || play(&mut writer, clip, &stopped, &count));
+        Self { stop, published, thread: Some(thread) }
+    }
+
+    /// Pictures it has published so far.
+    pub fn published(&self) -> usize {
+        self.published.load(Ordering::Relaxed) as usize
     }
 
     /// As SIGKILL would: the ring stays as it is.
@@ -253,7 +261,7 @@ fn ring() -> RingName {
     "cam1.packets".parse().unwrap()
 }
 
-fn play(writer: &mut PacketWriter, clip: &Clip, stop: &AtomicBool) {
+fn play(writer: &mut PacketWriter, clip: &Clip, stop: &AtomicBool, published: &AtomicU32) {
     let begun = clock::mono();
     let length_ns = i64::try_from((FRAME * FRAMES).as_nanos()).unwrap();
     for (number, unit) in (0u32..).zip(clip.units.iter().cycle()) {
@@ -272,6 +280,7 @@ fn play(writer: &mut PacketWriter, clip: &Clip, stop: &AtomicBool) {
             ..PacketMeta::default()
         };
         writer.publish(&meta, &unit.bytes).unwrap();
+        published.fetch_add(1, Ordering::Relaxed);
     }
 }
 
