@@ -29,6 +29,7 @@ mod policy;
 mod poller;
 mod process;
 mod rings;
+mod selector;
 mod shutdown;
 mod signals;
 mod startup;

@@ -70,9 +70,13 @@ impl LogBook {
         shown.into_iter()
     }
 
-    /// The newest `count` lines, oldest first.
-    pub(crate) fn last(&self, count: usize) -> impl Iterator<Item = &LogLine> {
-        self.lines.iter().skip(self.lines.len().saturating_sub(count))
+    /// The newest `count` lines of those not older than `oldest` and with `text` in them, oldest
+    /// first.
+    pub(crate) fn last(&self, count: usize, oldest: UtcNs, text: &str) -> Vec<&LogLine> {
+        let fits = |line: &&LogLine| line.time_utc_ns >= oldest && line.text.contains(text);
+        let mut lines: Vec<&LogLine> = self.lines.iter().rev().filter(fits).take(count).collect();
+        lines.reverse();
+        lines
     }
 }
 
@@ -161,9 +165,22 @@ mod tests {
             let ms = number as u64;
             let _ = book.add(at(ms), UtcNs(0), Stream::Stderr, number.to_string());
         }
-        assert_eq!(book.last(usize::MAX).count(), LINES_MAX);
-        let last: Vec<_> = book.last(2).map(|line| line.text.as_str()).collect();
-        assert_eq!(last, ["1998", "1999"]);
+        assert_eq!(book.last(usize::MAX, UtcNs(0), "").len(), LINES_MAX);
+        assert_eq!(texts(&book.last(2, UtcNs(0), "")), ["1998", "1999"]);
+    }
+
+    #[test]
+    fn lines_are_chosen_by_time_and_text_before_they_are_counted() {
+        let mut book = book();
+        for (utc, text) in [(10, "an error"), (20, "fine"), (30, "error b"), (40, "error c")] {
+            let _ = book.add(at(utc), UtcNs(utc), Stream::Stderr, text.to_owned());
+        }
+        assert_eq!(texts(&book.last(9, UtcNs(20), "error")), ["error b", "error c"]);
+        assert_eq!(texts(&book.last(1, UtcNs(0), "fine")), ["fine"]);
+    }
+
+    fn texts<'a>(lines: &[&'a LogLine]) -> Vec<&'a str> {
+        lines.iter().map(|line| line.text.as_str()).collect()
     }
 
     #[test]

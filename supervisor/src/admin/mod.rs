@@ -13,12 +13,12 @@ use std::path::Path;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use protocol::admin::{Event as Followed, LINE_MAX_BYTES, Reply, ReplyError, Request};
-use protocol::name::WorkerName;
 use serde::Serialize;
 
 use crate::event::Event;
 use crate::logs::LogLine;
 use crate::poller::{Poller, Token};
+use crate::selector::Selector;
 
 const CLIENTS_MAX: usize = 64;
 /// A client that reads slower than this is cut off; one that follows logs loses lines first.
@@ -45,10 +45,18 @@ struct Client {
     token: Token,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// Workers whose lines it wants as they come; an empty list is all.
-    follows: Option<Vec<WorkerName>>,
+    follows: Option<Follows>,
     /// It closed its sending side, or broke the rules.
     ended: bool,
+}
+
+/// The lines a client wants as they come.
+#[derive(Debug)]
+pub(crate) struct Follows {
+    /// An empty list is all.
+    pub(crate) workers: Vec<Selector>,
+    /// A line must contain it.
+    pub(crate) grep: String,
 }
 
 impl Admin {
@@ -130,18 +138,17 @@ impl Admin {
         self.send(id, reply, poller);
     }
 
-    pub(crate) fn follow(&mut self, id: ClientId, workers: Vec<WorkerName>) {
+    pub(crate) fn follow(&mut self, id: ClientId, follows: Follows) {
         if let Some(client) = self.clients.get_mut(&id) {
-            client.follows = Some(workers);
+            client.follows = Some(follows);
         }
     }
 
     /// A new line, to those who follow its worker.
     pub(crate) fn publish(&mut self, line: &LogLine, poller: &mut Poller<Event>) {
         let wants = |client: &Client| {
-            let workers = client.follows.as_ref();
-            let named = workers.is_some_and(|w| w.is_empty() || w.contains(&line.worker));
-            named && client.output.len() < FOLLOW_MAX_BYTES
+            let wanted = client.follows.as_ref().is_some_and(|follows| follows.wants(line));
+            wanted && client.output.len() < FOLLOW_MAX_BYTES
         };
         let ids: Vec<ClientId> =
             self.clients.iter().filter(|(_, c)| wants(c)).map(|(id, _)| *id).collect();
@@ -164,6 +171,14 @@ impl Admin {
         if let Some(client) = self.clients.remove(&id) {
             poller.forget(&client.stream, client.token);
         }
+    }
+}
+
+impl Follows {
+    fn wants(&self, line: &LogLine) -> bool {
+        let of_worker = |selector: &Selector| selector.matches(&line.worker);
+        (self.workers.is_empty() || self.workers.iter().any(of_worker))
+            && line.text.contains(&self.grep)
     }
 }
 

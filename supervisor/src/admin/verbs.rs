@@ -1,23 +1,25 @@
 //! What the supervisor answers to each verb of the control socket.
 
 use protocol::admin::{ADMIN_VERSION, Reply, ReplyError, Request};
-use protocol::name::WorkerName;
-use protocol::time::MonoNs;
+use protocol::time::{MonoNs, UtcNs};
+use protocol::units::Span;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use shmring::clock;
 
-use super::ClientId;
+use super::{ClientId, Follows};
 use crate::lifecycle::Input;
 use crate::logs::LogLine;
 use crate::rings;
+use crate::selector::Selector;
 use crate::supervisor::Supervisor;
 
-/// Arguments of `restart`.
+/// Arguments of `restart`, `start` and `stop`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Names {
-    pub(crate) names: Vec<WorkerName>,
+    pub(crate) names: Vec<Selector>,
 }
 
 /// Arguments of `logs`.
@@ -26,11 +28,17 @@ pub(crate) struct Names {
 pub(crate) struct LogsWanted {
     /// An empty list is all workers.
     #[serde(default)]
-    pub(crate) names: Vec<WorkerName>,
+    pub(crate) names: Vec<Selector>,
     /// Newest lines of each.
     pub(crate) lines: usize,
     #[serde(default)]
     pub(crate) follow: bool,
+    /// Not older than this.
+    #[serde(default)]
+    pub(crate) since: Option<Span>,
+    /// A line must contain it; empty is any line.
+    #[serde(default)]
+    pub(crate) grep: String,
 }
 
 /// Answer of `status`.
@@ -81,61 +89,96 @@ impl Supervisor {
             return Err(error("version", text, "use the framevisor command of the same release"));
         }
         match request.verb.as_str() {
+            "down" => {
+                self.stop_requested(now);
+                Ok(Value::Bool(true))
+            }
             "logs" => self.logs(client, arguments(request)?),
             "ps" => Ok(json!(self.rows(now))),
             "restart" => self.restart(now, arguments(request)?),
             "rings" => Ok(json!(rings::census_of(self.topology()))),
+            "start" => self.start_again(now, arguments(request)?),
             "status" => Ok(json!(self.status(now))),
-            "stop" => {
-                self.stop_requested(now);
-                Ok(Value::Bool(true))
-            }
+            "stop" => self.stop_named(arguments(request)?),
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows logs, ps, restart, rings, status and stop",
+                "this supervisor knows down, logs, ps, restart, rings, start, status and stop",
             )),
         }
     }
 
     fn restart(&mut self, now: MonoNs, args: Names) -> Result<Value, ReplyError> {
-        if self.is_stopping() {
-            return Err(error(
-                "stopping",
-                "the project is stopping".to_owned(),
-                "start it with `framevisor up`",
-            ));
-        }
-        let places = self.places_of(&args.names)?;
+        let places = self.startable(&args.names)?;
         for &at in &places {
             self.tell(at, now, Input::Restart);
         }
-        Ok(json!(args))
+        Ok(self.names_of(&places))
+    }
+
+    /// Those that run stay as they are; the others are forgiven whatever they did.
+    fn start_again(&mut self, now: MonoNs, args: Names) -> Result<Value, ReplyError> {
+        let places = self.startable(&args.names)?;
+        for &at in &places {
+            if !self.workers[at].life.runs() {
+                self.tell(at, now, Input::Restart);
+            }
+        }
+        Ok(self.names_of(&places))
+    }
+
+    fn stop_named(&mut self, args: Names) -> Result<Value, ReplyError> {
+        let places = self.places_of(&args.names)?;
+        self.stop_in_order(&places);
+        Ok(self.names_of(&places))
+    }
+
+    /// Writers before their readers. Whoever starts a worker takes back that it was to stop.
+    fn startable(&mut self, names: &[Selector]) -> Result<Vec<usize>, ReplyError> {
+        if self.is_stopping() {
+            let text = "the project is stopping".to_owned();
+            return Err(error("stopping", text, "start it with `framevisor up`"));
+        }
+        let mut places = self.places_of(names)?;
+        let order = self.topology().start_order();
+        let workers = &self.topology().workers;
+        let turn = |at: &usize| order.iter().position(|spec| spec.name == workers[*at].name);
+        places.sort_by_cached_key(turn);
+        self.keep_running(&places);
+        Ok(places)
     }
 
     fn logs(&mut self, client: ClientId, args: LogsWanted) -> Result<Value, ReplyError> {
         let places = self.places_of(&args.names)?;
-        let wanted = |at: &usize| places.is_empty() || places.contains(at);
+        let oldest =
+            args.since.map_or(UtcNs(0), |since| UtcNs(clock::now().utc.0.saturating_sub(since.0)));
+        let wanted = |at: &usize| args.names.is_empty() || places.contains(at);
         let workers = self.workers.iter().enumerate().filter(|(at, _)| wanted(at));
-        let mut lines: Vec<&LogLine> =
-            workers.flat_map(|(_, worker)| worker.log.last(args.lines)).collect();
+        let mut lines: Vec<&LogLine> = workers
+            .flat_map(|(_, worker)| worker.log.last(args.lines, oldest, &args.grep))
+            .collect();
         lines.sort_by_key(|line| line.time_utc_ns);
         let lines = json!(lines);
         if args.follow {
-            self.admin.follow(client, args.names);
+            self.admin.follow(client, Follows { workers: args.names, grep: args.grep });
         }
         Ok(lines)
     }
 
-    fn places_of(&self, names: &[WorkerName]) -> Result<Vec<usize>, ReplyError> {
+    fn names_of(&self, places: &[usize]) -> Value {
+        json!(places.iter().map(|&at| &self.topology().workers[at].name).collect::<Vec<_>>())
+    }
+
+    /// Each worker once, in the order of the file.
+    fn places_of(&self, selectors: &[Selector]) -> Result<Vec<usize>, ReplyError> {
         let workers = &self.topology().workers;
-        let place = |name: &WorkerName| {
-            let at = workers.iter().position(|worker| worker.name == *name);
-            at.ok_or_else(|| {
-                unknown_worker(name, workers.iter().map(|worker| worker.name.as_str()))
-            })
-        };
-        names.iter().map(place).collect()
+        let names = || workers.iter().map(|worker| worker.name.as_str());
+        let selected = |selector: &Selector| workers.iter().any(|w| selector.matches(&w.name));
+        if let Some(unknown) = selectors.iter().find(|selector| !selected(selector)) {
+            return Err(unknown_worker(unknown, names()));
+        }
+        let wanted = |at: &usize| selectors.iter().any(|s| s.matches(&workers[*at].name));
+        Ok((0..workers.len()).filter(wanted).collect())
     }
 
     fn status(&self, now: MonoNs) -> Status {
@@ -176,15 +219,17 @@ fn arguments<T: DeserializeOwned>(request: Request) -> Result<T, ReplyError> {
     })
 }
 
-fn unknown_worker<'a>(
-    name: &WorkerName,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> ReplyError {
+fn unknown_worker<'a>(name: &Selector, known: impl Iterator<Item = &'a str> + Clone) -> ReplyError {
+    if name.is_pattern() {
+        let hint = format!("the workers are {}", known.collect::<Vec<_>>().join(", "));
+        return error("worker", format!("no worker matches '{name}'"), &hint);
+    }
+    let name = name.to_string();
     let near = known.clone().max_by(|a, b| {
-        let likeness = |known| strsim::jaro_winkler(known, name.as_str());
+        let likeness = |known| strsim::jaro_winkler(known, &name);
         likeness(a).total_cmp(&likeness(b))
     });
-    let hint = match near.filter(|near| strsim::jaro_winkler(near, name.as_str()) > 0.8) {
+    let hint = match near.filter(|near| strsim::jaro_winkler(near, &name) > 0.8) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("the workers are {}", known.collect::<Vec<_>>().join(", ")),
     };
@@ -205,5 +250,7 @@ mod tests {
         assert_eq!(refused.hint, "did you mean motion?");
         let refused = unknown_worker(&"xyz".parse().unwrap(), ["cam1", "motion"].into_iter());
         assert_eq!(refused.hint, "the workers are cam1, motion");
+        let refused = unknown_worker(&"x*".parse().unwrap(), ["cam1", "motion"].into_iter());
+        assert_eq!(refused.text, "no worker matches 'x*'");
     }
 }

@@ -15,7 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {
     let place = context.place()?;
-    let _: bool = Client::connect(&place)?.ask("stop", &())?;
+    let _: bool = Client::connect(&place)?.ask("down", &())?;
     let deadline = clock::mono() + ENDS_WITHIN.duration();
     while place.is_taken() {
         if clock::mono() > deadline {

@@ -2,29 +2,44 @@
 
 use std::process::ExitCode;
 
-use protocol::name::WorkerName;
+use protocol::units::Span;
 
 use super::client::Client;
 use super::{CliError, Context, terminal};
 use crate::admin::verbs::LogsWanted;
 use crate::logs::LogLine;
+use crate::selector::Selector;
+
+/// Newest lines of each worker, unless a time or text chooses.
+const LINES: usize = 100;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor logs -f motion1
+  framevisor logs 'cam*' --since 10s
+  framevisor logs --grep error -o json";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only of these workers
-    names: Vec<WorkerName>,
+    /// Only of these workers, by name or pattern ('cam*')
+    names: Vec<Selector>,
     /// Go on with new lines as they come
     #[arg(short, long)]
     pub(super) follow: bool,
-    /// Newest lines of each worker
-    #[arg(short = 'n', long, default_value_t = 100, value_name = "COUNT")]
-    lines: usize,
+    /// Newest lines of each worker [default: 100; all that are kept with --since or --grep]
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    lines: Option<usize>,
+    /// Only lines that are not older than this, for example 10s
+    #[arg(long, value_name = "SPAN")]
+    since: Option<Span>,
+    /// Only lines with this text in them
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
-    let Args { names, follow, lines } = args;
-    let past: Vec<LogLine> = client.ask("logs", &LogsWanted { names, lines, follow })?;
+    let follow = args.follow;
+    let past: Vec<LogLine> = client.ask("logs", &wanted(args))?;
     let width = past.iter().map(|line| line.worker.as_str().len()).max().unwrap_or(0);
     for line in &past {
         show(context, line, width)?;
@@ -35,6 +50,13 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn wanted(args: Args) -> LogsWanted {
+    let Args { names, follow, lines, since, grep } = args;
+    let chosen = since.is_some() || grep.is_some();
+    let lines = lines.unwrap_or(if chosen { usize::MAX } else { LINES });
+    LogsWanted { names, lines, follow, since, grep: grep.unwrap_or_default() }
 }
 
 fn show(context: &Context, line: &LogLine, width: usize) -> Result<(), CliError> {

@@ -8,10 +8,13 @@ mod logs;
 mod ps;
 mod restart;
 mod rings;
+mod start;
+mod stop;
 mod supervise;
 mod table;
 mod terminal;
 mod up;
+mod waiting;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -74,9 +77,17 @@ enum Verb {
     /// List the workers
     Ps(FileArg),
     /// Show what the workers print
+    #[command(after_help = logs::EXAMPLES)]
     Logs(logs::Args),
     /// Restart workers
+    #[command(after_help = restart::EXAMPLES)]
     Restart(restart::Args),
+    /// Start workers that are stopped, held or waiting for their restart
+    #[command(after_help = start::EXAMPLES)]
+    Start(restart::Args),
+    /// Stop workers; they stay stopped until they are started
+    #[command(after_help = stop::EXAMPLES)]
+    Stop(restart::Args),
     /// List the rings and who reads them
     Rings(FileArg),
     /// Look for mistakes in the topology, without starting anything
@@ -105,6 +116,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Ps(file) => ps::run(&context(file)),
         Verb::Logs(args) => logs::run(&context(FileArg::default()), args),
         Verb::Restart(mut args) => restart::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(file) => rings::run(&context(file)),
         Verb::Check(file) => check::run(&context(file)),
         Verb::Guard(args) => up::guard(&context(FileArg::default()), args),

@@ -55,6 +55,11 @@ impl Lifecycle {
         }
     }
 
+    /// Whether a process of it runs that nobody has asked to end.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.phase, Phase::Starting { .. } | Phase::Up { .. })
+    }
+
     /// Whether readiness and heartbeat may be expected of it.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Up { .. })

@@ -8,6 +8,7 @@ mod children;
 mod control;
 mod stop;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -75,6 +76,8 @@ pub(crate) struct Supervisor {
     child: Signals,
     talk: Talk,
     shutdown: Option<Shutdown>,
+    /// Workers that a person wants stopped and that have not ended yet.
+    leaving: BTreeSet<usize>,
     rhythm: Rhythm,
     looks: u64,
     processes: u64,
@@ -111,6 +114,7 @@ impl Supervisor {
             child,
             talk,
             shutdown: None,
+            leaving: BTreeSet::new(),
             rhythm: Rhythm::new(now),
             looks: 0,
             processes: 0,
@@ -165,6 +169,7 @@ impl Supervisor {
                 self.tell(at, now, Input::Time);
             }
         }
+        self.advance_leaving(now);
         self.advance_shutdown(now);
     }
 

@@ -62,6 +62,27 @@ impl Supervisor {
         }
     }
 
+    /// These and no others; they stay stopped until somebody starts them.
+    pub(crate) fn stop_in_order(&mut self, places: &[usize]) {
+        self.leaving.extend(places);
+    }
+
+    pub(crate) fn keep_running(&mut self, places: &[usize]) {
+        self.leaving.retain(|at| !places.contains(at));
+    }
+
+    /// As in [`Self::advance_shutdown`], of those that were named.
+    pub(super) fn advance_leaving(&mut self, now: MonoNs) {
+        let workers = &self.workers;
+        self.leaving.retain(|at| workers[*at].life.state() != WorkerState::Stopped);
+        let turn = Shutdown::turn(self.leaving.iter().map(|at| self.workers[*at].stage));
+        let whose = |at: &usize| Some(self.workers[*at].stage) == turn;
+        let turns: Vec<usize> = self.leaving.iter().copied().filter(whose).collect();
+        for at in turns {
+            self.tell(at, now, Input::Stop);
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         let stopped = |worker: &crate::worker::Worker| worker.life.state() == WorkerState::Stopped;
         self.shutdown.is_some() && self.workers.iter().all(stopped)

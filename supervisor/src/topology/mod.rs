@@ -35,6 +35,7 @@ use tree::Place;
 use written::Written;
 
 pub use report::{Mistake, Report};
+pub(crate) use wiring::matches;
 
 /// A thousand workers fit ten times; more is a mistaken file.
 const FILE_MAX_BYTES: usize = 1024 * 1024;

@@ -262,7 +262,7 @@ impl Reader<'_> {
 }
 
 /// Each `*` of `glob` stands for any number of characters.
-fn matches(glob: &str, text: &str) -> bool {
+pub(crate) fn matches(glob: &str, text: &str) -> bool {
     let mut pieces = glob.split('*');
     let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
     let Some(last) = pieces.next_back() else { return rest.is_empty() };

@@ -1,0 +1,72 @@
+//! How people name workers: a name, or a pattern with `*` for several.
+
+use std::fmt;
+use std::str::FromStr;
+
+use protocol::name::{NameError, WorkerName};
+use serde::{Deserialize, Serialize};
+
+use crate::topology::matches;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Selector(String);
+
+impl Selector {
+    pub(crate) fn is_pattern(&self) -> bool {
+        self.0.contains('*')
+    }
+
+    pub(crate) fn matches(&self, name: &WorkerName) -> bool {
+        matches(&self.0, name.as_str())
+    }
+}
+
+impl FromStr for Selector {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"*_-".contains(&b);
+        if !(text.contains('*') && text.bytes().all(fits)) {
+            text.parse::<WorkerName>()?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Selector {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Selector> for String {
+    fn from(selector: Selector) -> Self {
+        selector.0
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_selects_itself_and_a_pattern_all_that_match() {
+        let selects = |selector: &str, name: &str| {
+            selector.parse::<Selector>().unwrap().matches(&name.parse().unwrap())
+        };
+        assert!(selects("cam1", "cam1") && !selects("cam1", "cam10"));
+        assert!(selects("cam*", "cam10") && !selects("cam*", "recorder"));
+        for wrong in ["", "Cam*", "cam.*", "cam 1"] {
+            assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
+        }
+    }
+}
