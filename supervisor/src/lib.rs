@@ -17,6 +17,7 @@ mod event;
 mod floors;
 mod guard;
 mod hand_over;
+mod history;
 mod launch;
 mod lifecycle;
 mod link;

@@ -13,9 +13,11 @@ use std::path::Path;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use protocol::admin::{Event as Followed, LINE_MAX_BYTES, Reply, ReplyError, Request};
+use protocol::name::WorkerName;
 use serde::Serialize;
 
 use crate::event::Event;
+use crate::history::Change;
 use crate::logs::LogLine;
 use crate::poller::{Poller, Token};
 use crate::selector::Selector;
@@ -50,13 +52,17 @@ struct Client {
     ended: bool,
 }
 
-/// The lines a client wants as they come.
+/// What a client wants as it comes; an empty list of workers is all.
 #[derive(Debug)]
-pub(crate) struct Follows {
-    /// An empty list is all.
-    pub(crate) workers: Vec<Selector>,
-    /// A line must contain it.
-    pub(crate) grep: String,
+pub(crate) enum Follows {
+    Changes {
+        workers: Vec<Selector>,
+    },
+    Lines {
+        workers: Vec<Selector>,
+        /// A line must contain it.
+        grep: String,
+    },
 }
 
 impl Admin {
@@ -145,15 +151,29 @@ impl Admin {
     }
 
     /// A new line, to those who follow its worker.
-    pub(crate) fn publish(&mut self, line: &LogLine, poller: &mut Poller<Event>) {
+    pub(crate) fn publish_line(&mut self, line: &LogLine, poller: &mut Poller<Event>) {
+        self.publish(line, |follows| follows.wants_line(line), poller);
+    }
+
+    /// A change of a worker's state, to those who follow them.
+    pub(crate) fn publish_change(&mut self, change: &Change, poller: &mut Poller<Event>) {
+        self.publish(change, |follows| follows.wants_change(change), poller);
+    }
+
+    fn publish(
+        &mut self,
+        news: &impl Serialize,
+        wanted: impl Fn(&Follows) -> bool,
+        poller: &mut Poller<Event>,
+    ) {
         let wants = |client: &Client| {
-            let wanted = client.follows.as_ref().is_some_and(|follows| follows.wants(line));
+            let wanted = client.follows.as_ref().is_some_and(&wanted);
             wanted && client.output.len() < FOLLOW_MAX_BYTES
         };
         let ids: Vec<ClientId> =
             self.clients.iter().filter(|(_, c)| wants(c)).map(|(id, _)| *id).collect();
         for id in ids {
-            self.send(id, &Followed { event: line }, poller);
+            self.send(id, &Followed { event: news }, poller);
         }
     }
 
@@ -175,11 +195,19 @@ impl Admin {
 }
 
 impl Follows {
-    fn wants(&self, line: &LogLine) -> bool {
-        let of_worker = |selector: &Selector| selector.matches(&line.worker);
-        (self.workers.is_empty() || self.workers.iter().any(of_worker))
-            && line.text.contains(&self.grep)
+    fn wants_change(&self, change: &Change) -> bool {
+        matches!(self, Self::Changes { workers } if selects(workers, &change.worker))
     }
+
+    fn wants_line(&self, line: &LogLine) -> bool {
+        matches!(self, Self::Lines { workers, grep }
+            if selects(workers, &line.worker) && line.text.contains(grep))
+    }
+}
+
+/// No selector selects all.
+pub(crate) fn selects(selectors: &[Selector], name: &WorkerName) -> bool {
+    selectors.is_empty() || selectors.iter().any(|selector| selector.matches(name))
 }
 
 impl Client {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shmring::clock;
 
-use super::{ClientId, Follows};
+use super::{ClientId, Follows, selects};
+use crate::history::Change;
 use crate::lifecycle::Input;
 use crate::logs::LogLine;
 use crate::rings;
@@ -39,6 +40,19 @@ pub(crate) struct LogsWanted {
     /// A line must contain it; empty is any line.
     #[serde(default)]
     pub(crate) grep: String,
+}
+
+/// Arguments of `events`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventsWanted {
+    /// An empty list is all workers.
+    #[serde(default)]
+    pub(crate) names: Vec<Selector>,
+    /// Newest of all of them together.
+    pub(crate) count: usize,
+    #[serde(default)]
+    pub(crate) follow: bool,
 }
 
 /// Answer of `status`.
@@ -93,6 +107,7 @@ impl Supervisor {
                 self.stop_requested(now);
                 Ok(Value::Bool(true))
             }
+            "events" => self.events(client, arguments(request)?),
             "logs" => self.logs(client, arguments(request)?),
             "ps" => Ok(json!(self.rows(now))),
             "restart" => self.restart(now, arguments(request)?),
@@ -103,7 +118,7 @@ impl Supervisor {
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows down, logs, ps, restart, rings, start, status and stop",
+                "this supervisor knows down, events, logs, ps, restart, rings, start, status and stop",
             )),
         }
     }
@@ -160,9 +175,19 @@ impl Supervisor {
         lines.sort_by_key(|line| line.time_utc_ns);
         let lines = json!(lines);
         if args.follow {
-            self.admin.follow(client, Follows { workers: args.names, grep: args.grep });
+            self.admin.follow(client, Follows::Lines { workers: args.names, grep: args.grep });
         }
         Ok(lines)
+    }
+
+    fn events(&mut self, client: ClientId, args: EventsWanted) -> Result<Value, ReplyError> {
+        self.places_of(&args.names)?;
+        let wants = |change: &Change| selects(&args.names, &change.worker);
+        let changes = json!(self.history.last(args.count, wants));
+        if args.follow {
+            self.admin.follow(client, Follows::Changes { workers: args.names });
+        }
+        Ok(changes)
     }
 
     fn names_of(&self, places: &[usize]) -> Value {

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod down;
 mod error;
+mod events;
 mod logs;
 mod ps;
 mod restart;
@@ -79,6 +80,9 @@ enum Verb {
     /// Show what the workers print
     #[command(after_help = logs::EXAMPLES)]
     Logs(logs::Args),
+    /// Show what became of the workers: each change of their states, with its reason
+    #[command(after_help = events::EXAMPLES)]
+    Events(events::Args),
     /// Restart workers
     #[command(after_help = restart::EXAMPLES)]
     Restart(restart::Args),
@@ -115,6 +119,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Down(file) => down::run(&context(file)),
         Verb::Ps(file) => ps::run(&context(file)),
         Verb::Logs(args) => logs::run(&context(FileArg::default()), args),
+        Verb::Events(args) => events::run(&context(FileArg::default()), args),
         Verb::Restart(mut args) => restart::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),

@@ -4,6 +4,7 @@
 //! Nothing here waits for anyone: sockets do not block, disks and hand-overs have threads of their
 //! own, and what a worker sends is bounded.
 
+mod changes;
 mod children;
 mod control;
 mod stop;
@@ -14,7 +15,6 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use protocol::admin::WorkerState;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 use shmring::clock;
@@ -24,6 +24,7 @@ use crate::beat::{Late, Rhythm};
 use crate::event::Event;
 use crate::floors::Floors;
 use crate::hand_over::HandOvers;
+use crate::history::History;
 use crate::lifecycle::{Action, Input};
 use crate::link::Violation;
 use crate::logs::{LogLine, Stream};
@@ -76,6 +77,7 @@ pub(crate) struct Supervisor {
     child: Signals,
     talk: Talk,
     shutdown: Option<Shutdown>,
+    pub(crate) history: History,
     /// Workers that a person wants stopped and that have not ended yet.
     leaving: BTreeSet<usize>,
     rhythm: Rhythm,
@@ -114,6 +116,7 @@ impl Supervisor {
             child,
             talk,
             shutdown: None,
+            history: History::default(),
             leaving: BTreeSet::new(),
             rhythm: Rhythm::new(now),
             looks: 0,
@@ -210,20 +213,6 @@ impl Supervisor {
         (judged && process.beat.is_stuck(now, health)).then_some(ExitReason::NoHeartbeat)
     }
 
-    /// Tells a worker's life what happened and carries out what it decides.
-    pub(crate) fn tell(&mut self, at: usize, now: MonoNs, input: Input) {
-        let before = self.workers[at].life.state();
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
-            let action = self.workers[at].life.on(now, input);
-            next = action.and_then(|action| self.act(at, now, action));
-        }
-        let after = self.workers[at].life.state();
-        if before != after {
-            self.note(at, now, after);
-        }
-    }
-
     fn act(&mut self, at: usize, now: MonoNs, action: Action) -> Option<Input> {
         match action {
             Action::Spawn => return Some(self.spawn(at, now)),
@@ -256,26 +245,6 @@ impl Supervisor {
         }
     }
 
-    /// One line for people at every change worth one.
-    fn note(&self, at: usize, now: MonoNs, state: WorkerState) {
-        let worker = &self.spec(at).name;
-        let why = self.workers[at].life.why(now);
-        match state {
-            WorkerState::Held => {
-                tracing::error!(%worker, why, "held; `framevisor restart {worker}` tries again")
-            }
-            WorkerState::Backoff => tracing::warn!(%worker, why, "waits for its restart"),
-            WorkerState::Degraded => tracing::warn!(%worker, why, "degraded"),
-            WorkerState::Ready if why.is_empty() => tracing::info!(%worker, "ready"),
-            WorkerState::Ready => tracing::info!(%worker, why, "ready, waits"),
-            WorkerState::Running => tracing::info!(%worker, "running"),
-            WorkerState::Stopped => tracing::info!(%worker, why, "stopped"),
-            WorkerState::Starting | WorkerState::Stopping => {
-                tracing::debug!(%worker, why, "{}", state.as_str())
-            }
-        }
-    }
-
     fn read_output(&mut self, id: ProcessId) {
         let Some(process) = current(&mut self.workers, id) else { return };
         let lines = process.read_output(OUTPUT_TURNS, &mut self.poller);
@@ -287,7 +256,7 @@ impl Supervisor {
         for (stream, text) in lines {
             for line in self.workers[at].log.add(now.mono, now.utc, stream, text) {
                 self.show(&line);
-                self.admin.publish(&line, &mut self.poller);
+                self.admin.publish_line(&line, &mut self.poller);
             }
         }
     }

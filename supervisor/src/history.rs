@@ -1,0 +1,110 @@
+//! What became of the workers: the last changes of their states, with reasons. Pure.
+
+use std::collections::VecDeque;
+
+use protocol::admin::WorkerState;
+use protocol::name::WorkerName;
+use protocol::time::{MonoNs, UtcNs};
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::{Input, Lifecycle};
+
+/// A site with a bad night still fits; at some 200 bytes each.
+const CHANGES_MAX: usize = 1000;
+
+/// One change of one worker's state, as `events` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    pub(crate) time_utc_ns: UtcNs,
+    pub(crate) worker: WorkerName,
+    pub(crate) from: WorkerState,
+    pub(crate) to: WorkerState,
+    /// Empty when there is nothing to say.
+    pub(crate) reason: String,
+}
+
+/// The newest changes of all workers.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    changes: VecDeque<Change>,
+}
+
+impl History {
+    pub(crate) fn add(&mut self, change: Change) {
+        if self.changes.len() == CHANGES_MAX {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(change);
+    }
+
+    /// The newest `count` of those that are wanted, oldest first.
+    pub(crate) fn last(&self, count: usize, wants: impl Fn(&Change) -> bool) -> Vec<&Change> {
+        let mut changes: Vec<&Change> =
+            self.changes.iter().rev().filter(|change| wants(change)).take(count).collect();
+        changes.reverse();
+        changes
+    }
+}
+
+/// What moved a worker: its present state alone does not tell why it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Asked,
+    Died,
+    Told,
+    Waited,
+}
+
+impl Cause {
+    pub(crate) fn of(input: &Input) -> Self {
+        match input {
+            Input::Died(_) | Input::SpawnFailed(_) => Self::Died,
+            Input::KillNow | Input::Restart | Input::Stop => Self::Asked,
+            Input::Time => Self::Waited,
+            Input::Condition(..)
+            | Input::Fault(_)
+            | Input::Greeted
+            | Input::Ready
+            | Input::Spawned
+            | Input::Start => Self::Told,
+        }
+    }
+
+    /// Why `life` is in its state since this happened.
+    pub(crate) fn reason(self, life: &Lifecycle, now: MonoNs) -> String {
+        match (life.state(), self) {
+            (WorkerState::Starting, Self::Asked) => "asked to".to_owned(),
+            (WorkerState::Starting, Self::Died) => {
+                life.last_exit().map(ToString::to_string).unwrap_or_default()
+            }
+            (WorkerState::Starting, Self::Waited) => "its wait is over".to_owned(),
+            _ => life.why(now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(number: u64, worker: &str) -> Change {
+        Change {
+            time_utc_ns: UtcNs(number),
+            worker: worker.parse().unwrap(),
+            from: WorkerState::Starting,
+            to: WorkerState::Ready,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_the_newest_changes_are_kept_and_of_them_those_that_are_wanted() {
+        let mut history = History::default();
+        for number in 0..2500 {
+            history.add(change(number, if number % 2 == 0 { "a" } else { "b" }));
+        }
+        assert_eq!(history.last(usize::MAX, |_| true).len(), CHANGES_MAX);
+        let of_a = history.last(2, |change| change.worker.as_str() == "a");
+        assert_eq!(of_a, [&change(2496, "a"), &change(2498, "a")]);
+    }
+}

@@ -1,0 +1,63 @@
+//! What happens to a worker, what its life makes of it, and who is told.
+
+use protocol::admin::WorkerState;
+use protocol::time::MonoNs;
+use shmring::clock;
+
+use super::Supervisor;
+use crate::history::{Cause, Change};
+use crate::lifecycle::Input;
+
+impl Supervisor {
+    /// Tells a worker's life what happened and carries out what it decides.
+    pub(crate) fn tell(&mut self, at: usize, now: MonoNs, input: Input) {
+        let before = self.workers[at].life.state();
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let (from, cause) = (self.workers[at].life.state(), Cause::of(&input));
+            let action = self.workers[at].life.on(now, input);
+            self.record(at, now, from, cause);
+            next = action.and_then(|action| self.act(at, now, action));
+        }
+        let after = self.workers[at].life.state();
+        if before != after {
+            self.note(at, now, after);
+        }
+    }
+
+    fn record(&mut self, at: usize, now: MonoNs, from: WorkerState, cause: Cause) {
+        let life = &self.workers[at].life;
+        if life.state() == from {
+            return;
+        }
+        let change = Change {
+            time_utc_ns: clock::now().utc,
+            worker: self.spec(at).name.clone(),
+            from,
+            to: life.state(),
+            reason: cause.reason(life, now),
+        };
+        self.admin.publish_change(&change, &mut self.poller);
+        self.history.add(change);
+    }
+
+    /// One line for people at every change worth one.
+    fn note(&self, at: usize, now: MonoNs, state: WorkerState) {
+        let worker = &self.spec(at).name;
+        let why = self.workers[at].life.why(now);
+        match state {
+            WorkerState::Held => {
+                tracing::error!(%worker, why, "held; `framevisor restart {worker}` tries again")
+            }
+            WorkerState::Backoff => tracing::warn!(%worker, why, "waits for its restart"),
+            WorkerState::Degraded => tracing::warn!(%worker, why, "degraded"),
+            WorkerState::Ready if why.is_empty() => tracing::info!(%worker, "ready"),
+            WorkerState::Ready => tracing::info!(%worker, why, "ready, waits"),
+            WorkerState::Running => tracing::info!(%worker, "running"),
+            WorkerState::Stopped => tracing::info!(%worker, why, "stopped"),
+            WorkerState::Starting | WorkerState::Stopping => {
+                tracing::debug!(%worker, why, "{}", state.as_str())
+            }
+        }
+    }
+}
