@@ -13,6 +13,7 @@ pub mod processes;
 pub mod project;
 pub mod recordings;
 pub mod report;
+pub mod tally;
 pub mod witness;
 
 /// What a check says when a promise does not hold: what was seen and what was expected.

@@ -20,6 +20,7 @@ use shmring::{census, clock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tests::project::{binary, source_root};
 use tests::recordings::{self, Balance};
+use tests::tally::Tally;
 use tests::witness::Witness;
 use tests::{Failure, Outcome};
 
@@ -69,20 +70,25 @@ fn demo(options: &Options) -> Outcome<ExitCode> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Failure::new)?;
     }
     let system = System::prepare(options)?;
-    system.framevisor(&["up", "-d", "--wait", "--timeout", "60s"])?;
+    system.start()?;
     system.print_links();
-    let cameras = system.packet_rings();
-    let witness = Witness::start(&system.project, &cameras);
+    let witness = Witness::start(&system.project, &system.packet_rings());
+    let tally = Tally::start(&system.project);
     let start = clock::mono();
     let until = options.seconds.map(|seconds| start + Duration::from_secs(seconds));
-    let watched = system.watch(&stop, start, until, &witness);
-    let figures = system.figures();
+    let watched = system.watch(&stop, start, until, &witness, &tally);
+    let worker_restarts = system.restarts();
     // Whatever happened meanwhile, end it in order.
     system.framevisor(&["down"])?;
     watched?;
     let seconds = clock::mono().saturating_since(start).as_secs_f64();
     let balance = recordings::balance(&system.recordings, &witness.finish())?;
-    print_summary(seconds, &balance, &figures?);
+    let figures = Figures {
+        frames_decoded: tally.items(RingKind::Frames),
+        motion_events: tally.items(RingKind::Events),
+        worker_restarts: worker_restarts?,
+    };
+    print_summary(seconds, &balance, &figures);
     Ok(if balance.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -90,6 +96,8 @@ fn demo(options: &Options) -> Outcome<ExitCode> {
 struct System {
     project: ProjectName,
     topology: PathBuf,
+    /// Holds the topology written for `--source`; removed at the end.
+    own_folder: Option<PathBuf>,
     recordings: PathBuf,
     rtsp: String,
     web: String,
@@ -106,14 +114,16 @@ impl System {
         std::fs::create_dir_all(&options.recordings)
             .map_err(|error| Failure(format!("{}: {error}", options.recordings.display())))?;
         let recordings = options.recordings.canonicalize().map_err(Failure::new)?;
-        let topology = match &options.source {
+        let own_folder = options.source.as_deref().map(write_topology).transpose()?;
+        let topology = match &own_folder {
             None => source_root().join("scripts/topologies/demo.yml"),
-            Some(source) => write_topology(source)?,
+            Some(folder) => folder.join("framevisor.yml"),
         };
         let project = "demo".parse().map_err(Failure::new)?;
         Ok(Self {
             project,
             topology,
+            own_folder,
             recordings,
             rtsp: options.rtsp.clone(),
             web: options.web.clone(),
@@ -131,6 +141,18 @@ impl System {
             .env("FRAMEVISOR_RTSP", &self.rtsp)
             .env("FRAMEVISOR_WEB", &self.web);
         command
+    }
+
+    /// Starts it. What runs without flowing (a source that cannot be read) is ended again: the
+    /// command has said why, and nobody would stop it. A project that ran before is not ours.
+    fn start(&self) -> Outcome<()> {
+        let ours = self.workers().is_err();
+        self.framevisor(&["up", "-d", "--wait", "--timeout", "60s"]).inspect_err(|_| {
+            if ours && self.workers().is_ok() {
+                // The first failure is the one to tell.
+                let _ = self.framevisor(&["down"]);
+            }
+        })
     }
 
     /// Runs a verb that must exit 0; it speaks for itself on stderr.
@@ -174,6 +196,7 @@ impl System {
         start: MonoNs,
         until: Option<MonoNs>,
         witness: &Witness,
+        tally: &Tally,
     ) -> Outcome<()> {
         loop {
             let now = clock::mono();
@@ -181,14 +204,14 @@ impl System {
                 eprintln!();
                 return Ok(());
             }
-            let figures = self.figures()?;
+            let restarts = self.restarts()?;
             eprint!(
                 "\r  {:4.0} s   {} packets   {} frames   {} motion events   {} restarts   ",
                 now.saturating_since(start).as_secs_f64(),
                 witness.seen(),
-                figures.frames_decoded,
-                figures.motion_events,
-                figures.worker_restarts,
+                tally.items(RingKind::Frames),
+                tally.items(RingKind::Events),
+                restarts,
             );
             let next = now + Duration::from_secs(1);
             while clock::mono() < until.map_or(next, |until| until.min(next))
@@ -199,19 +222,21 @@ impl System {
         }
     }
 
-    fn figures(&self) -> Outcome<Figures> {
-        let rings = census::rings(&self.project);
-        let sum = |kind| rings.iter().filter(|ring| ring.kind == kind).map(|ring| ring.head).sum();
-        let worker_restarts = self.workers()?.iter().map(|worker| worker.restarts).sum();
-        Ok(Figures {
-            frames_decoded: sum(RingKind::Frames),
-            motion_events: sum(RingKind::Events),
-            worker_restarts,
-        })
+    fn restarts(&self) -> Outcome<u64> {
+        Ok(self.workers()?.iter().map(|worker| worker.restarts).sum())
     }
 }
 
-/// One camera from a file or URL, with everything the synthetic ones have.
+impl Drop for System {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.own_folder {
+            // Left over in the temp folder at worst.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// One camera from a file or URL, with everything the synthetic ones have, in a folder of its own.
 fn write_topology(source: &str) -> Outcome<PathBuf> {
     let source = match source.contains("://") {
         true => source.to_owned(),
@@ -237,7 +262,7 @@ workers:
     std::fs::create_dir_all(&folder).map_err(Failure::new)?;
     let file = folder.join("framevisor.yml");
     std::fs::write(&file, text).map_err(Failure::new)?;
-    Ok(file)
+    Ok(folder)
 }
 
 fn print_summary(seconds: f64, balance: &Balance, figures: &Figures) {
