@@ -55,7 +55,7 @@ def main():
             if hashes is None:
                 hashes = reference_hashes(source, frame.width, frame.height)
             address = array.__array_interface__["data"][0]
-            assert is_in_ring(address, array.strides[0] * (array.shape[0] - 1), project, ring_name)
+            assert is_in_ring(address, array.strides[0] * (array.shape[0] - 1) + array.shape[1], project, ring_name)
             assert not array.flags.writeable and refuses_writing(array)
             digest = hashlib.sha256(numpy.ascontiguousarray(array).tobytes()).hexdigest()
             assert digest in hashes, f"frame {frame.seq} is none of the source's pictures"

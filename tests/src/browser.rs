@@ -3,16 +3,21 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 
 use crate::{Failure, Outcome};
+
+/// Far longer than a browser takes to start on a busy machine.
+const ANSWER_WAIT_MS: u16 = 60_000;
 
 /// A running browser with one page.
 #[derive(Debug)]
@@ -119,9 +124,20 @@ impl Browser {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(Failure(format!("the browser ended: {status}")));
             }
+            self.wait_for_bytes()?;
             let mut chunk = [0; 65536];
             let length = self.from.read(&mut chunk).map_err(Failure::new)?;
             self.unread.extend(&chunk[..length]);
+        }
+    }
+}
+
+impl Browser {
+    fn wait_for_bytes(&self) -> Outcome<()> {
+        let mut fds = [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, ANSWER_WAIT_MS).map_err(Failure::new)? {
+            0 => Err(Failure(format!("the browser said nothing for {ANSWER_WAIT_MS} ms"))),
+            _ => Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::framecode::{self, Run};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, ensure};
 
 /// Whether a program can be run here.
 pub fn has(program: &str) -> bool {
@@ -41,7 +41,7 @@ pub fn run_of_files(
 
 /// Runs ffmpeg over an input and throws the pictures away; what it says on stderr is the answer.
 pub fn complaints(arguments: &[&str]) -> Outcome<String> {
-    let output = Command::new("ffmpeg")
+    let output = ffmpeg()
         .args(["-nostdin", "-hide_banner", "-v", "error", "-xerror"])
         .args(arguments)
         .args(["-f", "null", "-"])
@@ -53,8 +53,7 @@ pub fn complaints(arguments: &[&str]) -> Outcome<String> {
 
 /// Runs ffmpeg to make a file.
 pub fn make(arguments: &[&str]) -> Outcome<()> {
-    let status =
-        Command::new("ffmpeg").args(["-nostdin", "-v", "error", "-y"]).args(arguments).status();
+    let status = ffmpeg().args(["-nostdin", "-v", "error", "-y"]).args(arguments).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         other => Err(Failure(format!("ffmpeg {}: {other:?}", arguments.join(" ")))),
@@ -66,7 +65,7 @@ fn gray_pictures(
     picture_bytes: usize,
     mut each: impl FnMut(&[u8]),
 ) -> Outcome<()> {
-    let mut child = Command::new("ffmpeg")
+    let mut child = ffmpeg()
         .args(["-nostdin", "-hide_banner", "-v", "error"])
         .args(arguments)
         .args(["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-"])
@@ -79,6 +78,13 @@ fn gray_pictures(
     while output.read_exact(&mut picture).is_ok() {
         each(&picture);
     }
-    child.wait().map_err(Failure::new)?;
-    Ok(())
+    let status = child.wait().map_err(Failure::new)?;
+    ensure(status.success(), || format!("ffmpeg {}: {status}", arguments.join(" ")))
+}
+
+/// The command, ended by `timeout` (coreutils, exit 124) when what it reads never ends.
+fn ffmpeg() -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["300", "ffmpeg"]);
+    command
 }

@@ -23,26 +23,29 @@ struct Row {
 }
 
 impl Report {
-    /// Runs a promise and notes what it showed.
-    pub fn promise(&mut self, name: &'static str, check: impl FnOnce() -> Outcome<Value>) {
-        self.note(name, false, check());
-    }
-
-    /// Notes whether a speed target was met.
-    pub fn target(&mut self, name: &'static str, met: bool, figures: Value) {
-        self.rows.push(Row { name, holds: met, is_target: true, text: brief(&figures), figures });
-    }
-
-    fn note(&mut self, name: &'static str, is_target: bool, outcome: Outcome<Value>) {
-        let row = match outcome {
-            Ok(figures) => Row { name, holds: true, is_target, text: brief(&figures), figures },
-            Err(failure) => {
-                Row { name, holds: false, is_target, text: failure.0, figures: Value::Null }
-            }
+    /// Runs a promise, notes what it showed, and gives its figures.
+    pub fn promise(&mut self, name: &'static str, check: impl FnOnce() -> Outcome<Value>) -> Value {
+        let (holds, text, figures) = match check() {
+            Ok(figures) => (true, brief(&figures), figures),
+            Err(failure) => (false, failure.0, Value::Null),
         };
-        let mark = if row.holds { "ok  " } else { "FAIL" };
+        self.note(Row { name, holds, is_target: false, text, figures: figures.clone() });
+        figures
+    }
+
+    /// Notes whether a speed stayed below its target. Without a figure the promise it comes from
+    /// has failed already.
+    pub fn target_below(&mut self, name: &'static str, figure: &Value, limit: f64) {
+        if let Some(seen) = figure.as_f64() {
+            let text = format!("{seen}, target below {limit}");
+            let figures = figure.clone();
+            self.note(Row { name, holds: seen < limit, is_target: true, text, figures });
+        }
+    }
+
+    fn note(&mut self, row: Row) {
         // Progress: a verification takes minutes.
-        let _ = writeln!(io::stderr(), "{mark} {name}: {}", row.text);
+        let _ = writeln!(io::stderr(), "{:6} {}: {}", row.mark(), row.name, row.text);
         self.rows.push(row);
     }
 
@@ -59,12 +62,7 @@ impl Report {
         let mut out = io::stdout().lock();
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
         for row in &self.rows {
-            let mark = match (row.holds, row.is_target) {
-                (true, _) => "ok",
-                (false, true) => "missed",
-                (false, false) => "FAIL",
-            };
-            writeln!(out, "{:width$}  {mark:6}  {}", row.name, row.text)?;
+            writeln!(out, "{:width$}  {:6}  {}", row.name, row.mark(), row.text)?;
         }
         writeln!(out, "{}", self.json())
     }
@@ -79,6 +77,16 @@ impl Report {
         all.insert("targets_met".into(), Value::Bool(self.targets_met()));
         all.insert("ok".into(), Value::Bool(self.is_ok()));
         Value::Object(all)
+    }
+}
+
+impl Row {
+    fn mark(&self) -> &'static str {
+        match (self.holds, self.is_target) {
+            (true, _) => "ok",
+            (false, true) => "missed",
+            (false, false) => "FAIL",
+        }
     }
 }
 

@@ -11,17 +11,31 @@ use protocol::name::{ProjectName, RingName};
 use shmring::{Next, PacketOptions, Start};
 use worker::PacketInput;
 
+use crate::{Failure, Outcome};
+
 /// (epoch, sequence) of packets, in order.
 type Packets = Vec<(u64, u64)>;
-/// Every packet published, by ring.
-pub type Published = BTreeMap<RingName, Packets>;
+
+/// What a witness saw published, by ring.
+#[derive(Debug)]
+pub struct Published(BTreeMap<RingName, Outcome<Packets>>);
+
+impl Published {
+    /// The packets of every ring. Fails when the witness missed some: nothing is proven then.
+    pub fn packets(&self) -> Outcome<BTreeMap<&RingName, &Packets>> {
+        let whole = |(ring, seen)| -> Outcome<_> {
+            Ok((ring, Outcome::as_ref(seen).map_err(Failure::clone)?))
+        };
+        self.0.iter().map(whole).collect()
+    }
+}
 
 /// Reads rings in threads of its own until they end or it is asked to stop.
 #[derive(Debug)]
 pub struct Witness {
     stop: Arc<AtomicBool>,
     seen: Arc<AtomicU64>,
-    readers: Vec<(RingName, JoinHandle<Packets>)>,
+    readers: Vec<(RingName, JoinHandle<Outcome<Packets>>)>,
 }
 
 impl Witness {
@@ -46,14 +60,16 @@ impl Witness {
     /// Drains the rings to their end and tells what was published.
     pub fn finish(self) -> Published {
         self.stop.store(true, Ordering::Release);
-        // A reader that panicked saw nothing; the count then shows it.
-        let join =
-            |(ring, reader): (RingName, JoinHandle<_>)| (ring, reader.join().unwrap_or_default());
-        self.readers.into_iter().map(join).collect()
+        let join = |(ring, reader): (RingName, JoinHandle<_>)| {
+            let seen = reader.join().unwrap_or_else(|_| Err(Failure::new("the witness panicked")));
+            let seen = seen.map_err(|failure| Failure(format!("witness of {ring}: {failure}")));
+            (ring, seen)
+        };
+        Published(self.readers.into_iter().map(join).collect())
     }
 }
 
-fn read(mut input: PacketInput, stop: &AtomicBool, seen: &AtomicU64) -> Packets {
+fn read(mut input: PacketInput, stop: &AtomicBool, seen: &AtomicU64) -> Outcome<Packets> {
     let mut packets = Vec::new();
     loop {
         let asked_to_stop = stop.load(Ordering::Acquire);
@@ -62,11 +78,14 @@ fn read(mut input: PacketInput, stop: &AtomicBool, seen: &AtomicU64) -> Packets 
                 packets.push((packet.epoch, packet.sequence));
                 seen.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(Some(Next::Ended)) if asked_to_stop => return packets,
+            Ok(Some(Next::Ended)) if asked_to_stop => return Ok(packets),
             Ok(Some(Next::Ended)) => thread::sleep(Duration::from_millis(5)),
-            Ok(Some(Next::Quiet) | None) if asked_to_stop => return packets,
+            Ok(Some(Next::Quiet) | None) if asked_to_stop => return Ok(packets),
+            Ok(Some(Next::Overrun { missed })) => {
+                return Err(Failure(format!("it was too slow and missed {missed} packets")));
+            }
             Ok(_) => {}
-            Err(_) => return packets,
+            Err(fault) => return Err(Failure::new(fault)),
         }
     }
 }

@@ -46,12 +46,15 @@ fn first_light(seed: u64) -> Report {
     report.promise("file_source", || clean::a_file_is_a_camera(20));
     report.promise("rtsp", || clean::rtsp_is_exact(5));
     report.promise("page", pages::the_picture_on_the_page_advances);
-    report.promise("kills_motion_decoder_rtsp_web", || {
+    let kills = report.promise("kills_motion_decoder_rtsp_web", || {
         let victims = [("motion", 30), ("cam1-decoder", 30), ("rtsp", 30), ("web", 30)];
         kills::recording_survives(&victims, seed)
     });
+    report.target_below("kill_to_ready_ms_p50", &kills["kill_to_ready_ms_p50"], 200.0);
     report.promise("kills_recorder", || kills::recording_survives(&[("recorder", 10)], seed));
-    report.promise("supervisor_killed", || kills::the_supervisor_takes_all_with_it(10));
+    let killed =
+        report.promise("supervisor_killed", || kills::the_supervisor_takes_all_with_it(10));
+    report.target_below("all_ended_ms", &killed["all_ended_ms"], 1000.0);
     report.promise("default_policy_holds", kills::the_fifth_death_holds);
     report.promise("python", || python::arrays_equal_what_ffmpeg_decodes(100));
     report.promise("errors", errors::every_row_says_what_where_and_what_to_do);

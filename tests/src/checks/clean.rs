@@ -25,6 +25,7 @@ pub fn nothing_is_lost(seconds: u64) -> Outcome<Value> {
     let balance = recordings::balance(&project.recordings(), &published)?;
     ensure(balance.lost == 0 && balance.captured > 0, || format!("packets lost: {balance:?}"))?;
     ensure(events > 0, || "a moving picture raised no motion event".into())?;
+    let published = published.packets()?;
     for (ring, modulo) in [(&rings[0], None), (&rings[1], Some(LOOP_PICTURES))] {
         pictures_are_exact(project, ring.camera(), published[ring].len() as u64, modulo)?;
     }
@@ -68,8 +69,8 @@ workers:
     project.down()?;
     let balance = recordings::balance(&project.recordings(), &witness.finish())?;
     ensure(balance.lost == 0, || format!("packets lost: {balance:?}"))?;
-    // 24 of 25 a second: the last second may be cut anywhere.
-    ensure(balance.recorded >= seconds * 24, || {
+    // 25 a second, but for those a busy machine still owes at the end: it catches up, it skips none.
+    ensure(balance.recorded + 20 >= seconds * 25, || {
         format!("too few packets in {seconds} s: {balance:?}")
     })?;
     for file in recordings::files(&project.recordings(), "cam1")? {

@@ -9,9 +9,9 @@ use super::two_cameras;
 use crate::browser::Browser;
 use crate::{Failure, Outcome, ensure, framecode, shot_folder, wait_for};
 
-/// Draws the first camera's picture to a canvas and returns its gray strips.
-const READ_PICTURE: &str = r"(() => {
-  const img = [...document.querySelectorAll('[data-camera] img')].find(i => i.complete && i.naturalWidth > 0);
+/// Draws the picture of the camera whose numbers never begin anew, and returns its gray strips.
+const READ_PICTURE: &str = r#"(() => {
+  const img = [...document.querySelectorAll('[data-camera="cam1"] img')].find(i => i.complete && i.naturalWidth > 0);
   if (!img) return null;
   const canvas = document.createElement('canvas');
   const [w, h] = [img.naturalWidth, img.naturalHeight];
@@ -23,7 +23,7 @@ const READ_PICTURE: &str = r"(() => {
     return Array.from({ length: w * 16 }, (_, i) => data[i * 4 + 1]);
   };
   return { width: w, top: gray(0), bottom: gray(h - 16) };
-})()";
+})()"#;
 
 /// Reads the frame code from the page twice: it advanced, and top equals bottom each time.
 pub fn the_picture_on_the_page_advances() -> Outcome<Value> {
@@ -33,9 +33,9 @@ pub fn the_picture_on_the_page_advances() -> Outcome<Value> {
     let running = two_cameras("")?;
     running.project.up()?;
     let mut browser = Browser::open(program, &running.web_url())?;
-    let (first, _) = wait_for(30, "a picture on the page", || read_number(&mut browser).ok())?;
+    let first = wait_for_number(&mut browser)?;
     std::thread::sleep(Duration::from_secs(1));
-    let second = read_number(&mut browser)?;
+    let second = wait_for_number(&mut browser)?;
     ensure(second > first, || format!("the picture did not advance: {first}, then {second}"))?;
     let shot = shot_folder().join("page.png");
     browser.screenshot(&shot)?;
@@ -47,18 +47,25 @@ fn name_of(file: &Path) -> String {
     file.display().to_string()
 }
 
-fn read_number(browser: &mut Browser) -> Outcome<u32> {
+fn wait_for_number(browser: &mut Browser) -> Outcome<u32> {
+    let number = || read_number(browser).transpose();
+    wait_for(30, "a picture on the page", number)?.0
+}
+
+/// `None` while no picture is there; a picture that is there and damaged is a failure.
+fn read_number(browser: &mut Browser) -> Outcome<Option<u32>> {
     let strips = browser.evaluate(READ_PICTURE)?;
     let pixels = |name: &str| -> Vec<u8> {
         let values = strips[name].as_array().map(Vec::as_slice).unwrap_or_default();
         values.iter().filter_map(|value| u8::try_from(value.as_u64()?).ok()).collect()
     };
-    let width = strips["width"].as_u64().and_then(|width| usize::try_from(width).ok());
-    let width = width.ok_or_else(|| Failure::new("no picture on the page yet"))?;
+    let Some(width) = strips["width"].as_u64().and_then(|width| usize::try_from(width).ok()) else {
+        return Ok(None);
+    };
     let gray = [pixels("top"), pixels("bottom")].concat();
     ensure(gray.len() == 2 * framecode::STRIP_ROWS * width, || "the strips are incomplete".into())?;
     match framecode::read(&gray, width) {
-        (Some(top), Some(bottom)) if top == bottom => Ok(top),
+        (Some(top), Some(bottom)) if top == bottom => Ok(Some(top)),
         other => Err(Failure(format!("the frame code reads {other:?}: a torn or damaged picture"))),
     }
 }

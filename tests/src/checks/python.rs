@@ -26,7 +26,9 @@ workers:
         "-f", "lavfi", "-i", &filter, "-t", "10", "-c:v", "libx264", "-pix_fmt", "yuv420p", &source,
     ])?;
     project.succeed(&["up", "-d"])?;
-    let output = Command::new(python())
+    // A ring that says nothing would be waited for for ever.
+    let output = Command::new("timeout")
+        .args(["120", &python()])
         .arg(source_root().join("tests/python/hash_frames.py"))
         .args([project.name().as_str(), "cam1.frames", &arrays.to_string(), &source])
         .env("PYTHONPATH", python_path()?)
