@@ -13,6 +13,7 @@ pub mod topology;
 
 mod admin;
 mod beat;
+mod dossier;
 mod event;
 mod floors;
 mod guard;

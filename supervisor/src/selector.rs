@@ -34,6 +34,12 @@ impl FromStr for Selector {
     }
 }
 
+impl From<WorkerName> for Selector {
+    fn from(name: WorkerName) -> Self {
+        Self(name.into())
+    }
+}
+
 impl TryFrom<String> for Selector {
     type Error = NameError;
 

@@ -8,6 +8,7 @@ use protocol::config::Kind;
 use protocol::time::MonoNs;
 use serde::Serialize;
 
+use crate::dossier::Dossier;
 use crate::lifecycle::{Lifecycle, Traits};
 use crate::logs::LogBook;
 use crate::policy::Policy;
@@ -29,6 +30,7 @@ pub(crate) struct Worker {
     pub(crate) life: Lifecycle,
     pub(crate) process: Option<Process>,
     pub(crate) log: LogBook,
+    pub(crate) dossier: Dossier,
     /// Its turn when the project stops.
     pub(crate) stage: u8,
 }
@@ -57,6 +59,7 @@ impl Worker {
             life: Lifecycle::new(traits, Policy::new(spec.restart, seed)),
             process: None,
             log: LogBook::new(spec.name.clone()),
+            dossier: Dossier::default(),
             stage: shutdown::stage(kind),
         }
     }

@@ -25,6 +25,12 @@ fn in_the_role_of_a_worker() {
     let link = spawn::take_inherited(env::CONTROL_FD).unwrap();
     match name.split('-').next().unwrap() {
         "good" => Fake::start(link, &name).work(true),
+        "works" => {
+            let fake = Fake::start(link, &name);
+            fake.page.add(word::ITEM_EPOCH, 7);
+            fake.page.add(word::ITEM_SEQUENCE, 42);
+            fake.work(true);
+        }
         "hangs" => Fake::start(link, &name).work(false),
         "garbage" => say_bytes(&link, b"\x01\xff\xff\xff\xff\xff"),
         "forged" => say_bytes(&link, &forged_length()),

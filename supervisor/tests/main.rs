@@ -21,3 +21,4 @@ mod restarts;
 mod rings_of_a_project;
 mod stop_and_start;
 mod stopping_is_ordered_and_bounded;
+mod why_explains_deaths;

@@ -3,6 +3,7 @@
 //! What belongs here: connections, their buffers and limits. What a verb does is in `verbs`.
 
 pub(crate) mod verbs;
+pub(crate) mod why;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};

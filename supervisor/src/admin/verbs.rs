@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shmring::clock;
 
+use super::why::Whose;
 use super::{ClientId, Follows, selects};
 use crate::history::Change;
 use crate::lifecycle::Input;
@@ -115,10 +116,11 @@ impl Supervisor {
             "start" => self.start_again(now, arguments(request)?),
             "status" => Ok(json!(self.status(now))),
             "stop" => self.stop_named(arguments(request)?),
+            "why" => self.why_named(now, arguments(request)?),
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows down, events, logs, ps, restart, rings, start, status and stop",
+                "this supervisor knows down, events, logs, ps, restart, rings, start, status, stop and why",
             )),
         }
     }
@@ -188,6 +190,11 @@ impl Supervisor {
             self.admin.follow(client, Follows::Changes { workers: args.names });
         }
         Ok(changes)
+    }
+
+    fn why_named(&self, now: MonoNs, args: Whose) -> Result<Value, ReplyError> {
+        let places = self.places_of(&[args.name.into()])?;
+        Ok(json!(places.first().map(|&at| self.why(now, at))))
     }
 
     fn names_of(&self, places: &[usize]) -> Value {

@@ -16,6 +16,7 @@ mod table;
 mod terminal;
 mod up;
 mod waiting;
+mod why;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,9 @@ enum Verb {
     /// Restart workers
     #[command(after_help = restart::EXAMPLES)]
     Restart(restart::Args),
+    /// Explain why a worker is not running, or was started again
+    #[command(after_help = why::EXAMPLES)]
+    Why(why::Args),
     /// Start workers that are stopped, held or waiting for their restart
     #[command(after_help = start::EXAMPLES)]
     Start(restart::Args),
@@ -121,6 +125,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Logs(args) => logs::run(&context(FileArg::default()), args),
         Verb::Events(args) => events::run(&context(FileArg::default()), args),
         Verb::Restart(mut args) => restart::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Why(mut args) => why::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(file) => rings::run(&context(file)),

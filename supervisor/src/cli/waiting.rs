@@ -34,7 +34,7 @@ impl Wait {
             if let Some(dead) = named.clone().find(|worker| self.refuses(worker.state)) {
                 let (name, state, why) = (&dead.name, dead.state.as_str(), &dead.why);
                 return Err(CliError::Degraded(format!(
-                    "{name} is {state}: {why}; `framevisor logs {name}` shows what it said"
+                    "{name} is {state}: {why}; `framevisor why {name}` tells more"
                 )));
             }
             let Some(waiting) = named.find(|worker| !is_done(worker)) else { return Ok(()) };

@@ -7,7 +7,7 @@ use protocol::control::Condition;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 
-use super::{Lifecycle, Phase};
+use super::{Lifecycle, Phase, told_by};
 
 impl Lifecycle {
     pub(crate) fn state(&self) -> WorkerState {
@@ -52,6 +52,16 @@ impl Lifecycle {
             }
             Some((Condition::Waiting, why)) if why.is_empty() => "waits for its input".to_owned(),
             Some((_, why)) => why.clone(),
+        }
+    }
+
+    /// What a death counts as that is seen as `seen`, and whether somebody asked for it.
+    pub(crate) fn judged(&self, seen: &ExitReason) -> (ExitReason, bool) {
+        match &self.phase {
+            Phase::Stopping { reason, .. } => {
+                (told_by(reason, seen.clone()), *reason == ExitReason::Operator)
+            }
+            _ => (seen.clone(), false),
         }
     }
 

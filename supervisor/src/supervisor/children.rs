@@ -4,9 +4,13 @@ use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use protocol::admin::WorkerState;
 use protocol::exit::ExitReason;
-use protocol::time::MonoNs;
+use protocol::health::Health;
+use protocol::name::RingName;
+use protocol::time::{MonoNs, UtcNs};
+use shmring::{census, clock};
 
 use super::Supervisor;
+use crate::dossier::{self, Death, Item, Progress, RingHead};
 use crate::launch::TMPDIR;
 use crate::lifecycle::Input;
 use crate::orphans;
@@ -27,7 +31,7 @@ impl Supervisor {
             }
         }
         for (at, reason) in &deaths {
-            self.bury(*at, reason);
+            self.bury(*at, now, reason);
         }
         // Before any restart: an orphan may still hold what its successor needs.
         if any {
@@ -38,7 +42,7 @@ impl Supervisor {
         }
     }
 
-    fn bury(&mut self, at: usize, reason: &ExitReason) {
+    fn bury(&mut self, at: usize, now: MonoNs, reason: &ExitReason) {
         let Some(process) = self.workers[at].process.take() else { return };
         let worker = &self.spec(at).name;
         if self.workers[at].life.state() == WorkerState::Stopping {
@@ -46,8 +50,41 @@ impl Supervisor {
         } else {
             tracing::warn!(%worker, pid = process.pid, %reason, "died");
         }
+        let (pid, health) = (process.pid, process.health());
         let last_words = process.bury(&mut self.poller);
         self.add_lines(at, last_words);
+        self.remember(at, now, reason, Some(pid), health);
+    }
+
+    /// Keeps what explains a death, before its successor changes the rings.
+    pub(super) fn remember(
+        &mut self,
+        at: usize,
+        now: MonoNs,
+        reason: &ExitReason,
+        pid: Option<u32>,
+        health: Option<Health>,
+    ) {
+        let (spec, worker) = (self.spec(at), &self.workers[at]);
+        let (reason, asked_for) = worker.life.judged(reason);
+        let rings = spec.inputs.iter().chain(&spec.output);
+        let lines = worker.log.last(dossier::LINES, UtcNs(0), "");
+        let death = Death {
+            time_utc_ns: clock::now().utc,
+            pid,
+            uptime_s: now.saturating_since(worker.life.started()).as_secs_f64(),
+            reason: reason.to_string(),
+            asked_for,
+            item: health.as_ref().and_then(Item::in_hand),
+            progress: health.as_ref().map(Progress::of),
+            lines: lines.iter().map(|line| dossier::shortened(&line.text)).collect(),
+            rings: dossier::looked_at(rings).map(|ring| self.ring_head(ring)).collect(),
+        };
+        self.workers[at].dossier.add(death);
+    }
+
+    pub(crate) fn ring_head(&self, ring: &RingName) -> RingHead {
+        RingHead::of(census::status(&self.topology().project, ring, clock::mono()))
     }
 
     /// Ends children that nobody started: what dead workers left behind. An orphan of a worker that

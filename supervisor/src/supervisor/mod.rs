@@ -240,6 +240,7 @@ impl Supervisor {
             }
             Err(error) => {
                 tracing::warn!(worker = %self.spec(at).name, %error, "cannot be started");
+                self.remember(at, now, &ExitReason::Spawn(error.to_string()), None, None);
                 Input::SpawnFailed(error.to_string())
             }
         }

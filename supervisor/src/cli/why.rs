@@ -1,0 +1,131 @@
+//! `why`: one screen that says why a worker does not run, or was started again.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use protocol::name::WorkerName;
+use protocol::time::UtcNs;
+use serde_json::Value;
+
+use super::client::Client;
+use super::events::time_of;
+use super::{CliError, Context, FileArg, table, terminal};
+use crate::admin::why::{Whose, Why};
+use crate::dossier::{Death, Item, RingHead};
+
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor why motion1
+  framevisor why motion1 -o json";
+
+/// Deaths that fit on a screen beside the rest; JSON has them all.
+const DEATHS_SHOWN: usize = 5;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The worker
+    name: WorkerName,
+    #[command(flatten)]
+    pub(super) file: FileArg,
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
+    let mut client = Client::connect(&context.place()?)?;
+    let answer: Value = client.ask("why", &Whose { name: args.name })?;
+    if context.is_json() {
+        // As it came: keys this command does not know stay.
+        terminal::json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let why: Why = serde_json::from_value(answer)
+        .map_err(|source| CliError::Skew { verb: "why".to_owned(), source })?;
+    terminal::data(&page(&why))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(why: &Why) -> String {
+    let mut page = head(why);
+    page.push_str(&deaths(&why.deaths));
+    page.push_str(&rings(why));
+    let lines = why.lines.iter().map(|line| (line.time_utc_ns, line.text.as_str()));
+    page.push_str(&last_lines(lines));
+    page.push_str("\ntry\n");
+    let width = why.advice.iter().map(|advice| advice.command.chars().count()).max().unwrap_or(0);
+    for advice in &why.advice {
+        let _ = writeln!(page, "  {:width$}  {}", advice.command, advice.because);
+    }
+    page
+}
+
+fn head(why: &Why) -> String {
+    let worker = &why.worker;
+    let mut text = format!("{} ({}) is {}", worker.name, worker.kind, worker.state.as_str());
+    if !worker.why.is_empty() {
+        let _ = write!(text, ": {}", worker.why);
+    }
+    let _ = match worker.pid {
+        Some(pid) => write!(text, "\npid {pid}, up {}", table::span(worker.uptime_s)),
+        None => write!(text, "\nno process"),
+    };
+    let _ = write!(text, ", started again {} times", worker.restarts);
+    if let Some(item) = why.item {
+        let _ = write!(text, ", works on {}", in_words(item));
+    }
+    text.push('\n');
+    text
+}
+
+fn deaths(deaths: &[Death]) -> String {
+    if deaths.is_empty() {
+        return "\nit has never died\n".to_owned();
+    }
+    let row = |death: &Death| {
+        vec![
+            time_of(death.time_utc_ns),
+            table::span(death.uptime_s),
+            death.item.map_or_else(|| "-".to_owned(), in_words),
+            if death.asked_for {
+                format!("{} (asked for)", death.reason)
+            } else {
+                death.reason.clone()
+            },
+        ]
+    };
+    let newest: Vec<Vec<String>> = deaths.iter().rev().take(DEATHS_SHOWN).map(row).collect();
+    let table = table::render(&["LAST DEATHS", "AFTER", "ITEM IN HAND", "REASON"], &newest);
+    format!("\n{table}")
+}
+
+fn rings(why: &Why) -> String {
+    let row = |role: &str, ring: &RingHead, writer: &str| {
+        vec![
+            role.to_owned(),
+            ring.name.to_string(),
+            writer.to_owned(),
+            if ring.live { "yes" } else { "no" }.to_owned(),
+            ring.head.to_string(),
+            ring.age_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms}ms")),
+        ]
+    };
+    let mut rows = Vec::new();
+    for reads in &why.reads {
+        let writer = reads.writer.as_ref().map_or("(outside)", WorkerName::as_str);
+        rows.push(row("reads", &reads.ring, writer));
+    }
+    rows.extend(why.writes.as_ref().map(|ring| row("writes", ring, why.worker.name.as_str())));
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", table::render(&["RINGS", "NAME", "WRITER", "LIVE", "HEAD", "AGE"], &rows))
+}
+
+fn last_lines<'a>(lines: impl Iterator<Item = (UtcNs, &'a str)>) -> String {
+    let mut text = "\nlast lines\n".to_owned();
+    for (time, line) in lines {
+        let _ = writeln!(text, "  {} | {line}", time_of(time));
+    }
+    if text.lines().count() == 2 { "\nit has printed nothing\n".to_owned() } else { text }
+}
+
+fn in_words(item: Item) -> String {
+    format!("{} of epoch {}", item.sequence, item.epoch)
+}

@@ -1,0 +1,76 @@
+//! `why` tells what a person would look for: reasons, last words, the item in hand, rings, advice.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Project, signal, text, wait_for};
+
+fn why(project: &Project, name: &str) -> Value {
+    let output = project.run(&["why", name, "-o", "json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_held_worker_is_explained_on_one_screen() {
+    let script = "echo cannot find the model; exit 3";
+    let mut project = Project::new(&format!(
+        "  a:\n    run: [sh, -c, '{script}']\n    restart: {{limit: 2 in 60s, delay: 0s}}\n"
+    ));
+    project.up();
+    project.wait_for_state("a", "held");
+    let screen = text(&project.run(&["why", "a"]).stdout);
+    for part in [
+        "a (run) is held: exit 3; too many deaths",
+        "no process, started again 1 times",
+        "LAST DEATHS",
+        "| cannot find the model",
+        "framevisor restart a",
+    ] {
+        assert!(screen.contains(part), "no '{part}' in:\n{screen}");
+    }
+    assert!(screen.lines().count() <= 50, "{screen}");
+    let deaths = why(&project, "a")["deaths"].as_array().unwrap().clone();
+    assert_eq!(deaths.len(), 2);
+    assert_eq!(deaths[0]["lines"], json!(["cannot find the model"]));
+}
+
+#[test]
+fn a_death_keeps_the_item_in_hand_and_the_heads_of_its_rings() {
+    let mut project = Project::new(
+        "  good-cam: {use: ingest, source: 'test:', out: cam1.packets}\n  \
+         works: {use: decoder, in: cam1.packets}\n",
+    );
+    project.up();
+    project.wait_for_state("works", "running");
+    wait_for("an item in hand", || why(&project, "works")["item"]["sequence"] == 42);
+    signal(project.pid("works"), Signal::SIGKILL);
+    wait_for("its death", || why(&project, "works")["deaths"] != json!([]));
+    let why = why(&project, "works");
+    let death = &why["deaths"][0];
+    assert_eq!(death["reason"], "SIGKILL");
+    assert_eq!(death["item"], json!({"epoch": 7, "sequence": 42}));
+    assert_eq!(death["asked_for"], false);
+    let rings: Vec<_> = death["rings"].as_array().unwrap().iter().map(|r| &r["name"]).collect();
+    assert_eq!(rings, ["cam1.packets", "cam1.frames"]);
+    // This camera never makes its ring, so its reader is sent to it.
+    assert_eq!(why["reads"][0]["writer"], "good-cam");
+    assert_eq!(why["advice"][0]["command"], "framevisor why good-cam");
+}
+
+#[test]
+fn only_ten_deaths_are_kept_and_a_program_that_cannot_start_is_one() {
+    let mut project =
+        Project::new("  a: {run: [./tool], restart: {delay: 0s, limit: 15 in 60s}}\n");
+    let tool = project.dir.join("tool");
+    std::fs::write(&tool, "#!/nowhere/sh\n").unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.up();
+    project.wait_for_state("a", "held");
+    let why = why(&project, "a");
+    assert_eq!(why["deaths"].as_array().unwrap().len(), 10);
+    assert!(why["deaths"][9]["pid"].is_null());
+    assert_eq!(why["advice"][0]["command"], "framevisor check");
+    let unknown = project.run(&["why", "b"]);
+    assert!(text(&unknown.stderr).contains("no worker is named b; the workers are a"));
+}
