@@ -150,8 +150,8 @@ impl PixelFormat {
         let (row_bytes, rows) = match (self, plane) {
             (Self::Yuv420p, 1 | 2) => (half(width), half(height)),
             (Self::Yuv422p, 1 | 2) => (half(width), height),
-            (Self::Nv12, 1) => (half(width) * 2, half(height)),
-            _ => (width * self.pixel_bytes(), height),
+            (Self::Nv12, 1) => (half(width).saturating_mul(2), half(height)),
+            _ => (width.saturating_mul(self.pixel_bytes()), height),
         };
         PlaneExtent { row_bytes, rows }
     }
@@ -174,7 +174,7 @@ impl Default for Colour {
 }
 
 /// The identity of a picture or packet: where it entered the system. Carried from packet to picture
-/// to detection to recording index; unique for ever, because epochs never repeat (decisions 10).
+/// to detection to recording index; unique for ever, because epochs never repeat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FrameId {
     pub ring: RingName,

@@ -53,9 +53,28 @@ impl AnchorView {
         self.map.half(anchor::AT_BELL)
     }
 
-    /// Whether the ring's name still leads here; after `down` and `up` it leads to another anchor.
-    pub(crate) fn is_current(&self) -> bool {
-        files::is_linked(&self.files.anchor(), &self.file)
+    /// The index to go on to from `index` when `epochs`, tried in turn, have one. When that writer is
+    /// gone and the ring's name leads to another anchor, as after `down` and `up`, this becomes a view
+    /// of that one; with no anchor at all it is [`Error::NoSuchRing`].
+    pub(crate) fn follow(
+        &mut self,
+        index: &IndexView,
+        epochs: impl Fn(&Self) -> [u64; 2],
+    ) -> Result<Option<IndexView>, Error> {
+        loop {
+            for epoch in epochs(self) {
+                if epoch != index.epoch
+                    && epoch != 0
+                    && let Some(next) = IndexView::open(&self.files, epoch)?
+                {
+                    return Ok(Some(next));
+                }
+            }
+            if index.is_live() || files::is_linked(&self.files.anchor(), &self.file) {
+                return Ok(None);
+            }
+            *self = Self::open(&self.files)?;
+        }
     }
 }
 
@@ -64,12 +83,30 @@ impl AnchorView {
 pub(crate) struct IndexView {
     pub(crate) map: Mapping,
     pub(crate) epoch: u64,
+    /// The epoch that was live before; 0 when there was none.
+    pub(crate) before: u64,
     pub(crate) places: u32,
     pub(crate) quota: u32,
     file: OwnedFd,
 }
 
 impl IndexView {
+    /// The live epoch of `anchor`.
+    pub(crate) fn open_live(files: &Files, anchor: &AnchorView) -> Result<Self, Error> {
+        // The epoch may change between reading its number and opening its file.
+        for _ in 0..ATTEMPTS {
+            let epoch = anchor.epoch();
+            if epoch == 0 {
+                break;
+            }
+            if let Some(index) = Self::open(files, epoch)? {
+                return Ok(index);
+            }
+            std::thread::yield_now();
+        }
+        Err(Error::NoSuchRing { ring: files.ring().clone() })
+    }
+
     /// `None` when that epoch's name is gone.
     pub(crate) fn open(files: &Files, epoch: u64) -> Result<Option<Self>, Error> {
         let name = files.index(epoch);
@@ -81,7 +118,8 @@ impl IndexView {
         check_header(files, &name, &map, index::MAGIC)?;
         let half = |at| map.half(at).load(Ordering::Relaxed);
         let (places, quota) = (half(index::AT_PLACES), half(index::AT_QUOTA));
-        let view = Self { epoch, places, quota, map, file };
+        let before = map.word(index::AT_BEFORE).load(Ordering::Relaxed);
+        let view = Self { epoch, before, places, quota, map, file };
         view.check_counts(files, &name)?;
         Ok(Some(view))
     }
@@ -115,6 +153,9 @@ impl IndexView {
         self.map.word(index::AT_HEAD).load(Ordering::Acquire)
     }
 }
+
+/// How often an epoch that was replaced while it was opened is looked for again.
+pub(crate) const ATTEMPTS: u32 = 100;
 
 /// Most reader places of a ring: far above any use, low enough to scan.
 pub(crate) const PLACES_MAX: u32 = 256;

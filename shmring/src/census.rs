@@ -104,8 +104,8 @@ pub fn sweep_unowned(project: &ProjectName) {
 
 /// Only the holder of a ring's lock may unlink its files (shmring's rule I9).
 fn sweep_one(files: &Files) {
-    let existing = files.existing();
-    if existing.is_empty() {
+    // Before the lock: asking for it would make its file.
+    if files.existing().is_empty() {
         return;
     }
     let Ok(file) = files::open_lock(&files.lock()) else {
@@ -115,7 +115,8 @@ fn sweep_one(files: &Files) {
     if !mine {
         return;
     }
-    for name in existing.iter().filter(|name| **name != files.lock()) {
+    // Looked for under the lock: a writer may have come and gone since.
+    for name in files.existing().iter().filter(|name| **name != files.lock()) {
         files::unlink(name);
     }
     files::unlink(&files.lock());

@@ -19,6 +19,16 @@ pub enum Error {
     )]
     NoPlace { ring: RingName, places: u32, holders: String },
     #[error(
+        "ring {ring}: {places} places for readers, at most {limit} are possible; \
+         lower `spare_readers` of this ring in the topology"
+    )]
+    TooManyReaders { ring: RingName, places: u32, limit: u32 },
+    #[error(
+        "ring {ring}: {slots} slots are needed, at most {limit} are possible; \
+         lower `spare_readers` or `history` of this ring in the topology"
+    )]
+    TooManySlots { ring: RingName, slots: u32, limit: u32 },
+    #[error(
         "ring {ring}: all {quota} leases of this reader are held; let go of a frame before taking the next"
     )]
     NoLease { ring: RingName, quota: u32 },

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fstat};
+use nix::unistd::geteuid;
 use protocol::name::{ProjectName, RingName};
 
 use crate::error::Error;
@@ -54,7 +55,12 @@ impl Files {
 
     /// A name nobody looks for; `salt` makes it unlike any other.
     pub(crate) fn temporary(&self, salt: u64) -> String {
-        format!("{}.tmp-{}-{salt:x}", self.stem, std::process::id())
+        format!("{}{}-{salt:x}", self.temporaries(), std::process::id())
+    }
+
+    /// What the names of all files being built begin with.
+    pub(crate) fn temporaries(&self) -> String {
+        format!("{}.tmp-", self.stem)
     }
 
     /// All file names of this ring that exist now.
@@ -138,11 +144,9 @@ pub(crate) fn open_lock(name: &str) -> Result<OwnedFd, Error> {
     open(&path(name), flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|source| io(name, source))
 }
 
-/// Gives a finished file its public name and drops the temporary one.
-pub(crate) fn publish(temporary: &str, name: &str) -> Result<(), Error> {
-    let linked = fs::hard_link(path(temporary), path(name));
-    unlink(temporary);
-    linked.map_err(|error| {
+/// Gives a finished file its public name.
+pub(crate) fn link(temporary: &str, name: &str) -> Result<(), Error> {
+    fs::hard_link(path(temporary), path(name)).map_err(|error| {
         io(name, Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)))
     })
 }
@@ -156,6 +160,12 @@ pub(crate) fn unlink(name: &str) {
 pub(crate) fn size(name: &str, file: &OwnedFd) -> Result<usize, Error> {
     let stat = fstat(file).map_err(|source| io(name, source))?;
     Ok(usize::try_from(stat.st_size).unwrap_or(0))
+}
+
+/// Whether this user owns the open file. Anybody may make files in /dev/shm, under our names too.
+pub(crate) fn is_own(name: &str, file: &OwnedFd) -> Result<bool, Error> {
+    let stat = fstat(file).map_err(|source| io(name, source))?;
+    Ok(stat.st_uid == geteuid().as_raw())
 }
 
 /// Whether `name` still leads to the open file: a lock on an orphaned inode owns nothing.

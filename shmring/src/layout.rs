@@ -60,6 +60,8 @@ pub mod index {
     pub const AT_EPOCH: usize = 40;
     /// u64, packets: bytes of the log.
     pub const AT_LOG_BYTES: usize = 48;
+    /// u64: the epoch that was live before this one; 0 when there was none.
+    pub const AT_BEFORE: usize = 56;
 
     /// u64: sequence of the newest item; the first is 1.
     pub const AT_HEAD: usize = 128;

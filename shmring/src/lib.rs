@@ -35,6 +35,7 @@ mod lease;
 mod lock;
 mod owner;
 mod packets;
+mod pin;
 mod records;
 mod segment;
 mod stream;

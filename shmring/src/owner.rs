@@ -1,7 +1,7 @@
 //! The writer's hold on a ring: its lock, its anchor, and the birth of an epoch.
 //!
 //! Order of a birth, each step safe to die after:
-//! 1. lock `.lock` (one writer a ring);
+//! 1. lock `.lock` (one writer a ring), clear away what dead writers left half done;
 //! 2. lease pages exist;
 //! 3. the index is built and locked under a temporary name, then linked;
 //! 4. the anchor names the epoch, its bell rings;
@@ -19,7 +19,7 @@ use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::time::MonoNs;
 
-use crate::anchor::kind_code;
+use crate::anchor::{PLACES_MAX, kind_code};
 use crate::clock;
 use crate::error::Error;
 use crate::files::{self, Files};
@@ -29,12 +29,17 @@ use crate::segment::{Access, Draft, Mapping};
 use crate::sync::{AtomicU32, Ordering};
 use crate::wake;
 
+/// How long a new writer waits for the lock of one that is on its way out, or of a sweeper. A killed
+/// process has been seen to hold its locks for 120 ms.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
+
 /// How long the epoch before stays findable, so that a restarting recorder can finish it
 /// (decisions 11).
 const PREVIOUS_STAYS: Duration = Duration::from_secs(30);
 
 /// Owner and group read; readers never write data.
-const READABLE: Mode = Mode::from_bits_truncate(0o640);
+pub(crate) const READABLE: Mode = Mode::from_bits_truncate(0o640);
 /// Owner and group write: lease pages belong to readers.
 const WRITABLE: Mode = Mode::from_bits_truncate(0o660);
 
@@ -57,6 +62,7 @@ pub(crate) struct Owner {
     pub(crate) index: Mapping,
     pub(crate) places: u32,
     anchor: Mapping,
+    announced: bool,
     previous: Option<(u64, MonoNs)>,
     drop_previous_at_once: bool,
     /// Held for their locks.
@@ -72,19 +78,27 @@ impl Owner {
         shape: IndexShape,
     ) -> Result<Self, Error> {
         let files = Files::new(project, &contract.name);
+        if contract.places > PLACES_MAX {
+            let (ring, places) = (contract.name.clone(), contract.places);
+            return Err(Error::TooManyReaders { ring, places, limit: PLACES_MAX });
+        }
         let ring_lock = take_lock(&files)?;
+        unlink_drafts(&files);
         let anchor = open_or_create_anchor(&files)?;
         // PAIR epoch
         let before = anchor.word(anchor::AT_EPOCH).load(Ordering::Acquire);
+        let previous = anchor.word(anchor::AT_PREVIOUS).load(Ordering::Relaxed);
+        unlink_epochs(&files, |epoch| epoch != before && epoch != previous);
         let epoch = next_epoch(before, contract.epoch_floor);
         ensure_lease_pages(&files, contract.places)?;
-        let (index, epoch_lock) = build_index(&files, epoch, contract.places, shape)?;
+        let (index, epoch_lock) = build_index(&files, epoch, before, contract.places, shape)?;
         Ok(Self {
             files,
             epoch,
             index,
             places: contract.places,
             anchor,
+            announced: false,
             previous: (before != 0).then(|| (before, clock::mono() + PREVIOUS_STAYS)),
             drop_previous_at_once: shape.log_bytes == 0,
             _ring_lock: ring_lock,
@@ -101,16 +115,17 @@ impl Owner {
             .store(u64::from(std::process::id()), Ordering::Relaxed);
         // PAIR epoch: everything the epoch names is linked.
         self.anchor.word(anchor::AT_EPOCH).store(self.epoch, Ordering::Release);
+        self.announced = true;
         wake::ring(self.anchor.half(anchor::AT_BELL));
         let keep = if self.drop_previous_at_once { 0 } else { before };
-        self.unlink_epochs(|epoch| epoch != self.epoch && epoch != keep);
+        unlink_epochs(&self.files, |epoch| epoch != self.epoch && epoch != keep);
     }
 
     /// Forgets the previous epoch once it has stayed long enough.
     pub(crate) fn tidy(&mut self, now: MonoNs) {
         if self.previous.is_some_and(|(_, until)| now >= until) {
             self.previous = None;
-            self.unlink_epochs(|epoch| epoch != self.epoch);
+            unlink_epochs(&self.files, |epoch| epoch != self.epoch);
         }
     }
 
@@ -132,17 +147,33 @@ impl Owner {
     pub(crate) fn ring(&self) -> &RingName {
         self.files.ring()
     }
+}
 
-    fn unlink_epochs(&self, gone: impl Fn(u64) -> bool) {
-        let stem = format!("{}.e", self.files.anchor());
-        for name in self.files.existing() {
-            let epoch =
-                name.strip_prefix(&stem).and_then(|rest| rest.split('.').next()?.parse().ok());
-            if epoch.is_some_and(&gone) {
-                files::unlink(&name);
-            }
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // A birth that failed half way, say for want of memory, must not add to that want.
+        if !self.announced {
+            unlink_epochs(&self.files, |epoch| epoch == self.epoch);
         }
     }
+}
+
+fn unlink_epochs(files: &Files, is_gone: impl Fn(u64) -> bool) {
+    let stem = format!("{}.e", files.anchor());
+    for name in files.existing() {
+        let epoch = name.strip_prefix(&stem).and_then(|rest| rest.split('.').next()?.parse().ok());
+        if epoch.is_some_and(&is_gone) {
+            files::unlink(&name);
+        }
+    }
+}
+
+/// A writer killed while it built a file leaves its memory under a name that nobody looks for.
+fn unlink_drafts(files: &Files) {
+    let stem = files.temporaries();
+    files.existing().iter().filter(|name| name.starts_with(&stem)).for_each(|name| {
+        files::unlink(name);
+    });
 }
 
 /// Decisions 10: never repeats after a crash, a reboot or a stepped clock.
@@ -155,35 +186,46 @@ fn next_epoch(before: u64, floor: u64) -> u64 {
 /// locking it; such a lock owns nothing, so look again.
 fn take_lock(files: &Files) -> Result<OwnedFd, Error> {
     let name = files.lock();
+    let until = clock::mono() + LOCK_PATIENCE;
     loop {
         let file = files::open_lock(&name)?;
-        if !lock::try_lock(&file).map_err(|source| files::io(&name, source))? {
-            return Err(Error::HasWriter { ring: files.ring().clone() });
-        }
-        if files::is_linked(&name, &file) {
+        let locked = lock::try_lock(&file).map_err(|source| files::io(&name, source))?;
+        if locked && files::is_linked(&name, &file) {
             return Ok(file);
         }
+        if clock::mono() >= until {
+            return Err(Error::HasWriter { ring: files.ring().clone() });
+        }
+        std::thread::sleep(LOCK_PAUSE);
     }
 }
 
 fn open_or_create_anchor(files: &Files) -> Result<Mapping, Error> {
     let name = files.anchor();
     if let Some(file) = files::open_if_there(&name, OFlag::O_RDWR)? {
-        if files::size(&name, &file)? >= anchor::BYTES {
-            let map = Mapping::open(&name, &file, anchor::BYTES, Access::ReadWrite)?;
-            let same_layout = map.word(anchor::AT_MAGIC).load(Ordering::Relaxed) == anchor::MAGIC
-                && map.half(anchor::AT_MAJOR).load(Ordering::Relaxed) == layout::MAJOR;
-            if same_layout {
-                return Ok(map);
-            }
+        if let Some(map) = map_own_anchor(&name, &file)? {
+            return Ok(map);
         }
-        // Left by another layout: we hold the lock, so nobody writes it. Its readers notice that the
-        // name leads elsewhere and attach again.
+        // Left by another layout, user or accident: we hold the lock, so no writer of ours uses it.
+        // Its readers notice that the name leads elsewhere and attach again.
         files::unlink(&name);
     }
     let draft = Draft::create(files.temporary(salt()), anchor::BYTES, READABLE)?;
     write_header(&draft.mapping, anchor::MAGIC, kind_code(files.ring().kind()));
     Ok(draft.publish(&name)?.0)
+}
+
+/// `None` for an anchor that cannot be gone on with.
+fn map_own_anchor(name: &str, file: &OwnedFd) -> Result<Option<Mapping>, Error> {
+    if files::size(name, file)? < anchor::BYTES || !files::is_own(name, file)? {
+        return Ok(None);
+    }
+    let map = Mapping::open(name, file, anchor::BYTES, Access::ReadWrite)?;
+    let usable = map.word(anchor::AT_MAGIC).load(Ordering::Relaxed) == anchor::MAGIC
+        && map.half(anchor::AT_MAJOR).load(Ordering::Relaxed) == layout::MAJOR
+        // No epoch could follow: scribbled.
+        && map.word(anchor::AT_EPOCH).load(Ordering::Relaxed) != u64::MAX;
+    Ok(usable.then_some(map))
 }
 
 /// Lease pages outlive epochs, because readers stay attached across them.
@@ -203,6 +245,7 @@ fn ensure_lease_pages(files: &Files, places: u32) -> Result<(), Error> {
 fn build_index(
     files: &Files,
     epoch: u64,
+    before: u64,
     places: u32,
     shape: IndexShape,
 ) -> Result<(Mapping, OwnedFd), Error> {
@@ -215,6 +258,7 @@ fn build_index(
     half(index::AT_SLOTS, shape.slots);
     half(index::AT_DESCRIPTORS, shape.descriptors);
     map.word(index::AT_EPOCH).store(epoch, Ordering::Relaxed);
+    map.word(index::AT_BEFORE).store(before, Ordering::Relaxed);
     map.word(index::AT_LOG_BYTES).store(shape.log_bytes, Ordering::Relaxed);
     map.word(index::AT_LAST_KEY).store(index::NO_POSITION, Ordering::Relaxed);
     let name = files.index(epoch);

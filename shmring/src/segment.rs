@@ -44,35 +44,47 @@ impl std::fmt::Debug for Mapping {
     }
 }
 
-/// A file under a temporary name, mapped for writing and with every byte reserved.
+/// A file under a temporary name, mapped for writing and with every byte reserved. Dropping it
+/// without [`Self::publish`] removes it.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) mapping: Mapping,
     /// A description of our own, for locks and modes.
     pub(crate) file: OwnedFd,
-    name: String,
+    name: Temporary,
+}
+
+/// A name that goes with the value.
+#[derive(Debug)]
+struct Temporary(String);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        files::unlink(&self.0);
+    }
 }
 
 impl Draft {
     /// Creates `name` (temporary) with `bytes` reserved, so that a full /dev/shm is an error here
     /// and never a SIGBUS later.
     pub(crate) fn create(name: String, bytes: usize, mode: Mode) -> Result<Self, Error> {
+        if isize::try_from(bytes).is_err() {
+            return Err(no_space_or(Errno::EFBIG, &name, bytes));
+        }
         let shmem = create_shmem(&name, bytes)?;
-        let file = match reserve(&name, bytes, mode) {
-            Ok(file) => file,
-            Err(error) => {
-                files::unlink(&name);
-                return Err(error);
-            }
-        };
-        let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| files::io(&name, Errno::ENOMEM))?;
+        let name = Temporary(name);
+        let file = files::open_existing(&name.0, OFlag::O_RDWR)?;
+        reserve(&name.0, &file, bytes)?;
+        // Not at creation, where the umask would take bits away.
+        fchmod(&file, mode).map_err(|source| files::io(&name.0, source))?;
+        let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| files::io(&name.0, Errno::ENOMEM))?;
         let mapping = Mapping { base, bytes, _hold: Hold::Created { _shmem: shmem } };
         Ok(Self { mapping, file, name })
     }
 
     /// Shows the finished file under its public name.
     pub(crate) fn publish(self, name: &str) -> Result<(Mapping, OwnedFd), Error> {
-        files::publish(&self.name, name)?;
+        files::link(&self.name.0, name)?;
         Ok((self.mapping, self.file))
     }
 }
@@ -82,7 +94,8 @@ fn create_shmem(name: &str, bytes: usize) -> Result<Shmem, Error> {
     let mut shmem = created.map_err(|error| match error {
         ShmemError::MappingIdExists => files::io(name, Errno::EEXIST),
         ShmemError::MapCreateFailed(code) | ShmemError::UnknownOsError(code) => {
-            files::io(name, Errno::from_raw(i32::try_from(code).unwrap_or(libc::EIO)))
+            let source = Errno::from_raw(i32::try_from(code).unwrap_or(libc::EIO));
+            no_space_or(source, name, bytes)
         }
         _ => files::io(name, Errno::EIO),
     })?;
@@ -91,15 +104,26 @@ fn create_shmem(name: &str, bytes: usize) -> Result<Shmem, Error> {
     Ok(shmem)
 }
 
-fn reserve(name: &str, bytes: usize, mode: Mode) -> Result<OwnedFd, Error> {
-    let file = files::open_existing(name, OFlag::O_RDWR)?;
+/// Makes the file's first `bytes` bytes real memory.
+pub(crate) fn reserve(name: &str, file: &OwnedFd, bytes: usize) -> Result<(), Error> {
     let length = libc::off_t::try_from(bytes).map_err(|_| files::io(name, Errno::EFBIG))?;
-    posix_fallocate(&file, 0, length).map_err(|source| match source {
-        Errno::ENOSPC => Error::NoSpace { file: files::path(name), needed_bytes: bytes },
+    loop {
+        match posix_fallocate(file, 0, length) {
+            // tmpfs gives up when a signal comes, and a worker gets some.
+            Err(Errno::EINTR) => {}
+            done => return done.map_err(|source| no_space_or(source, name, bytes)),
+        }
+    }
+}
+
+fn no_space_or(source: Errno, name: &str, bytes: usize) -> Error {
+    match source {
+        // ENOMEM: more than the address space or the control group has.
+        Errno::ENOSPC | Errno::ENOMEM | Errno::EFBIG => {
+            Error::NoSpace { file: files::path(name), needed_bytes: bytes }
+        }
         other => files::io(name, other),
-    })?;
-    fchmod(&file, mode).map_err(|source| files::io(name, source))?;
-    Ok(file)
+    }
 }
 
 /// A mapping made by ourselves from a descriptor.

@@ -63,6 +63,9 @@ fn encode(block: &StreamBlock) -> Result<Vec<u8>, &'static str> {
     if block.tracks.len() > TRACKS_MAX {
         return Err("more than 8 tracks");
     }
+    if block.tracks.iter().any(|track| track.time_base.num == 0 || track.time_base.den == 0) {
+        return Err("a time base of zero");
+    }
     let mut bytes = vec![0; stream::AT_EXTRA];
     put(&mut bytes, stream::AT_TRACKS, u32::try_from(block.tracks.len()).unwrap_or(0));
     if let Some(source) = &block.source {

@@ -46,13 +46,14 @@ pub(crate) fn wait(ring: &AtomicU32, anchor: &AtomicU32, heard: Heard, wait: Dur
     };
     let words = [waiter(ring, heard.ring), waiter(anchor, heard.anchor)];
     let flags = futex::WaitvFlags::empty();
-    let woken = futex::waitv(&words, flags, Some(&deadline), futex::ClockId::Monotonic);
-    if woken == Err(Errno::NOSYS) || woken == Err(Errno::PERM) {
-        wait_on_ring_only(ring, heard, wait);
+    match futex::waitv(&words, flags, Some(&deadline), futex::ClockId::Monotonic) {
+        Ok(_) | Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR) => {}
+        Err(_) => wait_on_ring_only(ring, heard, wait),
     }
 }
 
-/// For kernels before 5.16 and filters without futex_waitv: a new epoch is then seen a little later.
+/// For kernels before 5.16, filters without futex_waitv, and want of kernel memory, so that none of
+/// them makes a waiting reader spin. A new epoch is then seen a little later.
 fn wait_on_ring_only(ring: &AtomicU32, heard: Heard, wait: Duration) {
     let slice = wait.min(Duration::from_millis(20));
     let timeout = futex::Timespec { tv_sec: 0, tv_nsec: i64::from(slice.subsec_nanos()) };

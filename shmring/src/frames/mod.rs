@@ -10,18 +10,27 @@
 //! ```
 
 mod descriptor;
+mod frame;
+mod generation;
+mod loan;
 mod pool;
 mod reader;
+mod table;
 mod writer;
 
-pub use reader::{Frame, FrameOptions, FrameReader, Plane, Policy};
-pub use writer::{FrameWriter, Loan, SlotId};
+pub use frame::{Frame, Plane};
+pub use loan::{Loan, SlotId};
+pub use reader::{FrameOptions, FrameReader, Policy};
+pub use writer::FrameWriter;
 
 use protocol::stream::{Colour, PixelFormat};
 use protocol::time::{ClockSource, MonoNs, Stamp};
 
 use crate::SourceId;
 use crate::layout::descriptor as layout;
+
+/// Leases every reader may hold: a plain `for frame in ring` keeps one while it takes the next.
+pub(crate) const QUOTA: u32 = 2;
 
 /// Where a plane lies in its slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +81,11 @@ impl Token {
         use crate::layout::token::{SLOT_BITS, VERSION_BITS};
         let high = u64::from(self.generation) << SLOT_BITS | u64::from(self.slot);
         high << VERSION_BITS | (self.version & ((1 << VERSION_BITS) - 1))
+    }
+
+    /// The same slot with its next content. Versions of slots that hold their content are even.
+    pub(crate) fn successor(self) -> Self {
+        Self { version: (self.version | 1) + 1, ..self }
     }
 
     pub(crate) fn unpack(word: u64) -> Self {

@@ -2,23 +2,18 @@
 
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::stream::Track;
-use protocol::time::MonoNs;
 
-use super::record::{self, Header};
-use super::{Packet, PacketMeta};
+use super::Packet;
+use super::cursor::{Damage, EpochCursor, Step};
 use crate::Next;
-use crate::anchor::{AnchorView, IndexView, damaged};
+use crate::anchor::{ATTEMPTS, AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
-use crate::files::{self, Files};
-use crate::layout::{index, record as layout_record};
+use crate::files::Files;
 use crate::lease::LeasePage;
-use crate::segment::{Access, Mapping};
 use crate::stream;
-use crate::sync::{Ordering, fence};
 use crate::wake::{self, Heard};
 
 /// Where a new reader begins.
@@ -50,21 +45,18 @@ pub struct PacketReader {
     anchor: AnchorView,
     page: LeasePage,
     at: EpochCursor,
+    /// To be told before anything that is read: a hole of unknown size, then a new epoch.
+    untold: Untold,
     start: Start,
     tracks: Vec<Track>,
     stream_version: u64,
     reader: String,
 }
 
-/// An open epoch and the place in it.
-#[derive(Debug)]
-struct EpochCursor {
-    index: IndexView,
-    log: Mapping,
-    /// Byte position of the next record to read.
-    position: u64,
-    /// Sequence of the last record taken, or jumped behind.
-    sequence: u64,
+#[derive(Clone, Copy, Debug, Default)]
+struct Untold {
+    lost_epochs: bool,
+    new_epoch: bool,
 }
 
 impl PacketReader {
@@ -83,22 +75,23 @@ impl PacketReader {
         }
         let files = Files::new(project, ring);
         let anchor = AnchorView::open(&files)?;
-        let mut at = open_start_epoch(&files, &anchor, options.start)?;
-        let page = LeasePage::claim(&files, at.index.places, 0, &options.reader)?;
+        let mut at = open_first(&files, &anchor, options.start)?;
+        let page = LeasePage::claim(&files, at.index.places, &options.reader)?;
         at.begin(options.start);
-        page.enter(at.index.epoch);
-        page.set_cursor(at.sequence);
+        let lost_epochs =
+            matches!(options.start, Start::After { epoch, .. } if epoch != at.index.epoch);
         let mut reader = Self {
             files,
             anchor,
             page,
             at,
+            untold: Untold { lost_epochs, new_epoch: false },
             start: options.start,
             tracks: Vec::new(),
             stream_version: 0,
             reader: options.reader.clone(),
         };
-        reader.refresh_tracks();
+        reader.settle();
         Ok(reader)
     }
 
@@ -113,7 +106,7 @@ impl PacketReader {
 
     /// Packets published and not yet read: the count of the ring's semaphore for this reader.
     pub fn lag(&self) -> u64 {
-        self.at.index.head().saturating_sub(self.at.sequence)
+        self.at.index.head().saturating_sub(self.at.sequence())
     }
 
     /// Whether the writer of the epoch being read lives.
@@ -126,12 +119,7 @@ impl PacketReader {
         let deadline = clock::mono() + wait;
         loop {
             let heard = Heard::now(self.at.index.bell(), self.anchor.bell());
-            match self.at.step() {
-                Step::Packet(packet) => return Ok(self.took(packet)),
-                Step::Lapped => return Ok(self.overrun()),
-                Step::Empty => {}
-            }
-            if let Some(next) = self.follow_epoch()? {
+            if let Some(next) = self.take_next()? {
                 return Ok(next);
             }
             let now = clock::mono();
@@ -150,6 +138,30 @@ impl PacketReader {
         }
     }
 
+    fn take_next(&mut self) -> Result<Option<Next<Packet>>, Error> {
+        if let Some(next) = self.tell() {
+            return Ok(Some(next));
+        }
+        match self.at.step(self.start) {
+            Ok(Step::Packet(packet)) => return Ok(Some(self.took(packet))),
+            Ok(Step::Missed(missed)) => return Ok(Some(self.missed(missed))),
+            Ok(Step::Empty) => {}
+            Err(Damage(what)) => {
+                self.at.recover();
+                return Err(damaged(&self.files, &self.files.data(self.epoch(), 1), what));
+            }
+        }
+        self.follow()
+    }
+
+    fn tell(&mut self) -> Option<Next<Packet>> {
+        if std::mem::take(&mut self.untold.lost_epochs) {
+            return Some(Next::Overrun { missed: 0 });
+        }
+        let new_epoch = std::mem::take(&mut self.untold.new_epoch);
+        new_epoch.then(|| Next::NewEpoch { epoch: self.epoch() })
+    }
+
     fn took(&mut self, packet: Packet) -> Next<Packet> {
         if stream::version(&self.at.index.map) != self.stream_version {
             self.refresh_tracks();
@@ -158,47 +170,55 @@ impl PacketReader {
         Next::Item(packet)
     }
 
-    /// Jumps to where this reader's contract says, and counts what was passed over.
-    fn overrun(&mut self) -> Next<Packet> {
-        let had = self.at.sequence;
-        let target = match self.start {
-            Start::After { .. } | Start::Oldest => Start::Oldest,
-            other => other,
-        };
-        self.at.begin(target);
-        let missed = self.at.sequence.saturating_sub(had);
+    fn missed(&mut self, missed: u64) -> Next<Packet> {
         self.page.add_missed(missed);
-        self.page.set_cursor(self.at.sequence);
+        self.page.set_cursor(self.at.sequence());
         Next::Overrun { missed }
     }
 
-    /// Goes on to the live epoch once this one is drained.
-    fn follow_epoch(&mut self) -> Result<Option<Next<Packet>>, Error> {
-        let live = self.anchor.epoch();
-        if live == self.epoch() {
-            // The name leads to another anchor after `down` and `up`: attach to that one.
-            if !self.at.index.is_live() && !self.anchor.is_current() {
-                self.anchor = AnchorView::open(&self.files)?;
-            }
-            return Ok(None);
-        }
-        // The writer may have published between our look at the log and at the anchor.
+    /// Goes on to the next epoch there is, once this one is drained and the last of it is told.
+    fn follow(&mut self) -> Result<Option<Next<Packet>>, Error> {
+        let own = self.epoch();
+        // The one before the live one first, while it is there and this reader was in an older one.
+        let later = |epoch: u64| if epoch > own { epoch } else { 0 };
+        let epochs = |anchor: &AnchorView| [later(anchor.previous()), anchor.epoch()];
+        let next = self.anchor.follow(&self.at.index, epochs)?;
+        let is_final = next.is_some() || self.at.index.has_ended();
+        // Looked at last: the writer may have published between our look at the log and at the anchor.
         if !self.at.is_drained() {
             return Ok(None);
         }
-        let Some(index) = IndexView::open(&self.files, live)? else {
+        if is_final && let Some(missed) = self.at.take_untold() {
+            return Ok(Some(self.missed(missed)));
+        }
+        match next {
+            Some(index) => self.enter(index),
+            None => Ok(None),
+        }
+    }
+
+    fn enter(&mut self, index: IndexView) -> Result<Option<Next<Packet>>, Error> {
+        // A ring made anew has none before its first.
+        let lost_epochs = index.before != self.epoch() && index.before != 0;
+        let Some(mut at) = EpochCursor::open(&self.files, index)? else {
             return Ok(None);
         };
-        let mut at = EpochCursor::open(&self.files, index)?;
-        at.begin(Start::Oldest);
-        if self.page.place >= at.index.places {
-            self.page = LeasePage::claim(&self.files, at.index.places, 0, &self.reader)?;
+        at.begin_at_first();
+        if !self.page.serves(&self.files, &at.index) {
+            self.page = LeasePage::claim(&self.files, at.index.places, &self.reader)?;
         }
         self.at = at;
-        self.page.enter(self.epoch());
-        self.page.set_cursor(self.at.sequence);
+        self.untold = Untold { lost_epochs, new_epoch: true };
+        self.settle();
+        Ok(self.tell())
+    }
+
+    fn settle(&mut self) {
+        // Packets are copied, not leased.
+        let leases = 0;
+        self.page.enter(self.epoch(), leases);
+        self.page.set_cursor(self.at.sequence());
         self.refresh_tracks();
-        Ok(Some(Next::NewEpoch { epoch: self.epoch() }))
     }
 
     fn refresh_tracks(&mut self) {
@@ -209,201 +229,23 @@ impl PacketReader {
     }
 }
 
-/// The epoch a reader begins in: the live one, or the one it was reading before it died.
-fn open_start_epoch(
-    files: &Files,
-    anchor: &AnchorView,
-    start: Start,
-) -> Result<EpochCursor, Error> {
-    if let Start::After { epoch, .. } = start
-        && epoch == anchor.previous()
-        && let Some(index) = IndexView::open(files, epoch)?
-    {
-        return EpochCursor::open(files, index);
-    }
-    // The epoch may change between reading its number and opening its files.
-    for _ in 0..100 {
-        let epoch = anchor.epoch();
-        if epoch == 0 {
-            break;
+/// The epoch a new reader begins in: the live one, or the one before it when the reader was in that or
+/// in an earlier one.
+fn open_first(files: &Files, anchor: &AnchorView, start: Start) -> Result<EpochCursor, Error> {
+    // Epochs come and go while they are opened.
+    for _ in 0..ATTEMPTS {
+        let previous = anchor.previous();
+        let index = match start {
+            Start::After { epoch, .. } if epoch <= previous => IndexView::open(files, previous)?,
+            _ => None,
+        };
+        let index = match index {
+            Some(index) => index,
+            None => IndexView::open_live(files, anchor)?,
+        };
+        if let Some(at) = EpochCursor::open(files, index)? {
+            return Ok(at);
         }
-        if let Some(index) = IndexView::open(files, epoch)? {
-            return EpochCursor::open(files, index);
-        }
-        std::thread::yield_now();
     }
     Err(Error::NoSuchRing { ring: files.ring().clone() })
-}
-
-enum Step {
-    Packet(Packet),
-    Lapped,
-    Empty,
-}
-
-impl EpochCursor {
-    fn open(files: &Files, index: IndexView) -> Result<Self, Error> {
-        let name = files.data(index.epoch, 1);
-        let file = files::open_existing(&name, OFlag::O_RDONLY)?;
-        let log_bytes =
-            usize::try_from(index.map.word(index::AT_LOG_BYTES).load(Ordering::Relaxed))
-                .unwrap_or(0);
-        let sound =
-            log_bytes >= layout_record::HEADER && log_bytes.is_multiple_of(layout_record::ALIGN);
-        if !sound || files::size(&name, &file)? < log_bytes {
-            return Err(damaged(files, &name, "its length is not the one of the index"));
-        }
-        let log = Mapping::open(&name, &file, log_bytes, Access::Read)?;
-        Ok(Self { index, log, position: 0, sequence: 0 })
-    }
-
-    fn is_drained(&self) -> bool {
-        self.position == self.head_position()
-    }
-
-    fn head_position(&self) -> u64 {
-        // PAIR head
-        self.index.map.word(index::AT_HEAD_POSITION).load(Ordering::Acquire)
-    }
-
-    fn floor(&self) -> u64 {
-        self.index.map.word(index::AT_FLOOR).load(Ordering::Relaxed)
-    }
-
-    /// Places the cursor. What was published first is kept when there is a choice.
-    fn begin(&mut self, start: Start) {
-        match start {
-            Start::Newest => {
-                self.sequence = self.index.head();
-                self.position = self.head_position();
-            }
-            Start::Oldest => self.begin_at(self.floor()),
-            Start::NewestKey => {
-                let key = self.index.map.word(index::AT_LAST_KEY).load(Ordering::Acquire);
-                let there = key != index::NO_POSITION && key >= self.floor();
-                self.begin_at(if there { key } else { self.floor() });
-            }
-            Start::After { epoch, sequence } => {
-                self.begin_at(self.floor());
-                if epoch == self.index.epoch {
-                    self.skip_through(sequence);
-                }
-            }
-        }
-    }
-
-    /// Stands before the record at `position`, whose predecessor is then the last one "taken".
-    fn begin_at(&mut self, position: u64) {
-        self.position = position;
-        self.sequence = match self.header_at(position) {
-            Some(Header::Record { sequence, .. }) => sequence.saturating_sub(1),
-            // A pad stands before the record that counts; the first real record tells.
-            Some(Header::Pad) => {
-                let next = position + (self.log.bytes() - self.place(position)) as u64;
-                match self.header_at(next) {
-                    Some(Header::Record { sequence, .. }) => sequence.saturating_sub(1),
-                    _ => self.index.head(),
-                }
-            }
-            None => self.index.head(),
-        };
-    }
-
-    /// Passes over records up to and with `last`. When the oldest record is already later, the
-    /// cursor says `last`, so that the first step reports the hole as an overrun.
-    fn skip_through(&mut self, last: u64) {
-        while self.position < self.head_position() {
-            match self.header_at(self.position) {
-                Some(Header::Record { sequence, .. }) if sequence > last => break,
-                Some(Header::Record { sequence, payload_bytes, .. }) => {
-                    self.sequence = sequence;
-                    self.position += record::footprint(payload_bytes) as u64;
-                }
-                Some(Header::Pad) => {
-                    self.position += (self.log.bytes() - self.place(self.position)) as u64
-                }
-                None => break,
-            }
-        }
-        self.sequence = last.min(self.index.head());
-    }
-
-    /// Reads the record under the cursor, if there is one.
-    fn step(&mut self) -> Step {
-        loop {
-            if self.position == self.head_position() {
-                return Step::Empty;
-            }
-            if self.position < self.floor() {
-                return Step::Lapped;
-            }
-            match self.header_at(self.position) {
-                Some(Header::Pad) => {
-                    self.position += (self.log.bytes() - self.place(self.position)) as u64
-                }
-                Some(Header::Record { sequence, payload_bytes, published, meta }) => {
-                    if sequence > self.sequence + 1 {
-                        return Step::Lapped;
-                    }
-                    return self.take(sequence, payload_bytes, published, meta);
-                }
-                // Overwritten between the two looks, or scribbled: either way not ours to read.
-                None => return Step::Lapped,
-            }
-        }
-    }
-
-    fn take(
-        &mut self,
-        sequence: u64,
-        payload_bytes: usize,
-        published: MonoNs,
-        meta: PacketMeta,
-    ) -> Step {
-        let at = self.place(self.position);
-        let mut payload = vec![0; payload_bytes];
-        self.log.copy_out(at + layout_record::HEADER, &mut payload);
-        if self.was_lapped() {
-            return Step::Lapped;
-        }
-        self.position += record::footprint(payload_bytes) as u64;
-        self.sequence = sequence;
-        Step::Packet(Packet { epoch: self.index.epoch, sequence, meta, published, payload })
-    }
-
-    /// The header at `position`, proven whole and inside the log; `None` when it was overwritten.
-    fn header_at(&self, position: u64) -> Option<Header> {
-        if position >= self.head_position() {
-            return None;
-        }
-        let at = self.place(position);
-        let mut bytes = [0; layout_record::HEADER];
-        if !at.is_multiple_of(layout_record::ALIGN) {
-            return None;
-        }
-        self.log.copy_out(at, &mut bytes);
-        let header = record::decode(&bytes)?;
-        let fits = match header {
-            Header::Record { payload_bytes, .. } => {
-                record::footprint(payload_bytes) <= self.log.bytes() - at
-            }
-            Header::Pad => true,
-        };
-        fence(Ordering::Acquire);
-        (fits && self.floor() <= position).then_some(header)
-    }
-
-    fn was_lapped(&self) -> bool {
-        // PAIR floor
-        fence(Ordering::Acquire);
-        self.floor() > self.position
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is below the log's length, a usize"
-    )]
-    fn place(&self, position: u64) -> usize {
-        (position % self.log.bytes() as u64) as usize
-    }
 }

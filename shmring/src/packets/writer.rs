@@ -18,6 +18,7 @@ use crate::sync::{Ordering, fence};
 const LOG_MIN_BYTES: u64 = 8 << 20;
 /// Seconds of the highest rate a log holds: what a recorder may take to restart, many times over.
 const LOG_SECONDS: u64 = 10;
+const PAGE: u64 = crate::layout::PAGE as u64;
 /// Log of a record ring: thousands of JSON records.
 const RECORD_LOG_BYTES: u64 = 1 << 20;
 
@@ -46,19 +47,10 @@ impl PacketWriter {
             IndexShape { bytes: index::AT_VERSIONS, quota: 0, slots: 0, descriptors: 0, log_bytes };
         let mut owner = Owner::begin(project, contract, shape)?;
         let bytes = usize::try_from(log_bytes).unwrap_or(usize::MAX);
-        let draft = Draft::create(
-            owner.files.temporary(owner::salt()),
-            bytes,
-            nix::sys::stat::Mode::from_bits_truncate(0o640),
-        )?;
+        let draft = Draft::create(owner.files.temporary(owner::salt()), bytes, owner::READABLE)?;
         let (log, _) = draft.publish(&owner.files.data(owner.epoch, 1))?;
         owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
-        stream::write(
-            &owner.index,
-            owner.ring(),
-            &StreamBlock { tracks: tracks.to_vec(), source: None },
-        )?;
-        store_geometry(&owner.index, tracks);
+        describe(&owner, tracks)?;
         owner.announce();
         Ok(Self { owner, log, head: 0, floor: 0, sequence: 0 })
     }
@@ -79,12 +71,7 @@ impl PacketWriter {
 
     /// Describes the stream anew; readers see it before the next packet.
     pub fn set_tracks(&mut self, tracks: &[Track]) -> Result<(), Error> {
-        store_geometry(&self.owner.index, tracks);
-        stream::write(
-            &self.owner.index,
-            self.owner.ring(),
-            &StreamBlock { tracks: tracks.to_vec(), source: None },
-        )
+        describe(&self.owner, tracks)
     }
 
     /// Appends a packet, overwriting the oldest, and wakes readers. Never waits for anyone.
@@ -151,7 +138,7 @@ impl PacketWriter {
             self.floor += self.record_bytes(self.floor);
         }
         // PAIR floor: readers of what is overwritten next see the floor above them.
-        self.owner.index.word(index::AT_FLOOR).store(self.floor, Ordering::Relaxed);
+        self.owner.index.word(index::AT_FLOOR).store(self.floor, Ordering::Release);
         fence(Ordering::Release);
     }
 
@@ -175,11 +162,14 @@ impl PacketWriter {
     }
 }
 
-fn store_geometry(index_map: &Mapping, tracks: &[Track]) {
+fn describe(owner: &Owner, tracks: &[Track]) -> Result<(), Error> {
+    let block = StreamBlock { tracks: tracks.to_vec(), source: None };
+    stream::write(&owner.index, owner.ring(), &block)?;
     if let Some(video) = tracks.iter().find(|track| track.codec.is_video()) {
-        index_map.half(index::AT_WIDTH).store(video.width, Ordering::Relaxed);
-        index_map.half(index::AT_HEIGHT).store(video.height, Ordering::Relaxed);
+        owner.index.half(index::AT_WIDTH).store(video.width, Ordering::Relaxed);
+        owner.index.half(index::AT_HEIGHT).store(video.height, Ordering::Relaxed);
     }
+    Ok(())
 }
 
 /// Depth of the log (decisions 12).
@@ -187,6 +177,8 @@ fn log_bytes(contract: &RingContract) -> u64 {
     if contract.name.kind() == RingKind::Events {
         return RECORD_LOG_BYTES;
     }
-    let ten_seconds = contract.config.max_bitrate.0 / 8 * LOG_SECONDS;
-    ten_seconds.max(LOG_MIN_BYTES).next_multiple_of(crate::layout::PAGE as u64)
+    let ten_seconds = (contract.config.max_bitrate.0 / 8).saturating_mul(LOG_SECONDS);
+    let pages = ten_seconds.max(LOG_MIN_BYTES).div_ceil(PAGE);
+    // More than any machine has is refused when it is reserved.
+    pages.saturating_mul(PAGE)
 }

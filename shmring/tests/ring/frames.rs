@@ -1,7 +1,5 @@
 //! Frame rings.
 
-use std::time::Duration;
-
 use protocol::control::RingContract;
 use protocol::stream::{Colour, PixelFormat};
 use protocol::time::{ClockSource, MonoNs, Stamp};
@@ -10,10 +8,8 @@ use shmring::{
     Policy, SourceId,
 };
 
-use crate::Project;
+use crate::{NOW, Project, SOON};
 
-const NOW: Duration = Duration::ZERO;
-const SOON: Duration = Duration::from_secs(5);
 const SIDE: u32 = 64;
 
 fn gray(side: u32) -> FrameMeta {
@@ -39,30 +35,30 @@ fn gray(side: u32) -> FrameMeta {
     }
 }
 
-fn fill(writer: &FrameWriter, value: u8, side: u32) -> (Loan, u64) {
+pub(crate) fn fill(writer: &FrameWriter, value: u8, side: u32) -> (Loan, u64) {
     let mut loan = writer.loan((side * side) as usize, 1).unwrap();
     loan.bytes_mut().fill(value);
     let sequence = writer.publish(loan.slot(), &gray(side)).unwrap();
     (loan, sequence)
 }
 
-fn send(writer: &FrameWriter, value: u8) -> u64 {
+pub(crate) fn send(writer: &FrameWriter, value: u8) -> u64 {
     fill(writer, value, SIDE).1
 }
 
-fn attach(project: &Project, contract: &RingContract, policy: Policy) -> FrameReader {
+pub(crate) fn attach(project: &Project, contract: &RingContract, policy: Policy) -> FrameReader {
     let options = FrameOptions { policy, ..FrameOptions::named("test") };
     FrameReader::attach(&project.0, &contract.name, &options).unwrap()
 }
 
-fn item(next: Next<Frame>) -> Frame {
+pub(crate) fn item(next: Next<Frame>) -> Frame {
     match next {
         Next::Item(frame) => frame,
         other => panic!("expected a frame, got {other:?}"),
     }
 }
 
-fn pixels(frame: &Frame) -> Vec<u8> {
+pub(crate) fn pixels(frame: &Frame) -> Vec<u8> {
     let mut all = Vec::new();
     frame.plane(0).unwrap().copy_to(&mut all);
     all

@@ -3,16 +3,22 @@
 #![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod frames;
+mod hostile;
 mod killed;
 mod layout_doc;
 mod packets;
+mod restarts;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::ProjectName;
-use shmring::census;
+use shmring::{census, clock};
+
+const NOW: Duration = Duration::ZERO;
+const SOON: Duration = Duration::from_secs(5);
 
 /// A project of its own for each test, whose files are gone afterwards.
 struct Project(ProjectName);
@@ -38,13 +44,34 @@ impl Project {
         let names = std::fs::read_dir("/dev/shm")
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with(&prefix)).collect()
+        let mut names: Vec<String> = names.filter(|name| name.starts_with(&prefix)).collect();
+        names.sort();
+        names
+    }
+
+    /// Descriptors of this process that lead to files of the project, unlinked ones too.
+    fn descriptors(&self) -> usize {
+        let prefix = format!("/dev/shm/fv.{}.", self.0);
+        let links = std::fs::read_dir("/proc/self/fd").unwrap();
+        let names = links.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok());
+        names.filter(|name| name.to_string_lossy().starts_with(&prefix)).count()
+    }
+
+    fn mappings(&self) -> usize {
+        let prefix = format!("/dev/shm/fv.{}.", self.0);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().filter(|line| line.contains(&prefix)).count()
     }
 }
 
 impl Drop for Project {
     fn drop(&mut self) {
-        census::sweep_unowned(&self.0);
+        // A child that another test has just forked shares our locks until it has become its program.
+        let until = clock::mono() + Duration::from_secs(5);
+        while !self.files().is_empty() && clock::mono() < until {
+            census::sweep_unowned(&self.0);
+            std::thread::yield_now();
+        }
         if !std::thread::panicking() {
             assert_eq!(self.files(), Vec::<String>::new(), "files left behind");
         }

@@ -1,7 +1,5 @@
 //! Packet and record rings.
 
-use std::time::Duration;
-
 use protocol::control::RingContract;
 use protocol::name::RingName;
 use protocol::record::Record;
@@ -11,24 +9,21 @@ use shmring::{
     RecordWriter, Start, census,
 };
 
-use crate::Project;
+use crate::{NOW, Project, SOON};
 
-const NOW: Duration = Duration::ZERO;
-const SOON: Duration = Duration::from_secs(5);
-
-fn options(start: Start) -> PacketOptions {
+pub(crate) fn options(start: Start) -> PacketOptions {
     PacketOptions { reader: "test".into(), start }
 }
 
-fn attach(project: &Project, contract: &RingContract, start: Start) -> PacketReader {
+pub(crate) fn attach(project: &Project, contract: &RingContract, start: Start) -> PacketReader {
     PacketReader::attach(&project.0, &contract.name, &options(start)).unwrap()
 }
 
-fn publish(writer: &mut PacketWriter, key: bool, payload: &[u8]) -> u64 {
+pub(crate) fn publish(writer: &mut PacketWriter, key: bool, payload: &[u8]) -> u64 {
     writer.publish(&PacketMeta { key, ..PacketMeta::default() }, payload).unwrap()
 }
 
-fn item(next: Next<Packet>) -> Packet {
+pub(crate) fn item(next: Next<Packet>) -> Packet {
     match next {
         Next::Item(packet) => packet,
         other => panic!("expected a packet, got {other:?}"),

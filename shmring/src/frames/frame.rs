@@ -1,0 +1,146 @@
+//! A leased picture and its planes.
+
+use std::sync::Arc;
+
+use protocol::name::RingName;
+use protocol::stream::FrameId;
+use protocol::time::MonoNs;
+
+use super::FrameMeta;
+use super::descriptor::Described;
+use crate::lease::LeasePage;
+use crate::segment::Mapping;
+
+/// One claim; dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) page: Arc<LeasePage>,
+    pub(super) hazard: u32,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.page.unpin(self.hazard);
+    }
+}
+
+/// A leased picture: while it lives its bytes do not change, whatever the writer does. Nothing was
+/// copied. Holding it costs the ring one slot and nobody any time.
+#[derive(Debug)]
+pub struct Frame {
+    pub(super) lease: Lease,
+    pub(super) data: Arc<Mapping>,
+    /// Where its slot begins. `start + described.slot_bytes <= data.bytes()`.
+    pub(super) start: usize,
+    /// Proven to fit its slot.
+    pub(super) described: Described,
+    pub(super) epoch: u64,
+    pub(super) ring: RingName,
+    pub(super) source: Option<RingName>,
+}
+
+impl Frame {
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Counted from 1 in each epoch.
+    pub fn sequence(&self) -> u64 {
+        self.described.sequence
+    }
+
+    pub fn meta(&self) -> &FrameMeta {
+        &self.described.meta
+    }
+
+    pub fn published(&self) -> MonoNs {
+        self.described.published
+    }
+
+    /// The picture's identity: the packet it came from, or its place in this ring.
+    pub fn frame_id(&self) -> FrameId {
+        match (&self.source, self.described.meta.source) {
+            (Some(ring), Some(id)) => {
+                FrameId { ring: ring.clone(), epoch: id.epoch, sequence: id.sequence }
+            }
+            _ => FrameId { ring: self.ring.clone(), epoch: self.epoch, sequence: self.sequence() },
+        }
+    }
+
+    /// The visible part of a plane; `None` when the format has no such plane.
+    pub fn plane(&self, number: usize) -> Option<Plane<'_>> {
+        let meta = &self.described.meta;
+        if number >= meta.format.planes() {
+            return None;
+        }
+        let extent = meta.format.plane_extent(number, meta.width, meta.height);
+        let layout = meta.planes[number];
+        Some(Plane {
+            frame: self,
+            start: self.start + layout.offset as usize,
+            linesize: layout.linesize as usize,
+            row_bytes: extent.row_bytes as usize,
+            rows: extent.rows as usize,
+        })
+    }
+
+    /// Which hazard of its page the lease uses; for tests and tools.
+    pub fn lease_number(&self) -> u32 {
+        self.lease.hazard
+    }
+}
+
+/// The visible part of one plane of a leased frame.
+#[derive(Debug)]
+pub struct Plane<'a> {
+    frame: &'a Frame,
+    start: usize,
+    linesize: usize,
+    row_bytes: usize,
+    rows: usize,
+}
+
+impl Plane<'_> {
+    /// Visible bytes of a row.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes from one row to the next in memory.
+    pub fn linesize(&self) -> usize {
+        self.linesize
+    }
+
+    /// Address of the first visible sample, in this process's read-only mapping. While the frame lives,
+    /// [`Self::row_bytes`] bytes may be read at `y * linesize` from there for each row `y`.
+    pub fn as_ptr(&self) -> *const u8 {
+        self.frame.data.range(self.start, self.row_bytes).as_ptr()
+    }
+
+    /// Copies row `y`, or as much of it as `into` holds.
+    ///
+    /// # Panics
+    /// When the plane has no such row.
+    pub fn copy_row(&self, y: usize, into: &mut [u8]) {
+        assert!(y < self.rows, "row {y} of a plane of {}", self.rows);
+        let bytes = self.row_bytes.min(into.len());
+        let from = self.frame.data.range(self.start + y * self.linesize, bytes);
+        // SAFETY: the range is inside the mapping, which is no Rust object, so it cannot overlap the
+        // slice; the lease keeps a writer that keeps to the protocol from changing it, and from one
+        // that does not come wrong samples, never an invalid u8.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into.as_mut_ptr(), bytes) }
+    }
+
+    /// Appends the visible rows, tightly packed.
+    pub fn copy_to(&self, into: &mut Vec<u8>) {
+        let begin = into.len();
+        into.resize(begin + self.row_bytes * self.rows, 0);
+        for (y, row) in into[begin..].chunks_exact_mut(self.row_bytes).enumerate() {
+            self.copy_row(y, row);
+        }
+    }
+}

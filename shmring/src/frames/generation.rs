@@ -1,0 +1,117 @@
+//! Slots of one size: their memory, their versions in the index, and the writer's book of them.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::Token;
+use super::pool::Pool;
+use super::table::version_word;
+use crate::error::Error;
+use crate::lease::LeaseTable;
+use crate::owner::{self, Owner};
+use crate::pin;
+use crate::segment::{Draft, Mapping};
+use crate::sync::{AtomicBool, Ordering};
+
+/// The slots' bytes, shared with the loans of them.
+#[derive(Debug)]
+pub(super) struct Memory {
+    map: Mapping,
+    slot_bytes: usize,
+    /// For each slot, whether its present content has been shown to readers.
+    published: Vec<AtomicBool>,
+}
+
+impl Memory {
+    pub(super) fn slot_bytes(&self) -> usize {
+        self.slot_bytes
+    }
+
+    pub(super) fn slot(&self, slot: u32) -> NonNull<u8> {
+        self.map.range(slot as usize * self.slot_bytes, self.slot_bytes)
+    }
+
+    pub(super) fn is_published(&self, slot: u32) -> bool {
+        self.published[slot as usize].load(Ordering::Acquire)
+    }
+
+    fn set_published(&self, slot: u32, published: bool) {
+        self.published[slot as usize].store(published, Ordering::Release);
+    }
+}
+
+/// What a generation is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) slot_bytes: usize,
+    pub(super) slots: u32,
+    /// Newest publications that are kept for late readers.
+    pub(super) keep: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Generation {
+    pub(super) number: u32,
+    pub(super) memory: Arc<Memory>,
+    pool: Pool,
+}
+
+impl Generation {
+    /// Reserves the memory and shows it under its name; no descriptor names it yet.
+    pub(super) fn create(owner: &Owner, number: u32, shape: Shape) -> Result<Self, Error> {
+        let name = owner.files.data(owner.epoch, number);
+        let bytes = shape.slot_bytes.saturating_mul(shape.slots as usize);
+        let draft = Draft::create(owner.files.temporary(owner::salt()), bytes, owner::READABLE)?;
+        let (map, _) = draft.publish(&name)?;
+        for slot in 0..shape.slots {
+            // The bank may still hold versions of the generation before last: never go back.
+            let word = version_word(&owner.index, number, slot);
+            let version = Token::unpack(word.load(Ordering::Relaxed)).version;
+            let token = Token { generation: number, slot, version }.successor();
+            word.store(token.pack(), Ordering::Release);
+        }
+        let published = (0..shape.slots).map(|_| AtomicBool::new(false)).collect();
+        let memory = Arc::new(Memory { map, slot_bytes: shape.slot_bytes, published });
+        Ok(Self { number, memory, pool: Pool::new(shape.slots as usize, shape.keep) })
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.memory.published.len()
+    }
+
+    /// Whether it can serve in the place of one of this shape.
+    pub(super) fn covers(&self, shape: Shape) -> bool {
+        self.memory.slot_bytes >= shape.slot_bytes && self.slots() >= shape.slots as usize
+    }
+
+    /// Takes a slot from readers and lends it; `None` when every one is on loan, kept or leased.
+    pub(super) fn lend(&mut self, index: &Mapping, head: u64, leases: &LeaseTable) -> Option<u32> {
+        let candidates = self.pool.candidates(head);
+        // Asking the kernel whether a page's reader lives costs a call each, so first believe all.
+        for only_living in [false, true] {
+            for slot in &candidates {
+                let version = version_word(index, self.number, *slot);
+                let next = Token::unpack(version.load(Ordering::Relaxed)).successor().pack();
+                if pin::reclaim(version, next, |token| leases.claims(token, only_living)) {
+                    self.memory.set_published(*slot, false);
+                    self.pool.lend(*slot);
+                    return Some(*slot);
+                }
+            }
+        }
+        None
+    }
+
+    pub(super) fn is_on_loan(&self, slot: u32) -> bool {
+        self.pool.is_on_loan(slot)
+    }
+
+    pub(super) fn published(&mut self, slot: u32, sequence: u64) {
+        self.memory.set_published(slot, true);
+        self.pool.published(slot, sequence);
+    }
+
+    pub(super) fn give_back(&mut self, slot: u32) {
+        self.pool.give_back(slot);
+    }
+}
