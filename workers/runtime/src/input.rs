@@ -21,10 +21,8 @@ const RETRY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct PacketInput {
     project: ProjectName,
-    ring: RingName,
     options: PacketOptions,
-    reader: Option<PacketReader>,
-    refused: String,
+    place: Place<PacketReader>,
 }
 
 impl PacketInput {
@@ -34,37 +32,126 @@ impl PacketInput {
 
     /// For threads, which have no context.
     pub fn detached(project: &ProjectName, ring: &RingName, options: PacketOptions) -> Self {
-        let (project, ring) = (project.clone(), ring.clone());
-        Self { project, ring, options, reader: None, refused: String::new() }
+        Self { project: project.clone(), options, place: Place::at(ring) }
     }
 
     /// The next packet, or what there is instead. While the ring is absent it is `Quiet`, and the
     /// worker's condition says so.
     pub fn next(&mut self, cx: &mut Context, wait: Duration) -> Result<Next<Packet>, Fault> {
         let next = self.poll(wait)?;
-        match &next {
-            Some(Next::Item(packet)) => cx.took(packet.epoch, packet.sequence),
-            Some(Next::Overrun { missed }) => cx.missed(*missed),
-            Some(_) => {}
-            None => cx.condition(Condition::Waiting, self.absence()),
+        if let Some(Next::Item(packet)) = &next {
+            cx.took(packet.epoch, packet.sequence);
         }
-        Ok(next.unwrap_or(Next::Quiet))
+        Ok(self.place.tell(cx, next))
     }
 
     /// As [`Self::next`] without a context; `None` while the ring is absent.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Next<Packet>>, Fault> {
-        if self.reader.is_none() && !self.attach(wait)? {
-            return Ok(None);
+        let attach = |ring: &RingName| PacketReader::attach(&self.project, ring, &self.options);
+        let next = self.place.read(wait, attach, |reader| reader.next(wait))?;
+        if let Some(Next::Item(packet)) = &next {
+            self.options.start = Start::After { epoch: packet.epoch, sequence: packet.sequence };
+        }
+        Ok(next)
+    }
+
+    /// Why there is nothing to read.
+    pub fn absence(&self) -> String {
+        self.place.absence()
+    }
+
+    /// Empty while the ring is absent.
+    pub fn tracks(&self) -> &[Track] {
+        self.place.reader.as_ref().map_or(&[], PacketReader::tracks)
+    }
+
+    /// 0 while the ring is absent.
+    pub fn epoch(&self) -> u64 {
+        self.place.reader.as_ref().map_or(0, PacketReader::epoch)
+    }
+
+    pub fn ring(&self) -> &RingName {
+        &self.place.ring
+    }
+}
+
+/// A frame ring to read, there or not.
+#[derive(Debug)]
+pub struct FrameInput {
+    project: ProjectName,
+    options: FrameOptions,
+    place: Place<FrameReader>,
+}
+
+impl FrameInput {
+    pub fn new(cx: &Context, ring: &RingName, options: FrameOptions) -> Self {
+        Self::detached(cx.project(), ring, options)
+    }
+
+    /// For threads, which have no context.
+    pub fn detached(project: &ProjectName, ring: &RingName, options: FrameOptions) -> Self {
+        Self { project: project.clone(), options, place: Place::at(ring) }
+    }
+
+    /// The next picture, or what there is instead. While the ring is absent it is `Quiet`, and the
+    /// worker's condition says so.
+    pub fn next(&mut self, cx: &mut Context, wait: Duration) -> Result<Next<Frame>, Fault> {
+        let next = self.poll(wait)?;
+        if let Some(Next::Item(frame)) = &next {
+            cx.took(frame.epoch(), frame.sequence());
+        }
+        Ok(self.place.tell(cx, next))
+    }
+
+    /// As [`Self::next`] without a context; `None` while the ring is absent.
+    pub fn poll(&mut self, wait: Duration) -> Result<Option<Next<Frame>>, Fault> {
+        let attach = |ring: &RingName| FrameReader::attach(&self.project, ring, &self.options);
+        self.place.read(wait, attach, |reader| reader.next(wait))
+    }
+
+    /// Why there is nothing to read.
+    pub fn absence(&self) -> String {
+        self.place.absence()
+    }
+
+    /// Gives the place in the ring back; the next read attaches again.
+    pub fn detach(&mut self) {
+        self.place.reader = None;
+    }
+
+    pub fn ring(&self) -> &RingName {
+        &self.place.ring
+    }
+}
+
+/// A reader's place in a ring, had or waited for.
+#[derive(Debug)]
+struct Place<R> {
+    ring: RingName,
+    reader: Option<R>,
+    /// Why a ring that is there could not be attached to; empty otherwise.
+    refused: String,
+}
+
+impl<R> Place<R> {
+    fn at(ring: &RingName) -> Self {
+        Self { ring: ring.clone(), reader: None, refused: String::new() }
+    }
+
+    /// What the ring has next; `None` while it is absent.
+    fn read<T>(
+        &mut self,
+        wait: Duration,
+        attach: impl Fn(&RingName) -> Result<R, Error>,
+        next: impl FnOnce(&mut R) -> Result<Next<T>, Error>,
+    ) -> Result<Option<Next<T>>, Fault> {
+        if self.reader.is_none() {
+            (self.reader, self.refused) = attach_within(wait, || attach(&self.ring))?;
         }
         let Some(reader) = &mut self.reader else {
             return Ok(None);
         };
-        match reader.next(wait) {
-            Ok(Next::Item(packet)) => {
-                self.options.start =
-                    Start::After { epoch: packet.epoch, sequence: packet.sequence };
-                Ok(Some(Next::Item(packet)))
-            }
+        match next(reader) {
             Ok(next) => Ok(Some(next)),
             // Swept away by `down` or replaced: attach to what comes.
             Err(error) if error.is_absent() => {
@@ -75,112 +162,22 @@ impl PacketInput {
         }
     }
 
-    /// Why there is nothing to read.
-    pub fn absence(&self) -> String {
-        if self.refused.is_empty() {
-            format!("ring {} has no writer yet", self.ring)
-        } else {
-            self.refused.clone()
-        }
-    }
-
-    /// Empty while the ring is absent.
-    pub fn tracks(&self) -> &[Track] {
-        self.reader.as_ref().map_or(&[], PacketReader::tracks)
-    }
-
-    /// 0 while the ring is absent.
-    pub fn epoch(&self) -> u64 {
-        self.reader.as_ref().map_or(0, PacketReader::epoch)
-    }
-
-    pub fn ring(&self) -> &RingName {
-        &self.ring
-    }
-
-    fn attach(&mut self, wait: Duration) -> Result<bool, Fault> {
-        let attach = || PacketReader::attach(&self.project, &self.ring, &self.options);
-        let (reader, refused) = attach_within(wait, attach)?;
-        (self.reader, self.refused) = (reader, refused);
-        Ok(self.reader.is_some())
-    }
-}
-
-/// A frame ring to read, there or not.
-#[derive(Debug)]
-pub struct FrameInput {
-    project: ProjectName,
-    ring: RingName,
-    options: FrameOptions,
-    reader: Option<FrameReader>,
-    refused: String,
-}
-
-impl FrameInput {
-    pub fn new(cx: &Context, ring: &RingName, options: FrameOptions) -> Self {
-        Self::detached(cx.project(), ring, options)
-    }
-
-    /// For threads, which have no context.
-    pub fn detached(project: &ProjectName, ring: &RingName, options: FrameOptions) -> Self {
-        let (project, ring) = (project.clone(), ring.clone());
-        Self { project, ring, options, reader: None, refused: String::new() }
-    }
-
-    /// The next picture, or what there is instead. While the ring is absent it is `Quiet`, and the
-    /// worker's condition says so.
-    pub fn next(&mut self, cx: &mut Context, wait: Duration) -> Result<Next<Frame>, Fault> {
-        let next = self.poll(wait)?;
+    /// Reports what was missed or is absent.
+    fn tell<T>(&self, cx: &mut Context, next: Option<Next<T>>) -> Next<T> {
         match &next {
-            Some(Next::Item(frame)) => cx.took(frame.epoch(), frame.sequence()),
             Some(Next::Overrun { missed }) => cx.missed(*missed),
             Some(_) => {}
             None => cx.condition(Condition::Waiting, self.absence()),
         }
-        Ok(next.unwrap_or(Next::Quiet))
+        next.unwrap_or(Next::Quiet)
     }
 
-    /// As [`Self::next`] without a context; `None` while the ring is absent.
-    pub fn poll(&mut self, wait: Duration) -> Result<Option<Next<Frame>>, Fault> {
-        if self.reader.is_none() && !self.attach(wait)? {
-            return Ok(None);
-        }
-        let Some(reader) = &mut self.reader else {
-            return Ok(None);
-        };
-        match reader.next(wait) {
-            Ok(next) => Ok(Some(next)),
-            Err(error) if error.is_absent() => {
-                self.reader = None;
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Why there is nothing to read.
-    pub fn absence(&self) -> String {
+    fn absence(&self) -> String {
         if self.refused.is_empty() {
             format!("ring {} has no writer yet", self.ring)
         } else {
             self.refused.clone()
         }
-    }
-
-    /// Gives the place in the ring back; the next read attaches again.
-    pub fn detach(&mut self) {
-        self.reader = None;
-    }
-
-    pub fn ring(&self) -> &RingName {
-        &self.ring
-    }
-
-    fn attach(&mut self, wait: Duration) -> Result<bool, Fault> {
-        let attach = || FrameReader::attach(&self.project, &self.ring, &self.options);
-        let (reader, refused) = attach_within(wait, attach)?;
-        (self.reader, self.refused) = (reader, refused);
-        Ok(self.reader.is_some())
     }
 }
 

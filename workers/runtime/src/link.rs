@@ -52,10 +52,12 @@ impl Link {
     pub fn ask(&self, query: Query) -> Result<String, Fault> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let answer = self.expect_answer(id);
-        self.send(&ToSupervisor::Ask { id, query })?;
-        let received = answer.recv_timeout(ANSWER_WAIT);
+        let received = self.send(&ToSupervisor::Ask { id, query }).and_then(|()| {
+            let in_time = answer.recv_timeout(ANSWER_WAIT);
+            in_time.map_err(|_| Fault::unavailable("the supervisor did not answer within 2 s"))
+        });
         self.waiting().remove(&id);
-        received.map_err(|_| Fault::unavailable("the supervisor did not answer within 2 s"))
+        received
     }
 
     fn expect_answer(&self, id: u64) -> Receiver<String> {
