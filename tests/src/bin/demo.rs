@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to people")]
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -259,7 +261,9 @@ workers:
         json!(source)
     );
     let folder = std::env::temp_dir().join(format!("framevisor-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(Failure::new)?;
+    // The source may hold a camera's password: the owner's alone, and made here, not found.
+    let made = DirBuilder::new().mode(0o700).create(&folder);
+    made.map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
     let file = folder.join("framevisor.yml");
     std::fs::write(&file, text).map_err(Failure::new)?;
     Ok(folder)
