@@ -60,7 +60,7 @@ pub struct RingContract {
     pub config: RingConfig,
     /// Readers that may attach at once: those the topology names and the spare ones.
     pub places: u32,
-    /// The next epoch is above this one (decisions 10).
+    /// The next epoch is above this one.
     pub epoch_floor: u64,
     /// The next group of pictures is above this one.
     pub gop_floor: u64,

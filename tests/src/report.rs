@@ -16,7 +16,7 @@ pub struct Report {
 struct Row {
     name: &'static str,
     holds: bool,
-    /// A target missed is about speed, a promise broken is about correctness (decisions 25).
+    /// A target missed is about speed, a promise broken is about correctness.
     is_target: bool,
     text: String,
     figures: Value,

@@ -1,5 +1,4 @@
-//! An independent reader of packet rings: what it saw published is what must be in the files
-//! (decisions 24).
+//! An independent reader of packet rings: what it saw published is what must be in the files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `gop_index`: counts groups of pictures for ever, across epochs and restarts (decisions 10). Pure.
+//! `gop_index`: counts groups of pictures for ever, across epochs and restarts. Pure.
 
 use protocol::time::UtcNs;
 

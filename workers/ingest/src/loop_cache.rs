@@ -1,5 +1,5 @@
 //! `test:?mode=loop`: one minute of the pattern, encoded once for all cameras of the same kind,
-//! kept in a cache, and replayed with times that go on (decisions 23).
+//! kept in a cache, and replayed with times that go on.
 //!
 //! ```text
 //! Waiting ──lock free──> Building ──60 s encoded, renamed──> Playing

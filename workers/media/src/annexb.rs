@@ -1,5 +1,5 @@
 //! H.264 and H.265 in the ring's form: Annex B, 4-byte start codes, parameter sets before every key
-//! frame (decisions 12). Pure: bytes in, bytes out; nothing here trusts a length or an id.
+//! frame. Pure: bytes in, bytes out; nothing here trusts a length or an id.
 
 use protocol::stream::Codec;
 

@@ -1,4 +1,4 @@
-//! A file or camera as a sequence of access units in the ring's form (decisions 12).
+//! A file or camera as a sequence of access units in the ring's form.
 
 mod input;
 mod lane;
