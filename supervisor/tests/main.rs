@@ -19,6 +19,7 @@ mod nothing_survives_the_supervisor;
 mod one_project_runs_once;
 mod restarts;
 mod rings_of_a_project;
+mod shells_and_manual;
 mod stop_and_start;
 mod stopping_is_ordered_and_bounded;
 mod why_explains_deaths;

@@ -8,6 +8,10 @@ use super::{CliError, Context, terminal};
 use crate::launch::Launcher;
 use crate::topology::{Topology, probe};
 
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor check
+  framevisor -f demo.yml check -o json";
+
 pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {
     match examine(context) {
         Ok(topology) => {

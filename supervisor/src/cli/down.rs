@@ -9,6 +9,10 @@ use shmring::clock;
 use super::client::Client;
 use super::{CliError, Context};
 
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor down
+  framevisor -p demo down";
+
 /// The supervisor ends within 10 s; the guard a second after it.
 const ENDS_WITHIN: Span = Span::from_millis(15_000);
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -2,10 +2,12 @@
 
 mod check;
 mod client;
+mod completion;
 mod down;
 mod error;
 mod events;
 mod logs;
+mod man;
 mod ps;
 mod restart;
 mod rings;
@@ -73,10 +75,13 @@ enum Form {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Start the project
+    #[command(after_help = up::EXAMPLES)]
     Up(up::Args),
     /// Stop the project and wait until it has ended
+    #[command(after_help = down::EXAMPLES)]
     Down(FileArg),
     /// List the workers
+    #[command(after_help = ps::EXAMPLES)]
     Ps(FileArg),
     /// Show what the workers print
     #[command(after_help = logs::EXAMPLES)]
@@ -97,9 +102,17 @@ enum Verb {
     #[command(after_help = stop::EXAMPLES)]
     Stop(restart::Args),
     /// List the rings and who reads them
+    #[command(after_help = rings::EXAMPLES)]
     Rings(FileArg),
     /// Look for mistakes in the topology, without starting anything
+    #[command(after_help = check::EXAMPLES)]
     Check(FileArg),
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = completion::EXAMPLES)]
+    Completion(completion::Args),
+    /// Print the manual page
+    #[command(after_help = man::EXAMPLES)]
+    Man,
     #[command(hide = true)]
     Guard(supervise::Args),
     #[command(hide = true)]
@@ -130,6 +143,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(file) => rings::run(&context(file)),
         Verb::Check(file) => check::run(&context(file)),
+        Verb::Completion(args) => completion::run(&args),
+        Verb::Man => man::run(),
         Verb::Guard(args) => up::guard(&context(FileArg::default()), args),
         Verb::Supervise(args) => supervise::run(&context(FileArg::default()), args),
     }
@@ -198,6 +213,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_that_is_shown_has_examples_that_parse() {
+        for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            let name = verb.get_name();
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                help.lines().filter_map(|line| line.strip_prefix("  framevisor ")).collect();
+            assert!(!examples.is_empty(), "{name} has none");
+            for example in examples {
+                // As far as a shell would give it to us.
+                let line = example.split(" > ").next().unwrap_or_default().replace('\'', "");
+                let words = std::iter::once("framevisor").chain(line.split(' '));
+                assert!(line.contains(name), "{name}: {example}");
+                Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{example}: {error}"));
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,10 @@ use super::client::Client;
 use super::{CliError, Context, table, terminal};
 use crate::admin::verbs::Status;
 
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor ps
+  framevisor ps -o json";
+
 const HEAD: [&str; 8] = ["NAME", "KIND", "STATE", "PID", "UP", "RESTARTS", "LAST EXIT", "WHY"];
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {

@@ -8,6 +8,10 @@ use serde_json::Value;
 use super::client::Client;
 use super::{CliError, Context, table, terminal};
 
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor rings
+  framevisor rings -o json";
+
 const HEAD: [&str; 8] = ["NAME", "WRITER", "EPOCH", "HEAD", "AGE", "SIZE", "MEMORY", "READERS"];
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {

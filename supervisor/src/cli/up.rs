@@ -13,6 +13,10 @@ use crate::admin::verbs::{NotFlowing, Status};
 use crate::guard::{self, Ended};
 use crate::place::{Place, PlaceError};
 
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor up
+  framevisor -f demo.yml up --wait --timeout 60s";
+
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
