@@ -34,6 +34,8 @@ pub(crate) struct Session<'a> {
     behind: Option<PacketId>,
     /// The epoch the reader said it goes on to, having read all of the one before.
     announced_epoch: u64,
+    /// The reader said that it could not read all of the epochs before.
+    epochs_lost: bool,
     recorded: Option<PacketId>,
 }
 
@@ -59,6 +61,7 @@ impl<'a> Session<'a> {
             joint,
             behind: last,
             announced_epoch: last.map_or(0, |last| last.epoch),
+            epochs_lost: false,
             recorded: None,
         }
     }
@@ -89,8 +92,8 @@ impl<'a> Session<'a> {
     fn turn(&mut self, wait: Duration) -> Result<bool, Error> {
         match self.input.poll(wait)? {
             Some(Next::Item(packet)) => self.packet(packet)?,
-            // The packet behind the hole tells its size.
-            Some(Next::Overrun { .. }) => {}
+            // The packet behind a hole tells its size; 0 is a hole of whole epochs.
+            Some(Next::Overrun { missed }) => self.epochs_lost |= missed == 0,
             Some(Next::NewEpoch { epoch }) => {
                 self.announced_epoch = epoch;
                 self.flush()?;
@@ -219,11 +222,12 @@ impl<'a> Session<'a> {
     /// After a long absence the ring has gone on to other epochs; what was in between is unknown.
     fn tell_of_lost_epoch(&mut self, before: Option<PacketId>, id: PacketId) {
         let unread = before.is_some_and(|before| before.epoch != id.epoch);
-        if unread && self.announced_epoch != id.epoch {
+        if unread && (self.epochs_lost || self.announced_epoch != id.epoch) {
             let last = before.map(|before| before.to_string());
             tracing::warn!(ring = %self.job.ring, last, next = %id, "the rest of an older epoch, if there was any, is gone");
         }
         self.announced_epoch = id.epoch;
+        self.epochs_lost = false;
     }
 }
 
