@@ -177,8 +177,15 @@ fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("//") else {
         return url.to_owned();
     };
-    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest[..authority_end].rfind('@') {
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = &rest[..authority_end];
+    let at = authority.rfind('@').or_else(|| {
+        // What looks like a port and is no number is a password with a '/' or '?' that should have
+        // been written %2F or %3F: better too much is hidden than a part of it shown.
+        let (_, port) = authority.rsplit_once(':')?;
+        port.parse::<u16>().is_err().then(|| rest.rfind('@'))?
+    });
+    match at {
         Some(at) => format!("{scheme}//{}", &rest[at + 1..]),
         None => url.to_owned(),
     }
@@ -198,6 +205,12 @@ mod tests {
     fn credentials_never_print() {
         let source: Source = "rtsp://admin:p@ss@10.0.0.5:554/main?a=b@c".parse().unwrap();
         assert_eq!(source.to_string(), "rtsp://10.0.0.5:554/main?a=b@c");
+        for password in ["p/ss", "p?ss", "#"] {
+            let source: Source = format!("rtsp://admin:{password}@10.0.0.5/main").parse().unwrap();
+            assert_eq!(source.to_string(), "rtsp://10.0.0.5/main");
+        }
+        let plain: Source = "rtsp://10.0.0.5:554/main?a=b@c".parse().unwrap();
+        assert_eq!(plain.to_string(), "rtsp://10.0.0.5:554/main?a=b@c");
     }
 
     #[test]

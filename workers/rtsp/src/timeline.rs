@@ -46,7 +46,8 @@ impl Timeline {
             && (self.cut || self.jumps(last, times, discontinuity, published))
         {
             let next_ns = last.dts_ns.saturating_add(host_ns(last.published, published));
-            self.offset_ns = next_ns.max(last.end_ns + 1).saturating_sub(times.dts_ns);
+            self.offset_ns =
+                next_ns.max(last.end_ns.saturating_add(1)).saturating_sub(times.dts_ns);
         }
         self.cut = false;
         let placed = self.moved(times);
