@@ -13,6 +13,7 @@ mod harness;
 mod commands_that_speak;
 mod control_socket;
 mod events_tell_what_happened;
+mod first_steps;
 mod hostile_workers_harm_only_themselves;
 mod listening_sockets_outlive_workers;
 mod nothing_survives_the_supervisor;

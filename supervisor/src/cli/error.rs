@@ -1,6 +1,7 @@
 //! What can go wrong for a verb, and the exit code of it (design, section 7).
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use protocol::admin::ReplyError;
@@ -25,6 +26,8 @@ pub(super) enum CliError {
     Answer(ReplyError),
     #[error("{0}")]
     Degraded(String),
+    #[error("{} is there already; move it away, or write another with -f FILE", path.display())]
+    Exists { path: PathBuf },
     #[error(transparent)]
     Guard(#[from] GuardError),
     #[error("{what}: {source}")]
@@ -45,6 +48,8 @@ pub(super) enum CliError {
     Timeout { what: &'static str, limit: Span, missing: String },
     #[error("{0}")]
     Topology(Report),
+    #[error("cannot write {}: {source}; choose another place with -f FILE", path.display())]
+    Write { path: PathBuf, source: io::Error },
 }
 
 impl CliError {

@@ -6,6 +6,8 @@ mod completion;
 mod down;
 mod error;
 mod events;
+mod graph;
+mod init;
 mod logs;
 mod man;
 mod ps;
@@ -104,6 +106,12 @@ enum Verb {
     /// List the rings and who reads them
     #[command(after_help = rings::EXAMPLES)]
     Rings(FileArg),
+    /// Show which worker writes which ring, and who reads it
+    #[command(after_help = graph::EXAMPLES)]
+    Graph(graph::Args),
+    /// Write a topology to begin with
+    #[command(after_help = init::EXAMPLES)]
+    Init(init::Args),
     /// Look for mistakes in the topology, without starting anything
     #[command(after_help = check::EXAMPLES)]
     Check(FileArg),
@@ -143,6 +151,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(file) => rings::run(&context(file)),
         Verb::Check(file) => check::run(&context(file)),
+        Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Init(mut args) => init::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man => man::run(),
         Verb::Guard(args) => up::guard(&context(FileArg::default()), args),
