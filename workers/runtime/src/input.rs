@@ -129,7 +129,7 @@ impl FrameInput {
 struct Place<R> {
     ring: RingName,
     reader: Option<R>,
-    /// Why a ring that is there could not be attached to; empty otherwise.
+    /// Why a ring that is there cannot be read; empty otherwise.
     refused: String,
 }
 
@@ -153,12 +153,14 @@ impl<R> Place<R> {
         };
         match next(reader) {
             Ok(next) => Ok(Some(next)),
-            // Swept away by `down` or replaced: attach to what comes.
-            Err(error) if error.is_absent() => {
-                self.reader = None;
+            Err(error) if is_own_mistake(&error) => Err(error.into()),
+            // Swept away by `down`, replaced or damaged: attach to what comes. Other rings of this
+            // worker must not suffer from it.
+            Err(error) => {
+                (self.reader, self.refused) = (None, reason(&error));
+                thread::sleep(wait.min(RETRY));
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -167,7 +169,8 @@ impl<R> Place<R> {
         match &next {
             Some(Next::Overrun { missed }) => cx.missed(*missed),
             Some(_) => {}
-            None => cx.condition(Condition::Waiting, self.absence()),
+            None if self.refused.is_empty() => cx.condition(Condition::Waiting, self.absence()),
+            None => cx.condition(Condition::Degraded, self.absence()),
         }
         next.unwrap_or(Next::Quiet)
     }
@@ -181,8 +184,9 @@ impl<R> Place<R> {
     }
 }
 
-/// Tries until `wait` is over. A ring that is not there, or has no free place, is waited for: the
-/// reader before us may have been killed a moment ago and still be on its way out.
+/// Tries until `wait` is over. A ring that is not there, has no free place or cannot be read is
+/// waited for: its writer may come, the reader before us may have been killed a moment ago and still
+/// be on its way out, a damaged ring is made anew by the next writer.
 fn attach_within<R>(
     wait: Duration,
     attach: impl Fn() -> Result<R, Error>,
@@ -191,14 +195,68 @@ fn attach_within<R>(
     loop {
         let refused = match attach() {
             Ok(reader) => return Ok((Some(reader), String::new())),
-            Err(error) if error.is_absent() => String::new(),
-            Err(error @ Error::NoPlace { .. }) => error.to_string(),
-            Err(error) => return Err(error.into()),
+            Err(error) if is_own_mistake(&error) => return Err(error.into()),
+            Err(error) => reason(&error),
         };
         let rest = deadline.saturating_since(clock::mono());
         if rest.is_zero() {
             return Ok((None, refused));
         }
         thread::sleep(rest.min(RETRY));
+    }
+}
+
+/// What no other writer of the ring could cure.
+fn is_own_mistake(error: &Error) -> bool {
+    matches!(error, Error::NoLease { .. } | Error::WrongKind { .. })
+}
+
+/// Empty for a ring that is just not there yet.
+fn reason(error: &Error) -> String {
+    if error.is_absent() { String::new() } else { error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place<()> {
+        Place::at(&"cam1.packets".parse().expect("a valid name"))
+    }
+
+    fn damaged(ring: &RingName) -> Error {
+        Error::Damaged { ring: ring.clone(), file: "index".into(), what: "its magic is wrong" }
+    }
+
+    #[test]
+    fn a_damaged_ring_is_waited_for_and_named() {
+        let mut place = place();
+        let next = place.read(Duration::ZERO, |ring| Err(damaged(ring)), |()| Ok(Next::Item(())));
+        assert!(matches!(next, Ok(None)));
+        assert!(place.absence().contains("its magic is wrong"), "{}", place.absence());
+        let next = place.read(Duration::ZERO, |_| Ok(()), |()| Ok(Next::Item(())));
+        assert!(matches!(next, Ok(Some(Next::Item(())))));
+    }
+
+    #[test]
+    fn a_ring_that_breaks_while_it_is_read_is_attached_to_again() {
+        let mut place = place();
+        let ring = place.ring.clone();
+        let next: Result<Option<Next<()>>, _> =
+            place.read(Duration::ZERO, |_| Ok(()), |()| Err(damaged(&ring)));
+        assert!(matches!(next, Ok(None)));
+        assert!(place.reader.is_none());
+    }
+
+    #[test]
+    fn holding_too_many_leases_is_the_workers_own_fault() {
+        let mut place = place();
+        let ring = place.ring.clone();
+        let next: Result<Option<Next<()>>, _> = place.read(
+            Duration::ZERO,
+            |_| Ok(()),
+            |()| Err(Error::NoLease { ring: ring.clone(), quota: 2 }),
+        );
+        assert!(next.is_err());
     }
 }
