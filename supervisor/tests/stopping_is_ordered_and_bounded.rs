@@ -42,7 +42,7 @@ fn a_worker_that_ignores_sigterm_is_killed_in_time() {
     assert!(project.run(&["down"]).status.success());
     let time = clock::mono().saturating_since(start);
     assert!(!is_alive(child));
-    let (least, most) = (Duration::from_millis(1900), Duration::from_secs(10));
+    let (least, most) = (Duration::from_millis(1900), Duration::from_secs(20));
     assert!(time >= least && time < most, "it took {time:?}");
 }
 
