@@ -22,7 +22,11 @@ const EPOCH_STEP: u64 = 1_000;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FloorsError {
-    #[error("state file {}: {step}: {source}", path.display())]
+    #[error(
+        "state file {}: {step}: {source}; let this user write there, or set XDG_STATE_HOME to a \
+         folder of its own",
+        path.display()
+    )]
     Io { path: PathBuf, step: &'static str, source: io::Error },
 }
 
@@ -50,7 +54,8 @@ pub(crate) struct Floors {
     saving: Option<JoinHandle<Result<(), FloorsError>>>,
 }
 
-/// `$XDG_STATE_HOME/framevisor/<project>.json`, else below the home directory.
+/// `$XDG_STATE_HOME/framevisor/<project>.json`, else below the home directory, else below
+/// `/var/lib`.
 pub(crate) fn state_file(project: &ProjectName) -> PathBuf {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -212,6 +217,13 @@ mod tests {
 
     fn ring() -> RingName {
         "cam1.packets".parse().unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named_with_the_cure() {
+        let path = PathBuf::from("/dev/null/framevisor/demo.json");
+        let said = Floors::open(path, &[ring()], UtcNs(0)).unwrap_err().to_string();
+        assert!(said.contains("/dev/null/framevisor") && said.contains("XDG_STATE_HOME"), "{said}");
     }
 
     #[test]

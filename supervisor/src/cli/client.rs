@@ -25,9 +25,13 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn connect(place: &Place) -> Result<Self, CliError> {
         let socket = place.control_socket();
-        let Ok(stream) = UnixStream::connect(&socket) else {
-            return Err(CliError::NotRunning { socket: socket.display().to_string() });
-        };
+        let stream = UnixStream::connect(&socket).map_err(|error| {
+            let socket = socket.display().to_string();
+            match error.kind() {
+                io::ErrorKind::PermissionDenied => CliError::Denied { socket },
+                _ => CliError::NotRunning { socket },
+            }
+        })?;
         stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(CliError::io("control socket"))?;
         Ok(Self { stream: BufReader::new(stream), next_id: 1, pid: place.supervisor() })
     }

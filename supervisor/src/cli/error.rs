@@ -26,6 +26,8 @@ pub(super) enum CliError {
     Answer(ReplyError),
     #[error("{0}")]
     Degraded(String),
+    #[error("{socket}: permission denied; be the user who started the project, or root")]
+    Denied { socket: String },
     #[error("{} is there already; move it away, or write another with -f FILE", path.display())]
     Exists { path: PathBuf },
     #[error(transparent)]
