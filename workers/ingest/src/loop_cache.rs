@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -55,6 +55,7 @@ impl LoopSource {
             .mode(0o700)
             .create(folder)
             .map_err(|error| cache_fault(folder, &error))?;
+        check_owner(folder).map_err(|error| cache_fault(folder, &error))?;
         let path = folder.join(file_name(wanted));
         let mut source = Self { wanted: *wanted, path, stop, state: State::Waiting };
         source.play_or_build()?;
@@ -188,6 +189,19 @@ fn cache_folder() -> PathBuf {
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(std::env::temp_dir)
         .join("framevisor")
+}
+
+/// In a temporary folder another user may have made ours first, to plant what we would write to.
+fn check_owner(folder: &Path) -> io::Result<()> {
+    let ours = fs::metadata("/proc/self")?.uid();
+    let found = fs::symlink_metadata(folder)?;
+    if found.is_dir() && found.uid() == ours {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "it belongs to user {}, expected a folder of user {ours}",
+        found.uid()
+    )))
 }
 
 fn cache_fault(path: &Path, error: &io::Error) -> Fault {

@@ -5,7 +5,11 @@ use protocol::stream::Codec;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Parameter sets kept for one track. Real streams have 2 or 3; H.264 allows 32 + 256.
-const SETS_MAX: usize = 64;
+const SETS_MAX: usize = 24;
+/// Bytes of one set: real ones have tens, with scaling lists some hundred. All of them together
+/// (24 KiB) stay below the 60 KiB of extradata a ring describes, so a hostile camera cannot make its
+/// own ingest fail.
+const SET_BYTES_MAX: usize = 1024;
 
 /// The two codecs built of NAL units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +115,7 @@ impl ParameterSets {
 
     fn learn(&mut self, nal: &[u8]) {
         let kind = self.family.kind(nal);
-        if !self.family.is_parameter_set(kind) {
+        if !self.family.is_parameter_set(kind) || nal.len() > SET_BYTES_MAX {
             return;
         }
         let id = self.family.set_id(kind, nal);
@@ -198,6 +202,18 @@ mod tests {
         let mut sets = ParameterSets::of(Family::H264, &stream(&[SPS, PPS], &[0, 0, 1]));
         let out = sets.normalise(&stream(&[AUD, IDR], &[0, 0, 1]), true);
         assert_eq!(out, stream(&[AUD, SPS, PPS, IDR], &START_CODE));
+    }
+
+    #[test]
+    fn endless_parameter_sets_are_not_kept() {
+        let huge = [SPS, &[7; SET_BYTES_MAX]].concat();
+        assert!(ParameterSets::of(Family::H264, &stream(&[&huge], &START_CODE)).is_empty());
+        // exp-Golomb ids 0 to 254 in eight bits behind the unit's header.
+        let many: Vec<Vec<u8>> =
+            (1..=255u8).map(|id| [&[0x68, id][..], &[7; 900]].concat()).collect();
+        let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
+        let sets = ParameterSets::of(Family::H264, &stream(&many, &START_CODE));
+        assert!(sets.to_annexb().len() <= SETS_MAX * (SET_BYTES_MAX + START_CODE.len()));
     }
 
     #[test]

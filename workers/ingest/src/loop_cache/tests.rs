@@ -63,3 +63,14 @@ fn what_a_killed_builder_left_is_encoded_again() {
     // 60 s at the default 2 Mbit/s.
     assert!((14_000_000..16_000_000).contains(&bytes), "{bytes} bytes");
 }
+
+#[test]
+fn a_link_in_place_of_the_cache_folder_is_refused() {
+    let (folder, real) = (Folder::new("link"), Folder::new("linked"));
+    fs::create_dir(&real.0).unwrap();
+    std::os::unix::fs::symlink(&real.0, &folder.0).unwrap();
+    let wanted = TestPattern::default();
+    let refused = LoopSource::open_in(&folder.0, &wanted, Arc::default());
+    fs::remove_file(&folder.0).unwrap();
+    assert!(refused.is_err());
+}
