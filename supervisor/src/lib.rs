@@ -13,6 +13,7 @@ pub mod topology;
 
 mod admin;
 mod beat;
+mod budget;
 mod dossier;
 mod event;
 mod floors;

@@ -63,6 +63,42 @@ fn waiting_ends_when_every_ring_flows() {
 }
 
 #[test]
+fn a_packet_ring_takes_the_memory_that_the_plan_has_said() {
+    let project = Project::new(CAMERA);
+    let plan = text(&project.run(&["plan", "-o", "json"]).stdout);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(files_of(&project), 0, "the plan has made something");
+    let mut writer = writer(&project);
+    let name = "cam1.packets".parse().unwrap();
+    let id = project.name.parse().unwrap();
+    let ring = shmring::census::status(&id, &name, shmring::clock::mono());
+    assert_eq!(plan["rings"][0]["places"], 2);
+    assert_eq!(plan["rings"][0]["memory"]["bytes"], ring.bytes);
+    assert_eq!(plan["bytes"], ring.bytes);
+    writer.finish();
+    drop(writer);
+    wait_for("its files to go", || {
+        shmring::census::sweep_unowned(&id);
+        files_of(&project) == 0
+    });
+}
+
+#[test]
+fn a_plan_names_processes_addresses_and_memory() {
+    let project = Project::new(
+        "  cam1: {use: ingest, source: 'test:'}\n  dec: {use: decoder, in: cam1.packets}\n  \
+         web: {use: web, in: ['cam1.*'], listen: '127.0.0.1:8080'}\n",
+    );
+    let plan = text(&project.run(&["plan"]).stdout);
+    for part in
+        ["cam1.packets, cam1.frames", "127.0.0.1:8080", "pictures of 640x480", "3 processes"]
+    {
+        assert!(plan.contains(part), "no '{part}' in:\n{plan}");
+    }
+    assert!(!project.runtime_dir().exists());
+}
+
+#[test]
 fn a_ring_without_writer_is_shown_as_such() {
     let mut project = Project::new(CAMERA);
     project.up();

@@ -22,7 +22,7 @@ fn a_held_worker_is_explained_on_one_screen() {
     let screen = text(&project.run(&["why", "a"]).stdout);
     for part in [
         "a (run) is held: exit 3; too many deaths",
-        "no process, started again 1 times",
+        "no process, restarts 1",
         "LAST DEATHS",
         "| cannot find the model",
         "framevisor restart a",

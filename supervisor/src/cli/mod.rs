@@ -10,6 +10,7 @@ mod graph;
 mod init;
 mod logs;
 mod man;
+mod plan;
 mod ps;
 mod restart;
 mod rings;
@@ -109,6 +110,9 @@ enum Verb {
     /// Show which worker writes which ring, and who reads it
     #[command(after_help = graph::EXAMPLES)]
     Graph(graph::Args),
+    /// Show what `up` would start and take, without starting anything
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(FileArg),
     /// Write a topology to begin with
     #[command(after_help = init::EXAMPLES)]
     Init(init::Args),
@@ -152,6 +156,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Rings(file) => rings::run(&context(file)),
         Verb::Check(file) => check::run(&context(file)),
         Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Plan(file) => plan::run(&context(file)),
         Verb::Init(mut args) => init::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man => man::run(),

@@ -66,7 +66,7 @@ fn head(why: &Why) -> String {
         Some(pid) => write!(text, "\npid {pid}, up {}", table::span(worker.uptime_s)),
         None => write!(text, "\nno process"),
     };
-    let _ = write!(text, ", started again {} times", worker.restarts);
+    let _ = write!(text, ", restarts {}", worker.restarts);
     if let Some(item) = why.item {
         let _ = write!(text, ", works on {}", in_words(item));
     }

@@ -1,0 +1,130 @@
+//! `plan`: what `up` would start and take. Nothing is started, bound or written.
+
+use std::process::ExitCode;
+
+use protocol::name::RingName;
+use protocol::units::Size;
+use serde_json::{Value, json};
+
+use super::{CliError, Context, table, terminal};
+use crate::budget::{self, Memory};
+use crate::topology::{RingSpec, Topology, WorkerSpec};
+
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor plan
+  framevisor -f demo.yml plan -o json";
+
+/// More rings are counted, not named: a page may read them all.
+const NAMED_MAX: usize = 3;
+/// For cameras that tell their size only when they run.
+const USUAL: Size = Size { width: 1920, height: 1080 };
+
+pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {
+    let topology = context.topology()?;
+    if context.is_json() {
+        terminal::json(&data(&topology))?;
+    } else {
+        terminal::data(&page(&topology))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Free shared memory, where the system tells.
+fn free_bytes() -> Option<u64> {
+    let shm = rustix::fs::statvfs("/dev/shm").ok()?;
+    shm.f_bavail.checked_mul(shm.f_frsize)
+}
+
+fn data(topology: &Topology) -> Value {
+    let processes = topology.start_order().into_iter().map(|worker| {
+        json!({"name": worker.name, "kind": worker.kind_name(), "in": worker.inputs,
+               "out": worker.output, "listen": worker.listen()})
+    });
+    let rings = topology.rings.iter().map(|ring| {
+        json!({"name": ring.name, "writer": ring.writer, "readers": ring.readers,
+               "places": ring.places(), "memory": budget::memory_of(topology, ring)})
+    });
+    let (bytes, unknown) = budget::total(topology);
+    json!({"project": topology.project, "processes": processes.collect::<Vec<_>>(),
+           "rings": rings.collect::<Vec<_>>(), "bytes": bytes, "size_unknown": unknown,
+           "free_bytes": free_bytes()})
+}
+
+fn page(topology: &Topology) -> String {
+    let order = topology.start_order();
+    let processes: Vec<Vec<String>> = order.iter().map(|worker| process(worker)).collect();
+    let rings: Vec<Vec<String>> =
+        topology.rings.iter().map(|ring| row(ring, budget::memory_of(topology, ring))).collect();
+    format!(
+        "{}\n{}\n{}",
+        table::render(&["PROCESS", "KIND", "READS", "WRITES", "LISTENS"], &processes),
+        table::render(&["RING", "WRITER", "READERS", "PLACES", "MEMORY"], &rings),
+        sum(topology),
+    )
+}
+
+fn process(worker: &WorkerSpec) -> Vec<String> {
+    let dash = || "-".to_owned();
+    vec![
+        worker.name.to_string(),
+        worker.kind_name().to_owned(),
+        named(&worker.inputs.iter().collect::<Vec<_>>()),
+        worker.output.as_ref().map_or_else(dash, ToString::to_string),
+        worker.listen().map_or_else(dash, |address| address.to_string()),
+    ]
+}
+
+fn named(rings: &[&RingName]) -> String {
+    match rings.len() {
+        0 => "-".to_owned(),
+        1..=NAMED_MAX => rings.iter().map(|ring| ring.as_str()).collect::<Vec<_>>().join(", "),
+        more => format!("{more} rings"),
+    }
+}
+
+fn row(ring: &RingSpec, memory: Memory) -> Vec<String> {
+    vec![
+        ring.name.to_string(),
+        ring.writer.to_string(),
+        ring.readers.len().to_string(),
+        ring.places().to_string(),
+        in_words(memory),
+    ]
+}
+
+fn in_words(memory: Memory) -> String {
+    let bytes = table::bytes(memory.bytes);
+    match (memory.pictures, memory.size) {
+        (None, _) => bytes,
+        (Some(pictures), Some(size)) => {
+            format!("{bytes} with {pictures} pictures of {size}, and what the decoder holds")
+        }
+        (Some(pictures), None) => {
+            let usual = budget::picture_bytes(USUAL).saturating_mul(u64::from(pictures));
+            let usual = table::bytes(memory.bytes.saturating_add(usual));
+            format!("{pictures} pictures, and what the decoder holds; {usual} if {USUAL}")
+        }
+    }
+}
+
+fn sum(topology: &Topology) -> String {
+    let (bytes, unknown) = budget::total(topology);
+    let least = if topology.rings.iter().any(|ring| !budget::memory_of(topology, ring).exact) {
+        "at least "
+    } else {
+        ""
+    };
+    let beside = match unknown.len() {
+        0 => String::new(),
+        _ => format!(" beside the pictures of {}", named(&unknown)),
+    };
+    let free = free_bytes();
+    let free_text =
+        free.map_or_else(String::new, |free| format!(" of {} free", table::bytes(free)));
+    let short = free.filter(|free| *free < bytes).map_or("", |_| ": NOT ENOUGH");
+    format!(
+        "{} processes beside guard and supervisor; shared memory {least}{}{free_text}{beside}{short}\n",
+        topology.workers.len(),
+        table::bytes(bytes),
+    )
+}
