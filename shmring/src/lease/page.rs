@@ -29,6 +29,8 @@ pub(crate) struct LeasePage {
     /// Bit i: hazard i is taken by this process.
     taken: AtomicU32,
     ring: RingName,
+    /// The process that claimed the page. A forked child has the mapping too, but no lease.
+    owner_pid: u32,
     /// Held for its lock.
     file: OwnedFd,
 }
@@ -62,6 +64,7 @@ impl LeasePage {
             quota: AtomicU32::new(0),
             taken: AtomicU32::new(0),
             ring: files.ring().clone(),
+            owner_pid: std::process::id(),
             file,
         })
     }
@@ -124,8 +127,12 @@ impl LeasePage {
         Ok(None)
     }
 
-    /// Ends a claim and gives its hazard back.
+    /// Ends a claim and gives its hazard back. In a forked child this does nothing: the claim is its
+    /// parent's, who may still be looking at the picture.
     pub(crate) fn unpin(&self, hazard: u32) {
+        if std::process::id() != self.owner_pid {
+            return;
+        }
         pin::unclaim(self.hazard(hazard));
         self.taken.fetch_and(!(1 << hazard), Ordering::Release);
     }
@@ -176,4 +183,36 @@ fn clip(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::config::RingConfig;
+    use protocol::control::RingContract;
+    use protocol::name::ProjectName;
+
+    use super::*;
+    use crate::census;
+    use crate::packets::PacketWriter;
+
+    #[test]
+    fn a_forked_child_that_lets_go_of_a_frame_leaves_its_parents_lease_alone() {
+        let project: ProjectName = format!("page{}", std::process::id()).parse().unwrap();
+        let name: RingName = "cam.packets".parse().unwrap();
+        let config = RingConfig::default();
+        let contract =
+            RingContract { name: name.clone(), config, places: 1, epoch_floor: 0, gop_floor: 0 };
+        let writer = PacketWriter::create(&project, &contract, &[]).unwrap();
+        let files = Files::new(&project, &name);
+        let mut page = LeasePage::claim(&files, 1, "parent").unwrap();
+        page.enter(writer.epoch(), 1);
+        let version = AtomicU64::new(6);
+        let hazard = page.pin(&version, 6).unwrap().unwrap();
+        page.owner_pid += 1;
+        page.unpin(hazard);
+        let held = page.hazard(hazard).load(Ordering::Relaxed);
+        drop((page, writer));
+        census::sweep_unowned(&project);
+        assert_eq!(held, 6);
+    }
 }
