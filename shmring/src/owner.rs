@@ -34,8 +34,7 @@ use crate::wake;
 const LOCK_PATIENCE: Duration = Duration::from_millis(250);
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long the epoch before stays findable, so that a restarting recorder can finish it
-/// (decisions 11).
+/// How long the epoch before stays findable, so that a restarting recorder can finish it.
 const PREVIOUS_STAYS: Duration = Duration::from_secs(30);
 
 /// Owner and group read; readers never write data.

@@ -1,5 +1,5 @@
-//! Epochs and groups of pictures never repeat, not even after a reboot with a wrong clock
-//! (decisions 10). What was used is kept in a small state file on disk, raised ahead in steps so
+//! Epochs and groups of pictures never repeat, not even after a reboot with a wrong clock.
+//! What was used is kept in a small state file on disk, raised ahead in steps so
 //! that it is rarely written and never behind.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The start-up hand-over (decisions 2): a throw-away thread connects to the worker's one-shot
+//! The start-up hand-over: a throw-away thread connects to the worker's one-shot
 //! ipc-channel server and sends. It may block there; then the start deadline kills the worker and
 //! the thread ends with it. The supervisor never holds an `IpcReceiver`: a hostile peer can make
 //! one abort the process.

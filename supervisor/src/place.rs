@@ -1,4 +1,4 @@
-//! The runtime directory of a project: who runs it, and where its sockets are (decisions 6).
+//! The runtime directory of a project: who runs it, and where its sockets are.
 //!
 //! ```text
 //! pid           locked while anything of the project lives; names supervisor and guard

@@ -1,4 +1,4 @@
-//! The control socket: a unix socket of the project's owner alone, JSON lines (decisions 20).
+//! The control socket: a unix socket of the project's owner alone, JSON lines.
 //!
 //! What belongs here: connections, their buffers and limits. What a verb does is in `verbs`.
 

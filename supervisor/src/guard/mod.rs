@@ -1,5 +1,5 @@
 //! The guard: the supervisor's parent. One thread, parses nothing, holds what must survive the
-//! supervisor, and ends everything the supervisor leaves behind (decisions 1).
+//! supervisor, and ends everything the supervisor leaves behind.
 //!
 //! ```text
 //! guard --starts--> supervisor --starts--> workers (each dies with the supervisor: SIGKILL)

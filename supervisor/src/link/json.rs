@@ -1,5 +1,5 @@
 //! The language of `run:` workers: requests, replies and events of the control socket, one JSON
-//! object a datagram without newline (decisions 20). Every key and verb is in docs/protocol.md.
+//! object a datagram without newline. Every key and verb is in docs/protocol.md.
 
 use protocol::admin::{ADMIN_VERSION, Reply, ReplyError, Request};
 use protocol::control::{Condition, Query, ToWorker};

@@ -1,4 +1,4 @@
-//! The control link of one worker: a SOCK_SEQPACKET pair, one message a datagram (decisions 2).
+//! The control link of one worker: a SOCK_SEQPACKET pair, one message a datagram.
 //!
 //! Nothing here waits, and nothing a worker sends can harm anyone but itself: what is too long, too
 //! often or out of order is a [`Violation`], and the supervisor ends the process that sent it.

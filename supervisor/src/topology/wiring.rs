@@ -62,7 +62,7 @@ impl Rings {
     }
 }
 
-/// `ext.<name>.events`: written by a program that no topology names (decisions 13).
+/// `ext.<name>.events`: written by a program that no topology names.
 fn is_external(ring: &RingName) -> bool {
     ring.camera() == "ext" && ring.as_str().split('.').count() == 3
 }
