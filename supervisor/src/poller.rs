@@ -55,6 +55,13 @@ impl<E: Copy> Poller<E> {
         Ok(self.epoll.modify(fd, &mut event)?)
     }
 
+    /// Tell when `fd` can be read, or only when its other end is gone.
+    pub(crate) fn want_read(&self, fd: impl AsFd, token: Token, wanted: bool) -> io::Result<()> {
+        let mut flags = EpollFlags::empty();
+        flags.set(EpollFlags::EPOLLIN, wanted);
+        Ok(self.epoll.modify(fd, &mut EpollEvent::new(flags, token.0))?)
+    }
+
     /// To be called before `fd` closes.
     pub(crate) fn forget(&mut self, fd: impl AsFd, token: Token) {
         self.events.remove(&token);

@@ -28,6 +28,8 @@ use crate::topology::{Launch, Topology};
 const READ_BYTES: usize = 16 * 1024;
 /// A dead worker's pipe holds at most 64 KiB, but an orphan of it may still be filling it.
 const LAST_WORDS_TURNS: usize = 64;
+/// Most reads of its output from one look of the supervisor to the next, 0.2 s later.
+const READS_A_LOOK: u32 = 8;
 
 /// One process of one worker. Numbers are never used twice, so what belongs to a dead process can
 /// never be taken for its successor's.
@@ -70,6 +72,8 @@ pub(crate) struct Process {
     health: Option<File>,
     link_token: Token,
     pipes: Vec<Pipe>,
+    /// Reads of its output since the last look.
+    reads: u32,
 }
 
 /// One of its output pipes, until its end.
@@ -189,6 +193,7 @@ fn attach(
         health: None,
         link_token,
         pipes,
+        reads: 0,
     })
 }
 
@@ -230,6 +235,28 @@ impl Process {
     /// No more is heard over the link.
     pub(crate) fn forget_link(&self, poller: &mut Poller<Event>) {
         poller.forget(&self.link, self.link_token);
+    }
+
+    /// Who prints faster than is read waits in its own write; the loop is not kept busy by it.
+    pub(crate) fn calm_output(&mut self, poller: &Poller<Event>) {
+        self.reads += 1;
+        if self.reads == READS_A_LOOK {
+            self.hear_output(poller, false);
+        }
+    }
+
+    pub(crate) fn resume_output(&mut self, poller: &Poller<Event>) {
+        if self.reads >= READS_A_LOOK {
+            self.hear_output(poller, true);
+        }
+        self.reads = 0;
+    }
+
+    fn hear_output(&self, poller: &Poller<Event>, wanted: bool) {
+        for pipe in &self.pipes {
+            // It fails only for a pipe that is not watched any more.
+            let _ = poller.want_read(&pipe.file, pipe.token, wanted);
+        }
     }
 
     /// Reads what it printed: at most `turns` times a pipe, so that no worker can keep the loop.

@@ -1,5 +1,7 @@
 //! Forged, short, huge and endless control frames: the sender is ended, nobody else notices.
 
+use std::time::Duration;
+
 use crate::harness::{Project, wait_for};
 
 /// Starts a worker of this role beside a good one, and gives the reason of its death.
@@ -89,4 +91,22 @@ fn a_worker_that_closes_its_link_and_lives_on_is_ended() {
 #[test]
 fn a_worker_that_never_says_hello_is_ended_at_the_start_deadline() {
     assert_eq!(fate_of("silent"), "not ready in time");
+}
+
+#[test]
+fn a_worker_that_prints_without_end_waits_for_its_reader() {
+    let mut project = Project::new("  spam: {run: [yes, spam]}\n");
+    project.up();
+    let written_bytes = || {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", project.pid("spam"))).unwrap();
+        let count = io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap();
+        count.parse::<u64>().unwrap()
+    };
+    wait_for("some output", || written_bytes() > 1 << 20);
+    let before = written_bytes();
+    std::thread::sleep(Duration::from_secs(1));
+    // Unhindered it is a hundred times as much.
+    let more = written_bytes() - before;
+    assert!(more < 16 << 20, "{more} bytes in a second");
+    assert!(more > 1 << 16, "{more} bytes in a second");
 }

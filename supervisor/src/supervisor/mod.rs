@@ -186,6 +186,9 @@ impl Supervisor {
                 self.tell(at, now, Input::Fault(reason));
             }
         }
+        for process in self.workers.iter_mut().filter_map(|worker| worker.process.as_mut()) {
+            process.resume_output(&self.poller);
+        }
         self.admin.resume(&mut self.poller);
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
             rings::observe_all(&self.spawner.topology, &mut self.floors);
@@ -249,6 +252,7 @@ impl Supervisor {
     fn read_output(&mut self, id: ProcessId) {
         let Some(process) = current(&mut self.workers, id) else { return };
         let lines = process.read_output(OUTPUT_TURNS, &mut self.poller);
+        process.calm_output(&self.poller);
         self.add_lines(id.worker, lines);
     }
 
