@@ -39,7 +39,9 @@ class Waiting(RingTest):
 
     def test_ctrl_c_ends_a_wait(self):
         self.paint()
-        program = f"import shmring; shmring.attach('cam1.frames', '{self.project}').next()"
+        # A program started in the background of a shell ignores Ctrl-C unless it says otherwise.
+        program = "import shmring, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        program += f"shmring.attach('cam1.frames', '{self.project}').next()"
         child = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
         until(lambda: self.row()["readers"])
         child.send_signal(signal.SIGINT)
