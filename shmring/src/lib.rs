@@ -38,6 +38,7 @@ mod packets;
 mod pin;
 mod records;
 mod segment;
+mod seqlock;
 mod stream;
 mod sync;
 mod wake;

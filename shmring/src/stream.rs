@@ -7,7 +7,8 @@ use protocol::time::TimeBase;
 use crate::error::Error;
 use crate::layout::{index, stream};
 use crate::segment::Mapping;
-use crate::sync::{Ordering, fence};
+use crate::seqlock;
+use crate::sync::Ordering;
 
 /// What a ring says of its content.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +27,7 @@ pub(crate) fn write(
     let lock = index_map.word(index::AT_STREAM_LOCK);
     let even = lock.load(Ordering::Relaxed) & !1;
     // PAIR stream
-    lock.store(even + 1, Ordering::Relaxed);
-    fence(Ordering::Release);
-    index_map.copy_in(index::AT_STREAM, &bytes);
-    lock.store(even + 2, Ordering::Release);
+    seqlock::write(lock, even + 1, even + 2, || index_map.copy_in(index::AT_STREAM, &bytes));
     Ok(())
 }
 
@@ -39,17 +37,19 @@ pub(crate) fn read(index_map: &Mapping) -> Option<StreamBlock> {
     // Writing takes microseconds; a writer killed in the middle leaves it odd for ever.
     for _ in 0..1000 {
         // PAIR stream
-        let before = lock.load(Ordering::Acquire);
-        if before & 1 == 1 {
-            std::thread::yield_now();
-            continue;
-        }
-        let mut bytes = vec![0; index::STREAM_BYTES];
-        index_map.copy_out(index::AT_STREAM, &mut bytes);
-        fence(Ordering::Acquire);
-        if lock.load(Ordering::Relaxed) == before {
+        let copied = seqlock::read(
+            lock,
+            |seen| seen.is_multiple_of(2),
+            || {
+                let mut bytes = vec![0; index::STREAM_BYTES];
+                index_map.copy_out(index::AT_STREAM, &mut bytes);
+                bytes
+            },
+        );
+        if let Some(bytes) = copied {
             return decode(&bytes);
         }
+        std::thread::yield_now();
     }
     None
 }

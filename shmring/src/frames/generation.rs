@@ -13,6 +13,11 @@ use crate::pin;
 use crate::segment::{Draft, Mapping};
 use crate::sync::{AtomicBool, Ordering};
 
+/// Set by `scripts/torture --sabotage pin` alone: the writer ignores all leases, to prove that torture
+/// would find torn pictures.
+#[expect(unexpected_cfgs, reason = "no feature: nobody must be able to ask for it by accident")]
+const SABOTAGED: bool = cfg!(shmring_sabotage);
+
 /// The slots' bytes, shared with the loans of them.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -92,7 +97,8 @@ impl Generation {
             for slot in &candidates {
                 let version = version_word(index, self.number, *slot);
                 let next = Token::unpack(version.load(Ordering::Relaxed)).successor().pack();
-                if pin::reclaim(version, next, |token| leases.claims(token, only_living)) {
+                let is_claimed = |token| !SABOTAGED && leases.claims(token, only_living);
+                if pin::reclaim(version, next, is_claimed) {
                     self.memory.set_published(*slot, false);
                     self.pool.lend(*slot);
                     return Some(*slot);

@@ -3,7 +3,8 @@
 use super::descriptor::{self, Described};
 use crate::layout::{descriptor as layout, index};
 use crate::segment::Mapping;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::seqlock;
+use crate::sync::AtomicU64;
 
 /// Version words of each bank. A generation uses as many slots as its writer needs.
 pub(super) const SLOTS: u32 = 256;
@@ -28,25 +29,24 @@ pub(super) fn oldest_described(head: u64) -> u64 {
 pub(super) fn write_descriptor(map: &Mapping, sequence: u64, bytes: &[u8; layout::BYTES]) {
     let at = descriptor_at(sequence);
     // PAIR descriptor
-    map.word(at + layout::AT_SEQUENCE).store(0, Ordering::Relaxed);
-    fence(Ordering::Release);
-    map.copy_in(at + 8, &bytes[8..]);
-    map.word(at + layout::AT_SEQUENCE).store(sequence, Ordering::Release);
+    seqlock::write(map.word(at + layout::AT_SEQUENCE), 0, sequence, || {
+        map.copy_in(at + 8, &bytes[8..]);
+    });
 }
 
 /// `None` when the descriptor is another's by now, or describes no picture that could be.
 pub(super) fn read_descriptor(map: &Mapping, sequence: u64) -> Option<Described> {
     let at = descriptor_at(sequence);
     // PAIR descriptor
-    if map.word(at + layout::AT_SEQUENCE).load(Ordering::Acquire) != sequence {
-        return None;
-    }
-    let mut bytes = [0; layout::BYTES];
-    map.copy_out(at, &mut bytes);
-    fence(Ordering::Acquire);
-    if map.word(at + layout::AT_SEQUENCE).load(Ordering::Relaxed) != sequence {
-        return None;
-    }
+    let bytes = seqlock::read(
+        map.word(at + layout::AT_SEQUENCE),
+        |seen| seen == sequence,
+        || {
+            let mut bytes = [0; layout::BYTES];
+            map.copy_out(at, &mut bytes);
+            bytes
+        },
+    )?;
     descriptor::decode(&bytes).filter(Described::fits)
 }
 

@@ -6,6 +6,7 @@
 use nix::fcntl::OFlag;
 use protocol::time::MonoNs;
 
+use super::floor;
 use super::reader::Start;
 use super::record::{self, Header};
 use super::{Packet, PacketMeta};
@@ -14,7 +15,7 @@ use crate::error::Error;
 use crate::files::{self, Files};
 use crate::layout::{index, record as layout};
 use crate::segment::{Access, Mapping};
-use crate::sync::{Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How often a reader that is overtaken while it looks starts anew before it lets its caller wait.
 const LAPS: u32 = 100;
@@ -124,7 +125,7 @@ impl EpochCursor {
 
     /// Moves to where `start` says; whatever lies between shows at the next record.
     pub(super) fn jump(&mut self, start: Start) {
-        let floor = self.floor();
+        let floor = self.floor().load(Ordering::Acquire);
         self.position = match start {
             Start::Newest => self.head_position(),
             Start::NewestKey => {
@@ -236,9 +237,7 @@ impl EpochCursor {
         let at = self.place(self.position);
         let mut payload = vec![0; found.payload_bytes];
         self.log.copy_out(at + layout::HEADER, &mut payload);
-        // PAIR floor
-        fence(Ordering::Acquire);
-        if self.floor() > self.position {
+        if floor::after_copy(self.floor()) > self.position {
             return None;
         }
         self.position += record::footprint(found.payload_bytes) as u64;
@@ -258,9 +257,7 @@ impl EpochCursor {
             return Ok(Found::Empty);
         }
         let found = self.read_at(position);
-        // PAIR floor
-        fence(Ordering::Acquire);
-        let floor = self.floor();
+        let floor = floor::after_copy(self.floor());
         let capacity = self.log.bytes() as u64;
         if floor > self.head_position() || head.saturating_sub(floor) > capacity {
             return Err(Damage("its floor and its head contradict each other"));
@@ -303,9 +300,8 @@ impl EpochCursor {
         self.index.map.word(index::AT_HEAD_POSITION).load(Ordering::Acquire)
     }
 
-    fn floor(&self) -> u64 {
-        // PAIR floor
-        self.index.map.word(index::AT_FLOOR).load(Ordering::Acquire)
+    fn floor(&self) -> &AtomicU64 {
+        self.index.map.word(index::AT_FLOOR)
     }
 
     #[expect(

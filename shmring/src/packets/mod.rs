@@ -5,6 +5,7 @@
 //! `head position - floor <= log_bytes` always.
 
 mod cursor;
+mod floor;
 mod reader;
 mod record;
 mod writer;

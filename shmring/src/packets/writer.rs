@@ -5,6 +5,7 @@ use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::stream::Track;
 
 use super::PacketMeta;
+use super::floor;
 use super::record::{self, Header};
 use crate::clock;
 use crate::error::Error;
@@ -12,7 +13,7 @@ use crate::layout::{index, record as layout_record};
 use crate::owner::{self, IndexShape, Owner};
 use crate::segment::{Draft, Mapping};
 use crate::stream::{self, StreamBlock};
-use crate::sync::{Ordering, fence};
+use crate::sync::Ordering;
 
 /// Smallest log: late joiners of a low-rate camera still find several groups of pictures.
 const LOG_MIN_BYTES: u64 = 8 << 20;
@@ -137,9 +138,7 @@ impl PacketWriter {
         while self.floor < wanted {
             self.floor += self.record_bytes(self.floor);
         }
-        // PAIR floor: readers of what is overwritten next see the floor above them.
-        self.owner.index.word(index::AT_FLOOR).store(self.floor, Ordering::Release);
-        fence(Ordering::Release);
+        floor::raise(self.owner.index.word(index::AT_FLOOR), self.floor);
     }
 
     fn record_bytes(&self, position: u64) -> u64 {
@@ -172,7 +171,7 @@ fn describe(owner: &Owner, tracks: &[Track]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Depth of the log (decisions 12).
+/// Depth of the log.
 fn log_bytes(contract: &RingContract) -> u64 {
     if contract.name.kind() == RingKind::Events {
         return RECORD_LOG_BYTES;

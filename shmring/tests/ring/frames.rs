@@ -12,7 +12,7 @@ use crate::{NOW, Project, SOON};
 
 const SIDE: u32 = 64;
 
-fn gray(side: u32) -> FrameMeta {
+pub(crate) fn gray(side: u32) -> FrameMeta {
     let plane = PlaneLayout { offset: 0, linesize: side };
     FrameMeta {
         width: side,

@@ -1,14 +1,16 @@
 //! The ring's promises, one module each.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod frames;
 mod hostile;
-mod killed;
 mod layout_doc;
 mod packets;
 mod restarts;
+mod scribbled;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -26,15 +28,13 @@ struct Project(ProjectName);
 impl Project {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(sweep_killed_runs);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(format!("t{}-{number}", std::process::id()).parse().unwrap())
     }
 
     fn contract(&self, ring: &str, places: u32) -> RingContract {
-        Self::contract_for(ring, places)
-    }
-
-    fn contract_for(ring: &str, places: u32) -> RingContract {
         let config = RingConfig::default();
         RingContract { name: ring.parse().unwrap(), config, places, epoch_floor: 0, gop_floor: 0 }
     }
@@ -61,6 +61,20 @@ impl Project {
         let prefix = format!("/dev/shm/fv.{}.", self.0);
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         maps.lines().filter(|line| line.contains(&prefix)).count()
+    }
+}
+
+/// A run that was killed could not clean up.
+fn sweep_killed_runs() {
+    let names = std::fs::read_dir("/dev/shm").unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let projects =
+        names.filter_map(|name| Some(name.strip_prefix("fv.t")?.split_once('.')?.0.to_owned()));
+    for project in projects.collect::<BTreeSet<_>>() {
+        let pid = project.split_once('-').and_then(|(pid, _)| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            census::sweep_unowned(&format!("t{project}").parse().unwrap());
+        }
     }
 }
 
