@@ -243,14 +243,12 @@ mod tests {
             used.gop += 1;
             floors.observe(&ring(), used);
             floors.save_later();
+            // A group lasts longer than a save takes; here each save is waited for instead.
+            drop(floors.saving.take().map(JoinHandle::join));
         }
-        drop(floors.saving.take().map(JoinHandle::join));
         // The clock went back to 1970 meanwhile, and nobody settled.
         let floor = scratch.open(1).of(&ring());
-        assert!(floor.gop + GOP_STEP >= used.gop && floor.epoch > used.epoch, "{floor:?}");
-        floors.save_now().unwrap();
-        let floor = scratch.open(1).of(&ring());
-        assert!(floor.gop >= used.gop, "{floor:?}");
+        assert!(floor.gop >= used.gop && floor.epoch > used.epoch, "{floor:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, wait_for};
 
 /// Far longer than a browser takes to start on a busy machine.
 const ANSWER_WAIT_MS: u16 = 60_000;
@@ -64,7 +64,17 @@ impl Browser {
             session: String::new(),
         };
         browser.attach(url)?;
+        browser.wait_until_loaded()?;
         Ok(browser)
+    }
+
+    /// While the page is on its way there is nothing to run an expression in.
+    fn wait_until_loaded(&mut self) -> Outcome<()> {
+        let loaded = || {
+            let state = self.evaluate("document.readyState + location.protocol").ok()?;
+            (state == "completehttp:").then_some(())
+        };
+        wait_for(60, "the page to load", loaded).map(drop)
     }
 
     fn attach(&mut self, url: &str) -> Outcome<()> {
