@@ -18,8 +18,12 @@ def attach(
     policy: Literal["latest", "sequential"] = "latest",
     reader: str | None = None,
     max_fps: int | None = None,
+    wait: float | None = None,
 ) -> Any:
     """Attach to a ring: a FrameRing, PacketRing or RecordRing, as the last part of `name` says.
+
+    An absent ring is waited for, `wait` seconds at most. Without `wait` a worker of framevisor waits
+    for ever (its ring's writer may start later), any other program not at all.
 
     Without `project`: FRAMEVISOR_PROJECT, else the only project on this machine with such a ring.
     """

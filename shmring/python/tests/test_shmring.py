@@ -138,9 +138,29 @@ class Names(RingTest):
         with self.assertRaises(shmring.NoSuchRing):
             self.attach("none.frames")
 
+    def test_an_absent_ring_is_waited_for(self):
+        attached = []
+        thread = threading.Thread(target=lambda: attached.append(self.attach(wait=SOON)))
+        thread.start()
+        self.paint()
+        thread.join(SOON)
+        self.assertEqual([ring.name for ring in attached], ["cam1.frames"])
+        with self.assertRaises(shmring.NoSuchRing):
+            self.attach("none.frames", wait=0.05)
+
+    def test_a_worker_waits_for_its_ring_without_being_told_to(self):
+        os.environ["FRAMEVISOR_WORKER"] = "mine"
+        self.addCleanup(os.environ.pop, "FRAMEVISOR_WORKER")
+        attached = []
+        thread = threading.Thread(target=lambda: attached.append(self.attach()))
+        thread.start()
+        self.paint()
+        thread.join(SOON)
+        self.assertEqual([ring.name for ring in attached], ["cam1.frames"])
+
     def test_a_wrong_argument_is_a_value_error(self):
         self.paint()
-        for wrong in [{"policy": "every"}, {"max_fps": 0}, {"project": "../x"}]:
+        for wrong in [{"policy": "every"}, {"max_fps": 0}, {"project": "../x"}, {"wait": -1}]:
             with self.assertRaises(ValueError):
                 shmring.attach("cam1.frames", **({"project": self.project} | wrong))
         with self.assertRaises(ValueError):
