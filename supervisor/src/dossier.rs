@@ -77,6 +77,12 @@ impl Dossier {
     pub(crate) fn deaths(&self) -> Vec<&Death> {
         self.deaths.iter().collect()
     }
+
+    /// What the last to die said of it: the text of its last ERROR line.
+    pub(crate) fn last_words(&self) -> Option<&str> {
+        let lines = &self.deaths.back()?.lines;
+        lines.iter().rev().find_map(|line| line.trim_start().strip_prefix("ERROR ")).map(str::trim)
+    }
 }
 
 impl Item {
@@ -130,6 +136,15 @@ pub(crate) mod tests {
             lines: Vec::new(),
             rings: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_last_words_are_those_of_the_last_error() {
+        let mut dossier = Dossier::default();
+        assert_eq!(dossier.last_words(), None);
+        let lines = [" INFO begins", "ERROR first", "ERROR /x.mp4: no such file", " WARN bye"];
+        dossier.add(Death { lines: lines.map(str::to_owned).to_vec(), ..death("exit 69", 1) });
+        assert_eq!(dossier.last_words(), Some("/x.mp4: no such file"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use protocol::admin::WorkerStatus;
+use protocol::admin::{WorkerState, WorkerStatus};
 use protocol::config::Kind;
 use protocol::time::MonoNs;
 use serde::Serialize;
@@ -73,11 +73,21 @@ impl Worker {
             kind: spec.kind_name().to_owned(),
             pid: self.process.as_ref().map(|process| process.pid),
             state: life.state(),
-            why: life.why(now),
+            why: self.why(now),
             restarts: life.restarts(),
             uptime_s: uptime.as_secs_f64(),
             last_exit: life.last_exit().map(ToString::to_string).unwrap_or_default(),
             restart_ms: life.restart_time().map(|time| time.as_secs_f64() * 1000.0),
+        }
+    }
+
+    /// The reason for its state; while it waits for its next try, with its own last words.
+    pub(crate) fn why(&self, now: MonoNs) -> String {
+        let why = self.life.why(now);
+        let waits = matches!(self.life.state(), WorkerState::Backoff | WorkerState::Held);
+        match self.dossier.last_words() {
+            Some(words) if waits => format!("{words} ({why})"),
+            _ => why,
         }
     }
 }

@@ -228,13 +228,14 @@ impl Supervisor {
         let topology = self.topology();
         let waits = topology.rings.iter().filter_map(|ring| {
             let at = topology.workers.iter().position(|worker| worker.name == ring.writer)?;
-            let life = &self.workers[at].life;
+            let worker = &self.workers[at];
+            let life = &worker.life;
             let waits = !life.is_parked() && !rings::flows(&topology.project, &ring.name);
             waits.then(|| NotFlowing {
                 ring: ring.name.to_string(),
                 writer: ring.writer.to_string(),
                 state: life.state().as_str().to_owned(),
-                why: life.why(now),
+                why: worker.why(now),
             })
         });
         waits.collect()

@@ -44,7 +44,7 @@ impl Supervisor {
     /// One line for people at every change worth one.
     fn note(&self, at: usize, now: MonoNs, state: WorkerState) {
         let worker = &self.spec(at).name;
-        let why = self.workers[at].life.why(now);
+        let why = self.workers[at].why(now);
         match state {
             WorkerState::Held => {
                 tracing::error!(%worker, why, "held; `framevisor restart {worker}` tries again")
