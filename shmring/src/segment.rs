@@ -120,7 +120,9 @@ fn no_space_or(source: Errno, name: &str, bytes: usize) -> Error {
     match source {
         // ENOMEM: more than the address space or the control group has.
         Errno::ENOSPC | Errno::ENOMEM | Errno::EFBIG => {
-            Error::NoSpace { file: files::path(name), needed_bytes: bytes }
+            // The ring's name, not the temporary one: the same trouble is the same text each time.
+            let ring = name.split(".tmp-").next().unwrap_or(name);
+            Error::NoSpace { file: files::path(ring), needed_bytes: bytes }
         }
         other => files::io(name, other),
     }
@@ -217,5 +219,17 @@ impl Mapping {
         assert!(end.is_some(), "{bytes} bytes at {at} lie outside a mapping of {}", self.bytes);
         // SAFETY: at <= self.bytes, so the result lies within the mapping or just behind it.
         unsafe { self.base.add(at) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_shortage_is_the_same_text_each_time() {
+        let said = |name| no_space_or(Errno::ENOSPC, name, 4096).to_string();
+        assert_eq!(said("fv.p.cam.frames.tmp-1-a"), said("fv.p.cam.frames.tmp-1-b"));
+        assert!(said("fv.p.cam.frames.tmp-1-a").starts_with("/dev/shm/fv.p.cam.frames: no room"));
     }
 }
