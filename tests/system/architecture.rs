@@ -29,8 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE_FENCE: &[&str] =
-    &["shmring/src", "shmring/python/src", "supervisor/spawn/src", "workers/media/src"];
+const UNSAFE_FENCE: &[&str] = &["shmring/", "supervisor/spawn/", "workers/media/"];
 
 /// The packages the project is built on, each with words of a real use.
 const PACKAGES: &[(&str, &str)] = &[
