@@ -171,7 +171,12 @@ impl Drop for Project {
         let none_left =
             || processes::with_environment("FRAMEVISOR_PROJECT", &name).is_empty().then_some(());
         let _ = wait_for(5, "the project's processes to end", none_left);
-        census::sweep_unowned(&self.name);
+        // A killed writer holds its ring until its exit is complete, a little after it has left /proc.
+        let swept = || {
+            census::sweep_unowned(&self.name);
+            census::names(&self.name).is_empty().then_some(())
+        };
+        let _ = wait_for(5, "the project's rings to be swept", swept);
         if std::env::var_os("FRAMEVISOR_KEEP").is_none() {
             let _ = fs::remove_dir_all(&self.dir);
         }
