@@ -109,7 +109,7 @@ pub(crate) fn reserve(name: &str, file: &OwnedFd, bytes: usize) -> Result<(), Er
     let length = libc::off_t::try_from(bytes).map_err(|_| files::io(name, Errno::EFBIG))?;
     loop {
         match posix_fallocate(file, 0, length) {
-            // tmpfs gives up when a signal comes, and a worker gets some.
+            // The tmpfs of kernels before 6.18 gives up when a signal comes, and a worker gets some.
             Err(Errno::EINTR) => {}
             done => return done.map_err(|source| no_space_or(source, name, bytes)),
         }

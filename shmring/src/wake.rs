@@ -68,3 +68,34 @@ fn waiter(word: &AtomicU32, seen: u32) -> futex::Wait {
     waiter.flags = futex::WaitFlags::SIZE_U32;
     waiter
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_futex_waitv_a_reader_still_sleeps_and_is_woken() {
+        let (ring, anchor) = (AtomicU32::new(7), AtomicU32::new(0));
+        let heard = Heard::now(&ring, &anchor);
+        let before = crate::clock::mono();
+        wait_on_ring_only(&ring, heard, Duration::from_millis(10));
+        assert!(crate::clock::mono().saturating_since(before) >= Duration::from_millis(9));
+        super::ring(&ring);
+        let before = crate::clock::mono();
+        wait_on_ring_only(&ring, heard, Duration::from_secs(1));
+        assert!(crate::clock::mono().saturating_since(before) < Duration::from_millis(15));
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_time_and_with_either_bell() {
+        let (ring, anchor) = (AtomicU32::new(0), AtomicU32::new(0));
+        let heard = Heard::now(&ring, &anchor);
+        let before = crate::clock::mono();
+        wait(&ring, &anchor, heard, Duration::from_millis(10));
+        assert!(crate::clock::mono().saturating_since(before) >= Duration::from_millis(9));
+        super::ring(&anchor);
+        let before = crate::clock::mono();
+        wait(&ring, &anchor, heard, SLICE);
+        assert!(crate::clock::mono().saturating_since(before) < SLICE / 2);
+    }
+}

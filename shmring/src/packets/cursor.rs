@@ -1,21 +1,11 @@
-//! A place in the log of one epoch, and reading what stands there.
-//!
-//! Nothing in the log is believed: a header or payload counts only when floor has not passed it since
-//! (pair `floor`), and what cannot be so is [`Damage`], never a loop.
+//! A place in the log of one epoch: taking records in turn, and accounting for those that are gone.
 
-use nix::fcntl::OFlag;
-use protocol::time::MonoNs;
-
-use super::floor;
+use super::Packet;
+use super::log::{Damage, Found, Log, Record};
 use super::reader::Start;
-use super::record::{self, Header};
-use super::{Packet, PacketMeta};
-use crate::anchor::{IndexView, damaged};
+use crate::anchor::IndexView;
 use crate::error::Error;
-use crate::files::{self, Files};
-use crate::layout::{index, record as layout};
-use crate::segment::{Access, Mapping};
-use crate::sync::{AtomicU64, Ordering};
+use crate::files::Files;
 
 /// How often a reader that is overtaken while it looks starts anew before it lets its caller wait.
 const LAPS: u32 = 100;
@@ -23,8 +13,7 @@ const LAPS: u32 = 100;
 /// An open epoch and the place in it.
 #[derive(Debug)]
 pub(super) struct EpochCursor {
-    pub(super) index: IndexView,
-    log: Mapping,
+    log: Log,
     /// Where the next record to read begins, or will.
     position: u64,
     /// Sequence of the last record taken or told as missed; `None` while the next may be any. So
@@ -41,47 +30,21 @@ pub(super) enum Step {
     Empty,
 }
 
-/// What the log holds that no writer leaves there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Damage(pub(super) &'static str);
-
-/// What stands at a position.
-enum Found {
-    Record(Record),
-    /// Nothing more before this position.
-    Pad(u64),
-    Empty,
-    Overwritten,
-}
-
-struct Record {
-    sequence: u64,
-    payload_bytes: usize,
-    published: MonoNs,
-    meta: PacketMeta,
-}
-
 impl EpochCursor {
     /// `None` when the epoch has lost its files since its index was opened.
     pub(super) fn open(files: &Files, index: IndexView) -> Result<Option<Self>, Error> {
-        let name = files.data(index.epoch, 1);
-        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else {
-            return Ok(None);
-        };
-        let log_bytes = index.map.word(index::AT_LOG_BYTES).load(Ordering::Relaxed);
-        let log_bytes = usize::try_from(log_bytes).unwrap_or(0);
-        let is_sound = log_bytes >= layout::HEADER && log_bytes.is_multiple_of(layout::ALIGN);
-        if !is_sound || files::size(&name, &file)? < log_bytes {
-            return Err(damaged(files, &name, "its length is not the one of the index"));
-        }
-        let log = Mapping::open(&name, &file, log_bytes, Access::Read)?;
-        Ok(Some(Self { index, log, position: 0, last: None }))
+        let log = Log::open(files, index)?;
+        Ok(log.map(|log| Self { log, position: 0, last: None }))
+    }
+
+    pub(super) fn index(&self) -> &IndexView {
+        &self.log.index
     }
 
     /// Places a new reader. From here on every record counts as taken or missed.
     pub(super) fn begin(&mut self, start: Start) {
         match start {
-            Start::After { epoch, sequence } if epoch == self.index.epoch => {
+            Start::After { epoch, sequence } if epoch == self.index().epoch => {
                 self.begin_after(sequence);
             }
             Start::Newest => self.begin_behind_head(),
@@ -93,7 +56,7 @@ impl EpochCursor {
     }
 
     fn begin_after(&mut self, sequence: u64) {
-        self.last = Some(sequence.min(self.index.head()));
+        self.last = Some(sequence.min(self.index().head()));
         for _ in 0..LAPS {
             self.jump(Start::Oldest);
             if self.pass_over(|record, _| record.sequence <= sequence) {
@@ -105,7 +68,7 @@ impl EpochCursor {
     /// Only records tell their sequence, so the way to the newest leads along the last ones.
     fn begin_behind_head(&mut self) {
         for _ in 0..LAPS {
-            let end = self.head_position();
+            let end = self.log.head_position();
             self.jump(Start::NewestKey);
             self.last = self.sequence_before();
             if self.pass_over(|_, position| position < end) {
@@ -125,15 +88,10 @@ impl EpochCursor {
 
     /// Moves to where `start` says; whatever lies between shows at the next record.
     pub(super) fn jump(&mut self, start: Start) {
-        let floor = self.floor().load(Ordering::Acquire);
         self.position = match start {
-            Start::Newest => self.head_position(),
-            Start::NewestKey => {
-                let key = self.index.map.word(index::AT_LAST_KEY).load(Ordering::Acquire);
-                let is_there = (floor..=self.head_position()).contains(&key);
-                if is_there { key } else { floor }
-            }
-            Start::Oldest | Start::After { .. } => floor,
+            Start::Newest => self.log.head_position(),
+            Start::NewestKey => self.log.newest_key().unwrap_or_else(|| self.log.floor()),
+            Start::Oldest | Start::After { .. } => self.log.floor(),
         };
     }
 
@@ -145,17 +103,17 @@ impl EpochCursor {
 
     /// Sequence of the last record taken, or of the head while that is unknown: for people.
     pub(super) fn sequence(&self) -> u64 {
-        self.last.unwrap_or_else(|| self.index.head())
+        self.last.unwrap_or_else(|| self.index().head())
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.position == self.head_position()
+        self.position == self.log.head_position()
     }
 
     /// Records between the last one and the end of a drained epoch whose writer is done: a jump to the
     /// newest passed over them, and no later record will show it.
     pub(super) fn take_untold(&mut self) -> Option<u64> {
-        let missed = self.index.head().checked_sub(self.last?).filter(|missed| *missed > 0)?;
+        let missed = self.index().head().checked_sub(self.last?).filter(|missed| *missed > 0)?;
         self.last = None;
         Some(missed)
     }
@@ -164,16 +122,16 @@ impl EpochCursor {
     /// `restart`.
     pub(super) fn step(&mut self, restart: Start) -> Result<Step, Damage> {
         for _ in 0..LAPS {
-            match self.look(self.position)? {
+            match self.log.look(self.position)? {
                 Found::Empty => return Ok(Step::Empty),
                 Found::Pad(behind) => self.position = behind,
                 Found::Overwritten => self.jump(restart),
-                Found::Record(found) => {
-                    if let Some(missed) = self.hole_before(found.sequence)? {
-                        self.last = Some(found.sequence - 1);
+                Found::Record(record) => {
+                    if let Some(missed) = self.hole_before(record.sequence)? {
+                        self.last = Some(record.sequence - 1);
                         return Ok(Step::Missed(missed));
                     }
-                    if let Some(packet) = self.take(&found) {
+                    if let Some(packet) = self.take(&record) {
                         return Ok(Step::Packet(packet));
                     }
                 }
@@ -184,7 +142,7 @@ impl EpochCursor {
 
     fn hole_before(&self, sequence: u64) -> Result<Option<u64>, Damage> {
         // The writer commits a record's position first, then its sequence.
-        if sequence > self.index.head().saturating_add(1) {
+        if sequence > self.index().head().saturating_add(1) {
             return Err(Damage("the sequence of a record is above its head"));
         }
         let Some(last) = self.last else {
@@ -201,14 +159,14 @@ impl EpochCursor {
     /// `false` when the writer overtook it.
     fn pass_over(&mut self, unwanted: impl Fn(&Record, u64) -> bool) -> bool {
         // The log holds no more, so a head that runs ahead for ever cannot lead further.
-        let most_records = self.log.bytes() / layout::ALIGN;
-        for _ in 0..most_records {
-            match self.look(self.position) {
+        for _ in 0..self.log.most_records() {
+            match self.log.look(self.position) {
                 Ok(Found::Pad(behind)) => self.position = behind,
                 Ok(Found::Overwritten) => return false,
                 Ok(Found::Record(record)) if unwanted(&record, self.position) => {
-                    self.position += record::footprint(record.payload_bytes) as u64;
-                    self.last = Some(record.sequence);
+                    self.position = record.end;
+                    // Never back: a walk that is overtaken half way must not forget how far it was.
+                    self.last = self.last.max(Some(record.sequence));
                 }
                 // The first step tells a damage.
                 Ok(Found::Record(_) | Found::Empty) | Err(_) => return true,
@@ -222,8 +180,8 @@ impl EpochCursor {
         if self.position == 0 {
             return Some(0);
         }
-        let found = match self.look(self.position) {
-            Ok(Found::Pad(behind)) => self.look(behind),
+        let found = match self.log.look(self.position) {
+            Ok(Found::Pad(behind)) => self.log.look(behind),
             found => found,
         };
         match found {
@@ -232,83 +190,65 @@ impl EpochCursor {
         }
     }
 
-    /// Copies the payload; `None` when it was overwritten meanwhile.
-    fn take(&mut self, found: &Record) -> Option<Packet> {
-        let at = self.place(self.position);
-        let mut payload = vec![0; found.payload_bytes];
-        self.log.copy_out(at + layout::HEADER, &mut payload);
-        if floor::after_copy(self.floor()) > self.position {
-            return None;
-        }
-        self.position += record::footprint(found.payload_bytes) as u64;
-        self.last = Some(found.sequence);
+    /// `None` when the record was overwritten before its payload was copied.
+    fn take(&mut self, record: &Record) -> Option<Packet> {
+        let payload = self.log.payload(record)?;
+        self.position = record.end;
+        self.last = Some(record.sequence);
         Some(Packet {
-            epoch: self.index.epoch,
-            sequence: found.sequence,
-            meta: found.meta,
-            published: found.published,
+            epoch: self.index().epoch,
+            sequence: record.sequence,
+            meta: record.meta,
+            published: record.published,
             payload,
         })
     }
+}
 
-    fn look(&self, position: u64) -> Result<Found, Damage> {
-        let head = self.head_position();
-        if position == head {
-            return Ok(Found::Empty);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PacketWriter;
+    use crate::census;
+    use crate::packets::PacketMeta;
+    use protocol::config::RingConfig;
+    use protocol::control::RingContract;
+    use protocol::name::ProjectName;
+
+    /// A project whose files go with it.
+    struct Project(ProjectName);
+
+    impl Drop for Project {
+        fn drop(&mut self) {
+            census::sweep_unowned(&self.0);
         }
-        let found = self.read_at(position);
-        let floor = floor::after_copy(self.floor());
-        let capacity = self.log.bytes() as u64;
-        if floor > self.head_position() || head.saturating_sub(floor) > capacity {
-            return Err(Damage("its floor and its head contradict each other"));
-        }
-        if position < floor {
-            return Ok(Found::Overwritten);
-        }
-        let (found, end) = found.ok_or(Damage("no record stands where one should"))?;
-        if end > head {
-            return Err(Damage("a record leads behind its head"));
-        }
-        Ok(found)
     }
 
-    /// What stands at `position`, if it can be so, and where it ends.
-    fn read_at(&self, position: u64) -> Option<(Found, u64)> {
-        let at = self.place(position);
-        let rest = self.log.bytes() - at;
-        if !at.is_multiple_of(layout::ALIGN) {
-            return None;
-        }
-        let mut bytes = [0; layout::HEADER];
-        self.log.copy_out(at, &mut bytes);
-        match record::decode(&bytes)? {
-            Header::Pad => {
-                let behind = position.checked_add(rest as u64)?;
-                Some((Found::Pad(behind), behind))
+    #[test]
+    fn a_reader_overtaken_on_the_way_to_its_place_does_not_forget_how_far_it_was() {
+        let project = Project(format!("t{}-cursor", std::process::id()).parse().unwrap());
+        // An events ring: its log is short.
+        let name = "cam.events".parse().unwrap();
+        let config = RingConfig::default();
+        let contract = RingContract { name, config, places: 1, epoch_floor: 0, gop_floor: 0 };
+        let mut writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
+        let mut publish = |packets: usize| {
+            for _ in 0..packets {
+                writer.publish(&PacketMeta::default(), b"x").unwrap();
             }
-            Header::Record { sequence, payload_bytes, published, meta } => {
-                let footprint = record::footprint(payload_bytes);
-                let end = position.checked_add(footprint as u64)?;
-                let found = Record { sequence, payload_bytes, published, meta };
-                (footprint <= rest).then_some((Found::Record(found), end))
-            }
-        }
-    }
-
-    fn head_position(&self) -> u64 {
-        // PAIR head
-        self.index.map.word(index::AT_HEAD_POSITION).load(Ordering::Acquire)
-    }
-
-    fn floor(&self) -> &AtomicU64 {
-        self.index.map.word(index::AT_FLOOR)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is below the log's length, a usize"
-    )]
-    fn place(&self, position: u64) -> usize {
-        (position % self.log.bytes() as u64) as usize
+            writer.epoch()
+        };
+        let epoch = publish(100);
+        let files = Files::new(&project.0, &contract.name);
+        let index = IndexView::open(&files, epoch).unwrap().unwrap();
+        let mut cursor = EpochCursor::open(&files, index).unwrap().unwrap();
+        cursor.last = Some(90);
+        let publish = std::cell::RefCell::new(publish);
+        let overtaken = !cursor.pass_over(|record, _| {
+            // The whole log, while the reader stands at the fifth record.
+            record.sequence != 5 || (publish.borrow_mut()(5_000) != 0)
+        });
+        assert!(overtaken);
+        assert_eq!(cursor.last, Some(90));
     }
 }

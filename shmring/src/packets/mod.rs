@@ -6,6 +6,7 @@
 
 mod cursor;
 mod floor;
+mod log;
 mod reader;
 mod record;
 mod writer;

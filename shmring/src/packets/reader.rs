@@ -6,7 +6,8 @@ use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::stream::Track;
 
 use super::Packet;
-use super::cursor::{Damage, EpochCursor, Step};
+use super::cursor::{EpochCursor, Step};
+use super::log::Damage;
 use crate::Next;
 use crate::anchor::{ATTEMPTS, AnchorView, IndexView, damaged};
 use crate::clock;
@@ -76,10 +77,10 @@ impl PacketReader {
         let files = Files::new(project, ring);
         let anchor = AnchorView::open(&files)?;
         let mut at = open_first(&files, &anchor, options.start)?;
-        let page = LeasePage::claim(&files, at.index.places, &options.reader)?;
+        let page = LeasePage::claim(&files, at.index().places, &options.reader)?;
         at.begin(options.start);
         let lost_epochs =
-            matches!(options.start, Start::After { epoch, .. } if epoch != at.index.epoch);
+            matches!(options.start, Start::After { epoch, .. } if epoch != at.index().epoch);
         let mut reader = Self {
             files,
             anchor,
@@ -101,36 +102,36 @@ impl PacketReader {
     }
 
     pub fn epoch(&self) -> u64 {
-        self.at.index.epoch
+        self.at.index().epoch
     }
 
     /// Packets published and not yet read: the count of the ring's semaphore for this reader.
     pub fn lag(&self) -> u64 {
-        self.at.index.head().saturating_sub(self.at.sequence())
+        self.at.index().head().saturating_sub(self.at.sequence())
     }
 
     /// Whether the writer of the epoch being read lives.
     pub fn writer_lives(&self) -> bool {
-        self.at.index.is_live()
+        self.at.index().is_live()
     }
 
     /// The next packet, or what there is instead; sleeps at most `wait`.
     pub fn next(&mut self, wait: Duration) -> Result<Next<Packet>, Error> {
         let deadline = clock::mono() + wait;
         loop {
-            let heard = Heard::now(self.at.index.bell(), self.anchor.bell());
+            let heard = Heard::now(self.at.index().bell(), self.anchor.bell());
             if let Some(next) = self.take_next()? {
                 return Ok(next);
             }
             let now = clock::mono();
-            if self.at.index.has_ended() && self.at.is_drained() {
+            if self.at.index().has_ended() && self.at.is_drained() {
                 return Ok(Next::Ended);
             }
             if now >= deadline {
                 return Ok(Next::Quiet);
             }
             wake::wait(
-                self.at.index.bell(),
+                self.at.index().bell(),
                 self.anchor.bell(),
                 heard,
                 deadline.saturating_since(now),
@@ -163,7 +164,7 @@ impl PacketReader {
     }
 
     fn took(&mut self, packet: Packet) -> Next<Packet> {
-        if stream::version(&self.at.index.map) != self.stream_version {
+        if stream::version(&self.at.index().map) != self.stream_version {
             self.refresh_tracks();
         }
         self.page.set_cursor(packet.sequence);
@@ -182,8 +183,8 @@ impl PacketReader {
         // The one before the live one first, while it is there and this reader was in an older one.
         let later = |epoch: u64| if epoch > own { epoch } else { 0 };
         let epochs = |anchor: &AnchorView| [later(anchor.previous()), anchor.epoch()];
-        let next = self.anchor.follow(&self.at.index, epochs)?;
-        let is_final = next.is_some() || self.at.index.has_ended();
+        let next = self.anchor.follow(self.at.index(), epochs)?;
+        let is_final = next.is_some() || self.at.index().has_ended();
         // Looked at last: the writer may have published between our look at the log and at the anchor.
         if !self.at.is_drained() {
             return Ok(None);
@@ -204,8 +205,8 @@ impl PacketReader {
             return Ok(None);
         };
         at.begin_at_first();
-        if !self.page.serves(&self.files, &at.index) {
-            self.page = LeasePage::claim(&self.files, at.index.places, &self.reader)?;
+        if !self.page.serves(&self.files, at.index()) {
+            self.page = LeasePage::claim(&self.files, at.index().places, &self.reader)?;
         }
         self.at = at;
         self.untold = Untold { lost_epochs, new_epoch: true };
@@ -222,8 +223,8 @@ impl PacketReader {
     }
 
     fn refresh_tracks(&mut self) {
-        self.stream_version = stream::version(&self.at.index.map);
-        if let Some(block) = stream::read(&self.at.index.map) {
+        self.stream_version = stream::version(&self.at.index().map);
+        if let Some(block) = stream::read(&self.at.index().map) {
             self.tracks = block.tracks;
         }
     }

@@ -103,6 +103,7 @@ fn end(stage: &mut Stage, book: &Book) {
 }
 
 /// Where the reader must be.
+#[derive(Debug)]
 struct Book {
     epoch: u64,
     last: u64,
@@ -115,7 +116,11 @@ fn account(stage: &mut Stage, book: &mut Book, reader: &PacketReader, next: &Nex
     match next {
         Next::Item(packet) => {
             let is_next = (packet.epoch, packet.sequence) == (book.epoch, book.last + 1);
-            figures.unaccounted += u64::from(!is_next && !book.hole);
+            if !is_next && !book.hole {
+                figures.unaccounted += 1;
+                let seen = (packet.epoch, packet.sequence);
+                parts::eprint(&format_args!("packet {seen:?} after {book:?}"));
+            }
             figures.bad += u64::from(packet.payload != payload(packet.sequence));
             figures.bad += u64::from(!is_sane(reader));
             figures.items += 1;

@@ -93,7 +93,7 @@ fn is_passing(error: &Error) -> bool {
 }
 
 #[expect(clippy::print_stderr, reason = "somebody will want to know")]
-fn eprint(what: &dyn std::fmt::Display) {
+pub(crate) fn eprint(what: &dyn std::fmt::Display) {
     eprintln!("torture {}: {what}", std::process::id());
 }
 

@@ -1,0 +1,147 @@
+//! The log of one epoch as a reader sees it: what stands at a position.
+//!
+//! Nothing in it is believed: a header or payload counts only when floor has not passed it since
+//! (pair `floor`), and what cannot be so is [`Damage`], never a loop.
+
+use nix::fcntl::OFlag;
+use protocol::time::MonoNs;
+
+use super::PacketMeta;
+use super::floor;
+use super::record::{self, Header};
+use crate::anchor::{IndexView, damaged};
+use crate::error::Error;
+use crate::files::{self, Files};
+use crate::layout::{index, record as layout};
+use crate::segment::{Access, Mapping};
+use crate::sync::{AtomicU64, Ordering};
+
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) index: IndexView,
+    bytes: Mapping,
+}
+
+/// What the log holds that no writer leaves there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Damage(pub(super) &'static str);
+
+/// What stands at a position.
+pub(super) enum Found {
+    Record(Record),
+    /// Nothing more before this position.
+    Pad(u64),
+    Empty,
+    Overwritten,
+}
+
+/// A record's header.
+pub(super) struct Record {
+    pub(super) sequence: u64,
+    pub(super) published: MonoNs,
+    pub(super) meta: PacketMeta,
+    /// Position of the record, and behind it: within the log, and not above its head.
+    begin: u64,
+    pub(super) end: u64,
+    payload_bytes: usize,
+}
+
+impl Log {
+    /// `None` when the epoch has lost its files since its index was opened.
+    pub(super) fn open(files: &Files, index: IndexView) -> Result<Option<Self>, Error> {
+        let name = files.data(index.epoch, 1);
+        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else {
+            return Ok(None);
+        };
+        let length = index.map.word(index::AT_LOG_BYTES).load(Ordering::Relaxed);
+        let length = usize::try_from(length).unwrap_or(0);
+        let is_sound = length >= layout::HEADER && length.is_multiple_of(layout::ALIGN);
+        if !is_sound || files::size(&name, &file)? < length {
+            return Err(damaged(files, &name, "its length is not the one of the index"));
+        }
+        let bytes = Mapping::open(&name, &file, length, Access::Read)?;
+        Ok(Some(Self { index, bytes }))
+    }
+
+    /// More records than it can hold at once.
+    pub(super) fn most_records(&self) -> usize {
+        self.bytes.bytes() / layout::ALIGN
+    }
+
+    pub(super) fn look(&self, position: u64) -> Result<Found, Damage> {
+        let head = self.head_position();
+        if position == head {
+            return Ok(Found::Empty);
+        }
+        let found = self.read_at(position);
+        let floor = floor::after_copy(self.floor_word());
+        let capacity = self.bytes.bytes() as u64;
+        if floor > self.head_position() || head.saturating_sub(floor) > capacity {
+            return Err(Damage("its floor and its head contradict each other"));
+        }
+        if position < floor {
+            return Ok(Found::Overwritten);
+        }
+        let found = found.ok_or(Damage("no record stands where one should"))?;
+        let (Found::Pad(end) | Found::Record(Record { end, .. })) = found else {
+            return Ok(found);
+        };
+        if end > head { Err(Damage("a record leads behind its head")) } else { Ok(found) }
+    }
+
+    /// What stands at `position`, if it can be so.
+    fn read_at(&self, position: u64) -> Option<Found> {
+        let at = self.place(position);
+        let rest = self.bytes.bytes() - at;
+        if !at.is_multiple_of(layout::ALIGN) {
+            return None;
+        }
+        let mut bytes = [0; layout::HEADER];
+        self.bytes.copy_out(at, &mut bytes);
+        match record::decode(&bytes)? {
+            Header::Pad => position.checked_add(rest as u64).map(Found::Pad),
+            Header::Record { sequence, payload_bytes, published, meta } => {
+                let footprint = record::footprint(payload_bytes);
+                let (begin, end) = (position, position.checked_add(footprint as u64)?);
+                let record = Record { sequence, published, meta, begin, end, payload_bytes };
+                (footprint <= rest).then_some(Found::Record(record))
+            }
+        }
+    }
+
+    /// Copies a record's payload; `None` when it was overwritten meanwhile.
+    pub(super) fn payload(&self, record: &Record) -> Option<Vec<u8>> {
+        let mut payload = vec![0; record.payload_bytes];
+        self.bytes.copy_out(self.place(record.begin) + layout::HEADER, &mut payload);
+        (floor::after_copy(self.floor_word()) <= record.begin).then_some(payload)
+    }
+
+    pub(super) fn head_position(&self) -> u64 {
+        // PAIR head
+        self.index.map.word(index::AT_HEAD_POSITION).load(Ordering::Acquire)
+    }
+
+    /// Position of the oldest record, a moment ago.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor_word().load(Ordering::Acquire)
+    }
+
+    /// Position of the newest key record, if it is still there.
+    pub(super) fn newest_key(&self) -> Option<u64> {
+        let floor = self.floor();
+        let key = self.index.map.word(index::AT_LAST_KEY).load(Ordering::Acquire);
+        (floor..=self.head_position()).contains(&key).then_some(key)
+    }
+
+    fn floor_word(&self) -> &AtomicU64 {
+        self.index.map.word(index::AT_FLOOR)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the remainder is below the log's length, a usize"
+    )]
+    fn place(&self, position: u64) -> usize {
+        (position % self.bytes.bytes() as u64) as usize
+    }
+}
