@@ -26,8 +26,8 @@ pub(crate) struct Times {
 pub(crate) struct Timeline {
     /// From the piece's times to the line's.
     offset_ns: i64,
-    /// Where a new piece begins: the latest end of any track's unit.
-    end_ns: i64,
+    /// Where a new piece begins: the latest end of any track's unit; `None` before the first.
+    end_ns: Option<i64>,
     /// Of each track's last unit, on the line.
     last_dts_ns: [Option<i64>; TRACKS_MAX],
     /// The next unit begins a piece, this long after the end.
@@ -37,7 +37,7 @@ pub(crate) struct Timeline {
 impl Timeline {
     /// The next unit begins a new piece, `gap_ns` after the end of the last one.
     pub(crate) fn splice(&mut self, gap_ns: i64) {
-        if self.last_dts_ns.iter().any(Option::is_some) {
+        if self.end_ns.is_some() {
             self.joint_ns = Some(gap_ns.max(0));
         }
     }
@@ -47,12 +47,14 @@ impl Timeline {
         let times = Times { pts_ns: bounded(times.pts_ns), dts_ns: bounded(times.dts_ns), ..times };
         let track = usize::try_from(times.track).unwrap_or(0).min(TRACKS_MAX - 1);
         let last_ns = self.last_dts_ns[track];
-        if let Some(gap_ns) = self.joint_ns.take() {
-            self.offset_ns = self.end_ns.saturating_add(gap_ns).saturating_sub(times.dts_ns);
-        } else if last_ns.is_some_and(|last_ns| self.jumps(last_ns, times.dts_ns)) {
-            self.offset_ns = self.end_ns.saturating_sub(times.dts_ns);
+        if let Some(end_ns) = self.end_ns {
+            if let Some(gap_ns) = self.joint_ns.take() {
+                self.offset_ns = end_ns.saturating_add(gap_ns).saturating_sub(times.dts_ns);
+            } else if self.jumps(last_ns, end_ns, times.dts_ns) {
+                self.offset_ns = end_ns.saturating_sub(times.dts_ns);
+            }
         }
-        let earliest_ns = last_ns.map_or(i64::MIN, |last_ns| last_ns + 1);
+        let earliest_ns = last_ns.map_or(i64::MIN, |last_ns| last_ns.saturating_add(1));
         let dts_ns = times.dts_ns.saturating_add(self.offset_ns).max(earliest_ns);
         let mut pts_ns = times.pts_ns.saturating_add(self.offset_ns);
         if times.pts_ns >= times.dts_ns {
@@ -60,13 +62,16 @@ impl Timeline {
         }
         let length_ns = length_ns(times.duration_ns, dts_ns, last_ns);
         self.last_dts_ns[track] = Some(dts_ns);
-        self.end_ns = self.end_ns.max(dts_ns.saturating_add(length_ns));
+        self.end_ns = self.end_ns.max(Some(dts_ns.saturating_add(length_ns)));
         Times { pts_ns, dts_ns, ..times }
     }
 
-    fn jumps(&self, last_ns: i64, dts_ns: i64) -> bool {
-        let step_ns = dts_ns.saturating_add(self.offset_ns).saturating_sub(last_ns);
-        !(-JUMP_BACK_NS..=JUMP_AHEAD_NS).contains(&step_ns)
+    /// A track's first unit is compared with where the other tracks are; it may well begin earlier.
+    fn jumps(&self, last_ns: Option<i64>, end_ns: i64, dts_ns: i64) -> bool {
+        let placed_ns = dts_ns.saturating_add(self.offset_ns);
+        let (from_ns, back_ns) =
+            last_ns.map_or((end_ns, JUMP_AHEAD_NS), |last_ns| (last_ns, JUMP_BACK_NS));
+        !(-back_ns..=JUMP_AHEAD_NS).contains(&placed_ns.saturating_sub(from_ns))
     }
 }
 
@@ -124,6 +129,16 @@ mod tests {
             line.place(picture(0, 0));
             assert_eq!(line.place(picture(jump_ns, 0)).dts_ns, FRAME_NS);
             assert_eq!(line.place(picture(jump_ns + FRAME_NS, 0)).dts_ns, 2 * FRAME_NS);
+        }
+    }
+
+    #[test]
+    fn a_track_whose_clock_is_years_away_joins_the_line_where_it_is() {
+        let mut line = Timeline::default();
+        line.place(picture(0, 0));
+        for track in 1..8 {
+            let far = Times { track, pts_ns: i64::MAX, dts_ns: i64::MAX, duration_ns: FRAME_NS };
+            assert!(line.place(far).dts_ns < JUMP_AHEAD_NS, "track {track}");
         }
     }
 
