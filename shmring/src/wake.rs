@@ -82,8 +82,10 @@ mod tests {
         assert!(crate::clock::mono().saturating_since(before) >= Duration::from_millis(9));
         super::ring(&ring);
         let before = crate::clock::mono();
-        wait_on_ring_only(&ring, heard, Duration::from_secs(1));
-        assert!(crate::clock::mono().saturating_since(before) < Duration::from_millis(15));
+        for _ in 0..100 {
+            wait_on_ring_only(&ring, heard, Duration::from_secs(1));
+        }
+        assert!(crate::clock::mono().saturating_since(before) < Duration::from_secs(1));
     }
 
     #[test]
