@@ -1,5 +1,6 @@
 //! Starts the parts, kills and stops them at random, sweeps between writers, and asks all to finish.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ pub(crate) enum Role {
     Writer,
 }
 
+/// The project's name begins so, its director's pid follows.
+const PROJECT: &str = "torture";
+
 /// Longest pause between two kills.
 const PAUSE: Duration = Duration::from_millis(25);
 /// How long a stopped reader stands still.
@@ -75,9 +79,9 @@ impl Drop for Rings {
 }
 
 pub(crate) fn torture(plan: &Plan) -> Report {
-    let rings = Rings(format!("torture{}", std::process::id()).parse().unwrap());
-    let path = std::env::temp_dir().join(format!("shmring-torture-{}", std::process::id()));
-    let ledger = Ledger::create(path).unwrap();
+    sweep_killed_runs();
+    let rings = Rings(format!("{PROJECT}{}", std::process::id()).parse().unwrap());
+    let ledger = Ledger::create(ledger_path(&std::process::id().to_string())).unwrap();
     let mut stage =
         Stage { rings, ledger, random: Random::new(plan.seed), tally: Tally::default() };
     let mut parts: Vec<Part> = (1..).zip(CAST).map(|(page, cast)| stage.cast(page, cast)).collect();
@@ -93,7 +97,7 @@ pub(crate) fn torture(plan: &Plan) -> Report {
     let figures = figures.collect();
     drop(parts);
     census::sweep_unowned(&stage.rings.0);
-    let names_left = names_of(&stage.rings.0);
+    let names_left = names(&format!("fv.{}.", stage.rings.0));
     Report { plan: *plan, tally: stage.tally, figures, all_ended, names_left }
 }
 
@@ -183,9 +187,23 @@ fn wait_for_end(parts: &mut [Part]) -> bool {
     ended == parts.len()
 }
 
-fn names_of(project: &ProjectName) -> Vec<String> {
-    let prefix = format!("fv.{project}.");
+/// A director that was killed could not clean up.
+fn sweep_killed_runs() {
+    for name in names(&format!("fv.{PROJECT}")) {
+        let pid = name["fv.".len() + PROJECT.len()..].split('.').next().unwrap_or_default();
+        if pid.parse::<u32>().is_ok() && !Path::new(&format!("/proc/{pid}")).exists() {
+            census::sweep_unowned(&format!("{PROJECT}{pid}").parse().unwrap());
+            let _ = std::fs::remove_file(ledger_path(pid));
+        }
+    }
+}
+
+fn ledger_path(pid: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("shmring-torture-{pid}"))
+}
+
+fn names(prefix: &str) -> Vec<String> {
     let entries = std::fs::read_dir("/dev/shm").unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with(&prefix)).collect()
+    names.filter(|name| name.starts_with(prefix)).collect()
 }
