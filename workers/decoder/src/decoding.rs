@@ -64,7 +64,7 @@ impl Decoding {
         self.resync.lost();
     }
 
-    /// Nothing follows for now: the pictures still inside come out. The next packets begin anew.
+    /// The packets have ended: the pictures still inside come out. Later packets begin anew.
     pub(crate) fn drain(&mut self) -> Tally {
         let mut tally = Tally::default();
         if let Err(error) = self.finish(&mut tally) {

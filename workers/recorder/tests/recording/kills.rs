@@ -84,7 +84,7 @@ fn a_group_whose_key_frame_left_the_ring_is_continued_without_a_hole() {
     let rig = Rig::new();
     let mut feed = Feed::made_up(20_000);
     let mut writer = rig.writer(&feed.tracks);
-    // The group of 81 ends at 95 for now.
+    // When the recorder stops, the group that began at 81 has got as far as 95.
     let mut published = feed.publish(&mut writer, 95, Duration::ZERO);
     let recorder = rig.recorder();
     recorder.wait_until("read", |status| status.read().1 == 95);
