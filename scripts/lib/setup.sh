@@ -6,8 +6,8 @@ say() { printf '%s\n' "$*" >&2; }
 # What the build needs.
 BUILD_PACKAGES="build-essential pkg-config libavutil-dev libavcodec-dev libavformat-dev libswscale-dev \
 libclang1-14 libclang-common-14-dev"
-# What the proofs need beside it: independent players, and numpy for the Python reader.
-PROOF_PACKAGES="ffmpeg python3 python3-numpy"
+# What the proofs need beside it: independent players, numpy for the Python reader, venv for its wheel.
+PROOF_PACKAGES="ffmpeg python3 python3-numpy python3-venv"
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"

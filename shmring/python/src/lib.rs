@@ -1,4 +1,4 @@
-//! The Python module `shmring`: attach to a ring by name, look at its pictures without a copy.
+//! The Python package `shmring`: attach to a ring by name, look at its pictures without a copy.
 //!
 //! A skin over the Rust crate: what a ring is and how it behaves is decided there. Here is what only
 //! Python needs: the interpreter is never held while waiting, a lease lives as long as any view of
@@ -20,7 +20,7 @@ mod values;
 use pyo3::prelude::*;
 
 #[pymodule]
-#[pyo3(name = "shmring")]
+#[pyo3(name = "_native")]
 fn define(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ring::Ring>()?;
     module.add_class::<ring::FrameRing>()?;
@@ -34,6 +34,7 @@ fn define(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(attach::attach, module)?)?;
     module.add_function(wrap_pyfunction!(attach::rings, module)?)?;
     module.add_function(wrap_pyfunction!(emit::emit, module)?)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::add_to(module)?;
     fork::register(module)?;
     emit::register(module)

@@ -2,6 +2,7 @@
 //! library just built.
 
 use std::env;
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,16 +42,31 @@ fn interpreter() -> PathBuf {
     env::var_os("PYTHON").map_or_else(|| fallback.to_owned(), PathBuf::from)
 }
 
+/// The package as `scripts/python-path` lays it out: sources and library side by side.
+fn lay_out(folder: &Path) -> std::io::Result<()> {
+    let package = folder.join("shmring");
+    fs::create_dir(&package)?;
+    symlink(built().join("libshmring_py.so"), package.join("_native.abi3.so"))?;
+    for source in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("shmring"))? {
+        let source = source?;
+        symlink(source.path(), package.join(source.file_name()))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn the_python_tests_pass() {
     build();
     let folder = tempfile::tempdir().unwrap();
-    symlink(built().join("libshmring_py.so"), folder.path().join("shmring.abi3.so")).unwrap();
+    lay_out(folder.path()).unwrap();
     let status = Command::new(interpreter())
         .args(["-B", "-m", "unittest", "discover"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))
         .env("PYTHONPATH", folder.path())
         .env("SHMRING_EXAMPLES", built().join("examples"))
+        // For `scripts/wheel` and `scripts/python-path`, which then find everything built.
+        .env("CARGO_TARGET_DIR", built().parent().expect("cargo has a folder a profile"))
+        .env("FRAMEVISOR_PROFILE", if cfg!(debug_assertions) { "dev" } else { "release" })
         .status()
         .expect("Python runs (Debian: apt install python3 python3-numpy)");
     assert!(status.success(), "see the report of unittest above");

@@ -15,7 +15,7 @@ import shmring
 
 from ringtest import HEIGHT, SOON, WIDTH, RingTest, Writer, gray, until
 
-STUBS = os.path.join(os.path.dirname(__file__), "..", "shmring.pyi")
+STUBS = os.path.join(os.path.dirname(__file__), "..", "shmring", "__init__.pyi")
 
 
 class Waiting(RingTest):
