@@ -19,7 +19,7 @@ use crate::config::{RingConfig, WorkerConfig};
 use crate::name::{ProjectName, RingName, WorkerName};
 
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
-pub const CONTROL_VERSION: u32 = 1;
+pub const CONTROL_VERSION: u32 = 2;
 
 /// Environment of every worker.
 pub mod env {
@@ -64,6 +64,15 @@ pub struct RingContract {
     pub epoch_floor: u64,
     /// The next group of pictures is above this one.
     pub gop_floor: u64,
+    /// Id of the group whose members may read; `None`: only the writer's own user.
+    pub group: Option<u32>,
+}
+
+impl RingContract {
+    /// A ring that nobody has written before and only its writer's user reads.
+    pub fn new(name: RingName, config: RingConfig, places: u32) -> Self {
+        Self { name, config, places, epoch_floor: 0, gop_floor: 0, group: None }
+    }
 }
 
 /// Worker to supervisor.

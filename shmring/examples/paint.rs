@@ -37,13 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let [range, matrix] = colour {
         meta.colour = Colour { range: range.parse()?, matrix: matrix.parse()?, ..meta.colour };
     }
-    let contract = RingContract {
-        name: ring.parse()?,
-        config: RingConfig::default(),
-        places: PLACES,
-        epoch_floor: 0,
-        gop_floor: 0,
-    };
+    let contract = RingContract::new(ring.parse()?, RingConfig::default(), PLACES);
     let writer = FrameWriter::create(&project.parse()?, &contract, None)?;
     println!("ready");
     io::stdout().flush()?;

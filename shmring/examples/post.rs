@@ -20,13 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [project, ring] = arguments.as_slice() else {
         return Err("usage: post PROJECT RING < lines".into());
     };
-    let contract = RingContract {
-        name: ring.parse()?,
-        config: RingConfig::default(),
-        places: PLACES,
-        epoch_floor: 0,
-        gop_floor: 0,
-    };
+    let contract = RingContract::new(ring.parse()?, RingConfig::default(), PLACES);
     let mut writer = PacketWriter::create(&project.parse()?, &contract, &[])?;
     println!("ready");
     io::stdout().flush()?;

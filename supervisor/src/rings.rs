@@ -85,10 +85,8 @@ pub(crate) fn contract(
     observe(project, ring, floors);
     let floor = floors.of(&ring.name);
     RingContract {
-        name: ring.name.clone(),
-        config: ring.config,
-        places: ring.places(),
         epoch_floor: floor.epoch,
         gop_floor: floor.gop,
+        ..RingContract::new(ring.name.clone(), ring.config, ring.places())
     }
 }

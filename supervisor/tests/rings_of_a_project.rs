@@ -12,13 +12,7 @@ use crate::harness::{Project, text, wait_for};
 const CAMERA: &str = "  good: {use: ingest, source: 'test:', out: cam1.packets}\n";
 
 fn writer(project: &Project) -> PacketWriter {
-    let contract = RingContract {
-        name: "cam1.packets".parse().unwrap(),
-        config: RingConfig::default(),
-        places: 2,
-        epoch_floor: 0,
-        gop_floor: 0,
-    };
+    let contract = RingContract::new("cam1.packets".parse().unwrap(), RingConfig::default(), 2);
     let track = Track {
         codec: Codec::H264,
         time_base: TimeBase::VIDEO_90K,

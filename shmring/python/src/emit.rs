@@ -116,13 +116,7 @@ fn append(project: ProjectName, name: RingName, mut record: Record) -> PyResult<
 }
 
 fn create(project: &ProjectName, name: &RingName) -> Result<RecordWriter, shmring::Error> {
-    let contract = RingContract {
-        name: name.clone(),
-        config: RingConfig::default(),
-        places: PLACES,
-        epoch_floor: 0,
-        gop_floor: 0,
-    };
+    let contract = RingContract::new(name.clone(), RingConfig::default(), PLACES);
     RecordWriter::create(project, &contract)
 }
 

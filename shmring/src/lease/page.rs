@@ -200,8 +200,7 @@ mod tests {
         let project: ProjectName = format!("page{}", std::process::id()).parse().unwrap();
         let name: RingName = "cam.packets".parse().unwrap();
         let config = RingConfig::default();
-        let contract =
-            RingContract { name: name.clone(), config, places: 1, epoch_floor: 0, gop_floor: 0 };
+        let contract = RingContract::new(name.clone(), config, 1);
         let writer = PacketWriter::create(&project, &contract, &[]).unwrap();
         let files = Files::new(&project, &name);
         let mut page = LeasePage::claim(&files, 1, "parent").unwrap();

@@ -230,7 +230,7 @@ mod tests {
         // An events ring: its log is short.
         let name = "cam.events".parse().unwrap();
         let config = RingConfig::default();
-        let contract = RingContract { name, config, places: 1, epoch_floor: 0, gop_floor: 0 };
+        let contract = RingContract::new(name, config, 1);
         let mut writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
         let mut publish = |packets: usize| {
             for _ in 0..packets {

@@ -196,7 +196,7 @@ fn contract(kind: Kind) -> RingContract {
         Kind::Packets => "cam.events",
     };
     let config = RingConfig::default();
-    RingContract { name: name.parse().unwrap(), config, places: 2, epoch_floor: 0, gop_floor: 0 }
+    RingContract::new(name.parse().unwrap(), config, 2)
 }
 
 fn picture() -> FrameMeta {

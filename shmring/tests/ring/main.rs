@@ -36,7 +36,7 @@ impl Project {
 
     fn contract(&self, ring: &str, places: u32) -> RingContract {
         let config = RingConfig::default();
-        RingContract { name: ring.parse().unwrap(), config, places, epoch_floor: 0, gop_floor: 0 }
+        RingContract::new(ring.parse().unwrap(), config, places)
     }
 
     fn files(&self) -> Vec<String> {

@@ -99,13 +99,7 @@ pub(crate) fn eprint(what: &dyn std::fmt::Display) {
 
 pub(crate) fn contract(ring: &str) -> RingContract {
     let config = RingConfig::default();
-    RingContract {
-        name: ring.parse().unwrap(),
-        config,
-        places: PLACES,
-        epoch_floor: 0,
-        gop_floor: 0,
-    }
+    RingContract::new(ring.parse().unwrap(), config, PLACES)
 }
 
 /// Notes what this process holds, for a part that must not grow over many restarts of its writer.

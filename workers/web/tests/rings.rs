@@ -43,13 +43,7 @@ impl System {
 
     fn contract(ring: &str) -> RingContract {
         let config = RingConfig::default();
-        RingContract {
-            name: ring.parse().unwrap(),
-            config,
-            places: 2,
-            epoch_floor: 0,
-            gop_floor: 0,
-        }
+        RingContract::new(ring.parse().unwrap(), config, 2)
     }
 
     fn writer(&self) -> FrameWriter {

@@ -41,8 +41,7 @@ impl Bench {
             format!("t-decoder-{}-{number}", std::process::id()).parse().unwrap();
         let ring: RingName = "cam.frames".parse().unwrap();
         let config = RingConfig { history: 12, ..RingConfig::default() };
-        let contract =
-            RingContract { name: ring.clone(), config, places: 1, epoch_floor: 0, gop_floor: 0 };
+        let contract = RingContract::new(ring.clone(), config, 1);
         let writer = FrameWriter::create(&project, &contract, None).unwrap();
         let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("test") };
         let reader = FrameReader::attach(&project, &ring, &options).unwrap();

@@ -44,13 +44,7 @@ impl Rig {
     }
 
     pub(crate) fn writer(&self, tracks: &[Track]) -> PacketWriter {
-        let contract = RingContract {
-            name: self.ring.clone(),
-            config: RingConfig::default(),
-            places: 4,
-            epoch_floor: 0,
-            gop_floor: 0,
-        };
+        let contract = RingContract::new(self.ring.clone(), RingConfig::default(), 4);
         PacketWriter::create(&self.project, &contract, tracks).unwrap()
     }
 

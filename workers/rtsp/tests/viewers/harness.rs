@@ -248,13 +248,7 @@ impl Drop for Camera {
 }
 
 fn contract() -> RingContract {
-    RingContract {
-        name: ring(),
-        config: RingConfig::default(),
-        places: 4,
-        epoch_floor: 0,
-        gop_floor: 0,
-    }
+    RingContract::new(ring(), RingConfig::default(), 4)
 }
 
 fn ring() -> RingName {
