@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::name::RingName;
+use protocol::name::{NameError, RingName};
 
 /// What can go wrong with a ring. What is normal (overrun, quiet, ended) is [`crate::Next`] instead.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,17 @@ pub enum Error {
         "ring {ring}: no such ring; is its writer running? `framevisor rings` lists what there is"
     )]
     NoSuchRing { ring: RingName },
+    #[error(
+        "ring {ring}: no project on this machine has it; is its writer running? there are: {present}"
+    )]
+    NoProject { ring: RingName, present: String },
+    #[error(
+        "ring {ring}: several projects fit: {projects}; name one, or set {}",
+        protocol::control::env::PROJECT
+    )]
+    Ambiguous { ring: RingName, projects: String },
+    #[error("{0}")]
+    Name(#[from] NameError),
     #[error("ring {ring}: another writer holds it; stop that one first, a ring has one writer")]
     HasWriter { ring: RingName },
     #[error(
@@ -67,6 +78,10 @@ pub enum Error {
     Denied { file: PathBuf, owner: String },
     #[error("{}: {source}", file.display())]
     Io { file: PathBuf, source: nix::Error },
+    #[error(
+        "this handle belongs to process {parent}, this is its forked child {child}; attach again here"
+    )]
+    Forked { parent: u32, child: u32 },
     #[error("record does not encode: {0}")]
     Record(#[from] serde_json::Error),
 }
@@ -74,6 +89,6 @@ pub enum Error {
 impl Error {
     /// Whether waiting for the writer may cure it.
     pub fn is_absent(&self) -> bool {
-        matches!(self, Self::NoSuchRing { .. })
+        matches!(self, Self::NoProject { .. } | Self::NoSuchRing { .. })
     }
 }

@@ -16,6 +16,9 @@ use crate::error::Error;
 /// Where POSIX shared memory lives on Linux (shm_overview(7)).
 pub(crate) const DIR: &str = "/dev/shm";
 
+/// What the name of every file of a ring begins with.
+pub(crate) const PREFIX: &str = "fv.";
+
 /// Names of one ring's files.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
@@ -92,7 +95,7 @@ fn is_numbered(suffix: &str) -> bool {
 
 /// What every file of a project begins with.
 pub(crate) fn prefix(project: &ProjectName) -> String {
-    format!("fv.{project}.")
+    format!("{PREFIX}{project}.")
 }
 
 /// All names in the shared memory folder.

@@ -25,7 +25,9 @@
 
 pub mod census;
 pub mod clock;
+pub mod fork;
 pub mod layout;
+pub mod project;
 
 mod anchor;
 mod error;

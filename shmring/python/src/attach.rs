@@ -7,10 +7,9 @@ use protocol::name::{RingKind, RingName};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use shmring::{Policy, census, clock};
+use shmring::{Policy, census, clock, project};
 
-use crate::error::raise;
-use crate::project;
+use crate::error::{parse, raise};
 use crate::ring;
 use crate::source::{self, Wish};
 
@@ -31,13 +30,13 @@ pub(crate) fn attach(
     max_fps: Option<u32>,
     wait: Option<f64>,
 ) -> PyResult<Py<PyAny>> {
-    let ring: RingName = project::parse(name)?;
+    let ring: RingName = parse(name)?;
     if max_fps == Some(0) || (max_fps.is_some() && ring.kind() != RingKind::Frames) {
         return Err(PyValueError::new_err("max_fps: at least 1, and for frame rings only"));
     }
     let policy = parse_policy(policy)?;
     let reader = reader.map_or_else(|| script_name(py), Ok)?;
-    let project = project::having(project, &ring)?;
+    let project = project::having(project, &ring).map_err(|error| raise(&error))?;
     let until = parse_wait(wait)?.map(|wait| clock::mono() + wait);
     loop {
         let wish = Wish { reader: reader.clone(), policy, max_fps };
@@ -69,7 +68,8 @@ fn parse_wait(wait: Option<f64>) -> PyResult<Option<Duration>> {
 #[pyo3(signature = (project=None))]
 pub(crate) fn rings<'py>(py: Python<'py>, project: Option<&str>) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
-    let projects = project::given(project)?.map_or_else(project::all, |project| vec![project]);
+    let given = project::given(project).map_err(|error| raise(&error))?;
+    let projects = given.map_or_else(project::all, |project| vec![project]);
     for project in &projects {
         for name in census::names(project) {
             list.append(ring::status(py, project, &name)?)?;

@@ -5,20 +5,19 @@ use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use protocol::config::RingConfig;
-use protocol::control::{RingContract, env};
-use protocol::name::{PART_MAX_BYTES, ProjectName, RingKind, RingName};
+use protocol::control::RingContract;
+use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::record::Record;
 use protocol::stream::FrameId;
 use protocol::time::UtcNs;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use shmring::{RecordWriter, clock};
+use shmring::fork::Birth;
+use shmring::{RecordWriter, clock, project};
 
 use crate::attach::script_name;
-use crate::error::raise;
-use crate::fork::Birth;
+use crate::error::{parse, raise};
 use crate::frame::{Facts, Frame};
-use crate::project;
 use crate::ring::Ring;
 
 /// Readers a ring made here has places for: nobody told us who will read it.
@@ -77,7 +76,7 @@ fn destination(
     project: Option<&str>,
 ) -> PyResult<(ProjectName, RingName)> {
     let (name, beside) = match ring {
-        Some(Target::Name(name)) => (project::parse(&name)?, None),
+        Some(Target::Name(name)) => (parse(&name)?, None),
         Some(Target::Beside(ring)) => (own_ring(py)?, Some(ring.get().project().clone())),
         None => (own_ring(py)?, None),
     };
@@ -87,7 +86,7 @@ fn destination(
     let known = beside.or_else(|| seen.map(|facts| facts.project.clone()));
     let project = match (project, known) {
         (None, Some(known)) => known,
-        (project, _) => project::any(project, &name)?,
+        (project, _) => project::any(project, &name).map_err(|error| raise(&error))?,
     };
     Ok((project, name))
 }
@@ -107,7 +106,7 @@ fn append(project: ProjectName, name: RingName, mut record: Record) -> PyResult<
             vacant.insert(Writer { writer, birth: Birth::here(), emitted: 0 })
         }
     };
-    open.birth.check()?;
+    open.birth.check().map_err(|error| raise(&error))?;
     open.emitted += 1;
     if record.id.is_empty() {
         record.id = format!("{}-{}", std::process::id(), open.emitted);
@@ -122,22 +121,7 @@ fn create(project: &ProjectName, name: &RingName) -> Result<RecordWriter, shmrin
 
 /// The event ring the supervisor gave this worker, else one of its own beside the topology.
 fn own_ring(py: Python<'_>) -> PyResult<RingName> {
-    let given = std::env::var(env::OUT).unwrap_or_default();
-    let mut names = given.split(',').filter_map(|name| name.trim().parse::<RingName>().ok());
-    if let Some(name) = names.find(|name| name.kind() == RingKind::Events) {
-        return Ok(name);
-    }
-    project::parse(&format!("ext.{}.events", part_of(&script_name(py)?)))
-}
-
-/// A script's name as part of a ring's name.
-fn part_of(script: &str) -> String {
-    let stem = script.split('.').next().unwrap_or_default().to_lowercase();
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    let part: String = stem.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
-    let part = part.trim_start_matches(['-', '_']);
-    let part: String = part.chars().take(PART_MAX_BYTES).collect();
-    if part.is_empty() { "python".to_owned() } else { part }
+    project::own_events(&script_name(py)?).map_err(|error| raise(&error))
 }
 
 /// Asks the interpreter to tell readers, at its end, that nothing follows.

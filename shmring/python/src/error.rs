@@ -1,7 +1,10 @@
 //! The exceptions of the module, one for each thing a program may want to tell apart.
 
+use std::str::FromStr;
+
+use protocol::name::NameError;
 use pyo3::create_exception;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
 create_exception!(shmring, Error, PyException, "What is wrong with a ring; base of all below.");
@@ -24,17 +27,25 @@ pub(crate) fn raise(error: &shmring::Error) -> PyErr {
     use shmring::Error as E;
     let text = error.to_string();
     match error {
+        E::Ambiguous { .. } => Ambiguous::new_err(text),
         E::Damaged { .. } => Damaged::new_err(text),
         E::Denied { .. } => Denied::new_err(text),
+        E::Forked { .. } => Forked::new_err(text),
         E::HasWriter { .. } => HasWriter::new_err(text),
         E::Layout { .. } => LayoutMismatch::new_err(text),
+        E::Name(_) => PyValueError::new_err(text),
         E::NoLease { .. } => NoLease::new_err(text),
         E::NoPlace { .. } => NoPlace::new_err(text),
         E::NoSpace { .. } => NoSpace::new_err(text),
-        E::NoSuchRing { .. } => NoSuchRing::new_err(text),
+        E::NoProject { .. } | E::NoSuchRing { .. } => NoSuchRing::new_err(text),
         E::WrongKind { .. } => WrongKind::new_err(text),
         _ => Error::new_err(text),
     }
+}
+
+/// A name of any kind, or the error that says what is wrong with it.
+pub(crate) fn parse<T: FromStr<Err = NameError>>(name: &str) -> PyResult<T> {
+    name.parse().map_err(|error: NameError| raise(&error.into()))
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {

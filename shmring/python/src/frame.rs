@@ -8,9 +8,9 @@ use protocol::time::{MonoNs, UtcNs};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyTuple};
 use shmring::FrameMeta;
+use shmring::fork::Birth;
 
-use crate::error::{Closed, Damaged};
-use crate::fork::Birth;
+use crate::error::{Closed, Damaged, raise};
 use crate::raw::Plane;
 use crate::rgb;
 use crate::values;
@@ -27,7 +27,7 @@ impl Lease {
     }
 
     pub(crate) fn check(&self) -> PyResult<()> {
-        self.birth.check()
+        self.birth.check().map_err(|error| raise(&error))
     }
 }
 

@@ -10,7 +10,6 @@ mod error;
 mod fork;
 mod frame;
 mod packet;
-mod project;
 mod raw;
 mod rgb;
 mod ring;

@@ -1,9 +1,6 @@
-//! All unsafe code of this crate: the buffer a picture is shown through, and what a forked child does
-//! to the descriptors and pages it inherited.
+//! All unsafe code of this crate: the buffer a picture is shown through.
 
 use std::ffi::c_int;
-use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use pyo3::exceptions::PyBufferError;
@@ -149,24 +146,4 @@ impl Plane {
 /// Sizes come from a mapping, which is never larger than isize::MAX.
 fn size(bytes: usize) -> ffi::Py_ssize_t {
     ffi::Py_ssize_t::try_from(bytes).unwrap_or(ffi::Py_ssize_t::MAX)
-}
-
-/// Makes `descriptor` another name of `target`, as dup2(2), and again closed on exec.
-pub(crate) fn redirect(descriptor: RawFd, target: &impl AsRawFd) {
-    let flags = libc::O_CLOEXEC;
-    // SAFETY: no memory is involved. The owner of `descriptor` is a ring handle of the parent process
-    // that this child forgets or refuses, so nobody relies on what it led to; its number stays open,
-    // so a late close hits no descriptor of anybody else.
-    let _ = unsafe { libc::dup3(target.as_raw_fd(), descriptor, flags) };
-}
-
-/// Puts private memory of zeros where `pages` were, so that nothing done to them reaches their file.
-pub(crate) fn replace_by_zeros(pages: Range<usize>) {
-    let start = std::ptr::with_exposed_provenance_mut(pages.start);
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-    // SAFETY: the caller names a whole mapping of a lease page. It stays mapped with the rights it had;
-    // its content is read and written atomically only, and as the page of another process's choosing,
-    // so the ring's code believes nothing it finds there.
-    let _ = unsafe { libc::mmap(start, pages.len(), protection, flags, -1, 0) };
 }

@@ -8,10 +8,10 @@ use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use shmring::fork::Birth;
 use shmring::{Next, census, clock};
 
 use crate::error::{Closed, raise};
-use crate::fork::Birth;
 use crate::source::{Item, Source};
 use crate::values;
 
@@ -123,7 +123,7 @@ impl Ring {
         py: Python<'_>,
         question: impl FnOnce(&mut dyn Source) -> T + Send,
     ) -> PyResult<T> {
-        self.birth.check()?;
+        self.birth.check().map_err(|error| raise(&error))?;
         let answer = py.detach(|| {
             let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
             source.as_mut().map(|source| question(source.as_mut()))

@@ -1,0 +1,142 @@
+//! What fork(2) does to handles: they belong to the parent.
+//!
+//! A child shares the parent's lease page and its locks. If it used its copy of a handle it would end
+//! leases the parent still holds; if it merely kept what it inherited, the locks would outlive the
+//! parent, and with them its places, its leases, or a ring it writes. So the faces for languages in
+//! which programs fork keep a [`Birth`] with each handle: in a child it refuses to work and is
+//! forgotten instead of dropped, and [`let_go`] gives up all that holds a lock at once.
+
+use std::fs;
+use std::fs::OpenOptions;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
+
+use nix::libc;
+
+use crate::error::Error;
+use crate::files;
+
+/// The process a handle was made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth(u32);
+
+impl Birth {
+    pub fn here() -> Self {
+        Self(std::process::id())
+    }
+
+    pub fn is_here(self) -> bool {
+        self == Self::here()
+    }
+
+    /// [`Error::Forked`] in another process.
+    pub fn check(self) -> Result<(), Error> {
+        if self.is_here() {
+            return Ok(());
+        }
+        Err(Error::Forked { parent: self.0, child: std::process::id() })
+    }
+}
+
+/// Gives up a forked child's share of every lock; to be called there, before anything else of this
+/// crate: in any other process it ends all that the process has of rings.
+///
+/// A lock belongs to an open file, which lives on in descriptors and in mappings alike: descriptors of
+/// ring files are pointed at /dev/null, and lease pages, the only files both locked and mapped, become
+/// empty memory of the child's own. Pictures stay mapped.
+pub fn let_go() {
+    for page in lease_pages() {
+        replace_by_zeros(page);
+    }
+    let Ok(nothing) = OpenOptions::new().read(true).open("/dev/null") else {
+        return;
+    };
+    for descriptor in ring_descriptors() {
+        redirect(descriptor, &nothing);
+    }
+}
+
+/// Empty, as [`lease_pages`], where /proc is not mounted: the child then keeps its share until it ends.
+fn ring_descriptors() -> Vec<RawFd> {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            ring_file(fs::read_link(entry.path()).ok()?.to_str()?)?;
+            entry.file_name().to_str()?.parse().ok()
+        })
+        .collect()
+}
+
+fn lease_pages() -> Vec<Range<usize>> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    maps.lines().filter_map(lease_page).collect()
+}
+
+/// The addresses of a line of proc_pid_maps(5) that shows a lease page.
+fn lease_page(line: &str) -> Option<Range<usize>> {
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    // An unlinked file is followed by the word "(deleted)".
+    let (_, suffix) = ring_file(fields.nth(4)?)?.rsplit_once('.')?;
+    suffix.strip_prefix('l')?.parse::<u32>().ok()?;
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    Some(address(start)?..address(end)?)
+}
+
+/// The name of a ring's file.
+fn ring_file(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(files::DIR)?.strip_prefix('/')?;
+    name.starts_with(files::PREFIX).then_some(name)
+}
+
+/// Makes `descriptor` another name of `target`, as dup2(2), and again closed on exec.
+fn redirect(descriptor: RawFd, target: &impl AsRawFd) {
+    let flags = libc::O_CLOEXEC;
+    // SAFETY: no memory is involved. The owner of `descriptor` is a ring handle of the parent process
+    // that this child forgets or refuses, so nobody relies on what it led to; its number stays open,
+    // so a late close hits no descriptor of anybody else.
+    let _ = unsafe { libc::dup3(target.as_raw_fd(), descriptor, flags) };
+}
+
+/// Puts private memory of zeros where `pages` were, so that nothing done to them reaches their file.
+fn replace_by_zeros(pages: Range<usize>) {
+    let start = std::ptr::with_exposed_provenance_mut(pages.start);
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    // SAFETY: the caller names a whole mapping of a lease page. It stays mapped with the rights it had;
+    // its content is read and written atomically only, and as the page of another process's choosing,
+    // so the ring's code believes nothing it finds there.
+    let _ = unsafe { libc::mmap(start, pages.len(), protection, flags, -1, 0) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_page_is_told_from_the_other_lines_of_maps() {
+        let line =
+            |file: &str| format!("7f0000001000-7f0000002000 rw-s 00000000 00:1a 77   {file}");
+        let pages = |file: &str| lease_page(&line(file));
+        assert_eq!(
+            pages("/dev/shm/fv.demo.cam1.frames.l3"),
+            Some(0x7f00_0000_1000..0x7f00_0000_2000)
+        );
+        assert!(pages("/dev/shm/fv.demo.cam1.frames.l3 (deleted)").is_some());
+        for other in
+            ["/dev/shm/fv.demo.cam1.frames.e1", "/dev/shm/fv.demo.cam1.frames", "/x.l3", ""]
+        {
+            assert_eq!(pages(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_handle_of_another_process_says_so() {
+        assert!(Birth::here().check().is_ok());
+        let error = Birth(1).check().unwrap_err().to_string();
+        assert!(error.contains("process 1,") && error.contains("attach again"), "{error}");
+    }
+}
