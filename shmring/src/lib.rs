@@ -48,7 +48,7 @@ mod wake;
 pub use error::Error;
 pub use frames::{
     Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Plane, PlaneLayout, Policy,
-    SlotId,
+    SlotId, Window,
 };
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 pub use records::{RecordReader, RecordWriter};

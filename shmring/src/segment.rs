@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, posix_fallocate};
 use nix::libc;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use nix::sys::stat::{Mode, fchmod};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
@@ -19,7 +19,9 @@ use crate::error::Error;
 use crate::files;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// A shared mapping of a whole file.
+const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+
+/// A shared mapping of a file.
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
@@ -160,7 +162,7 @@ impl Mapping {
         let length = NonZeroUsize::new(at_least).ok_or_else(|| files::io(name, Errno::EINVAL))?;
         let protection = match access {
             Access::Read => ProtFlags::PROT_READ,
-            Access::ReadWrite => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            Access::ReadWrite => WRITABLE,
         };
         // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
         let mapped = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) };
@@ -170,6 +172,36 @@ impl Mapping {
             bytes: at_least,
             _hold: Hold::Opened { _map: OpenedMap { base, bytes: at_least } },
         })
+    }
+
+    /// Maps `bytes` bytes from `offset`, a whole page, for writing, and touches them all.
+    pub(crate) fn open_part(
+        name: &str,
+        file: impl AsFd,
+        offset: usize,
+        bytes: usize,
+    ) -> Result<Self, Error> {
+        let invalid = || files::io(name, Errno::EINVAL);
+        let length = NonZeroUsize::new(bytes).ok_or_else(invalid)?;
+        let offset = libc::off_t::try_from(offset).map_err(|_| invalid())?;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+        // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
+        let mapped = unsafe { mmap(None, length, WRITABLE, flags, file, offset) };
+        let base = mapped.map_err(|source| files::io(name, source))?;
+        let map = OpenedMap { base, bytes };
+        Ok(Self { base: base.cast(), bytes, _hold: Hold::Opened { _map: map } })
+    }
+
+    /// Puts private memory of zeros in its place, at the same address.
+    pub(crate) fn become_zeros(&self) -> Result<(), Error> {
+        let failed = |source| files::io("a window on a slot", source);
+        let address = NonZeroUsize::new(self.base.as_ptr().expose_provenance());
+        let length = NonZeroUsize::new(self.bytes).ok_or_else(|| failed(Errno::EINVAL))?;
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
+        // SAFETY: what is replaced is exactly this mapping, which stays ours and of its length; it holds
+        // no Rust object, only bytes that its users read and write through raw pointers.
+        let mapped = unsafe { mmap_anonymous(address, length, WRITABLE, flags) };
+        mapped.map(drop).map_err(failed)
     }
 
     pub(crate) fn bytes(&self) -> usize {

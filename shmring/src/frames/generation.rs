@@ -1,11 +1,13 @@
 //! Slots of one size: their memory, their versions in the index, and the writer's book of them.
 
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::Token;
 use super::pool::Pool;
 use super::table::version_word;
+use super::window::Window;
 use crate::error::Error;
 use crate::lease::LeaseTable;
 use crate::owner::{self, Owner};
@@ -22,6 +24,9 @@ const SABOTAGED: bool = cfg!(shmring_sabotage);
 #[derive(Debug)]
 pub(super) struct Memory {
     map: Mapping,
+    /// For windows on its slots; the name may be gone before they are.
+    file: OwnedFd,
+    name: String,
     slot_bytes: usize,
     /// For each slot, whether its present content has been shown to readers.
     published: Vec<AtomicBool>,
@@ -34,6 +39,10 @@ impl Memory {
 
     pub(super) fn slot(&self, slot: u32) -> NonNull<u8> {
         self.map.range(slot as usize * self.slot_bytes, self.slot_bytes)
+    }
+
+    pub(super) fn window(&self, slot: u32) -> Result<Window, Error> {
+        Window::open(&self.name, &self.file, slot as usize * self.slot_bytes, self.slot_bytes)
     }
 
     pub(super) fn is_published(&self, slot: u32) -> bool {
@@ -67,7 +76,7 @@ impl Generation {
         let name = owner.files.data(owner.epoch, number);
         let bytes = shape.slot_bytes.saturating_mul(shape.slots as usize);
         let draft = Draft::create(owner.files.temporary(owner::salt()), bytes, owner::READABLE)?;
-        let (map, _) = draft.publish(&name)?;
+        let (map, file) = draft.publish(&name)?;
         for slot in 0..shape.slots {
             // The bank may still hold versions of the generation before last: never go back.
             let word = version_word(&owner.index, number, slot);
@@ -76,7 +85,7 @@ impl Generation {
             word.store(token.pack(), Ordering::Release);
         }
         let published = (0..shape.slots).map(|_| AtomicBool::new(false)).collect();
-        let memory = Arc::new(Memory { map, slot_bytes: shape.slot_bytes, published });
+        let memory = Arc::new(Memory { map, file, name, slot_bytes: shape.slot_bytes, published });
         Ok(Self { number, memory, pool: Pool::new(shape.slots as usize, shape.keep) })
     }
 

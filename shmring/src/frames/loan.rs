@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::generation::Memory;
+use super::window::Window;
 use super::writer::Shared;
+use crate::error::Error;
 
 /// A slot of one generation, as its writer knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +53,17 @@ impl Loan {
         // slot once), no reader's lease covers it (it was reclaimed), and readers map it read-only.
         // The borrow ends with `self`.
         unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.memory.slot_bytes()) }
+    }
+
+    /// The slot's bytes under an address of their own, for a caller that hands it on to code it cannot
+    /// stop from keeping it. Close it before the slot is published.
+    ///
+    /// # Panics
+    /// Once the slot was published: readers look at it.
+    pub fn window(&mut self) -> Result<Window, Error> {
+        let slot = self.id.slot;
+        assert!(!self.memory.is_published(slot), "slot {slot} is published and must not change");
+        self.memory.window(slot)
     }
 }
 

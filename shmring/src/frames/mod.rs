@@ -16,11 +16,13 @@ mod loan;
 mod pool;
 mod reader;
 mod table;
+mod window;
 mod writer;
 
 pub use frame::{Frame, Plane};
 pub use loan::{Loan, SlotId};
 pub use reader::{FrameOptions, FrameReader, Policy};
+pub use window::Window;
 pub use writer::FrameWriter;
 
 use protocol::stream::{Colour, PixelFormat};

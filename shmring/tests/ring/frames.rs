@@ -270,3 +270,24 @@ fn a_picture_that_leaves_its_slot_is_refused() {
     let too_large = gray(4096);
     assert!(matches!(writer.publish(loan.slot(), &too_large), Err(Error::BadPicture { .. })));
 }
+
+#[test]
+fn what_is_written_through_a_closed_window_reaches_nobody() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 2);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    // Not the first slot of the memory, so that its place in it counts.
+    send(&writer, 1);
+    let mut loan = writer.loan((SIDE * SIDE) as usize, 1).unwrap();
+    let window = loan.window().unwrap();
+    assert!(window.bytes() >= (SIDE * SIDE) as usize);
+    // SAFETY: the window lives and is so long.
+    unsafe { window.as_ptr().write_bytes(7, window.bytes()) };
+    window.close().unwrap();
+    writer.publish(loan.slot(), &gray(SIDE)).unwrap();
+    let frame = item(reader.next(SOON).unwrap());
+    // SAFETY: as above.
+    unsafe { window.as_ptr().write_bytes(9, window.bytes()) };
+    assert_eq!(pixels(&frame), vec![7; (SIDE * SIDE) as usize]);
+}
