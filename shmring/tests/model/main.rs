@@ -158,6 +158,32 @@ fn seqlock() {
     reader.join().unwrap();
 }
 
+/// A picture is announced by the head while a reader takes whatever is newest (shmring's I2).
+fn receive() {
+    struct Ring {
+        head: AtomicU64,
+        sequence: AtomicU64,
+        content: AtomicU64,
+    }
+    let ring = Arc::new(Ring {
+        head: AtomicU64::new(1),
+        sequence: AtomicU64::new(1),
+        content: AtomicU64::new(1),
+    });
+    let shared = Arc::clone(&ring);
+    let reader = spawn_reader(move || {
+        let newest = shared.head.load(Ordering::Acquire);
+        let copy = || shared.content.load(Ordering::Relaxed);
+        match seqlock::read(&shared.sequence, |seen| seen == newest, copy) {
+            Some(content) => assert_eq!(content, newest, "another picture's descriptor"),
+            None => assert_eq!(newest, 1, "the head names what is not there"),
+        }
+    });
+    seqlock::write(&ring.sequence, 0, 2, || ring.content.store(2, Ordering::Relaxed));
+    ring.head.store(2, Ordering::Release);
+    reader.join().unwrap();
+}
+
 fn holds(model: fn(), mutant: Option<Mutant>) -> bool {
     MUTANT.set(mutant);
     let verdict = catch_unwind(AssertUnwindSafe(|| loom::model(model)));
@@ -209,4 +235,14 @@ fn no_torn_block_passes_its_seqlock() {
 #[test]
 fn a_torn_block_passes_its_seqlock_when_either_fence_is_missing() {
     is_guarded("seqlock", seqlock, &[None]);
+}
+
+#[test]
+fn the_head_names_only_what_is_there_and_whole() {
+    assert!(holds(receive, None));
+}
+
+#[test]
+fn another_pictures_descriptor_passes_when_either_fence_is_missing() {
+    is_guarded("receive", receive, &[None]);
 }
