@@ -37,10 +37,26 @@ impl Report {
     /// has failed already.
     pub fn target_below(&mut self, name: &'static str, figure: &Value, limit: f64) {
         if let Some(seen) = figure.as_f64() {
-            let text = format!("{seen}, target below {limit}");
-            let figures = figure.clone();
-            self.note(Row { name, holds: seen < limit, is_target: true, text, figures });
+            self.target(name, seen < limit, format!("{seen}, target below {limit}"), figure);
         }
+    }
+
+    /// As [`Self::target_below`], for what should be much.
+    pub fn target_at_least(&mut self, name: &'static str, figure: &Value, limit: f64) {
+        if let Some(seen) = figure.as_f64() {
+            self.target(name, seen >= limit, format!("{seen}, target {limit} or more"), figure);
+        }
+    }
+
+    /// Notes what a tool with targets of its own said of them.
+    pub fn target_met(&mut self, name: &'static str, verdict: &Value) {
+        if let Some(met) = verdict.as_bool() {
+            self.target(name, met, format!("all met: {met}"), verdict);
+        }
+    }
+
+    fn target(&mut self, name: &'static str, holds: bool, text: String, figures: &Value) {
+        self.note(Row { name, holds, is_target: true, text, figures: figures.clone() });
     }
 
     fn note(&mut self, row: Row) {

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tests::checks::{clean, errors, kills, pages, python};
+use tests::checks::{clean, errors, kills, pages, python, rings};
 use tests::report::Report;
 
 /// Proves a milestone's promises on this machine, in at most ten minutes.
@@ -25,12 +25,15 @@ struct Options {
 enum Name {
     /// The whole pipeline on real input.
     FirstLight,
+    /// The rings: kills, wake-ups, trust, C and Python.
+    Rings,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let report = match options.name {
         Name::FirstLight => first_light(options.seed),
+        Name::Rings => all_about_rings(options.seed),
     };
     if let Err(error) = report.print() {
         eprintln!("verify: {error}");
@@ -58,5 +61,22 @@ fn first_light(seed: u64) -> Report {
     report.promise("default_policy_holds", kills::the_fifth_death_holds);
     report.promise("python", || python::arrays_equal_what_ffmpeg_decodes(100));
     report.promise("errors", errors::every_row_says_what_where_and_what_to_do);
+    report
+}
+
+fn all_about_rings(seed: u64) -> Report {
+    let mut report = Report::default();
+    let torture = report.promise("torture", || rings::torture(75, seed));
+    report.target_at_least("torture_readers_killed", &torture["readers_killed"], 1000.0);
+    report.target_at_least("torture_writers_killed", &torture["writers_killed"], 200.0);
+    report.promise("sabotage", || rings::sabotage_is_noticed(seed));
+    let bench = report.promise("bench", rings::bench);
+    report.target_met("bench_targets", &bench["targets_met"]);
+    report.promise("zero_copies", || python::arrays_equal_what_ffmpeg_decodes(50));
+    report.promise("hoarder", rings::a_hoarder_stops_nobody);
+    report.promise("essential", || rings::named_tests("shmring", "ring", &["essential"]));
+    report.promise("trust", || rings::named_tests("shmring", "ring", &["group", "stranger"]));
+    report.promise("python", || rings::named_tests("shmring-python", "python", &[]));
+    report.promise("c", || rings::named_tests("shmring-c", "c", &[]));
     report
 }

@@ -6,6 +6,7 @@ pub mod errors;
 pub mod kills;
 pub mod pages;
 pub mod python;
+pub mod rings;
 
 use crate::Outcome;
 use crate::project::{Project, free_port};
