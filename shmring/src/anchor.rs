@@ -1,16 +1,17 @@
 //! A reader's view of the anchor and of an epoch's index: opened by name, checked once.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use protocol::name::RingKind;
 
 use crate::error::Error;
-use crate::files::{self, Files};
+use crate::files::{self, Files, Leads};
 use crate::layout::{self, anchor, index};
 use crate::lock;
 use crate::segment::{Access, Mapping};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// The kind code of the layout.
 pub(crate) fn kind_code(kind: RingKind) -> u32 {
@@ -53,11 +54,16 @@ impl AnchorView {
         self.map.half(anchor::AT_BELL)
     }
 
+    /// Where the ring's name leads by now.
+    pub(crate) fn name_leads(&self) -> Leads {
+        files::leads(&self.files.anchor(), &self.file)
+    }
+
     /// The index to go on to from `index` when `epochs`, tried in turn, have one. When that writer is
     /// gone and the ring's name leads to another anchor, as after `down` and `up`, this becomes a view
     /// of that one; with no anchor at all it is [`Error::NoSuchRing`].
     pub(crate) fn follow(
-        &mut self,
+        self: &mut Arc<Self>,
         index: &IndexView,
         epochs: impl Fn(&Self) -> [u64; 2],
     ) -> Result<Option<IndexView>, Error> {
@@ -70,10 +76,10 @@ impl AnchorView {
                     return Ok(Some(next));
                 }
             }
-            if index.is_live() || files::is_linked(&self.files.anchor(), &self.file) {
+            if index.look_whether_live() || files::is_linked(&self.files.anchor(), &self.file) {
                 return Ok(None);
             }
-            *self = Self::open(&self.files)?;
+            *self = Arc::new(Self::open(&self.files)?);
         }
     }
 }
@@ -87,6 +93,8 @@ pub(crate) struct IndexView {
     pub(crate) before: u64,
     pub(crate) places: u32,
     pub(crate) quota: u32,
+    /// Its reader has found the writer gone.
+    known_dead: AtomicBool,
     file: OwnedFd,
 }
 
@@ -119,7 +127,7 @@ impl IndexView {
         let half = |at| map.half(at).load(Ordering::Relaxed);
         let (places, quota) = (half(index::AT_PLACES), half(index::AT_QUOTA));
         let before = map.word(index::AT_BEFORE).load(Ordering::Relaxed);
-        let view = Self { epoch, before, places, quota, map, file };
+        let view = Self { epoch, before, places, quota, known_dead: AtomicBool::new(false), map, file };
         view.check_counts(files, &name)?;
         Ok(Some(view))
     }
@@ -138,6 +146,17 @@ impl IndexView {
     /// Whether the writer of this epoch lives.
     pub(crate) fn is_live(&self) -> bool {
         lock::is_held(&self.file)
+    }
+
+    /// As [`Self::is_live`], by the reader itself.
+    fn look_whether_live(&self) -> bool {
+        let is_live = self.is_live();
+        self.known_dead.store(!is_live, Ordering::Relaxed);
+        is_live
+    }
+
+    pub(crate) fn is_known_dead(&self) -> bool {
+        self.known_dead.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_ended(&self) -> bool {

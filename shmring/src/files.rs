@@ -173,8 +173,23 @@ pub(crate) fn is_own(name: &str, file: &OwnedFd) -> Result<bool, Error> {
 
 /// Whether `name` still leads to the open file: a lock on an orphaned inode owns nothing.
 pub(crate) fn is_linked(name: &str, file: &OwnedFd) -> bool {
+    leads(name, file) == Leads::Here
+}
+
+/// Where a name leads, seen from an open file that once had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leads {
+    Here,
+    Elsewhere,
+    Nowhere,
+}
+
+pub(crate) fn leads(name: &str, file: &OwnedFd) -> Leads {
     match (fstat(file), fs::symlink_metadata(path(name))) {
-        (Ok(open), Ok(named)) => (open.st_dev, open.st_ino) == (named.dev(), named.ino()),
-        _ => false,
+        (Ok(open), Ok(named)) if (open.st_dev, open.st_ino) == (named.dev(), named.ino()) => {
+            Leads::Here
+        }
+        (_, Ok(_)) => Leads::Elsewhere,
+        (_, Err(_)) => Leads::Nowhere,
     }
 }

@@ -2,31 +2,42 @@
 //!
 //! A child shares the parent's lease page and its locks. If it used its copy of a handle it would end
 //! leases the parent still holds; if it merely kept what it inherited, the locks would outlive the
-//! parent, and with them its places, its leases, or a ring it writes. So the faces for languages in
-//! which programs fork keep a [`Birth`] with each handle: in a child it refuses to work and is
-//! forgotten instead of dropped, and [`let_go`] gives up all that holds a lock at once.
+//! parent, and with them its places, its leases, or a ring it writes. So every handle keeps a [`Birth`]:
+//! in a child it refuses to work, and the faces for languages in which programs fork forget it there
+//! instead of dropping it. [`let_go`] gives up all that holds a lock at once.
 
 use std::fs;
 use std::fs::OpenOptions;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Once;
 
 use nix::libc;
 
 use crate::error::Error;
 use crate::files;
+use crate::sync::{AtomicU32, Ordering};
 
-/// The process a handle was made in.
+/// How many forks lie between this process and the first one of this program that had a handle.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// The process a handle was made in. Asking is one load, not a system call, for readers ask at every
+/// item; it takes that children are made by fork(3), not by a bare clone(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Birth(u32);
+pub struct Birth {
+    pid: u32,
+    forks: u32,
+}
 
 impl Birth {
     pub fn here() -> Self {
-        Self(std::process::id())
+        static WATCHED: Once = Once::new();
+        WATCHED.call_once(watch);
+        Self { pid: std::process::id(), forks: FORKS.load(Ordering::Relaxed) }
     }
 
     pub fn is_here(self) -> bool {
-        self == Self::here()
+        self.forks == FORKS.load(Ordering::Relaxed)
     }
 
     /// [`Error::Forked`] in another process.
@@ -34,8 +45,19 @@ impl Birth {
         if self.is_here() {
             return Ok(());
         }
-        Err(Error::Forked { parent: self.0, child: std::process::id() })
+        Err(Error::Forked { parent: self.pid, child: std::process::id() })
     }
+}
+
+/// Fails only for want of memory; forked children are then not told from their parents.
+fn watch() {
+    // SAFETY: the handler is a function of this program without captures. It does what a handler of a
+    // forked child may (signal-safety(7)): an atomic addition.
+    let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+extern "C" fn in_child() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Gives up a forked child's share of every lock; to be called there, before anything else of this
@@ -136,7 +158,8 @@ mod tests {
     #[test]
     fn a_handle_of_another_process_says_so() {
         assert!(Birth::here().check().is_ok());
-        let error = Birth(1).check().unwrap_err().to_string();
+        let elsewhere = Birth { pid: 1, forks: Birth::here().forks + 1 };
+        let error = elsewhere.check().unwrap_err().to_string();
         assert!(error.contains("process 1,") && error.contains("attach again"), "{error}");
     }
 }

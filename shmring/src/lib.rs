@@ -41,6 +41,7 @@ mod pin;
 mod records;
 mod segment;
 mod seqlock;
+mod signal;
 mod stream;
 mod sync;
 mod wake;
@@ -52,6 +53,7 @@ pub use frames::{
 };
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 pub use records::{RecordReader, RecordWriter};
+pub use signal::{Pollable, Semaphore, Waitable, wait_any};
 
 /// What a reader is told. Nothing here is an error: a slow reader learns what it missed as data.
 #[derive(Debug)]

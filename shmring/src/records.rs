@@ -1,6 +1,7 @@
 //! Record rings: packet rings whose payload is one JSON object in the envelope of
 //! [`protocol::record::Record`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::control::RingContract;
@@ -12,6 +13,7 @@ use crate::Next;
 use crate::clock;
 use crate::error::Error;
 use crate::packets::{PacketMeta, PacketOptions, PacketReader, PacketWriter};
+use crate::signal::{Pollable, Semaphore, Shared, sealed};
 
 /// The one writer of a record ring.
 #[derive(Debug)]
@@ -49,6 +51,16 @@ impl RecordReader {
         PacketReader::attach(project, ring, options).map(Self)
     }
 
+    /// As [`PacketReader::semaphore`].
+    pub fn semaphore(&self) -> Semaphore {
+        self.0.semaphore()
+    }
+
+    /// As [`PacketReader::pollable`].
+    pub fn pollable(&self) -> Result<Pollable, Error> {
+        self.0.pollable()
+    }
+
     pub fn next(&mut self, wait: Duration) -> Result<Next<Record>, Error> {
         Ok(match self.0.next(wait)? {
             Next::Item(packet) => Next::Item(serde_json::from_slice(&packet.payload)?),
@@ -57,5 +69,11 @@ impl RecordReader {
             Next::Quiet => Next::Quiet,
             Next::Ended => Next::Ended,
         })
+    }
+}
+
+impl sealed::Signalling for RecordReader {
+    fn shared(&self) -> &Arc<Shared> {
+        self.0.shared()
     }
 }

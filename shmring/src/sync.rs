@@ -13,9 +13,10 @@
 //! | `stream` | writer: lock odd, `fence(Release)`, bytes, lock even `Release` | reader: lock `Acquire`, bytes, `fence(Acquire)`, lock | the same for the stream block |
 //! | `epoch` | writer: files linked, then anchor epoch `Release` | reader: anchor epoch `Acquire`, then opens them | a named epoch is whole |
 //! | `bell` | writer: head, then bell `Release`, then FUTEX_WAKE | reader: bell `Acquire`, then head, then FUTEX_WAIT on that bell | no wake-up is lost |
+//! | `event` | helper thread: head `Acquire`, then fills its process's eventfd | reader: empties it, then head `Acquire` | what the helper saw before a filling that the reader undoes, the reader sees too; the kernel's lock on the eventfd orders the two |
 //!
 //! On AArch64 `fence(SeqCst)` is `dmb ish` and `Release`/`Acquire` are `stlr`/`ldar`, which give each
 //! row its order; until `pin` has run under torture on such a machine the README says so.
 
 pub(crate) use std::hint::spin_loop;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};

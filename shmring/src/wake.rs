@@ -6,14 +6,22 @@
 
 use std::time::Duration;
 
+use protocol::time::MonoNs;
 use rustix::io::Errno;
 use rustix::thread::futex;
 
+use crate::clock;
 use crate::sync::{AtomicU32, Ordering};
 
 /// Longest single sleep: what a lost wake-up (a writer killed between head and wake) costs at most,
 /// and how often a reader looks whether its writer lives.
 pub(crate) const SLICE: Duration = Duration::from_millis(250);
+
+/// Most words one futex_waitv(2) takes (FUTEX_WAITV_MAX): 63 rings with both their bells, and one more.
+const WORDS_MAX: usize = 128;
+/// How long one part of more words than that is slept on before the caller looks at all of them: what
+/// a bell of another part is heard later by, at most. 200 looks a second cost a processor nothing.
+const TURN: Duration = Duration::from_millis(5);
 
 /// Rings the bell.
 pub(crate) fn ring(bell: &AtomicU32) {
@@ -24,10 +32,10 @@ pub(crate) fn ring(bell: &AtomicU32) {
 }
 
 /// A reading of both bells, taken before looking at what they announce.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
-    ring: u32,
-    anchor: u32,
+    pub(crate) ring: u32,
+    pub(crate) anchor: u32,
 }
 
 impl Heard {
@@ -39,25 +47,73 @@ impl Heard {
 
 /// Sleeps until either bell differs from `heard`, a slice passes or `wait` is over.
 pub(crate) fn wait(ring: &AtomicU32, anchor: &AtomicU32, heard: Heard, wait: Duration) {
-    let until = crate::clock::mono() + wait.min(SLICE);
+    let until = clock::mono() + wait.min(SLICE);
+    let words = [waiter(ring, heard.ring), waiter(anchor, heard.anchor)];
+    if !sleep_on(&words, until) {
+        wait_on_ring_only(ring, heard, wait);
+    }
+}
+
+/// A word, and what was read from it before looking at what it announces.
+pub(crate) type Word<'a> = (&'a AtomicU32, u32);
+
+/// Sleeps until a word differs from what was read from it, or until `until`. Many words are slept on in
+/// turns: it then returns early, and the caller looks at everything and comes again.
+pub(crate) fn wait_for_any(words: &[Word<'_>], until: MonoNs) {
+    let now = clock::mono();
+    if words.is_empty() {
+        return std::thread::sleep(until.saturating_since(now));
+    }
+    let (part, part_until) = turn(words, WORDS_MAX, now, until);
+    let waiters: Vec<_> = part.iter().map(|(word, seen)| waiter(word, *seen)).collect();
+    if !sleep_on(&waiters, part_until) {
+        wait_for_one_of(words, now, until);
+    }
+}
+
+/// As [`wait_on_ring_only`], for many words.
+fn wait_for_one_of(words: &[Word<'_>], now: MonoNs, until: MonoNs) {
+    let until = until.min(now + TURN);
+    if let (&[(word, seen)], until) = turn(words, 1, now, until) {
+        sleep_on_one(word, seen, until.saturating_since(now));
+    }
+}
+
+/// Which of the words to sleep on now, at most `most` of them, and until when: the clock says whose turn
+/// it is.
+fn turn<T>(words: &[T], most: usize, now: MonoNs, until: MonoNs) -> (&[T], MonoNs) {
+    if words.len() <= most {
+        return (words, until);
+    }
+    let turns = now.0 / u64::try_from(TURN.as_nanos()).unwrap_or(1);
+    let parts = words.len().div_ceil(most) as u64;
+    let begin = usize::try_from(turns % parts).unwrap_or(0) * most;
+    (&words[begin..words.len().min(begin + most)], until.min(now + TURN))
+}
+
+/// `false` when this kernel will not sleep on several words.
+fn sleep_on(words: &[futex::Wait], until: MonoNs) -> bool {
     let deadline = futex::Timespec {
         tv_sec: i64::try_from(until.0 / protocol::time::NS_PER_S).unwrap_or(i64::MAX),
         tv_nsec: i64::try_from(until.0 % protocol::time::NS_PER_S).unwrap_or(0),
     };
-    let words = [waiter(ring, heard.ring), waiter(anchor, heard.anchor)];
     let flags = futex::WaitvFlags::empty();
-    match futex::waitv(&words, flags, Some(&deadline), futex::ClockId::Monotonic) {
-        Ok(_) | Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR) => {}
-        Err(_) => wait_on_ring_only(ring, heard, wait),
-    }
+    let slept = futex::waitv(words, flags, Some(&deadline), futex::ClockId::Monotonic);
+    matches!(slept, Ok(_) | Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR))
 }
 
 /// For kernels before 5.16, filters without futex_waitv, and want of kernel memory, so that none of
 /// them makes a waiting reader spin. A new epoch is then seen a little later.
 fn wait_on_ring_only(ring: &AtomicU32, heard: Heard, wait: Duration) {
-    let slice = wait.min(Duration::from_millis(20));
-    let timeout = futex::Timespec { tv_sec: 0, tv_nsec: i64::from(slice.subsec_nanos()) };
-    let _ = futex::wait(ring, futex::Flags::empty(), heard.ring, Some(&timeout));
+    sleep_on_one(ring, heard.ring, wait.min(Duration::from_millis(20)));
+}
+
+fn sleep_on_one(word: &AtomicU32, seen: u32, wait: Duration) {
+    let timeout = futex::Timespec {
+        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(wait.subsec_nanos()),
+    };
+    let _ = futex::wait(word, futex::Flags::empty(), seen, Some(&timeout));
 }
 
 fn waiter(word: &AtomicU32, seen: u32) -> futex::Wait {
@@ -86,6 +142,41 @@ mod tests {
             wait_on_ring_only(&ring, heard, Duration::from_secs(1));
         }
         assert!(crate::clock::mono().saturating_since(before) < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn every_word_of_many_has_its_turn_and_no_turn_is_longer_than_the_wait() {
+        let words: Vec<u32> = (0..300).collect();
+        let mut slept_on = std::collections::BTreeSet::<u32>::new();
+        for turns in 0..3 {
+            let now = MonoNs(0) + TURN * turns;
+            let (part, until) = turn(&words, WORDS_MAX, now, now + SLICE);
+            assert!(part.len() <= WORDS_MAX && until == now + TURN);
+            slept_on.extend(part);
+        }
+        assert_eq!(slept_on.len(), 300);
+        let now = MonoNs(7);
+        assert_eq!(turn(&words, WORDS_MAX, now, MonoNs(9)).1, MonoNs(9));
+        assert_eq!(turn(&words[..128], WORDS_MAX, now, now + SLICE), (&words[..128], now + SLICE));
+    }
+
+    #[test]
+    fn a_wait_for_many_words_sleeps_its_turn_and_ends_with_any_bell_of_that_turn() {
+        let bells: Vec<AtomicU32> = (0..300).map(|_| AtomicU32::new(3)).collect();
+        let heard: Vec<Word<'_>> = bells.iter().map(|bell| (bell, 3)).collect();
+        for sleep in [wait_for_any, |words: &[Word<'_>], until| {
+            wait_for_one_of(words, clock::mono(), until);
+        }] {
+            let before = clock::mono();
+            sleep(&heard, before + SLICE);
+            assert!(clock::mono().saturating_since(before) >= TURN - Duration::from_millis(1));
+        }
+        bells.iter().for_each(super::ring);
+        let before = clock::mono();
+        for _ in 0..100 {
+            wait_for_any(&heard, before + SLICE);
+        }
+        assert!(clock::mono().saturating_since(before) < 100 * TURN / 2);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::files::{self, Files};
 use crate::layout::index;
 use crate::lease::LeasePage;
 use crate::segment::{Access, Mapping};
+use crate::signal::{Pollable, Progress, Semaphore, Shared, Signal, sealed};
 use crate::stream;
 use crate::sync::Ordering;
 use crate::wake::{self, Heard};
@@ -59,8 +60,9 @@ impl FrameOptions {
 #[derive(Debug)]
 pub struct FrameReader {
     files: Files,
-    anchor: AnchorView,
+    anchor: Arc<AnchorView>,
     index: Arc<IndexView>,
+    signal: Signal,
     page: Arc<LeasePage>,
     /// The newest generation mapped, and its number.
     data: Option<(u32, Arc<Mapping>)>,
@@ -86,14 +88,16 @@ impl FrameReader {
             });
         }
         let files = Files::new(project, ring);
-        let anchor = AnchorView::open(&files)?;
-        let index = IndexView::open_live(&files, &anchor)?;
+        let anchor = Arc::new(AnchorView::open(&files)?);
+        let index = Arc::new(IndexView::open_live(&files, &anchor)?);
         check_shape(&files, &index)?;
+        let signal = Signal::new(ring, &anchor, &index, Progress::at(0));
         let page = LeasePage::claim(&files, index.places, &options.reader)?;
         let mut reader = Self {
             files,
             anchor,
-            index: Arc::new(index),
+            index,
+            signal,
             page: Arc::new(page),
             data: None,
             options: options.clone(),
@@ -125,22 +129,41 @@ impl FrameReader {
         self.index.is_live()
     }
 
+    /// The count of [`Self::lag`] as a semaphore that another thread may wait for.
+    pub fn semaphore(&self) -> Semaphore {
+        Semaphore::of(self.signal.shared())
+    }
+
+    /// A descriptor that is readable while [`Self::next`] has something to say.
+    pub fn pollable(&self) -> Result<Pollable, Error> {
+        Pollable::of(self.signal.shared())
+    }
+
     /// The next picture by this reader's policy, or what there is instead; sleeps at most `wait`.
     pub fn next(&mut self, wait: Duration) -> Result<Next<Frame>, Error> {
+        self.signal.check_process()?;
         let deadline = clock::mono() + wait;
         loop {
-            let heard = Heard::now(self.index.bell(), self.anchor.bell());
+            let heard = self.signal.hear();
             let now = clock::mono();
             if now >= self.not_before
                 && let Some(next) = self.take_next(now)?
             {
+                self.signal.told_something();
                 return Ok(next);
             }
-            if let Some(next) = self.follow()? {
+            if let Some(next) = self.follow(heard)? {
+                self.signal.told_something();
                 return Ok(next);
             }
             if self.index.has_ended() && self.cursor >= self.index.head() {
+                self.signal.told_end(heard);
                 return Ok(Next::Ended);
+            }
+            if now < self.not_before {
+                self.signal.rests();
+            } else {
+                self.signal.found_nothing(heard);
             }
             if now >= deadline {
                 return Ok(Next::Quiet);
@@ -170,7 +193,7 @@ impl FrameReader {
             return Ok(None);
         }
         if head < self.cursor {
-            self.cursor = head;
+            self.set_cursor(head);
             let name = self.files.index(self.epoch());
             return Err(damaged(&self.files, &name, "its head goes back"));
         }
@@ -192,20 +215,25 @@ impl FrameReader {
             drop(frame);
             return self.overrun(sequence - 1);
         }
-        self.cursor = sequence;
-        self.page.set_cursor(sequence);
+        self.set_cursor(sequence);
         if let Some(fps) = self.options.max_fps.filter(|fps| *fps > 0) {
             self.not_before = now + Duration::from_secs(1) / fps;
+            self.signal.set_not_before(self.not_before);
         }
         Next::Item(frame)
     }
 
     fn overrun(&mut self, through: u64) -> Next<Frame> {
         let missed = through - self.cursor;
-        self.cursor = through;
         self.page.add_missed(missed);
-        self.page.set_cursor(through);
+        self.set_cursor(through);
         Next::Overrun { missed }
+    }
+
+    fn set_cursor(&mut self, sequence: u64) {
+        self.cursor = sequence;
+        self.page.set_cursor(sequence);
+        self.signal.set_progress(Progress::at(sequence));
     }
 
     /// Leases the picture of `sequence`; `None` when it was overwritten.
@@ -260,9 +288,12 @@ impl FrameReader {
 
     /// Goes on to the live epoch. What is left of the old one can be leased no more, because its
     /// writer is gone or has yielded; frames already held stay valid.
-    fn follow(&mut self) -> Result<Option<Next<Frame>>, Error> {
+    fn follow(&mut self, heard: Heard) -> Result<Option<Next<Frame>>, Error> {
         let live = |anchor: &AnchorView| [anchor.epoch(), 0];
-        let Some(index) = self.anchor.follow(&self.index, live)? else {
+        let followed = self.anchor.follow(&self.index, live);
+        let followed = followed.inspect_err(|_| self.signal.told_gone(heard))?;
+        let Some(index) = followed else {
+            self.signal.listen_to(&self.anchor, &self.index, Progress::at(self.cursor));
             return Ok(None);
         };
         check_shape(&self.files, &index)?;
@@ -272,6 +303,7 @@ impl FrameReader {
         }
         self.index = Arc::new(index);
         self.data = None;
+        self.signal.enter(&self.anchor, &self.index, Progress::at(0));
         self.settle(0);
         Ok(Some(Next::NewEpoch { epoch: self.epoch() }))
     }
@@ -280,9 +312,14 @@ impl FrameReader {
     fn settle(&mut self, cursor: u64) {
         self.page.set_max_fps(self.options.max_fps.unwrap_or(0));
         self.page.enter(self.epoch(), self.index.quota.min(self.options.quota.max(1)));
-        self.cursor = cursor;
-        self.page.set_cursor(cursor);
+        self.set_cursor(cursor);
         self.source = stream::read(&self.index.map).and_then(|block| block.source);
+    }
+}
+
+impl sealed::Signalling for FrameReader {
+    fn shared(&self) -> &Arc<Shared> {
+        self.signal.shared()
     }
 }
 

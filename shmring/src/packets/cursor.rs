@@ -1,11 +1,14 @@
 //! A place in the log of one epoch: taking records in turn, and accounting for those that are gone.
 
+use std::sync::Arc;
+
 use super::Packet;
 use super::log::{Damage, Found, Log, Record};
 use super::reader::Start;
 use crate::anchor::IndexView;
 use crate::error::Error;
 use crate::files::Files;
+use crate::signal::Progress;
 
 /// How often a reader that is overtaken while it looks starts anew before it lets its caller wait.
 const LAPS: u32 = 100;
@@ -37,7 +40,7 @@ impl EpochCursor {
         Ok(log.map(|log| Self { log, position: 0, last: None }))
     }
 
-    pub(super) fn index(&self) -> &IndexView {
+    pub(super) fn index(&self) -> &Arc<IndexView> {
         &self.log.index
     }
 
@@ -104,6 +107,11 @@ impl EpochCursor {
     /// Sequence of the last record taken, or of the head while that is unknown: for people.
     pub(super) fn sequence(&self) -> u64 {
         self.last.unwrap_or_else(|| self.index().head())
+    }
+
+    /// For those who wait on this reader's behalf.
+    pub(super) fn progress(&self) -> Progress {
+        Progress { sequence: self.sequence(), position: self.position }
     }
 
     pub(super) fn is_drained(&self) -> bool {

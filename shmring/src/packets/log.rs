@@ -3,6 +3,8 @@
 //! Nothing in it is believed: a header or payload counts only when floor has not passed it since
 //! (pair `floor`), and what cannot be so is [`Damage`], never a loop.
 
+use std::sync::Arc;
+
 use nix::fcntl::OFlag;
 use protocol::time::MonoNs;
 
@@ -18,7 +20,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 #[derive(Debug)]
 pub(super) struct Log {
-    pub(super) index: IndexView,
+    pub(super) index: Arc<IndexView>,
     bytes: Mapping,
 }
 
@@ -60,7 +62,7 @@ impl Log {
             return Err(damaged(files, &name, "its length is not the one of the index"));
         }
         let bytes = Mapping::open(&name, &file, length, Access::Read)?;
-        Ok(Some(Self { index, bytes }))
+        Ok(Some(Self { index: Arc::new(index), bytes }))
     }
 
     /// More records than it can hold at once.

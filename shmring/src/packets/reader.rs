@@ -1,5 +1,6 @@
 //! The reading end of a packet ring.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::name::{ProjectName, RingKind, RingName};
@@ -14,6 +15,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::files::Files;
 use crate::lease::LeasePage;
+use crate::signal::{Pollable, Semaphore, Shared, Signal, sealed};
 use crate::stream;
 use crate::wake::{self, Heard};
 
@@ -43,7 +45,8 @@ pub struct PacketOptions {
 #[derive(Debug)]
 pub struct PacketReader {
     files: Files,
-    anchor: AnchorView,
+    anchor: Arc<AnchorView>,
+    signal: Signal,
     page: LeasePage,
     at: EpochCursor,
     /// To be told before anything that is read: a hole of unknown size, then a new epoch.
@@ -75,15 +78,17 @@ impl PacketReader {
             });
         }
         let files = Files::new(project, ring);
-        let anchor = AnchorView::open(&files)?;
+        let anchor = Arc::new(AnchorView::open(&files)?);
         let mut at = open_first(&files, &anchor, options.start)?;
         let page = LeasePage::claim(&files, at.index().places, &options.reader)?;
         at.begin(options.start);
         let lost_epochs =
             matches!(options.start, Start::After { epoch, .. } if epoch != at.index().epoch);
+        let signal = Signal::new(ring, &anchor, at.index(), at.progress());
         let mut reader = Self {
             files,
             anchor,
+            signal,
             page,
             at,
             untold: Untold { lost_epochs, new_epoch: false },
@@ -115,18 +120,32 @@ impl PacketReader {
         self.at.index().is_live()
     }
 
+    /// The count of [`Self::lag`] as a semaphore that another thread may wait for.
+    pub fn semaphore(&self) -> Semaphore {
+        Semaphore::of(self.signal.shared())
+    }
+
+    /// A descriptor that is readable while [`Self::next`] has something to say.
+    pub fn pollable(&self) -> Result<Pollable, Error> {
+        Pollable::of(self.signal.shared())
+    }
+
     /// The next packet, or what there is instead; sleeps at most `wait`.
     pub fn next(&mut self, wait: Duration) -> Result<Next<Packet>, Error> {
+        self.signal.check_process()?;
         let deadline = clock::mono() + wait;
         loop {
-            let heard = Heard::now(self.at.index().bell(), self.anchor.bell());
-            if let Some(next) = self.take_next()? {
+            let heard = self.signal.hear();
+            if let Some(next) = self.take_next(heard)? {
+                self.signal.told_something();
                 return Ok(next);
             }
             let now = clock::mono();
             if self.at.index().has_ended() && self.at.is_drained() {
+                self.signal.told_end(heard);
                 return Ok(Next::Ended);
             }
+            self.signal.found_nothing(heard);
             if now >= deadline {
                 return Ok(Next::Quiet);
             }
@@ -139,28 +158,37 @@ impl PacketReader {
         }
     }
 
-    fn take_next(&mut self) -> Result<Option<Next<Packet>>, Error> {
+    fn take_next(&mut self, heard: Heard) -> Result<Option<Next<Packet>>, Error> {
         if let Some(next) = self.tell() {
             return Ok(Some(next));
         }
-        match self.at.step(self.start) {
+        let step = self.at.step(self.start);
+        self.signal.set_progress(self.at.progress());
+        match step {
             Ok(Step::Packet(packet)) => return Ok(Some(self.took(packet))),
             Ok(Step::Missed(missed)) => return Ok(Some(self.missed(missed))),
             Ok(Step::Empty) => {}
             Err(Damage(what)) => {
                 self.at.recover();
+                self.signal.set_progress(self.at.progress());
                 return Err(damaged(&self.files, &self.files.data(self.epoch(), 1), what));
             }
         }
-        self.follow()
+        self.follow(heard)
     }
 
     fn tell(&mut self) -> Option<Next<Packet>> {
-        if std::mem::take(&mut self.untold.lost_epochs) {
-            return Some(Next::Overrun { missed: 0 });
+        let Untold { lost_epochs, new_epoch } = self.untold;
+        if !lost_epochs && !new_epoch {
+            return None;
         }
-        let new_epoch = std::mem::take(&mut self.untold.new_epoch);
-        new_epoch.then(|| Next::NewEpoch { epoch: self.epoch() })
+        self.untold = Untold { lost_epochs: false, new_epoch: lost_epochs && new_epoch };
+        self.signal.set_owes(self.untold.new_epoch);
+        Some(if lost_epochs {
+            Next::Overrun { missed: 0 }
+        } else {
+            Next::NewEpoch { epoch: self.epoch() }
+        })
     }
 
     fn took(&mut self, packet: Packet) -> Next<Packet> {
@@ -178,18 +206,21 @@ impl PacketReader {
     }
 
     /// Goes on to the next epoch there is, once this one is drained and the last of it is told.
-    fn follow(&mut self) -> Result<Option<Next<Packet>>, Error> {
+    fn follow(&mut self, heard: Heard) -> Result<Option<Next<Packet>>, Error> {
         let own = self.epoch();
         // The one before the live one first, while it is there and this reader was in an older one.
         let later = |epoch: u64| if epoch > own { epoch } else { 0 };
         let epochs = |anchor: &AnchorView| [later(anchor.previous()), anchor.epoch()];
-        let next = self.anchor.follow(self.at.index(), epochs)?;
+        let next = self.anchor.follow(self.at.index(), epochs);
+        let next = next.inspect_err(|_| self.signal.told_gone(heard))?;
+        self.signal.listen_to(&self.anchor, self.at.index(), self.at.progress());
         let is_final = next.is_some() || self.at.index().has_ended();
         // Looked at last: the writer may have published between our look at the log and at the anchor.
         if !self.at.is_drained() {
             return Ok(None);
         }
         if is_final && let Some(missed) = self.at.take_untold() {
+            self.signal.set_progress(self.at.progress());
             return Ok(Some(self.missed(missed)));
         }
         match next {
@@ -210,6 +241,7 @@ impl PacketReader {
         }
         self.at = at;
         self.untold = Untold { lost_epochs, new_epoch: true };
+        self.signal.enter(&self.anchor, self.at.index(), self.at.progress());
         self.settle();
         Ok(self.tell())
     }
@@ -217,6 +249,7 @@ impl PacketReader {
     fn settle(&mut self) {
         // Packets are copied, not leased.
         let leases = 0;
+        self.signal.set_owes(self.untold.lost_epochs || self.untold.new_epoch);
         self.page.enter(self.epoch(), leases);
         self.page.set_cursor(self.at.sequence());
         self.refresh_tracks();
@@ -227,6 +260,12 @@ impl PacketReader {
         if let Some(block) = stream::read(&self.at.index().map) {
             self.tracks = block.tracks;
         }
+    }
+}
+
+impl sealed::Signalling for PacketReader {
+    fn shared(&self) -> &Arc<Shared> {
+        self.signal.shared()
     }
 }
 
