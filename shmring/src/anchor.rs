@@ -127,7 +127,8 @@ impl IndexView {
         let half = |at| map.half(at).load(Ordering::Relaxed);
         let (places, quota) = (half(index::AT_PLACES), half(index::AT_QUOTA));
         let before = map.word(index::AT_BEFORE).load(Ordering::Relaxed);
-        let view = Self { epoch, before, places, quota, known_dead: AtomicBool::new(false), map, file };
+        let view =
+            Self { epoch, before, places, quota, known_dead: AtomicBool::new(false), map, file };
         view.check_counts(files, &name)?;
         Ok(Some(view))
     }

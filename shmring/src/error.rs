@@ -62,7 +62,9 @@ pub enum Error {
         crate::layout::MAJOR
     )]
     Layout { ring: RingName, seen_major: u32, seen_minor: u32 },
-    #[error("ring {ring}: no descriptor or thread to wait with: {source}; raise `ulimit -n` or `-u`")]
+    #[error(
+        "ring {ring}: no descriptor or thread to wait with: {source}; raise `ulimit -n` or `-u`"
+    )]
     NoSignal { ring: RingName, source: nix::Error },
     #[error("ring {ring}: {file} is damaged: {what}")]
     Damaged { ring: RingName, file: String, what: &'static str },

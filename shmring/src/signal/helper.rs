@@ -83,8 +83,7 @@ impl Helper {
                 return helper;
             }
             let new = Box::into_raw(Box::new(Self::new()));
-            let swapped =
-                NOW.compare_exchange(before, new, Ordering::AcqRel, Ordering::Acquire);
+            let swapped = NOW.compare_exchange(before, new, Ordering::AcqRel, Ordering::Acquire);
             if swapped.is_err() {
                 // SAFETY: made four lines above by `into_raw`, and seen by nobody.
                 drop(unsafe { Box::from_raw(new) });

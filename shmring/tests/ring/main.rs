@@ -7,6 +7,7 @@ mod layout_doc;
 mod packets;
 mod restarts;
 mod scribbled;
+mod signals;
 
 use std::collections::BTreeSet;
 use std::path::Path;
