@@ -3,6 +3,10 @@
 //! Everything is read with pread and mapped by nobody: these files can be written, and truncated,
 //! by others. What a reader says of itself is shown as such.
 
+mod content;
+
+pub use content::{Content, content};
+
 use std::collections::BTreeSet;
 
 use nix::fcntl::OFlag;
@@ -29,6 +33,12 @@ pub fn names(project: &ProjectName) -> Vec<RingName> {
     let prefix = files::prefix(project);
     let ring = |file: String| file.strip_prefix(&prefix)?.parse().ok();
     files::list().into_iter().filter_map(ring).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// All projects that have files here, by name.
+pub fn projects() -> Vec<ProjectName> {
+    let project = |file: String| file.strip_prefix("fv.")?.split_once('.')?.0.parse().ok();
+    files::list().into_iter().filter_map(project).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// One ring; a damaged or vanished one shows as epoch 0.
@@ -92,12 +102,7 @@ pub fn sweep(project: &ProjectName, rings: &[RingName]) {
 /// Unlinks the files of every ring of the project whose writer is gone.
 pub fn sweep_unowned(project: &ProjectName) {
     let prefix = files::prefix(project);
-    // Also rings of which only some files are left: the first parts of any file name are its ring.
-    let ring_of = |file: String| {
-        let rest = file.strip_prefix(&prefix)?.to_owned();
-        let ends = [rest.len()].into_iter().chain(rest.rmatch_indices('.').map(|(at, _)| at));
-        ends.filter_map(|end| rest[..end].parse::<RingName>().ok()).next()
-    };
+    let ring_of = |file: String| files::ring_of(file.strip_prefix(&prefix)?);
     let rings: BTreeSet<RingName> = files::list().into_iter().filter_map(ring_of).collect();
     sweep(project, &rings.into_iter().collect::<Vec<_>>());
 }

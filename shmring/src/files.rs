@@ -68,16 +68,17 @@ impl Files {
 
     /// All file names of this ring that exist now.
     pub(crate) fn existing(&self) -> Vec<String> {
-        let dotted = format!("{}.", self.stem);
+        list().into_iter().filter(|name| self.has(name)).collect()
+    }
+
+    /// Whether a file of this name is this ring's.
+    pub(crate) fn has(&self, name: &str) -> bool {
         // `cam1.frames` must not claim the files of a ring whose name merely begins like it:
         // what follows the stem is one of our own suffixes, never a further name part.
-        let ours = |name: &str| {
-            name == self.stem
-                || name.strip_prefix(&dotted).is_some_and(|rest| {
-                    rest == "lock" || rest.starts_with("tmp-") || is_numbered(rest)
-                })
-        };
-        list().into_iter().filter(|name| ours(name)).collect()
+        name.strip_prefix(&self.stem).is_some_and(|rest| match rest.strip_prefix('.') {
+            Some(rest) => rest == "lock" || rest.starts_with("tmp-") || is_numbered(rest),
+            None => rest.is_empty(),
+        })
     }
 }
 
@@ -96,6 +97,13 @@ fn is_numbered(suffix: &str) -> bool {
 /// What every file of a project begins with.
 pub(crate) fn prefix(project: &ProjectName) -> String {
     format!("{PREFIX}{project}.")
+}
+
+/// Whose file this is, by its name behind the project's prefix: also of a ring of which only some
+/// files are left. The first parts of any file name are its ring.
+pub(crate) fn ring_of(file: &str) -> Option<RingName> {
+    let ends = [file.len()].into_iter().chain(file.rmatch_indices('.').map(|(at, _)| at));
+    ends.filter_map(|end| file[..end].parse::<RingName>().ok()).next()
 }
 
 /// All names in the shared memory folder.

@@ -27,6 +27,7 @@ pub mod census;
 pub mod clock;
 pub mod fork;
 pub mod layout;
+pub mod leftovers;
 pub mod project;
 
 mod anchor;

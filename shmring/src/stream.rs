@@ -109,7 +109,7 @@ fn put(bytes: &mut [u8], at: usize, value: u32) {
 }
 
 /// Every length and offset is checked: the bytes are another process's.
-fn decode(bytes: &[u8]) -> Option<StreamBlock> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<StreamBlock> {
     let tracks = get(bytes, stream::AT_TRACKS)? as usize;
     if tracks > TRACKS_MAX {
         return None;

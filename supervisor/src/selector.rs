@@ -1,9 +1,9 @@
-//! How people name workers: a name, or a pattern with `*` for several.
+//! How people name workers and rings: a name, or a pattern with `*` for several.
 
 use std::fmt;
 use std::str::FromStr;
 
-use protocol::name::{NameError, WorkerName};
+use protocol::name::{NameError, RingName, WorkerName};
 use serde::{Deserialize, Serialize};
 
 use crate::topology::matches;
@@ -60,6 +60,34 @@ impl fmt::Display for Selector {
     }
 }
 
+/// A ring's name, or a pattern of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RingSelector(String);
+
+impl RingSelector {
+    pub(crate) fn matches(&self, name: &RingName) -> bool {
+        matches(&self.0, name.as_str())
+    }
+}
+
+impl FromStr for RingSelector {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"*._-".contains(&b);
+        if !(text.contains('*') && text.bytes().all(fits)) {
+            text.parse::<RingName>()?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RingSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +101,18 @@ mod tests {
         assert!(selects("cam*", "cam10") && !selects("cam*", "recorder"));
         for wrong in ["", "Cam*", "cam.*", "cam 1"] {
             assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_ring_is_selected_by_its_whole_name_or_a_pattern() {
+        let selects = |selector: &str, name: &str| {
+            selector.parse::<RingSelector>().unwrap().matches(&name.parse().unwrap())
+        };
+        assert!(selects("cam1.packets", "cam1.packets") && !selects("cam1.packets", "cam1.frames"));
+        assert!(selects("*.events", "ext.notebook.events") && selects("cam*", "cam1.small.frames"));
+        for wrong in ["", "cam1", "cam1.video", "Cam.*", "cam1.*/x"] {
+            assert!(wrong.parse::<RingSelector>().is_err(), "{wrong}");
         }
     }
 }

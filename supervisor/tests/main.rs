@@ -19,6 +19,7 @@ mod listening_sockets_outlive_workers;
 mod nothing_survives_the_supervisor;
 mod one_project_runs_once;
 mod restarts;
+mod rings_are_looked_at_without_a_supervisor;
 mod rings_of_a_project;
 mod shells_and_manual;
 mod stop_and_start;

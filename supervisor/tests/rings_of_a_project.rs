@@ -9,9 +9,9 @@ use shmring::{PacketMeta, PacketWriter};
 
 use crate::harness::{Project, text, wait_for};
 
-const CAMERA: &str = "  good: {use: ingest, source: 'test:', out: cam1.packets}\n";
+pub(crate) const CAMERA: &str = "  good: {use: ingest, source: 'test:', out: cam1.packets}\n";
 
-fn writer(project: &Project) -> PacketWriter {
+pub(crate) fn writer(project: &Project) -> PacketWriter {
     let contract = RingContract::new("cam1.packets".parse().unwrap(), RingConfig::default(), 2);
     let track = Track {
         codec: Codec::H264,
@@ -26,7 +26,7 @@ fn writer(project: &Project) -> PacketWriter {
     PacketWriter::create(&project.name.parse().unwrap(), &contract, &[track]).unwrap()
 }
 
-fn files_of(project: &Project) -> usize {
+pub(crate) fn files_of(project: &Project) -> usize {
     let prefix = format!("fv.{}.", project.name);
     let names = std::fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
     names.filter(|name| name.to_string_lossy().starts_with(&prefix)).count()

@@ -25,6 +25,8 @@ pub use reader::{FrameOptions, FrameReader, Policy};
 pub use window::Window;
 pub use writer::FrameWriter;
 
+pub(crate) use table::descriptor_at;
+
 use protocol::stream::{Colour, PixelFormat};
 use protocol::time::{ClockSource, MonoNs, Stamp};
 

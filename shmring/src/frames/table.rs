@@ -50,7 +50,8 @@ pub(super) fn read_descriptor(map: &Mapping, sequence: u64) -> Option<Described>
     descriptor::decode(&bytes).filter(Described::fits)
 }
 
-fn descriptor_at(sequence: u64) -> usize {
+/// Offset in the index.
+pub(crate) fn descriptor_at(sequence: u64) -> usize {
     let number = usize::try_from(sequence % u64::from(DESCRIPTORS)).unwrap_or(0);
     AT_DESCRIPTORS + number * layout::BYTES
 }

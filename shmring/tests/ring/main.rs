@@ -4,6 +4,7 @@
 mod frames;
 mod hostile;
 mod layout_doc;
+mod leftovers;
 mod packets;
 mod restarts;
 mod scribbled;

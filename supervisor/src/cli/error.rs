@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use protocol::admin::ReplyError;
+use protocol::name::ProjectName;
 use protocol::units::Span;
 
 use super::terminal;
@@ -34,12 +35,26 @@ pub(super) enum CliError {
     Guard(#[from] GuardError),
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
+    #[error(
+        "no project is named and none has rings here; name one with -p NAME or a topology with -f FILE"
+    )]
+    NoProject,
+    #[error(
+        "no ring {wanted} in project {project}; it has {known}; `framevisor rings -p {project}` tells more of them"
+    )]
+    NoRing { wanted: String, project: ProjectName, known: String },
+    #[error(
+        "not running: project {project} has no rings; start it with `framevisor up`, or choose another with -p NAME"
+    )]
+    NoRings { project: ProjectName },
     #[error("the supervisor (pid {pid}) does not answer: {source}")]
     NoAnswer { pid: String, source: io::Error },
     #[error("not running: nothing answers at {socket}; start it with `framevisor up`")]
     NotRunning { socket: String },
     #[error(transparent)]
     Place(#[from] PlaceError),
+    #[error(transparent)]
+    Ring(#[from] shmring::Error),
     #[error(
         "the supervisor answered something else than {verb} does: {source}; use the framevisor command of the same release"
     )]
@@ -50,6 +65,8 @@ pub(super) enum CliError {
     Timeout { what: &'static str, limit: Span, missing: String },
     #[error("{0}")]
     Topology(Report),
+    #[error("{known} have rings here; choose one of them with -p NAME")]
+    WhichProject { known: String },
     #[error("cannot write {}: {source}; choose another place with -f FILE", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
@@ -71,7 +88,7 @@ impl CliError {
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Topology(_) => TOPOLOGY,
-            Self::NotRunning { .. } => NOT_RUNNING,
+            Self::NoRings { .. } | Self::NotRunning { .. } => NOT_RUNNING,
             Self::Degraded(_) => DEGRADED,
             Self::Timeout { .. } => TIMEOUT,
             _ => FAILED,

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use protocol::time::UtcNs;
 
 use super::client::Client;
-use super::{CliError, Context, terminal};
+use super::{CliError, Context, FormArg, terminal};
 use crate::admin::verbs::EventsWanted;
 use crate::history::Change;
 use crate::selector::Selector;
@@ -26,11 +26,13 @@ pub(super) struct Args {
     /// Newest events; the last 1000 are kept
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1000)]
     count: usize,
+    #[command(flatten)]
+    pub(super) form: FormArg,
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
-    let Args { names, follow, count } = args;
+    let Args { names, follow, count, form: _ } = args;
     let past: Vec<Change> = client.ask("events", &EventsWanted { names, count, follow })?;
     let width = past.iter().map(|change| change.worker.as_str().len()).max().unwrap_or(0);
     for change in &past {

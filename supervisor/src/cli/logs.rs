@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use protocol::units::Span;
 
 use super::client::Client;
-use super::{CliError, Context, terminal};
+use super::{CliError, Context, FormArg, terminal};
 use crate::admin::verbs::LogsWanted;
 use crate::logs::LogLine;
 use crate::selector::Selector;
@@ -34,6 +34,8 @@ pub(super) struct Args {
     /// Only lines with this text in them
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
+    #[command(flatten)]
+    pub(super) form: FormArg,
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
@@ -53,7 +55,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
 }
 
 fn wanted(args: Args) -> LogsWanted {
-    let Args { names, follow, lines, since, grep } = args;
+    let Args { names, follow, lines, since, grep, form: _ } = args;
     let chosen = since.is_some() || grep.is_some();
     let lines = lines.unwrap_or(if chosen { usize::MAX } else { LINES });
     LogsWanted { names, lines, follow, since, grep: grep.unwrap_or_default() }

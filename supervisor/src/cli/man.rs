@@ -58,7 +58,19 @@ mod tests {
     #[test]
     fn each_verb_that_is_shown_has_its_section_and_example() {
         let page = page(Cli::command()).unwrap();
-        for verb in ["UP", "DOWN", "PS", "STOP", "START", "EVENTS", "WHY", "COMPLETION"] {
+        for verb in [
+            "UP",
+            "DOWN",
+            "PS",
+            "STOP",
+            "START",
+            "EVENTS",
+            "WHY",
+            "COMPLETION",
+            "RINGS",
+            "HZ",
+            "GC",
+        ] {
             assert!(page.contains(&format!(".SH \"FRAMEVISOR {verb}\"")), "{verb}");
         }
         assert!(!page.contains("SUPERVISE"));

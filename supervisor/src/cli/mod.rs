@@ -6,11 +6,15 @@ mod completion;
 mod down;
 mod error;
 mod events;
+mod gc;
 mod graph;
+mod hz;
 mod init;
+mod interrupt;
 mod logs;
 mod man;
 mod plan;
+mod project;
 mod ps;
 mod restart;
 mod rings;
@@ -54,6 +58,22 @@ struct FileArg {
     /// The topology [default: framevisor.yml]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    form: FormArg,
+}
+
+/// As [`FileArg`]: `dump -o` is a file.
+#[derive(Debug, Default, Args)]
+struct FormArg {
+    /// The form of what is printed [default: text]
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<Form>,
+}
+
+impl From<FormArg> for FileArg {
+    fn from(form: FormArg) -> Self {
+        Self { file: None, form }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -64,9 +84,6 @@ struct Globals {
     /// Where the project's sockets and pid file are
     #[arg(long, global = true, value_name = "DIR", env = "FRAMEVISOR_RUNTIME_DIR")]
     runtime_dir: Option<PathBuf>,
-    /// The form of what is printed
-    #[arg(short, long, global = true, value_name = "FORM", default_value = "text")]
-    output: Form,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,9 +121,15 @@ enum Verb {
     /// Stop workers; they stay stopped until they are started
     #[command(after_help = stop::EXAMPLES)]
     Stop(restart::Args),
-    /// List the rings and who reads them
+    /// List the rings, how fast they flow and who reads them
     #[command(after_help = rings::EXAMPLES)]
-    Rings(FileArg),
+    Rings(rings::Args),
+    /// Measure rings: rate, jitter, bytes a second, latency of each stage
+    #[command(after_help = hz::EXAMPLES)]
+    Hz(hz::Args),
+    /// Remove what dead writers left in shared memory
+    #[command(after_help = gc::EXAMPLES)]
+    Gc(gc::Args),
     /// Show which worker writes which ring, and who reads it
     #[command(after_help = graph::EXAMPLES)]
     Graph(graph::Args),
@@ -141,19 +164,26 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
-    let context =
-        |after: FileArg| Context { file: after.file.or(cli.file.file), globals: cli.globals };
+    let context = |after: FileArg| Context {
+        file: after.file.or(cli.file.file),
+        form: after.form.output.or(cli.file.form.output).unwrap_or(Form::Text),
+        globals: cli.globals,
+    };
     match cli.verb {
         Verb::Up(mut args) => up::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Down(file) => down::run(&context(file)),
         Verb::Ps(file) => ps::run(&context(file)),
-        Verb::Logs(args) => logs::run(&context(FileArg::default()), args),
-        Verb::Events(args) => events::run(&context(FileArg::default()), args),
+        Verb::Logs(mut args) => logs::run(&context(std::mem::take(&mut args.form).into()), args),
+        Verb::Events(mut args) => {
+            events::run(&context(std::mem::take(&mut args.form).into()), args)
+        }
         Verb::Restart(mut args) => restart::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Why(mut args) => why::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
-        Verb::Rings(file) => rings::run(&context(file)),
+        Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Gc(mut args) => gc::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Check(file) => check::run(&context(file)),
         Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Plan(file) => plan::run(&context(file)),
@@ -169,6 +199,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
 #[derive(Debug)]
 struct Context {
     file: Option<PathBuf>,
+    form: Form,
     globals: Globals,
 }
 
@@ -185,9 +216,13 @@ impl Context {
 
     /// Where a project of this topology runs.
     fn place_of(&self, topology: &Topology) -> Result<Place, CliError> {
+        self.place_named(&topology.project)
+    }
+
+    fn place_named(&self, project: &ProjectName) -> Result<Place, CliError> {
         match &self.globals.runtime_dir {
             Some(path) => Place::at(path).map_err(CliError::io("runtime directory")),
-            None => Ok(Place::default_of(&topology.project)),
+            None => Ok(Place::default_of(project)),
         }
     }
 
@@ -201,7 +236,7 @@ impl Context {
     }
 
     fn is_json(&self) -> bool {
-        self.globals.output == Form::Json
+        self.form == Form::Json
     }
 
     /// The same choices for another process of this command.

@@ -1,5 +1,7 @@
 //! Aligned columns for people.
 
+use std::time::Duration;
+
 /// Columns are as wide as their widest cell; the last one is not padded.
 pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -22,13 +24,28 @@ pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
 /// `4s`, `3m12s`, `2h05m`, `3d04h`: two units are enough to judge by.
 pub(super) fn span(seconds: f64) -> String {
     // A clock that is shown to the second; anything odd shows as 0.
-    let s = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+    let s = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     match s {
         0..60 => format!("{s}s"),
         60..3600 => format!("{}m{:02}s", s / 60, s % 60),
         3600..86_400 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
         _ => format!("{}d{:02}h", s / 86_400, s % 86_400 / 3600),
     }
+}
+
+/// `37ms`, `4.2s`, then as [`span`].
+pub(super) fn short(time: Duration) -> String {
+    match time.as_millis() {
+        ms @ 0..1000 => format!("{ms}ms"),
+        1000..10_000 => format!("{:.1}s", time.as_secs_f64()),
+        _ => span(time.as_secs_f64()),
+    }
+}
+
+/// A count for a quotient that people read; beyond 2^53 its last digits do not matter.
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+pub(super) fn real(count: u64) -> f64 {
+    count as f64
 }
 
 /// `831 B`, `8.0 MiB`.
@@ -59,6 +76,8 @@ mod tests {
     fn times_and_sizes_are_short() {
         let spans = [0.4, 59.9, 61.0, 3_725.0, 90_000.0].map(span);
         assert_eq!(spans, ["0s", "59s", "1m01s", "1h02m", "1d01h"]);
+        let ages = [37, 4_230, 61_000].map(Duration::from_millis).map(short);
+        assert_eq!(ages, ["37ms", "4.2s", "1m01s"]);
         let sizes = [831, 8 << 20, (1 << 20) + (1 << 19)].map(bytes);
         assert_eq!(sizes, ["831 B", "8.0 MiB", "1.5 MiB"]);
     }

@@ -1,6 +1,6 @@
 //! Printing: the only place that writes to stdout and stderr for the verbs.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -22,6 +22,17 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text =
         serde_json::to_string(value).map_err(|error| CliError::io("stdout")(error.into()))?;
     data(&format!("{text}\n"))
+}
+
+/// Data that replaces what was shown before, where that can be: on a terminal.
+pub(super) fn screen(text: &str) -> Result<(), CliError> {
+    let clear = if io::stdout().is_terminal() { "\x1b[H\x1b[J" } else { "" };
+    data(&format!("{clear}{text}\n"))
+}
+
+/// As [`screen`], for the last time: it stays, and nothing comes after it.
+pub(super) fn last_screen(text: &str) -> Result<(), CliError> {
+    screen(text.trim_end())
 }
 
 /// Talk, to stderr: each line says who speaks. Nobody may be listening, which harms nothing.

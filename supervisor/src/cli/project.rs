@@ -1,0 +1,85 @@
+//! Which project a verb about rings means, and which of its rings. A supervisor need not run.
+
+use protocol::admin::RingStatus;
+use protocol::control::env;
+use protocol::name::{ProjectName, RingName};
+use shmring::census;
+
+use super::client::Client;
+use super::{CliError, Context, DEFAULT_FILE};
+use crate::selector::RingSelector;
+
+impl Context {
+    /// `-p`, the topology, `$FRAMEVISOR_PROJECT`, or the only project that has rings.
+    pub(super) fn project(&self) -> Result<ProjectName, CliError> {
+        if let Some(project) = &self.globals.project {
+            return Ok(project.clone());
+        }
+        if self.file.is_some() || std::path::Path::new(DEFAULT_FILE).exists() {
+            return Ok(self.topology()?.project);
+        }
+        let named = std::env::var(env::PROJECT).ok().and_then(|name| name.parse().ok());
+        named.map_or_else(|| only(census::projects()), Ok)
+    }
+}
+
+fn only(mut projects: Vec<ProjectName>) -> Result<ProjectName, CliError> {
+    match projects.len() {
+        0 => Err(CliError::NoProject),
+        1 => Ok(projects.swap_remove(0)),
+        _ => Err(CliError::WhichProject { known: listed(&projects) }),
+    }
+}
+
+/// The rings of a project that `wanted` names, all without one. Each name must mean at least one.
+pub(super) fn rings_of(
+    context: &Context,
+    project: &ProjectName,
+    wanted: &[RingSelector],
+) -> Result<Vec<RingName>, CliError> {
+    let known = known(context, project)?;
+    let unknown = wanted.iter().find(|selector| !known.iter().any(|ring| selector.matches(ring)));
+    if let Some(selector) = unknown {
+        let none = || "none".to_owned();
+        let known = if known.is_empty() { none() } else { listed(&known) };
+        let wanted = selector.to_string();
+        return Err(CliError::NoRing { wanted, project: project.clone(), known });
+    }
+    let is_meant =
+        |ring: &RingName| wanted.is_empty() || wanted.iter().any(|selector| selector.matches(ring));
+    Ok(known.into_iter().filter(is_meant).collect())
+}
+
+/// What the supervisor knows of, and what lies in shared memory.
+fn known(context: &Context, project: &ProjectName) -> Result<Vec<RingName>, CliError> {
+    let mut names = census::names(project);
+    let place = context.place_named(project);
+    let asked =
+        place.and_then(|place| Client::connect(&place)?.ask::<Vec<RingStatus>>("rings", &()));
+    match asked {
+        Ok(rings) => names.extend(rings.into_iter().map(|ring| ring.name)),
+        Err(_) if names.is_empty() => return Err(CliError::NoRings { project: project.clone() }),
+        Err(_) => {}
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+pub(super) fn listed<T: ToString>(names: &[T]) -> String {
+    names.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_guessed_only_when_there_is_one() {
+        let names = |all: &[&str]| all.iter().map(|name| name.parse().unwrap()).collect();
+        assert_eq!(only(names(&["yard"])).unwrap().as_str(), "yard");
+        let asked = only(names(&["hall", "yard"])).unwrap_err().to_string();
+        assert!(asked.contains("hall, yard") && asked.contains("-p NAME"), "{asked}");
+        assert!(matches!(only(Vec::new()), Err(CliError::NoProject)));
+    }
+}
