@@ -35,12 +35,6 @@ pub fn names(project: &ProjectName) -> Vec<RingName> {
     files::list().into_iter().filter_map(ring).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// All projects that have files here, by name.
-pub fn projects() -> Vec<ProjectName> {
-    let project = |file: String| file.strip_prefix("fv.")?.split_once('.')?.0.parse().ok();
-    files::list().into_iter().filter_map(project).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 /// One ring; a damaged or vanished one shows as epoch 0.
 pub fn status(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
     let files = Files::new(project, name);

@@ -262,7 +262,10 @@ fn a_project_is_asked_for_when_several_could_be_meant() {
     let (one, other) = (Project::new(CAMERA), Project::new(CAMERA));
     let cameras = [Camera::start(writer(&one)), Camera::start(writer(&other))];
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_framevisor"));
-    command.arg("rings").env_remove("FRAMEVISOR_PROJECT").current_dir(one.runtime_dir().parent().unwrap().join("libexec"));
+    command
+        .arg("rings")
+        .env_remove("FRAMEVISOR_PROJECT")
+        .current_dir(one.runtime_dir().parent().unwrap().join("libexec"));
     let asked = output_of(command);
     let said = text(&asked.stderr);
     assert_eq!(asked.status.code(), Some(1), "{said}");

@@ -106,7 +106,7 @@ fn a_ring_tells_its_content_to_who_only_looks() {
     assert_eq!((content().source, content().format), (Some(source), None));
     frames::send(&writer, 7);
     assert_eq!(content().format, Some(PixelFormat::Gray8));
-    assert!(census::projects().contains(&project.0));
+    assert!(shmring::project::all().contains(&project.0));
     drop(writer);
     settle(&project);
     leftovers::remove(&project.0, &contract.name);

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use protocol::name::{ProjectName, RingName};
 use serde::Serialize;
 use serde_json::json;
+use shmring::layout;
 use shmring::leftovers::{self, Leftover, State};
-use shmring::{census, layout};
 
 use super::{CliError, Context, FileArg, table, terminal};
 
@@ -44,7 +44,7 @@ struct Row {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
-    let projects = if args.all { census::projects() } else { vec![context.project()?] };
+    let projects = if args.all { shmring::project::all() } else { vec![context.project()?] };
     let mut rows = Vec::new();
     for project in &projects {
         let kept = Kept::by(context, project);

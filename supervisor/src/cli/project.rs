@@ -1,7 +1,6 @@
 //! Which project a verb about rings means, and which of its rings. A supervisor need not run.
 
 use protocol::admin::RingStatus;
-use protocol::control::env;
 use protocol::name::{ProjectName, RingName};
 use shmring::census;
 
@@ -18,8 +17,10 @@ impl Context {
         if self.file.is_some() || std::path::Path::new(DEFAULT_FILE).exists() {
             return Ok(self.topology()?.project);
         }
-        let named = std::env::var(env::PROJECT).ok().and_then(|name| name.parse().ok());
-        named.map_or_else(|| only(census::projects()), Ok)
+        match shmring::project::given(None)? {
+            Some(project) => Ok(project),
+            None => only(shmring::project::all()),
+        }
     }
 }
 

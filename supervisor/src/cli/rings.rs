@@ -76,7 +76,7 @@ fn look(context: &Context, args: &Args) -> Result<Vec<Seen>, CliError> {
 }
 
 fn wanted(context: &Context, args: &Args) -> Result<Vec<(ProjectName, RingName)>, CliError> {
-    let projects = if args.all { census::projects() } else { vec![context.project()?] };
+    let projects = if args.all { shmring::project::all() } else { vec![context.project()?] };
     let mut wanted = Vec::new();
     for project in projects {
         let rings = match project::rings_of(context, &project, &args.names) {

@@ -101,6 +101,8 @@ mod tests {
         let message =
             ToSupervisor::Hello { version: CONTROL_VERSION + 1, hand_over: String::new() };
         let refused = Conversation::default().hear(message).unwrap_err();
-        assert_eq!(refused.to_string(), "speaks control version 2: this supervisor speaks 1");
+        let (theirs, ours) = (CONTROL_VERSION + 1, CONTROL_VERSION);
+        let expected = format!("speaks control version {theirs}: this supervisor speaks {ours}");
+        assert_eq!(refused.to_string(), expected);
     }
 }
