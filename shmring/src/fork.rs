@@ -64,11 +64,11 @@ extern "C" fn in_child() {
 /// crate: in any other process it ends all that the process has of rings.
 ///
 /// A lock belongs to an open file, which lives on in descriptors and in mappings alike: descriptors of
-/// ring files are pointed at /dev/null, and lease pages, the only files both locked and mapped, become
-/// empty memory of the child's own. Pictures stay mapped.
+/// ring files are pointed at /dev/null, and what is mapped for writing, lease pages and rings the parent
+/// writes, becomes empty memory of the child's own. Pictures that are read stay mapped.
 pub fn let_go() {
-    for page in lease_pages() {
-        replace_by_zeros(page);
+    for range in writable_ranges() {
+        replace_by_zeros(range);
     }
     let Ok(nothing) = OpenOptions::new().read(true).open("/dev/null") else {
         return;
@@ -78,7 +78,7 @@ pub fn let_go() {
     }
 }
 
-/// Empty, as [`lease_pages`], where /proc is not mounted: the child then keeps its share until it ends.
+/// Empty, as [`writable_ranges`], where /proc is not mounted: the child then keeps its share until it ends.
 fn ring_descriptors() -> Vec<RawFd> {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else {
         return Vec::new();
@@ -92,18 +92,17 @@ fn ring_descriptors() -> Vec<RawFd> {
         .collect()
 }
 
-fn lease_pages() -> Vec<Range<usize>> {
+fn writable_ranges() -> Vec<Range<usize>> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    maps.lines().filter_map(lease_page).collect()
+    maps.lines().filter_map(writable_range).collect()
 }
 
-/// The addresses of a line of proc_pid_maps(5) that shows a lease page.
-fn lease_page(line: &str) -> Option<Range<usize>> {
+/// The addresses of a line of proc_pid_maps(5) that shows a ring's file mapped for writing.
+fn writable_range(line: &str) -> Option<Range<usize>> {
     let mut fields = line.split_ascii_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
-    // An unlinked file is followed by the word "(deleted)".
-    let (_, suffix) = ring_file(fields.nth(4)?)?.rsplit_once('.')?;
-    suffix.strip_prefix('l')?.parse::<u32>().ok()?;
+    fields.next().filter(|rights| *rights == "rw-s")?;
+    ring_file(fields.nth(3)?)?;
     let address = |text| usize::from_str_radix(text, 16).ok();
     Some(address(start)?..address(end)?)
 }
@@ -123,15 +122,15 @@ fn redirect(descriptor: RawFd, target: &impl AsRawFd) {
     let _ = unsafe { libc::dup3(target.as_raw_fd(), descriptor, flags) };
 }
 
-/// Puts private memory of zeros where `pages` were, so that nothing done to them reaches their file.
-fn replace_by_zeros(pages: Range<usize>) {
-    let start = std::ptr::with_exposed_provenance_mut(pages.start);
+/// Puts private memory of zeros where `range` was, so that nothing done to it reaches its file.
+fn replace_by_zeros(range: Range<usize>) {
+    let start = std::ptr::with_exposed_provenance_mut(range.start);
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-    // SAFETY: the caller names a whole mapping of a lease page. It stays mapped with the rights it had;
-    // its content is read and written atomically only, and as the page of another process's choosing,
-    // so the ring's code believes nothing it finds there.
-    let _ = unsafe { libc::mmap(start, pages.len(), protection, flags, -1, 0) };
+    // SAFETY: the caller names a whole writable mapping of a ring's file. It stays mapped with the rights
+    // it had; its content is bytes that are accessed atomically or through raw pointers only, by handles
+    // that refuse to work in this process.
+    let _ = unsafe { libc::mmap(start, range.len(), protection, flags, -1, 0) };
 }
 
 #[cfg(test)]
@@ -139,19 +138,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_page_is_told_from_the_other_lines_of_maps() {
-        let line =
-            |file: &str| format!("7f0000001000-7f0000002000 rw-s 00000000 00:1a 77   {file}");
-        let pages = |file: &str| lease_page(&line(file));
-        assert_eq!(
-            pages("/dev/shm/fv.demo.cam1.frames.l3"),
-            Some(0x7f00_0000_1000..0x7f00_0000_2000)
-        );
-        assert!(pages("/dev/shm/fv.demo.cam1.frames.l3 (deleted)").is_some());
-        for other in
-            ["/dev/shm/fv.demo.cam1.frames.e1", "/dev/shm/fv.demo.cam1.frames", "/x.l3", ""]
-        {
-            assert_eq!(pages(other), None, "{other}");
+    fn what_is_mapped_for_writing_is_told_from_the_other_lines_of_maps() {
+        let line = |rights: &str, file: &str| {
+            format!("7f0000001000-7f0000002000 {rights} 00000000 00:1a 77   {file}")
+        };
+        let range = |rights: &str, file: &str| writable_range(&line(rights, file));
+        let whole = Some(0x7f00_0000_1000..0x7f00_0000_2000);
+        assert_eq!(range("rw-s", "/dev/shm/fv.demo.cam1.frames.l3"), whole);
+        assert_eq!(range("rw-s", "/dev/shm/fv.demo.cam1.frames.e1.g1 (deleted)"), whole);
+        assert_eq!(range("r--s", "/dev/shm/fv.demo.cam1.frames.e1.g1"), None);
+        for other in ["/dev/shm/other", "/x.l3", ""] {
+            assert_eq!(range("rw-s", other), None, "{other}");
         }
     }
 

@@ -1,5 +1,6 @@
 """Named rings in shared memory: pictures, packets and records of a framevisor project."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
@@ -11,6 +12,7 @@ __all__: list[str]
 _Item = TypeVar("_Item", covariant=True)
 _Ring = TypeVar("_Ring", bound="Ring[Any]")
 _Bytes = NDArray[numpy.uint8]
+_Picture = _Bytes | tuple[_Bytes, ...] | list[_Bytes]
 
 def attach(
     name: str,
@@ -47,6 +49,38 @@ def emit(
     record goes to the event ring of FRAMEVISOR_OUT, outside of a topology to `ext.<script>.events`.
     """
 
+@overload
+def publish(
+    name: str | None = None,
+    like: _Picture | None = None,
+    *,
+    shape: Sequence[int] | None = None,
+    format: str | None = None,
+    fps: float | None = None,
+    source: str | None = None,
+    project: str | None = None,
+    readers: int = 4,
+) -> FrameWriter:
+    """Become the writer of a ring of frames or packets; `name` None is the one of FRAMEVISOR_OUT.
+
+    Pictures are as `like` (an array or a tuple of planes), or of `shape`, or as the first one written;
+    `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". Packets need a `codec`, and
+    for video a `size`. `source` names the ring whose pictures this one's are made from.
+    """
+
+@overload
+def publish(
+    name: str,
+    *,
+    codec: str,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    extradata: bytes = b"",
+    max_bitrate: str | None = None,
+    project: str | None = None,
+    readers: int = 4,
+) -> PacketWriter: ...
+
 class FrameId(NamedTuple):
     """Where a picture entered the system: the same in every ring, record and recording."""
 
@@ -73,6 +107,9 @@ class Frame:
     @property
     def pts(self) -> float:
         """Presentation time in the source, in seconds."""
+    @property
+    def duration(self) -> float:
+        """How long it is to be shown, in seconds; 0 when that is not known."""
     @property
     def time(self) -> float:
         """Capture time, in seconds UTC."""
@@ -194,6 +231,103 @@ class FrameRing(Ring[Frame]): ...
 class PacketRing(Ring[Packet]): ...
 class RecordRing(Ring[Record]): ...
 
+class FrameWriter:
+    """The writer of a frame ring: one a ring, from `publish` until it is closed or its program ends."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def epoch(self) -> int:
+        """Number of this writer's life: another one each time its program starts."""
+    @property
+    def seq(self) -> int:
+        """Number of the newest picture written; 0 before the first."""
+    @property
+    def readers(self) -> int: ...
+    @property
+    def info(self) -> dict[str, Any]: ...
+    def write(
+        self,
+        picture: _Picture,
+        *,
+        pts: float | None = None,
+        time: float | None = None,
+        at: Frame | None = None,
+        key: bool = True,
+    ) -> int:
+        """Publish a picture, copied once: an array, or a tuple of planes. Gives its number."""
+    def slot(
+        self,
+        *,
+        pts: float | None = None,
+        time: float | None = None,
+        at: Frame | None = None,
+        key: bool = True,
+    ) -> Slot:
+        """A slot of the ring to fill in place; needs a known size."""
+    def emit(self, kind: str, data: Any) -> int:
+        """Append a record about the newest picture to the event ring that `shmring.emit` writes."""
+    def metric(self, **values: Any) -> int:
+        """Append a record of kind "metric" about the newest picture."""
+    def close(self) -> None: ...
+    def __enter__(self) -> FrameWriter: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+class Slot:
+    """A slot on loan: a writable array, or for planar formats a tuple of them, published at the end of
+    the block unless an exception ends it. Afterwards the array shows zeros, and what is written to it
+    reaches nobody."""
+
+    def __enter__(self) -> Any: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+class PacketWriter:
+    """The writer of a packet ring: one a ring, from `publish` until it is closed or its program ends."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def info(self) -> dict[str, Any]: ...
+    def write(
+        self,
+        data: bytes | bytearray,
+        *,
+        key: bool | None = None,
+        pts: float | None = None,
+        dts: float | None = None,
+        time: float | None = None,
+    ) -> int:
+        """Publish an access unit and give its number; `key`: whether decoding can start here."""
+    def close(self) -> None: ...
+    def __enter__(self) -> PacketWriter: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
 class Error(Exception): ...
 class Ambiguous(Error): ...
 class BadRecord(Error): ...
@@ -203,6 +337,7 @@ class Denied(Error): ...
 class Forked(Error): ...
 class HasWriter(Error): ...
 class LayoutMismatch(Error): ...
+class NoFreeSlot(Error): ...
 class NoLease(Error): ...
 class NoPlace(Error): ...
 class NoSpace(Error): ...

@@ -57,8 +57,7 @@ pub(crate) fn emit(
     id: Option<String>,
     project: Option<&str>,
 ) -> PyResult<u64> {
-    let text: String = py.import("json")?.call_method1("dumps", (data,))?.extract()?;
-    let data = serde_json::from_str(&text).map_err(|error| raise(&error.into()))?;
+    let data = json(data)?;
     let seen = at.map(|frame| frame.get().facts());
     let (project, name) = destination(py, ring, seen, project)?;
     let UtcNs(time_utc_ns) = seen.map_or_else(|| clock::now().utc, |facts| facts.meta.capture.utc);
@@ -66,6 +65,26 @@ pub(crate) fn emit(
     let camera = camera.unwrap_or_else(|| camera_of(frame.as_ref()));
     let id = id.unwrap_or_default();
     append(project, name, Record { id, kind, camera, frame, time_utc_ns, data })
+}
+
+/// Appends a record about a picture of this program's own to its event ring in `project`.
+pub(crate) fn about(
+    py: Python<'_>,
+    project: &ProjectName,
+    picture: (Option<FrameId>, UtcNs),
+    camera: String,
+    kind: String,
+    data: &Bound<'_, PyAny>,
+) -> PyResult<u64> {
+    let (frame, UtcNs(time_utc_ns)) = picture;
+    let data = json(data)?;
+    let record = Record { id: String::new(), kind, camera, frame, time_utc_ns, data };
+    append(project.clone(), own_ring(py)?, record)
+}
+
+fn json(data: &Bound<'_, PyAny>) -> PyResult<serde_json::Value> {
+    let text: String = data.py().import("json")?.call_method1("dumps", (data,))?.extract()?;
+    serde_json::from_str(&text).map_err(|error| raise(&error.into()))
 }
 
 /// The ring meant, in the project given, else in that of the ring or picture named.

@@ -16,6 +16,7 @@ create_exception!(shmring, Denied, Error, "This user may not open the ring.");
 create_exception!(shmring, Forked, Error, "The handle belongs to the parent process.");
 create_exception!(shmring, HasWriter, Error, "Another process writes this ring.");
 create_exception!(shmring, LayoutMismatch, Error, "Written by another version of shmring.");
+create_exception!(shmring, NoFreeSlot, Error, "Every slot is on loan or leased.");
 create_exception!(shmring, NoLease, Error, "As many frames are held as one reader may.");
 create_exception!(shmring, NoPlace, Error, "As many readers are attached as the ring has places.");
 create_exception!(shmring, NoSpace, Error, "No room left in /dev/shm.");
@@ -34,6 +35,7 @@ pub(crate) fn raise(error: &shmring::Error) -> PyErr {
         E::HasWriter { .. } => HasWriter::new_err(text),
         E::Layout { .. } => LayoutMismatch::new_err(text),
         E::Name(_) => PyValueError::new_err(text),
+        E::NoFreeSlot { .. } => NoFreeSlot::new_err(text),
         E::NoLease { .. } => NoLease::new_err(text),
         E::NoPlace { .. } => NoPlace::new_err(text),
         E::NoSpace { .. } => NoSpace::new_err(text),
@@ -60,6 +62,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("Forked", py.get_type::<Forked>()),
         ("HasWriter", py.get_type::<HasWriter>()),
         ("LayoutMismatch", py.get_type::<LayoutMismatch>()),
+        ("NoFreeSlot", py.get_type::<NoFreeSlot>()),
         ("NoLease", py.get_type::<NoLease>()),
         ("NoPlace", py.get_type::<NoPlace>()),
         ("NoSpace", py.get_type::<NoSpace>()),

@@ -118,6 +118,12 @@ impl Frame {
         values::seconds(self.facts.meta.pts_ns)
     }
 
+    /// How long it is to be shown, in seconds; 0 when that is not known.
+    #[getter]
+    fn duration(&self) -> f64 {
+        values::seconds(self.facts.meta.duration_ns)
+    }
+
     /// Capture time, in seconds UTC.
     #[getter]
     fn time(&self) -> f64 {
@@ -228,7 +234,7 @@ impl Frame {
 }
 
 /// Bytes of a pixel, for formats that have whole pixels side by side.
-fn channels(format: PixelFormat) -> Option<usize> {
+pub(crate) fn channels(format: PixelFormat) -> Option<usize> {
     let bytes = format.pixel_bytes() as usize;
     (bytes > 1).then_some(bytes)
 }

@@ -6,15 +6,21 @@
 
 mod attach;
 mod emit;
+mod ending;
 mod error;
 mod fork;
 mod frame;
 mod packet;
+mod packet_writer;
+mod picture;
+mod publish;
 mod raw;
 mod rgb;
 mod ring;
+mod slot;
 mod source;
 mod values;
+mod writer;
 
 use pyo3::prelude::*;
 
@@ -29,12 +35,17 @@ fn define(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<raw::Plane>()?;
     module.add_class::<packet::Packet>()?;
     module.add_class::<packet::Record>()?;
+    module.add_class::<writer::FrameWriter>()?;
+    module.add_class::<slot::Slot>()?;
+    module.add_class::<packet_writer::PacketWriter>()?;
     module.add("FrameId", values::frame_id_type(module.py())?)?;
     module.add_function(wrap_pyfunction!(attach::attach, module)?)?;
     module.add_function(wrap_pyfunction!(attach::rings, module)?)?;
     module.add_function(wrap_pyfunction!(emit::emit, module)?)?;
+    module.add_function(wrap_pyfunction!(publish::publish, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::add_to(module)?;
     fork::register(module)?;
+    ending::register(module)?;
     emit::register(module)
 }

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import inspect
 import os
 import signal
 import subprocess
@@ -262,19 +263,45 @@ class Records(RingTest):
 
 
 class Stubs(unittest.TestCase):
-    def test_the_stubs_name_what_the_module_has(self):
+    """The stubs say what the module has: names, members, parameters."""
+
+    @classmethod
+    def setUpClass(cls):
         with open(STUBS) as file:
             stubs = ast.parse(file.read()).body
         definitions = (ast.ClassDef, ast.FunctionDef)
-        named = {node.name: node for node in stubs if isinstance(node, definitions)}
+        cls.named = {node.name: node for node in stubs if isinstance(node, definitions)}
+        cls.overloaded = {name for name in cls.named if sum(getattr(node, "name", "") == name for node in stubs) > 1}
+
+    def test_they_name_what_the_module_has(self):
         public = {name for name, value in vars(shmring).items() if not isinstance(value, types.ModuleType)}
-        public = visible(public)
-        self.assertEqual(set(named), public)
-        own = {name: kind for name, kind in vars(shmring).items() if isinstance(kind, type)}
-        for name in ["Frame", "Packet", "Plane", "Record", "Ring"]:
-            with self.subTest(name):
-                members = {node.name for node in named[name].body if isinstance(node, ast.FunctionDef)}
-                self.assertEqual(visible(members), visible(vars(own[name])))
+        self.assertEqual(visible(self.named), visible(public))
+        self.assertEqual(visible(shmring.__all__), visible(public))
+
+    def test_their_classes_have_the_same_members(self):
+        for name, node in self.named.items():
+            kind = getattr(shmring, name)
+            if isinstance(kind, type) and not issubclass(kind, (tuple, Exception)):
+                with self.subTest(name):
+                    members = {node.name for node in node.body if isinstance(node, ast.FunctionDef)}
+                    self.assertEqual(visible(members), visible(vars(kind)))
+
+    def test_their_functions_take_the_same_parameters(self):
+        for name, node in self.named.items():
+            found = getattr(shmring, name)
+            if isinstance(node, ast.FunctionDef) and name not in self.overloaded:
+                self.same_parameters(name, node, found)
+            if isinstance(node, ast.ClassDef) and not issubclass(found, tuple):
+                for member in node.body:
+                    decorated = isinstance(member, ast.FunctionDef) and member.decorator_list
+                    if isinstance(member, ast.FunctionDef) and not decorated and not member.name.startswith("_"):
+                        self.same_parameters(f"{name}.{member.name}", member, getattr(found, member.name))
+
+    def same_parameters(self, name, node, found):
+        arguments = node.args
+        stub = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
+        stub += [arguments.kwarg.arg] if arguments.kwarg else []
+        self.assertEqual(list(inspect.signature(found).parameters), stub, name)
 
 
 def visible(names):

@@ -1,0 +1,171 @@
+//! `publish`: becoming the writer of a ring.
+
+use protocol::config::RingConfig;
+use protocol::control::{RingContract, env};
+use protocol::name::{ProjectName, RingKind, RingName};
+use protocol::stream::{Codec, PixelFormat, Track};
+use protocol::time::TimeBase;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use shmring::project;
+
+use crate::error::{parse, raise};
+use crate::packet_writer::PacketWriter;
+use crate::picture::{Geometry, Given};
+use crate::writer::{self, FrameWriter};
+
+/// Becomes the writer of a ring of frames or packets. `name` None is the one of FRAMEVISOR_OUT.
+///
+/// Pictures are as `like` (an array or a tuple of planes), or of `shape`, or as the first one written;
+/// `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". Packets need a `codec`, and
+/// for video a `size`. `source` names the ring whose pictures this one's are made from.
+#[pyfunction]
+#[pyo3(signature = (
+    name=None, like=None, *, shape=None, format=None, fps=None, codec=None, size=None, extradata=vec![],
+    max_bitrate=None, source=None, project=None, readers=4
+))]
+#[expect(clippy::too_many_arguments, reason = "Python gives most of them by name, or not at all")]
+pub(crate) fn publish(
+    py: Python<'_>,
+    name: Option<&str>,
+    like: Option<&Bound<'_, PyAny>>,
+    shape: Option<Vec<usize>>,
+    format: Option<&str>,
+    fps: Option<f64>,
+    codec: Option<&str>,
+    size: Option<(u32, u32)>,
+    extradata: Vec<u8>,
+    max_bitrate: Option<&str>,
+    source: Option<&str>,
+    project: Option<&str>,
+    readers: u32,
+) -> PyResult<Py<PyAny>> {
+    let ring = name.map_or_else(given_ring, parse)?;
+    let project = project::any(project, &ring).map_err(|error| raise(&error))?;
+    if fps.is_some_and(|fps| !(fps > 0.0 && fps.is_finite())) {
+        return Err(PyValueError::new_err("fps: expected pictures a second, above 0"));
+    }
+    let mut config = RingConfig::default();
+    if let Some(rate) = max_bitrate {
+        config.max_bitrate = rate.parse().map_err(|error| wrong("max_bitrate", &error))?;
+    }
+    let contract = RingContract::new(ring, config, readers);
+    match contract.name.kind() {
+        RingKind::Frames => {
+            refuse(codec.is_some() || size.is_some() || max_bitrate.is_some(), "of packets")?;
+            let format = format.map(pixel_format).transpose()?;
+            let geometry = geometry(like, shape, format)?;
+            let source = source.map(parse).transpose()?;
+            let made = FrameWriter::create(py, project, &contract, source, geometry, format, fps)?;
+            Ok(Py::new(py, made)?.into_any())
+        }
+        RingKind::Packets => {
+            refuse(like.is_some() || shape.is_some() || format.is_some(), "of frames")?;
+            refuse(source.is_some(), "of frames")?;
+            let track = track(codec, size, fps, extradata)?;
+            packets(py, &project, &contract, track)
+        }
+        RingKind::Events => Err(PyValueError::new_err(format!(
+            "ring {}: records are written with shmring.emit",
+            contract.name
+        ))),
+    }
+}
+
+fn packets(
+    py: Python<'_>,
+    project: &ProjectName,
+    contract: &RingContract,
+    track: Track,
+) -> PyResult<Py<PyAny>> {
+    let made = PacketWriter::create(project, contract, track)?;
+    Ok(Py::new(py, made)?.into_any())
+}
+
+/// The ring of pictures or packets that the supervisor gave this worker.
+fn given_ring() -> PyResult<RingName> {
+    let given = std::env::var(env::OUT).unwrap_or_default();
+    let mut names = given.split(',').filter_map(|name| name.trim().parse::<RingName>().ok());
+    names.find(|name| name.kind() != RingKind::Events).ok_or_else(|| {
+        PyValueError::new_err(format!("which ring? {} names none of frames or packets", env::OUT))
+    })
+}
+
+fn geometry(
+    like: Option<&Bound<'_, PyAny>>,
+    shape: Option<Vec<usize>>,
+    format: Option<PixelFormat>,
+) -> PyResult<Option<Geometry>> {
+    match (like, shape) {
+        (Some(_), Some(_)) => Err(PyValueError::new_err("like or shape: one of them is enough")),
+        (Some(like), None) => writer::geometry_like(like, format).map(Some),
+        (None, Some(shape)) => {
+            let geometry = Geometry::of(Given::Whole, &[shape], format);
+            geometry.map(Some).map_err(|why| PyValueError::new_err(format!("shape: {why}")))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn pixel_format(name: &str) -> PyResult<PixelFormat> {
+    PixelFormat::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| {
+        let known = PixelFormat::ALL.map(PixelFormat::as_str).join(", ");
+        PyValueError::new_err(format!("format '{name}': expected one of {known}"))
+    })
+}
+
+fn track(
+    codec: Option<&str>,
+    size: Option<(u32, u32)>,
+    fps: Option<f64>,
+    extradata: Vec<u8>,
+) -> PyResult<Track> {
+    let name = codec.ok_or_else(|| PyValueError::new_err("codec: packets of what? e.g. 'h264'"))?;
+    let codec: Codec = serde_json::from_value(name.into())
+        .map_err(|_| PyValueError::new_err(format!("codec '{name}': {}", known_codecs())))?;
+    let (width, height) = match (size, codec.is_video()) {
+        (Some(size), true) => size,
+        (None, false) => (0, 0),
+        (None, true) => return Err(PyValueError::new_err("size: video needs (width, height)")),
+        (Some(_), false) => return Err(PyValueError::new_err("size: audio has none")),
+    };
+    Ok(Track {
+        codec,
+        time_base: TimeBase::NANOSECONDS,
+        width,
+        height,
+        sample_rate_hz: 0,
+        channels: 0,
+        frame_rate: rate(fps),
+        extradata,
+    })
+}
+
+fn known_codecs() -> String {
+    let name = |codec: &Codec| serde_json::to_value(codec).ok()?.as_str().map(str::to_owned);
+    let names: Vec<String> = Codec::ALL.iter().filter_map(name).collect();
+    format!("expected one of {}", names.join(", "))
+}
+
+/// As a fraction of whole numbers, to a thousandth.
+fn rate(fps: Option<f64>) -> (u32, u32) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "above zero, and saturating"
+    )]
+    fps.map_or((0, 1), |fps| ((fps * 1000.0).round() as u32, 1000))
+}
+
+fn refuse(given: bool, kind: &str) -> PyResult<()> {
+    if given {
+        return Err(PyValueError::new_err(format!(
+            "an argument is for rings {kind}, this is none"
+        )));
+    }
+    Ok(())
+}
+
+fn wrong(argument: &str, why: &dyn std::fmt::Display) -> PyErr {
+    PyValueError::new_err(format!("{argument}: {why}"))
+}

@@ -1,0 +1,12 @@
+//! All unsafe code of this crate: memory of rings as Python's buffers and tensors, and Python's
+//! buffers as pictures.
+
+mod canvas;
+mod plane;
+mod source;
+mod view;
+
+pub(crate) use canvas::{Canvas, SlotPlane};
+pub(crate) use plane::Plane;
+pub(crate) use source::Samples;
+pub(crate) use view::View;

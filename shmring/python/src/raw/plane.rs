@@ -1,0 +1,71 @@
+//! A plane of a leased picture as memory that may be read.
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::View;
+use crate::frame::Lease;
+
+/// The visible part of one plane, as memory: `memoryview(plane)` and `numpy.asarray(plane)` look at
+/// the ring itself, read-only, and keep the picture's lease for as long as they live.
+#[pyclass(frozen, module = "shmring")]
+pub(crate) struct Plane {
+    lease: Arc<Lease>,
+    number: usize,
+    view: View,
+}
+
+impl Plane {
+    /// Plane `number` as rows of bytes; with `channels`, as rows of pixels of so many bytes.
+    pub(crate) fn new(lease: Arc<Lease>, number: usize, channels: Option<usize>) -> Option<Self> {
+        let view = {
+            let plane = lease.frame()?.plane(number)?;
+            View::rows(plane.rows(), plane.row_bytes(), plane.linesize(), channels)
+        };
+        Some(Self { lease, number, view })
+    }
+
+    fn address(&self) -> PyResult<*const u8> {
+        self.lease.check()?;
+        let plane = self.lease.frame().and_then(|frame| frame.plane(self.number));
+        plane.map(|plane| plane.as_ptr()).ok_or_else(|| PyBufferError::new_err("no such plane"))
+    }
+}
+
+#[pymethods]
+impl Plane {
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        self.view.shape_tuple(py)
+    }
+
+    /// Bytes from one row, pixel and sample to the next.
+    #[getter]
+    fn strides<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        self.view.strides_tuple(py)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<shmring.Plane {} {:?}>", self.number, self.view.shape())
+    }
+
+    /// # Safety
+    ///
+    /// Called by the interpreter only, which passes a view to fill.
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let plane = slf.clone();
+        let plane = plane.get();
+        // SAFETY: the interpreter passes a view to fill. The memory is mapped, read-only and unchanged
+        // while the lease lives, which this object holds, and `View::rows` was made of the plane.
+        unsafe { plane.view.fill(view, slf.into_any(), plane.address(), flags, false) }
+    }
+}
