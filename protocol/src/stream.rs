@@ -1,4 +1,4 @@
-//! What flows in a ring: tracks, codecs, pixel formats, and the identity of a picture.
+//! What flows in a ring: tracks, codecs, pixel formats, element types, and the identity of a picture.
 
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +154,83 @@ impl PixelFormat {
             _ => (width.saturating_mul(self.pixel_bytes()), height),
         };
         PlaneExtent { row_bytes, rows }
+    }
+}
+
+/// The type of a tensor's elements. The numbers are the ring's layout and never change: 256 x DLPack's type
+/// code + bits (`DLDataType`, <https://dmlc.github.io/dlpack/latest/c_api.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u32)]
+pub enum DType {
+    I8 = 0x0008,
+    I16 = 0x0010,
+    I32 = 0x0020,
+    I64 = 0x0040,
+    U8 = 0x0108,
+    U16 = 0x0110,
+    U32 = 0x0120,
+    F16 = 0x0210,
+    F32 = 0x0220,
+    F64 = 0x0240,
+    /// The upper half of an f32.
+    Bf16 = 0x0410,
+    /// One byte, 0 or 1.
+    Bool = 0x0608,
+}
+
+impl DType {
+    pub const ALL: [Self; 12] = [
+        Self::I8,
+        Self::I16,
+        Self::I32,
+        Self::I64,
+        Self::U8,
+        Self::U16,
+        Self::U32,
+        Self::F16,
+        Self::F32,
+        Self::F64,
+        Self::Bf16,
+        Self::Bool,
+    ];
+
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|dtype| *dtype as u32 == code)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Bf16 => "bf16",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// Bytes of one element.
+    pub fn bytes(self) -> u32 {
+        u32::from(self.bits()) / 8
+    }
+
+    /// DLPack's `DLDataType.code`.
+    pub fn dlpack_code(self) -> u8 {
+        let [_, code, ..] = (self as u32).to_le_bytes();
+        code
+    }
+
+    /// DLPack's `DLDataType.bits`; its `lanes` is always 1.
+    pub fn bits(self) -> u8 {
+        let [bits, ..] = (self as u32).to_le_bytes();
+        bits
     }
 }
 

@@ -15,9 +15,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::stream::{Colour, PixelFormat};
-use protocol::time::ClockSource;
 use protocol::units::Size;
-use shmring::{FrameMeta, FrameWriter, PlaneLayout, clock};
+use shmring::{FrameMeta, FrameWriter, Picture, clock};
 
 const USAGE: &str = "usage: paint PROJECT RING WIDTHxHEIGHT FORMAT [RANGE MATRIX] < pictures";
 /// Readers that may attach at once.
@@ -33,26 +32,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(USAGE.into());
     };
     let format = PixelFormat::ALL.into_iter().find(|known| known.as_str() == format);
-    let (mut meta, slot_bytes) = describe(size.parse()?, format.ok_or(USAGE)?);
+    let Size { width, height } = size.parse()?;
+    let picture = Picture::packed(width, height, format.ok_or(USAGE)?, ROW_ALIGN_BYTES);
+    let mut picture = picture.ok_or("no picture is that large")?;
     if let [range, matrix] = colour {
-        meta.colour = Colour { range: range.parse()?, matrix: matrix.parse()?, ..meta.colour };
+        let (range, matrix) = (range.parse()?, matrix.parse()?);
+        picture.colour = Colour { range, matrix, ..picture.colour };
     }
     let contract = RingContract::new(ring.parse()?, RingConfig::default(), PLACES);
     let writer = FrameWriter::create(&project.parse()?, &contract, None)?;
     println!("ready");
     io::stdout().flush()?;
-    paint(&writer, meta, slot_bytes)
+    paint(&writer, &picture)
 }
 
-fn paint(
-    writer: &FrameWriter,
-    mut meta: FrameMeta,
-    slot_bytes: usize,
-) -> Result<(), Box<dyn Error>> {
+fn paint(writer: &FrameWriter, picture: &Picture) -> Result<(), Box<dyn Error>> {
     let mut pictures = io::stdin().lock();
+    let mut meta = FrameMeta::of(*picture);
+    (meta.duration_ns, meta.key, meta.copied) = (PERIOD_NS, true, true);
     loop {
-        let mut loan = writer.loan(slot_bytes, 1)?;
-        match read_picture(&mut pictures, &meta, loan.bytes_mut()) {
+        let mut loan = writer.loan(picture.slot_bytes(), 1)?;
+        match read_picture(&mut pictures, picture, loan.bytes_mut()) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
             read => read?,
         }
@@ -67,43 +67,10 @@ fn paint(
     Ok(())
 }
 
-/// Where each plane of such a picture lies, and the bytes of all.
-fn describe(size: Size, format: PixelFormat) -> (FrameMeta, usize) {
-    let mut planes = [PlaneLayout::default(); 4];
-    let mut end = 0;
-    for (plane, layout) in planes.iter_mut().enumerate().take(format.planes()) {
-        let extent = format.plane_extent(plane, size.width, size.height);
-        let linesize = extent.row_bytes.next_multiple_of(ROW_ALIGN_BYTES);
-        *layout = PlaneLayout { offset: end, linesize };
-        end += linesize * extent.rows;
-    }
-    let now = clock::now();
-    let meta = FrameMeta {
-        width: size.width,
-        height: size.height,
-        format,
-        colour: Colour::default(),
-        planes,
-        pts_ns: 0,
-        duration_ns: PERIOD_NS,
-        capture: now,
-        clock: ClockSource::Arrival,
-        ingest: now.mono,
-        decoded: now.mono,
-        source: None,
-        key: true,
-        corrupt: false,
-        discontinuity: false,
-        copied: true,
-        gop_index: 0,
-    };
-    (meta, end as usize)
-}
-
-fn read_picture(from: &mut impl Read, meta: &FrameMeta, slot: &mut [u8]) -> io::Result<()> {
-    for plane in 0..meta.format.planes() {
-        let extent = meta.format.plane_extent(plane, meta.width, meta.height);
-        let layout = meta.planes[plane];
+fn read_picture(from: &mut impl Read, picture: &Picture, slot: &mut [u8]) -> io::Result<()> {
+    for plane in 0..picture.format.planes() {
+        let extent = picture.format.plane_extent(plane, picture.width, picture.height);
+        let layout = picture.planes[plane];
         for y in 0..extent.rows {
             let at = (layout.offset + y * layout.linesize) as usize;
             from.read_exact(&mut slot[at..at + extent.row_bytes as usize])?;

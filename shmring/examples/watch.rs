@@ -35,11 +35,9 @@ fn show(frame: &Frame) {
     let meta = frame.meta();
     let age = clock::mono().saturating_since(meta.capture.mono);
     println!(
-        "{} {}x{} {} {:.1} ms old, mean {:.1}",
+        "{} {} {:.1} ms old, mean {:.1}",
         frame.sequence(),
-        meta.width,
-        meta.height,
-        meta.format.as_str(),
+        meta.content,
         age.as_secs_f64() * 1e3,
         mean(frame),
     );

@@ -1,11 +1,11 @@
 //! The numbers of `LAYOUT.md`: offsets, sizes and codes. No logic.
 //!
 //! Everything is little-endian, u32 or u64, naturally aligned. A reader refuses another major
-//! version; a higher minor version only adds words where this one has zeros.
+//! version; a higher minor version only adds words where this one has zeros, and codes.
 
 /// Version of the layout.
 pub const MAJOR: u32 = 1;
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 
 /// Smallest unit of every file; also the alignment of slots.
 pub const PAGE: usize = 4096;
@@ -167,6 +167,8 @@ pub mod flag {
     pub const CORRUPT: u32 = 4;
     /// The picture was copied into its slot, not decoded there.
     pub const COPIED: u32 = 8;
+    /// The picture or tensor has another shape or format than the one before it in this epoch.
+    pub const FORMAT_CHANGE: u32 = 16;
 }
 
 /// A descriptor of the frame ring.
@@ -200,7 +202,22 @@ pub mod descriptor {
     pub const AT_CLOCK: usize = 160;
     /// 64 bytes for the writer's user.
     pub const AT_USER: usize = 192;
+    pub const USER_BYTES: usize = 64;
     pub const PLANES_MAX: usize = 4;
+
+    /// `AT_FORMAT` of a tensor; below are pixel formats.
+    pub const TENSOR: u32 = 64;
+    /// u32: bytes from the slot's start to the first element.
+    pub const AT_OFFSET: usize = 112;
+    /// Six u32: bytes from one index of an axis to the next.
+    pub const AT_STRIDES: usize = 116;
+    /// u32: axes that count.
+    pub const AT_AXES: usize = 140;
+    /// u32: type of the elements.
+    pub const AT_DTYPE: usize = 164;
+    /// Six u32: length of each axis.
+    pub const AT_SHAPE: usize = 168;
+    pub const AXES_MAX: usize = 6;
 }
 
 /// A lease page: written by the one reader that holds its lock, read by the writer with pread.
@@ -242,7 +259,9 @@ const _: () = {
     assert!(index::AT_STREAM_LOCK + 8 <= index::HEADER);
     assert!(stream::AT_SOURCE + stream::SOURCE_MAX <= stream::AT_TABLE);
     assert!(lease::AT_HAZARDS + lease::HAZARDS * 8 == lease::AT_CURSOR);
-    assert!(descriptor::AT_USER + 64 == descriptor::BYTES);
+    assert!(descriptor::AT_USER + descriptor::USER_BYTES == descriptor::BYTES);
+    assert!(descriptor::AT_STRIDES + descriptor::AXES_MAX * 4 == descriptor::AT_AXES);
+    assert!(descriptor::AT_SHAPE + descriptor::AXES_MAX * 4 == descriptor::AT_USER);
     assert!(record::AT_CLOCK + 4 <= record::HEADER);
     assert!(record::HEADER.is_multiple_of(record::ALIGN));
 };

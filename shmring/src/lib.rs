@@ -3,8 +3,8 @@
 //!
 //! * A [`PacketWriter`] / [`PacketReader`] pair shares a byte log of encoded packets, copied out and
 //!   then validated. A record ring ([`RecordWriter`], [`RecordReader`]) is the same with JSON payloads.
-//! * A [`FrameWriter`] / [`FrameReader`] pair shares pictures in slots. A [`Frame`] is a lease: while
-//!   it lives its bytes do not change and nothing was copied.
+//! * A [`FrameWriter`] / [`FrameReader`] pair shares pictures or tensors in slots. A [`Frame`] is a
+//!   lease: while it lives its bytes do not change and nothing was copied.
 //!
 //! The byte map and the protocol are normative in `LAYOUT.md`; [`layout`] holds its numbers.
 //!
@@ -17,7 +17,7 @@
 //! let ring = "cam1.frames".parse().expect("a valid name");
 //! let mut reader = FrameReader::attach(&project, &ring, &FrameOptions::named("my program"))?;
 //! if let Next::Item(frame) = reader.next(Duration::from_secs(1))? {
-//!     println!("{} is {}x{}", frame.sequence(), frame.meta().width, frame.meta().height);
+//!     println!("{} is {}", frame.sequence(), frame.meta().content);
 //! }
 //! # Ok(())
 //! # }
@@ -49,8 +49,8 @@ mod wake;
 
 pub use error::Error;
 pub use frames::{
-    Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Plane, PlaneLayout, Policy,
-    SlotId, Window,
+    Content, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Picture, Plane,
+    PlaneLayout, Policy, SlotId, Tensor, TensorView, Window,
 };
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 pub use records::{RecordReader, RecordWriter};

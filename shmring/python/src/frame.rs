@@ -7,10 +7,10 @@ use protocol::stream::{FrameId, PixelFormat};
 use protocol::time::{MonoNs, UtcNs};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyTuple};
-use shmring::FrameMeta;
 use shmring::fork::Birth;
+use shmring::{FrameMeta, Picture};
 
-use crate::error::{Closed, Damaged, raise};
+use crate::error::{Closed, Damaged, WrongKind, raise};
 use crate::raw::Plane;
 use crate::rgb;
 use crate::values;
@@ -94,6 +94,13 @@ impl Frame {
         plane.ok_or_else(|| Damaged::new_err(format!("{}: has no plane {number}", self.name())))
     }
 
+    fn picture(&self) -> PyResult<&Picture> {
+        let Facts { meta, .. } = &self.facts;
+        meta.picture().ok_or_else(|| {
+            WrongKind::new_err(format!("{}: holds {}, no picture", self.name(), meta.content))
+        })
+    }
+
     fn name(&self) -> String {
         format!("frame {} of {}", self.facts.sequence, self.facts.id.ring)
     }
@@ -139,18 +146,18 @@ impl Frame {
     }
 
     #[getter]
-    fn width(&self) -> u32 {
-        self.facts.meta.width
+    fn width(&self) -> PyResult<u32> {
+        Ok(self.picture()?.width)
     }
 
     #[getter]
-    fn height(&self) -> u32 {
-        self.facts.meta.height
+    fn height(&self) -> PyResult<u32> {
+        Ok(self.picture()?.height)
     }
 
     #[getter]
-    fn format(&self) -> &'static str {
-        self.facts.meta.format.as_str()
+    fn format(&self) -> PyResult<&'static str> {
+        Ok(self.picture()?.format.as_str())
     }
 
     #[getter]
@@ -184,7 +191,7 @@ impl Frame {
     /// Every plane as rows of bytes, read-only, not copied.
     #[getter]
     fn planes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let count = self.facts.meta.format.planes();
+        let count = self.picture()?.format.planes();
         let planes = (0..count).map(|number| self.plane(number, None));
         PyTuple::new(py, planes.collect::<PyResult<Vec<_>>>()?)
     }
@@ -192,14 +199,15 @@ impl Frame {
     /// The picture as a read-only numpy array, not copied: height x width x channels for packed
     /// formats, the luma plane for planar ones.
     fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let plane = self.plane(0, channels(self.facts.meta.format))?;
+        let plane = self.plane(0, channels(self.picture()?.format))?;
         py.import("numpy")?.call_method1("asarray", (plane,))
     }
 
     /// A copy as height x width x 3 array of red, green, blue.
     fn rgb<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let shape = *self.picture()?;
         let lease = self.lease()?;
-        let picture = lease.frame().and_then(Rows::of);
+        let picture = lease.frame().and_then(|frame| Rows::of(frame, shape));
         let picture = picture.ok_or_else(|| Damaged::new_err(self.name()))?;
         let (width, height) = (picture.width, picture.height);
         let bytes = PyByteArray::new_with(py, width * height * 3, |rgb| {
@@ -227,9 +235,8 @@ impl Frame {
     }
 
     fn __repr__(&self) -> String {
-        let meta = &self.facts.meta;
-        let size = format!("{}x{} {}", meta.width, meta.height, meta.format.as_str());
-        format!("<shmring.Frame {} of {}: {size}>", self.facts.sequence, self.facts.id.ring)
+        let Facts { sequence, id, meta, .. } = &self.facts;
+        format!("<shmring.Frame {sequence} of {}: {}>", id.ring, meta.content)
     }
 }
 
@@ -242,28 +249,24 @@ pub(crate) fn channels(format: PixelFormat) -> Option<usize> {
 /// A leased picture, row by row.
 struct Rows<'a> {
     frame: &'a shmring::Frame,
+    picture: Picture,
     width: usize,
     height: usize,
 }
 
 impl<'a> Rows<'a> {
-    fn of(frame: &'a shmring::Frame) -> Option<Self> {
+    fn of(frame: &'a shmring::Frame, picture: Picture) -> Option<Self> {
         let plane = frame.plane(0)?;
         // Of the row's bytes, as in `Plane::new`.
-        let width = plane.row_bytes() / frame.meta().format.pixel_bytes() as usize;
-        Some(Self { frame, width, height: plane.rows() })
+        let width = plane.row_bytes() / picture.format.pixel_bytes() as usize;
+        Some(Self { frame, picture, width, height: plane.rows() })
     }
 }
 
 impl rgb::Picture for Rows<'_> {
     fn shape(&self) -> rgb::Shape {
-        let meta = self.frame.meta();
-        rgb::Shape {
-            width: self.width,
-            height: self.height,
-            format: meta.format,
-            colour: meta.colour,
-        }
+        let Picture { format, colour, .. } = self.picture;
+        rgb::Shape { width: self.width, height: self.height, format, colour }
     }
 
     fn row(&self, plane: usize, y: usize, into: &mut [u8]) {

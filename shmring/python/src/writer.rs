@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use shmring::fork::Birth;
-use shmring::{FrameMeta, Loan, PlaneLayout, SourceId, clock};
+use shmring::{FrameMeta, Loan, Picture, PlaneLayout, SourceId, clock};
 
 use crate::emit;
 use crate::ending::{self, Ending};
@@ -192,12 +192,14 @@ impl FrameWriter {
         let elapsed = told.capture.mono.0.cast_signed().wrapping_sub(began.0.cast_signed());
         let source = told.id.as_ref().filter(|id| Some(&id.ring) == self.source.as_ref());
         let now = clock::mono();
-        FrameMeta {
+        let content = Picture {
             width: geometry.width,
             height: geometry.height,
             format: geometry.format,
             colour: Colour::default(),
             planes: geometry.layout().0,
+        };
+        FrameMeta {
             pts_ns: told.pts_ns.unwrap_or(elapsed),
             duration_ns: self.duration_ns,
             capture: told.capture,
@@ -206,10 +208,8 @@ impl FrameWriter {
             decoded: now,
             source: source.map(|id| SourceId { epoch: id.epoch, sequence: id.sequence }),
             key: told.key,
-            corrupt: false,
-            discontinuity: false,
-            copied: false,
             gop_index: told.gop_index,
+            ..FrameMeta::of(content)
         }
     }
 }

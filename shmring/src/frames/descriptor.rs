@@ -1,9 +1,9 @@
-//! The 256 bytes that describe a published picture. Pure.
+//! The 256 bytes that describe a published picture or tensor. Pure.
 
-use protocol::stream::{Colour, PixelFormat};
+use protocol::stream::{Colour, DType, PixelFormat};
 use protocol::time::{ClockSource, MonoNs, Stamp, UtcNs};
 
-use super::{FrameMeta, PlaneLayout};
+use super::{Content, FrameMeta, Picture, PlaneLayout, Tensor};
 use crate::SourceId;
 use crate::layout::{descriptor as at, flag};
 
@@ -18,24 +18,10 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// Whether every visible row of every plane lies in the slot.
+    /// Whether every visible row of every plane, or every element, lies in the slot.
     pub(crate) fn fits(&self) -> bool {
-        (0..self.meta.format.planes()).all(|plane| plane_fits(&self.meta, plane, self.slot_bytes))
+        self.meta.content.misfit(self.slot_bytes).is_none()
     }
-}
-
-/// Beyond any picture, and low enough that no row of any format overflows a u32.
-const SIDE_MAX: u32 = 1 << 16;
-
-pub(crate) fn plane_fits(meta: &FrameMeta, plane: usize, slot_bytes: u64) -> bool {
-    if meta.width > SIDE_MAX || meta.height > SIDE_MAX {
-        return false;
-    }
-    let extent = meta.format.plane_extent(plane, meta.width, meta.height);
-    let layout = meta.planes[plane];
-    let sane = extent.rows > 0 && extent.row_bytes > 0 && layout.linesize >= extent.row_bytes;
-    let last_row = u64::from(layout.linesize) * u64::from(extent.rows.saturating_sub(1));
-    sane && u64::from(layout.offset) + last_row + u64::from(extent.row_bytes) <= slot_bytes
 }
 
 /// The descriptor's bytes, its sequence word left 0: the writer stores that one last.
@@ -46,22 +32,13 @@ pub(crate) fn encode(
     meta: &FrameMeta,
 ) -> [u8; at::BYTES] {
     let mut bytes = [0; at::BYTES];
-    for (place, half) in halves(meta) {
-        bytes[place..place + 4].copy_from_slice(&half.to_le_bytes());
+    match &meta.content {
+        Content::Picture(picture) => put_picture(&mut bytes, picture),
+        Content::Tensor(tensor) => put_tensor(&mut bytes, tensor),
     }
-    for (plane, layout) in meta.planes.iter().enumerate() {
-        let offset = at::AT_PLANE_OFFSETS + plane * 4;
-        let linesize = at::AT_LINESIZES + plane * 4;
-        bytes[offset..offset + 4].copy_from_slice(&layout.offset.to_le_bytes());
-        bytes[linesize..linesize + 4].copy_from_slice(&layout.linesize.to_le_bytes());
-    }
-    let colour = meta.colour;
-    bytes[at::AT_COLOUR..at::AT_COLOUR + 4].copy_from_slice(&[
-        colour.range,
-        colour.matrix,
-        colour.primaries,
-        colour.transfer,
-    ]);
+    put(&mut bytes, at::AT_FLAGS, &[flags(meta)]);
+    put(&mut bytes, at::AT_CLOCK, &[meta.clock as u32]);
+    bytes[at::AT_USER..].copy_from_slice(&meta.user);
     let source = meta.source.unwrap_or(SourceId { epoch: 0, sequence: 0 });
     for (place, word) in [
         (at::AT_TOKEN, token),
@@ -82,49 +59,57 @@ pub(crate) fn encode(
     bytes
 }
 
-fn halves(meta: &FrameMeta) -> [(usize, u32); 6] {
+fn flags(meta: &FrameMeta) -> u32 {
     let flags = [
         (meta.key, flag::KEY),
         (meta.discontinuity, flag::DISCONTINUITY),
         (meta.corrupt, flag::CORRUPT),
         (meta.copied, flag::COPIED),
+        (meta.format_change, flag::FORMAT_CHANGE),
     ];
-    let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
-    [
-        (at::AT_FLAGS, flags),
-        (at::AT_PLANES, u32::try_from(meta.format.planes()).unwrap_or(0)),
-        (at::AT_FORMAT, meta.format as u32),
-        (at::AT_WIDTH, meta.width),
-        (at::AT_HEIGHT, meta.height),
-        (at::AT_CLOCK, meta.clock as u32),
-    ]
+    flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit)
 }
 
-/// `None` for bytes with an unknown pixel format.
+fn put_picture(bytes: &mut [u8; at::BYTES], picture: &Picture) {
+    let Picture { width, height, format, colour, planes } = picture;
+    put(bytes, at::AT_FORMAT, &[*format as u32]);
+    put(bytes, at::AT_PLANES, &[u32::try_from(format.planes()).unwrap_or(0)]);
+    put(bytes, at::AT_WIDTH, &[*width]);
+    put(bytes, at::AT_HEIGHT, &[*height]);
+    put(bytes, at::AT_PLANE_OFFSETS, &planes.map(|plane| plane.offset));
+    put(bytes, at::AT_LINESIZES, &planes.map(|plane| plane.linesize));
+    let Colour { range, matrix, primaries, transfer } = *colour;
+    bytes[at::AT_COLOUR..at::AT_COLOUR + 4].copy_from_slice(&[range, matrix, primaries, transfer]);
+}
+
+fn put_tensor(bytes: &mut [u8; at::BYTES], tensor: &Tensor) {
+    put(bytes, at::AT_FORMAT, &[at::TENSOR]);
+    put(bytes, at::AT_DTYPE, &[tensor.dtype as u32]);
+    put(bytes, at::AT_AXES, &[u32::try_from(tensor.shape().len()).unwrap_or(0)]);
+    put(bytes, at::AT_SHAPE, tensor.shape());
+    put(bytes, at::AT_STRIDES, tensor.strides());
+    put(bytes, at::AT_OFFSET, &[tensor.offset]);
+}
+
+fn put(bytes: &mut [u8; at::BYTES], place: usize, halves: &[u32]) {
+    for (bytes, half) in bytes[place..].chunks_exact_mut(4).zip(halves) {
+        bytes.copy_from_slice(&half.to_le_bytes());
+    }
+}
+
+/// `None` for bytes with an unknown pixel format or element type, or more axes than there are.
 pub(crate) fn decode(bytes: &[u8; at::BYTES]) -> Option<Described> {
-    let half =
-        |place: usize| u32::from_le_bytes(bytes[place..place + 4].try_into().unwrap_or_default());
+    let half = |place| get(bytes, place);
     let word =
         |place: usize| u64::from_le_bytes(bytes[place..place + 8].try_into().unwrap_or_default());
     let flags = half(at::AT_FLAGS);
-    let colour = &bytes[at::AT_COLOUR..at::AT_COLOUR + 4];
     let source =
         SourceId { epoch: word(at::AT_SOURCE_EPOCH), sequence: word(at::AT_SOURCE_SEQUENCE) };
-    let plane = |number: usize| PlaneLayout {
-        offset: half(at::AT_PLANE_OFFSETS + number * 4),
-        linesize: half(at::AT_LINESIZES + number * 4),
-    };
     let meta = FrameMeta {
-        width: half(at::AT_WIDTH),
-        height: half(at::AT_HEIGHT),
-        format: PixelFormat::from_code(half(at::AT_FORMAT))?,
-        colour: Colour {
-            range: colour[0],
-            matrix: colour[1],
-            primaries: colour[2],
-            transfer: colour[3],
+        content: match half(at::AT_FORMAT) {
+            at::TENSOR => Content::Tensor(decode_tensor(bytes)?),
+            _ => Content::Picture(decode_picture(bytes)?),
         },
-        planes: [plane(0), plane(1), plane(2), plane(3)],
         pts_ns: word(at::AT_PTS_NS).cast_signed(),
         duration_ns: word(at::AT_DURATION_NS).cast_signed(),
         capture: Stamp {
@@ -139,7 +124,9 @@ pub(crate) fn decode(bytes: &[u8; at::BYTES]) -> Option<Described> {
         corrupt: flags & flag::CORRUPT != 0,
         discontinuity: flags & flag::DISCONTINUITY != 0,
         copied: flags & flag::COPIED != 0,
+        format_change: flags & flag::FORMAT_CHANGE != 0,
         gop_index: word(at::AT_GOP),
+        user: bytes[at::AT_USER..].try_into().ok()?,
     };
     Some(Described {
         sequence: word(at::AT_SEQUENCE),
@@ -150,48 +137,80 @@ pub(crate) fn decode(bytes: &[u8; at::BYTES]) -> Option<Described> {
     })
 }
 
+fn decode_picture(bytes: &[u8; at::BYTES]) -> Option<Picture> {
+    let &[range, matrix, primaries, transfer] =
+        bytes[at::AT_COLOUR..].first_chunk().unwrap_or(&[0; 4]);
+    Some(Picture {
+        width: get(bytes, at::AT_WIDTH),
+        height: get(bytes, at::AT_HEIGHT),
+        format: PixelFormat::from_code(get(bytes, at::AT_FORMAT))?,
+        colour: Colour { range, matrix, primaries, transfer },
+        planes: std::array::from_fn(|plane| PlaneLayout {
+            offset: get(bytes, at::AT_PLANE_OFFSETS + plane * 4),
+            linesize: get(bytes, at::AT_LINESIZES + plane * 4),
+        }),
+    })
+}
+
+fn decode_tensor(bytes: &[u8; at::BYTES]) -> Option<Tensor> {
+    let list =
+        |place| -> [u32; at::AXES_MAX] { std::array::from_fn(|axis| get(bytes, place + axis * 4)) };
+    let axes = get(bytes, at::AT_AXES) as usize;
+    Tensor::strided(
+        DType::from_code(get(bytes, at::AT_DTYPE))?,
+        list(at::AT_SHAPE).get(..axes)?,
+        list(at::AT_STRIDES).get(..axes)?,
+        get(bytes, at::AT_OFFSET),
+    )
+}
+
+fn get(bytes: &[u8; at::BYTES], place: usize) -> u32 {
+    u32::from_le_bytes(bytes[place..place + 4].try_into().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn gray(width: u32, height: u32, linesize: u32) -> FrameMeta {
+        let packed = Picture::packed(8, 8, PixelFormat::Gray8, 1).unwrap();
+        let mut planes = packed.planes;
+        planes[0] = PlaneLayout { offset: 64, linesize };
+        meta(Picture { width, height, planes, ..packed })
+    }
+
+    fn meta(content: impl Into<Content>) -> FrameMeta {
         FrameMeta {
-            width,
-            height,
-            format: PixelFormat::Gray8,
-            colour: Colour::default(),
-            planes: [
-                PlaneLayout { offset: 64, linesize },
-                PlaneLayout::default(),
-                PlaneLayout::default(),
-                PlaneLayout::default(),
-            ],
             pts_ns: -5,
             duration_ns: 40,
-            capture: Stamp::default(),
             clock: ClockSource::Camera,
             ingest: MonoNs(1),
             decoded: MonoNs(2),
             source: Some(SourceId { epoch: 3, sequence: 4 }),
             key: true,
-            corrupt: false,
             discontinuity: true,
             copied: true,
+            format_change: true,
             gop_index: 12,
+            user: std::array::from_fn(|place| u8::try_from(place).unwrap()),
+            ..FrameMeta::of(content)
         }
     }
 
     #[test]
     fn a_descriptor_reads_back_as_written() {
-        let meta = gray(640, 480, 704);
-        let described = decode(&encode(77, 1 << 20, MonoNs(9), &meta)).unwrap();
-        assert_eq!((described.meta, described.token, described.published), (meta, 77, MonoNs(9)));
-        assert!(described.fits());
+        let tensor = Tensor::strided(DType::Bf16, &[2, 3, 5], &[96, 32, 4], 62).unwrap();
+        for meta in [gray(640, 480, 704), meta(tensor)] {
+            let described = decode(&encode(77, 1 << 20, MonoNs(9), &meta)).unwrap();
+            assert_eq!(described.meta, meta);
+            assert_eq!((described.token, described.published), (77, MonoNs(9)));
+            assert!(described.fits());
+        }
     }
 
     #[test]
-    fn a_picture_that_leaves_its_slot_does_not_fit() {
+    fn a_content_that_leaves_its_slot_does_not_fit() {
         let described =
             |meta: FrameMeta, bytes| decode(&encode(1, bytes, MonoNs(0), &meta)).unwrap();
         assert!(described(gray(8, 2, 8), 64 + 16).fits());
@@ -199,6 +218,20 @@ mod tests {
         assert!(!described(gray(8, 2, 7), 1000).fits(), "rows overlap");
         assert!(!described(gray(0, 2, 8), 1000).fits(), "empty");
         assert!(!described(gray(u32::MAX, u32::MAX, u32::MAX), u64::from(u32::MAX)).fits());
+        let tensor = meta(Tensor::dense(DType::F32, &[4, 4]).unwrap());
+        assert!(described(tensor, 64).fits() && !described(tensor, 63).fits());
+    }
+
+    #[test]
+    fn an_unknown_format_or_element_type_is_no_descriptor() {
+        let mut bytes = encode(1, 64, MonoNs(0), &meta(Tensor::dense(DType::U8, &[64]).unwrap()));
+        put(&mut bytes, at::AT_AXES, &[7]);
+        assert_eq!(decode(&bytes), None);
+        put(&mut bytes, at::AT_AXES, &[1]);
+        put(&mut bytes, at::AT_DTYPE, &[0x0540]);
+        assert_eq!(decode(&bytes), None);
+        put(&mut bytes, at::AT_FORMAT, &[at::TENSOR + 1]);
+        assert_eq!(decode(&bytes), None);
     }
 
     /// Random bytes of which the format is one that exists: others are refused at once.
@@ -222,14 +255,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
         #[test]
-        fn a_scribbled_descriptor_never_passes_the_slot(bytes in scribbled(), slot in 0u64..1 << 24) {
+        fn a_scribbled_picture_never_passes_the_slot(bytes in scribbled(), slot in 0u64..1 << 24) {
             let Some(mut described) = decode(&bytes) else { return Ok(()) };
             described.slot_bytes = slot;
             if described.fits() {
-                let meta = described.meta;
-                for plane in 0..meta.format.planes() {
-                    let extent = meta.format.plane_extent(plane, meta.width, meta.height);
-                    let layout = meta.planes[plane];
+                let Content::Picture(picture) = described.meta.content else { return Ok(()) };
+                for plane in 0..picture.format.planes() {
+                    let extent = picture.format.plane_extent(plane, picture.width, picture.height);
+                    let layout = picture.planes[plane];
                     let end = u64::from(layout.offset)
                         + u64::from(layout.linesize) * u64::from(extent.rows - 1)
                         + u64::from(extent.row_bytes);

@@ -1,4 +1,4 @@
-//! A leased picture and its planes.
+//! A leased frame, and the planes of a picture.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use protocol::name::RingName;
 use protocol::stream::FrameId;
 use protocol::time::MonoNs;
 
-use super::FrameMeta;
 use super::descriptor::Described;
+use super::{FrameMeta, TensorView};
 use crate::lease::LeasePage;
 use crate::segment::Mapping;
 
@@ -24,7 +24,7 @@ impl Drop for Lease {
     }
 }
 
-/// A leased picture: while it lives its bytes do not change, whatever the writer does. Nothing was
+/// A leased picture or tensor: while it lives its bytes do not change, whatever the writer does. Nothing was
 /// copied. Holding it costs the ring one slot and nobody any time.
 #[derive(Debug)]
 pub struct Frame {
@@ -49,6 +49,11 @@ impl Frame {
         self.described.sequence
     }
 
+    /// The ring it was read from.
+    pub fn ring(&self) -> &RingName {
+        &self.ring
+    }
+
     pub fn meta(&self) -> &FrameMeta {
         &self.described.meta
     }
@@ -67,14 +72,14 @@ impl Frame {
         }
     }
 
-    /// The visible part of a plane; `None` when the format has no such plane.
+    /// The visible part of a plane; `None` when the format has no such plane, and for a tensor.
     pub fn plane(&self, number: usize) -> Option<Plane<'_>> {
-        let meta = &self.described.meta;
-        if number >= meta.format.planes() {
+        let picture = self.described.meta.picture()?;
+        if number >= picture.format.planes() {
             return None;
         }
-        let extent = meta.format.plane_extent(number, meta.width, meta.height);
-        let layout = meta.planes[number];
+        let extent = picture.format.plane_extent(number, picture.width, picture.height);
+        let layout = picture.planes[number];
         Some(Plane {
             frame: self,
             start: self.start + layout.offset as usize,
@@ -82,6 +87,11 @@ impl Frame {
             row_bytes: extent.row_bytes as usize,
             rows: extent.rows as usize,
         })
+    }
+
+    /// The elements; `None` for a picture.
+    pub fn tensor(&self) -> Option<TensorView<'_>> {
+        Some(TensorView { frame: self, tensor: self.described.meta.tensor()? })
     }
 
     /// Which hazard of its page the lease uses; for tests and tools.

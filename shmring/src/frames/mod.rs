@@ -1,4 +1,4 @@
-//! Frame rings: pictures in slots, leased to readers without a copy.
+//! Frame rings: pictures and tensors in slots, leased to readers without a copy.
 //!
 //! A slot's life, seen by the writer:
 //!
@@ -9,6 +9,7 @@
 //!    └───────────────┴──────────────── PUBLISHED ──reclaim──> LOANED   (refused while leased)
 //! ```
 
+mod content;
 mod descriptor;
 mod frame;
 mod generation;
@@ -16,18 +17,20 @@ mod loan;
 mod pool;
 mod reader;
 mod table;
+mod tensor;
 mod window;
 mod writer;
 
+pub use content::{Content, Picture, PlaneLayout, Tensor};
 pub use frame::{Frame, Plane};
 pub use loan::{Loan, SlotId};
 pub use reader::{FrameOptions, FrameReader, Policy};
+pub use tensor::TensorView;
 pub use window::Window;
 pub use writer::FrameWriter;
 
 pub(crate) use table::descriptor_at;
 
-use protocol::stream::{Colour, PixelFormat};
 use protocol::time::{ClockSource, MonoNs, Stamp};
 
 use crate::SourceId;
@@ -36,25 +39,10 @@ use crate::layout::descriptor as layout;
 /// Leases every reader may hold: a plain `for frame in ring` keeps one while it takes the next.
 pub(crate) const QUOTA: u32 = 2;
 
-/// Where a plane lies in its slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PlaneLayout {
-    /// Bytes from the slot's start to the first visible sample.
-    pub offset: u32,
-    /// Bytes from one row to the next; at least the visible bytes of a row.
-    pub linesize: u32,
-}
-
-/// What is known of a picture beside its samples.
+/// What is known of a picture or tensor beside its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameMeta {
-    /// Visible size in pixels.
-    pub width: u32,
-    pub height: u32,
-    pub format: PixelFormat,
-    pub colour: Colour,
-    /// The first `format.planes()` count.
-    pub planes: [PlaneLayout; layout::PLANES_MAX],
+    pub content: Content,
     pub pts_ns: i64,
     pub duration_ns: i64,
     /// When the picture was taken, on the clock `clock` names.
@@ -69,7 +57,49 @@ pub struct FrameMeta {
     pub discontinuity: bool,
     /// The writer had to copy it into its slot.
     pub copied: bool,
+    /// Of another size, format, type or shape than the one the reader had before. Writers need not set
+    /// it.
+    pub format_change: bool,
     pub gop_index: u64,
+    /// The writer's own: this crate carries it.
+    pub user: [u8; layout::USER_BYTES],
+}
+
+impl FrameMeta {
+    /// Such a content, of which nothing else is known.
+    pub fn of(content: impl Into<Content>) -> Self {
+        Self {
+            content: content.into(),
+            pts_ns: 0,
+            duration_ns: 0,
+            capture: Stamp::default(),
+            clock: ClockSource::default(),
+            ingest: MonoNs::default(),
+            decoded: MonoNs::default(),
+            source: None,
+            key: false,
+            corrupt: false,
+            discontinuity: false,
+            copied: false,
+            format_change: false,
+            gop_index: 0,
+            user: [0; layout::USER_BYTES],
+        }
+    }
+
+    pub fn picture(&self) -> Option<&Picture> {
+        match &self.content {
+            Content::Picture(picture) => Some(picture),
+            Content::Tensor(_) => None,
+        }
+    }
+
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match &self.content {
+            Content::Picture(_) => None,
+            Content::Tensor(tensor) => Some(tensor),
+        }
+    }
 }
 
 /// A slot's claim number: generation, slot and version in one word (`LAYOUT.md`).

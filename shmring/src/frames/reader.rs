@@ -7,9 +7,9 @@ use nix::fcntl::OFlag;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 
-use super::Token;
 use super::frame::{Frame, Lease};
 use super::table::{self, oldest_described, read_descriptor, version_word};
+use super::{Content, Token};
 use crate::Next;
 use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::clock;
@@ -71,6 +71,8 @@ pub struct FrameReader {
     source: Option<RingName>,
     /// With `max_fps`: nothing is taken before this.
     not_before: MonoNs,
+    /// What was taken last, in whichever epoch.
+    had: Option<Content>,
 }
 
 impl FrameReader {
@@ -104,6 +106,7 @@ impl FrameReader {
             cursor: 0,
             source: None,
             not_before: MonoNs(0),
+            had: None,
         };
         // A new reader begins with the newest picture there is.
         reader.settle(reader.index.head().saturating_sub(1));
@@ -209,7 +212,7 @@ impl FrameReader {
         Ok((self.options.policy == Policy::Sequential).then(|| self.overrun(head)))
     }
 
-    fn took(&mut self, sequence: u64, frame: Frame, now: MonoNs) -> Next<Frame> {
+    fn took(&mut self, sequence: u64, mut frame: Frame, now: MonoNs) -> Next<Frame> {
         if self.options.policy == Policy::Sequential && sequence > self.cursor + 1 {
             // Told first; the frame itself is leased again by the next call.
             drop(frame);
@@ -219,6 +222,11 @@ impl FrameReader {
         if let Some(fps) = self.options.max_fps.filter(|fps| *fps > 0) {
             self.not_before = now + Duration::from_secs(1) / fps;
             self.signal.set_not_before(self.not_before);
+        }
+        // Its writer's word may be about a picture that this reader passed over.
+        let meta = &mut frame.described.meta;
+        if let Some(had) = self.had.replace(meta.content) {
+            meta.format_change = !had.is_like(&meta.content);
         }
         Next::Item(frame)
     }

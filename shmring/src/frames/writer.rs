@@ -8,7 +8,7 @@ use protocol::name::{ProjectName, RingName};
 use super::generation::{Generation, Memory, Shape};
 use super::loan::{Loan, SlotId};
 use super::table::{self, version_word, write_descriptor};
-use super::{FrameMeta, QUOTA, descriptor};
+use super::{Content, FrameMeta, QUOTA, descriptor};
 use crate::clock;
 use crate::error::Error;
 use crate::files;
@@ -45,6 +45,8 @@ struct State {
     /// Number of the newest generation, counted from 1.
     generations: u32,
     sequence: u64,
+    /// What was published last.
+    newest: Option<Content>,
 }
 
 impl FrameWriter {
@@ -70,7 +72,14 @@ impl FrameWriter {
         let block = StreamBlock { tracks: Vec::new(), source: source.cloned() };
         stream::write(&owner.index, owner.ring(), &block)?;
         owner.announce();
-        let state = State { owner, generation: None, previous: None, generations: 0, sequence: 0 };
+        let state = State {
+            owner,
+            generation: None,
+            previous: None,
+            generations: 0,
+            sequence: 0,
+            newest: None,
+        };
         Ok(Self(Arc::new(Shared { places, history, leases, state: Mutex::new(state) })))
     }
 
@@ -181,14 +190,17 @@ impl State {
             return Err(Error::NotOnLoan { ring, slot: id.slot });
         };
         let slot_bytes = generation.memory.slot_bytes() as u64;
-        if !(0..meta.format.planes()).all(|plane| descriptor::plane_fits(meta, plane, slot_bytes)) {
-            return Err(Error::BadPicture { ring, what: "a plane leaves its slot" });
+        if let Some(what) = meta.content.misfit(slot_bytes) {
+            return Err(Error::BadPicture { ring, what });
         }
         generation.published(id.slot, sequence);
         self.sequence = sequence;
         let map = &self.owner.index;
         let token = version_word(map, id.generation, id.slot).load(Ordering::Relaxed);
         let now = clock::mono();
+        let changed =
+            self.newest.replace(meta.content).is_some_and(|old| !old.is_like(&meta.content));
+        let meta = &FrameMeta { format_change: changed, ..*meta };
         write_descriptor(map, sequence, &descriptor::encode(token, slot_bytes, now, meta));
         store_figures(map, meta, now.0);
         // PAIR head
@@ -207,8 +219,9 @@ impl State {
 fn store_figures(map: &Mapping, meta: &FrameMeta, now_ns: u64) {
     map.word(index::AT_PUBLISHED_NS).store(now_ns, Ordering::Relaxed);
     map.word(index::AT_GOP).store(meta.gop_index, Ordering::Relaxed);
-    map.half(index::AT_WIDTH).store(meta.width, Ordering::Relaxed);
-    map.half(index::AT_HEIGHT).store(meta.height, Ordering::Relaxed);
+    let (width, height) = meta.picture().map_or((0, 0), |picture| (picture.width, picture.height));
+    map.half(index::AT_WIDTH).store(width, Ordering::Relaxed);
+    map.half(index::AT_HEIGHT).store(height, Ordering::Relaxed);
     if meta.copied {
         map.word(index::AT_COPIED).fetch_add(1, Ordering::Relaxed);
     }

@@ -8,11 +8,10 @@ use nix::sys::signal::{Signal, raise};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::ProjectName;
-use protocol::stream::{Colour, PixelFormat};
-use protocol::time::{ClockSource, MonoNs, Stamp};
+use protocol::stream::PixelFormat;
 use shmring::{
     FrameMeta, FrameOptions, FrameReader, FrameWriter, Next, PacketMeta, PacketOptions,
-    PacketReader, PacketWriter, PlaneLayout, Start, census,
+    PacketReader, PacketWriter, Picture, Start, census,
 };
 
 /// The stops of [`play`].
@@ -200,24 +199,5 @@ fn contract(kind: Kind) -> RingContract {
 }
 
 fn picture() -> FrameMeta {
-    let none = PlaneLayout::default();
-    FrameMeta {
-        width: SIDE,
-        height: SIDE,
-        format: PixelFormat::Gray8,
-        colour: Colour::default(),
-        planes: [PlaneLayout { offset: 0, linesize: SIDE }, none, none, none],
-        pts_ns: 0,
-        duration_ns: 0,
-        capture: Stamp::default(),
-        clock: ClockSource::Arrival,
-        ingest: MonoNs(0),
-        decoded: MonoNs(0),
-        source: None,
-        key: true,
-        corrupt: false,
-        discontinuity: false,
-        copied: false,
-        gop_index: 0,
-    }
+    FrameMeta::of(Picture::packed(SIDE, SIDE, PixelFormat::Gray8, 1).unwrap())
 }

@@ -1,11 +1,10 @@
 //! Frame rings.
 
 use protocol::control::RingContract;
-use protocol::stream::{Colour, PixelFormat};
-use protocol::time::{ClockSource, MonoNs, Stamp};
+use protocol::stream::PixelFormat;
 use shmring::{
-    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Next, PlaneLayout,
-    Policy, SourceId,
+    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Next, Picture, Policy,
+    SourceId,
 };
 
 use crate::{NOW, Project, SOON};
@@ -13,26 +12,9 @@ use crate::{NOW, Project, SOON};
 const SIDE: u32 = 64;
 
 pub(crate) fn gray(side: u32) -> FrameMeta {
-    let plane = PlaneLayout { offset: 0, linesize: side };
-    FrameMeta {
-        width: side,
-        height: side,
-        format: PixelFormat::Gray8,
-        colour: Colour::default(),
-        planes: [plane, PlaneLayout::default(), PlaneLayout::default(), PlaneLayout::default()],
-        pts_ns: 0,
-        duration_ns: 0,
-        capture: Stamp::default(),
-        clock: ClockSource::Arrival,
-        ingest: MonoNs(0),
-        decoded: MonoNs(0),
-        source: Some(SourceId { epoch: 1, sequence: 2 }),
-        key: false,
-        corrupt: false,
-        discontinuity: false,
-        copied: false,
-        gop_index: 0,
-    }
+    let picture = Picture::packed(side, side, PixelFormat::Gray8, 1).unwrap();
+    let source = Some(SourceId { epoch: 1, sequence: 2 });
+    FrameMeta { source, ..FrameMeta::of(picture) }
 }
 
 pub(crate) fn fill(writer: &FrameWriter, value: u8, side: u32) -> (Loan, u64) {
@@ -182,7 +164,10 @@ fn a_larger_picture_begins_a_generation_that_attached_readers_follow() {
     for side in [128, 256, 512] {
         fill(&writer, 2, side);
         let large = item(reader.next(NOW).unwrap());
-        assert_eq!((large.meta().width, pixels(&large)), (side, vec![2; (side * side) as usize]));
+        assert_eq!(
+            (large.meta().picture().unwrap().width, pixels(&large)),
+            (side, vec![2; (side * side) as usize])
+        );
     }
     assert_eq!(pixels(&small), vec![1; (SIDE * SIDE) as usize], "a lease outlives its generation");
 }

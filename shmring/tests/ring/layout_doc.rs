@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::stream::{Codec, PixelFormat};
+use protocol::stream::{Codec, DType, PixelFormat};
 use protocol::time::ClockSource;
 use shmring::layout;
 
@@ -34,11 +34,12 @@ fn in_code() -> BTreeMap<String, u64> {
         record: HEADER ALIGN TAIL AT_SEQUENCE AT_TYPE AT_PAYLOAD_BYTES AT_TRACK AT_FLAGS AT_PTS_NS
             AT_DTS_NS AT_DURATION_NS AT_CAPTURE_MONO_NS AT_CAPTURE_UTC_NS AT_INGEST_NS AT_PUBLISHED_NS
             AT_GOP AT_SOURCE_EPOCH AT_SOURCE_SEQUENCE AT_CLOCK RECORD PAD,
-        flag: KEY DISCONTINUITY CORRUPT COPIED,
+        flag: KEY DISCONTINUITY CORRUPT COPIED FORMAT_CHANGE,
         descriptor: BYTES AT_SEQUENCE AT_TOKEN AT_FLAGS AT_PLANES AT_FORMAT AT_WIDTH AT_HEIGHT AT_COLOUR
             AT_PTS_NS AT_DURATION_NS AT_CAPTURE_MONO_NS AT_CAPTURE_UTC_NS AT_INGEST_NS AT_DECODED_NS
             AT_PUBLISHED_NS AT_SOURCE_EPOCH AT_SOURCE_SEQUENCE AT_PLANE_OFFSETS AT_LINESIZES
-            AT_SLOT_BYTES AT_GOP AT_CLOCK AT_USER PLANES_MAX,
+            AT_SLOT_BYTES AT_GOP AT_CLOCK AT_USER USER_BYTES PLANES_MAX TENSOR AT_OFFSET AT_STRIDES
+            AT_AXES AT_DTYPE AT_SHAPE AXES_MAX,
         lease: MAGIC BYTES AT_MAGIC AT_MAJOR AT_MINOR AT_EPOCH AT_HAZARDS HAZARDS AT_CURSOR AT_MISSED
             AT_PID AT_MAX_FPS AT_NAME_BYTES AT_NAME NAME_MAX,
         token: SLOT_BITS VERSION_BITS SLOTS_MAX GENERATION_MAX
@@ -104,6 +105,8 @@ fn the_document_gives_every_code() {
     let named = |codes: Vec<(String, u64)>| codes.into_iter().collect::<BTreeMap<_, _>>();
     let formats = PixelFormat::ALL.map(|format| (format.as_str().to_owned(), format as u64));
     assert_eq!(named(rows("pixel format")), BTreeMap::from(formats));
+    let dtypes = DType::ALL.map(|dtype| (dtype.as_str().to_owned(), dtype as u64));
+    assert_eq!(named(rows("element type")), BTreeMap::from(dtypes));
     let codecs = Codec::ALL.map(|codec| (format!("{codec:?}").to_lowercase(), codec as u64));
     assert_eq!(named(rows("codec")), BTreeMap::from(codecs));
     let clocks = [ClockSource::Arrival, ClockSource::Camera];

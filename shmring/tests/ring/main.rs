@@ -1,6 +1,7 @@
 //! The ring's promises, one module each.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod contents;
 mod frames;
 mod hostile;
 mod layout_doc;

@@ -4,11 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use protocol::stream::{Colour, PixelFormat};
-use protocol::time::{ClockSource, MonoNs, Stamp};
+use protocol::stream::PixelFormat;
 use shmring::{
-    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Next, PlaneLayout,
-    Policy,
+    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Next, Picture, Policy,
 };
 
 use crate::parts::{self, FRAMES, Stage};
@@ -63,26 +61,8 @@ fn show(writer: &FrameWriter, number: u64, side: u32) -> Result<Loan, Error> {
 }
 
 fn picture(number: u64, side: u32) -> FrameMeta {
-    let none = PlaneLayout::default();
-    FrameMeta {
-        width: side,
-        height: side,
-        format: PixelFormat::Gray8,
-        colour: Colour::default(),
-        planes: [PlaneLayout { offset: 0, linesize: side }, none, none, none],
-        pts_ns: 0,
-        duration_ns: 0,
-        capture: Stamp::default(),
-        clock: ClockSource::Arrival,
-        ingest: MonoNs(0),
-        decoded: MonoNs(0),
-        source: None,
-        key: true,
-        corrupt: false,
-        discontinuity: false,
-        copied: false,
-        gop_index: number,
-    }
+    let picture = Picture::packed(side, side, PixelFormat::Gray8, 1).unwrap();
+    FrameMeta { key: true, gop_index: number, ..FrameMeta::of(picture) }
 }
 
 pub(crate) fn read(mut stage: Stage, is_witness: bool) {

@@ -202,7 +202,7 @@ fn publish(
 fn meta_of(picture: &Picture, note: &Note, planes: [PlaneAt; 4]) -> FrameMeta {
     // A slot is far below 4 GiB; what does not fit is refused by the ring as leaving its slot.
     let narrow = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-    FrameMeta {
+    let content = shmring::Picture {
         width: picture.width,
         height: picture.height,
         format: picture.format,
@@ -211,6 +211,8 @@ fn meta_of(picture: &Picture, note: &Note, planes: [PlaneAt; 4]) -> FrameMeta {
             offset: narrow(plane.offset_bytes),
             linesize: narrow(plane.linesize_bytes),
         }),
+    };
+    FrameMeta {
         pts_ns: note.pts_ns,
         duration_ns: note.duration_ns,
         capture: note.capture,
@@ -220,9 +222,8 @@ fn meta_of(picture: &Picture, note: &Note, planes: [PlaneAt; 4]) -> FrameMeta {
         source: Some(note.source),
         key: picture.key,
         corrupt: picture.corrupt || note.corrupt,
-        discontinuity: false,
-        copied: false,
         gop_index: note.gop_index,
+        ..FrameMeta::of(content)
     }
 }
 

@@ -54,11 +54,11 @@ impl Worker for Motion {
             Fault::contract("motion writes an event ring, but none was handed over")
         })?;
         let options = FrameOptions {
-            reader: cx.worker().to_string(),
             policy: Policy::Latest,
             // A picture is let go before the next is taken.
             quota: 1,
             max_fps: Some(config.fps.max(1)),
+            ..FrameOptions::named(cx.worker().as_str())
         };
         Ok(Self {
             input: FrameInput::new(cx, ring, options),
@@ -99,13 +99,19 @@ impl Worker for Motion {
 impl Motion {
     /// Judges a picture. The lease ends as soon as its rows are sampled.
     fn look(&mut self, cx: &mut Context, frame: Frame) -> Option<Told> {
-        cx.condition(Condition::Flowing, "");
         let now = clock::mono();
         if frame.meta().corrupt {
             // Damage looks like motion.
             return self.episodes.idle(now);
         }
-        let (grid, frame, capture) = sample(frame)?;
+        let (grid, frame, capture) = match sample(frame) {
+            Ok(sampled) => sampled,
+            Err(why) => {
+                cx.condition(Condition::Degraded, why);
+                return self.episodes.idle(now);
+            }
+        };
+        cx.condition(Condition::Flowing, "");
         let look = self.detector.look(now, &grid);
         let id = format!("motion-{}-{}", frame.epoch, frame.sequence);
         self.seen = Some(Seen {
@@ -135,13 +141,16 @@ impl Motion {
     }
 }
 
-/// Samples the first plane and lets the picture go.
-fn sample(frame: Frame) -> Option<(Grid, FrameId, UtcNs)> {
+/// Samples the first plane and lets the picture go; for what is no picture, why it cannot.
+fn sample(frame: Frame) -> Result<(Grid, FrameId, UtcNs), String> {
     let meta = *frame.meta();
-    let plane = frame.plane(0)?;
+    let (Some(picture), Some(plane)) = (meta.picture(), frame.plane(0)) else {
+        let (ring, seen) = (frame.ring(), meta.content);
+        return Err(format!("ring {ring}: holds {seen}; motion is found in pictures only"));
+    };
     let read_row = |y: usize, row: &mut [u8]| plane.copy_row(y, row);
-    let grid = Grid::sample(meta.width, meta.height, meta.format, read_row);
-    Some((grid, frame.frame_id(), meta.capture.utc))
+    let grid = Grid::sample(picture.width, picture.height, picture.format, read_row);
+    Ok((grid, frame.frame_id(), meta.capture.utc))
 }
 
 fn record(told: &Told, seen: &Seen) -> Record {

@@ -64,12 +64,8 @@ impl Rings {
     pub fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
         // No rate is declared: the newest picture is wanted whenever somebody asks, and the rate of
         // the ring then is the camera's own.
-        let options = FrameOptions {
-            reader: self.reader.clone(),
-            policy: Policy::Latest,
-            quota: 1,
-            max_fps: None,
-        };
+        let options =
+            FrameOptions { policy: Policy::Latest, quota: 1, ..FrameOptions::named(&self.reader) };
         Ok(Box::new(FrameReader::attach(&self.project, ring, &options)?))
     }
 }
@@ -78,7 +74,7 @@ impl PictureTap for FrameReader {
     fn newest(&mut self) -> Result<Option<Picture>, Trouble> {
         loop {
             match self.next(Duration::ZERO)? {
-                Next::Item(frame) => return Ok(Some(copy(&frame))),
+                Next::Item(frame) => return copy(&frame).map(Some),
                 Next::NewEpoch { .. } | Next::Overrun { .. } => {}
                 Next::Quiet | Next::Ended => return Ok(None),
             }
@@ -87,9 +83,12 @@ impl PictureTap for FrameReader {
 }
 
 /// Copies what is visible; the lease ends with the caller's frame.
-fn copy(frame: &Frame) -> Picture {
+fn copy(frame: &Frame) -> Result<Picture, Trouble> {
     let meta = frame.meta();
-    let planes = (0..meta.format.planes())
+    let Some(picture) = meta.picture() else {
+        return Err(Trouble::NoPicture { ring: frame.ring().clone(), seen: meta.content });
+    };
+    let planes = (0..picture.format.planes())
         .filter_map(|number| frame.plane(number))
         .map(|plane| {
             let mut samples = Vec::new();
@@ -98,11 +97,11 @@ fn copy(frame: &Frame) -> Picture {
         })
         .collect();
     let arrival = if meta.ingest == MonoNs(0) { frame.published() } else { meta.ingest };
-    Picture {
-        format: meta.format,
-        width: meta.width,
-        height: meta.height,
-        colour: meta.colour,
+    Ok(Picture {
+        format: picture.format,
+        width: picture.width,
+        height: picture.height,
+        colour: picture.colour,
         planes,
         stamp: PictureStamp {
             id: frame.frame_id(),
@@ -111,7 +110,7 @@ fn copy(frame: &Frame) -> Picture {
             capture_utc: meta.capture.utc,
             arrival,
         },
-    }
+    })
 }
 
 /// One event ring among the inputs, there or not.

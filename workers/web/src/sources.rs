@@ -15,6 +15,8 @@ pub enum Trouble {
     Answer(#[from] serde_json::Error),
     #[error("this worker failed while asking; its log says how")]
     Gone,
+    #[error("ring {ring}: holds {seen}; only pictures can be shown")]
+    NoPicture { ring: RingName, seen: shmring::Content },
     #[error(transparent)]
     Ring(#[from] shmring::Error),
     #[error(transparent)]

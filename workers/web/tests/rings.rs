@@ -12,8 +12,8 @@ use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::{Colour, PixelFormat};
-use protocol::time::{ClockSource, Stamp};
-use shmring::{FrameMeta, FrameWriter, PlaneLayout, RecordWriter, SourceId, census, clock};
+use protocol::time::Stamp;
+use shmring::{FrameMeta, FrameWriter, Picture, RecordWriter, SourceId, census, clock};
 use web::desk::{Desk, NoPicture};
 use web::events::EventLog;
 use web::live::{EventInput, Rings};
@@ -83,35 +83,24 @@ impl Sources for System {
 
 /// Publishes a gray yuv420p picture whose luma is `luma`.
 fn publish(writer: &FrameWriter, luma: u8, sequence: u64) {
-    let chroma_at = LINESIZE * HEIGHT;
-    let chroma_bytes = LINESIZE * HEIGHT.div_ceil(2);
-    let mut loan = writer.loan((chroma_at + 2 * chroma_bytes) as usize, 1).unwrap();
+    let picture = Picture::packed(WIDTH, HEIGHT, PixelFormat::Yuv420p, LINESIZE).unwrap();
+    let colour = Colour { range: 2, matrix: 6, ..Colour::default() };
+    let mut loan = writer.loan(picture.slot_bytes(), 1).unwrap();
     let bytes = loan.bytes_mut();
     bytes.fill(128);
-    for row in bytes[..chroma_at as usize].chunks_exact_mut(LINESIZE as usize) {
+    for row in bytes[..(LINESIZE * HEIGHT) as usize].chunks_exact_mut(LINESIZE as usize) {
         row[..WIDTH as usize].fill(luma);
         row[WIDTH as usize..].fill(255);
     }
-    let plane = |offset| PlaneLayout { offset, linesize: LINESIZE };
     let now = clock::now();
     let meta = FrameMeta {
-        width: WIDTH,
-        height: HEIGHT,
-        format: PixelFormat::Yuv420p,
-        colour: Colour { range: 2, matrix: 6, ..Colour::default() },
-        planes: [plane(0), plane(chroma_at), plane(chroma_at + chroma_bytes), plane(0)],
-        pts_ns: 0,
-        duration_ns: 0,
         capture: now,
-        clock: ClockSource::Arrival,
         ingest: now.mono,
         decoded: now.mono,
         source: Some(SourceId { epoch: 77, sequence }),
         key: true,
-        corrupt: false,
-        discontinuity: false,
-        copied: false,
         gop_index: 1,
+        ..FrameMeta::of(Picture { colour, ..picture })
     };
     writer.publish(loan.slot(), &meta).unwrap();
 }

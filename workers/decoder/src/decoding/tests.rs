@@ -7,7 +7,7 @@ use media::{Demuxer, Encoder, EncoderOptions, Input};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
-use protocol::stream::{Codec, PixelFormat};
+use protocol::stream::Codec;
 use protocol::time::{MonoNs, Stamp, TimeBase, UtcNs};
 use shmring::{Frame, FrameOptions, FrameReader, Loan, Next, PacketMeta, Policy, census};
 
@@ -134,7 +134,7 @@ fn packet(encoder: &mut Encoder, sequence: u64) -> Packet {
 /// The visible samples, plane after plane.
 fn pixels(frame: &Frame) -> Vec<u8> {
     let mut all = Vec::new();
-    for number in 0..frame.meta().format.planes() {
+    for number in 0..frame.meta().picture().unwrap().format.planes() {
         let mut plane = Vec::new();
         frame.plane(number).unwrap().copy_to(&mut plane);
         all.extend(plane);
@@ -192,7 +192,7 @@ fn pictures_carry_their_packets_identity_and_are_not_copied() {
         };
         let (meta, packet) = (frame.meta(), &clip.packets[at]);
         assert_eq!(meta.source, Some(SourceId { epoch: 9, sequence: packet.sequence }));
-        assert_eq!((meta.width, meta.height, meta.format), (328, 200, PixelFormat::Yuv420p));
+        assert_eq!(meta.content.to_string(), "328x200 yuv420p");
         assert_eq!((meta.pts_ns, meta.capture), (packet.meta.pts_ns, packet.meta.capture));
         assert_eq!((meta.key, meta.gop_index), (packet.meta.key, packet.meta.gop_index));
         assert_eq!((meta.copied, meta.corrupt, meta.discontinuity), (false, false, at == 0));
@@ -294,6 +294,9 @@ fn a_camera_that_changes_its_size_goes_on_in_the_new_one() {
     for at in 0..10 {
         let (tally, frames) = bench.decode(&large, at);
         assert!(tally.trouble.is_none(), "{tally:?}");
-        assert_eq!((frames[0].meta().width, frames[0].meta().copied), (640, false));
+        assert_eq!(
+            (frames[0].meta().picture().unwrap().width, frames[0].meta().copied),
+            (640, false)
+        );
     }
 }
