@@ -1,20 +1,19 @@
-//! A reader's view of the anchor and of an epoch's index: opened by name, checked once.
+//! A reader's view of the anchor and of an epoch's index: opened and checked once.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use nix::fcntl::OFlag;
 use protocol::name::RingKind;
 
 use crate::error::Error;
-use crate::files::{self, Files, Leads};
 use crate::layout::{self, anchor, index};
 use crate::lock;
-use crate::segment::{Access, Mapping};
+use crate::segment::{self, Access, Mapping};
+use crate::segments::{Leads, Part, Segments};
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// The kind code of the layout.
-pub(crate) fn kind_code(kind: RingKind) -> u32 {
+fn kind_code(kind: RingKind) -> u32 {
     match kind {
         RingKind::Frames => layout::kind::FRAMES,
         RingKind::Packets => layout::kind::PACKETS,
@@ -22,22 +21,29 @@ pub(crate) fn kind_code(kind: RingKind) -> u32 {
     }
 }
 
+/// What every segment begins with. The magic comes last.
+pub(crate) fn write_header(map: &Mapping, magic: u64, kind: RingKind) {
+    map.half(anchor::AT_MAJOR).store(layout::MAJOR, Ordering::Relaxed);
+    map.half(anchor::AT_MINOR).store(layout::MINOR, Ordering::Relaxed);
+    map.half(anchor::AT_KIND).store(kind_code(kind), Ordering::Relaxed);
+    map.word(anchor::AT_MAGIC).store(magic, Ordering::Release);
+}
+
 /// The anchor, mapped read-only.
 #[derive(Debug)]
 pub(crate) struct AnchorView {
-    files: Files,
+    segments: Arc<dyn Segments>,
     map: Mapping,
     file: OwnedFd,
 }
 
 impl AnchorView {
-    pub(crate) fn open(files: &Files) -> Result<Self, Error> {
-        let absent = || Error::NoSuchRing { ring: files.ring().clone() };
-        let name = files.anchor();
-        let file = files::open_if_there(&name, OFlag::O_RDONLY)?.ok_or_else(absent)?;
-        let map = map_checked(files, &name, &file, anchor::BYTES)?;
-        check_header(files, &name, &map, anchor::MAGIC)?;
-        Ok(Self { files: files.clone(), map, file })
+    pub(crate) fn open(segments: &Arc<dyn Segments>) -> Result<Self, Error> {
+        let absent = || Error::NoSuchRing { ring: segments.ring().clone() };
+        let file = segments.open(Part::Anchor)?.ok_or_else(absent)?;
+        let map = map_checked(&**segments, Part::Anchor, &file, anchor::BYTES)?;
+        check_header(&**segments, Part::Anchor, &map, anchor::MAGIC)?;
+        Ok(Self { segments: Arc::clone(segments), map, file })
     }
 
     /// The live epoch; 0 before the first.
@@ -56,7 +62,7 @@ impl AnchorView {
 
     /// Where the ring's name leads by now.
     pub(crate) fn name_leads(&self) -> Leads {
-        files::leads(&self.files.anchor(), &self.file)
+        self.segments.leads(Part::Anchor, &self.file)
     }
 
     /// The index to go on to from `index` when `epochs`, tried in turn, have one. When that writer is
@@ -71,15 +77,16 @@ impl AnchorView {
             for epoch in epochs(self) {
                 if epoch != index.epoch
                     && epoch != 0
-                    && let Some(next) = IndexView::open(&self.files, epoch)?
+                    && let Some(next) = IndexView::open(&*self.segments, epoch)?
                 {
                     return Ok(Some(next));
                 }
             }
-            if index.look_whether_live() || files::is_linked(&self.files.anchor(), &self.file) {
+            let leads_here = || self.segments.leads(Part::Anchor, &self.file) == Leads::Here;
+            if index.look_whether_live() || leads_here() {
                 return Ok(None);
             }
-            *self = Arc::new(Self::open(&self.files)?);
+            *self = Arc::new(Self::open(&self.segments)?);
         }
     }
 }
@@ -100,41 +107,41 @@ pub(crate) struct IndexView {
 
 impl IndexView {
     /// The live epoch of `anchor`.
-    pub(crate) fn open_live(files: &Files, anchor: &AnchorView) -> Result<Self, Error> {
+    pub(crate) fn open_live(segments: &dyn Segments, anchor: &AnchorView) -> Result<Self, Error> {
         // The epoch may change between reading its number and opening its file.
         for _ in 0..ATTEMPTS {
             let epoch = anchor.epoch();
             if epoch == 0 {
                 break;
             }
-            if let Some(index) = Self::open(files, epoch)? {
+            if let Some(index) = Self::open(segments, epoch)? {
                 return Ok(index);
             }
             std::thread::yield_now();
         }
-        Err(Error::NoSuchRing { ring: files.ring().clone() })
+        Err(Error::NoSuchRing { ring: segments.ring().clone() })
     }
 
-    /// `None` when that epoch's name is gone.
-    pub(crate) fn open(files: &Files, epoch: u64) -> Result<Option<Self>, Error> {
-        let name = files.index(epoch);
-        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else {
+    /// `None` when that epoch is gone.
+    pub(crate) fn open(segments: &dyn Segments, epoch: u64) -> Result<Option<Self>, Error> {
+        let part = Part::Index { epoch };
+        let Some(file) = segments.open(part)? else {
             return Ok(None);
         };
-        let bytes = files::size(&name, &file)?;
-        let map = map_checked(files, &name, &file, bytes.max(index::AT_VERSIONS))?;
-        check_header(files, &name, &map, index::MAGIC)?;
+        let bytes = segment::size(&segments.path(part), &file)?;
+        let map = map_checked(segments, part, &file, bytes.max(index::AT_VERSIONS))?;
+        check_header(segments, part, &map, index::MAGIC)?;
         let half = |at| map.half(at).load(Ordering::Relaxed);
         let (places, quota) = (half(index::AT_PLACES), half(index::AT_QUOTA));
         let before = map.word(index::AT_BEFORE).load(Ordering::Relaxed);
         let view =
             Self { epoch, before, places, quota, known_dead: AtomicBool::new(false), map, file };
-        view.check_counts(files, &name)?;
+        view.check_counts(segments, part)?;
         Ok(Some(view))
     }
 
-    fn check_counts(&self, files: &Files, name: &str) -> Result<(), Error> {
-        let damaged = |what| Err(damaged(files, name, what));
+    fn check_counts(&self, segments: &dyn Segments, part: Part) -> Result<(), Error> {
+        let damaged = |what| Err(damaged(segments, part, what));
         if self.map.word(index::AT_EPOCH).load(Ordering::Relaxed) != self.epoch {
             return damaged("its epoch is not the one of its name");
         }
@@ -180,29 +187,40 @@ pub(crate) const ATTEMPTS: u32 = 100;
 /// Most reader places of a ring: far above any use, low enough to scan.
 pub(crate) const PLACES_MAX: u32 = 256;
 
-fn map_checked(files: &Files, name: &str, file: &OwnedFd, bytes: usize) -> Result<Mapping, Error> {
-    if files::size(name, file)? < bytes {
-        return Err(damaged(files, name, "it is too short"));
+fn map_checked(
+    segments: &dyn Segments,
+    part: Part,
+    file: &OwnedFd,
+    bytes: usize,
+) -> Result<Mapping, Error> {
+    let path = segments.path(part);
+    if segment::size(&path, file)? < bytes {
+        return Err(damaged(segments, part, "it is too short"));
     }
-    Mapping::open(name, file, bytes, Access::Read)
+    Mapping::open(&path, file, bytes, Access::Read)
 }
 
-fn check_header(files: &Files, name: &str, map: &Mapping, magic: u64) -> Result<(), Error> {
+fn check_header(
+    segments: &dyn Segments,
+    part: Part,
+    map: &Mapping,
+    magic: u64,
+) -> Result<(), Error> {
     if map.word(0).load(Ordering::Relaxed) != magic {
-        return Err(damaged(files, name, "its magic is wrong"));
+        return Err(damaged(segments, part, "its magic is wrong"));
     }
     let half = |at| map.half(at).load(Ordering::Relaxed);
     let (major, minor) = (half(anchor::AT_MAJOR), half(anchor::AT_MINOR));
     if major != layout::MAJOR {
-        let ring = files.ring().clone();
+        let ring = segments.ring().clone();
         return Err(Error::Layout { ring, seen_major: major, seen_minor: minor });
     }
-    if half(anchor::AT_KIND) != kind_code(files.ring().kind()) {
-        return Err(damaged(files, name, "its kind is not the one of its name"));
+    if half(anchor::AT_KIND) != kind_code(segments.ring().kind()) {
+        return Err(damaged(segments, part, "its kind is not the one of its name"));
     }
     Ok(())
 }
 
-pub(crate) fn damaged(files: &Files, name: &str, what: &'static str) -> Error {
-    Error::Damaged { ring: files.ring().clone(), file: name.to_owned(), what }
+pub(crate) fn damaged(segments: &dyn Segments, part: Part, what: &'static str) -> Error {
+    Error::Damaged { ring: segments.ring().clone(), file: segments.path(part), what }
 }

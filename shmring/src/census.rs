@@ -8,8 +8,8 @@ mod content;
 pub use content::{Content, content};
 
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 
-use nix::fcntl::OFlag;
 use nix::sys::uio::pread;
 use protocol::admin::{ReaderStatus, RingStatus};
 use protocol::name::{ProjectName, RingName};
@@ -17,10 +17,10 @@ use protocol::time::MonoNs;
 
 use crate::anchor::PLACES_MAX;
 use crate::clock;
-use crate::files::{self, Files};
 use crate::layout::{anchor, index};
-use crate::lease;
+use crate::lease::{self, PageReading};
 use crate::lock;
+use crate::segments::{self, Named, Part, Segments};
 
 /// All rings of a project, by name.
 pub fn rings(project: &ProjectName) -> Vec<RingStatus> {
@@ -30,26 +30,32 @@ pub fn rings(project: &ProjectName) -> Vec<RingStatus> {
 
 /// Names of all rings that have an anchor.
 pub fn names(project: &ProjectName) -> Vec<RingName> {
-    let prefix = files::prefix(project);
+    let prefix = segments::prefix(project);
     let ring = |file: String| file.strip_prefix(&prefix)?.parse().ok();
-    files::list().into_iter().filter_map(ring).collect::<BTreeSet<_>>().into_iter().collect()
+    segments::list().into_iter().filter_map(ring).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// One ring; a damaged or vanished one shows as epoch 0.
 pub fn status(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
-    let files = Files::new(project, name);
-    let mut status = absent(name);
-    status.bytes = files
-        .existing()
-        .iter()
-        .filter_map(|file| std::fs::metadata(files::path(file)).ok())
-        .map(|m| m.len())
-        .sum();
-    let Some(head) = Page::read(&files.anchor(), anchor::BYTES) else {
+    let named = Named::new(project, name);
+    let bytes = named.bytes();
+    status_of(name, now, bytes, |part| named.open(part).ok()?)
+}
+
+/// One ring, from its segments as `open` gives them.
+pub(crate) fn status_of(
+    name: &RingName,
+    now: MonoNs,
+    bytes: u64,
+    open: impl Fn(Part) -> Option<OwnedFd>,
+) -> RingStatus {
+    let mut status = RingStatus { bytes, ..absent(name) };
+    let Some(head) = open(Part::Anchor).and_then(|file| Page::read(&file, anchor::BYTES)) else {
         return status;
     };
     let epoch = head.word(anchor::AT_EPOCH);
-    let Some(page) = Page::read(&files.index(epoch), index::HEADER) else {
+    let Some(page) = open(Part::Index { epoch }).and_then(|file| Page::read(&file, index::HEADER))
+    else {
         return status;
     };
     status.epoch = epoch;
@@ -63,8 +69,10 @@ pub fn status(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus
     let published = page.word(index::AT_PUBLISHED_NS);
     status.age_ms = (published != 0).then(|| now.0.saturating_sub(published) / 1_000_000);
     let places = page.half(index::AT_PLACES).min(PLACES_MAX);
-    status.readers =
-        (0..places).filter_map(|place| reader(&files, place, epoch, status.head)).collect();
+    status.readers = (0..places)
+        .filter_map(|place| lease::read_page(&open(Part::Lease { place })?))
+        .map(|page| reader(page, epoch, status.head))
+        .collect();
     status
 }
 
@@ -89,48 +97,21 @@ pub fn absent(name: &RingName) -> RingStatus {
 /// Unlinks the files of the given rings whose writer is gone. Attached readers keep their mappings.
 pub fn sweep(project: &ProjectName, rings: &[RingName]) {
     for ring in rings {
-        sweep_one(&Files::new(project, ring));
+        segments::sweep(project, ring);
     }
 }
 
 /// Unlinks the files of every ring of the project whose writer is gone.
 pub fn sweep_unowned(project: &ProjectName) {
-    let prefix = files::prefix(project);
-    let ring_of = |file: String| files::ring_of(file.strip_prefix(&prefix)?);
-    let rings: BTreeSet<RingName> = files::list().into_iter().filter_map(ring_of).collect();
+    let prefix = segments::prefix(project);
+    let ring_of = |file: String| segments::ring_of(file.strip_prefix(&prefix)?);
+    let rings: BTreeSet<RingName> = segments::list().into_iter().filter_map(ring_of).collect();
     sweep(project, &rings.into_iter().collect::<Vec<_>>());
 }
 
-/// Only the holder of a ring's lock may unlink its files (shmring's rule I9).
-fn sweep_one(files: &Files) {
-    // Before the lock: asking for it would make its file.
-    if files.existing().is_empty() {
-        return;
-    }
-    let Ok(file) = files::open_lock(&files.lock()) else {
-        return;
-    };
-    let mine = lock::try_lock(&file) == Ok(true) && files::is_linked(&files.lock(), &file);
-    if !mine {
-        return;
-    }
-    // Looked for under the lock: a writer may have come and gone since.
-    for name in files.existing().iter().filter(|name| **name != files.lock()) {
-        files::unlink(name);
-    }
-    files::unlink(&files.lock());
-}
-
-fn reader(files: &Files, place: u32, epoch: u64, head: u64) -> Option<ReaderStatus> {
-    let page = lease::read_page(files, place)?;
+fn reader(page: PageReading, epoch: u64, head: u64) -> ReaderStatus {
     let lag = if page.epoch == epoch { head.saturating_sub(page.cursor) } else { head };
-    Some(ReaderStatus {
-        name: page.name,
-        lag,
-        missed: page.missed,
-        pid: page.pid,
-        leases: page.leases,
-    })
+    ReaderStatus { name: page.name, lag, missed: page.missed, pid: page.pid, leases: page.leases }
 }
 
 /// The first bytes of a file.
@@ -140,11 +121,10 @@ struct Page {
 }
 
 impl Page {
-    fn read(name: &str, bytes: usize) -> Option<Self> {
-        let file = files::open_if_there(name, OFlag::O_RDONLY).ok()??;
+    fn read(file: &OwnedFd, bytes: usize) -> Option<Self> {
         let mut page = vec![0; bytes];
-        let whole = pread(&file, &mut page, 0).ok()? == bytes;
-        whole.then(|| Self { bytes: page, lock_held: lock::is_held(&file) })
+        let whole = pread(file, &mut page, 0).ok()? == bytes;
+        whole.then(|| Self { bytes: page, lock_held: lock::is_held(file) })
     }
 
     fn word(&self, at: usize) -> u64 {

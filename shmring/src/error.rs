@@ -1,7 +1,11 @@
 //! The crate's one error.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::unistd::{Gid, Group, Uid, User, geteuid};
 use protocol::name::{NameError, RingName};
 
 /// What can go wrong with a ring. What is normal (overrun, quiet, ended) is [`crate::Next`] instead.
@@ -66,8 +70,8 @@ pub enum Error {
         "ring {ring}: no descriptor or thread to wait with: {source}; raise `ulimit -n` or `-u`"
     )]
     NoSignal { ring: RingName, source: nix::Error },
-    #[error("ring {ring}: {file} is damaged: {what}")]
-    Damaged { ring: RingName, file: String, what: &'static str },
+    #[error("ring {ring}: {} is damaged: {what}", file.display())]
+    Damaged { ring: RingName, file: PathBuf, what: &'static str },
     #[error(
         "{}: no room for {needed_bytes} bytes of shared memory; free some of /dev/shm \
          (`df -h /dev/shm`, containers: --shm-size) or lower the rings' sizes",
@@ -75,11 +79,16 @@ pub enum Error {
     )]
     NoSpace { file: PathBuf, needed_bytes: usize },
     #[error(
-        "{}: permission denied; the ring belongs to {owner}: \
-         run as that user or join that group",
+        "{}: permission denied to user {user}: the ring belongs to {owner}; {cure}",
         file.display()
     )]
-    Denied { file: PathBuf, owner: String },
+    Denied { file: PathBuf, user: String, owner: String, cure: String },
+    #[error(
+        "{}: user {user} cannot give it to group {group}: only a member of the group, or root, can; \
+         `usermod -aG {group} {user}` and log in again, or name another `group:` in the topology",
+        file.display()
+    )]
+    GroupRefused { file: PathBuf, user: String, group: String },
     #[error("{}: {source}", file.display())]
     Io { file: PathBuf, source: nix::Error },
     #[error(
@@ -95,4 +104,49 @@ impl Error {
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::NoProject { .. } | Self::NoSuchRing { .. })
     }
+}
+
+/// What the system says of a file.
+pub(crate) fn io(path: &Path, source: Errno) -> Error {
+    match source {
+        Errno::EACCES | Errno::EPERM => denied(path),
+        source => Error::Io { file: path.to_owned(), source },
+    }
+}
+
+impl Error {
+    pub(crate) fn group_refused(path: &Path, group: u32, source: Errno) -> Self {
+        if source != Errno::EPERM {
+            return io(path, source);
+        }
+        let (file, user) = (path.to_owned(), user_name(geteuid().as_raw()));
+        Self::GroupRefused { file, user, group: group_name(group) }
+    }
+}
+
+fn denied(path: &Path) -> Error {
+    let (file, user) = (path.to_owned(), user_name(geteuid().as_raw()));
+    let Ok(meta) = fs::metadata(path) else {
+        let (owner, cure) = ("another user", "run as that user");
+        return Error::Denied { file, user, owner: owner.to_owned(), cure: cure.to_owned() };
+    };
+    let owner = user_name(meta.uid());
+    if meta.mode() & 0o040 == 0 {
+        let cure = format!("give it a group with `group:` in the topology, or run as {owner}");
+        return Error::Denied { file, user, owner: format!("user {owner} alone"), cure };
+    }
+    let group = group_name(meta.gid());
+    let cure = format!("`usermod -aG {group} {user}` and log in again");
+    Error::Denied { file, user, owner: format!("user {owner} and group {group}"), cure }
+}
+
+/// Its name, or its number when it has none.
+fn user_name(id: u32) -> String {
+    let known = User::from_uid(Uid::from_raw(id)).ok().flatten();
+    known.map_or_else(|| id.to_string(), |user| user.name)
+}
+
+fn group_name(id: u32) -> String {
+    let known = Group::from_gid(Gid::from_raw(id)).ok().flatten();
+    known.map_or_else(|| id.to_string(), |group| group.name)
 }

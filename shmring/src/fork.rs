@@ -15,7 +15,7 @@ use std::sync::Once;
 use nix::libc;
 
 use crate::error::Error;
-use crate::files;
+use crate::segments;
 use crate::sync::{AtomicU32, Ordering};
 
 /// How many forks lie between this process and the first one of this program that had a handle.
@@ -64,8 +64,8 @@ extern "C" fn in_child() {
 /// crate: in any other process it ends all that the process has of rings.
 ///
 /// A lock belongs to an open file, which lives on in descriptors and in mappings alike: descriptors of
-/// ring files are pointed at /dev/null, and what is mapped for writing, lease pages and rings the parent
-/// writes, becomes empty memory of the child's own. Pictures that are read stay mapped.
+/// ring files are pointed at /dev/null, and what is mapped for writing, the rings that the parent writes,
+/// becomes empty memory of the child's own. Pictures that are read stay mapped.
 pub fn let_go() {
     for range in writable_ranges() {
         replace_by_zeros(range);
@@ -109,8 +109,8 @@ fn writable_range(line: &str) -> Option<Range<usize>> {
 
 /// The name of a ring's file.
 fn ring_file(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(files::DIR)?.strip_prefix('/')?;
-    name.starts_with(files::PREFIX).then_some(name)
+    let name = path.strip_prefix(segments::DIR)?.strip_prefix('/')?;
+    name.starts_with(segments::PREFIX).then_some(name)
 }
 
 /// Makes `descriptor` another name of `target`, as dup2(2), and again closed on exec.
@@ -144,7 +144,7 @@ mod tests {
         };
         let range = |rights: &str, file: &str| writable_range(&line(rights, file));
         let whole = Some(0x7f00_0000_1000..0x7f00_0000_2000);
-        assert_eq!(range("rw-s", "/dev/shm/fv.demo.cam1.frames.l3"), whole);
+        assert_eq!(range("rw-s", "/dev/shm/fv.demo.cam1.frames.e1"), whole);
         assert_eq!(range("rw-s", "/dev/shm/fv.demo.cam1.frames.e1.g1 (deleted)"), whole);
         assert_eq!(range("r--s", "/dev/shm/fv.demo.cam1.frames.e1.g1"), None);
         for other in ["/dev/shm/other", "/x.l3", ""] {

@@ -6,15 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::sys::uio::pread;
 use nix::unistd::geteuid;
 use protocol::name::{ProjectName, RingName};
 
-use crate::files::{self, Files};
 use crate::layout::{self, anchor, index};
 use crate::lock;
+use crate::segments::{self, Names, Part, Role};
 
 /// Files that belong together: one ring's, or one that is no ring's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,17 +46,17 @@ pub enum State {
 
 /// Everything under the project's prefix, by ring.
 pub fn of(project: &ProjectName) -> Vec<Leftover> {
-    let prefix = files::prefix(project);
+    let prefix = segments::prefix(project);
     let mut rings: BTreeMap<Option<RingName>, BTreeSet<String>> = BTreeMap::new();
-    for name in files::list().into_iter().filter(|name| name.starts_with(&prefix)) {
-        let ring = files::ring_of(&name[prefix.len()..]);
-        let ring = ring.filter(|ring| Files::new(project, ring).has(&name));
+    for name in segments::list().into_iter().filter(|name| name.starts_with(&prefix)) {
+        let ring = segments::ring_of(&name[prefix.len()..]);
+        let ring = ring.filter(|ring| Names::new(project, ring).role(&name).is_some());
         rings.entry(ring).or_default().insert(name);
     }
     let strays = rings.remove(&None).unwrap_or_default();
     let mut found: Vec<Leftover> =
         rings.into_keys().flatten().map(|ring| look(project, &ring)).collect();
-    found.extend(strays.into_iter().map(|name| stray(project, name)));
+    found.extend(strays.into_iter().map(|name| stray(project, &name)));
     found
 }
 
@@ -65,30 +66,21 @@ pub fn remove(project: &ProjectName, ring: &RingName) -> Leftover {
     if found.state != State::Dead || found.files.is_empty() {
         return found;
     }
-    let files = Files::new(project, ring);
-    let refused = |state: State| Leftover { state, ..found.clone() };
-    let Ok(file) = files::open_lock(&files.lock()) else {
-        return refused(State::Live { pid: None });
+    let names = Names::new(project, ring);
+    let Some(sweeper) = segments::Sweeper::take(&names) else {
+        return Leftover { state: State::Live { pid: holder(&names.lock()) }, ..found };
     };
-    let mine = lock::try_lock(&file) == Ok(true) && files::is_linked(&files.lock(), &file);
-    if !mine {
-        return refused(State::Live { pid: holder(&files.lock()) });
-    }
     // Under the lock: a writer may have come and gone since.
     let found = look_at_files(project, ring);
-    if found.state != State::Dead {
-        return found;
+    if found.state == State::Dead {
+        sweeper.sweep();
     }
-    for name in found.files.iter().filter(|name| **name != files.lock()) {
-        files::unlink(name);
-    }
-    files::unlink(&files.lock());
     found
 }
 
 fn look(project: &ProjectName, ring: &RingName) -> Leftover {
     let found = look_at_files(project, ring);
-    let lock = Files::new(project, ring).lock();
+    let lock = Names::new(project, ring).lock();
     if found.state == State::Dead && is_held(&lock) {
         return Leftover { state: State::Live { pid: holder(&lock) }, ..found };
     }
@@ -97,69 +89,59 @@ fn look(project: &ProjectName, ring: &RingName) -> Leftover {
 
 /// Everything but the ownership lock, which may be our own.
 fn look_at_files(project: &ProjectName, ring: &RingName) -> Leftover {
-    let names = Files::new(project, ring).existing();
-    let state = names.iter().map(|name| state_of(name)).find(|state| *state != State::Dead);
-    leftover(project, Some(ring.clone()), names, state.unwrap_or(State::Dead))
+    let files = Names::new(project, ring).existing();
+    let states = files.iter().map(|(role, path)| state_of(*role, path));
+    let state = states.into_iter().find(|state| *state != State::Dead);
+    let paths = files.iter().map(|(_, path)| path.clone()).collect();
+    leftover(project, Some(ring.clone()), paths, state.unwrap_or(State::Dead))
 }
 
-fn stray(project: &ProjectName, name: String) -> Leftover {
-    let state = match owner(&name) {
+fn stray(project: &ProjectName, name: &str) -> Leftover {
+    let path = segments::in_dir(name);
+    let state = match owner(&path) {
         Some(uid) if uid != geteuid().as_raw() => State::Foreign { uid },
         _ => State::Stray,
     };
-    leftover(project, None, vec![name], state)
+    leftover(project, None, vec![path], state)
 }
 
 fn leftover(
     project: &ProjectName,
     ring: Option<RingName>,
-    mut files: Vec<String>,
+    paths: Vec<PathBuf>,
     state: State,
 ) -> Leftover {
-    files.sort();
-    let sizes = files.iter().filter_map(|name| fs::symlink_metadata(files::path(name)).ok());
+    let sizes = paths.iter().filter_map(|path| fs::symlink_metadata(path).ok());
     let bytes = sizes.map(|meta| meta.len()).sum();
+    let name = |path: &PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
+    let mut files: Vec<String> = paths.iter().filter_map(name).collect();
+    files.sort();
     Leftover { project: project.clone(), ring, files, bytes, state }
 }
 
 /// What one file says of its ring.
-fn state_of(name: &str) -> State {
-    let Some(uid) = owner(name) else {
+fn state_of(role: Role, path: &Path) -> State {
+    let Some(uid) = owner(path) else {
         return State::Dead; // gone meanwhile
     };
     if uid != geteuid().as_raw() {
         return State::Foreign { uid };
     }
-    if !fs::symlink_metadata(files::path(name)).is_ok_and(|meta| meta.is_file()) {
+    if !fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file()) {
         return State::Stray;
     }
-    match headed(name) {
-        None => State::Dead,
-        Some(_) if is_epoch(name) && is_held(name) => State::Live { pid: holder(name) },
-        Some(magic) => header(name, magic),
+    match role {
+        // The lock of an epoch's index is held for the life of its writer.
+        Role::Part(Part::Index { .. }) if is_held(path) => State::Live { pid: holder(path) },
+        Role::Part(Part::Index { .. }) => header(path, index::MAGIC),
+        Role::Part(Part::Anchor) => header(path, anchor::MAGIC),
+        Role::Part(_) | Role::Lock | Role::Temporary => State::Dead,
     }
 }
 
-/// The magic that a file of this name begins with; `None` for one without a header of its own.
-fn headed(name: &str) -> Option<u64> {
-    let last = name.rsplit('.').next()?;
-    let is_ring = |text: &str| ["packets", "frames", "events"].contains(&text);
-    match last {
-        ring if is_ring(ring) => Some(anchor::MAGIC),
-        _ if is_epoch(name) => Some(index::MAGIC),
-        _ => None,
-    }
-}
-
-/// An epoch's index, whose lock is held for the life of its writer.
-fn is_epoch(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    last.strip_prefix('e').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn header(name: &str, magic: u64) -> State {
+fn header(path: &Path, magic: u64) -> State {
     let mut bytes = [0; 16];
-    let read = files::open_if_there(name, OFlag::O_RDONLY).ok().flatten();
+    let read = segments::open_if_there(path, OFlag::O_RDONLY).ok().flatten();
     let whole = read.is_some_and(|file| pread(&file, &mut bytes, 0) == Ok(bytes.len()));
     let half = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default());
     let (major, minor) = (half(anchor::AT_MAJOR), half(anchor::AT_MINOR));
@@ -172,12 +154,12 @@ fn header(name: &str, magic: u64) -> State {
     }
 }
 
-fn owner(name: &str) -> Option<u32> {
-    fs::symlink_metadata(files::path(name)).ok().map(|meta| meta.uid())
+fn owner(path: &Path) -> Option<u32> {
+    fs::symlink_metadata(path).ok().map(|meta| meta.uid())
 }
 
-fn is_held(name: &str) -> bool {
-    match files::open_if_there(name, OFlag::O_RDONLY) {
+fn is_held(path: &Path) -> bool {
+    match segments::open_if_there(path, OFlag::O_RDONLY) {
         Ok(Some(file)) => lock::is_held(&file),
         Ok(None) => false,
         // Reclaiming needs proof.
@@ -187,8 +169,8 @@ fn is_held(name: &str) -> bool {
 
 /// The process that holds the write lock of a file, as /proc shows it: that of another user, or of
 /// another pid namespace, stays unknown.
-fn holder(name: &str) -> Option<u32> {
-    let file = fs::symlink_metadata(files::path(name)).ok()?;
+fn holder(path: &Path) -> Option<u32> {
+    let file = fs::symlink_metadata(path).ok()?;
     let pids = fs::read_dir("/proc").ok()?;
     let mut pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     pids.find(|pid| holds(*pid, (file.dev(), file.ino())))
@@ -200,7 +182,7 @@ fn holds(pid: u32, file: (u64, u64)) -> bool {
     };
     // By its number: a file keeps the name it was built under. Only our folder's are looked into.
     let leads_here = |link: &fs::DirEntry| {
-        fs::read_link(link.path()).is_ok_and(|to| to.starts_with(files::DIR))
+        fs::read_link(link.path()).is_ok_and(|to| to.starts_with(segments::DIR))
             && fs::metadata(link.path()).is_ok_and(|meta| (meta.dev(), meta.ino()) == file)
     };
     let locks = |link: fs::DirEntry| {

@@ -32,7 +32,6 @@ pub mod project;
 
 mod anchor;
 mod error;
-mod files;
 mod frames;
 mod lease;
 mod lock;
@@ -41,6 +40,7 @@ mod packets;
 mod pin;
 mod records;
 mod segment;
+mod segments;
 mod seqlock;
 mod signal;
 mod stream;

@@ -27,6 +27,15 @@ pub(crate) fn is_held(file: impl AsFd) -> bool {
     }
 }
 
+/// Whether somebody else holds any lock, a shared one too: nobody can take the exclusive one then.
+pub(crate) fn is_locked(file: &impl AsFd) -> bool {
+    let mut probe = whole_file(libc::F_WRLCK);
+    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut probe)) {
+        Ok(_) => i32::from(probe.l_type) != libc::F_UNLCK,
+        Err(_) => true,
+    }
+}
+
 fn whole_file(kind: i32) -> libc::flock {
     libc::flock {
         #[expect(clippy::cast_possible_truncation, reason = "F_RDLCK and F_WRLCK are 0 and 1")]

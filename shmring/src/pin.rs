@@ -3,14 +3,14 @@
 
 use crate::sync::{AtomicU64, Ordering, fence, spin_loop};
 
-/// Reader: claims a slot under `token` and looks whether its version is still that one. `false`: the
+/// Reader: claims a slot under `token`, which `write` puts where the writer reads it, and looks whether its version is still that one. `false`: the
 /// slot is no longer that picture's; the claim is to be ended all the same. `looks` is how often a
 /// slot that the writer is asking for is looked at again: it may find the claim and put it back.
-pub(crate) fn claim(hazard: &AtomicU64, version: &AtomicU64, token: u64, looks: u32) -> bool {
+pub(crate) fn claim(write: impl FnOnce(u64), version: &AtomicU64, token: u64, looks: u32) -> bool {
     if is_asked_for(token) {
         return false;
     }
-    hazard.store(token, Ordering::Release);
+    write(token);
     // PAIR pin: the writer fences between marking the version and reading hazards.
     fence(Ordering::SeqCst);
     for _ in 0..looks {
@@ -28,9 +28,10 @@ pub(crate) fn claim(hazard: &AtomicU64, version: &AtomicU64, token: u64, looks: 
 }
 
 /// Reader: ends a claim, whether it was granted or not.
-pub(crate) fn unclaim(hazard: &AtomicU64) {
+pub(crate) fn unclaim(write: impl FnOnce(u64)) {
     // PAIR unpin: no read of the slot moves behind this.
-    hazard.store(0, Ordering::Release);
+    fence(Ordering::Release);
+    write(0);
 }
 
 /// Writer: takes a slot from readers and makes its version `next`, unless `is_claimed` finds a claim

@@ -8,7 +8,7 @@ use protocol::name::{PART_MAX_BYTES, ProjectName, RingKind, RingName};
 
 use crate::census;
 use crate::error::Error;
-use crate::files;
+use crate::segments;
 
 /// The project given by the program, else by the supervisor that started it.
 pub fn given(project: Option<&str>) -> Result<Option<ProjectName>, Error> {
@@ -35,8 +35,9 @@ pub fn any(project: Option<&str>, ring: &RingName) -> Result<ProjectName, Error>
 
 /// Every project that has files of rings.
 pub fn all() -> Vec<ProjectName> {
-    let project = |file: String| file.strip_prefix(files::PREFIX)?.split('.').next()?.parse().ok();
-    files::list().into_iter().filter_map(project).collect::<BTreeSet<_>>().into_iter().collect()
+    let project =
+        |file: String| file.strip_prefix(segments::PREFIX)?.split('.').next()?.parse().ok();
+    segments::list().into_iter().filter_map(project).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The event ring the supervisor gave this worker, else one beside the topology that is named after

@@ -4,19 +4,21 @@
 //! offset. Memory that another process writes is never seen as a reference to plain data: shared
 //! words are atomics, byte ranges are copied as relaxed atomic words and validated by the caller.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, posix_fallocate};
+use nix::fcntl::{OFlag, open, posix_fallocate};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::{Mode, fstat};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use crate::error::Error;
-use crate::files;
+use crate::error::{Error, io};
+use crate::segments::DIR;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
@@ -46,8 +48,8 @@ impl std::fmt::Debug for Mapping {
     }
 }
 
-/// A file under a temporary name, mapped for writing and with every byte reserved. Dropping it
-/// without [`Self::publish`] removes it.
+/// A segment in the making, mapped for writing and with every byte reserved. Dropping it without
+/// [`Self::link`] removes it.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) mapping: Mapping,
@@ -60,46 +62,54 @@ pub(crate) struct Draft {
 #[derive(Debug)]
 struct Temporary(String);
 
+impl Temporary {
+    fn path(&self) -> PathBuf {
+        Path::new(DIR).join(&self.0)
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
-        files::unlink(&self.0);
+        let _ = fs::remove_file(self.path());
     }
 }
 
 impl Draft {
     /// Creates `name` (temporary) with `bytes` reserved, so that a full /dev/shm is an error here
     /// and never a SIGBUS later.
-    pub(crate) fn create(name: String, bytes: usize, mode: Mode) -> Result<Self, Error> {
-        if isize::try_from(bytes).is_err() {
-            return Err(no_space_or(Errno::EFBIG, &name, bytes));
-        }
-        let shmem = create_shmem(&name, bytes)?;
+    pub(crate) fn create(name: String, bytes: usize) -> Result<Self, Error> {
         let name = Temporary(name);
-        let file = files::open_existing(&name.0, OFlag::O_RDWR)?;
-        reserve(&name.0, &file, bytes)?;
-        // Not at creation, where the umask would take bits away.
-        fchmod(&file, mode).map_err(|source| files::io(&name.0, source))?;
-        let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| files::io(&name.0, Errno::ENOMEM))?;
+        let path = name.path();
+        if isize::try_from(bytes).is_err() {
+            return Err(no_space_or(Errno::EFBIG, &path, bytes));
+        }
+        let shmem = create_shmem(&name.0, &path, bytes)?;
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let file = open(&path, flags, Mode::empty()).map_err(|source| io(&path, source))?;
+        reserve(&path, &file, bytes)?;
+        let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| io(&path, Errno::ENOMEM))?;
         let mapping = Mapping { base, bytes, _hold: Hold::Created { _shmem: shmem } };
         Ok(Self { mapping, file, name })
     }
 
     /// Shows the finished file under its public name.
-    pub(crate) fn publish(self, name: &str) -> Result<(Mapping, OwnedFd), Error> {
-        files::link(&self.name.0, name)?;
+    pub(crate) fn link(self, path: &Path) -> Result<(Mapping, OwnedFd), Error> {
+        fs::hard_link(self.name.path(), path).map_err(|error| {
+            io(path, Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)))
+        })?;
         Ok((self.mapping, self.file))
     }
 }
 
-fn create_shmem(name: &str, bytes: usize) -> Result<Shmem, Error> {
+fn create_shmem(name: &str, path: &Path, bytes: usize) -> Result<Shmem, Error> {
     let created = ShmemConf::new().os_id(name).size(bytes).create();
     let mut shmem = created.map_err(|error| match error {
-        ShmemError::MappingIdExists => files::io(name, Errno::EEXIST),
+        ShmemError::MappingIdExists => io(path, Errno::EEXIST),
         ShmemError::MapCreateFailed(code) | ShmemError::UnknownOsError(code) => {
             let source = Errno::from_raw(i32::try_from(code).unwrap_or(libc::EIO));
-            no_space_or(source, name, bytes)
+            no_space_or(source, path, bytes)
         }
-        _ => files::io(name, Errno::EIO),
+        _ => io(path, Errno::EIO),
     })?;
     // The crate's owner unlinks by name on drop, even a successor's file: names are ours to manage.
     shmem.set_owner(false);
@@ -107,26 +117,33 @@ fn create_shmem(name: &str, bytes: usize) -> Result<Shmem, Error> {
 }
 
 /// Makes the file's first `bytes` bytes real memory.
-pub(crate) fn reserve(name: &str, file: &OwnedFd, bytes: usize) -> Result<(), Error> {
-    let length = libc::off_t::try_from(bytes).map_err(|_| files::io(name, Errno::EFBIG))?;
+pub(crate) fn reserve(path: &Path, file: &OwnedFd, bytes: usize) -> Result<(), Error> {
+    let length = libc::off_t::try_from(bytes).map_err(|_| io(path, Errno::EFBIG))?;
     loop {
         match posix_fallocate(file, 0, length) {
             // The tmpfs of kernels before 6.18 gives up when a signal comes, and a worker gets some.
             Err(Errno::EINTR) => {}
-            done => return done.map_err(|source| no_space_or(source, name, bytes)),
+            done => return done.map_err(|source| no_space_or(source, path, bytes)),
         }
     }
 }
 
-fn no_space_or(source: Errno, name: &str, bytes: usize) -> Error {
+/// Bytes of an open file.
+pub(crate) fn size(path: &Path, file: &OwnedFd) -> Result<usize, Error> {
+    let stat = fstat(file).map_err(|source| io(path, source))?;
+    Ok(usize::try_from(stat.st_size).unwrap_or(0))
+}
+
+fn no_space_or(source: Errno, path: &Path, bytes: usize) -> Error {
     match source {
         // ENOMEM: more than the address space or the control group has.
         Errno::ENOSPC | Errno::ENOMEM | Errno::EFBIG => {
             // The ring's name, not the temporary one: the same trouble is the same text each time.
-            let ring = name.split(".tmp-").next().unwrap_or(name);
-            Error::NoSpace { file: files::path(ring), needed_bytes: bytes }
+            let name = path.to_string_lossy();
+            let ring = name.split(".tmp-").next().unwrap_or_default();
+            Error::NoSpace { file: PathBuf::from(ring), needed_bytes: bytes }
         }
-        other => files::io(name, other),
+        other => io(path, other),
     }
 }
 
@@ -154,19 +171,19 @@ pub(crate) enum Access {
 impl Mapping {
     /// Maps an existing file whole. `at_least` is what the caller will address.
     pub(crate) fn open(
-        name: &str,
+        path: &Path,
         file: impl AsFd,
         at_least: usize,
         access: Access,
     ) -> Result<Self, Error> {
-        let length = NonZeroUsize::new(at_least).ok_or_else(|| files::io(name, Errno::EINVAL))?;
+        let length = NonZeroUsize::new(at_least).ok_or_else(|| io(path, Errno::EINVAL))?;
         let protection = match access {
             Access::Read => ProtFlags::PROT_READ,
             Access::ReadWrite => WRITABLE,
         };
         // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
         let mapped = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) };
-        let base = mapped.map_err(|source| files::io(name, source))?;
+        let base = mapped.map_err(|source| io(path, source))?;
         Ok(Self {
             base: base.cast(),
             bytes: at_least,
@@ -176,25 +193,25 @@ impl Mapping {
 
     /// Maps `bytes` bytes from `offset`, a whole page, for writing, and touches them all.
     pub(crate) fn open_part(
-        name: &str,
+        path: &Path,
         file: impl AsFd,
         offset: usize,
         bytes: usize,
     ) -> Result<Self, Error> {
-        let invalid = || files::io(name, Errno::EINVAL);
+        let invalid = || io(path, Errno::EINVAL);
         let length = NonZeroUsize::new(bytes).ok_or_else(invalid)?;
         let offset = libc::off_t::try_from(offset).map_err(|_| invalid())?;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
         // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
         let mapped = unsafe { mmap(None, length, WRITABLE, flags, file, offset) };
-        let base = mapped.map_err(|source| files::io(name, source))?;
+        let base = mapped.map_err(|source| io(path, source))?;
         let map = OpenedMap { base, bytes };
         Ok(Self { base: base.cast(), bytes, _hold: Hold::Opened { _map: map } })
     }
 
     /// Puts private memory of zeros in its place, at the same address.
     pub(crate) fn become_zeros(&self) -> Result<(), Error> {
-        let failed = |source| files::io("a window on a slot", source);
+        let failed = |source| io(Path::new("a window on a slot"), source);
         let address = NonZeroUsize::new(self.base.as_ptr().expose_provenance());
         let length = NonZeroUsize::new(self.bytes).ok_or_else(|| failed(Errno::EINVAL))?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
@@ -260,7 +277,9 @@ mod tests {
 
     #[test]
     fn the_same_shortage_is_the_same_text_each_time() {
-        let said = |name| no_space_or(Errno::ENOSPC, name, 4096).to_string();
+        let said = |name: &str| {
+            no_space_or(Errno::ENOSPC, &Path::new("/dev/shm").join(name), 4096).to_string()
+        };
         assert_eq!(said("fv.p.cam.frames.tmp-1-a"), said("fv.p.cam.frames.tmp-1-b"));
         assert!(said("fv.p.cam.frames.tmp-1-a").starts_with("/dev/shm/fv.p.cam.frames: no room"));
     }

@@ -7,7 +7,7 @@
 //! | `head` | writer: descriptor or record, then head `Release` | reader: head `Acquire`, then descriptor or record | whatever head names is complete |
 //! | `floor` | writer: floor `Release`, `fence(Release)`, then bytes | reader: bytes, `fence(Acquire)`, floor `Acquire` | bytes overwritten during a copy are noticed; a head read after floor is not below it |
 //! | `pin` | writer: version odd, `fence(SeqCst)`, then hazards | reader: hazard, `fence(SeqCst)`, then version | at least one of the two sees the other |
-//! | `unpin` | reader: last byte read, then hazard 0 `Release` | writer: hazards read, then `fence(Acquire)`, then bytes | no reader's load moves behind its unpin |
+//! | `unpin` | reader: last byte read, `fence(Release)`, then hazard 0 | writer: hazards read, then `fence(Acquire)`, then bytes | no reader's load moves behind its unpin |
 //! | `version` | writer: version `Release`, put back or raised | reader: version `Acquire`, then bytes | no read of a picture moves before its claim was granted; its bytes themselves came with `head` |
 //! | `descriptor` | writer: sequence 0, `fence(Release)`, words, sequence `Release` | reader: sequence `Acquire`, words, `fence(Acquire)`, sequence | a descriptor rewritten during a copy is noticed |
 //! | `stream` | writer: lock odd, `fence(Release)`, bytes, lock even `Release` | reader: lock `Acquire`, bytes, `fence(Acquire)`, lock | the same for the stream block |

@@ -1,6 +1,7 @@
 //! Slots of one size: their memory, their versions in the index, and the writer's book of them.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use super::table::version_word;
 use super::window::Window;
 use crate::error::Error;
 use crate::lease::LeaseTable;
-use crate::owner::{self, Owner};
+use crate::owner::Owner;
 use crate::pin;
-use crate::segment::{Draft, Mapping};
+use crate::segment::Mapping;
+use crate::segments::Part;
 use crate::sync::{AtomicBool, Ordering};
 
 /// Set by `scripts/torture --sabotage pin` alone: the writer ignores all leases, to prove that torture
@@ -26,7 +28,7 @@ pub(super) struct Memory {
     map: Mapping,
     /// For windows on its slots; the name may be gone before they are.
     file: OwnedFd,
-    name: String,
+    path: PathBuf,
     slot_bytes: usize,
     /// For each slot, whether its present content has been shown to readers.
     published: Vec<AtomicBool>,
@@ -42,7 +44,7 @@ impl Memory {
     }
 
     pub(super) fn window(&self, slot: u32) -> Result<Window, Error> {
-        Window::open(&self.name, &self.file, slot as usize * self.slot_bytes, self.slot_bytes)
+        Window::open(&self.path, &self.file, slot as usize * self.slot_bytes, self.slot_bytes)
     }
 
     pub(super) fn is_published(&self, slot: u32) -> bool {
@@ -73,10 +75,10 @@ pub(super) struct Generation {
 impl Generation {
     /// Reserves the memory and shows it under its name; no descriptor names it yet.
     pub(super) fn create(owner: &Owner, number: u32, shape: Shape) -> Result<Self, Error> {
-        let name = owner.files.data(owner.epoch, number);
+        let part = Part::Data { epoch: owner.epoch, generation: number };
         let bytes = shape.slot_bytes.saturating_mul(shape.slots as usize);
-        let draft = Draft::create(owner.files.temporary(owner::salt()), bytes, owner::READABLE)?;
-        let (map, file) = draft.publish(&name)?;
+        let draft = owner.hold.create(part, bytes)?;
+        let (map, file) = owner.hold.link(part, draft)?;
         for slot in 0..shape.slots {
             // The bank may still hold versions of the generation before last: never go back.
             let word = version_word(&owner.index, number, slot);
@@ -84,8 +86,9 @@ impl Generation {
             let token = Token { generation: number, slot, version }.successor();
             word.store(token.pack(), Ordering::Release);
         }
+        let path = owner.hold.path(part);
         let published = (0..shape.slots).map(|_| AtomicBool::new(false)).collect();
-        let memory = Arc::new(Memory { map, file, name, slot_bytes: shape.slot_bytes, published });
+        let memory = Arc::new(Memory { map, file, path, slot_bytes: shape.slot_bytes, published });
         Ok(Self { number, memory, pool: Pool::new(shape.slots as usize, shape.keep) })
     }
 

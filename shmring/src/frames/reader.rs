@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 
@@ -14,10 +13,10 @@ use crate::Next;
 use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
-use crate::files::{self, Files};
 use crate::layout::index;
 use crate::lease::LeasePage;
-use crate::segment::{Access, Mapping};
+use crate::segment::{self, Access, Mapping};
+use crate::segments::{self, Part, Segments};
 use crate::signal::{Pollable, Progress, Semaphore, Shared, Signal, sealed};
 use crate::stream;
 use crate::sync::Ordering;
@@ -59,7 +58,7 @@ impl FrameOptions {
 /// A reader with its own cursor and leases.
 #[derive(Debug)]
 pub struct FrameReader {
-    files: Files,
+    segments: Arc<dyn Segments>,
     anchor: Arc<AnchorView>,
     index: Arc<IndexView>,
     signal: Signal,
@@ -89,14 +88,14 @@ impl FrameReader {
                 expected: "frames",
             });
         }
-        let files = Files::new(project, ring);
-        let anchor = Arc::new(AnchorView::open(&files)?);
-        let index = Arc::new(IndexView::open_live(&files, &anchor)?);
-        check_shape(&files, &index)?;
+        let segments = segments::find(project, ring);
+        let anchor = Arc::new(AnchorView::open(&segments)?);
+        let index = Arc::new(IndexView::open_live(&*segments, &anchor)?);
+        check_shape(&*segments, &index)?;
         let signal = Signal::new(ring, &anchor, &index, Progress::at(0));
-        let page = LeasePage::claim(&files, index.places, &options.reader)?;
+        let page = LeasePage::claim(&*segments, index.places, &options.reader)?;
         let mut reader = Self {
-            files,
+            segments,
             anchor,
             index,
             signal,
@@ -109,7 +108,7 @@ impl FrameReader {
             had: None,
         };
         // A new reader begins with the newest picture there is.
-        reader.settle(reader.index.head().saturating_sub(1));
+        reader.settle(reader.index.head().saturating_sub(1))?;
         Ok(reader)
     }
 
@@ -197,8 +196,8 @@ impl FrameReader {
         }
         if head < self.cursor {
             self.set_cursor(head);
-            let name = self.files.index(self.epoch());
-            return Err(damaged(&self.files, &name, "its head goes back"));
+            let part = Part::Index { epoch: self.epoch() };
+            return Err(damaged(&*self.segments, part, "its head goes back"));
         }
         let first = match self.options.policy {
             Policy::Latest => head,
@@ -269,7 +268,7 @@ impl FrameReader {
             start,
             described,
             epoch: self.index.epoch,
-            ring: self.files.ring().clone(),
+            ring: self.segments.ring().clone(),
             source: self.source.clone(),
         }))
     }
@@ -281,15 +280,16 @@ impl FrameReader {
         {
             return Ok(Some(Arc::clone(data)));
         }
-        let name = self.files.data(self.index.epoch, generation);
-        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else {
+        let part = Part::Data { epoch: self.index.epoch, generation };
+        let Some(file) = self.segments.open(part)? else {
             return Ok(None);
         };
-        let bytes = files::size(&name, &file)?;
+        let path = self.segments.path(part);
+        let bytes = segment::size(&path, &file)?;
         if slot_bytes == 0 || (bytes as u64) < slot_bytes {
-            return Err(damaged(&self.files, &name, "it is smaller than one slot"));
+            return Err(damaged(&*self.segments, part, "it is smaller than one slot"));
         }
-        let data = Arc::new(Mapping::open(&name, &file, bytes, Access::Read)?);
+        let data = Arc::new(Mapping::open(&path, &file, bytes, Access::Read)?);
         self.data = Some((generation, Arc::clone(&data)));
         Ok(Some(data))
     }
@@ -304,24 +304,25 @@ impl FrameReader {
             self.signal.listen_to(&self.anchor, &self.index, Progress::at(self.cursor));
             return Ok(None);
         };
-        check_shape(&self.files, &index)?;
-        if !self.page.serves(&self.files, &index) {
-            let page = LeasePage::claim(&self.files, index.places, &self.options.reader)?;
+        check_shape(&*self.segments, &index)?;
+        if !self.page.serves(&*self.segments, &index) {
+            let page = LeasePage::claim(&*self.segments, index.places, &self.options.reader)?;
             self.page = Arc::new(page);
         }
         self.index = Arc::new(index);
         self.data = None;
         self.signal.enter(&self.anchor, &self.index, Progress::at(0));
-        self.settle(0);
+        self.settle(0)?;
         Ok(Some(Next::NewEpoch { epoch: self.epoch() }))
     }
 
     /// Makes oneself at home in the epoch, behind `cursor`.
-    fn settle(&mut self, cursor: u64) {
+    fn settle(&mut self, cursor: u64) -> Result<(), Error> {
         self.page.set_max_fps(self.options.max_fps.unwrap_or(0));
-        self.page.enter(self.epoch(), self.index.quota.min(self.options.quota.max(1)));
+        self.page.enter(self.epoch(), self.index.quota.min(self.options.quota.max(1)))?;
         self.set_cursor(cursor);
         self.source = stream::read(&self.index.map).and_then(|block| block.source);
+        Ok(())
     }
 }
 
@@ -331,15 +332,15 @@ impl sealed::Signalling for FrameReader {
     }
 }
 
-fn check_shape(files: &Files, index_view: &IndexView) -> Result<(), Error> {
+fn check_shape(segments: &dyn Segments, index_view: &IndexView) -> Result<(), Error> {
     let half = |at| index_view.map.half(at).load(Ordering::Relaxed);
     let shape = (half(index::AT_SLOTS), half(index::AT_DESCRIPTORS));
     let is_ours = shape == (table::SLOTS, table::DESCRIPTORS);
     if is_ours && index_view.map.bytes() >= table::INDEX_BYTES {
         return Ok(());
     }
-    let name = files.index(index_view.epoch);
-    Err(damaged(files, &name, "its slot table has another shape"))
+    let part = Part::Index { epoch: index_view.epoch };
+    Err(damaged(segments, part, "its slot table has another shape"))
 }
 
 fn slot_start(slot: u32, slot_bytes: u64, data_bytes: usize) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! A slot on loan, mapped once more: for languages whose pointers cannot be taken back.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -20,13 +21,13 @@ pub struct Window {
 
 impl Window {
     pub(super) fn open(
-        name: &str,
+        path: &Path,
         file: impl AsFd,
         offset: usize,
         bytes: usize,
     ) -> Result<Self, Error> {
         let start = offset % page_bytes();
-        let map = Mapping::open_part(name, file, offset - start, start + bytes)?;
+        let map = Mapping::open_part(path, file, offset - start, start + bytes)?;
         Ok(Self { map, start, bytes })
     }
 

@@ -11,11 +11,11 @@ use super::table::{self, version_word, write_descriptor};
 use super::{Content, FrameMeta, QUOTA, descriptor};
 use crate::clock;
 use crate::error::Error;
-use crate::files;
 use crate::layout::{PAGE, index, token};
 use crate::lease::LeaseTable;
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
+use crate::segments::Part;
 use crate::stream::{self, StreamBlock};
 use crate::sync::Ordering;
 
@@ -68,10 +68,10 @@ impl FrameWriter {
             log_bytes: 0,
         };
         let mut owner = Owner::begin(project, contract, shape)?;
-        let leases = LeaseTable::open(&owner.files, owner.places, QUOTA, owner.epoch)?;
+        let leases = LeaseTable::new(Arc::clone(&owner.hold), owner.places, QUOTA, owner.epoch);
         let block = StreamBlock { tracks: Vec::new(), source: source.cloned() };
         stream::write(&owner.index, owner.ring(), &block)?;
-        owner.announce();
+        owner.announce()?;
         let state = State {
             owner,
             generation: None,
@@ -177,8 +177,8 @@ impl State {
         map.word(index::AT_DATA_BYTES).store(data_bytes, Ordering::Relaxed);
         map.half(index::AT_GENERATION).store(number, Ordering::Release);
         // Two generations are alive at a time: they alternate between two banks of versions.
-        if let Some(over) = number.checked_sub(2).filter(|over| *over > 0) {
-            files::unlink(&self.owner.files.data(self.owner.epoch, over));
+        if let Some(generation) = number.checked_sub(2).filter(|over| *over > 0) {
+            self.owner.hold.unlink(Part::Data { epoch: self.owner.epoch, generation });
         }
         Ok(())
     }

@@ -9,12 +9,13 @@ mod table;
 pub(crate) use page::LeasePage;
 pub(crate) use table::LeaseTable;
 
-use nix::fcntl::OFlag;
+use std::os::fd::OwnedFd;
+
 use nix::sys::uio::pread;
 
-use crate::files::{self, Files};
 use crate::layout::lease;
 use crate::lock;
+use crate::segments::{Part, Segments};
 
 /// What a page says of its reader. Everything in it is the reader's own word.
 #[derive(Clone, Debug)]
@@ -28,13 +29,12 @@ pub(crate) struct PageReading {
 }
 
 /// Reads a page whose lock is held; `None` for a free or unreadable one.
-pub(crate) fn read_page(files: &Files, place: u32) -> Option<PageReading> {
-    let file = files::open_if_there(&files.lease(place), OFlag::O_RDONLY).ok()??;
-    if !lock::is_held(&file) {
+pub(crate) fn read_page(file: &OwnedFd) -> Option<PageReading> {
+    if !lock::is_held(file) {
         return None;
     }
     let mut page = [0u8; lease::AT_NAME + lease::NAME_MAX];
-    if pread(&file, &mut page, 0).ok()? != page.len() {
+    if pread(file, &mut page, 0).ok()? != page.len() {
         return None;
     }
     let word = |at: usize| u64::from_le_bytes(page[at..at + 8].try_into().unwrap_or_default());
@@ -52,10 +52,18 @@ pub(crate) fn read_page(files: &Files, place: u32) -> Option<PageReading> {
     })
 }
 
-fn holders(files: &Files, places: u32) -> String {
-    let names: Vec<String> = (0..places)
-        .filter_map(|place| read_page(files, place))
-        .map(|page| format!("{} (pid {})", page.name, page.pid))
-        .collect();
+/// Who has the places, as far as their pages say it.
+pub(crate) fn holders(segments: &dyn Segments, places: u32) -> String {
+    let pages = (0..places).filter_map(|place| segments.open(Part::Lease { place }).ok()?);
+    let (mut names, mut silent) = (Vec::new(), 0u32);
+    for page in pages.filter(lock::is_locked) {
+        match read_page(&page).filter(|reading| !reading.name.is_empty()) {
+            Some(reading) => names.push(format!("{} (pid {})", reading.name, reading.pid)),
+            None => silent += 1,
+        }
+    }
+    if silent > 0 {
+        names.push(format!("{silent} that do not say who they are"));
+    }
     if names.is_empty() { "readers that have just left".to_owned() } else { names.join(", ") }
 }

@@ -7,7 +7,7 @@ use super::log::{Damage, Found, Log, Record};
 use super::reader::Start;
 use crate::anchor::IndexView;
 use crate::error::Error;
-use crate::files::Files;
+use crate::segments::Segments;
 use crate::signal::Progress;
 
 /// How often a reader that is overtaken while it looks starts anew before it lets its caller wait.
@@ -35,8 +35,8 @@ pub(super) enum Step {
 
 impl EpochCursor {
     /// `None` when the epoch has lost its files since its index was opened.
-    pub(super) fn open(files: &Files, index: IndexView) -> Result<Option<Self>, Error> {
-        let log = Log::open(files, index)?;
+    pub(super) fn open(segments: &dyn Segments, index: IndexView) -> Result<Option<Self>, Error> {
+        let log = Log::open(segments, index)?;
         Ok(log.map(|log| Self { log, position: 0, last: None }))
     }
 
@@ -219,6 +219,7 @@ mod tests {
     use crate::PacketWriter;
     use crate::census;
     use crate::packets::PacketMeta;
+    use crate::segments;
     use protocol::config::RingConfig;
     use protocol::control::RingContract;
     use protocol::name::ProjectName;
@@ -247,9 +248,9 @@ mod tests {
             writer.epoch()
         };
         let epoch = publish(100);
-        let files = Files::new(&project.0, &contract.name);
-        let index = IndexView::open(&files, epoch).unwrap().unwrap();
-        let mut cursor = EpochCursor::open(&files, index).unwrap().unwrap();
+        let segments = segments::find(&project.0, &contract.name);
+        let index = IndexView::open(&*segments, epoch).unwrap().unwrap();
+        let mut cursor = EpochCursor::open(&*segments, index).unwrap().unwrap();
         cursor.last = Some(90);
         let publish = std::cell::RefCell::new(publish);
         let overtaken = !cursor.pass_over(|record, _| {

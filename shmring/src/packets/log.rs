@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use nix::fcntl::OFlag;
 use protocol::time::MonoNs;
 
 use super::PacketMeta;
@@ -13,9 +12,9 @@ use super::floor;
 use super::record::{self, Header};
 use crate::anchor::{IndexView, damaged};
 use crate::error::Error;
-use crate::files::{self, Files};
 use crate::layout::{index, record as layout};
-use crate::segment::{Access, Mapping};
+use crate::segment::{self, Access, Mapping};
+use crate::segments::{Part, Segments};
 use crate::sync::{AtomicU64, Ordering};
 
 #[derive(Debug)]
@@ -50,18 +49,19 @@ pub(super) struct Record {
 
 impl Log {
     /// `None` when the epoch has lost its files since its index was opened.
-    pub(super) fn open(files: &Files, index: IndexView) -> Result<Option<Self>, Error> {
-        let name = files.data(index.epoch, 1);
-        let Some(file) = files::open_if_there(&name, OFlag::O_RDONLY)? else {
+    pub(super) fn open(segments: &dyn Segments, index: IndexView) -> Result<Option<Self>, Error> {
+        let part = Part::Data { epoch: index.epoch, generation: 1 };
+        let Some(file) = segments.open(part)? else {
             return Ok(None);
         };
         let length = index.map.word(index::AT_LOG_BYTES).load(Ordering::Relaxed);
         let length = usize::try_from(length).unwrap_or(0);
+        let path = segments.path(part);
         let is_sound = length >= layout::HEADER && length.is_multiple_of(layout::ALIGN);
-        if !is_sound || files::size(&name, &file)? < length {
-            return Err(damaged(files, &name, "its length is not the one of the index"));
+        if !is_sound || segment::size(&path, &file)? < length {
+            return Err(damaged(segments, part, "its length is not the one of the index"));
         }
-        let bytes = Mapping::open(&name, &file, length, Access::Read)?;
+        let bytes = Mapping::open(&path, &file, length, Access::Read)?;
         Ok(Some(Self { index: Arc::new(index), bytes }))
     }
 

@@ -13,8 +13,8 @@ use crate::Next;
 use crate::anchor::{ATTEMPTS, AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
-use crate::files::Files;
 use crate::lease::LeasePage;
+use crate::segments::{self, Part, Segments};
 use crate::signal::{Pollable, Semaphore, Shared, Signal, sealed};
 use crate::stream;
 use crate::wake::{self, Heard};
@@ -44,7 +44,7 @@ pub struct PacketOptions {
 /// A reader with its own cursor. It cannot slow the writer; when it is too slow, it is told.
 #[derive(Debug)]
 pub struct PacketReader {
-    files: Files,
+    segments: Arc<dyn Segments>,
     anchor: Arc<AnchorView>,
     signal: Signal,
     page: LeasePage,
@@ -77,16 +77,16 @@ impl PacketReader {
                 expected: "packets or events",
             });
         }
-        let files = Files::new(project, ring);
-        let anchor = Arc::new(AnchorView::open(&files)?);
-        let mut at = open_first(&files, &anchor, options.start)?;
-        let page = LeasePage::claim(&files, at.index().places, &options.reader)?;
+        let segments = segments::find(project, ring);
+        let anchor = Arc::new(AnchorView::open(&segments)?);
+        let mut at = open_first(&*segments, &anchor, options.start)?;
+        let page = LeasePage::claim(&*segments, at.index().places, &options.reader)?;
         at.begin(options.start);
         let lost_epochs =
             matches!(options.start, Start::After { epoch, .. } if epoch != at.index().epoch);
         let signal = Signal::new(ring, &anchor, at.index(), at.progress());
         let mut reader = Self {
-            files,
+            segments,
             anchor,
             signal,
             page,
@@ -97,7 +97,7 @@ impl PacketReader {
             stream_version: 0,
             reader: options.reader.clone(),
         };
-        reader.settle();
+        reader.settle()?;
         Ok(reader)
     }
 
@@ -171,7 +171,8 @@ impl PacketReader {
             Err(Damage(what)) => {
                 self.at.recover();
                 self.signal.set_progress(self.at.progress());
-                return Err(damaged(&self.files, &self.files.data(self.epoch(), 1), what));
+                let part = Part::Data { epoch: self.epoch(), generation: 1 };
+                return Err(damaged(&*self.segments, part, what));
             }
         }
         self.follow(heard)
@@ -232,27 +233,28 @@ impl PacketReader {
     fn enter(&mut self, index: IndexView) -> Result<Option<Next<Packet>>, Error> {
         // A ring made anew has none before its first.
         let lost_epochs = index.before != self.epoch() && index.before != 0;
-        let Some(mut at) = EpochCursor::open(&self.files, index)? else {
+        let Some(mut at) = EpochCursor::open(&*self.segments, index)? else {
             return Ok(None);
         };
         at.begin_at_first();
-        if !self.page.serves(&self.files, at.index()) {
-            self.page = LeasePage::claim(&self.files, at.index().places, &self.reader)?;
+        if !self.page.serves(&*self.segments, at.index()) {
+            self.page = LeasePage::claim(&*self.segments, at.index().places, &self.reader)?;
         }
         self.at = at;
         self.untold = Untold { lost_epochs, new_epoch: true };
         self.signal.enter(&self.anchor, self.at.index(), self.at.progress());
-        self.settle();
+        self.settle()?;
         Ok(self.tell())
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), Error> {
         // Packets are copied, not leased.
         let leases = 0;
         self.signal.set_owes(self.untold.lost_epochs || self.untold.new_epoch);
-        self.page.enter(self.epoch(), leases);
+        self.page.enter(self.epoch(), leases)?;
         self.page.set_cursor(self.at.sequence());
         self.refresh_tracks();
+        Ok(())
     }
 
     fn refresh_tracks(&mut self) {
@@ -271,21 +273,25 @@ impl sealed::Signalling for PacketReader {
 
 /// The epoch a new reader begins in: the live one, or the one before it when the reader was in that or
 /// in an earlier one.
-fn open_first(files: &Files, anchor: &AnchorView, start: Start) -> Result<EpochCursor, Error> {
+fn open_first(
+    segments: &dyn Segments,
+    anchor: &AnchorView,
+    start: Start,
+) -> Result<EpochCursor, Error> {
     // Epochs come and go while they are opened.
     for _ in 0..ATTEMPTS {
         let previous = anchor.previous();
         let index = match start {
-            Start::After { epoch, .. } if epoch <= previous => IndexView::open(files, previous)?,
+            Start::After { epoch, .. } if epoch <= previous => IndexView::open(segments, previous)?,
             _ => None,
         };
         let index = match index {
             Some(index) => index,
-            None => IndexView::open_live(files, anchor)?,
+            None => IndexView::open_live(segments, anchor)?,
         };
-        if let Some(at) = EpochCursor::open(files, index)? {
+        if let Some(at) = EpochCursor::open(segments, index)? {
             return Ok(at);
         }
     }
-    Err(Error::NoSuchRing { ring: files.ring().clone() })
+    Err(Error::NoSuchRing { ring: segments.ring().clone() })
 }

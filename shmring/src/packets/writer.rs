@@ -10,8 +10,9 @@ use super::record::{self, Header};
 use crate::clock;
 use crate::error::Error;
 use crate::layout::{index, record as layout_record};
-use crate::owner::{self, IndexShape, Owner};
-use crate::segment::{Draft, Mapping};
+use crate::owner::{IndexShape, Owner};
+use crate::segment::Mapping;
+use crate::segments::Part;
 use crate::stream::{self, StreamBlock};
 use crate::sync::Ordering;
 
@@ -48,11 +49,14 @@ impl PacketWriter {
             IndexShape { bytes: index::AT_VERSIONS, quota: 0, slots: 0, descriptors: 0, log_bytes };
         let mut owner = Owner::begin(project, contract, shape)?;
         let bytes = usize::try_from(log_bytes).unwrap_or(usize::MAX);
-        let draft = Draft::create(owner.files.temporary(owner::salt()), bytes, owner::READABLE)?;
-        let (log, _) = draft.publish(&owner.files.data(owner.epoch, 1))?;
+        let part = Part::Data { epoch: owner.epoch, generation: 1 };
+        let draft = owner.hold.create(part, bytes)?;
+        let (log, _) = owner.hold.link(part, draft)?;
+        // Packets are copied, not leased: nobody's page is looked at.
+        drop(owner.hold.take_pages());
         owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
         describe(&owner, tracks)?;
-        owner.announce();
+        owner.announce()?;
         Ok(Self { owner, log, head: 0, floor: 0, sequence: 0 })
     }
 

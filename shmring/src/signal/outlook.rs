@@ -5,8 +5,8 @@ use std::sync::Arc;
 use protocol::time::MonoNs;
 
 use crate::anchor::{AnchorView, IndexView};
-use crate::files::Leads;
 use crate::layout::index;
+use crate::segments::Leads;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::wake::{Heard, Word};
 

@@ -84,12 +84,14 @@ fn lease() {
     let shared = Arc::clone(&ring);
     let reader = spawn_reader(move || {
         let token = shared.head.load(Ordering::Acquire);
-        if pin::claim(&shared.hazard, &shared.version, token, 2) {
+        // A system call in the ring; by itself it orders nothing.
+        let write = |token| shared.hazard.store(token, Ordering::Relaxed);
+        if pin::claim(write, &shared.version, token, 2) {
             // SAFETY: the cell is alive; loom checks that nobody writes it meanwhile.
             let content = shared.slot.with(|slot| unsafe { *slot });
             assert_eq!(content, token, "another picture");
         }
-        pin::unclaim(&shared.hazard);
+        pin::unclaim(write);
     });
     // The ring reads hazards with pread, which is at least a relaxed load.
     let is_claimed = |token| ring.hazard.load(Ordering::Relaxed) == token;

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
+use protocol::control::RingContract;
 use shmring::{
     Error, FrameOptions, FrameReader, FrameWriter, Next, PacketMeta, PacketReader, PacketWriter,
     Start, census, clock,
@@ -215,20 +216,25 @@ fn a_writer_that_finds_no_memory_leaves_none_taken() {
 
 #[test]
 fn the_modes_of_the_files_are_the_same_under_any_umask() {
-    let project = Project::new();
-    // Of the whole process, but no other test looks at modes.
-    let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    let _writer = write_epoch(&project, 1);
-    nix::sys::stat::umask(old);
-    for name in project.files() {
-        let mode = std::fs::metadata(format!("/dev/shm/{name}")).unwrap().mode() & 0o777;
-        let suffix = name.rsplit('.').next().unwrap();
-        let expected = match suffix.as_bytes()[0] {
-            b'l' if suffix == "lock" => 0o600,
-            b'l' => 0o660,
-            _ => 0o640,
-        };
-        assert_eq!(mode, expected, "{name}");
+    // A user is a member of its own group.
+    let group = nix::unistd::getegid().as_raw();
+    for (group, read, write) in [(None, 0o600, 0o600), (Some(group), 0o640, 0o660)] {
+        let project = Project::new();
+        let contract = RingContract { group, ..project.contract("cam.packets", 2) };
+        // Of the whole process, but no other test looks at modes.
+        let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+        let _writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
+        nix::sys::stat::umask(old);
+        for name in project.files() {
+            let mode = std::fs::metadata(format!("/dev/shm/{name}")).unwrap().mode() & 0o777;
+            let suffix = name.rsplit('.').next().unwrap();
+            let expected = match suffix.as_bytes()[0] {
+                b'l' if suffix == "lock" => 0o600,
+                b'l' => write,
+                _ => read,
+            };
+            assert_eq!(mode, expected, "{name}");
+        }
     }
 }
 

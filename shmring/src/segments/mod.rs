@@ -1,0 +1,117 @@
+//! Where the segments of a ring are had. A reader asks [`Segments`]; the one writer makes and shows
+//! them through its [`Hold`] on the ring. What is in a segment is no business of this module.
+//!
+//! * [`Named`]: files in /dev/shm. Between programs of one user, or of one group, it protects against
+//!   mistakes, not against malice.
+
+mod named;
+mod names;
+
+use std::fmt::Debug;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use protocol::control::RingContract;
+use protocol::name::{ProjectName, RingName};
+
+use crate::error::Error;
+use crate::segment::{Draft, Mapping};
+
+pub(crate) use named::{Named, Sweeper, open_if_there, sweep};
+pub(crate) use names::{DIR, Names, PREFIX, Role, in_dir, list, prefix, ring_of};
+
+/// One segment of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Anchor,
+    Index { epoch: u64 },
+    Data { epoch: u64, generation: u32 },
+    Lease { place: u32 },
+}
+
+impl Part {
+    /// The epoch it is of; the others outlive epochs.
+    pub(crate) fn epoch(self) -> Option<u64> {
+        match self {
+            Self::Index { epoch } | Self::Data { epoch, .. } => Some(epoch),
+            Self::Anchor | Self::Lease { .. } => None,
+        }
+    }
+}
+
+/// Where a name leads, seen from an open segment that once had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leads {
+    Here,
+    Elsewhere,
+    Nowhere,
+}
+
+/// A ring's segments, as its readers reach them.
+pub(crate) trait Segments: Debug + Send + Sync {
+    fn ring(&self) -> &RingName;
+
+    /// What errors call a segment.
+    fn path(&self, part: Part) -> PathBuf;
+
+    /// Opens it for reading; `None` when it is not there, or not any more.
+    fn open(&self, part: Part) -> Result<Option<OwnedFd>, Error>;
+
+    /// Where its name leads by now, seen from the segment that was opened as `file`.
+    fn leads(&self, part: Part, file: &OwnedFd) -> Leads;
+
+    /// A lease page that was free, locked for this process and open for writing, and its place, which
+    /// is below `places`.
+    fn claim_page(&self, places: u32) -> Result<(u32, OwnedFd), Error>;
+}
+
+/// The live epoch and the one before it; 0 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epochs {
+    pub(crate) live: u64,
+    pub(crate) previous: u64,
+}
+
+/// A ring held for writing. Nobody else can hold it while this lives.
+pub(crate) trait Hold: Debug + Send + Sync {
+    fn ring(&self) -> &RingName;
+
+    /// What errors call a segment.
+    fn path(&self, part: Part) -> PathBuf;
+
+    /// What the anchor says.
+    fn epochs(&self) -> Epochs;
+
+    /// Makes a segment that nobody sees, mapped for writing and with every byte reserved.
+    fn create(&self, part: Part, bytes: usize) -> Result<Draft, Error>;
+
+    /// Shows it, finished, to readers. The descriptor is the one that a lock was taken on before.
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error>;
+
+    /// Takes it from those who have not opened it yet. One that is gone already is fine.
+    fn unlink(&self, part: Part);
+
+    /// What is shown now.
+    fn list(&self) -> Vec<Part>;
+
+    /// Makes `epochs` what the anchor says and wakes every waiting reader.
+    fn announce(&self, epochs: Epochs) -> Result<(), Error>;
+
+    /// Wakes them without news.
+    fn ring_bell(&self);
+
+    /// Lease pages that came since this was last asked, each with its place: at first all there are.
+    /// A reader has its page only after it would be among these.
+    fn take_pages(&self) -> Vec<(u32, OwnedFd)>;
+}
+
+/// The way to a ring that is there.
+pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Arc<dyn Segments> {
+    Arc::new(Named::new(project, ring))
+}
+
+/// Takes the ring for writing.
+pub(crate) fn hold(project: &ProjectName, contract: &RingContract) -> Result<Arc<dyn Hold>, Error> {
+    Ok(Arc::new(Named::new(project, &contract.name).hold(contract)?))
+}
