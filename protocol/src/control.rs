@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{RingConfig, WorkerConfig};
 use crate::name::{ProjectName, RingName, WorkerName};
+use crate::units::Span;
 
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
-pub const CONTROL_VERSION: u32 = 2;
+pub const CONTROL_VERSION: u32 = 3;
 
 /// Environment of every worker.
 pub mod env {
@@ -66,12 +67,34 @@ pub struct RingContract {
     pub gop_floor: u64,
     /// Id of the group whose members may read; `None`: only the writer's own user.
     pub group: Option<u32>,
+    /// Readers that must not lose anything while they keep to their deadline.
+    pub essential: Vec<Essential>,
+    /// The writer may wait for them, because its source can: a file. A live source never waits.
+    pub waits: bool,
+}
+
+/// A reader of a ring for which more is kept than for others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Essential {
+    /// The name it attaches under.
+    pub reader: String,
+    /// How far it may fall behind. Beyond it the writer lets go of it and tells it so.
+    pub deadline: Span,
 }
 
 impl RingContract {
     /// A ring that nobody has written before and only its writer's user reads.
     pub fn new(name: RingName, config: RingConfig, places: u32) -> Self {
-        Self { name, config, places, epoch_floor: 0, gop_floor: 0, group: None }
+        Self {
+            name,
+            config,
+            places,
+            epoch_floor: 0,
+            gop_floor: 0,
+            group: None,
+            essential: Vec::new(),
+            waits: false,
+        }
     }
 }
 

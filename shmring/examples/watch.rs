@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Next::Item(frame) => show(&frame),
             Next::NewEpoch { epoch } => println!("the writer restarted: epoch {epoch}"),
             Next::Overrun { missed } => println!("missed {missed}"),
+            Next::Evicted { reason } => println!("{reason}"),
             Next::Quiet => println!("no picture for {} s", WAIT.as_secs()),
             Next::Ended => return Ok(()),
         }

@@ -110,7 +110,9 @@ pub fn sweep_unowned(project: &ProjectName) {
 }
 
 fn reader(page: PageReading, epoch: u64, head: u64) -> ReaderStatus {
-    let lag = if page.epoch == epoch { head.saturating_sub(page.cursor) } else { head };
+    let every = u64::from(page.every.max(1));
+    let taken = if page.epoch == epoch { page.cursor } else { 0 };
+    let lag = (head / every).saturating_sub(taken / every);
     ReaderStatus { name: page.name, lag, missed: page.missed, pid: page.pid, leases: page.leases }
 }
 

@@ -243,6 +243,8 @@ pub mod lease {
     pub const AT_NAME_BYTES: usize = 292;
     pub const AT_NAME: usize = 296;
     pub const NAME_MAX: usize = 64;
+    /// u32, since 1.1: each so manyth picture it wants; 0 is all.
+    pub const AT_EVERY: usize = AT_NAME + NAME_MAX;
 }
 
 /// Slot tokens: generation 12 bits, slot 12 bits, version 40 bits. An odd version is being reclaimed.
@@ -259,6 +261,7 @@ const _: () = {
     assert!(index::AT_STREAM_LOCK + 8 <= index::HEADER);
     assert!(stream::AT_SOURCE + stream::SOURCE_MAX <= stream::AT_TABLE);
     assert!(lease::AT_HAZARDS + lease::HAZARDS * 8 == lease::AT_CURSOR);
+    assert!(lease::AT_EVERY + 4 <= lease::BYTES);
     assert!(descriptor::AT_USER + descriptor::USER_BYTES == descriptor::BYTES);
     assert!(descriptor::AT_STRIDES + descriptor::AXES_MAX * 4 == descriptor::AT_AXES);
     assert!(descriptor::AT_SHAPE + descriptor::AXES_MAX * 4 == descriptor::AT_USER);

@@ -49,8 +49,8 @@ mod wake;
 
 pub use error::Error;
 pub use frames::{
-    Content, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Picture, Plane,
-    PlaneLayout, Policy, SlotId, Tensor, TensorView, Window,
+    Content, Frame, FrameMeta, FrameOptions, FrameReader, FrameStart, FrameWriter, Loan, Picture,
+    Plane, PlaneLayout, Policy, SlotId, Tensor, TensorView, Window,
 };
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 pub use records::{RecordReader, RecordWriter};
@@ -64,6 +64,11 @@ pub enum Next<T> {
     /// because their whole epoch is gone.
     Overrun {
         missed: u64,
+    },
+    /// This reader is `essential` and fell behind its deadline: the writer keeps nothing for it any
+    /// more until it has caught up. Told once; it reads on, and what is gone follows as an overrun.
+    Evicted {
+        reason: String,
     },
     /// The writer was restarted: what follows is of this epoch, with tracks or geometry of its own.
     NewEpoch {

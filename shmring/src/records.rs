@@ -65,6 +65,7 @@ impl RecordReader {
         Ok(match self.0.next(wait)? {
             Next::Item(packet) => Next::Item(serde_json::from_slice(&packet.payload)?),
             Next::Overrun { missed } => Next::Overrun { missed },
+            Next::Evicted { reason } => Next::Evicted { reason },
             Next::NewEpoch { epoch } => Next::NewEpoch { epoch },
             Next::Quiet => Next::Quiet,
             Next::Ended => Next::Ended,

@@ -103,7 +103,7 @@ impl Ring {
     fn step(&self, py: Python<'_>, wait: Duration) -> PyResult<Step> {
         match self.ask(py, |source| source.next(wait))? {
             Ok(Next::Item(item)) => Ok(Step::Item(item)),
-            Ok(Next::NewEpoch { .. }) => Ok(Step::Again),
+            Ok(Next::Evicted { .. } | Next::NewEpoch { .. }) => Ok(Step::Again),
             Ok(Next::Overrun { missed }) => {
                 self.missed.fetch_add(missed, Ordering::Relaxed);
                 self.untold.fetch_add(missed, Ordering::Relaxed);

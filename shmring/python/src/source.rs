@@ -145,6 +145,7 @@ fn map<T>(next: Next<T>, item: impl FnOnce(T) -> Item) -> Next<Item> {
         Next::Item(taken) => Next::Item(item(taken)),
         Next::Overrun { missed } => Next::Overrun { missed },
         Next::NewEpoch { epoch } => Next::NewEpoch { epoch },
+        Next::Evicted { reason } => Next::Evicted { reason },
         Next::Quiet => Next::Quiet,
         Next::Ended => Next::Ended,
     }

@@ -9,6 +9,7 @@
 //!    └───────────────┴──────────────── PUBLISHED ──reclaim──> LOANED   (refused while leased)
 //! ```
 
+mod choice;
 mod content;
 mod descriptor;
 mod frame;
@@ -21,10 +22,11 @@ mod tensor;
 mod window;
 mod writer;
 
+pub use choice::{FrameStart, Policy};
 pub use content::{Content, Picture, PlaneLayout, Tensor};
 pub use frame::{Frame, Plane};
 pub use loan::{Loan, SlotId};
-pub use reader::{FrameOptions, FrameReader, Policy};
+pub use reader::{FrameOptions, FrameReader};
 pub use tensor::TensorView;
 pub use window::Window;
 pub use writer::FrameWriter;

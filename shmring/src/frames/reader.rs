@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 
+use super::choice::{Every, FrameStart, Pace, Policy};
 use super::frame::{Frame, Lease};
 use super::table::{self, oldest_described, read_descriptor, version_word};
 use super::{Content, Token};
@@ -22,15 +23,6 @@ use crate::stream;
 use crate::sync::Ordering;
 use crate::wake::{self, Heard};
 
-/// Which pictures a reader wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// The newest one each time; what came between is skipped, not missed.
-    Latest,
-    /// Every one in turn; those overwritten meanwhile are told as an overrun.
-    Sequential,
-}
-
 /// How to attach.
 #[derive(Clone, Debug)]
 pub struct FrameOptions {
@@ -41,6 +33,9 @@ pub struct FrameOptions {
     pub quota: u32,
     /// Pictures a second wanted; `None` is all.
     pub max_fps: Option<u32>,
+    /// Each so manyth picture is wanted, by its sequence; the others are skipped, not missed. 1 is all.
+    pub every: u32,
+    pub start: FrameStart,
 }
 
 impl FrameOptions {
@@ -51,6 +46,8 @@ impl FrameOptions {
             policy: Policy::Latest,
             quota: super::QUOTA,
             max_fps: None,
+            every: 1,
+            start: FrameStart::Newest,
         }
     }
 }
@@ -68,8 +65,10 @@ pub struct FrameReader {
     options: FrameOptions,
     cursor: u64,
     source: Option<RingName>,
-    /// With `max_fps`: nothing is taken before this.
-    not_before: MonoNs,
+    every: Every,
+    pace: Pace,
+    /// To be told before any picture: a hole of unknown size.
+    lost_epochs: bool,
     /// What was taken last, in whichever epoch.
     had: Option<Content>,
 }
@@ -92,7 +91,8 @@ impl FrameReader {
         let anchor = Arc::new(AnchorView::open(&segments)?);
         let index = Arc::new(IndexView::open_live(&*segments, &anchor)?);
         check_shape(&*segments, &index)?;
-        let signal = Signal::new(ring, &anchor, &index, Progress::at(0));
+        let every = Every::new(options.every);
+        let signal = Signal::new(ring, &anchor, &index, Progress::at(0, every.number()));
         let page = LeasePage::claim(&*segments, index.places, &options.reader)?;
         let mut reader = Self {
             segments,
@@ -104,11 +104,12 @@ impl FrameReader {
             options: options.clone(),
             cursor: 0,
             source: None,
-            not_before: MonoNs(0),
+            every,
+            pace: Pace::new(options.max_fps),
+            lost_epochs: false,
             had: None,
         };
-        // A new reader begins with the newest picture there is.
-        reader.settle(reader.index.head().saturating_sub(1))?;
+        reader.begin(options.start)?;
         Ok(reader)
     }
 
@@ -121,9 +122,9 @@ impl FrameReader {
         self.source.as_ref()
     }
 
-    /// Pictures published and not yet taken: the count of the ring's semaphore for this reader.
+    /// Pictures published, wanted and not yet taken: the count of the ring's semaphore for this reader.
     pub fn lag(&self) -> u64 {
-        self.index.head().saturating_sub(self.cursor)
+        self.every.between(self.cursor, self.index.head())
     }
 
     /// Whether the writer of the epoch being read lives.
@@ -148,7 +149,7 @@ impl FrameReader {
         loop {
             let heard = self.signal.hear();
             let now = clock::mono();
-            if now >= self.not_before
+            if now >= self.pace.due()
                 && let Some(next) = self.take_next(now)?
             {
                 self.signal.told_something();
@@ -158,11 +159,11 @@ impl FrameReader {
                 self.signal.told_something();
                 return Ok(next);
             }
-            if self.index.has_ended() && self.cursor >= self.index.head() {
+            if self.index.has_ended() && self.lag() == 0 {
                 self.signal.told_end(heard);
                 return Ok(Next::Ended);
             }
-            if now < self.not_before {
+            if now < self.pace.due() {
                 self.signal.rests();
             } else {
                 self.signal.found_nothing(heard);
@@ -175,9 +176,9 @@ impl FrameReader {
     }
 
     fn sleep(&self, heard: Heard, now: MonoNs, deadline: MonoNs) {
-        if now < self.not_before {
+        if now < self.pace.due() {
             // Resting between pictures: bells do not matter, so do not be on the futex at all.
-            std::thread::sleep(self.not_before.min(deadline).saturating_since(now));
+            std::thread::sleep(self.pace.due().min(deadline).saturating_since(now));
         } else {
             wake::wait(
                 self.index.bell(),
@@ -190,38 +191,55 @@ impl FrameReader {
 
     /// Tries the pictures this reader has not had, by its policy.
     fn take_next(&mut self, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
-        let head = self.index.head();
-        if head == self.cursor {
-            return Ok(None);
+        if std::mem::take(&mut self.lost_epochs) {
+            self.signal.set_owes(false);
+            return Ok(Some(Next::Overrun { missed: 0 }));
         }
+        let head = self.index.head();
         if head < self.cursor {
             self.set_cursor(head);
             let part = Part::Index { epoch: self.epoch() };
             return Err(damaged(&*self.segments, part, "its head goes back"));
         }
-        let first = match self.options.policy {
-            Policy::Latest => head,
-            Policy::Sequential => (self.cursor + 1).max(oldest_described(head)),
-        };
-        for sequence in first..=head {
-            if let Some(frame) = self.lease(sequence)? {
-                return Ok(Some(self.took(sequence, frame, now)));
-            }
+        if self.every.between(self.cursor, head) == 0 {
+            return Ok(None);
         }
-        Ok((self.options.policy == Policy::Sequential).then(|| self.overrun(head)))
+        match self.options.policy {
+            Policy::Latest => self.take_newest(head, now),
+            Policy::Sequential => self.take_in_turn(head, now).map(Some),
+        }
+    }
+
+    fn take_newest(&mut self, head: u64, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
+        let newest = self.every.newest(head);
+        let frame = self.lease(newest)?;
+        if frame.is_none() && newest < head {
+            // Gone for good, unlike the head itself, which may just be moving on.
+            self.set_cursor(newest);
+        }
+        Ok(frame.map(|frame| self.took(newest, frame, now)))
+    }
+
+    fn take_in_turn(&mut self, head: u64, now: MonoNs) -> Result<Next<Frame>, Error> {
+        let next = self.every.following(self.cursor);
+        let mut wanted = next.max(self.every.following(oldest_described(head) - 1));
+        while let Some(sequence) = wanted.filter(|wanted| *wanted <= head) {
+            if let Some(frame) = self.lease(sequence)? {
+                if wanted == next {
+                    return Ok(self.took(sequence, frame, now));
+                }
+                // Told first; the frame itself is leased again by the next call.
+                return Ok(self.overrun(sequence - 1));
+            }
+            wanted = self.every.following(sequence);
+        }
+        Ok(self.overrun(head))
     }
 
     fn took(&mut self, sequence: u64, mut frame: Frame, now: MonoNs) -> Next<Frame> {
-        if self.options.policy == Policy::Sequential && sequence > self.cursor + 1 {
-            // Told first; the frame itself is leased again by the next call.
-            drop(frame);
-            return self.overrun(sequence - 1);
-        }
         self.set_cursor(sequence);
-        if let Some(fps) = self.options.max_fps.filter(|fps| *fps > 0) {
-            self.not_before = now + Duration::from_secs(1) / fps;
-            self.signal.set_not_before(self.not_before);
-        }
+        self.pace.took(now);
+        self.signal.set_not_before(self.pace.due());
         // Its writer's word may be about a picture that this reader passed over.
         let meta = &mut frame.described.meta;
         if let Some(had) = self.had.replace(meta.content) {
@@ -231,7 +249,7 @@ impl FrameReader {
     }
 
     fn overrun(&mut self, through: u64) -> Next<Frame> {
-        let missed = through - self.cursor;
+        let missed = self.every.between(self.cursor, through);
         self.page.add_missed(missed);
         self.set_cursor(through);
         Next::Overrun { missed }
@@ -240,7 +258,11 @@ impl FrameReader {
     fn set_cursor(&mut self, sequence: u64) {
         self.cursor = sequence;
         self.page.set_cursor(sequence);
-        self.signal.set_progress(Progress::at(sequence));
+        self.signal.set_progress(self.progress());
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::at(self.cursor, self.every.number())
     }
 
     /// Leases the picture of `sequence`; `None` when it was overwritten.
@@ -301,7 +323,7 @@ impl FrameReader {
         let followed = self.anchor.follow(&self.index, live);
         let followed = followed.inspect_err(|_| self.signal.told_gone(heard))?;
         let Some(index) = followed else {
-            self.signal.listen_to(&self.anchor, &self.index, Progress::at(self.cursor));
+            self.signal.listen_to(&self.anchor, &self.index, self.progress());
             return Ok(None);
         };
         check_shape(&*self.segments, &index)?;
@@ -311,16 +333,46 @@ impl FrameReader {
         }
         self.index = Arc::new(index);
         self.data = None;
-        self.signal.enter(&self.anchor, &self.index, Progress::at(0));
+        self.cursor = 0;
+        self.signal.enter(&self.anchor, &self.index, self.progress());
         self.settle(0)?;
         Ok(Some(Next::NewEpoch { epoch: self.epoch() }))
     }
 
+    /// Places a new reader.
+    fn begin(&mut self, start: FrameStart) -> Result<(), Error> {
+        let head = self.index.head();
+        let cursor = match start {
+            FrameStart::After { epoch, sequence } if epoch == self.epoch() => sequence.min(head),
+            FrameStart::After { .. } => 0,
+            FrameStart::Newest => self.every.newest(head).saturating_sub(1),
+            FrameStart::Oldest => self.oldest_held(head).saturating_sub(1),
+        };
+        let elsewhere = matches!(start, FrameStart::After { epoch, .. } if epoch != self.epoch());
+        self.lost_epochs = elsewhere && self.options.policy == Policy::Sequential;
+        self.settle(cursor)
+    }
+
+    /// The oldest picture whose slot has not been taken back.
+    fn oldest_held(&self, head: u64) -> u64 {
+        let map = &self.index.map;
+        let is_held = |sequence: &u64| {
+            read_descriptor(map, *sequence).is_some_and(|described| {
+                let Token { generation, slot, .. } = Token::unpack(described.token);
+                let held = || version_word(map, generation, slot).load(Ordering::Acquire);
+                slot < table::SLOTS && held() == described.token
+            })
+        };
+        (oldest_described(head)..head).find(is_held).unwrap_or(head)
+    }
+
     /// Makes oneself at home in the epoch, behind `cursor`.
     fn settle(&mut self, cursor: u64) -> Result<(), Error> {
-        self.page.set_max_fps(self.options.max_fps.unwrap_or(0));
+        self.page.set_wish(self.options.max_fps.unwrap_or(0), self.options.every);
         self.page.enter(self.epoch(), self.index.quota.min(self.options.quota.max(1)))?;
         self.set_cursor(cursor);
+        self.signal.set_owes(self.lost_epochs);
+        self.signal.set_not_before(self.pace.due());
         self.source = stream::read(&self.index.map).and_then(|block| block.source);
         Ok(())
     }

@@ -17,6 +17,9 @@ use crate::layout::lease;
 use crate::lock;
 use crate::segments::{Part, Segments};
 
+/// Bytes of a page that anybody but its reader looks at.
+const READ_BYTES: usize = lease::AT_EVERY + 8;
+
 /// What a page says of its reader. Everything in it is the reader's own word.
 #[derive(Clone, Debug)]
 pub(crate) struct PageReading {
@@ -26,6 +29,8 @@ pub(crate) struct PageReading {
     pub(crate) missed: u64,
     pub(crate) epoch: u64,
     pub(crate) leases: u32,
+    /// Of the pictures it wants each so manyth; 0 and 1 are all.
+    pub(crate) every: u32,
 }
 
 /// Reads a page whose lock is held; `None` for a free or unreadable one.
@@ -33,7 +38,7 @@ pub(crate) fn read_page(file: &OwnedFd) -> Option<PageReading> {
     if !lock::is_held(file) {
         return None;
     }
-    let mut page = [0u8; lease::AT_NAME + lease::NAME_MAX];
+    let mut page = [0u8; READ_BYTES];
     if pread(file, &mut page, 0).ok()? != page.len() {
         return None;
     }
@@ -49,6 +54,7 @@ pub(crate) fn read_page(file: &OwnedFd) -> Option<PageReading> {
         missed: word(lease::AT_MISSED),
         epoch: word(lease::AT_EPOCH),
         leases: u32::try_from(held).unwrap_or(0),
+        every: half(lease::AT_EVERY),
     })
 }
 

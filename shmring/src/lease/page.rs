@@ -86,8 +86,10 @@ impl LeasePage {
         Ok(())
     }
 
-    pub(crate) fn set_max_fps(&self, fps: u32) {
-        self.tell(lease::AT_MAX_FPS, &fps.to_le_bytes());
+    /// Says which pictures this reader wants: so many a second, each so manyth; 0 is all.
+    pub(crate) fn set_wish(&self, max_fps: u32, every: u32) {
+        self.tell(lease::AT_MAX_FPS, &max_fps.to_le_bytes());
+        self.tell(lease::AT_EVERY, &every.to_le_bytes());
     }
 
     pub(crate) fn set_cursor(&self, sequence: u64) {

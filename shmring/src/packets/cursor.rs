@@ -111,7 +111,7 @@ impl EpochCursor {
 
     /// For those who wait on this reader's behalf.
     pub(super) fn progress(&self) -> Progress {
-        Progress { sequence: self.sequence(), position: self.position }
+        Progress { sequence: self.sequence(), position: self.position, every: 1 }
     }
 
     pub(super) fn is_drained(&self) -> bool {

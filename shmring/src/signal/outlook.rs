@@ -19,6 +19,8 @@ pub(crate) struct Outlook {
     index: Arc<IndexView>,
     /// Where the index says how far the writer is, in the unit of `position`.
     at_head: usize,
+    /// Of the items it wants each so manyth, by sequence.
+    every: u64,
     sequence: AtomicU64,
     position: AtomicU64,
     /// The reader has something to say that is not in the ring.
@@ -38,12 +40,14 @@ pub(crate) struct Progress {
     pub(crate) sequence: u64,
     /// What the head will be read as when there is nothing more.
     pub(crate) position: u64,
+    /// Of the items it wants each so manyth, by sequence; the same all its life, not 0.
+    pub(crate) every: u64,
 }
 
 impl Progress {
     /// Of a frame ring's reader.
-    pub(crate) fn at(sequence: u64) -> Self {
-        Self { sequence, position: sequence }
+    pub(crate) fn at(sequence: u64, every: u64) -> Self {
+        Self { sequence, position: sequence, every }
     }
 }
 
@@ -57,6 +61,7 @@ impl Outlook {
         Self {
             anchor,
             index,
+            every: progress.every.max(1),
             at_head: if is_log { index::AT_HEAD_POSITION } else { index::AT_HEAD },
             sequence: AtomicU64::new(progress.sequence),
             position: AtomicU64::new(progress.position),
@@ -81,7 +86,8 @@ impl Outlook {
     pub(crate) fn count(&self) -> u64 {
         let taken = self.sequence.load(Ordering::Relaxed);
         // A reader may stand before an item without knowing its number.
-        self.index.head().saturating_sub(taken).max(u64::from(self.has_item()))
+        let wanted = (self.index.head() / self.every).saturating_sub(taken / self.every);
+        wanted.max(u64::from(self.has_item()))
     }
 
     /// Whether the reader's next look would bring something, as far as bells tell.
@@ -112,7 +118,9 @@ impl Outlook {
     fn has_item(&self) -> bool {
         // PAIR head
         let head = self.index.map.word(self.at_head).load(Ordering::Acquire);
-        head != self.position.load(Ordering::Relaxed)
+        let position = self.position.load(Ordering::Relaxed);
+        // A head that goes back is news too, of a damage.
+        head / self.every != position / self.every || head < position
     }
 
     /// Each of these once, until the reader has looked.

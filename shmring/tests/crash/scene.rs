@@ -123,7 +123,7 @@ impl Reader {
 fn of<T>(next: Next<T>, bytes: impl FnOnce(T) -> Vec<u8>) -> Option<Vec<u8>> {
     match next {
         Next::Item(item) => Some(bytes(item)),
-        Next::Overrun { .. } | Next::NewEpoch { .. } => None,
+        Next::Evicted { .. } | Next::Overrun { .. } | Next::NewEpoch { .. } => None,
         Next::Quiet | Next::Ended => panic!("nothing came"),
     }
 }

@@ -3,8 +3,8 @@
 use protocol::control::RingContract;
 use protocol::stream::PixelFormat;
 use shmring::{
-    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameWriter, Loan, Next, Picture, Policy,
-    SourceId,
+    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameStart, FrameWriter, Loan, Next,
+    Picture, Policy, SourceId, census,
 };
 
 use crate::{NOW, Project, SOON};
@@ -26,6 +26,12 @@ pub(crate) fn fill(writer: &FrameWriter, value: u8, side: u32) -> (Loan, u64) {
 
 pub(crate) fn send(writer: &FrameWriter, value: u8) -> u64 {
     fill(writer, value, SIDE).1
+}
+
+fn send_many(writer: &FrameWriter, pictures: u8) {
+    for value in 0..pictures {
+        send(writer, value);
+    }
 }
 
 pub(crate) fn attach(project: &Project, contract: &RingContract, policy: Policy) -> FrameReader {
@@ -275,4 +281,115 @@ fn what_is_written_through_a_closed_window_reaches_nobody() {
     // SAFETY: as above.
     unsafe { window.as_ptr().write_bytes(9, window.bytes()) };
     assert_eq!(pixels(&frame), vec![7; (SIDE * SIDE) as usize]);
+}
+
+#[test]
+fn each_third_picture_is_taken_and_the_others_are_not_missed() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 2);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let sequential = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("third") };
+    let options = FrameOptions { every: 3, ..sequential };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    let mut taken = Vec::new();
+    for value in 1..=10 {
+        send(&writer, value);
+        while let Next::Item(frame) = reader.next(NOW).unwrap() {
+            taken.push(frame.sequence());
+        }
+    }
+    assert_eq!(taken, [3, 6, 9]);
+    assert_eq!((reader.lag(), missed_of(&project, "third")), (0, 0));
+    for value in 0..100 {
+        send(&writer, value);
+    }
+    // 12, 15 ... are gone: only wanted ones count.
+    let Next::Overrun { missed } = reader.next(NOW).unwrap() else { panic!("told nothing") };
+    let next = item(reader.next(NOW).unwrap()).sequence();
+    assert_eq!((next % 3, next), (0, 9 + 3 * (missed + 1)));
+}
+
+fn missed_of(project: &Project, reader: &str) -> u64 {
+    let readers = census::rings(&project.0).remove(0).readers;
+    readers.iter().find(|status| status.name == reader).unwrap().missed
+}
+
+#[test]
+fn a_latest_reader_of_each_fourth_picture_takes_the_newest_of_those() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let options = FrameOptions { every: 4, ..FrameOptions::named("fourth") };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    send_many(&writer, 9);
+    assert_eq!(item(reader.next(NOW).unwrap()).sequence(), 8);
+    assert!(matches!(reader.next(NOW).unwrap(), Next::Quiet));
+}
+
+#[test]
+fn a_wanted_picture_that_is_gone_does_not_hide_the_end_of_the_ring() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let options = FrameOptions { every: 50, ..FrameOptions::named("fiftieth") };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    send_many(&writer, 99);
+    writer.finish();
+    assert!(matches!(reader.next(SOON).unwrap(), Next::Ended));
+}
+
+#[test]
+fn a_reader_that_starts_at_the_oldest_picture_takes_all_that_are_there_and_misses_none() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send_many(&writer, 50);
+    let sequential = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("late") };
+    let options = FrameOptions { start: FrameStart::Oldest, ..sequential };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    let first = item(reader.next(NOW).unwrap()).sequence();
+    let rest = std::iter::from_fn(|| match reader.next(NOW).unwrap() {
+        Next::Item(frame) => Some(frame.sequence()),
+        _ => None,
+    });
+    assert!(first < 50, "more than the newest is there");
+    assert_eq!(rest.collect::<Vec<_>>(), (first + 1..=50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_goes_on_behind_the_picture_it_had_and_is_told_what_is_gone() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send_many(&writer, 50);
+    let since = |sequence| {
+        let start = FrameStart::After { epoch: writer.epoch(), sequence };
+        let sequential = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("back") };
+        let options = FrameOptions { start, ..sequential };
+        FrameReader::attach(&project.0, &contract.name, &options).unwrap()
+    };
+    assert_eq!(item(since(48).next(NOW).unwrap()).sequence(), 49);
+    let mut reader = since(3);
+    let Next::Overrun { missed } = reader.next(NOW).unwrap() else { panic!("told nothing") };
+    assert_eq!(item(reader.next(NOW).unwrap()).sequence(), 3 + missed + 1);
+    drop(reader);
+    assert!(matches!(since(50).next(NOW).unwrap(), Next::Quiet));
+    assert!(matches!(since(99).next(NOW).unwrap(), Next::Quiet), "a place that never was");
+}
+
+#[test]
+fn a_reader_that_comes_back_to_another_epoch_is_told_that_pictures_are_gone() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let first = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send(&first, 1);
+    let start = FrameStart::After { epoch: first.epoch(), sequence: 1 };
+    drop(first);
+    let second = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send(&second, 2);
+    let sequential = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("back") };
+    let options = FrameOptions { start, ..sequential };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    assert!(matches!(reader.next(NOW).unwrap(), Next::Overrun { missed: 0 }));
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 2);
 }

@@ -22,6 +22,7 @@ fn told(reader: &mut PacketReader) -> String {
             Next::Item(packet) => told.push(packet.sequence.to_string()),
             Next::Overrun { missed } => told.push(format!("-{missed}")),
             Next::NewEpoch { .. } => told.push("|".to_owned()),
+            Next::Evicted { .. } => told.push("!".to_owned()),
             Next::Quiet | Next::Ended => return told.join(" "),
         }
     }
@@ -85,7 +86,7 @@ fn what_was_overwritten_before_a_reader_reached_its_epoch_counts_as_missed() {
         match reader.next(SOON).unwrap() {
             Next::Item(_) => got += 1,
             Next::Overrun { missed: more } => missed += more,
-            Next::NewEpoch { .. } => {}
+            Next::NewEpoch { .. } | Next::Evicted { .. } => {}
             Next::Quiet | Next::Ended => break,
         }
     }

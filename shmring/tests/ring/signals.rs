@@ -39,7 +39,7 @@ fn drain(reader: &mut PacketReader) -> usize {
     loop {
         match reader.next(NOW).unwrap() {
             Next::Item(_) => taken += 1,
-            Next::NewEpoch { .. } | Next::Overrun { .. } => {}
+            Next::Evicted { .. } | Next::NewEpoch { .. } | Next::Overrun { .. } => {}
             Next::Quiet | Next::Ended => return taken,
         }
     }
@@ -59,6 +59,23 @@ fn slow_rounds(rounds: u32, mut round: impl FnMut(u32)) -> usize {
         clock::mono().saturating_since(before)
     });
     durations.filter(|duration| *duration > SLICE / 2).count()
+}
+
+#[test]
+fn a_reader_of_each_third_picture_is_not_waited_for_in_vain() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let frames = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let options = FrameOptions { every: 3, ..FrameOptions::named("third") };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    let semaphore = reader.semaphore();
+    send(&frames, 1);
+    send(&frames, 2);
+    assert_eq!((semaphore.count(), semaphore.try_wait()), (0, false));
+    send(&frames, 3);
+    assert_eq!((semaphore.count(), semaphore.try_wait()), (1, true));
+    assert!(matches!(reader.next(NOW).unwrap(), Next::Item(_)));
+    assert!(!semaphore.try_wait());
 }
 
 #[test]

@@ -84,7 +84,8 @@ pub(crate) fn read(mut stage: Stage, is_witness: bool) {
                     stage.page.figures.ended = 1;
                     return stage.page.save();
                 }
-                Ok(Next::Ended | Next::Quiet) => {}
+                // No reader here is essential.
+                Ok(Next::Ended | Next::Evicted { .. } | Next::Quiet) => {}
                 // Swept: attach to what comes.
                 Err(Error::NoSuchRing { .. }) => break,
                 Err(error) => stage.fail(&error),

@@ -138,7 +138,8 @@ fn account(stage: &mut Stage, book: &mut Book, reader: &PacketReader, next: &Nex
             *book = Book { epoch: *epoch, last: 0, hole: false };
             figures.new_epochs += 1;
         }
-        Next::Quiet | Next::Ended => {}
+        // No reader here is essential.
+        Next::Evicted { .. } | Next::Quiet | Next::Ended => {}
     }
     if !book.hole {
         (figures.epoch, figures.sequence) = (book.epoch, book.last);

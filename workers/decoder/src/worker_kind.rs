@@ -75,7 +75,8 @@ impl Worker for DecoderWorker {
         match next {
             Next::Item(packet) => self.take(&packet, cx),
             Next::Overrun { .. } | Next::NewEpoch { .. } => self.decoding.lost(),
-            Next::Quiet => {}
+            // What is lost of it follows as an overrun.
+            Next::Evicted { .. } | Next::Quiet => {}
             Next::Ended => {
                 report(&self.decoding.drain(), cx);
                 // Answered at once for as long as there is no successor.

@@ -6,7 +6,7 @@ use protocol::record::Record;
 use protocol::stream::FrameId;
 use protocol::time::UtcNs;
 use serde_json::json;
-use shmring::{Frame, FrameOptions, Next, Policy, RecordWriter, clock};
+use shmring::{Frame, FrameOptions, Next, RecordWriter, clock};
 use worker::{Context, Fault, FrameInput, STEP_WAIT, Step, Worker};
 
 use crate::area::Area;
@@ -54,7 +54,6 @@ impl Worker for Motion {
             Fault::contract("motion writes an event ring, but none was handed over")
         })?;
         let options = FrameOptions {
-            policy: Policy::Latest,
             // A picture is let go before the next is taken.
             quota: 1,
             max_fps: Some(config.fps.max(1)),
@@ -76,7 +75,9 @@ impl Worker for Motion {
                 self.detector.restart();
                 None
             }
-            Next::Overrun { .. } | Next::Quiet => self.episodes.idle(clock::mono()),
+            Next::Evicted { .. } | Next::Overrun { .. } | Next::Quiet => {
+                self.episodes.idle(clock::mono())
+            }
             Next::Ended => {
                 cx.condition(Condition::Waiting, format!("ring {} has ended", self.input.ring()));
                 // An ended ring answers at once; a new writer is seen at the next step.

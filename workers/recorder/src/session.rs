@@ -94,6 +94,8 @@ impl<'a> Session<'a> {
             Some(Next::Item(packet)) => self.packet(packet)?,
             // The packet behind a hole tells its size; 0 is a hole of whole epochs.
             Some(Next::Overrun { missed }) => self.epochs_lost |= missed == 0,
+            // Said by the input; what is lost of it shows as a hole.
+            Some(Next::Evicted { .. }) => {}
             Some(Next::NewEpoch { epoch }) => {
                 self.announced_epoch = epoch;
                 self.flush()?;

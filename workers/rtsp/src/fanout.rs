@@ -126,7 +126,8 @@ fn read(
                 progress.missed.fetch_add(missed, Ordering::Relaxed);
                 intake.gap();
             }
-            Some(Next::NewEpoch { .. }) => {}
+            // What is lost of it follows as an overrun.
+            Some(Next::Evicted { .. } | Next::NewEpoch { .. }) => {}
             Some(Next::Quiet) if clock::mono().saturating_since(heard) < QUIET_AFTER => {}
             Some(Next::Quiet) => progress.absent(format!("ring {} is quiet", input.ring())),
             Some(Next::Ended) => {

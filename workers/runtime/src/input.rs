@@ -7,8 +7,8 @@ use protocol::control::Condition;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use shmring::{
-    Error, Frame, FrameOptions, FrameReader, Next, Packet, PacketOptions, PacketReader, Start,
-    clock,
+    Error, Frame, FrameOptions, FrameReader, FrameStart, Next, Packet, PacketOptions, PacketReader,
+    Start, clock,
 };
 
 use crate::context::Context;
@@ -106,7 +106,12 @@ impl FrameInput {
     /// As [`Self::next`] without a context; `None` while the ring is absent.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Next<Frame>>, Fault> {
         let attach = |ring: &RingName| FrameReader::attach(&self.project, ring, &self.options);
-        self.place.read(wait, attach, |reader| reader.next(wait))
+        let next = self.place.read(wait, attach, |reader| reader.next(wait))?;
+        if let Some(Next::Item(frame)) = &next {
+            let (epoch, sequence) = (frame.epoch(), frame.sequence());
+            self.options.start = FrameStart::After { epoch, sequence };
+        }
+        Ok(next)
     }
 
     /// Why there is nothing to read.
@@ -152,6 +157,10 @@ impl<R> Place<R> {
             return Ok(None);
         };
         match next(reader) {
+            Ok(Next::Evicted { reason }) => {
+                tracing::warn!("{reason}");
+                Ok(Some(Next::Evicted { reason }))
+            }
             Ok(next) => Ok(Some(next)),
             Err(error) if is_own_mistake(&error) => Err(error.into()),
             // Swept away by `down`, replaced or damaged: attach to what comes. Other rings of this

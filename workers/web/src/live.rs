@@ -8,8 +8,7 @@ use protocol::control::Query;
 use protocol::name::{ProjectName, RingName};
 use protocol::time::{MonoNs, Stamp};
 use shmring::{
-    Frame, FrameOptions, FrameReader, Next, PacketOptions, Policy, RecordReader, Start, census,
-    clock,
+    Frame, FrameOptions, FrameReader, Next, PacketOptions, RecordReader, Start, census, clock,
 };
 use tracing::debug;
 use worker::Link;
@@ -64,8 +63,7 @@ impl Rings {
     pub fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
         // No rate is declared: the newest picture is wanted whenever somebody asks, and the rate of
         // the ring then is the camera's own.
-        let options =
-            FrameOptions { policy: Policy::Latest, quota: 1, ..FrameOptions::named(&self.reader) };
+        let options = FrameOptions { quota: 1, ..FrameOptions::named(&self.reader) };
         Ok(Box::new(FrameReader::attach(&self.project, ring, &options)?))
     }
 }
@@ -75,7 +73,7 @@ impl PictureTap for FrameReader {
         loop {
             match self.next(Duration::ZERO)? {
                 Next::Item(frame) => return copy(&frame).map(Some),
-                Next::NewEpoch { .. } | Next::Overrun { .. } => {}
+                Next::Evicted { .. } | Next::NewEpoch { .. } | Next::Overrun { .. } => {}
                 Next::Quiet | Next::Ended => return Ok(None),
             }
         }
@@ -134,7 +132,7 @@ impl EventInput {
             };
             match reader.next(Duration::ZERO) {
                 Ok(Next::Item(record)) => log.push(&self.ring, record),
-                Ok(Next::NewEpoch { .. } | Next::Overrun { .. }) => {}
+                Ok(Next::Evicted { .. } | Next::NewEpoch { .. } | Next::Overrun { .. }) => {}
                 Ok(Next::Quiet | Next::Ended) => return,
                 // One bad record of its writer; the next may be good.
                 Err(error @ shmring::Error::Record(_)) => debug!(ring = %self.ring, %error),
