@@ -53,7 +53,7 @@ pub(crate) fn play(kind: Kind, project: &str) {
 
 enum Writer {
     Frames(FrameWriter),
-    Packets(PacketWriter),
+    Packets(Box<PacketWriter>),
 }
 
 impl Writer {
@@ -61,7 +61,9 @@ impl Writer {
         let contract = contract(kind);
         match kind {
             Kind::Frames => Self::Frames(FrameWriter::create(project, &contract, None).unwrap()),
-            Kind::Packets => Self::Packets(PacketWriter::create(project, &contract, &[]).unwrap()),
+            Kind::Packets => {
+                Self::Packets(Box::new(PacketWriter::create(project, &contract, &[]).unwrap()))
+            }
         }
     }
 

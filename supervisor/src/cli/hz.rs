@@ -159,7 +159,7 @@ fn seen<T>(next: Next<T>, item: impl FnOnce(&T) -> Item) -> Option<Seen> {
             thread::sleep(WAIT);
             None
         }
-        Next::Quiet => None,
+        Next::Evicted { .. } | Next::Quiet => None,
     }
 }
 
