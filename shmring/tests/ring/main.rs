@@ -3,6 +3,7 @@
 
 mod contents;
 mod frames;
+mod golden;
 mod hostile;
 mod layout_doc;
 mod leftovers;
