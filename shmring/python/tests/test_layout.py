@@ -1,11 +1,13 @@
 """LAYOUT.md is enough: a reader of frame rings made from its tables alone, without the module.
 
-It leases the newest picture of a ring at rest. (Python has no fences, so against a running writer it
+It leases the newest picture or tensor of a ring at rest. (Python has no fences, so against a running writer it
 would have to be written in another language.)"""
 
 import fcntl
 import glob
+import itertools
 import mmap
+import operator
 import os
 import re
 import struct
@@ -92,55 +94,117 @@ def split(token):
     return high >> AT["token::SLOT_BITS"], high & ((1 << AT["token::SLOT_BITS"]) - 1)
 
 
-def luma(index, descriptor, epoch):
-    """The visible bytes of the first plane."""
-    def field(name):
-        return index.u32(descriptor + AT[f"descriptor::{name}"])
+class Described:
+    """A descriptor and the slot it names."""
 
-    generation, slot = split(index.u64(descriptor + AT["descriptor::AT_TOKEN"]))
-    data = Mapped(f"{STEM}.e{epoch}.g{generation}")
-    start = slot * index.u64(descriptor + AT["descriptor::AT_SLOT_BYTES"]) + field("AT_PLANE_OFFSETS")
-    width, height, linesize = field("AT_WIDTH"), field("AT_HEIGHT"), field("AT_LINESIZES")
-    rows = [data.bytes[start + y * linesize :][:width] for y in range(height)]
-    data.close()
-    return field("AT_FORMAT"), b"".join(rows)
+    def __init__(self, index, descriptor, epoch):
+        self.index, self.at = index, descriptor
+        generation, slot = split(self.u64("AT_TOKEN"))
+        self.data = Mapped(f"{STEM}.e{epoch}.g{generation}")
+        self.start = slot * self.u64("AT_SLOT_BYTES")
+
+    def u32(self, name, number=0):
+        return self.index.u32(self.at + AT[f"descriptor::{name}"] + 4 * number)
+
+    def u64(self, name):
+        return self.index.u64(self.at + AT[f"descriptor::{name}"])
+
+    def bytes(self, at, count):
+        return self.data.bytes[self.start + at :][:count]
+
+    def luma(self):
+        """Format, size, and the visible bytes of the first plane of one byte a sample."""
+        width, height = self.u32("AT_WIDTH"), self.u32("AT_HEIGHT")
+        offset, linesize = self.u32("AT_PLANE_OFFSETS"), self.u32("AT_LINESIZES")
+        rows = [self.bytes(offset + y * linesize, width) for y in range(height)]
+        return self.u32("AT_FORMAT"), (width, height), b"".join(rows)
+
+    def tensor(self):
+        """Element type, shape, and all elements of a tensor."""
+        assert self.u32("AT_FORMAT") == AT["descriptor::TENSOR"]
+        axes = range(self.u32("AT_AXES"))
+        shape = [self.u32("AT_SHAPE", axis) for axis in axes]
+        strides = [self.u32("AT_STRIDES", axis) for axis in axes]
+        dtype = self.u32("AT_DTYPE")
+        element = dtype % 256 // 8
+        places = [sum(map(operator.mul, indices, strides)) for indices in itertools.product(*map(range, shape))]
+        return dtype, shape, b"".join(self.bytes(self.u32("AT_OFFSET") + at, element) for at in places)
+
+    def is_changed(self):
+        return self.u32("AT_FLAGS") & AT["flag::FORMAT_CHANGE"] != 0
 
 
 class Layout(unittest.TestCase):
-    def setUp(self):
-        command = [os.path.join(EXAMPLES, "paint"), PROJECT, "cam1.frames", "100x50", "yuv420p"]
-        self.paint = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def start(self, example, *arguments):
+        command = [os.path.join(EXAMPLES, example), PROJECT, "cam1.frames", *arguments]
+        self.writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(self.clean)
-        self.assertEqual(self.paint.stdout.readline(), b"ready\n")
+        self.assertEqual(self.writer.stdout.readline(), b"ready\n")
 
     def clean(self):
-        self.paint.communicate()
+        self.writer.communicate()
         for file in glob.glob(f"{STEM}*"):
             os.unlink(file)
 
-    def put(self, value):
-        self.paint.stdin.write(bytes([value]) * (100 * 50 * 3 // 2))
-        self.paint.stdin.flush()
-        return int(self.paint.stdout.readline())
+    def put(self, item):
+        self.writer.stdin.write(item)
+        self.writer.stdin.flush()
+        return int(self.writer.stdout.readline())
 
-    def test_the_newest_picture_is_read_and_held_by_the_document_alone(self):
-        for value in range(1, 8):
-            newest = self.put(value)
+    def attach(self):
+        """The open ring: its epoch, index and a lease page of our own."""
         anchor = Mapped(STEM)
+        self.addCleanup(anchor.close)
         epoch = anchor.u64(AT["anchor::AT_EPOCH"])
         index = Mapped(f"{STEM}.e{epoch}")
+        self.addCleanup(index.close)
         self.assertTrue(header_is_good(anchor, "anchor::MAGIC") and header_is_good(index, "index::MAGIC"))
         self.assertEqual(index.u32(AT["index::AT_KIND"]), AT["kind::FRAMES"])
-        self.assertEqual(index.u64(AT["index::AT_HEAD"]), newest)
         page = claim(epoch, index.u32(AT["index::AT_PLACES"]))
-        descriptor = lease(index, page, newest)
+        self.addCleanup(page.close)
+        return epoch, index, page
+
+    def described(self, attached, sequence):
+        epoch, index, page = attached
+        self.assertEqual(index.u64(AT["index::AT_HEAD"]), sequence)
+        described = Described(index, lease(index, page, sequence), epoch)
+        self.addCleanup(described.data.close)
+        return described
+
+    def test_the_newest_picture_is_read_and_held_by_the_document_alone(self):
+        self.start("paint", "100x50", "yuv420p")
+        picture = lambda value: bytes([value]) * (100 * 50 * 3 // 2)
+        for value in range(1, 8):
+            newest = self.put(picture(value))
+        held = self.described(self.attach(), newest)
         # Fewer than there are descriptors, many more than there are slots.
         for value in range(200):
-            self.put(value)
-        self.assertEqual(luma(index, descriptor, epoch), (AT["yuv420p"], bytes([7]) * 5000))
-        page.put64(AT["lease::AT_HAZARDS"], 0)
-        for file in [page, index, anchor]:
-            file.close()
+            self.put(picture(value))
+        self.assertEqual(held.luma(), (AT["yuv420p"], (100, 50), bytes([7]) * 5000))
+
+    def test_a_change_of_size_and_of_format_is_followed_by_the_document_alone(self):
+        sizes = [("gray8", 40, 30), ("gray8", 40, 30), ("gray8", 300, 200), ("nv12", 40, 30)]
+        self.start("offer", *(f"{name}:{width}x{height}" for name, width, height in sizes))
+        attached = self.attach()
+        changes = []
+        for number, (name, width, height) in enumerate(sizes, 1):
+            pixels = width * height
+            self.assertEqual(self.put(bytes([number]) * (pixels * 3 // 2 if name == "nv12" else pixels)), number)
+            described = self.described(attached, number)
+            changes.append(described.is_changed())
+            self.assertEqual(described.luma(), (AT[name], (width, height), bytes([number]) * pixels))
+        self.assertEqual(changes, [False, False, True, True])
+
+    def test_a_tensor_is_read_by_the_document_alone(self):
+        self.start("offer", "gray8:8x8", "f32:2x3x4", "i16:5")
+        attached = self.attach()
+        self.put(bytes(64))
+        numbers = struct.pack("<24f", *range(24))
+        tensor = self.described(attached, self.put(numbers))
+        self.assertEqual((tensor.tensor(), tensor.is_changed()), ((AT["f32"], [2, 3, 4], numbers), True))
+        numbers = struct.pack("<5h", *range(-2, 3))
+        tensor = self.described(attached, self.put(numbers))
+        self.assertEqual(tensor.tensor(), (AT["i16"], [5], numbers))
 
 
 if __name__ == "__main__":
