@@ -51,7 +51,6 @@ pub(crate) fn play(kind: Kind, project: &str) {
     // Its own death, without a word to its readers.
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Writer {
     Frames(FrameWriter),
     Packets(Box<PacketWriter>),
