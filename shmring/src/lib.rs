@@ -49,8 +49,8 @@ mod wake;
 
 pub use error::Error;
 pub use frames::{
-    Content, Frame, FrameMeta, FrameOptions, FrameReader, FrameStart, FrameWriter, Loan, Picture,
-    Plane, PlaneLayout, Policy, SlotId, Tensor, TensorView, Window,
+    Content, Frame, FrameGroup, FrameMeta, FrameOptions, FrameReader, FrameSet, FrameStart,
+    FrameWriter, Loan, Picture, Plane, PlaneLayout, Policy, SlotId, Tensor, TensorView, Window,
 };
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 pub use records::{RecordReader, RecordWriter};

@@ -113,6 +113,10 @@ impl FrameReader {
         Ok(reader)
     }
 
+    pub fn ring(&self) -> &RingName {
+        self.segments.ring()
+    }
+
     pub fn epoch(&self) -> u64 {
         self.index.epoch
     }

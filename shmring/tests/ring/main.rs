@@ -10,6 +10,7 @@ mod leftovers;
 mod packets;
 mod restarts;
 mod scribbled;
+mod sets;
 mod signals;
 
 use std::collections::BTreeSet;
