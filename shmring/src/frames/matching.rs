@@ -62,7 +62,7 @@ impl Candidate {
 
 /// How often a camera takes pictures, as far as it matters for what to wait for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Cadence {
     last: MonoNs,
     /// The newest intervals; 0 where time went back.
     intervals_ns: [u64; INTERVALS],
@@ -74,7 +74,7 @@ pub(super) struct Pace {
 /// slower than it is: that would leave its picture out of a group.
 const INTERVALS: usize = 4;
 
-impl Pace {
+impl Cadence {
     pub(super) fn took(&mut self, when: MonoNs) {
         if self.count > 0 {
             let interval_ns = when.0.saturating_sub(self.last.0);
@@ -135,18 +135,22 @@ mod tests {
 
     #[test]
     fn a_slow_camera_is_known_by_its_pace_and_one_lost_picture_does_not_make_it_slow() {
-        let mut pace = Pace::default();
+        let mut cadence = Cadence::default();
         let jitter = ms(20);
-        assert_eq!(pace.next_from(jitter), MonoNs(0));
+        assert_eq!(cadence.next_from(jitter), MonoNs(0));
         for picture in 1..=5 {
-            pace.took(MonoNs(picture * 200 * MS));
+            cadence.took(MonoNs(picture * 200 * MS));
         }
-        assert_eq!(pace.next_from(jitter), MonoNs(1_180 * MS));
-        assert_eq!(pace.next_from(ms(1_000)), MonoNs(1_150 * MS));
-        pace.took(MonoNs(1_400 * MS));
-        assert_eq!(pace.next_from(jitter), MonoNs(1_580 * MS));
-        pace.took(MonoNs(1_300 * MS));
-        assert_eq!(pace.next_from(jitter), MonoNs(1_300 * MS), "time went back: nothing is known");
+        assert_eq!(cadence.next_from(jitter), MonoNs(1_180 * MS));
+        assert_eq!(cadence.next_from(ms(1_000)), MonoNs(1_150 * MS));
+        cadence.took(MonoNs(1_400 * MS));
+        assert_eq!(cadence.next_from(jitter), MonoNs(1_580 * MS));
+        cadence.took(MonoNs(1_300 * MS));
+        assert_eq!(
+            cadence.next_from(jitter),
+            MonoNs(1_300 * MS),
+            "time went back: nothing is known"
+        );
     }
 
     /// Ascending capture times in ms of one camera.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::name::RingName;
 use protocol::time::MonoNs;
 
-use super::matching::{Candidate, Decision, Pace, decide};
+use super::matching::{Cadence, Candidate, Decision, decide};
 use super::{Frame, FrameReader};
 use crate::Next;
 use crate::clock;
@@ -60,7 +60,7 @@ struct Member {
     reader: FrameReader,
     /// Its next picture, and when that was here.
     next: Option<(Frame, MonoNs)>,
-    pace: Pace,
+    cadence: Cadence,
     /// A group was given out without it because it had nothing; nobody waits for it again before it has.
     is_silent: bool,
     has_ended: bool,
@@ -160,7 +160,7 @@ impl FrameSet {
 
 impl Member {
     fn new(reader: FrameReader) -> Self {
-        Self { reader, next: None, pace: Pace::default(), is_silent: false, has_ended: false }
+        Self { reader, next: None, cadence: Cadence::default(), is_silent: false, has_ended: false }
     }
 
     /// Takes the next picture, unless it is here. What else the reader says is for the set's caller.
@@ -173,7 +173,7 @@ impl Member {
             Ok(Next::Overrun { missed }) => return Ok(Some(Next::Overrun { missed })),
             Ok(Next::NewEpoch { epoch }) => {
                 self.has_ended = false;
-                self.pace = Pace::default();
+                self.cadence = Cadence::default();
                 return Ok(Some(Next::NewEpoch { epoch }));
             }
             Ok(Next::Evicted { reason }) => return Ok(Some(Next::Evicted { reason })),
@@ -187,7 +187,7 @@ impl Member {
     }
 
     fn took(&mut self, frame: Frame) {
-        self.pace.took(frame.meta().capture.mono);
+        self.cadence.took(frame.meta().capture.mono);
         self.is_silent = false;
         self.next = Some((frame, clock::mono()));
     }
@@ -202,7 +202,7 @@ impl Member {
             None if self.is_silent || self.has_ended || !self.reader.writer_lives() => {
                 Candidate::Absent
             }
-            None => Candidate::Awaited { from: self.pace.next_from(jitter) },
+            None => Candidate::Awaited { from: self.cadence.next_from(jitter) },
         }
     }
 
