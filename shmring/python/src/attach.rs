@@ -7,9 +7,10 @@ use protocol::name::{RingKind, RingName};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use shmring::{Policy, census, clock, project};
+use shmring::{census, clock, project};
 
 use crate::error::{parse, raise};
+use crate::policy;
 use crate::ring;
 use crate::source::{self, Wish};
 
@@ -19,34 +20,76 @@ const RETRY: Duration = Duration::from_millis(20);
 /// Attaches to a ring by its name and gives a FrameRing, PacketRing or RecordRing. A ring that is not
 /// there is waited for, `wait` seconds at most; without it, a program that framevisor runs waits for
 /// ever, because its ring's writer may start later, and any other is told at once.
+///
+/// `policy` None is what FRAMEVISOR_POLICY says, else "latest"; `since` goes on after an item that was
+/// read before, and so in turn.
 #[pyfunction]
-#[pyo3(signature = (name, project=None, policy="latest", reader=None, max_fps=None, wait=None))]
+#[expect(clippy::too_many_arguments, reason = "Python gives most of them by name, or not at all")]
+#[pyo3(signature = (
+    name, project=None, policy=None, reader=None, max_fps=None, wait=None, *, every=1, since=None,
+    strict=false
+))]
 pub(crate) fn attach(
     py: Python<'_>,
     name: &str,
     project: Option<&str>,
-    policy: &str,
+    policy: Option<&str>,
     reader: Option<String>,
     max_fps: Option<u32>,
     wait: Option<f64>,
+    every: u32,
+    since: Option<Place>,
+    strict: bool,
 ) -> PyResult<Py<PyAny>> {
     let ring: RingName = parse(name)?;
-    if max_fps == Some(0) || (max_fps.is_some() && ring.kind() != RingKind::Frames) {
-        return Err(PyValueError::new_err("max_fps: at least 1, and for frame rings only"));
-    }
-    let policy = parse_policy(policy)?;
-    let reader = reader.map_or_else(|| script_name(py), Ok)?;
+    check_rate(&ring, max_fps, every)?;
+    let policy = policy::chosen(policy, ring.kind(), since.is_some())?;
+    let since = since.map(|place| place.of(&ring)).transpose()?;
+    let reader = reader.map_or_else(|| own_name(py), Ok)?;
     let project = project::having(project, &ring).map_err(|error| raise(&error))?;
     let until = parse_wait(wait)?.map(|wait| clock::mono() + wait);
     loop {
-        let wish = Wish { reader: reader.clone(), policy, max_fps };
+        let wish = Wish { reader: reader.clone(), policy, max_fps, every, since };
         match py.detach(|| source::attach(&project, &ring, wish)) {
-            Ok(attached) => return ring::wrap(py, project, ring, attached),
+            Ok(attached) => return ring::wrap(py, project, ring, attached, strict),
             Err(error) if error.is_absent() && until.is_none_or(|until| clock::mono() < until) => {
                 py.check_signals()?;
                 py.detach(|| std::thread::sleep(RETRY));
             }
             Err(error) => return Err(raise(&error)),
+        }
+    }
+}
+
+fn check_rate(ring: &RingName, max_fps: Option<u32>, every: u32) -> PyResult<()> {
+    let is_of_frames = ring.kind() == RingKind::Frames;
+    if max_fps == Some(0) || (max_fps.is_some() && !is_of_frames) {
+        return Err(PyValueError::new_err("max_fps: at least 1, and for frame rings only"));
+    }
+    if every == 0 || (every != 1 && !is_of_frames) {
+        return Err(PyValueError::new_err("every: at least 1, and for frame rings only"));
+    }
+    Ok(())
+}
+
+/// An item that was read before: its epoch and number, or its whole identity.
+#[derive(FromPyObject)]
+pub(crate) enum Place {
+    #[pyo3(transparent)]
+    Number((u64, u64)),
+    #[pyo3(transparent)]
+    Identity((String, u64, u64)),
+}
+
+impl Place {
+    /// Epoch and sequence in `ring`.
+    fn of(self, ring: &RingName) -> PyResult<(u64, u64)> {
+        match self {
+            Self::Number(place) => Ok(place),
+            Self::Identity((own, epoch, sequence)) if own == ring.as_str() => Ok((epoch, sequence)),
+            Self::Identity((other, ..)) => Err(PyValueError::new_err(format!(
+                "since: an item of {other} has no place in {ring}; give (f.epoch, f.seq)"
+            ))),
         }
     }
 }
@@ -78,17 +121,16 @@ pub(crate) fn rings<'py>(py: Python<'py>, project: Option<&str>) -> PyResult<Bou
     Ok(list)
 }
 
-fn parse_policy(policy: &str) -> PyResult<Policy> {
-    match policy {
-        "latest" => Ok(Policy::Latest),
-        "sequential" => Ok(Policy::Sequential),
-        other => Err(PyValueError::new_err(format!(
-            "policy '{other}': expected 'latest' (the newest each time) or 'sequential' (each in turn)"
-        ))),
+/// What others see of this reader unless it says something better: as what the supervisor started it,
+/// and so what a topology calls it; else its script.
+fn own_name(py: Python<'_>) -> PyResult<String> {
+    match std::env::var(env::WORKER) {
+        Ok(worker) if !worker.is_empty() => Ok(worker),
+        _ => script_name(py),
     }
 }
 
-/// What others see of this reader unless it says something better.
+/// The program's file.
 pub(crate) fn script_name(py: Python<'_>) -> PyResult<String> {
     let sys = py.import("sys")?;
     let script = sys.getattr("argv").and_then(|argv| argv.get_item(0));

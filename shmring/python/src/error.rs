@@ -13,6 +13,8 @@ create_exception!(shmring, BadRecord, Error, "The payload is no record.");
 create_exception!(shmring, Closed, Error, "The ring or frame was closed by this program.");
 create_exception!(shmring, Damaged, Error, "A file of the ring is not what its name says.");
 create_exception!(shmring, Denied, Error, "This user may not open the ring.");
+create_exception!(shmring, Ended, Error, "The writer has finished and everything was read.");
+create_exception!(shmring, Evicted, Error, "This essential reader was too slow and was let go of.");
 create_exception!(shmring, Forked, Error, "The handle belongs to the parent process.");
 create_exception!(shmring, HasWriter, Error, "Another process writes this ring.");
 create_exception!(shmring, LayoutMismatch, Error, "Written by another version of shmring.");
@@ -21,6 +23,14 @@ create_exception!(shmring, NoLease, Error, "As many frames are held as one reade
 create_exception!(shmring, NoPlace, Error, "As many readers are attached as the ring has places.");
 create_exception!(shmring, NoSpace, Error, "No room left in /dev/shm.");
 create_exception!(shmring, NoSuchRing, Error, "Nobody has made a ring of this name.");
+create_exception!(
+    shmring,
+    Overrun,
+    Error,
+    "Items were overwritten before this reader came to them."
+);
+create_exception!(shmring, WriterLost, Error, "The writer is gone without saying so.");
+create_exception!(shmring, WriterRestarted, Error, "What follows is of the writer's next life.");
 create_exception!(shmring, WrongKind, Error, "The ring carries something else.");
 
 /// The exception for an error of the ring.
@@ -59,6 +69,8 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("Closed", py.get_type::<Closed>()),
         ("Damaged", py.get_type::<Damaged>()),
         ("Denied", py.get_type::<Denied>()),
+        ("Ended", py.get_type::<Ended>()),
+        ("Evicted", py.get_type::<Evicted>()),
         ("Forked", py.get_type::<Forked>()),
         ("HasWriter", py.get_type::<HasWriter>()),
         ("LayoutMismatch", py.get_type::<LayoutMismatch>()),
@@ -67,6 +79,9 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("NoPlace", py.get_type::<NoPlace>()),
         ("NoSpace", py.get_type::<NoSpace>()),
         ("NoSuchRing", py.get_type::<NoSuchRing>()),
+        ("Overrun", py.get_type::<Overrun>()),
+        ("WriterLost", py.get_type::<WriterLost>()),
+        ("WriterRestarted", py.get_type::<WriterRestarted>()),
         ("WrongKind", py.get_type::<WrongKind>()),
     ] {
         module.add(name, exception)?;

@@ -11,8 +11,8 @@ use shmring::fork::Birth;
 use shmring::{FrameMeta, Picture};
 
 use crate::error::{Closed, Damaged, WrongKind, raise};
-use crate::raw::Plane;
-use crate::rgb;
+use crate::raw::{self, Plane, Wanted};
+use crate::rgb::{self, Order};
 use crate::values;
 
 /// The lease of a picture, shared by its frame and every view of it. The last one to go ends it.
@@ -101,6 +101,27 @@ impl Frame {
         })
     }
 
+    /// Plane 0 as `numpy` shows it.
+    fn whole(&self) -> PyResult<Plane> {
+        self.plane(0, channels(self.picture()?.format))
+    }
+
+    fn converted<'py>(&self, py: Python<'py>, order: Order) -> PyResult<Bound<'py, PyAny>> {
+        let shape = *self.picture()?;
+        let lease = self.lease()?;
+        let picture = lease.frame().and_then(|frame| Rows::of(frame, shape));
+        let picture = picture.ok_or_else(|| Damaged::new_err(self.name()))?;
+        let (width, height) = (picture.width, picture.height);
+        let bytes = PyByteArray::new_with(py, width * height * 3, |pixels| {
+            // Nobody else has this bytearray yet, so it may be written without the interpreter.
+            py.detach(|| rgb::convert(&picture, order, pixels));
+            Ok(())
+        })?;
+        let numpy = py.import("numpy")?;
+        let flat = numpy.call_method1("frombuffer", (bytes, numpy.getattr("uint8")?))?;
+        flat.call_method1("reshape", (height, width, 3))
+    }
+
     fn name(&self) -> String {
         format!("frame {} of {}", self.facts.sequence, self.facts.id.ring)
     }
@@ -176,6 +197,12 @@ impl Frame {
         self.facts.missed
     }
 
+    /// Whether it is of another size or format than the one this ring gave before.
+    #[getter]
+    fn format_change(&self) -> bool {
+        self.facts.meta.format_change
+    }
+
     /// The picture's identity, the same in every ring, record and recording.
     #[getter]
     fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -199,25 +226,41 @@ impl Frame {
     /// The picture as a read-only numpy array, not copied: height x width x channels for packed
     /// formats, the luma plane for planar ones.
     fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let plane = self.plane(0, channels(self.picture()?.format))?;
-        py.import("numpy")?.call_method1("asarray", (plane,))
+        py.import("numpy")?.call_method1("asarray", (self.whole()?,))
     }
 
     /// A copy as height x width x 3 array of red, green, blue.
     fn rgb<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let shape = *self.picture()?;
-        let lease = self.lease()?;
-        let picture = lease.frame().and_then(|frame| Rows::of(frame, shape));
-        let picture = picture.ok_or_else(|| Damaged::new_err(self.name()))?;
-        let (width, height) = (picture.width, picture.height);
-        let bytes = PyByteArray::new_with(py, width * height * 3, |rgb| {
-            // Nobody else has this bytearray yet, so it may be written without the interpreter.
-            py.detach(|| rgb::convert(&picture, rgb));
-            Ok(())
-        })?;
-        let numpy = py.import("numpy")?;
-        let flat = numpy.call_method1("frombuffer", (bytes, numpy.getattr("uint8")?))?;
-        flat.call_method1("reshape", (height, width, 3))
+        self.converted(py, Order::Rgb)
+    }
+
+    /// A copy as height x width x 3 array of blue, green, red: OpenCV's order.
+    fn bgr<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.converted(py, Order::Bgr)
+    }
+
+    /// What `numpy()` shows, as an array of the program's own, which it may change and keep.
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.numpy(py)?.call_method0("copy")
+    }
+
+    /// What `numpy()` shows, for `torch.from_dlpack(f)` and its like: not copied, read-only, keeping the
+    /// picture as every view does. A consumer that cannot be told so is refused; give it `f.copy()`.
+    #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
+    fn __dlpack__<'py>(
+        &self,
+        py: Python<'py>,
+        stream: Option<Bound<'py, PyAny>>,
+        max_version: Option<(u32, u32)>,
+        dl_device: Option<(i32, i32)>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        raw::capsule(py, self.whole()?, &Wanted { stream, max_version, dl_device, copy })
+    }
+
+    /// The processor's memory.
+    fn __dlpack_device__(&self) -> (i32, i32) {
+        raw::CPU
     }
 
     /// Lets go of the picture; views that were taken keep it until they go.

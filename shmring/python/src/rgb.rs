@@ -1,4 +1,4 @@
-//! Any picture to packed red, green, blue. Pure.
+//! Any picture to packed red, green, blue, or the other way round. Pure.
 //!
 //! Integer arithmetic in 16-bit fixed point; chroma samples are repeated over the pixels they stand
 //! for, as FFmpeg's own fast path does. The coefficients are those of ITU-T H.273 for the picture's
@@ -22,34 +22,55 @@ pub(crate) struct Shape {
     pub(crate) colour: Colour,
 }
 
-/// Fills `rgb`, of width x height x 3 bytes.
-pub(crate) fn convert(picture: &impl Picture, rgb: &mut [u8]) {
+/// In which the channels of a pixel stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Rgb,
+    Bgr,
+}
+
+/// Fills `pixels`, of width x height x 3 bytes.
+pub(crate) fn convert(picture: &impl Picture, order: Order, pixels: &mut [u8]) {
     let shape = picture.shape();
-    let rows = (0..).zip(rgb.chunks_exact_mut(shape.width.max(1) * 3));
-    match shape.format {
-        PixelFormat::Rgb24 => rows.for_each(|(y, out)| picture.row(0, y, out)),
-        PixelFormat::Bgr24 => swapped(picture, rows),
-        PixelFormat::Rgba => without_alpha(picture, rows),
-        PixelFormat::Gray8 => gray(picture, rows),
-        PixelFormat::Nv12 | PixelFormat::Yuv420p | PixelFormat::Yuv422p | PixelFormat::Yuv444p => {
-            chroma(picture, rows)
+    let rows = (0..).zip(pixels.chunks_exact_mut(shape.width.max(1) * 3));
+    match (shape.format, order) {
+        (PixelFormat::Rgb24, Order::Rgb) | (PixelFormat::Bgr24, Order::Bgr) => {
+            rows.for_each(|(y, out)| picture.row(0, y, out));
         }
+        (PixelFormat::Rgb24 | PixelFormat::Bgr24, _) => swapped(picture, rows),
+        (PixelFormat::Rgba, order) => without_alpha(picture, order, rows),
+        (PixelFormat::Gray8, _) => gray(picture, rows),
+        (
+            PixelFormat::Nv12 | PixelFormat::Yuv420p | PixelFormat::Yuv422p | PixelFormat::Yuv444p,
+            order,
+        ) => chroma(picture, order, rows),
     }
 }
 
 fn swapped<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut [u8])>) {
     for (y, out) in rows {
         picture.row(0, y, out);
-        out.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
+        swap(out);
     }
 }
 
-fn without_alpha<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut [u8])>) {
+fn swap(pixels: &mut [u8]) {
+    pixels.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
+}
+
+fn without_alpha<'a>(
+    picture: &impl Picture,
+    order: Order,
+    rows: impl Iterator<Item = (usize, &'a mut [u8])>,
+) {
     let mut rgba = vec![0; picture.shape().width * 4];
     for (y, out) in rows {
         picture.row(0, y, &mut rgba);
         for (pixel, four) in out.chunks_exact_mut(3).zip(rgba.chunks_exact(4)) {
             pixel.copy_from_slice(&four[..3]);
+        }
+        if order == Order::Bgr {
+            swap(out);
         }
     }
 }
@@ -61,11 +82,16 @@ fn gray<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut [
     let mut line = Line::new(shape.width);
     for (y, out) in rows {
         picture.row(0, y, &mut line.luma);
-        line.paint(&matrix, out);
+        // All channels are the same.
+        line.paint(&matrix, Order::Rgb, out);
     }
 }
 
-fn chroma<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut [u8])>) {
+fn chroma<'a>(
+    picture: &impl Picture,
+    order: Order,
+    rows: impl Iterator<Item = (usize, &'a mut [u8])>,
+) {
     let Shape { width, height, format, colour } = picture.shape();
     let matrix = Matrix::new(colour, height, colour.range == FULL);
     let down = if matches!(format, PixelFormat::Nv12 | PixelFormat::Yuv420p) { 2 } else { 1 };
@@ -85,7 +111,7 @@ fn chroma<'a>(picture: &impl Picture, rows: impl Iterator<Item = (usize, &'a mut
             line.colour(&matrix, &u, &v, across);
         }
         picture.row(0, y, &mut line.luma);
-        line.paint(&matrix, out);
+        line.paint(&matrix, order, out);
     }
 }
 
@@ -122,15 +148,18 @@ impl Line {
         }
     }
 
-    fn paint(&mut self, matrix: &Matrix, out: &mut [u8]) {
+    fn paint(&mut self, matrix: &Matrix, order: Order, out: &mut [u8]) {
         for (channel, terms) in self.channels.iter_mut().zip(&self.terms) {
             for ((sample, luma), term) in channel.iter_mut().zip(&self.luma).zip(terms) {
                 *sample = clamp((i32::from(*luma) - matrix.black) * matrix.luma + HALF + term);
             }
         }
         let [red, green, blue] = &self.channels;
-        for (((pixel, red), green), blue) in out.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
-            (pixel[0], pixel[1], pixel[2]) = (*red, *green, *blue);
+        let (first, last) = if order == Order::Rgb { (red, blue) } else { (blue, red) };
+        for (((pixel, first), green), last) in
+            out.chunks_exact_mut(3).zip(first).zip(green).zip(last)
+        {
+            (pixel[0], pixel[1], pixel[2]) = (*first, *green, *last);
         }
     }
 }

@@ -1,22 +1,21 @@
 //! An attached ring: waiting for what comes next, without holding up the interpreter or Ctrl-C.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use shmring::fork::Birth;
-use shmring::{Next, census, clock};
+use shmring::{Next, Pollable, census, clock};
 
-use crate::error::{Closed, raise};
+use crate::error::{Closed, Ended, raise};
+use crate::happening;
 use crate::source::{Item, Source};
 use crate::values;
-
-/// Longest stretch without a look at pending signals.
-const SLICE: Duration = Duration::from_millis(100);
+use crate::wait;
 
 /// A ring this program reads: a context manager and an iterator that never ends by itself. A writer
 /// that restarts is followed; so is one that comes back after `framevisor down` and `up`.
@@ -28,9 +27,27 @@ pub(crate) struct Ring {
     /// `None` once closed. Locked only while the interpreter is let go, so that one thread's wait
     /// never stops another's Python.
     source: Mutex<Option<Box<dyn Source>>>,
+    closed: AtomicBool,
+    signal: shmring::Semaphore,
+    descriptors: Mutex<Descriptors>,
+    /// Whether what happens beside items is raised.
+    strict: bool,
     missed: AtomicU64,
     /// The part of `missed` that no item has told yet.
     untold: AtomicU64,
+    /// That the writer of this epoch is gone has been told.
+    told_lost: AtomicBool,
+    /// Why an essential reader was let go of. Locked only while the interpreter is held.
+    evicted: Mutex<Option<String>>,
+}
+
+/// Made when they are first asked for, kept until this ring is collected: after `close` they stay
+/// readable, as at the end of a file. Locked only while the interpreter is held.
+#[derive(Default)]
+struct Descriptors {
+    of_program: Option<Pollable>,
+    /// For asyncio, which takes a descriptor for itself.
+    of_loop: Option<Pollable>,
 }
 
 /// Pictures.
@@ -51,15 +68,23 @@ pub(crate) fn wrap(
     project: ProjectName,
     name: RingName,
     source: Box<dyn Source>,
+    strict: bool,
 ) -> PyResult<Py<PyAny>> {
     let kind = name.kind();
+    let signal = source.semaphore();
     let base = PyClassInitializer::from(Ring {
         project,
         name,
         birth: Birth::here(),
         source: Mutex::new(Some(source)),
+        closed: AtomicBool::new(false),
+        signal,
+        descriptors: Mutex::default(),
+        strict,
         missed: AtomicU64::new(0),
         untold: AtomicU64::new(0),
+        told_lost: AtomicBool::new(false),
+        evicted: Mutex::default(),
     });
     Ok(match kind {
         RingKind::Frames => Py::new(py, base.add_subclass(FrameRing))?.into_any(),
@@ -82,39 +107,97 @@ impl Ring {
         &self.project
     }
 
+    /// That it can be asked: of this process, and not closed.
+    pub(crate) fn check_open(&self) -> PyResult<()> {
+        self.birth.check().map_err(|error| raise(&error))?;
+        if self.closed.load(Ordering::Relaxed) { Err(self.was_closed()) } else { Ok(()) }
+    }
+
+    /// What is waited for without taking.
+    pub(crate) fn signal(&self) -> &shmring::Semaphore {
+        &self.signal
+    }
+
+    fn was_closed(&self) -> PyErr {
+        Closed::new_err(format!("ring {}: it was closed", self.name))
+    }
+
     /// The next item, or `None` at the deadline; without one it waits for ever.
     fn wait(&self, py: Python<'_>, deadline: Option<MonoNs>) -> PyResult<Option<Py<PyAny>>> {
         loop {
-            let now = clock::mono();
-            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_since(now));
-            match self.step(py, left.min(SLICE))? {
-                Step::Item(item) => {
-                    let missed = self.untold.swap(0, Ordering::Relaxed);
-                    return item.into_python(py, &self.project, missed).map(Some);
-                }
-                Step::Nothing if deadline.is_some_and(|deadline| clock::mono() >= deadline) => {
-                    return Ok(None);
-                }
+            match self.step(py, wait::slice(deadline))? {
+                Step::Item(item) => return self.hand_out(py, item).map(Some),
+                Step::Nothing if wait::is_over(deadline) => return Ok(None),
                 Step::Nothing | Step::Again => py.check_signals()?,
             }
         }
     }
 
+    fn hand_out(&self, py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
+        let missed = self.untold.swap(0, Ordering::Relaxed);
+        item.into_python(py, &self.project, missed)
+    }
+
     fn step(&self, py: Python<'_>, wait: Duration) -> PyResult<Step> {
+        let strict = self.strict;
         match self.ask(py, |source| source.next(wait))? {
             Ok(Next::Item(item)) => Ok(Step::Item(item)),
-            Ok(Next::Evicted { .. } | Next::NewEpoch { .. }) => Ok(Step::Again),
+            Ok(Next::NewEpoch { epoch }) => {
+                self.told_lost.store(false, Ordering::Relaxed);
+                if strict {
+                    return Err(happening::restarted(py, &self.name, epoch, self.info(py)?));
+                }
+                Ok(Step::Again)
+            }
             Ok(Next::Overrun { missed }) => {
                 self.missed.fetch_add(missed, Ordering::Relaxed);
+                if strict {
+                    return Err(happening::overrun(py, &self.name, missed));
+                }
                 self.untold.fetch_add(missed, Ordering::Relaxed);
                 Ok(Step::Again)
             }
+            Ok(Next::Evicted { reason }) => {
+                let error = strict.then(|| happening::evicted(py, &self.name, &reason));
+                *self.evicted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                error.map_or(Ok(Step::Again), Err)
+            }
+            Ok(Next::Quiet) if strict && !self.ask(py, |source| source.writer_lives())? => {
+                self.tell_lost()
+            }
             Ok(Next::Quiet) => Ok(Step::Nothing),
+            Ok(Next::Ended) if strict => Err(happening::ended(&self.name)),
             Ok(Next::Ended) => Ok(rest(py, wait)),
             // Taken down while we read it. Somebody may bring it up again.
-            Err(error) if error.is_absent() => Ok(rest(py, wait)),
+            Err(error) if error.is_absent() => {
+                self.tell_lost()?;
+                Ok(rest(py, wait))
+            }
             Err(error) => Err(raise(&error)),
         }
+    }
+
+    /// Once for each loss, and only to who wants to know.
+    fn tell_lost(&self) -> PyResult<Step> {
+        if self.strict && !self.told_lost.swap(true, Ordering::Relaxed) {
+            return Err(happening::lost(&self.name));
+        }
+        Ok(Step::Nothing)
+    }
+
+    /// The number of a descriptor that is readable while `next` has something to say.
+    fn descriptor(
+        &self,
+        py: Python<'_>,
+        which: impl Fn(&mut Descriptors) -> &mut Option<Pollable>,
+    ) -> PyResult<RawFd> {
+        self.check_open()?;
+        let held = || self.descriptors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pollable) = which(&mut held()) {
+            return Ok(pollable.as_fd().as_raw_fd());
+        }
+        let made = self.ask(py, |source| source.pollable())?.map_err(|error| raise(&error))?;
+        Ok(which(&mut held()).get_or_insert(made).as_fd().as_raw_fd())
     }
 
     /// Asks the reader, with the interpreter let go.
@@ -128,7 +211,7 @@ impl Ring {
             let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
             source.as_mut().map(|source| question(source.as_mut()))
         });
-        answer.ok_or_else(|| Closed::new_err(format!("ring {}: it was closed", self.name)))
+        answer.ok_or_else(|| self.was_closed())
     }
 }
 
@@ -177,6 +260,29 @@ impl Ring {
         self.missed.load(Ordering::Relaxed)
     }
 
+    /// Why this reader, an essential one, was let go of last; None while it never was.
+    #[getter]
+    fn evicted(&self) -> Option<String> {
+        self.evicted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The count of what there is, to wait for in other threads.
+    #[getter]
+    fn semaphore(slf: Py<Self>) -> wait::Semaphore {
+        wait::Semaphore::new(slf)
+    }
+
+    /// The number of a descriptor that is readable while there is something, for select, epoll and event
+    /// loops. It stays readable until `next(timeout=0)` gives None.
+    fn fileno(&self, py: Python<'_>) -> PyResult<RawFd> {
+        self.descriptor(py, |descriptors| &mut descriptors.of_program)
+    }
+
+    /// As `fileno`, another one: an asyncio loop lets nobody else watch a descriptor it watches.
+    fn _fileno_of_loop(&self, py: Python<'_>) -> PyResult<RawFd> {
+        self.descriptor(py, |descriptors| &mut descriptors.of_loop)
+    }
+
     /// Whether a writer holds the epoch being read.
     #[getter]
     fn live(&self, py: Python<'_>) -> PyResult<bool> {
@@ -195,14 +301,13 @@ impl Ring {
     /// The next item, or None when there was none for `timeout` seconds.
     #[pyo3(signature = (timeout = None))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Py<PyAny>>> {
-        let wait = timeout.map(Duration::try_from_secs_f64).transpose();
-        let wait = wait.map_err(|why| PyValueError::new_err(format!("timeout: {why}")))?;
-        self.wait(py, wait.map(|wait| clock::mono() + wait))
+        self.wait(py, wait::deadline(timeout)?)
     }
 
     /// Detaches. Frames that were taken stay valid.
     fn close(&self, py: Python<'_>) {
         if self.birth.is_here() {
+            self.closed.store(true, Ordering::Relaxed);
             py.detach(|| {
                 drop(self.source.lock().unwrap_or_else(PoisonError::into_inner).take());
             });
@@ -214,7 +319,26 @@ impl Ring {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.wait(py, None)
+        match self.wait(py, None) {
+            Err(error) if error.is_instance_of::<Ended>(py) => Ok(None),
+            next => next,
+        }
+    }
+
+    /// As `next`, for asyncio: nothing is lost when it is cancelled.
+    #[pyo3(signature = (timeout = None))]
+    fn anext<'py>(slf: Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        py.import("shmring._aio")?.call_method1("next_item", (slf, timeout))
+    }
+
+    fn __aiter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __anext__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        let py = slf.py();
+        py.import("shmring._aio")?.call_method1("iterate", (slf,))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::record::Record;
 use pyo3::prelude::*;
-use shmring::{Error, FrameOptions, FrameReader, Next, Packet, PacketOptions, PacketReader, Start};
+use shmring::{
+    Error, FrameOptions, FrameReader, FrameStart, Next, Packet, PacketOptions, PacketReader,
+    Policy, Pollable, Semaphore, Start,
+};
 
 use crate::error::BadRecord;
 use crate::frame::Frame;
@@ -21,6 +24,8 @@ pub(crate) trait Source: Send {
     fn writer_lives(&self) -> bool;
     /// The ring this one is made from.
     fn source_ring(&self) -> Option<&RingName>;
+    fn semaphore(&self) -> Semaphore;
+    fn pollable(&self) -> Result<Pollable, Error>;
 }
 
 /// What a reader gave.
@@ -58,8 +63,11 @@ impl Item {
 /// How a program wants to read.
 pub(crate) struct Wish {
     pub(crate) reader: String,
-    pub(crate) policy: shmring::Policy,
+    pub(crate) policy: Policy,
     pub(crate) max_fps: Option<u32>,
+    pub(crate) every: u32,
+    /// Epoch and sequence of the item to go on after.
+    pub(crate) since: Option<(u64, u64)>,
 }
 
 /// Attaches as the ring's kind asks for. With the policy "latest" a packet ring begins at its newest
@@ -69,9 +77,10 @@ pub(crate) fn attach(
     ring: &RingName,
     wish: Wish,
 ) -> Result<Box<dyn Source>, Error> {
-    let from = |newest| match wish.policy {
-        shmring::Policy::Latest => newest,
-        shmring::Policy::Sequential => Start::Oldest,
+    let from = |newest| match (wish.since, wish.policy) {
+        (Some((epoch, sequence)), _) => Start::After { epoch, sequence },
+        (None, Policy::Latest) => newest,
+        (None, Policy::Sequential) => Start::Oldest,
     };
     let log = |start| {
         let options = PacketOptions { reader: wish.reader.clone(), start };
@@ -80,7 +89,11 @@ pub(crate) fn attach(
     Ok(match ring.kind() {
         RingKind::Frames => {
             let named = FrameOptions::named(&wish.reader);
-            let options = FrameOptions { policy: wish.policy, max_fps: wish.max_fps, ..named };
+            let Wish { policy, max_fps, every, .. } = wish;
+            let start = wish.since.map_or(FrameStart::Newest, |(epoch, sequence)| {
+                FrameStart::After { epoch, sequence }
+            });
+            let options = FrameOptions { policy, max_fps, every, start, ..named };
             Box::new(FrameReader::attach(project, ring, &options)?)
         }
         RingKind::Packets => {
@@ -110,6 +123,14 @@ impl Source for FrameReader {
     fn source_ring(&self) -> Option<&RingName> {
         Self::source_ring(self)
     }
+
+    fn semaphore(&self) -> Semaphore {
+        Self::semaphore(self)
+    }
+
+    fn pollable(&self) -> Result<Pollable, Error> {
+        Self::pollable(self)
+    }
 }
 
 /// A packet ring, or a record ring, which is one whose payloads are records.
@@ -137,6 +158,14 @@ impl Source for Log {
 
     fn source_ring(&self) -> Option<&RingName> {
         None
+    }
+
+    fn semaphore(&self) -> Semaphore {
+        self.reader.semaphore()
+    }
+
+    fn pollable(&self) -> Result<Pollable, Error> {
+        self.reader.pollable()
     }
 }
 

@@ -5,7 +5,7 @@
 mod rgb;
 
 use protocol::stream::{Colour, PixelFormat};
-use rgb::{Picture, Shape};
+use rgb::{Order, Picture, Shape};
 
 const BT709: u8 = 1;
 const LIMITED: u8 = 1;
@@ -26,9 +26,13 @@ impl Made {
     }
 
     fn pixels(&self) -> Vec<[u8; 3]> {
-        let mut rgb = vec![0; self.shape.width * self.shape.height * 3];
-        rgb::convert(self, &mut rgb);
-        rgb.chunks_exact(3).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+        self.in_order(Order::Rgb)
+    }
+
+    fn in_order(&self, order: Order) -> Vec<[u8; 3]> {
+        let mut pixels = vec![0; self.shape.width * self.shape.height * 3];
+        rgb::convert(self, order, &mut pixels);
+        pixels.chunks_exact(3).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
     }
 }
 
@@ -86,4 +90,22 @@ fn packed_formats_only_change_their_order() {
 fn grey_is_full_range_unless_it_says_otherwise() {
     let grey = |range| Made::new(1, PixelFormat::Gray8, range, &[&[16]]).pixels();
     assert_eq!((grey(0), grey(LIMITED)), (vec![[16; 3]], vec![[0; 3]]));
+}
+
+#[test]
+fn the_other_order_is_the_same_pixels_the_other_way_round() {
+    let luma = [10, 60, 110, 160];
+    let packed: Vec<u8> = (1..=16).collect();
+    for (format, planes) in [
+        (PixelFormat::Yuv420p, vec![&luma[..], &[90], &[200]]),
+        (PixelFormat::Nv12, vec![&luma[..], &[90, 200]]),
+        (PixelFormat::Gray8, vec![&luma[..]]),
+        (PixelFormat::Rgb24, vec![&packed[..12]]),
+        (PixelFormat::Bgr24, vec![&packed[..12]]),
+        (PixelFormat::Rgba, vec![&packed[..]]),
+    ] {
+        let made = Made::new(2, format, LIMITED, &planes);
+        let turned: Vec<_> = made.pixels().iter().map(|&[r, g, b]| [b, g, r]).collect();
+        assert_eq!(made.in_order(Order::Bgr), turned, "{format:?}");
+    }
 }

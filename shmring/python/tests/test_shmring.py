@@ -262,6 +262,9 @@ class Records(RingTest):
             shmring.emit("cam1.frames", "test", 1, project=self.project)
 
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 class Stubs(unittest.TestCase):
     """The stubs say what the module has: names, members, parameters."""
 
@@ -283,7 +286,7 @@ class Stubs(unittest.TestCase):
             kind = getattr(shmring, name)
             if isinstance(kind, type) and not issubclass(kind, (tuple, Exception)):
                 with self.subTest(name):
-                    members = {node.name for node in node.body if isinstance(node, ast.FunctionDef)}
+                    members = {node.name for node in node.body if isinstance(node, FUNCTIONS)}
                     self.assertEqual(visible(members), visible(vars(kind)))
 
     def test_their_functions_take_the_same_parameters(self):

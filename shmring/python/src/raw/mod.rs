@@ -2,11 +2,13 @@
 //! buffers as pictures.
 
 mod canvas;
+mod dlpack;
 mod plane;
 mod source;
 mod view;
 
 pub(crate) use canvas::{Canvas, SlotPlane};
+pub(crate) use dlpack::{CPU, Wanted, capsule};
 pub(crate) use plane::Plane;
 pub(crate) use source::Samples;
 pub(crate) use view::View;

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::View;
+use super::{View, Wanted};
 use crate::frame::Lease;
 
 /// The visible part of one plane, as memory: `memoryview(plane)` and `numpy.asarray(plane)` look at
@@ -30,7 +30,25 @@ impl Plane {
         Some(Self { lease, number, view })
     }
 
-    fn address(&self) -> PyResult<*const u8> {
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(super) fn into_lease(self) -> Arc<Lease> {
+        self.lease
+    }
+
+    /// The visible samples, tightly packed.
+    pub(super) fn copy(&self) -> PyResult<Vec<u8>> {
+        self.lease.check()?;
+        let plane = self.lease.frame().and_then(|frame| frame.plane(self.number));
+        let plane = plane.ok_or_else(|| PyBufferError::new_err("no such plane"))?;
+        let mut samples = Vec::new();
+        plane.copy_to(&mut samples);
+        Ok(samples)
+    }
+
+    pub(super) fn address(&self) -> PyResult<*const u8> {
         self.lease.check()?;
         let plane = self.lease.frame().and_then(|frame| frame.plane(self.number));
         plane.map(|plane| plane.as_ptr()).ok_or_else(|| PyBufferError::new_err("no such plane"))
@@ -48,6 +66,23 @@ impl Plane {
     #[getter]
     fn strides<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         self.view.strides_tuple(py)
+    }
+
+    #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
+    fn __dlpack__<'py>(
+        &self,
+        py: Python<'py>,
+        stream: Option<Bound<'py, PyAny>>,
+        max_version: Option<(u32, u32)>,
+        dl_device: Option<(i32, i32)>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let plane = Self { lease: Arc::clone(&self.lease), number: self.number, view: self.view };
+        super::capsule(py, plane, &Wanted { stream, max_version, dl_device, copy })
+    }
+
+    fn __dlpack_device__(&self) -> (i32, i32) {
+        super::CPU
     }
 
     fn __repr__(&self) -> String {

@@ -1,0 +1,187 @@
+//! A plane of a leased picture as a DLPack tensor: what `torch.from_dlpack`, `numpy.from_dlpack` and
+//! others take. The structures are those of DLPack 1.0 (dlpack.h, "DLManagedTensorVersioned").
+
+use std::ffi::{CStr, c_void};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::Plane;
+use crate::frame::Lease;
+
+/// kDLCPU, device 0.
+pub(crate) const CPU: (i32, i32) = (1, 0);
+
+const NAME: &CStr = c"dltensor_versioned";
+const VERSION: Version = Version { major: 1, minor: 0 };
+/// kDLUInt.
+const UNSIGNED: u8 = 1;
+const FLAG_READ_ONLY: u64 = 1;
+const FLAG_COPIED: u64 = 2;
+
+/// The arguments of `__dlpack__`.
+pub(crate) struct Wanted<'py> {
+    pub(crate) stream: Option<Bound<'py, PyAny>>,
+    pub(crate) max_version: Option<(u32, u32)>,
+    pub(crate) dl_device: Option<(i32, i32)>,
+    pub(crate) copy: Option<bool>,
+}
+
+#[repr(C)]
+struct Version {
+    major: u32,
+    minor: u32,
+}
+
+#[repr(C)]
+struct DataType {
+    code: u8,
+    bits: u8,
+    lanes: u16,
+}
+
+#[repr(C)]
+struct Tensor {
+    data: *mut c_void,
+    device_type: i32,
+    device_id: i32,
+    dimensions: i32,
+    data_type: DataType,
+    shape: *mut i64,
+    /// In elements.
+    strides: *mut i64,
+    byte_offset: u64,
+}
+
+#[repr(C)]
+struct Managed {
+    version: Version,
+    context: *mut c_void,
+    deleter: Option<unsafe extern "C" fn(*mut Self)>,
+    flags: u64,
+    tensor: Tensor,
+}
+
+/// What a tensor needs to live: the first field is what consumers see.
+#[repr(C)]
+struct Holder {
+    managed: Managed,
+    shape: Vec<i64>,
+    strides: Vec<i64>,
+    _memory: Memory,
+}
+
+/// Held for its drop only.
+enum Memory {
+    Leased { _lease: Arc<Lease> },
+    Copied { _bytes: Vec<u8> },
+}
+
+/// A capsule of the plane, or the reason why it cannot be had as `wanted`.
+pub(crate) fn capsule<'py>(
+    py: Python<'py>,
+    plane: Plane,
+    wanted: &Wanted<'_>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if wanted.max_version.is_none_or(|(major, _)| major < VERSION.major) {
+        return Err(PyBufferError::new_err(
+            "a picture in a ring is read-only, and this consumer's DLPack is too old to be told so; \
+             give it a copy: f.copy()",
+        ));
+    }
+    if wanted.stream.is_some() || wanted.dl_device.is_some_and(|device| device != CPU) {
+        return Err(PyBufferError::new_err(
+            "a picture in a ring is in the processor's memory; move the tensor after taking it",
+        ));
+    }
+    let holder = match wanted.copy {
+        Some(true) => copied(&plane)?,
+        _ => leased(plane)?,
+    };
+    let held = Box::into_raw(holder);
+    // SAFETY: a whole box; its first field is the tensor, and `destroy` knows what to do with it.
+    let capsule = unsafe { ffi::PyCapsule_New(held.cast(), NAME.as_ptr(), Some(destroy)) };
+    // SAFETY: a new reference, or NULL with an exception set.
+    let capsule = unsafe { Bound::from_owned_ptr_or_err(py, capsule) };
+    if capsule.is_err() {
+        // SAFETY: just made by `into_raw`, and given to nobody.
+        drop(unsafe { Box::from_raw(held) });
+    }
+    capsule
+}
+
+fn leased(plane: Plane) -> PyResult<Box<Holder>> {
+    let address = plane.address()?;
+    let shape = plane.view().shape().iter().map(|side| *side as i64).collect();
+    let strides = plane.view().strides().iter().map(|stride| *stride as i64).collect();
+    let memory = Memory::Leased { _lease: plane.into_lease() };
+    Ok(holder(address.cast_mut(), FLAG_READ_ONLY, shape, strides, memory))
+}
+
+fn copied(plane: &Plane) -> PyResult<Box<Holder>> {
+    let mut bytes = plane.copy()?;
+    let shape: Vec<i64> = plane.view().shape().iter().map(|side| *side as i64).collect();
+    let inner = |number: usize| shape[number + 1..].iter().product();
+    let strides = (0..shape.len()).map(inner).collect();
+    // Of the heap block, which stays where it is when the vector moves.
+    let address = bytes.as_mut_ptr();
+    Ok(holder(address, FLAG_COPIED, shape, strides, Memory::Copied { _bytes: bytes }))
+}
+
+fn holder(
+    address: *mut u8,
+    flags: u64,
+    shape: Vec<i64>,
+    strides: Vec<i64>,
+    memory: Memory,
+) -> Box<Holder> {
+    let (device_type, device_id) = CPU;
+    let tensor = Tensor {
+        data: address.cast(),
+        device_type,
+        device_id,
+        dimensions: i32::try_from(shape.len()).unwrap_or(0),
+        data_type: DataType { code: UNSIGNED, bits: 8, lanes: 1 },
+        shape: std::ptr::null_mut(),
+        strides: std::ptr::null_mut(),
+        byte_offset: 0,
+    };
+    let context = std::ptr::null_mut();
+    let managed = Managed { version: VERSION, context, deleter: Some(delete), flags, tensor };
+    let mut holder = Box::new(Holder { managed, shape, strides, _memory: memory });
+    holder.managed.tensor.shape = holder.shape.as_mut_ptr();
+    holder.managed.tensor.strides = holder.strides.as_mut_ptr();
+    holder
+}
+
+/// Called by the consumer when it is done, in any thread, with or without the interpreter. Ending a
+/// lease needs none.
+///
+/// # Safety
+///
+/// `managed` is the first field of a `Holder` that `capsule` has leaked, and is given once.
+unsafe extern "C" fn delete(managed: *mut Managed) {
+    if let Some(managed) = NonNull::new(managed) {
+        // SAFETY: by the contract of this function.
+        drop(unsafe { Box::from_raw(managed.as_ptr().cast::<Holder>()) });
+    }
+}
+
+/// Called by the interpreter when the capsule goes. A consumer that took the tensor has renamed it.
+///
+/// # Safety
+///
+/// `capsule` is one of `capsule`'s making.
+unsafe extern "C" fn destroy(capsule: *mut ffi::PyObject) {
+    // SAFETY: the capsule lives while it is being destroyed.
+    if unsafe { ffi::PyCapsule_IsValid(capsule, NAME.as_ptr()) } == 0 {
+        return;
+    }
+    // SAFETY: it is valid under this name.
+    let held = unsafe { ffi::PyCapsule_GetPointer(capsule, NAME.as_ptr()) };
+    // SAFETY: nobody has taken it, so it is ours to end.
+    unsafe { delete(held.cast()) }
+}
