@@ -117,6 +117,11 @@ impl FrameWriter {
         self.0.lock().owner.index.word(index::AT_DROPPED).fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Pictures of this epoch that had to be copied into their slots.
+    pub fn copied(&self) -> u64 {
+        self.0.lock().owner.index.word(index::AT_COPIED).load(Ordering::Relaxed)
+    }
+
     /// Says that nothing follows.
     pub fn finish(&self) {
         self.0.lock().owner.end();

@@ -1,0 +1,204 @@
+//! What decoding into a ring costs beside decoding on the heap, for `scripts/bench rings`:
+//!
+//! ```text
+//! decode_cost ring|heap CLIP    prints {"cpu_ms", "pictures", "copied"}
+//! ```
+//!
+//! `ring` is the worker's own decoding, with one reader attached in a process of its own; `heap` is the
+//! same decoder with the same options, drawing in FFmpeg's own buffers. Reading the clip is not counted.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
+
+/// The worker is a program, not a library: its files, not copies of them.
+#[path = "../src"]
+mod worker_files {
+    pub(crate) mod decoding;
+    pub(crate) mod notes;
+    pub(crate) mod resync;
+    pub(crate) mod slots;
+}
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use media::{
+    Decoder, DecoderOptions, Demuxer, Input, PictureAllocator, PictureMemory, PictureNeed,
+};
+use protocol::config::RingConfig;
+use protocol::control::RingContract;
+use protocol::name::{ProjectName, RingName};
+use protocol::stream::Track;
+use protocol::time::{MonoNs, NS_PER_S};
+use rustix::time::{ClockId, clock_gettime};
+use shmring::{FrameOptions, FrameReader, FrameWriter, Next, Packet, PacketMeta, census};
+
+use worker_files::decoding::{Decoding, Tally};
+// As its files know each other.
+use worker_files::{notes, resync, slots};
+
+const USAGE: &str = "usage: decode_cost ring|heap CLIP";
+/// One thread, so that both ways do the same work in the same order.
+const OPTIONS: DecoderOptions = DecoderOptions { threads: 1, max_pixels: 3840 * 2160 };
+/// Readers the ring has room for: what a camera's topology usually names, and two spare ones.
+const PLACES: u32 = 4;
+/// The clip is decoded so often: a second of work or more.
+const LAPS: u32 = 3;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// What one way came to.
+#[derive(Debug, Default)]
+struct Cost {
+    cpu_ms: f64,
+    pictures: u64,
+    copied: u64,
+}
+
+impl Cost {
+    fn note(&mut self, tally: Tally) -> Outcome<()> {
+        // The ring counts its pictures from one.
+        self.pictures = tally.made.unwrap_or(self.pictures);
+        tally.trouble.map_or(Ok(()), |trouble| Err(trouble.into()))
+    }
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let cost = match words.as_slice() {
+        ["ring", clip] => in_a_ring(&read_clip(clip)?)?,
+        ["heap", clip] => on_the_heap(&read_clip(clip)?)?,
+        ["watch", project, ring] => return watch(&project.parse()?, &ring.parse()?),
+        _ => return Err(USAGE.into()),
+    };
+    let Cost { cpu_ms, pictures, copied } = cost;
+    println!(r#"{{"cpu_ms":{cpu_ms},"pictures":{pictures},"copied":{copied}}}"#);
+    Ok(())
+}
+
+/// The clip's video, read before any clock runs.
+fn read_clip(path: &str) -> Outcome<(Track, Vec<Packet>)> {
+    let mut demuxer = Demuxer::open(&Input::File(PathBuf::from(path)), Box::new(|| false))?;
+    let mut packets = Vec::new();
+    while let Some(unit) = demuxer.read()? {
+        if unit.track != 0 {
+            continue;
+        }
+        let meta = PacketMeta {
+            key: unit.key,
+            corrupt: unit.corrupt,
+            pts_ns: unit.pts_ns,
+            dts_ns: unit.dts_ns,
+            duration_ns: unit.duration_ns,
+            ..PacketMeta::default()
+        };
+        let sequence = packets.len() as u64 + 1;
+        let (epoch, published, payload) = (1, MonoNs(0), unit.payload);
+        packets.push(Packet { epoch, sequence, meta, published, payload });
+    }
+    let track = demuxer.tracks().first().ok_or("the clip has no track")?;
+    Ok((track.clone(), packets))
+}
+
+fn in_a_ring((track, packets): &(Track, Vec<Packet>)) -> Outcome<Cost> {
+    let project: ProjectName = format!("decode{}", std::process::id()).parse()?;
+    let name: RingName = "clip.frames".parse()?;
+    let contract = RingContract::new(name.clone(), RingConfig::default(), PLACES);
+    let ring = FrameWriter::create(&project, &contract, None)?;
+    let watcher = Watcher::start(&project, &name)?;
+    let mut cost = Cost::default();
+    let mut decoding = Decoding::new(ring.clone(), OPTIONS);
+    let begin_ns = cpu_ns();
+    for _ in 0..LAPS {
+        for packet in packets {
+            cost.note(decoding.take(packet, track))?;
+        }
+        cost.note(decoding.drain())?;
+        // The next lap repeats the packets; the worker would not show them twice.
+        decoding = Decoding::new(ring.clone(), OPTIONS);
+    }
+    cost.cpu_ms = (cpu_ns() - begin_ns) as f64 / 1e6;
+    cost.copied = ring.copied();
+    drop((watcher, decoding, ring));
+    census::sweep(&project, &[name]);
+    Ok(cost)
+}
+
+/// A reader in a process of its own, which goes with the value.
+struct Watcher(Child);
+
+impl Watcher {
+    fn start(project: &ProjectName, ring: &RingName) -> Outcome<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["watch", project.as_str(), ring.as_str()])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("no pipe")?;
+        let watcher = Self(child);
+        BufReader::new(stdout).read_line(&mut String::new())?;
+        Ok(watcher)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn watch(project: &ProjectName, ring: &RingName) -> Outcome<()> {
+    let mut reader = FrameReader::attach(project, ring, &FrameOptions::named("watcher"))?;
+    println!("attached");
+    // A director that is killed leaves its ring without a writer.
+    while reader.writer_lives() {
+        if let Next::Item(frame) = reader.next(Duration::from_secs(1))? {
+            let plane = frame.plane(0).ok_or("no plane")?;
+            plane.copy_row(plane.rows() - 1, &mut [0; 64]);
+        }
+    }
+    Ok(())
+}
+
+/// Lends nothing.
+struct Heap;
+
+impl PictureAllocator for Heap {
+    fn allocate(&self, _: &PictureNeed) -> Option<Box<dyn PictureMemory>> {
+        None
+    }
+}
+
+fn on_the_heap((track, packets): &(Track, Vec<Packet>)) -> Outcome<Cost> {
+    let mut cost = Cost::default();
+    let begin_ns = cpu_ns();
+    for _ in 0..LAPS {
+        let mut decoder = Decoder::open(track, &OPTIONS, Arc::new(Heap))?;
+        for packet in packets {
+            decoder.send(&packet.payload, packet.sequence)?;
+            cost.pictures += take_all(&mut decoder)?;
+        }
+        decoder.finish()?;
+        cost.pictures += take_all(&mut decoder)?;
+    }
+    cost.cpu_ms = (cpu_ns() - begin_ns) as f64 / 1e6;
+    Ok(cost)
+}
+
+fn take_all(decoder: &mut Decoder) -> Outcome<u64> {
+    let mut pictures = 0;
+    while decoder.receive()?.is_some() {
+        pictures += 1;
+    }
+    Ok(pictures)
+}
+
+/// Processor time of this process.
+fn cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec.cast_unsigned() * NS_PER_S + time.tv_nsec.cast_unsigned()
+}
