@@ -15,3 +15,4 @@ pub mod record;
 pub mod stream;
 pub mod time;
 pub mod units;
+pub mod verb;

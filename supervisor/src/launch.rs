@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use protocol::config::Kind;
 use protocol::control::env;
 use protocol::name::WorkerName;
+use serde::Serialize;
 
 use crate::topology::{Launch, Topology, WorkerSpec};
 
@@ -39,6 +41,27 @@ pub(crate) enum LaunchError {
         folders(searched)
     )]
     NoProgram { worker: WorkerName, kind: Kind, searched: Vec<PathBuf> },
+    #[error(
+        "verb {verb}: no program framevisor-{kind} in {}; install it there or name its folder in FRAMEVISOR_LIBEXEC",
+        folders(searched)
+    )]
+    NoVerb { verb: &'static str, kind: Kind, searched: Vec<PathBuf> },
+}
+
+/// The command of a verb that lives in a worker's program, which is found as the worker is.
+pub(crate) fn verb(
+    kind: Kind,
+    verb: &'static str,
+    arguments: &impl Serialize,
+) -> Result<Command, LaunchError> {
+    let searched = search_path();
+    let Some(program) = program_in(&searched, kind) else {
+        return Err(LaunchError::NoVerb { verb, kind, searched });
+    };
+    let mut command = Command::new(program);
+    // Plain types of ours always encode.
+    command.arg(verb).arg(serde_json::to_string(arguments).unwrap_or_default());
+    Ok(command)
 }
 
 fn folders(paths: &[PathBuf]) -> String {

@@ -10,12 +10,14 @@ use protocol::units::Span;
 
 use super::terminal;
 use crate::guard::GuardError;
+use crate::launch::LaunchError;
 use crate::place::PlaceError;
 use crate::startup::StartupError;
 use crate::topology::Report;
 
-/// 0 is success; 2, a wrong command line, is clap's.
+/// 0 is success; 2 is mostly clap's.
 const FAILED: u8 = 1;
+const USAGE: u8 = 2;
 const TOPOLOGY: u8 = 3;
 const NOT_RUNNING: u8 = 4;
 const DEGRADED: u8 = 5;
@@ -29,12 +31,18 @@ pub(super) enum CliError {
     Degraded(String),
     #[error("{socket}: permission denied; be the user who started the project, or root")]
     Denied { socket: String },
+    #[error("{}: expected a name that ends in {expected}", path.display())]
+    Ending { path: PathBuf, expected: &'static str },
     #[error("{} is there already; move it away, or write another with -f FILE", path.display())]
     Exists { path: PathBuf },
     #[error(transparent)]
     Guard(#[from] GuardError),
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
+    #[error("{wanted} means {rings}; this verb takes one ring: name it")]
+    ManyRings { wanted: String, rings: String },
     #[error(
         "no project is named and none has rings here; name one with -p NAME or a topology with -f FILE"
     )]
@@ -51,6 +59,10 @@ pub(super) enum CliError {
     NoAnswer { pid: String, source: io::Error },
     #[error("not running: nothing answers at {socket}; start it with `framevisor up`")]
     NotRunning { socket: String },
+    #[error("cannot write {}: {source}", path.display())]
+    Output { path: PathBuf, source: io::Error },
+    #[error("{} is there already; name another file, or write over it with --force", path.display())]
+    Overwrites { path: PathBuf },
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error(transparent)]
@@ -87,6 +99,7 @@ impl CliError {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::Ending { .. } | Self::ManyRings { .. } => USAGE,
             Self::Topology(_) => TOPOLOGY,
             Self::NoRings { .. } | Self::NotRunning { .. } => NOT_RUNNING,
             Self::Degraded(_) => DEGRADED,

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod completion;
 mod down;
+mod dump;
 mod error;
 mod events;
 mod gc;
@@ -127,6 +128,9 @@ enum Verb {
     /// Measure rings: rate, jitter, bytes a second, latency of each stage
     #[command(after_help = hz::EXAMPLES)]
     Hz(hz::Args),
+    /// Write the last of what a ring still holds into a file
+    #[command(after_help = dump::EXAMPLES)]
+    Dump(dump::Args),
     /// Remove what dead writers left in shared memory
     #[command(after_help = gc::EXAMPLES)]
     Gc(gc::Args),
@@ -183,6 +187,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Dump(mut args) => {
+            let form = FormArg::default();
+            let file = FileArg { file: args.file.take(), form };
+            dump::run(&context(file), args)
+        }
         Verb::Gc(mut args) => gc::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Check(file) => check::run(&context(file)),
         Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),

@@ -51,6 +51,19 @@ pub(super) fn rings_of(
     Ok(known.into_iter().filter(is_meant).collect())
 }
 
+/// The one ring that `wanted` means.
+pub(super) fn one_ring(
+    context: &Context,
+    project: &ProjectName,
+    wanted: &RingSelector,
+) -> Result<RingName, CliError> {
+    let mut rings = rings_of(context, project, std::slice::from_ref(wanted))?;
+    match rings.len() {
+        1 => Ok(rings.swap_remove(0)),
+        _ => Err(CliError::ManyRings { wanted: wanted.to_string(), rings: listed(&rings) }),
+    }
+}
+
 /// What the supervisor knows of, and what lies in shared memory.
 fn known(context: &Context, project: &ProjectName) -> Result<Vec<RingName>, CliError> {
     let mut names = census::names(project);

@@ -14,10 +14,12 @@
 mod assembler;
 mod camera;
 mod cut;
+mod dump;
 mod error;
 mod file_name;
 mod folder;
 mod join;
+mod last;
 mod open_file;
 mod packet_id;
 mod recover;
@@ -27,6 +29,7 @@ mod supervise;
 mod writer;
 
 pub use camera::{Camera, Job};
+pub use dump::{DumpError, dump, dump_verb};
 pub use file_name::FileName;
 pub use status::Status;
 pub use supervise::Recorder;

@@ -13,6 +13,7 @@ mod input;
 mod link;
 mod log;
 mod run;
+pub mod verb;
 
 use std::time::Duration;
 

@@ -6,7 +6,16 @@ use tracing_subscriber::EnvFilter;
 const LEVEL: &str = "FRAMEVISOR_LOG";
 
 pub(crate) fn init() {
-    let filter = EnvFilter::try_from_env(LEVEL).unwrap_or_else(|_| EnvFilter::new("info"));
+    init_at("info");
+}
+
+/// For verbs, which say what they have to say themselves.
+pub(crate) fn init_quiet() {
+    init_at("off");
+}
+
+fn init_at(level: &str) {
+    let filter = EnvFilter::try_from_env(LEVEL).unwrap_or_else(|_| EnvFilter::new(level));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -7,6 +7,7 @@
 mod media;
 
 mod disk;
+mod dump;
 mod feed;
 mod kills;
 mod rig;

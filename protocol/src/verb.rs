@@ -1,0 +1,120 @@
+//! Verbs of the command that live in a worker's program, because that has what they need: a codec,
+//! a muxer. The command runs `framevisor-<kind> <verb> <arguments>`, git style; the arguments are
+//! one of these types as JSON. `dump` answers with one line of JSON on stdout, its [`Dumped`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{ProjectName, RingName};
+use crate::time::UtcNs;
+use crate::units::Span;
+
+/// Exit code of a wrong command line, as everywhere.
+pub const USAGE: u8 = 2;
+/// Exit code when there is no such ring.
+pub const NOT_RUNNING: u8 = 4;
+
+/// Arguments of `dump`: the last of what a ring still holds, into a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dump {
+    pub project: ProjectName,
+    pub ring: RingName,
+    /// Before the newest item.
+    pub last: Span,
+    /// Its ending says what is written.
+    pub file: PathBuf,
+    /// Write over what is there.
+    pub force: bool,
+}
+
+/// What `dump` wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dumped {
+    pub ring: RingName,
+    /// One, or more when what follows a hole or a restart cannot be in the same.
+    pub files: Vec<DumpedFile>,
+    /// Holes in what was written, oldest first.
+    pub gaps: Vec<Gap>,
+    /// What is not in the files, and why; empty when all is.
+    pub left_out: String,
+}
+
+/// One file, from its first item to its last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpedFile {
+    pub file: PathBuf,
+    pub bytes: u64,
+    pub items: u64,
+    /// Epoch of the first item.
+    pub epoch: u64,
+    pub first: u64,
+    /// Of the last item's epoch, which is another when the writer was restarted in between.
+    pub last: u64,
+    /// When the first and last item were captured.
+    pub from_utc_ns: UtcNs,
+    pub to_utc_ns: UtcNs,
+    /// From the first item's publication to the last one's.
+    pub span_ns: u64,
+}
+
+/// A place where items are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The item before it.
+    pub epoch: u64,
+    pub sequence: u64,
+    /// Items that were published and are gone; 0 where the writer was restarted.
+    pub missing: u64,
+}
+
+/// An item of a ring, by what a range of them is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemId {
+    pub epoch: u64,
+    pub sequence: u64,
+}
+
+/// The holes between items that lie one behind the other.
+pub fn gaps(items: impl IntoIterator<Item = ItemId>) -> Vec<Gap> {
+    let mut found = Vec::new();
+    let mut before: Option<ItemId> = None;
+    for item in items {
+        if let Some(ItemId { epoch, sequence }) = before.replace(item) {
+            let missing = item.sequence.saturating_sub(sequence + 1);
+            if item.epoch != epoch {
+                found.push(Gap { epoch, sequence, missing: 0 });
+            } else if missing > 0 {
+                found.push(Gap { epoch, sequence, missing });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_is_told_with_its_size_and_a_restart_without() {
+        let items = [(1, 7), (1, 8), (1, 11), (2, 1), (2, 2)];
+        let items = items.map(|(epoch, sequence)| ItemId { epoch, sequence });
+        let hole = Gap { epoch: 1, sequence: 8, missing: 2 };
+        let restart = Gap { epoch: 1, sequence: 11, missing: 0 };
+        assert_eq!(gaps(items), [hole, restart]);
+        assert_eq!(gaps([]), []);
+    }
+
+    #[test]
+    fn arguments_are_json_and_an_unknown_one_is_refused() {
+        let text =
+            r#"{"project":"yard","ring":"cam1.packets","last":"10s","file":"a.mp4","force":false}"#;
+        let dump: Dump = serde_json::from_str(text).unwrap();
+        assert_eq!(dump.last, Span::from_millis(10_000));
+        assert_eq!(serde_json::to_string(&dump).unwrap(), text);
+        let unknown = text.replace("force", "forse");
+        assert!(serde_json::from_str::<Dump>(&unknown).is_err());
+    }
+}
