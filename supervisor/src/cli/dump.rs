@@ -59,10 +59,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let dumped = match kind {
         RingKind::Packets => by_program(Kind::Recorder, &wanted)?,
         RingKind::Frames => by_program(Kind::Decoder, &wanted)?,
-        RingKind::Events => Some(records(&wanted)?),
+        RingKind::Events => Ok(records(&wanted)?),
     };
-    // The program has said why.
-    let Some(dumped) = dumped else { return Ok(ExitCode::FAILURE) };
+    let dumped = match dumped {
+        Ok(dumped) => dumped,
+        Err(code) => return Ok(code),
+    };
     if context.is_json() {
         terminal::json(&dumped)?;
     } else {
@@ -71,16 +73,17 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `None` when it failed.
-fn by_program(kind: Kind, wanted: &Dump) -> Result<Option<Dumped>, CliError> {
+/// Its exit code when it failed, having said why.
+fn by_program(kind: Kind, wanted: &Dump) -> Result<Result<Dumped, ExitCode>, CliError> {
     let mut command = launch::verb(kind, "dump", wanted)?;
     let output = command.stderr(Stdio::inherit()).stdin(Stdio::null()).output();
     let output = output.map_err(CliError::io("start the program of the verb"))?;
     if !output.status.success() {
-        return Ok(None);
+        let code = output.status.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(Err(code.map_or(ExitCode::FAILURE, ExitCode::from)));
     }
     let dumped = serde_json::from_slice(&output.stdout);
-    dumped.map(Some).map_err(|source| CliError::Skew { verb: "dump".to_owned(), source })
+    dumped.map(Ok).map_err(|source| CliError::Skew { verb: "dump".to_owned(), source })
 }
 
 /// A line each, as they were emitted.
