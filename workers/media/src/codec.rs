@@ -2,6 +2,7 @@
 
 use ffmpeg_next::codec::Id;
 use ffmpeg_next::ffi::{AVFrame, AVPixelFormat};
+use ffmpeg_next::format::Pixel;
 use protocol::stream::{Codec, Colour, PixelFormat};
 
 pub(crate) fn codec_of(id: Id) -> Option<Codec> {
@@ -46,6 +47,20 @@ pub(crate) fn pixel_format_of(frame: &AVFrame) -> Option<PixelFormat> {
         .into_iter()
         .find(|(theirs, _)| *theirs as i32 == frame.format)
         .map(|(_, ours)| ours)
+}
+
+/// FFmpeg's name of a format; those of full range have names of their own, which nobody here uses.
+pub(crate) fn pixel_of(format: PixelFormat) -> Pixel {
+    match format {
+        PixelFormat::Yuv420p => Pixel::YUV420P,
+        PixelFormat::Yuv422p => Pixel::YUV422P,
+        PixelFormat::Yuv444p => Pixel::YUV444P,
+        PixelFormat::Nv12 => Pixel::NV12,
+        PixelFormat::Gray8 => Pixel::GRAY8,
+        PixelFormat::Rgb24 => Pixel::RGB24,
+        PixelFormat::Bgr24 => Pixel::BGR24,
+        PixelFormat::Rgba => Pixel::RGBA,
+    }
 }
 
 pub(crate) fn colour_of(frame: &AVFrame) -> Colour {

@@ -19,6 +19,7 @@ mod encode;
 mod error;
 mod log;
 mod raw;
+mod still;
 
 pub use annexb::{Family, ParameterSets};
 pub use decode::{
@@ -28,6 +29,7 @@ pub use decode::{
 pub use demux::{AccessUnit, Demuxer, Input, Interrupt};
 pub use encode::{EncodedUnit, Encoder, EncoderOptions};
 pub use error::MediaError;
+pub use still::{NoMemory, Still};
 
 /// Once a process: FFmpeg's error texts, and its log into `tracing`.
 fn init() {

@@ -1,0 +1,321 @@
+//! One picture in ordinary memory: to another format or size with its colours right, and to PNG.
+
+use std::sync::Arc;
+
+use ffmpeg_next::codec::{self, Id};
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::Pixel;
+use ffmpeg_next::software::scaling;
+use ffmpeg_next::{Error, Packet, Rational, encoder, frame};
+use protocol::stream::{Colour, PixelFormat};
+
+use crate::codec::pixel_of;
+use crate::decode::{Picture, PictureAllocator, PictureMemory, PictureNeed, TightLayout};
+use crate::error::MediaError;
+use crate::raw;
+
+const NAME: &str = "the picture";
+
+/// ISO/IEC 23091-2 code points, as in [`Colour`].
+const RANGE_LIMITED: u8 = 1;
+const RANGE_FULL: u8 = 2;
+const MATRIX_BT709: i32 = 1;
+const MATRIX_UNSPECIFIED: u8 = 2;
+const MATRIX_BT601: i32 = 5;
+/// PAL, the tallest standard definition: taller pictures are BT.709 when nothing is said.
+const SD_MAX_HEIGHT: u32 = 576;
+/// Contrast and saturation of swscale: 1 in 16.16 fixed point.
+const UNCHANGED: i32 = 1 << 16;
+
+/// A picture whose planes lie one behind the other without padding ([`TightLayout`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Still {
+    pub format: PixelFormat,
+    pub width: u32,
+    pub height: u32,
+    pub colour: Colour,
+    /// `TightLayout::of(format, width, height).bytes` of them.
+    pub samples: Vec<u8>,
+}
+
+impl From<&Picture> for Still {
+    fn from(picture: &Picture) -> Self {
+        let Picture { format, width, height, colour, .. } = *picture;
+        let mut samples = vec![0; picture.tight_layout().bytes];
+        // The room is exactly what the layout asks for.
+        picture.copy_to(&mut samples);
+        Self { format, width, height, colour, samples }
+    }
+}
+
+impl Still {
+    /// The same picture in another size and format. RGB is of full range; YUV is limited BT.601
+    /// unless it was YUV before, which keeps its colour.
+    pub fn converted(
+        &self,
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+    ) -> Result<Self, MediaError> {
+        if self.format == PixelFormat::Gray8 && is_rgb(format) {
+            return self.with_chroma().converted(format, width, height);
+        }
+        let from = self.frame()?;
+        let converted = self.scale(&from, format, width, height);
+        let to = converted.map_err(|source| failed("converting", source))?;
+        let colour = if is_rgb(format) {
+            Colour { range: RANGE_FULL, ..Colour::default() }
+        } else if is_rgb(self.format) {
+            Colour { range: RANGE_LIMITED, matrix: 5, ..Colour::default() }
+        } else {
+            self.colour
+        };
+        Ok(Self { format, width, height, colour, samples: tight(&to, format, width, height) })
+    }
+
+    /// As a PNG file, 8 bits a channel.
+    pub fn png(&self) -> Result<Vec<u8>, MediaError> {
+        let rgb = self.converted(PixelFormat::Rgb24, self.width, self.height)?;
+        let mut frame = rgb.frame()?;
+        frame.set_pts(Some(0));
+        encode(&frame).map_err(|source| failed("encoding PNG", source))
+    }
+
+    /// A gray picture as one that swscale knows a range of.
+    fn with_chroma(&self) -> Self {
+        let range = if self.is_full_range() { RANGE_FULL } else { RANGE_LIMITED };
+        let mut samples = self.samples.clone();
+        samples.resize(3 * self.samples.len(), 128);
+        let colour = Colour { range, ..self.colour };
+        Self { format: PixelFormat::Yuv444p, colour, samples, ..*self }
+    }
+
+    /// The samples in memory of FFmpeg's, whose rows are aligned.
+    fn frame(&self) -> Result<frame::Video, MediaError> {
+        crate::init();
+        let layout = TightLayout::of(self.format, self.width, self.height);
+        if self.samples.len() != layout.bytes || layout.bytes == 0 {
+            return Err(failed("reading its samples", Error::InvalidData));
+        }
+        let mut frame = new_frame(self.format, self.width, self.height)
+            .map_err(|source| failed("allocating", source))?;
+        for plane in 0..self.format.planes() {
+            let extent = self.format.plane_extent(plane, self.width, self.height);
+            let rows = self.samples[layout.planes[plane].offset_bytes..]
+                .chunks_exact(extent.row_bytes as usize);
+            let linesize = frame.stride(plane);
+            let to = frame.data_mut(plane).chunks_mut(linesize);
+            for (row, to) in rows.zip(to).take(extent.rows as usize) {
+                to[..row.len()].copy_from_slice(row);
+            }
+        }
+        Ok(frame)
+    }
+
+    fn scale(
+        &self,
+        from: &frame::Video,
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+    ) -> Result<frame::Video, Error> {
+        let smaller = width < self.width || height < self.height;
+        let kernel = if smaller { scaling::Flags::AREA } else { scaling::Flags::BICUBIC };
+        // Chroma at full width and exact rounding: this is for eyes and files, not for speed.
+        let flags = kernel | scaling::Flags::FULL_CHR_H_INT | scaling::Flags::ACCURATE_RND;
+        let mut context = scaling::Context::get(
+            pixel_of(self.format),
+            self.width,
+            self.height,
+            pixel_of(format),
+            width,
+            height,
+            flags,
+        )?;
+        self.set_colour(&mut context, format);
+        let mut to = new_frame(format, width, height)?;
+        context.run(from, &mut to)?;
+        Ok(to)
+    }
+
+    /// swscale knows neither matrix nor range of a picture unless it is told.
+    fn set_colour(&self, context: &mut scaling::Context, to: PixelFormat) {
+        let (matrix, full) = (self.matrix(), self.is_full_range());
+        let (to_matrix, to_full) =
+            if is_rgb(self.format) { (MATRIX_BT601, false) } else { (matrix, full) };
+        // SAFETY: a table of constants for any number, of static life.
+        let table = unsafe { ffi::sws_getCoefficients(matrix) };
+        // SAFETY: the same.
+        let to_table = unsafe { ffi::sws_getCoefficients(to_matrix) };
+        // SAFETY: reads the wrapper's pointer, nothing behind it.
+        let pointer = unsafe { context.as_mut_ptr() };
+        let (range, to_range) = (i32::from(full), i32::from(is_rgb(to) || to_full));
+        // SAFETY: the context is live and ours, the tables have the four values it reads. It answers
+        // -1 for formats without a matrix, which then need none.
+        unsafe {
+            ffi::sws_setColorspaceDetails(
+                pointer, table, range, to_table, to_range, 0, UNCHANGED, UNCHANGED,
+            )
+        };
+    }
+
+    fn matrix(&self) -> i32 {
+        match self.colour.matrix {
+            MATRIX_UNSPECIFIED | 0 if self.height > SD_MAX_HEIGHT => MATRIX_BT709,
+            MATRIX_UNSPECIFIED | 0 => MATRIX_BT601,
+            said => i32::from(said),
+        }
+    }
+
+    /// A picture of one plane is full range unless it says otherwise.
+    fn is_full_range(&self) -> bool {
+        match self.format {
+            PixelFormat::Gray8 => self.colour.range != RANGE_LIMITED,
+            format => is_rgb(format) || self.colour.range == RANGE_FULL,
+        }
+    }
+}
+
+/// Lends nothing: every picture is FFmpeg's own memory, to be copied out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoMemory;
+
+impl NoMemory {
+    pub fn shared() -> Arc<dyn PictureAllocator> {
+        Arc::new(Self)
+    }
+}
+
+impl PictureAllocator for NoMemory {
+    fn allocate(&self, _need: &PictureNeed) -> Option<Box<dyn PictureMemory>> {
+        None
+    }
+}
+
+fn is_rgb(format: PixelFormat) -> bool {
+    matches!(format, PixelFormat::Rgb24 | PixelFormat::Bgr24 | PixelFormat::Rgba)
+}
+
+fn new_frame(format: PixelFormat, width: u32, height: u32) -> Result<frame::Video, Error> {
+    let frame = frame::Video::new(pixel_of(format), width, height);
+    if raw::frame(&frame).data[0].is_null() {
+        return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
+    }
+    Ok(frame)
+}
+
+/// The visible samples without padding.
+fn tight(frame: &frame::Video, format: PixelFormat, width: u32, height: u32) -> Vec<u8> {
+    let mut samples = Vec::with_capacity(TightLayout::of(format, width, height).bytes);
+    for plane in 0..format.planes() {
+        let extent = format.plane_extent(plane, width, height);
+        let rows = frame.data(plane).chunks(frame.stride(plane)).take(extent.rows as usize);
+        rows.for_each(|row| samples.extend_from_slice(&row[..extent.row_bytes as usize]));
+    }
+    samples
+}
+
+fn encode(frame: &frame::Video) -> Result<Vec<u8>, Error> {
+    let codec = encoder::find(Id::PNG).ok_or(Error::EncoderNotFound)?;
+    let mut video = codec::Context::new_with_codec(codec).encoder().video()?;
+    video.set_width(frame.width());
+    video.set_height(frame.height());
+    video.set_format(Pixel::RGB24);
+    video.set_time_base(Rational(1, 1));
+    let mut encoder = video.open_as(codec)?;
+    encoder.send_frame(frame)?;
+    encoder.send_eof()?;
+    let mut packet = Packet::empty();
+    encoder.receive_packet(&mut packet)?;
+    Ok(packet.data().unwrap_or_default().to_vec())
+}
+
+fn failed(doing: &'static str, source: Error) -> MediaError {
+    MediaError::of(NAME, doing, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn yuv(matrix: u8, range: u8, sample: [u8; 3]) -> Still {
+        let plane = |value: u8| std::iter::repeat_n(value, 16 * 16);
+        let samples = sample.into_iter().flat_map(plane).collect();
+        let colour = Colour { range, matrix, ..Colour::default() };
+        Still { format: PixelFormat::Yuv444p, width: 16, height: 16, colour, samples }
+    }
+
+    fn pixel(still: &Still) -> [u8; 3] {
+        let rgb = still.converted(PixelFormat::Rgb24, 16, 16).unwrap();
+        rgb.samples[3 * 100..3 * 101].try_into().unwrap()
+    }
+
+    fn near(seen: [u8; 3], expected: [u8; 3]) {
+        let close = seen.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 2);
+        assert!(close, "{seen:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn red_is_red_in_each_matrix_and_range() {
+        // ITU-R BT.601 and BT.709: what (255, 0, 0) is in YCbCr.
+        near(pixel(&yuv(5, 1, [81, 90, 240])), [255, 0, 0]);
+        near(pixel(&yuv(1, 1, [63, 102, 240])), [255, 0, 0]);
+        near(pixel(&yuv(5, 2, [76, 85, 255])), [254, 0, 0]);
+        // Unspecified and small is BT.601.
+        near(pixel(&yuv(2, 0, [81, 90, 240])), [255, 0, 0]);
+    }
+
+    #[test]
+    fn white_and_black_are_the_ends_of_their_range() {
+        near(pixel(&yuv(5, 1, [235, 128, 128])), [255, 255, 255]);
+        near(pixel(&yuv(5, 1, [16, 128, 128])), [0, 0, 0]);
+        near(pixel(&yuv(5, 2, [16, 128, 128])), [16, 16, 16]);
+        let gray = |range| {
+            let colour = Colour { range, ..Colour::default() };
+            let samples = vec![16; 256];
+            pixel(&Still { format: PixelFormat::Gray8, width: 16, height: 16, colour, samples })
+        };
+        near(gray(0), [16, 16, 16]);
+        near(gray(1), [0, 0, 0]);
+    }
+
+    #[test]
+    fn rgb_keeps_its_order_in_every_form() {
+        let of = |format, pixel: &[u8]| {
+            let samples = pixel.repeat(256);
+            let colour = Colour::default();
+            super::tests::pixel(&Still { format, width: 16, height: 16, colour, samples })
+        };
+        assert_eq!(of(PixelFormat::Rgb24, &[10, 20, 30]), [10, 20, 30]);
+        assert_eq!(of(PixelFormat::Bgr24, &[30, 20, 10]), [10, 20, 30]);
+        assert_eq!(of(PixelFormat::Rgba, &[10, 20, 30, 255]), [10, 20, 30]);
+    }
+
+    #[test]
+    fn odd_sizes_and_planes_of_half_width_survive_a_conversion() {
+        let layout = TightLayout::of(PixelFormat::Nv12, 33, 17);
+        let mut samples = vec![128; layout.bytes];
+        samples[..33 * 17].fill(235);
+        let colour = Colour { range: 1, ..Colour::default() };
+        let nv12 = Still { format: PixelFormat::Nv12, width: 33, height: 17, colour, samples };
+        let planar = nv12.converted(PixelFormat::Yuv420p, 33, 17).unwrap();
+        assert_eq!(planar.samples.len(), TightLayout::of(PixelFormat::Yuv420p, 33, 17).bytes);
+        assert!(planar.samples[..33 * 17].iter().all(|luma| *luma == 235));
+        assert_eq!(planar.colour, colour);
+        let small = nv12.converted(PixelFormat::Rgb24, 8, 4).unwrap();
+        assert!(small.samples.iter().all(|value| *value >= 253), "{:?}", small.samples);
+    }
+
+    #[test]
+    fn samples_that_are_not_those_of_the_size_are_refused() {
+        let mut still = yuv(5, 1, [1, 2, 3]);
+        still.samples.pop();
+        assert!(still.png().is_err());
+    }
+
+    #[test]
+    fn a_png_begins_as_one() {
+        let png = yuv(5, 1, [81, 90, 240]).png().unwrap();
+        assert!(png.starts_with(b"\x89PNG\r\n\x1a\n") && png.ends_with(b"IEND\xaeB`\x82"));
+    }
+}
