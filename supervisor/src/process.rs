@@ -54,6 +54,8 @@ pub(crate) enum SpawnError {
 #[derive(Debug)]
 pub(crate) struct Spawner {
     pub(crate) topology: Topology,
+    /// Whose members may read the rings.
+    pub(crate) group: Option<u32>,
     pub(crate) launcher: Launcher,
     pub(crate) place: Place,
     pub(crate) listeners: Vec<Listener>,

@@ -23,10 +23,12 @@ use crate::rings::{self, TwoWriters};
 use crate::signals::Signals;
 use crate::supervisor::{Parts, Supervisor};
 use crate::talk::Talk;
-use crate::topology::Topology;
+use crate::topology::{MachineProblem, Topology, probe};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartupError {
+    #[error(transparent)]
+    Group(#[from] MachineProblem),
     #[error(transparent)]
     Floors(#[from] FloorsError),
     #[error(transparent)]
@@ -62,6 +64,7 @@ pub(crate) fn open(
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
     raise_descriptor_limit();
     let launcher = Launcher::find(&topology)?;
+    let group = probe::group_id(&topology)?;
     let lock = place.take(&topology.project, guard.pid)?;
     rings::refuse_second_writer(&topology)?;
     let listeners = listeners::bind_all(&topology)?;
@@ -74,7 +77,7 @@ pub(crate) fn open(
             tracing::info!(worker = %listener.worker, %address, "listens");
         }
     }
-    let spawner = Spawner { topology, launcher, place, listeners };
+    let spawner = Spawner { topology, group, launcher, place, listeners };
     give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
     let now = clock::now();
     let seed = now.utc.0 ^ u64::from(std::process::id());

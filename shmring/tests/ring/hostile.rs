@@ -21,7 +21,7 @@ impl Project {
 }
 
 /// Tries an open-file-description lock on the whole file.
-fn lock(file: &File, kind: i32) -> bool {
+pub(crate) fn lock(file: &File, kind: i32) -> bool {
     let whole = libc::flock {
         l_type: i16::try_from(kind).unwrap(),
         l_whence: 0,

@@ -4,6 +4,7 @@
 mod contents;
 mod frames;
 mod golden;
+mod group;
 mod hostile;
 mod layout_doc;
 mod leftovers;

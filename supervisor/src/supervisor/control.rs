@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::admin::WorkerState;
 use protocol::codec::FRAME_MAX_BYTES;
-use protocol::control::{CONTROL_VERSION, Query, StartUp, ToWorker};
+use protocol::control::{CONTROL_VERSION, Query, RingContract, StartUp, ToWorker};
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 
@@ -89,7 +89,11 @@ impl Supervisor {
         let spec = &topology.workers[at];
         let Launch::Use(config) = &spec.launch else { return None };
         let ring = spec.output.as_ref().and_then(|name| topology.ring(name));
-        let output = ring.map(|ring| rings::contract(&topology.project, ring, &mut self.floors));
+        let contract = |ring| RingContract {
+            group: self.spawner.group,
+            ..rings::contract(&topology.project, ring, &mut self.floors)
+        };
+        let output = ring.map(contract);
         Some(StartUp {
             version: CONTROL_VERSION,
             project: topology.project.clone(),

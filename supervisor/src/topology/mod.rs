@@ -34,6 +34,7 @@ use problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use tree::Place;
 use written::Written;
 
+pub(crate) use problem::MachineProblem;
 pub use report::{Mistake, Report};
 pub(crate) use wiring::matches;
 
@@ -91,7 +92,8 @@ pub fn parse(text: &str, file: &Path, overrides: &Overrides) -> Result<Topology,
     match project.filter(|_| findings.is_empty()) {
         Some(project) => {
             let origin = Origin::new(text, &written);
-            Ok(Topology { project, file: file.to_owned(), workers, rings, origin })
+            let (file, group) = (file.to_owned(), written.group.clone());
+            Ok(Topology { project, group, file, workers, rings, origin })
         }
         None => Err(Report::new(file, text, findings)),
     }
@@ -136,6 +138,8 @@ fn project_of(folder: &Path) -> Option<ProjectName> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
     pub project: ProjectName,
+    /// Name or number of the group whose members may read the rings.
+    pub group: Option<String>,
     /// Absolute.
     pub file: PathBuf,
     /// In the order of the file.

@@ -10,21 +10,38 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Group;
 use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
 
-use super::problem::{Finding, MachineProblem};
+use super::problem::{Finding, MachineProblem, Subject};
 use super::{Launch, Report, Topology, WorkerSpec};
 
-/// Looks for source files, commands and folders for recordings.
+/// Looks for the group, source files, commands and folders for recordings.
 pub fn check(topology: &Topology) -> Result<(), Report> {
-    let findings: Vec<Finding> =
-        topology.workers.iter().filter_map(|w| worker(topology, w)).collect();
+    let group = group_id(topology).err().map(|problem| Finding {
+        place: None,
+        subject: Subject::Topology,
+        problem: problem.into(),
+    });
+    let workers = topology.workers.iter().filter_map(|w| worker(topology, w));
+    let findings: Vec<Finding> = group.into_iter().chain(workers).collect();
     if findings.is_empty() {
         Ok(())
     } else {
         Err(Report::new(&topology.file, &topology.origin.text, findings))
     }
+}
+
+/// The number of the topology's group on this machine.
+pub(crate) fn group_id(topology: &Topology) -> Result<Option<u32>, MachineProblem> {
+    let Some(name) = &topology.group else { return Ok(None) };
+    if let Ok(id) = name.parse() {
+        return Ok(Some(id));
+    }
+    let known = Group::from_name(name).ok().flatten();
+    let id = known.map(|group| group.gid.as_raw());
+    id.map(Some).ok_or_else(|| MachineProblem::NoGroup { group: name.clone() })
 }
 
 fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {

@@ -327,3 +327,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_group_is_found_by_name_or_number_and_one_that_is_not_there_is_a_mistake() {
+    let meant = |group: &str| {
+        let text =
+            format!("version: 1\ngroup: {group}\nworkers:\n  a: {{use: ingest, source: 'test:'}}");
+        parse(&text, Path::new("/srv/yard/framevisor.yml"), &Overrides::default()).unwrap()
+    };
+    assert_eq!(probe::group_id(&meant("root")), Ok(Some(0)));
+    assert_eq!(probe::group_id(&meant("'61009'")), Ok(Some(61_009)));
+    let report = probe::check(&meant("no-such-group")).unwrap_err().to_string();
+    assert!(report.contains("no group no-such-group") && report.contains("groupadd"), "{report}");
+}

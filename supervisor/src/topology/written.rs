@@ -17,6 +17,7 @@ const WORKERS_MAX: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) project: Option<ProjectName>,
+    pub(super) group: Option<String>,
     /// Those that have a name.
     pub(super) workers: Vec<WrittenWorker>,
     /// Whether there are others.
@@ -71,11 +72,12 @@ pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written 
     let Some(mut top) = Section::of(Subject::Topology, &key, root, findings) else {
         return Written::default();
     };
-    top.refuse_others(&["version", "project", "workers", "rings"]);
+    top.refuse_others(&["version", "project", "group", "workers", "rings"]);
     version(&mut top);
     let project = top.parsed("project", "a name").map(|name| name.value);
+    let group = top.text("group", "the name of a group").map(|group| group.value.to_owned());
     let (workers, unnamed) = workers(&mut top);
-    Written { project, workers, unnamed, rings: rings(&mut top) }
+    Written { project, group, workers, unnamed, rings: rings(&mut top) }
 }
 
 fn version(top: &mut Section<'_>) {

@@ -103,6 +103,7 @@ fn example(key: &str) -> String {
         "dir" => "dir: recordings",
         "env" => "env: {MODEL: small}",
         "fps" => "fps: 5",
+        "group" => "group: video",
         "history" => "history: 1",
         "in" => "in: cam1.packets",
         "jpeg_quality" => "jpeg_quality: 80",

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 pub(crate) enum MachineProblem {
     #[error("cannot write recordings to {}: {}: {reason}", dir.display(), at.display())]
     CannotRecord { dir: PathBuf, at: PathBuf, reason: String },
+    #[error("this machine has no group {group}")]
+    NoGroup { group: String },
     #[error("command {program} cannot be run: {reason}")]
     NoCommand { program: String, reason: String },
     #[error("cannot read source {}: {reason}", path.display())]
@@ -19,6 +21,9 @@ impl MachineProblem {
                 "let the user that runs framevisor write to {}, or give 'dir' another folder",
                 at.display()
             ),
+            Self::NoGroup { group } => {
+                format!("make it with `groupadd {group}`, or give 'group' one that is there")
+            }
             Self::NoCommand { program, .. } if program.contains('/') => {
                 "make the file executable, or correct the path; it starts at the topology's folder"
                     .into()

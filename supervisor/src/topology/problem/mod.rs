@@ -13,7 +13,7 @@ use std::fmt;
 use super::tree::Place;
 
 pub(super) use key::KeyProblem;
-pub(super) use machine::MachineProblem;
+pub(crate) use machine::MachineProblem;
 pub(super) use text::TextProblem;
 pub(super) use wiring::WiringProblem;
 
