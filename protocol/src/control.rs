@@ -38,6 +38,9 @@ pub mod env {
     pub const LISTEN_FDS: &str = "FRAMEVISOR_LISTEN_FDS";
     /// Folder of the `framevisor-<kind>` binaries, when not beside the command.
     pub const LIBEXEC: &str = "FRAMEVISOR_LIBEXEC";
+    /// `WORKER:SEQUENCE`: that built-in worker aborts whenever it takes this item, to try out what
+    /// becomes of an item that kills.
+    pub const DRILL_ABORT: &str = "FRAMEVISOR_DRILL_ABORT";
 }
 
 /// Everything a built-in worker needs, handed over once through ipc-channel; never on argv.
@@ -52,6 +55,18 @@ pub struct StartUp {
     /// The ring it writes.
     pub output: Option<RingContract>,
     pub runtime_dir: PathBuf,
+    /// Items that killed it before: to be kept as files and passed over.
+    pub poison: Vec<ItemId>,
+    /// Where such files go; made when the first one does.
+    pub quarantine_dir: PathBuf,
+}
+
+/// A packet or picture within the rings that one worker reads. Epochs begin with the microsecond, so
+/// that of another ring is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ItemId {
+    pub epoch: u64,
+    pub sequence: u64,
 }
 
 /// What the writer of a ring must keep to.

@@ -43,6 +43,8 @@ pub enum ExitReason {
     StartTimeout,
     /// The health page's beat stood still.
     NoHeartbeat,
+    /// Its input went on and it took nothing of it, although its beat went on too.
+    NoProgress,
     /// It broke the control protocol.
     Protocol(String),
     /// The process could not be started at all.
@@ -55,6 +57,17 @@ impl ExitReason {
     /// Whether it counts against the restart limit.
     pub fn is_failure(&self) -> bool {
         !matches!(self, Self::Operator)
+    }
+
+    /// Whether the item in hand may be the cause. Of the signals only those that a fault raises
+    /// (signal(7)): nobody sends them, while a person or a script sends the others at any instant.
+    pub fn may_be_the_inputs_fault(&self) -> bool {
+        match self {
+            Self::Code(code) => *code != 0,
+            Self::Signal { number, .. } => matches!(number, 4 | 5 | 6 | 7 | 8 | 11 | 31),
+            Self::NoHeartbeat | Self::NoProgress => true,
+            Self::StartTimeout | Self::Protocol(_) | Self::Spawn(_) | Self::Operator => false,
+        }
     }
 }
 
@@ -73,6 +86,7 @@ impl fmt::Display for ExitReason {
             }
             Self::StartTimeout => f.write_str("not ready in time"),
             Self::NoHeartbeat => f.write_str("no heartbeat"),
+            Self::NoProgress => f.write_str("no progress while its input went on"),
             Self::Protocol(what) => write!(f, "broke the control protocol: {what}"),
             Self::Spawn(what) => write!(f, "cannot start: {what}"),
             Self::Operator => f.write_str("asked to"),
@@ -87,7 +101,9 @@ fn signal_name(number: i32) -> String {
         2 => "SIGINT",
         3 => "SIGQUIT",
         4 => "SIGILL",
+        5 => "SIGTRAP",
         6 => "SIGABRT",
+        7 => "SIGBUS",
         8 => "SIGFPE",
         9 => "SIGKILL",
         11 => "SIGSEGV",

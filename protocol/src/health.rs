@@ -22,7 +22,9 @@ pub mod word {
     pub const ITEM_SEQUENCE: usize = 5;
     /// Items lost to overruns or damage.
     pub const MISSED: usize = 6;
-    pub const COUNT: usize = 7;
+    /// Changes whenever it takes anything from any of its inputs; 0 before the first.
+    pub const TAKEN: usize = 7;
+    pub const COUNT: usize = 8;
 }
 
 /// One reading of the page.
@@ -34,6 +36,7 @@ pub struct Health {
     pub item_epoch: u64,
     pub item_sequence: u64,
     pub missed: u64,
+    pub taken: u64,
 }
 
 impl Health {
@@ -50,6 +53,7 @@ impl Health {
             item_epoch: word(word::ITEM_EPOCH)?,
             item_sequence: word(word::ITEM_SEQUENCE)?,
             missed: word(word::MISSED)?,
+            taken: word(word::TAKEN)?,
         })
     }
 }

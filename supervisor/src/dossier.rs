@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use protocol::admin::RingStatus;
+use protocol::control::ItemId;
 use protocol::health::Health;
 use protocol::name::RingName;
 use protocol::time::UtcNs;
@@ -27,19 +28,13 @@ pub(crate) struct Death {
     /// Somebody wanted it to end.
     pub(crate) asked_for: bool,
     /// What it was working on; `null` when on nothing, or when it does not say.
-    pub(crate) item: Option<Item>,
+    pub(crate) item: Option<ItemId>,
     /// Sequences last taken in and given out; `null` when it does not say.
     pub(crate) progress: Option<Progress>,
     /// The last it printed, oldest first.
     pub(crate) lines: Vec<String>,
     /// Its rings at that moment, inputs first.
     pub(crate) rings: Vec<RingHead>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Item {
-    pub(crate) epoch: u64,
-    pub(crate) sequence: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,12 +80,10 @@ impl Dossier {
     }
 }
 
-impl Item {
-    /// The worker writes its page: it is shown, and nothing rests on it.
-    pub(crate) fn in_hand(health: &Health) -> Option<Self> {
-        let item = Self { epoch: health.item_epoch, sequence: health.item_sequence };
-        (item.sequence != 0).then_some(item)
-    }
+/// What the worker was working on. It writes its page itself: a lie costs it an item of its own input.
+pub(crate) fn item_in_hand(health: &Health) -> Option<ItemId> {
+    let item = ItemId { epoch: health.item_epoch, sequence: health.item_sequence };
+    (item.sequence != 0).then_some(item)
 }
 
 impl Progress {
@@ -131,7 +124,7 @@ pub(crate) mod tests {
             uptime_s: 0.5,
             reason: reason.to_owned(),
             asked_for: false,
-            item: Item::in_hand(&health),
+            item: item_in_hand(&health),
             progress: Some(Progress::of(&health)),
             lines: Vec::new(),
             rings: Vec::new(),
@@ -155,7 +148,7 @@ pub(crate) mod tests {
         }
         let items: Vec<_> = dossier.deaths().iter().map(|death| death.item).collect();
         assert_eq!(items.len(), DEATHS_MAX);
-        assert_eq!(items[9], Some(Item { epoch: 7, sequence: 24 }));
+        assert_eq!(items[9], Some(ItemId { epoch: 7, sequence: 24 }));
         assert_eq!(death("SIGKILL", 0).item, None);
     }
 

@@ -65,6 +65,11 @@ pub(crate) fn state_file(project: &ProjectName) -> PathBuf {
     base.join("framevisor").join(format!("{project}.json"))
 }
 
+/// Beside the state file: what else outlives a run.
+pub(crate) fn state_folder(project: &ProjectName) -> PathBuf {
+    state_file(project).with_extension("")
+}
+
 impl Floors {
     /// Reads the file and reserves the first step for each of `rings`, on disk, before any starts.
     pub(crate) fn open(path: PathBuf, rings: &[RingName], utc: UtcNs) -> Result<Self, FloorsError> {

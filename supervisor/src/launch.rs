@@ -16,7 +16,8 @@ use crate::topology::{Launch, Topology, WorkerSpec};
 pub(crate) const TMPDIR: &str = "TMPDIR";
 
 /// What a worker sees of the environment the supervisor was started with.
-const PASSED_ON: [&str; 15] = [
+const PASSED_ON: [&str; 16] = [
+    env::DRILL_ABORT,
     "FRAMEVISOR_LOG",
     "HOME",
     "LANG",

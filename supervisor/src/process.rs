@@ -23,6 +23,7 @@ use crate::logs::{Splitter, Stream};
 use crate::orphans;
 use crate::place::Place;
 use crate::poller::{Poller, Token};
+use crate::progress::Progress;
 use crate::topology::{Launch, Topology};
 
 const READ_BYTES: usize = 16 * 1024;
@@ -67,6 +68,7 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) link: Link,
     pub(crate) beat: Beat,
+    pub(crate) progress: Progress,
     pub(crate) tmp: PathBuf,
     /// Its end of the control link is closed; unless it dies first, it is killed then.
     pub(crate) closed: Option<MonoNs>,
@@ -189,6 +191,7 @@ fn attach(
         pid: running.pid,
         link,
         beat,
+        progress: Progress::new(),
         tmp,
         closed: None,
         pidfd,

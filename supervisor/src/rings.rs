@@ -1,5 +1,7 @@
 //! The project's rings, as shmring's census tells: all the supervisor ever does with shared memory.
 
+use std::collections::BTreeMap;
+
 use protocol::admin::RingStatus;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingKind, RingName};
@@ -61,19 +63,28 @@ pub(crate) fn flows(project: &ProjectName, ring: &RingName) -> bool {
     }
 }
 
-/// Raises the floors of all rings to what is in use.
-pub(crate) fn observe_all(topology: &Topology, floors: &mut Floors) {
-    for ring in &topology.rings {
-        observe(&topology.project, ring, floors);
-    }
+/// How far each ring is: epoch and head.
+pub(crate) type Heads<'a> = BTreeMap<&'a RingName, (u64, u64)>;
+
+/// Raises the floors of all rings to what is in use, and tells how far they are.
+pub(crate) fn observe_all<'a>(topology: &'a Topology, floors: &mut Floors) -> Heads<'a> {
+    let rings = topology.rings.iter();
+    rings.map(|ring| (&ring.name, observe(&topology.project, ring, floors))).collect()
 }
 
-fn observe(project: &ProjectName, ring: &RingSpec, floors: &mut Floors) {
+/// As in [`Heads`], of a ring that a program outside the topology writes.
+pub(crate) fn head_of(project: &ProjectName, ring: &RingName) -> (u64, u64) {
+    let status = census::status(project, ring, clock::mono());
+    (status.epoch, status.head)
+}
+
+fn observe(project: &ProjectName, ring: &RingSpec, floors: &mut Floors) -> (u64, u64) {
     let status = census::status(project, &ring.name, clock::mono());
     if status.epoch > 0 {
         let floor = Floor { epoch: status.epoch, gop: status.gop_index };
         floors.observe(&ring.name, floor);
     }
+    (status.epoch, status.head)
 }
 
 /// What the next writer of `ring` must keep to.

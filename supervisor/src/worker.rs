@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::dossier::Dossier;
 use crate::lifecycle::{Lifecycle, Traits};
 use crate::logs::LogBook;
+use crate::poison::Poison;
 use crate::policy::Policy;
 use crate::process::Process;
 use crate::shutdown;
@@ -31,6 +32,7 @@ pub(crate) struct Worker {
     pub(crate) process: Option<Process>,
     pub(crate) log: LogBook,
     pub(crate) dossier: Dossier,
+    pub(crate) poison: Poison,
     /// Its turn when the project stops.
     pub(crate) stage: u8,
 }
@@ -60,6 +62,7 @@ impl Worker {
             process: None,
             log: LogBook::new(spec.name.clone()),
             dossier: Dossier::default(),
+            poison: Poison::default(),
             stage: shutdown::stage(kind),
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipc_channel::ipc::IpcOneShotServer;
 use nix::sys::socket::{MsgFlags, recv, send};
 use protocol::codec;
-use protocol::control::{CONTROL_VERSION, Condition, StartUp, ToSupervisor, ToWorker, env};
+use protocol::control::{CONTROL_VERSION, Condition, ItemId, StartUp, ToSupervisor, ToWorker, env};
 use protocol::health::word;
 use spawn::HealthPage;
 
@@ -29,6 +29,21 @@ fn in_the_role_of_a_worker() {
             let fake = Fake::start(link, &name);
             fake.page.add(word::ITEM_EPOCH, 7);
             fake.page.add(word::ITEM_SEQUENCE, 42);
+            fake.work(true);
+        }
+        "poisoned" => {
+            let fake = Fake::start(link, &name);
+            let item = ItemId { epoch: 7, sequence: 42 };
+            if !fake.poison.contains(&item) {
+                fake.page.store(word::ITEM_EPOCH, item.epoch);
+                fake.page.store(word::ITEM_SEQUENCE, item.sequence);
+                std::process::abort();
+            }
+            fake.work(true);
+        }
+        "stalls" => {
+            let fake = Fake::start(link, &name);
+            fake.page.add(word::TAKEN, 1);
             fake.work(true);
         }
         "hangs" => Fake::start(link, &name).work(false),
@@ -76,6 +91,7 @@ struct Fake {
     name: String,
     link: OwnedFd,
     page: HealthPage,
+    poison: Vec<ItemId>,
     stop: Arc<AtomicBool>,
 }
 
@@ -85,10 +101,12 @@ impl Fake {
         let page = HealthPage::map(spawn::take_inherited(env::HEALTH_FD).unwrap()).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).unwrap();
-        let fake = Self { name: name.to_owned(), link, page, stop };
+        let name = name.to_owned();
+        let mut fake = Self { name, link, page, poison: Vec::new(), stop };
         let (server, hand_over) = IpcOneShotServer::<StartUp>::new().unwrap();
         fake.say(&ToSupervisor::Hello { version: CONTROL_VERSION, hand_over });
         let (_, start_up) = server.accept().unwrap();
+        fake.poison = start_up.poison.clone();
         println!("start-up {}", serde_json::to_string(&start_up).unwrap());
         fake.say(&ToSupervisor::Ready);
         let why = String::new();

@@ -15,6 +15,7 @@ mod control_socket;
 mod events_tell_what_happened;
 mod first_steps;
 mod hostile_workers_harm_only_themselves;
+mod inputs_that_kill_or_are_not_taken;
 mod listening_sockets_outlive_workers;
 mod nothing_survives_the_supervisor;
 mod one_project_runs_once;

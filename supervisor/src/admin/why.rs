@@ -1,11 +1,12 @@
 //! `why NAME`: everything known about one worker, and what to try next. The advice is pure.
 
 use protocol::admin::{WorkerState, WorkerStatus};
+use protocol::control::ItemId;
 use protocol::name::WorkerName;
 use protocol::time::{MonoNs, UtcNs};
 use serde::{Deserialize, Serialize};
 
-use crate::dossier::{Death, Item, LINES, Progress, RingHead};
+use crate::dossier::{Death, LINES, Progress, RingHead, item_in_hand};
 use crate::logs::LogLine;
 use crate::supervisor::Supervisor;
 use crate::topology::WorkerSpec;
@@ -22,7 +23,10 @@ pub(crate) struct Whose {
 pub(crate) struct Why {
     pub(crate) worker: WorkerStatus,
     /// Now, as in [`Death`].
-    pub(crate) item: Option<Item>,
+    pub(crate) item: Option<ItemId>,
+    /// Items that it died on twice and passes over now, oldest first.
+    #[serde(default)]
+    pub(crate) passed_over: Vec<ItemId>,
     pub(crate) progress: Option<Progress>,
     pub(crate) reads: Vec<Reads>,
     pub(crate) writes: Option<RingHead>,
@@ -53,7 +57,8 @@ impl Supervisor {
         let health = worker.process.as_ref().and_then(|process| process.health());
         let mut why = Why {
             worker: worker.status(spec, now),
-            item: health.as_ref().and_then(Item::in_hand),
+            item: health.as_ref().and_then(item_in_hand),
+            passed_over: worker.poison.passed_over(),
             progress: health.as_ref().map(Progress::of),
             reads: self.reads(spec),
             writes: spec.output.as_ref().map(|ring| self.ring_head(ring)),
@@ -98,14 +103,12 @@ fn of_input(why: &Why) -> Option<Advice> {
     Some(new(because, format!("framevisor why {writer}")))
 }
 
-/// Twice the same item in hand is no accident.
+/// What killed it twice is kept as a file, for whoever mends the program.
 fn of_poison(why: &Why) -> Option<Advice> {
-    let mut faults = why.deaths.iter().rev().filter(|death| !death.asked_for);
-    let (last, before) = (faults.next()?, faults.next()?);
-    let item = last.item.filter(|item| before.item == Some(*item))?;
-    let Item { epoch, sequence } = item;
-    let because = format!("its last two deaths had item {sequence} of epoch {epoch} in hand");
-    Some(new(because, format!("framevisor logs {} --grep {sequence}", why.worker.name)))
+    let ItemId { epoch, sequence } = why.passed_over.last()?;
+    let because =
+        format!("it died twice on item {sequence} of epoch {epoch}, and passes over it now");
+    Some(new(because, format!("framevisor logs {} --grep quarantine", why.worker.name)))
 }
 
 fn of_last_death(why: &Why) -> Option<Advice> {
@@ -166,6 +169,7 @@ mod tests {
         Why {
             worker,
             item: None,
+            passed_over: Vec::new(),
             progress: None,
             reads: Vec::new(),
             writes: None,
@@ -180,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_item_at_two_deaths_is_suspected_and_a_held_worker_can_be_lifted() {
-        let held = why(WorkerState::Held, vec![death("SIGABRT", 9), death("SIGABRT", 9)]);
-        let suspected = &advice(&held)[0].because;
-        assert_eq!(suspected, "its last two deaths had item 9 of epoch 7 in hand");
+    fn an_item_that_is_passed_over_is_named_and_a_held_worker_can_be_lifted() {
+        let mut held = why(WorkerState::Held, vec![death("SIGABRT", 9), death("SIGABRT", 9)]);
+        assert!(!advice(&held)[0].because.contains("item"));
+        held.passed_over.push(ItemId { epoch: 7, sequence: 9 });
+        let told = &advice(&held)[0].because;
+        assert_eq!(told, "it died twice on item 9 of epoch 7, and passes over it now");
         assert_eq!(commands(&held)[1..], ["framevisor restart motion", "framevisor logs motion"]);
-        let other = why(WorkerState::Held, vec![death("SIGABRT", 8), death("SIGABRT", 9)]);
-        assert!(!advice(&other)[0].because.contains("item"));
     }
 
     #[test]

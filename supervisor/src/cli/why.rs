@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use protocol::control::ItemId;
 use protocol::name::WorkerName;
 use protocol::time::UtcNs;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::client::Client;
 use super::events::time_of;
 use super::{CliError, Context, FileArg, table, terminal};
 use crate::admin::why::{Whose, Why};
-use crate::dossier::{Death, Item, RingHead};
+use crate::dossier::{Death, RingHead};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor why motion1
@@ -71,6 +72,9 @@ fn head(why: &Why) -> String {
         let _ = write!(text, ", works on {}", in_words(item));
     }
     text.push('\n');
+    for item in &why.passed_over {
+        let _ = writeln!(text, "passes over {}: it died on it twice", in_words(*item));
+    }
     text
 }
 
@@ -126,6 +130,6 @@ fn last_lines<'a>(lines: impl Iterator<Item = (UtcNs, &'a str)>) -> String {
     if text.lines().count() == 2 { "\nit has printed nothing\n".to_owned() } else { text }
 }
 
-fn in_words(item: Item) -> String {
+fn in_words(item: ItemId) -> String {
     format!("{} of epoch {}", item.sequence, item.epoch)
 }

@@ -195,6 +195,11 @@ impl Lifecycle {
         }
     }
 
+    /// Its deaths so far were not its own fault.
+    pub(crate) fn forgive(&mut self) {
+        self.policy.forgive();
+    }
+
     fn start(&mut self, now: MonoNs) -> Option<Action> {
         match self.phase {
             Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => {

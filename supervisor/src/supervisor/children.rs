@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use protocol::admin::WorkerState;
+use protocol::control::ItemId;
 use protocol::exit::ExitReason;
 use protocol::health::Health;
 use protocol::name::RingName;
@@ -10,7 +11,7 @@ use protocol::time::{MonoNs, UtcNs};
 use shmring::{census, clock};
 
 use super::Supervisor;
-use crate::dossier::{self, Death, Item, Progress, RingHead};
+use crate::dossier::{self, Death, Progress, RingHead, item_in_hand};
 use crate::launch::TMPDIR;
 use crate::lifecycle::Input;
 use crate::orphans;
@@ -67,6 +68,7 @@ impl Supervisor {
     ) {
         let (spec, worker) = (self.spec(at), &self.workers[at]);
         let (reason, asked_for) = worker.life.judged(reason);
+        let item = health.as_ref().and_then(item_in_hand);
         let rings = spec.inputs.iter().chain(&spec.output);
         let lines = worker.log.last(dossier::LINES, UtcNs(0), "");
         let death = Death {
@@ -75,12 +77,26 @@ impl Supervisor {
             uptime_s: now.saturating_since(worker.life.started()).as_secs_f64(),
             reason: reason.to_string(),
             asked_for,
-            item: health.as_ref().and_then(Item::in_hand),
+            item,
             progress: health.as_ref().map(Progress::of),
             lines: lines.iter().map(|line| dossier::shortened(&line.text)).collect(),
             rings: dossier::looked_at(rings).map(|ring| self.ring_head(ring)).collect(),
         };
         self.workers[at].dossier.add(death);
+        if !asked_for {
+            self.suspect(at, &reason, item);
+        }
+    }
+
+    /// An item that has killed twice is not given to the next process; what it cost so far is no fault
+    /// of the worker's.
+    fn suspect(&mut self, at: usize, reason: &ExitReason, item: Option<ItemId>) {
+        let worker = &mut self.workers[at];
+        if let Some(ItemId { epoch, sequence }) = worker.poison.on_death(reason, item) {
+            worker.life.forgive();
+            let worker = &self.spec(at).name;
+            tracing::warn!(%worker, epoch, sequence, "died twice on this item: passed over");
+        }
     }
 
     pub(crate) fn ring_head(&self, ring: &RingName) -> RingHead {

@@ -9,6 +9,7 @@ use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 
 use super::{Supervisor, current};
+use crate::floors;
 use crate::lifecycle::Input;
 use crate::link::{Heard, Received, Violation};
 use crate::process::ProcessId;
@@ -102,6 +103,8 @@ impl Supervisor {
             inputs: spec.inputs.clone(),
             output,
             runtime_dir: self.spawner.place.path().to_owned(),
+            poison: self.workers[at].poison.passed_over(),
+            quarantine_dir: floors::state_folder(&topology.project).join("quarantine"),
         })
     }
 

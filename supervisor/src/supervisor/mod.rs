@@ -15,6 +15,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use protocol::admin::WorkerState;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 use shmring::clock;
@@ -31,6 +32,7 @@ use crate::logs::{LogLine, Stream};
 use crate::place::Lock;
 use crate::poller::Poller;
 use crate::process::{Process, ProcessId, Spawner};
+use crate::progress;
 use crate::rings;
 use crate::shutdown::Shutdown;
 use crate::signals::Signals;
@@ -191,9 +193,33 @@ impl Supervisor {
         }
         self.admin.resume(&mut self.poller);
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
-            rings::observe_all(&self.spawner.topology, &mut self.floors);
+            let stalled = self.look_at_rings(now);
             self.floors.save_later();
+            for at in stalled.into_iter().filter(|_| !late) {
+                self.tell(at, now, Input::Fault(ExitReason::NoProgress));
+            }
         }
+    }
+
+    /// Raises the floors; the workers whose inputs go on without them.
+    fn look_at_rings(&mut self, now: MonoNs) -> Vec<usize> {
+        let topology = &self.spawner.topology;
+        let heads = rings::observe_all(topology, &mut self.floors);
+        let pairs = self.workers.iter_mut().zip(&topology.workers).enumerate();
+        let stalled = pairs.filter_map(|(at, (worker, spec))| {
+            let process = worker.process.as_mut()?;
+            let health = process.health()?;
+            if worker.life.state() != WorkerState::Running {
+                process.progress.excuse();
+                return None;
+            }
+            let inputs = spec.inputs.iter().map(|ring| {
+                let outside = || rings::head_of(&topology.project, ring);
+                heads.get(ring).copied().unwrap_or_else(outside)
+            });
+            process.progress.is_stalled(now, &health, progress::heads(inputs)).then_some(at)
+        });
+        stalled.collect()
     }
 
     fn forgive_gap(&mut self, at: usize, now: MonoNs) {
@@ -201,6 +227,7 @@ impl Supervisor {
         worker.life.forgive_gap(now);
         if let Some(process) = &mut worker.process {
             process.beat.restart(now);
+            process.progress.excuse();
         }
     }
 

@@ -72,9 +72,8 @@ impl Worker for Recorder {
 
 impl Recorder {
     fn report(&self, cx: &mut Context) {
+        cx.reached(self.cameras.iter().map(|camera| camera.status.read()));
         for camera in &self.cameras {
-            let (epoch, sequence) = camera.status.read();
-            cx.took(epoch, sequence);
             cx.made(camera.status.written());
             cx.missed(camera.status.take_missed());
         }

@@ -46,6 +46,13 @@ pub struct Progress {
     absence: Mutex<String>,
 }
 
+impl Progress {
+    /// Epoch and sequence of the last packet read.
+    pub fn reached(&self) -> (u64, u64) {
+        (self.epoch.load(Ordering::Relaxed), self.sequence.load(Ordering::Relaxed))
+    }
+}
+
 impl Tap {
     /// Begins to read `ring` into `feed`.
     pub fn open(

@@ -98,12 +98,9 @@ impl Rtsp {
 
     fn report(&self, cx: &mut Context) {
         let mut absences = Vec::new();
+        cx.reached(self.taps.iter().map(|tap| tap.progress().reached()));
         for tap in &self.taps {
             let progress = tap.progress();
-            cx.took(
-                progress.epoch.load(Ordering::Relaxed),
-                progress.sequence.load(Ordering::Relaxed),
-            );
             cx.missed(progress.missed.swap(0, Ordering::Relaxed));
             absences.extend(Some(progress.absence()).filter(|why| !why.is_empty()));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::config::WorkerConfig;
-use protocol::control::{Condition, RingContract, StartUp, ToSupervisor};
+use protocol::control::{Condition, ItemId, RingContract, StartUp, ToSupervisor, env};
 use protocol::health::word;
 use protocol::name::{ProjectName, RingName, WorkerName};
 use spawn::HealthPage;
@@ -22,6 +22,8 @@ pub struct Context {
     stop: Arc<AtomicBool>,
     listeners: Vec<TcpListener>,
     condition: Option<(Condition, String)>,
+    /// Sequence of the item to abort at: `env::DRILL_ABORT`.
+    drilled: Option<u64>,
 }
 
 impl Context {
@@ -32,7 +34,11 @@ impl Context {
         stop: Arc<AtomicBool>,
         listeners: Vec<TcpListener>,
     ) -> Self {
-        Self { start_up, health, link, stop, listeners, condition: None }
+        let drilled = std::env::var(env::DRILL_ABORT).ok().and_then(|drill| {
+            let (worker, sequence) = drill.rsplit_once(':')?;
+            sequence.parse().ok().filter(|_| worker == start_up.worker.as_str())
+        });
+        Self { start_up, health, link, stop, listeners, condition: None, drilled }
     }
 
     pub fn project(&self) -> &ProjectName {
@@ -89,10 +95,39 @@ impl Context {
     }
 
     /// The item now in hand: what a dossier names when the worker dies on it.
-    pub fn took(&self, epoch: u64, sequence: u64) {
-        self.health.store(word::ITEM_EPOCH, epoch);
-        self.health.store(word::ITEM_SEQUENCE, sequence);
-        self.health.store(word::IN_SEQUENCE, sequence);
+    pub(crate) fn took(&self, item: ItemId) {
+        self.health.store(word::ITEM_EPOCH, item.epoch);
+        self.health.store(word::ITEM_SEQUENCE, item.sequence);
+        self.health.store(word::IN_SEQUENCE, item.sequence);
+        self.health.add(word::TAKEN, 1);
+        if self.drilled == Some(item.sequence) {
+            std::process::abort();
+        }
+    }
+
+    /// Nothing is in hand: what was taken is done.
+    pub(crate) fn done(&self) {
+        self.health.store(word::ITEM_SEQUENCE, 0);
+    }
+
+    /// How far threads of the worker are in its inputs, (epoch, sequence) each; all of them each time.
+    pub fn reached(&self, inputs: impl Iterator<Item = (u64, u64)>) {
+        let mut taken: u64 = 0;
+        for (epoch, sequence) in inputs {
+            self.health.store(word::IN_SEQUENCE, sequence);
+            // Both only grow: the sum stands still only while all of them do.
+            taken = taken.wrapping_add(epoch).wrapping_add(sequence);
+        }
+        self.health.store(word::TAKEN, taken);
+    }
+
+    /// Whether it has killed this worker before.
+    pub(crate) fn is_poison(&self, item: ItemId) -> bool {
+        self.start_up.poison.contains(&item)
+    }
+
+    pub(crate) fn quarantine_dir(&self) -> &Path {
+        &self.start_up.quarantine_dir
     }
 
     /// Sequence of the newest output.

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use protocol::control::Condition;
+use protocol::control::{Condition, ItemId};
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use shmring::{
@@ -13,6 +13,7 @@ use shmring::{
 
 use crate::context::Context;
 use crate::fault::Fault;
+use crate::quarantine;
 
 /// How often an absent ring is looked for.
 const RETRY: Duration = Duration::from_millis(20);
@@ -37,10 +38,19 @@ impl PacketInput {
 
     /// The next packet, or what there is instead. While the ring is absent it is `Quiet`, and the
     /// worker's condition says so.
+    ///
+    /// A packet that has killed this worker twice is kept as a file and told as missed.
     pub fn next(&mut self, cx: &mut Context, wait: Duration) -> Result<Next<Packet>, Fault> {
-        let next = self.poll(wait)?;
+        cx.done();
+        let mut next = self.poll(wait)?;
         if let Some(Next::Item(packet)) = &next {
-            cx.took(packet.epoch, packet.sequence);
+            let item = ItemId { epoch: packet.epoch, sequence: packet.sequence };
+            if cx.is_poison(item) {
+                quarantine::keep_packet(cx, self.ring(), self.tracks(), packet);
+                next = Some(Next::Overrun { missed: 1 });
+            } else {
+                cx.took(item);
+            }
         }
         Ok(self.place.tell(cx, next))
     }
@@ -95,10 +105,19 @@ impl FrameInput {
 
     /// The next picture, or what there is instead. While the ring is absent it is `Quiet`, and the
     /// worker's condition says so.
+    ///
+    /// A picture that has killed this worker twice is kept as a file and told as missed.
     pub fn next(&mut self, cx: &mut Context, wait: Duration) -> Result<Next<Frame>, Fault> {
-        let next = self.poll(wait)?;
+        cx.done();
+        let mut next = self.poll(wait)?;
         if let Some(Next::Item(frame)) = &next {
-            cx.took(frame.epoch(), frame.sequence());
+            let item = ItemId { epoch: frame.epoch(), sequence: frame.sequence() };
+            if cx.is_poison(item) {
+                quarantine::keep_frame(cx, self.ring(), frame);
+                next = Some(Next::Overrun { missed: 1 });
+            } else {
+                cx.took(item);
+            }
         }
         Ok(self.place.tell(cx, next))
     }

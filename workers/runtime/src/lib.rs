@@ -12,6 +12,7 @@ mod hand_over;
 mod input;
 mod link;
 mod log;
+mod quarantine;
 mod run;
 pub mod verb;
 
