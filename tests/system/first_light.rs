@@ -9,7 +9,7 @@ use tests::checks::{clean, errors, kills, pages, python};
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[track_caller]
-fn holds(check: impl FnOnce() -> Outcome<Value>) {
+pub(crate) fn holds(check: impl FnOnce() -> Outcome<Value>) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     match check() {
         Ok(figures) => println!("{figures}"),

@@ -3,5 +3,6 @@
 #![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod architecture;
+mod faults;
 mod first_light;
 mod topologies;

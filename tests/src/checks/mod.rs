@@ -3,6 +3,7 @@
 
 pub mod clean;
 pub mod errors;
+pub mod faults;
 pub mod kills;
 pub mod pages;
 pub mod python;
