@@ -43,6 +43,20 @@ def wait(rings: Sequence[Ring[Any]], timeout: float | None = None) -> list[Ring[
     What a ring has may be other than an item, so that its `next(timeout=0)` gives None.
     """
 
+def sync(
+    names: str | Sequence[str],
+    tolerance: str | float = "40ms",
+    *,
+    project: str | None = None,
+    policy: Literal["latest", "sequential"] | None = None,
+    reader: str | None = None,
+    wait: float | None = None,
+) -> FrameSet:
+    """Read frame rings together, in groups of pictures taken within `tolerance` of each other.
+
+    `names` is a list of rings or a pattern; "hall-*" is all of them that there are now.
+    """
+
 def emit(
     ring: FrameRing | PacketRing | RecordRing | str | None,
     kind: str,
@@ -279,6 +293,40 @@ class Ring(Generic[_Item]):
 class FrameRing(Ring[Frame]): ...
 class PacketRing(Ring[Packet]): ...
 class RecordRing(Ring[Record]): ...
+
+class FrameGroup(dict[str, Frame | None]):
+    """Ring name -> frame, None for a camera that has no picture in it."""
+
+    skew: float
+    """Seconds between its oldest picture and its newest."""
+    def __init__(
+        self, names: Sequence[str], frames: Sequence[Frame | None], skew: float
+    ) -> None: ...
+    @property
+    def missing(self) -> tuple[str, ...]: ...
+
+class FrameSet:
+    """Rings read together; an iterator of groups that never ends by itself. Made by `sync`."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def missed(self) -> int: ...
+    @overload
+    def next(self, timeout: None = None) -> FrameGroup: ...
+    @overload
+    def next(self, timeout: float) -> FrameGroup | None: ...
+    def close(self) -> None: ...
+    def __iter__(self) -> FrameSet: ...
+    def __next__(self) -> FrameGroup: ...
+    def __enter__(self) -> FrameSet: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
 
 class Semaphore:
     """How many items a ring holds for this reader; `ring.next()` is what takes one."""

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::control::env;
 use protocol::name::{RingKind, RingName};
+use protocol::time::MonoNs;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -47,18 +48,31 @@ pub(crate) fn attach(
     let since = since.map(|place| place.of(&ring)).transpose()?;
     let reader = reader.map_or_else(|| own_name(py), Ok)?;
     let project = project::having(project, &ring).map_err(|error| raise(&error))?;
-    let until = parse_wait(wait)?.map(|wait| clock::mono() + wait);
+    let wish = Wish { max_fps, every, since, ..Wish::new(reader, policy) };
+    let attached = within(py, until(wait)?, || source::attach(&project, &ring, &wish))?;
+    ring::wrap(py, project, ring, attached, strict)
+}
+
+/// Tries until the ring is there, or for so long. `None` is for ever.
+pub(crate) fn within<T: Send>(
+    py: Python<'_>,
+    until: Option<MonoNs>,
+    attach: impl Fn() -> Result<T, shmring::Error> + Sync,
+) -> PyResult<T> {
     loop {
-        let wish = Wish { reader: reader.clone(), policy, max_fps, every, since };
-        match py.detach(|| source::attach(&project, &ring, wish)) {
-            Ok(attached) => return ring::wrap(py, project, ring, attached, strict),
+        match py.detach(&attach) {
             Err(error) if error.is_absent() && until.is_none_or(|until| clock::mono() < until) => {
                 py.check_signals()?;
                 py.detach(|| std::thread::sleep(RETRY));
             }
-            Err(error) => return Err(raise(&error)),
+            attached => return attached.map_err(|error| raise(&error)),
         }
     }
+}
+
+/// Until when an absent ring is waited for.
+pub(crate) fn until(wait: Option<f64>) -> PyResult<Option<MonoNs>> {
+    Ok(parse_wait(wait)?.map(|wait| clock::mono() + wait))
 }
 
 fn check_rate(ring: &RingName, max_fps: Option<u32>, every: u32) -> PyResult<()> {
@@ -123,7 +137,7 @@ pub(crate) fn rings<'py>(py: Python<'py>, project: Option<&str>) -> PyResult<Bou
 
 /// What others see of this reader unless it says something better: as what the supervisor started it,
 /// and so what a topology calls it; else its script.
-fn own_name(py: Python<'_>) -> PyResult<String> {
+pub(crate) fn own_name(py: Python<'_>) -> PyResult<String> {
     match std::env::var(env::WORKER) {
         Ok(worker) if !worker.is_empty() => Ok(worker),
         _ => script_name(py),

@@ -19,6 +19,7 @@ mod publish;
 mod raw;
 mod rgb;
 mod ring;
+mod set;
 mod slot;
 mod source;
 mod values;
@@ -38,6 +39,7 @@ fn define(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<raw::Plane>()?;
     module.add_class::<packet::Packet>()?;
     module.add_class::<packet::Record>()?;
+    module.add_class::<set::FrameSet>()?;
     module.add_class::<wait::Semaphore>()?;
     module.add_class::<writer::FrameWriter>()?;
     module.add_class::<slot::Slot>()?;

@@ -70,12 +70,26 @@ pub(crate) struct Wish {
     pub(crate) since: Option<(u64, u64)>,
 }
 
+impl Wish {
+    /// Every item, at any rate.
+    pub(crate) fn new(reader: String, policy: Policy) -> Self {
+        Self { reader, policy, max_fps: None, every: 1, since: None }
+    }
+
+    pub(crate) fn frame_options(&self) -> FrameOptions {
+        let Self { policy, max_fps, every, .. } = *self;
+        let after = |(epoch, sequence)| FrameStart::After { epoch, sequence };
+        let start = self.since.map_or(FrameStart::Newest, after);
+        FrameOptions { policy, max_fps, every, start, ..FrameOptions::named(&self.reader) }
+    }
+}
+
 /// Attaches as the ring's kind asks for. With the policy "latest" a packet ring begins at its newest
 /// key packet and a record ring with what comes next, with "sequential" both at the oldest there is.
 pub(crate) fn attach(
     project: &ProjectName,
     ring: &RingName,
-    wish: Wish,
+    wish: &Wish,
 ) -> Result<Box<dyn Source>, Error> {
     let from = |newest| match (wish.since, wish.policy) {
         (Some((epoch, sequence)), _) => Start::After { epoch, sequence },
@@ -87,15 +101,7 @@ pub(crate) fn attach(
         PacketReader::attach(project, ring, &options)
     };
     Ok(match ring.kind() {
-        RingKind::Frames => {
-            let named = FrameOptions::named(&wish.reader);
-            let Wish { policy, max_fps, every, .. } = wish;
-            let start = wish.since.map_or(FrameStart::Newest, |(epoch, sequence)| {
-                FrameStart::After { epoch, sequence }
-            });
-            let options = FrameOptions { policy, max_fps, every, start, ..named };
-            Box::new(FrameReader::attach(project, ring, &options)?)
-        }
+        RingKind::Frames => Box::new(FrameReader::attach(project, ring, &wish.frame_options())?),
         RingKind::Packets => {
             Box::new(Log { reader: log(from(Start::NewestKey))?, item: Item::Packet })
         }

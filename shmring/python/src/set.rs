@@ -1,0 +1,140 @@
+//! Pictures of several cameras that belong together: what `shmring.sync` is made of.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::name::{ProjectName, RingName};
+use protocol::units::Span;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use shmring::fork::Birth;
+use shmring::{FrameGroup, FrameReader, Next};
+
+use crate::attach;
+use crate::error::{Closed, parse, raise};
+use crate::frame::Frame;
+use crate::policy;
+use crate::source::Wish;
+use crate::wait;
+
+/// The readers of a set. `shmring/_sync.py` gives it its face.
+#[pyclass(frozen, module = "shmring", name = "_FrameSet")]
+pub(crate) struct FrameSet {
+    project: ProjectName,
+    birth: Birth,
+    /// `None` once closed. Locked only while the interpreter is let go.
+    set: Mutex<Option<shmring::FrameSet>>,
+    missed: AtomicU64,
+}
+
+/// As people write it, or in seconds.
+#[derive(FromPyObject)]
+pub(crate) enum Time {
+    #[pyo3(transparent)]
+    Text(String),
+    #[pyo3(transparent)]
+    Seconds(f64),
+}
+
+impl Time {
+    fn duration(self, argument: &str) -> PyResult<Duration> {
+        let wrong = |why: String| PyValueError::new_err(format!("{argument}: {why}"));
+        match self {
+            Self::Text(text) => {
+                let span: Span = text.parse().map_err(|why| wrong(format!("{why}")))?;
+                Ok(span.duration())
+            }
+            Self::Seconds(seconds) => {
+                Duration::try_from_secs_f64(seconds).map_err(|why| wrong(why.to_string()))
+            }
+        }
+    }
+}
+
+/// Frames in the order of the rings, and their skew in seconds.
+type Group = (Vec<Option<Py<Frame>>>, f64);
+
+impl FrameSet {
+    fn group(&self, py: Python<'_>, group: FrameGroup) -> PyResult<Group> {
+        let frame = |frame| Py::new(py, Frame::new(frame, self.project.clone(), 0));
+        let frames = group.frames.into_iter().map(|taken| taken.map(frame).transpose());
+        Ok((frames.collect::<PyResult<_>>()?, group.skew.as_secs_f64()))
+    }
+}
+
+#[pymethods]
+impl FrameSet {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        rings: Vec<String>,
+        project: &str,
+        tolerance: Time,
+        policy: Option<&str>,
+        reader: Option<String>,
+        wait: Option<f64>,
+    ) -> PyResult<Self> {
+        let project: ProjectName = parse(project)?;
+        let tolerance = tolerance.duration("tolerance")?;
+        let rings = rings.iter().map(|ring| parse(ring)).collect::<PyResult<Vec<RingName>>>()?;
+        let reader = reader.map_or_else(|| attach::own_name(py), Ok)?;
+        let until = attach::until(wait)?;
+        let mut readers = Vec::new();
+        for ring in &rings {
+            let policy = policy::chosen(policy, ring.kind(), false)?;
+            let options = Wish::new(reader.clone(), policy).frame_options();
+            let attached =
+                attach::within(py, until, || FrameReader::attach(&project, ring, &options))?;
+            readers.push(attached);
+        }
+        let set = Mutex::new(Some(shmring::FrameSet::new(readers, tolerance)));
+        Ok(Self { project, birth: Birth::here(), set, missed: AtomicU64::new(0) })
+    }
+
+    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Group>> {
+        let deadline = wait::deadline(timeout)?;
+        loop {
+            self.birth.check().map_err(|error| raise(&error))?;
+            let wait = wait::slice(deadline);
+            let told = py.detach(|| {
+                let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+                let told = set.as_mut().map(|set| set.next(wait));
+                if matches!(told, Some(Ok(Next::Ended))) {
+                    // Nobody rings a bell for a writer that is not there yet.
+                    std::thread::sleep(wait);
+                }
+                told
+            });
+            match told.ok_or_else(|| Closed::new_err("this set was closed"))? {
+                Ok(Next::Item(group)) => return self.group(py, group).map(Some),
+                Ok(Next::Overrun { missed }) => {
+                    self.missed.fetch_add(missed, Ordering::Relaxed);
+                }
+                Ok(Next::Quiet | Next::Ended) if wait::is_over(deadline) => return Ok(None),
+                Ok(_) => {}
+                Err(error) => return Err(raise(&error)),
+            }
+            py.check_signals()?;
+        }
+    }
+
+    #[getter]
+    fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        if self.birth.is_here() {
+            py.detach(|| drop(self.set.lock().unwrap_or_else(PoisonError::into_inner).take()));
+        }
+    }
+}
+
+impl Drop for FrameSet {
+    fn drop(&mut self) {
+        if !self.birth.is_here() {
+            std::mem::forget(self.set.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
