@@ -13,6 +13,7 @@ use tests::project::source_root;
 const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("shmring", &["protocol"]),
+    ("shmring-c", &["protocol", "shmring"]),
     ("shmring-python", &["protocol", "shmring"]),
     ("spawn", &["protocol"]),
     ("supervisor", &["protocol", "shmring", "spawn"]),

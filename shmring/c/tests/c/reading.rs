@@ -1,0 +1,121 @@
+//! What a C program is told while a writer in Rust lives, dies and changes.
+
+use std::process::Command;
+
+use protocol::stream::PixelFormat;
+
+use crate::tools::{Painter, Project, Running, compile};
+
+fn sample(plane: usize, x: usize, y: usize) -> u8 {
+    u8::try_from((plane * 83 + x * 5 + y * 11) % 256).unwrap()
+}
+
+/// As `follow.c` sums a picture up.
+fn checksum((width, height): (u32, u32), format: PixelFormat) -> u32 {
+    let mut sum = 0u32;
+    for plane in 0..format.planes() {
+        let extent = format.plane_extent(plane, width, height);
+        for y in 0..extent.rows as usize {
+            for x in 0..extent.row_bytes as usize {
+                sum = sum.wrapping_mul(31).wrapping_add(sample(plane, x, y).into());
+            }
+        }
+    }
+    sum
+}
+
+/// The line of `follow.c` for a picture of [`Painter::paint`].
+fn line(sequence: u64, size: (u32, u32), format: PixelFormat, is_changed: bool) -> String {
+    format!(
+        "frame {sequence} {}x{} {} planes {} changed {} id cam1.packets/77/5 sum {}",
+        size.0,
+        size.1,
+        format.as_str(),
+        format.planes(),
+        u8::from(is_changed),
+        checksum(size, format)
+    )
+}
+
+fn follow(project: &Project, folder: &tempfile::TempDir) -> Running {
+    let program = compile("tests/programs/follow.c", folder.path());
+    let mut follow = Running::start(Command::new(program).args([project.as_str(), "cam1.frames"]));
+    assert_eq!(follow.line(), "attached");
+    follow
+}
+
+fn paint(painter: &Painter, size: (u32, u32), format: PixelFormat) -> u64 {
+    painter.paint(size, format, sample)
+}
+
+#[test]
+fn a_reader_in_c_carries_on_over_a_writers_restart_and_other_pictures_and_is_told() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let first = project.painter("cam1.frames");
+    let mut follow = follow(&project, &folder);
+    // Each line is awaited before the next picture, so none is overwritten before its turn.
+    let mut expect = |painter: &Painter, sequence, size, format, is_changed| {
+        assert_eq!(paint(painter, size, format), sequence);
+        assert_eq!(follow.line(), line(sequence, size, format, is_changed));
+    };
+    let (small, large) = ((64, 36), (321, 243));
+    expect(&first, 1, small, PixelFormat::Yuv420p, true);
+    expect(&first, 2, small, PixelFormat::Yuv420p, false);
+    expect(&first, 3, large, PixelFormat::Yuv420p, true);
+    expect(&first, 4, large, PixelFormat::Nv12, true);
+    expect(&first, 5, large, PixelFormat::Nv12, false);
+
+    // As a crash would leave it.
+    drop(first);
+    let second = project.painter("cam1.frames");
+    assert_eq!(paint(&second, large, PixelFormat::Nv12), 1);
+    assert_eq!(follow.line(), "SHMRING_NEW_EPOCH 0");
+    assert_eq!(follow.line(), line(1, large, PixelFormat::Nv12, false));
+    assert_eq!(paint(&second, small, PixelFormat::Rgba), 2);
+    assert_eq!(follow.line(), line(2, small, PixelFormat::Rgba, true));
+    second.writer.finish();
+    assert_eq!(follow.line(), "SHMRING_ENDED 0");
+    assert!(follow.ends_well());
+}
+
+#[test]
+fn every_pixel_format_arrives_in_c_sample_by_sample() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let painter = project.painter("cam1.frames");
+    let mut follow = follow(&project, &folder);
+    for (format, sequence) in PixelFormat::ALL.into_iter().zip(1..) {
+        let odd = (33, 19);
+        assert_eq!(paint(&painter, odd, format), sequence);
+        assert_eq!(follow.line(), line(sequence, odd, format, true));
+    }
+    painter.writer.finish();
+    assert_eq!(follow.line(), "SHMRING_ENDED 0");
+}
+
+#[test]
+fn a_reader_in_c_is_told_what_it_missed() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let painter = project.painter("cam1.frames");
+    let mut follow = follow(&project, &folder);
+    let size = (16, 16);
+    paint(&painter, size, PixelFormat::Gray8);
+    assert_eq!(follow.line(), line(1, size, PixelFormat::Gray8, true));
+    // While it sleeps, more pictures than the ring has slots.
+    signal(&follow, "-STOP");
+    let last = 101;
+    for sequence in 2..=last {
+        assert_eq!(paint(&painter, size, PixelFormat::Gray8), sequence);
+    }
+    signal(&follow, "-CONT");
+    let told = follow.line();
+    let missed: u64 = told.strip_prefix("SHMRING_OVERRUN ").expect(&told).parse().unwrap();
+    assert!(missed > 50 && missed < 100, "{missed}");
+    for sequence in missed + 2..=last {
+        assert_eq!(follow.line(), line(sequence, size, PixelFormat::Gray8, false));
+    }
+}
+
+fn signal(running: &Running, signal: &str) {
+    let pid = running.pid().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}

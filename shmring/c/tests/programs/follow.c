@@ -1,0 +1,64 @@
+/* Prints a line for each news of a frame ring: what a C reader is told. follow PROJECT RING [POLICY] */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <shmring.h>
+
+/* Long enough for a loaded machine; the test ends this program sooner. */
+#define PATIENCE_NS INT64_C(30000000000)
+
+static uint32_t checksum(const struct shmring_frame *frame)
+{
+    uint32_t sum = 0;
+    for (uint32_t p = 0; p < frame->plane_count; p++)
+        for (uint32_t y = 0; y < frame->planes[p].rows; y++)
+            for (uint32_t x = 0; x < frame->planes[p].row_bytes; x++)
+                sum = sum * 31 + frame->planes[p].data[y * frame->planes[p].linesize + x];
+    return sum;
+}
+
+static void tell(int status, const struct shmring_news *news)
+{
+    if (status != SHMRING_OK) {
+        printf("%s %" PRIu64 "\n", shmring_status_name(status), news->missed);
+        return;
+    }
+    const struct shmring_frame *frame = shmring_item_frame(news->item);
+    printf("frame %" PRIu64 " %" PRIu32 "x%" PRIu32 " %s planes %" PRIu32 " changed %" PRIu32
+           " id %s/%" PRIu64 "/%" PRIu64 " sum %" PRIu32 "\n",
+           frame->sequence, frame->width, frame->height, shmring_format_name(frame->format),
+           frame->plane_count, news->format_changed, frame->id.ring, frame->id.epoch, frame->id.sequence,
+           checksum(frame));
+    shmring_release(news->item);
+}
+
+int main(int argc, char **argv)
+{
+    struct shmring_attach_options options;
+    SHMRING_INIT(&options);
+    options.policy = argc > 3 && strcmp(argv[3], "latest") == 0 ? SHMRING_LATEST : SHMRING_SEQUENTIAL;
+    options.reader = "follow";
+    options.wait_ns = PATIENCE_NS;
+    shmring_reader *reader;
+    if (shmring_attach(argv[1], argv[2], &options, &reader) != SHMRING_OK) {
+        printf("%s: %s\n", shmring_status_name(shmring_last_status()), shmring_last_error());
+        return 1;
+    }
+    puts("attached");
+    fflush(stdout);
+    struct shmring_news news;
+    int status;
+    do {
+        status = shmring_next(reader, PATIENCE_NS, &news);
+        if (status < 0) {
+            printf("%s: %s\n", shmring_status_name(status), shmring_last_error());
+            return 1;
+        }
+        tell(status, &news);
+        fflush(stdout);
+    } while (status != SHMRING_QUIET && status != SHMRING_ENDED);
+    shmring_detach(reader);
+    return 0;
+}
