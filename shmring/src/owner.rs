@@ -9,7 +9,6 @@
 //!
 //! A dead writer's memory is never written again: its successor starts a new epoch in new files.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +20,9 @@ use protocol::time::MonoNs;
 use crate::anchor::{PLACES_MAX, write_header};
 use crate::clock;
 use crate::error::{Error, io};
+use crate::fork::{Birth, Unshared};
 use crate::layout::index;
-use crate::lock;
+use crate::lock::{self, Locked};
 use crate::segment::Mapping;
 use crate::segments::{self, Epochs, Hold, Part};
 use crate::sync::{AtomicU32, Ordering};
@@ -52,8 +52,9 @@ pub(crate) struct Owner {
     announced: bool,
     previous: Option<(u64, MonoNs)>,
     drop_previous_at_once: bool,
+    birth: Birth,
     /// Held for its lock.
-    _epoch_lock: OwnedFd,
+    _epoch_lock: Locked,
 }
 
 impl Owner {
@@ -80,6 +81,7 @@ impl Owner {
             announced: false,
             previous: (before != 0).then(|| (before, clock::mono() + PREVIOUS_STAYS)),
             drop_previous_at_once: shape.log_bytes == 0,
+            birth: Birth::here(),
             _epoch_lock: epoch_lock,
         })
     }
@@ -102,8 +104,16 @@ impl Owner {
         }
     }
 
+    /// An error in a forked child: the ring is its parent's.
+    pub(crate) fn check_process(&self) -> Result<(), Error> {
+        self.birth.check()
+    }
+
     /// Says that nothing follows.
     pub(crate) fn end(&self) {
+        if !self.birth.is_here() {
+            return;
+        }
         self.index.half(index::AT_ENDED).store(1, Ordering::Release);
         self.ring_bell();
         self.hold.ring_bell();
@@ -125,7 +135,7 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         // A birth that failed half way, say for want of memory, must not add to that want.
-        if !self.announced {
+        if !self.announced && self.birth.is_here() {
             unlink_epochs(&*self.hold, |epoch| epoch == self.epoch);
         }
     }
@@ -148,7 +158,7 @@ fn build_index(
     before: u64,
     places: u32,
     shape: IndexShape,
-) -> Result<(Mapping, OwnedFd), Error> {
+) -> Result<(Mapping, Locked), Error> {
     let part = Part::Index { epoch };
     let draft = hold.create(part, shape.bytes)?;
     let map = &draft.mapping;
@@ -164,8 +174,10 @@ fn build_index(
     map.word(index::AT_LAST_KEY).store(index::NO_POSITION, Ordering::Relaxed);
     // Before it is shown, so no reader can ever hold this lock first.
     let path = hold.path(part);
+    let _meanwhile = Unshared::descriptor(&draft.file);
     if !lock::try_lock(&draft.file).map_err(|source| io(&path, source))? {
         return Err(io(&path, Errno::EAGAIN));
     }
-    hold.link(part, draft)
+    let (map, file) = hold.link(part, draft)?;
+    Ok((map, Locked::new(file)))
 }

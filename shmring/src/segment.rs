@@ -18,6 +18,7 @@ use nix::sys::stat::{Mode, fstat};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::error::{Error, io};
+use crate::fork::Unshared;
 use crate::segments::DIR;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
@@ -27,6 +28,8 @@ const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
+    /// Of a mapping for writing. Dropped before it is unmapped.
+    _unshared: Option<Unshared>,
     /// What unmaps it; held for its drop only.
     _hold: Hold,
 }
@@ -88,7 +91,8 @@ impl Draft {
         let file = open(&path, flags, Mode::empty()).map_err(|source| io(&path, source))?;
         reserve(&path, &file, bytes)?;
         let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| io(&path, Errno::ENOMEM))?;
-        let mapping = Mapping { base, bytes, _hold: Hold::Created { _shmem: shmem } };
+        let hold = Hold::Created { _shmem: shmem };
+        let mapping = Mapping::new(base, bytes, Access::ReadWrite, hold);
         Ok(Self { mapping, file, name })
     }
 
@@ -169,6 +173,11 @@ pub(crate) enum Access {
 }
 
 impl Mapping {
+    fn new(base: NonNull<u8>, bytes: usize, access: Access, hold: Hold) -> Self {
+        let unshared = (access == Access::ReadWrite).then(|| Unshared::memory(base, bytes));
+        Self { base, bytes, _unshared: unshared, _hold: hold }
+    }
+
     /// Maps an existing file whole. `at_least` is what the caller will address.
     pub(crate) fn open(
         path: &Path,
@@ -184,11 +193,8 @@ impl Mapping {
         // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
         let mapped = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) };
         let base = mapped.map_err(|source| io(path, source))?;
-        Ok(Self {
-            base: base.cast(),
-            bytes: at_least,
-            _hold: Hold::Opened { _map: OpenedMap { base, bytes: at_least } },
-        })
+        let hold = Hold::Opened { _map: OpenedMap { base, bytes: at_least } };
+        Ok(Self::new(base.cast(), at_least, access, hold))
     }
 
     /// Maps `bytes` bytes from `offset`, a whole page, for writing, and touches them all.
@@ -205,8 +211,8 @@ impl Mapping {
         // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
         let mapped = unsafe { mmap(None, length, WRITABLE, flags, file, offset) };
         let base = mapped.map_err(|source| io(path, source))?;
-        let map = OpenedMap { base, bytes };
-        Ok(Self { base: base.cast(), bytes, _hold: Hold::Opened { _map: map } })
+        let hold = Hold::Opened { _map: OpenedMap { base, bytes } };
+        Ok(Self::new(base.cast(), bytes, Access::ReadWrite, hold))
     }
 
     /// Puts private memory of zeros in its place, at the same address.

@@ -8,7 +8,6 @@ mod attach;
 mod emit;
 mod ending;
 mod error;
-mod fork;
 mod frame;
 mod happening;
 mod packet;
@@ -52,7 +51,6 @@ fn define(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(publish::publish, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::add_to(module)?;
-    fork::register(module)?;
     ending::register(module)?;
     emit::register(module)
 }

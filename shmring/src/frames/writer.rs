@@ -11,6 +11,7 @@ use super::table::{self, version_word, write_descriptor};
 use super::{Content, FrameMeta, QUOTA, descriptor};
 use crate::clock;
 use crate::error::Error;
+use crate::fork::Birth;
 use crate::layout::{PAGE, index, token};
 use crate::lease::LeaseTable;
 use crate::owner::{IndexShape, Owner};
@@ -29,6 +30,9 @@ pub struct FrameWriter(Arc<Shared>);
 
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Looked at before the state is locked: a lock held at a fork is held in the child for ever.
+    birth: Birth,
+    epoch: u64,
     /// What a contract decides once.
     places: u32,
     history: u32,
@@ -72,6 +76,7 @@ impl FrameWriter {
         let block = StreamBlock { tracks: Vec::new(), source: source.cloned() };
         stream::write(&owner.index, owner.ring(), &block)?;
         owner.announce()?;
+        let (birth, epoch) = (Birth::here(), owner.epoch);
         let state = State {
             owner,
             generation: None,
@@ -80,11 +85,12 @@ impl FrameWriter {
             sequence: 0,
             newest: None,
         };
-        Ok(Self(Arc::new(Shared { places, history, leases, state: Mutex::new(state) })))
+        let state = Mutex::new(state);
+        Ok(Self(Arc::new(Shared { birth, epoch, places, history, leases, state })))
     }
 
     pub fn epoch(&self) -> u64 {
-        self.0.lock().owner.epoch
+        self.0.epoch
     }
 
     /// Readers attached now; with none, nobody sees what is published.
@@ -96,7 +102,8 @@ impl FrameWriter {
     /// hold at once (a decoder's reference pictures); it sizes the first generation, and a larger
     /// need or slot begins a new one.
     pub fn loan(&self, slot_bytes: usize, writer_need: u32) -> Result<Loan, Error> {
-        let Shared { places, history, leases, .. } = &*self.0;
+        let Shared { birth, places, history, leases, .. } = &*self.0;
+        birth.check()?;
         let mut state = self.0.lock();
         let slots = slots_for(state.owner.ring(), *places, *history, writer_need)?;
         // A size that no page can end never fits anywhere: the largest one stands for it.
@@ -109,11 +116,15 @@ impl FrameWriter {
     /// Shows a slot's picture to readers; the loan may live on, as long as nothing writes to it.
     /// The same slot may be published again.
     pub fn publish(&self, slot: SlotId, meta: &FrameMeta) -> Result<u64, Error> {
+        self.0.birth.check()?;
         self.0.lock().publish(slot, meta)
     }
 
     /// Says that a picture was lost for want of a slot; shown by `framevisor rings`.
     pub fn count_dropped(&self) {
+        if !self.0.birth.is_here() {
+            return;
+        }
         self.0.lock().owner.index.word(index::AT_DROPPED).fetch_add(1, Ordering::Relaxed);
     }
 
@@ -124,7 +135,9 @@ impl FrameWriter {
 
     /// Says that nothing follows.
     pub fn finish(&self) {
-        self.0.lock().owner.end();
+        if self.0.birth.is_here() {
+            self.0.lock().owner.end();
+        }
     }
 }
 
@@ -142,6 +155,9 @@ fn slots_for(ring: &RingName, places: u32, history: u32, writer_need: u32) -> Re
 
 impl Shared {
     pub(super) fn give_back(&self, id: SlotId) {
+        if !self.birth.is_here() {
+            return;
+        }
         if let Some(generation) = self.lock().generation_of(id) {
             generation.give_back(id.slot);
         }

@@ -4,7 +4,6 @@
 //! also cut it off, and a mapping of what is cut off is a SIGBUS. A write makes the page whole again.
 //! The cost is a system call for each change of a claim, about a quarter of a microsecond.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -13,7 +12,9 @@ use protocol::name::RingName;
 
 use crate::anchor::IndexView;
 use crate::error::{Error, io};
+use crate::fork::Stretch;
 use crate::layout::{self, lease};
+use crate::lock::Locked;
 use crate::pin;
 use crate::segments::{Leads, Part, Segments};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
@@ -33,13 +34,13 @@ pub(crate) struct LeasePage {
     path: PathBuf,
     /// The process that claimed the page. A forked child has the file too, but no lease.
     owner_pid: u32,
-    file: OwnedFd,
+    file: Locked,
 }
 
 impl LeasePage {
     /// Claims the first free page of the ring and signs it as `reader`.
     pub(crate) fn claim(segments: &dyn Segments, places: u32, reader: &str) -> Result<Self, Error> {
-        let (place, file) = segments.claim_page(places)?;
+        let (place, file) = claim_for_this_process(segments, places)?;
         let page = Self {
             place,
             quota: AtomicU32::new(0),
@@ -73,7 +74,7 @@ impl LeasePage {
     /// leads here. After `down` and `up` it leads to another page.
     pub(crate) fn serves(&self, segments: &dyn Segments, index: &IndexView) -> bool {
         let part = Part::Lease { place: self.place };
-        self.place < index.places && segments.leads(part, &self.file) == Leads::Here
+        self.place < index.places && segments.leads(part, self.file.file()) == Leads::Here
     }
 
     /// From now on the hazards are about `epoch`, whose writer looks at `quota` of them. Those of
@@ -157,6 +158,20 @@ impl LeasePage {
             Ok(_) => Err(io(&self.path, Errno::ENOSPC)),
             Err(source) => Err(io(&self.path, source)),
         }
+    }
+}
+
+/// A claimed page that no forked child shares. Children forked between its locking and its listing do, so
+/// it is then let go of and claimed anew.
+fn claim_for_this_process(segments: &dyn Segments, places: u32) -> Result<(u32, Locked), Error> {
+    loop {
+        let stretch = Stretch::begin();
+        let (place, file) = segments.claim_page(places)?;
+        let file = Locked::new(file);
+        if !stretch.saw_a_fork() {
+            return Ok((place, file));
+        }
+        std::thread::yield_now();
     }
 }
 

@@ -76,11 +76,13 @@ impl PacketWriter {
 
     /// Describes the stream anew; readers see it before the next packet.
     pub fn set_tracks(&mut self, tracks: &[Track]) -> Result<(), Error> {
+        self.owner.check_process()?;
         describe(&self.owner, tracks)
     }
 
     /// Appends a packet, overwriting the oldest, and wakes readers. Never waits for anyone.
     pub fn publish(&mut self, meta: &PacketMeta, payload: &[u8]) -> Result<u64, Error> {
+        self.owner.check_process()?;
         let limit = self.payload_max_bytes();
         let payload_bytes = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= limit);
         let Some(payload_bytes) = payload_bytes else {

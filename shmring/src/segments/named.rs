@@ -21,7 +21,7 @@ use crate::clock;
 use crate::error::{Error, io};
 use crate::layout::{self, anchor, lease};
 use crate::lease::holders;
-use crate::lock;
+use crate::lock::{self, Locked};
 use crate::segment::{self, Access, Draft, Mapping};
 use crate::sync::{AtomicU64, Ordering};
 use crate::wake;
@@ -132,7 +132,7 @@ pub(crate) struct NamedHold {
     anchor: Mapping,
     pages: Mutex<Vec<(u32, OwnedFd)>>,
     /// Held for its lock.
-    _lock: OwnedFd,
+    _lock: Locked,
 }
 
 impl Hold for NamedHold {
@@ -191,13 +191,13 @@ impl Hold for NamedHold {
 
 /// Locks the ring for this process. A sweeper may unlink a free lock's file between our opening and
 /// locking it; such a lock owns nothing, so look again.
-fn take_lock(names: &Names) -> Result<OwnedFd, Error> {
+fn take_lock(names: &Names) -> Result<Locked, Error> {
     let path = names.lock();
     let until = clock::mono() + LOCK_PATIENCE;
     loop {
-        let file = open_lock(&path)?;
-        let locked = lock::try_lock(&file).map_err(|source| io(&path, source))?;
-        if locked && is_linked(&path, &file) {
+        let file = Locked::new(open_lock(&path)?);
+        let locked = file.try_lock().map_err(|source| io(&path, source))?;
+        if locked && is_linked(&path, file.file()) {
             return Ok(file);
         }
         if clock::mono() >= until {
@@ -332,15 +332,15 @@ pub(crate) fn sweep(project: &ProjectName, ring: &RingName) {
 pub(crate) struct Sweeper<'a> {
     names: &'a Names,
     /// Held for its lock.
-    _lock: OwnedFd,
+    _lock: Locked,
 }
 
 impl<'a> Sweeper<'a> {
     /// `None` when somebody else has the ring.
     pub(crate) fn take(names: &'a Names) -> Option<Self> {
         let path = names.lock();
-        let file = open_lock(&path).ok()?;
-        let mine = lock::try_lock(&file) == Ok(true) && is_linked(&path, &file);
+        let file = Locked::new(open_lock(&path).ok()?);
+        let mine = file.try_lock() == Ok(true) && is_linked(&path, file.file());
         mine.then_some(Self { names, _lock: file })
     }
 

@@ -7,6 +7,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::{Shared, helper, lock};
 use crate::error::Error;
+use crate::fork::Unshared;
 use crate::sync::Ordering;
 
 /// A descriptor that is readable while the reader's `next` has something to say: an item, a new epoch, the
@@ -33,7 +34,7 @@ use crate::sync::Ordering;
 ///
 /// One thread of this process, which lives while there are pollables, sleeps on the bells of all their
 /// rings; the descriptor leads nowhere outside the process. Once the reader is dropped it stays readable,
-/// as at the end of a file. In a forked child it does nothing: make one of a reader attached there.
+/// as at the end of a file. In a forked child it is never readable: make one of a reader attached there.
 #[derive(Debug)]
 pub struct Pollable {
     shared: Arc<Shared>,
@@ -82,6 +83,7 @@ impl Drop for Pollable {
 /// An eventfd: readable while its count is not 0.
 #[derive(Debug)]
 pub(super) struct Event {
+    _unshared: Unshared,
     descriptor: OwnedFd,
 }
 
@@ -92,7 +94,7 @@ impl Event {
             ring: shared.ring.clone(),
             source: nix::Error::from_raw(source.raw_os_error()),
         })?;
-        Ok(Self { descriptor })
+        Ok(Self { _unshared: Unshared::descriptor(&descriptor), descriptor })
     }
 
     pub(super) fn fill(&self) {

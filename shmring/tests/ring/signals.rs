@@ -1,6 +1,5 @@
 //! Waiting for readers: for many at once, from other threads, through descriptors.
 
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use protocol::time::MonoNs;
@@ -486,52 +485,5 @@ fn nothing_of_a_descriptor_is_left_when_it_is_dropped_before_or_after_its_reader
             std::thread::yield_now();
         }
         assert_eq!((project.descriptors(), project.mappings()), before);
-    }
-}
-
-#[test]
-fn a_forked_child_is_refused_waits_for_nothing_of_its_parents_and_makes_its_own() {
-    let project = Project::new();
-    let mut writer =
-        PacketWriter::create(&project.0, &project.contract("cam.packets", 4), &[]).unwrap();
-    let mut reader = reader(&project, "cam.packets");
-    let (pollable, semaphore) = (reader.pollable().unwrap(), reader.semaphore());
-    publish(&mut writer, true, b"x");
-    assert!(is_readable(&pollable, SOON));
-    let status = in_child(|| {
-        let refused = |answer: Option<Error>| matches!(answer, Some(Error::Forked { .. }));
-        assert!(refused(reader.next(NOW).err()) && refused(reader.pollable().err()));
-        assert!(!semaphore.wait() && wait_any(&[&reader], NOW).is_empty());
-        pollable.clear();
-        drop((pollable.as_fd(), semaphore.clone()));
-        let own = self::reader(&project, "cam.packets");
-        let pollable = own.pollable().unwrap();
-        assert!(is_readable(&pollable, SOON));
-    });
-    assert_eq!(status, 0);
-    assert!(is_readable(&pollable, NOW), "the child did not empty it");
-    assert_eq!(drain(&mut reader), 1);
-    publish(&mut writer, true, b"x");
-    assert!(is_readable(&pollable, SOON));
-}
-
-/// The exit status of a forked child that does `work`; a panic is 101.
-fn in_child(work: impl FnOnce()) -> i32 {
-    use nix::sys::wait::{WaitStatus, waitpid};
-    use nix::unistd::{ForkResult, fork};
-    // SAFETY: glibc makes memory allocation work in the child of a program with threads; of the locks
-    // that other threads may have held, `work` takes none, which is what is tested.
-    match unsafe { fork() }.unwrap() {
-        ForkResult::Child => {
-            // One that hangs is killed by a signal, which is no exit.
-            nix::unistd::alarm::set(30);
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            // SAFETY: ends the child without running what belongs to the parent.
-            unsafe { nix::libc::_exit(if outcome.is_ok() { 0 } else { 101 }) }
-        }
-        ForkResult::Parent { child } => match waitpid(child, None).unwrap() {
-            WaitStatus::Exited(_, status) => status,
-            other => panic!("the child: {other:?}"),
-        },
     }
 }
