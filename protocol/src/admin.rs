@@ -112,15 +112,60 @@ pub struct RingStatus {
     pub age_ms: Option<u64>,
     pub width: u32,
     pub height: u32,
+    #[serde(default)]
+    pub drops: Drops,
+}
+
+/// What a ring's writer could not do as it would, since its start, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Drops {
+    /// Pictures lost because no slot was free.
+    pub no_slot: u64,
+    /// Items refused because they are too large for the ring.
+    pub too_large: u64,
+    /// How often an essential reader was let go of.
+    pub let_go: u64,
+    /// Pictures copied into a slot instead of made there; none of them is lost.
+    pub copied: u64,
+}
+
+impl RingStatus {
+    /// A ring that has no writer yet.
+    pub fn absent(name: RingName) -> Self {
+        Self {
+            kind: name.kind(),
+            name,
+            epoch: 0,
+            head: 0,
+            readers: Vec::new(),
+            bytes: 0,
+            live: false,
+            writer_pid: None,
+            gop_index: 0,
+            age_ms: None,
+            width: 0,
+            height: 0,
+            drops: Drops::default(),
+        }
+    }
 }
 
 /// One attached reader; its name and pid are what it says of itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReaderStatus {
     pub name: String,
     pub lag: u64,
+    /// Items overwritten before it came to them.
     pub missed: u64,
     pub pid: u32,
     /// Slots it holds now.
     pub leases: u32,
+    /// Since when it has held the oldest of them, in ms; `null` when it holds none.
+    pub held_ms: Option<u64>,
+    /// How often it was told that, though essential, it is let go of.
+    pub evicted: u64,
+    /// How often it wanted a picture while it held all that it may.
+    pub refused: u64,
 }

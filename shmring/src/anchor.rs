@@ -151,6 +151,15 @@ impl IndexView {
         Ok(())
     }
 
+    /// Where the eviction of the reader in `place` is told; `None` in a ring that lets go of nobody.
+    pub(crate) fn evictions(&self, place: u32) -> Option<usize> {
+        let table = usize::try_from(self.map.word(index::AT_EVICTIONS).load(Ordering::Relaxed));
+        let table = table.ok().filter(|at| *at >= index::AT_VERSIONS && at.is_multiple_of(8))?;
+        let entry = table.checked_add(place as usize * layout::eviction::BYTES)?;
+        let end = entry.checked_add(layout::eviction::BYTES)?;
+        (place < self.places && end <= self.map.bytes()).then_some(entry)
+    }
+
     /// Whether the writer of this epoch lives.
     pub(crate) fn is_live(&self) -> bool {
         lock::is_held(&self.file)

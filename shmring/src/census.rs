@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
 use nix::sys::uio::pread;
-use protocol::admin::{ReaderStatus, RingStatus};
+use protocol::admin::{Drops, ReaderStatus, RingStatus};
 use protocol::name::{ProjectName, RingName};
 use protocol::time::MonoNs;
 
@@ -68,30 +68,23 @@ pub(crate) fn status_of(
     status.height = page.half(index::AT_HEIGHT);
     let published = page.word(index::AT_PUBLISHED_NS);
     status.age_ms = (published != 0).then(|| now.0.saturating_sub(published) / 1_000_000);
+    status.drops = Drops {
+        no_slot: page.word(index::AT_DROPPED),
+        too_large: page.word(index::AT_TOO_LARGE),
+        let_go: page.word(index::AT_LET_GO),
+        copied: page.word(index::AT_COPIED),
+    };
     let places = page.half(index::AT_PLACES).min(PLACES_MAX);
     status.readers = (0..places)
         .filter_map(|place| lease::read_page(&open(Part::Lease { place })?))
-        .map(|page| reader(page, epoch, status.head))
+        .map(|page| reader(page, epoch, status.head, now))
         .collect();
     status
 }
 
 /// A ring that has no writer yet.
 pub fn absent(name: &RingName) -> RingStatus {
-    RingStatus {
-        name: name.clone(),
-        kind: name.kind(),
-        epoch: 0,
-        head: 0,
-        readers: Vec::new(),
-        bytes: 0,
-        live: false,
-        writer_pid: None,
-        gop_index: 0,
-        age_ms: None,
-        width: 0,
-        height: 0,
-    }
+    RingStatus::absent(name.clone())
 }
 
 /// Unlinks the files of the given rings whose writer is gone. Attached readers keep their mappings.
@@ -109,11 +102,20 @@ pub fn sweep_unowned(project: &ProjectName) {
     sweep(project, &rings.into_iter().collect::<Vec<_>>());
 }
 
-fn reader(page: PageReading, epoch: u64, head: u64) -> ReaderStatus {
+fn reader(page: PageReading, epoch: u64, head: u64, now: MonoNs) -> ReaderStatus {
     let every = u64::from(page.every.max(1));
     let taken = if page.epoch == epoch { page.cursor } else { 0 };
-    let lag = (head / every).saturating_sub(taken / every);
-    ReaderStatus { name: page.name, lag, missed: page.missed, pid: page.pid, leases: page.leases }
+    let held = now.0.saturating_sub(page.held_since_ns) / 1_000_000;
+    ReaderStatus {
+        name: page.name,
+        lag: (head / every).saturating_sub(taken / every),
+        missed: page.missed,
+        pid: page.pid,
+        leases: page.leases,
+        held_ms: (page.leases > 0 && page.held_since_ns != 0).then_some(held),
+        evicted: page.evicted,
+        refused: page.refused,
+    }
 }
 
 /// The first bytes of a file.

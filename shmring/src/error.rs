@@ -40,7 +40,8 @@ pub enum Error {
     TooManyReaders { ring: RingName, places: u32, limit: u32 },
     #[error(
         "ring {ring}: {slots} slots are needed, at most {limit} are possible; \
-         lower `spare_readers` or `history` of this ring in the topology"
+         lower `spare_readers` or `history` of this ring in the topology, or the deadline of an \
+         essential reader"
     )]
     TooManySlots { ring: RingName, slots: u32, limit: u32 },
     #[error(

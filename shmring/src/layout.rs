@@ -91,6 +91,14 @@ pub mod index {
     /// u64: bytes of all data segments of this epoch.
     pub const AT_DATA_BYTES: usize = 808;
 
+    // Since 1.1.
+    /// u64: items refused because they are too large for the ring.
+    pub const AT_TOO_LARGE: usize = 816;
+    /// u64: how often an essential reader was let go of.
+    pub const AT_LET_GO: usize = 824;
+    /// u64: where the table of evictions begins, one entry a place; 0 when there is none.
+    pub const AT_EVICTIONS: usize = 832;
+
     /// u64 seqlock of the stream block: odd while it is written.
     pub const AT_STREAM_LOCK: usize = 896;
     pub const AT_STREAM: usize = HEADER;
@@ -101,6 +109,28 @@ pub mod index {
     pub const AT_VERSIONS: usize = AT_STREAM + STREAM_BYTES;
 
     pub const NO_POSITION: u64 = u64::MAX;
+}
+
+/// An entry of the table of evictions: how the reader in this place was let go of last.
+pub mod eviction {
+    pub const BYTES: usize = 64;
+
+    /// u64 seqlock, odd while the entry is written; 0 while there was none.
+    pub const AT_LOCK: usize = 0;
+    /// u64: sequence of the newest item then.
+    pub const AT_HEAD: usize = 8;
+    /// u64: sequence of the last item the reader had taken then.
+    pub const AT_TAKEN: usize = 16;
+    pub const AT_DEADLINE_NS: usize = 24;
+    /// u64: one of the below.
+    pub const AT_REASON: usize = 32;
+
+    /// The oldest item it had not taken was older than its deadline.
+    pub const LATE: u64 = 1;
+    /// The ring was full of what it had not taken.
+    pub const FULL: u64 = 2;
+    /// The writer waited for it as long as its deadline.
+    pub const WAITED: u64 = 3;
 }
 
 /// The stream block: what flows in the ring.
@@ -245,6 +275,12 @@ pub mod lease {
     pub const NAME_MAX: usize = 64;
     /// u32, since 1.1: each so manyth picture it wants; 0 is all.
     pub const AT_EVERY: usize = AT_NAME + NAME_MAX;
+    /// u64, since 1.1: CLOCK_MONOTONIC ns when the oldest of its leases was taken.
+    pub const AT_HELD_SINCE_NS: usize = 368;
+    /// u64, since 1.1: how often it was told that it is let go of.
+    pub const AT_EVICTED: usize = 376;
+    /// u64, since 1.1: how often it wanted a picture while it held all it may.
+    pub const AT_REFUSED: usize = 384;
 }
 
 /// Slot tokens: generation 12 bits, slot 12 bits, version 40 bits. An odd version is being reclaimed.
@@ -258,10 +294,13 @@ pub mod token {
 }
 
 const _: () = {
+    assert!(index::AT_EVICTIONS + 8 <= index::AT_STREAM_LOCK);
     assert!(index::AT_STREAM_LOCK + 8 <= index::HEADER);
+    assert!(eviction::AT_REASON + 8 <= eviction::BYTES);
     assert!(stream::AT_SOURCE + stream::SOURCE_MAX <= stream::AT_TABLE);
     assert!(lease::AT_HAZARDS + lease::HAZARDS * 8 == lease::AT_CURSOR);
-    assert!(lease::AT_EVERY + 4 <= lease::BYTES);
+    assert!(lease::AT_EVERY + 8 <= lease::AT_HELD_SINCE_NS);
+    assert!(lease::AT_REFUSED + 8 <= lease::BYTES);
     assert!(descriptor::AT_USER + descriptor::USER_BYTES == descriptor::BYTES);
     assert!(descriptor::AT_STRIDES + descriptor::AXES_MAX * 4 == descriptor::AT_AXES);
     assert!(descriptor::AT_SHAPE + descriptor::AXES_MAX * 4 == descriptor::AT_USER);

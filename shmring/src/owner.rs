@@ -22,6 +22,7 @@ use crate::clock;
 use crate::error::{Error, io};
 use crate::fork::{Birth, Unshared};
 use crate::layout::index;
+use crate::lease;
 use crate::lock::{self, Locked};
 use crate::segment::Mapping;
 use crate::segments::{self, Epochs, Hold, Part};
@@ -34,7 +35,7 @@ const PREVIOUS_STAYS: Duration = Duration::from_secs(30);
 /// What the index of an epoch must hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IndexShape {
-    /// Bytes of the whole index file.
+    /// Bytes of the index file, without a table of evictions.
     pub(crate) bytes: usize,
     pub(crate) quota: u32,
     pub(crate) slots: u32,
@@ -72,7 +73,9 @@ impl Owner {
         let Epochs { live: before, previous } = hold.epochs();
         unlink_epochs(&*hold, |epoch| epoch != before && epoch != previous);
         let epoch = next_epoch(before, contract.epoch_floor);
-        let (index, epoch_lock) = build_index(&*hold, epoch, before, contract.places, shape)?;
+        let evictions = if contract.essential.is_empty() { 0 } else { contract.places };
+        let (index, epoch_lock) =
+            build_index(&*hold, epoch, before, contract.places, evictions, shape)?;
         Ok(Self {
             hold,
             epoch,
@@ -157,10 +160,11 @@ fn build_index(
     epoch: u64,
     before: u64,
     places: u32,
+    evictions: u32,
     shape: IndexShape,
 ) -> Result<(Mapping, Locked), Error> {
     let part = Part::Index { epoch };
-    let draft = hold.create(part, shape.bytes)?;
+    let draft = hold.create(part, shape.bytes + lease::table_bytes(evictions))?;
     let map = &draft.mapping;
     write_header(map, index::MAGIC, hold.ring().kind());
     let half = |at, value| map.half(at).store(value, Ordering::Relaxed);
@@ -172,6 +176,9 @@ fn build_index(
     map.word(index::AT_BEFORE).store(before, Ordering::Relaxed);
     map.word(index::AT_LOG_BYTES).store(shape.log_bytes, Ordering::Relaxed);
     map.word(index::AT_LAST_KEY).store(index::NO_POSITION, Ordering::Relaxed);
+    if evictions > 0 {
+        map.word(index::AT_EVICTIONS).store(shape.bytes as u64, Ordering::Relaxed);
+    }
     // Before it is shown, so no reader can ever hold this lock first.
     let path = hold.path(part);
     let _meanwhile = Unshared::descriptor(&draft.file);

@@ -11,6 +11,7 @@
 //! | `version` | writer: version `Release`, put back or raised | reader: version `Acquire`, then bytes | no read of a picture moves before its claim was granted; its bytes themselves came with `head` |
 //! | `descriptor` | writer: sequence 0, `fence(Release)`, words, sequence `Release` | reader: sequence `Acquire`, words, `fence(Acquire)`, sequence | a descriptor rewritten during a copy is noticed |
 //! | `stream` | writer: lock odd, `fence(Release)`, bytes, lock even `Release` | reader: lock `Acquire`, bytes, `fence(Acquire)`, lock | the same for the stream block |
+//! | `evicted` | writer: entry of the eviction, `fence(Release)`, then floor or version | reader: floor or version `Acquire`, then the entry | who misses an item for it knows of its eviction first |
 //! | `epoch` | writer: files linked, then anchor epoch `Release` | reader: anchor epoch `Acquire`, then opens them | a named epoch is whole |
 //! | `bell` | writer: head, then bell `Release`, then FUTEX_WAKE | reader: bell `Acquire`, then head, then FUTEX_WAIT on that bell | no wake-up is lost |
 //! | `event` | helper thread: head `Acquire`, then fills its process's eventfd | reader: empties it, then head `Acquire` | what the helper saw before a filling that the reader undoes, the reader sees too; the kernel's lock on the eventfd orders the two |

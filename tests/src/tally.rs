@@ -75,20 +75,7 @@ mod tests {
 
     fn ring(epoch: u64, head: u64) -> RingStatus {
         let name: RingName = "cam1.frames".parse().unwrap();
-        RingStatus {
-            kind: name.kind(),
-            name,
-            epoch,
-            head,
-            readers: Vec::new(),
-            bytes: 0,
-            live: true,
-            writer_pid: None,
-            gop_index: 0,
-            age_ms: None,
-            width: 0,
-            height: 0,
-        }
+        RingStatus { epoch, head, live: true, ..RingStatus::absent(name) }
     }
 
     #[test]

@@ -101,9 +101,21 @@ impl Generation {
         self.memory.slot_bytes >= shape.slot_bytes && self.slots() >= shape.slots as usize
     }
 
-    /// Takes a slot from readers and lends it; `None` when every one is on loan, kept or leased.
-    pub(super) fn lend(&mut self, index: &Mapping, head: u64, leases: &LeaseTable) -> Option<u32> {
-        let candidates = self.pool.candidates(head);
+    /// The oldest picture that is kept for nothing else than that it is above `had`.
+    pub(super) fn oldest_above(&self, head: u64, had: u64) -> Option<u64> {
+        self.pool.oldest_above(head, had)
+    }
+
+    /// Takes a slot from readers and lends it; `None` when every one is on loan, kept or leased. Pictures
+    /// above `had` are kept.
+    pub(super) fn lend(
+        &mut self,
+        index: &Mapping,
+        head: u64,
+        had: u64,
+        leases: &LeaseTable,
+    ) -> Option<u32> {
+        let candidates = self.pool.candidates(head, had);
         // Asking the kernel whether a page's reader lives costs a call each, so first believe all.
         for only_living in [false, true] {
             for slot in &candidates {

@@ -21,16 +21,27 @@ impl Pool {
         Self { slots: vec![Slot::default(); slots], keep }
     }
 
-    /// Slots that may be reclaimed when no reader leases them, those published longest ago first.
-    pub(crate) fn candidates(&self, head: u64) -> Vec<u32> {
-        let kept = |published: u64| published != 0 && published + self.keep > head;
+    /// Slots that may be reclaimed when no reader leases them, those published longest ago first. What
+    /// is above `had` is kept for readers that have not taken it.
+    pub(crate) fn candidates(&self, head: u64, had: u64) -> Vec<u32> {
         let mut free: Vec<(u64, u32)> = (0..)
             .zip(&self.slots)
-            .filter(|(_, slot)| !slot.on_loan && !kept(slot.published))
+            .filter(|(_, slot)| self.is_free(slot, head) && slot.published <= had)
             .map(|(number, slot)| (slot.published, number))
             .collect();
         free.sort_unstable();
         free.into_iter().map(|(_, number)| number).collect()
+    }
+
+    /// The oldest picture that is kept for nothing else than that it is above `had`.
+    pub(crate) fn oldest_above(&self, head: u64, had: u64) -> Option<u64> {
+        let above = |slot: &&Slot| self.is_free(slot, head) && slot.published > had;
+        self.slots.iter().filter(above).map(|slot| slot.published).min()
+    }
+
+    fn is_free(&self, slot: &Slot, head: u64) -> bool {
+        let is_newest = slot.published != 0 && slot.published + self.keep > head;
+        !slot.on_loan && !is_newest
     }
 
     pub(crate) fn lend(&mut self, slot: u32) {
@@ -62,7 +73,7 @@ mod tests {
             pool.published(slot, sequence);
             pool.give_back(slot);
         }
-        assert_eq!(pool.candidates(3), [2, 0], "slot 1 holds the newest picture");
+        assert_eq!(pool.candidates(3, u64::MAX), [2, 0], "slot 1 holds the newest picture");
     }
 
     #[test]
@@ -70,15 +81,28 @@ mod tests {
         let mut pool = Pool::new(2, 0);
         pool.lend(0);
         pool.published(0, 1);
-        assert_eq!(pool.candidates(9), [1]);
+        assert_eq!(pool.candidates(9, u64::MAX), [1]);
     }
 
     #[test]
     fn a_slot_given_back_unpublished_is_free_at_once() {
         let mut pool = Pool::new(1, 5);
         pool.lend(0);
-        assert!(pool.candidates(1).is_empty());
+        assert!(pool.candidates(1, u64::MAX).is_empty());
         pool.give_back(0);
-        assert_eq!(pool.candidates(1), [0]);
+        assert_eq!(pool.candidates(1, u64::MAX), [0]);
+    }
+
+    #[test]
+    fn what_a_reader_has_not_had_is_kept_until_it_is_let_go_of() {
+        let mut pool = Pool::new(4, 1);
+        for (slot, sequence) in [(0, 1), (1, 2), (2, 3)] {
+            pool.lend(slot);
+            pool.published(slot, sequence);
+            pool.give_back(slot);
+        }
+        assert_eq!(pool.candidates(3, 1), [3, 0], "slot 3 was never used");
+        assert_eq!(pool.oldest_above(3, 1), Some(2), "the newest is kept anyway");
+        assert_eq!(pool.oldest_above(3, 2), None);
     }
 }

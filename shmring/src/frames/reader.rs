@@ -15,7 +15,7 @@ use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
 use crate::layout::index;
-use crate::lease::LeasePage;
+use crate::lease::{EvictionWatch, LeasePage};
 use crate::segment::{self, Access, Mapping};
 use crate::segments::{self, Part, Segments};
 use crate::signal::{Pollable, Progress, Semaphore, Shared, Signal, sealed};
@@ -69,6 +69,7 @@ pub struct FrameReader {
     pace: Pace,
     /// To be told before any picture: a hole of unknown size.
     lost_epochs: bool,
+    evictions: EvictionWatch,
     /// What was taken last, in whichever epoch.
     had: Option<Content>,
 }
@@ -94,6 +95,7 @@ impl FrameReader {
         let every = Every::new(options.every);
         let signal = Signal::new(ring, &anchor, &index, Progress::at(0, every.number()));
         let page = LeasePage::claim(&*segments, index.places, &options.reader)?;
+        let evictions = EvictionWatch::begin(&index, page.place());
         let mut reader = Self {
             segments,
             anchor,
@@ -107,6 +109,7 @@ impl FrameReader {
             every,
             pace: Pace::new(options.max_fps),
             lost_epochs: false,
+            evictions,
             had: None,
         };
         reader.begin(options.start)?;
@@ -199,6 +202,9 @@ impl FrameReader {
             self.signal.set_owes(false);
             return Ok(Some(Next::Overrun { missed: 0 }));
         }
+        if let Some(evicted) = self.evicted() {
+            return Ok(Some(evicted));
+        }
         let head = self.index.head();
         if head < self.cursor {
             self.set_cursor(head);
@@ -252,7 +258,17 @@ impl FrameReader {
         Next::Item(frame)
     }
 
+    fn evicted(&mut self) -> Option<Next<Frame>> {
+        let reason = self.evictions.news(&self.index, self.segments.ring())?;
+        self.page.add_eviction();
+        Some(Next::Evicted { reason })
+    }
+
     fn overrun(&mut self, through: u64) -> Next<Frame> {
+        // One that came just now is why.
+        if let Some(evicted) = self.evicted() {
+            return evicted;
+        }
         let missed = self.every.between(self.cursor, through);
         self.page.add_missed(missed);
         self.set_cursor(through);
@@ -335,6 +351,7 @@ impl FrameReader {
             let page = LeasePage::claim(&*self.segments, index.places, &self.options.reader)?;
             self.page = Arc::new(page);
         }
+        self.evictions = EvictionWatch::begin(&index, self.page.place());
         self.index = Arc::new(index);
         self.data = None;
         self.cursor = 0;

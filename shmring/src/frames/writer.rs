@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
+use protocol::time::NS_PER_S;
 
 use super::generation::{Generation, Memory, Shape};
 use super::loan::{Loan, SlotId};
@@ -13,7 +14,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::fork::Birth;
 use crate::layout::{PAGE, index, token};
-use crate::lease::LeaseTable;
+use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting, longest_deadline};
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
 use crate::segments::Part;
@@ -22,6 +23,11 @@ use crate::sync::Ordering;
 
 /// Slots in flight between loan and publish, beside what a decoder holds.
 const IN_FLIGHT: u32 = 2;
+
+/// Of pictures kept for essential readers: what most cameras send a second, and half of what a ring can
+/// have.
+const ESSENTIAL_FPS: u32 = 30;
+const ESSENTIAL_PICTURES_MAX: u32 = table::SLOTS / 2;
 
 /// The one writer of a frame ring's epoch; clones share it, so that a decoder's threads may take
 /// slots. No reader can make any of it wait.
@@ -36,13 +42,18 @@ pub(super) struct Shared {
     /// What a contract decides once.
     places: u32,
     history: u32,
+    /// Pictures kept for essential readers.
+    essential: u32,
     leases: LeaseTable,
     state: Mutex<State>,
+    while_waiting: Mutex<Option<WhileWaiting>>,
 }
 
 #[derive(Debug)]
 struct State {
     owner: Owner,
+    /// `None` in a ring without essential readers.
+    keeper: Option<Keeper>,
     generation: Option<Generation>,
     /// The one before: a decoder may still hand out its pictures after the size has changed.
     previous: Option<Generation>,
@@ -62,8 +73,12 @@ impl FrameWriter {
         source: Option<&RingName>,
     ) -> Result<Self, Error> {
         let (places, history) = (contract.places, contract.config.history);
+        let essential = essential_pictures(contract);
         let at_least_one = 1;
-        slots_for(&contract.name, places, history, at_least_one)?;
+        slots_for(
+            &contract.name,
+            [places.saturating_mul(QUOTA), history, essential, at_least_one],
+        )?;
         let shape = IndexShape {
             bytes: table::INDEX_BYTES,
             quota: QUOTA,
@@ -79,14 +94,23 @@ impl FrameWriter {
         let (birth, epoch) = (Birth::here(), owner.epoch);
         let state = State {
             owner,
+            keeper: Keeper::of(contract),
             generation: None,
             previous: None,
             generations: 0,
             sequence: 0,
             newest: None,
         };
-        let state = Mutex::new(state);
-        Ok(Self(Arc::new(Shared { birth, epoch, places, history, leases, state })))
+        Ok(Self(Arc::new(Shared {
+            birth,
+            epoch,
+            places,
+            history,
+            essential,
+            leases,
+            state: Mutex::new(state),
+            while_waiting: Mutex::new(None),
+        })))
     }
 
     pub fn epoch(&self) -> u64 {
@@ -101,23 +125,39 @@ impl FrameWriter {
     /// Takes a slot of at least `slot_bytes` to fill. `writer_need` is how many slots the caller may
     /// hold at once (a decoder's reference pictures); it sizes the first generation, and a larger
     /// need or slot begins a new one.
+    ///
+    /// Waits for nobody but an essential reader, within its deadline, and only where the contract says
+    /// that it may.
     pub fn loan(&self, slot_bytes: usize, writer_need: u32) -> Result<Loan, Error> {
-        let Shared { birth, places, history, leases, .. } = &*self.0;
+        let Shared { birth, places, history, essential, leases, .. } = &*self.0;
         birth.check()?;
-        let mut state = self.0.lock();
-        let slots = slots_for(state.owner.ring(), *places, *history, writer_need)?;
+        let counts = [places.saturating_mul(QUOTA), *history, *essential, writer_need];
+        let slots = slots_for(self.0.lock().owner.ring(), counts)?;
         // A size that no page can end never fits anywhere: the largest one stands for it.
         let slot_bytes = slot_bytes.max(1).checked_next_multiple_of(PAGE).unwrap_or(usize::MAX);
         let keep = 1 + u64::from(*history);
-        let (id, memory) = state.lend(Shape { slot_bytes, slots, keep }, leases)?;
-        Ok(Loan { shared: Arc::clone(&self.0), id, memory })
+        let shape = Shape { slot_bytes, slots, keep };
+        let mut patient = true;
+        loop {
+            let lent = self.0.lock().lend(shape, leases, patient)?;
+            if let Some((id, memory)) = lent {
+                return Ok(Loan { shared: Arc::clone(&self.0), id, memory });
+            }
+            patient = self.0.pause();
+        }
+    }
+
+    /// Asks `go_on` each millisecond that a loan waits for an essential reader, where the contract lets it
+    /// wait; `false` ends the wait, and the reader is let go of.
+    pub fn while_waiting(&self, go_on: impl FnMut() -> bool + Send + 'static) {
+        *lock(&self.0.while_waiting) = Some(WhileWaiting::new(go_on));
     }
 
     /// Shows a slot's picture to readers; the loan may live on, as long as nothing writes to it.
     /// The same slot may be published again.
     pub fn publish(&self, slot: SlotId, meta: &FrameMeta) -> Result<u64, Error> {
         self.0.birth.check()?;
-        self.0.lock().publish(slot, meta)
+        self.0.lock().publish(slot, meta, &self.0.leases)
     }
 
     /// Says that a picture was lost for want of a slot; shown by `framevisor rings`.
@@ -142,18 +182,34 @@ impl FrameWriter {
 }
 
 /// Decisions 14: leases can never exhaust the ring.
-fn slots_for(ring: &RingName, places: u32, history: u32, writer_need: u32) -> Result<u32, Error> {
-    let newest = history.saturating_add(1);
-    let slots = [IN_FLIGHT, newest, places.saturating_mul(QUOTA)]
-        .into_iter()
-        .fold(writer_need, u32::saturating_add);
+fn slots_for(ring: &RingName, counts: [u32; 4]) -> Result<u32, Error> {
+    let newest = 1;
+    let slots = counts.into_iter().fold(IN_FLIGHT + newest, u32::saturating_add);
     if slots > table::SLOTS {
         return Err(Error::TooManySlots { ring: ring.clone(), slots, limit: table::SLOTS });
     }
     Ok(slots)
 }
 
+/// What an essential reader may be behind by: its deadline at the rate of a camera, within reason. A
+/// faster ring is full before the deadline.
+fn essential_pictures(contract: &RingContract) -> u32 {
+    let pictures = u128::from(longest_deadline(contract).0) * u128::from(ESSENTIAL_FPS);
+    let pictures = pictures.div_ceil(u128::from(NS_PER_S));
+    u32::try_from(pictures).unwrap_or(u32::MAX).min(ESSENTIAL_PICTURES_MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while the book was open leaves at worst a slot on loan for ever.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
+    /// With the book closed: what ends the wait may be a slot given back.
+    fn pause(&self) -> bool {
+        WhileWaiting::pause(lock(&self.while_waiting).as_mut())
+    }
+
     pub(super) fn give_back(&self, id: SlotId) {
         if !self.birth.is_here() {
             return;
@@ -164,13 +220,18 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while the book was open leaves at worst a slot on loan for ever.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
 impl State {
-    fn lend(&mut self, shape: Shape, leases: &LeaseTable) -> Result<(SlotId, Arc<Memory>), Error> {
+    /// `None`: an essential reader is in the way, and may be waited for.
+    fn lend(
+        &mut self,
+        shape: Shape,
+        leases: &LeaseTable,
+        patient: bool,
+    ) -> Result<Option<(SlotId, Arc<Memory>)>, Error> {
         if !self.generation.as_ref().is_some_and(|newest| newest.covers(shape)) {
             self.begin_generation(shape)?;
         }
@@ -178,8 +239,23 @@ impl State {
         let Some(generation) = &mut self.generation else {
             return Err(no_slot());
         };
-        let slot = generation.lend(&self.owner.index, self.sequence, leases).ok_or_else(no_slot)?;
-        Ok((SlotId { generation: generation.number, slot }, Arc::clone(&generation.memory)))
+        let (map, head) = (&self.owner.index, self.sequence);
+        loop {
+            let had = self.keeper.as_ref().map_or(u64::MAX, Keeper::had_by_all);
+            if let Some(slot) = generation.lend(map, head, had, leases) {
+                self.keeper.iter_mut().for_each(Keeper::unblock);
+                let id = SlotId { generation: generation.number, slot };
+                return Ok(Some((id, Arc::clone(&generation.memory))));
+            }
+            let (Some(keeper), Some(oldest)) =
+                (&mut self.keeper, generation.oldest_above(head, had))
+            else {
+                return Err(no_slot());
+            };
+            if keeper.make_way(leases, map, (oldest, head), patient) == Way::Wait {
+                return Ok(None);
+            }
+        }
     }
 
     fn begin_generation(&mut self, shape: Shape) -> Result<(), Error> {
@@ -204,7 +280,7 @@ impl State {
         Ok(())
     }
 
-    fn publish(&mut self, id: SlotId, meta: &FrameMeta) -> Result<u64, Error> {
+    fn publish(&mut self, id: SlotId, meta: &FrameMeta, leases: &LeaseTable) -> Result<u64, Error> {
         let ring = self.owner.ring().clone();
         let sequence = self.sequence + 1;
         let Some(generation) = self.generation_of(id).filter(|g| g.is_on_loan(id.slot)) else {
@@ -226,6 +302,9 @@ impl State {
         store_figures(map, meta, now.0);
         // PAIR head
         map.word(index::AT_HEAD).store(sequence, Ordering::Release);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.published(leases, map, sequence, now);
+        }
         self.owner.ring_bell();
         Ok(sequence)
     }

@@ -3,9 +3,15 @@
 //! A lease is an owner-attributed fact, not a shared count: a page whose lock nobody holds belongs
 //! to nobody, and whatever it says is ignored. So a reader killed at any instruction leaks nothing.
 
+mod book;
+mod eviction;
+mod keeper;
 mod page;
 mod table;
+mod told;
 
+pub(crate) use eviction::{EvictionWatch, table_bytes};
+pub(crate) use keeper::{Keeper, Way, WhileWaiting, longest_deadline};
 pub(crate) use page::LeasePage;
 pub(crate) use table::LeaseTable;
 
@@ -18,7 +24,7 @@ use crate::lock;
 use crate::segments::{Part, Segments};
 
 /// Bytes of a page that anybody but its reader looks at.
-const READ_BYTES: usize = lease::AT_EVERY + 8;
+const READ_BYTES: usize = lease::AT_REFUSED + 8;
 
 /// What a page says of its reader. Everything in it is the reader's own word.
 #[derive(Clone, Debug)]
@@ -31,6 +37,9 @@ pub(crate) struct PageReading {
     pub(crate) leases: u32,
     /// Of the pictures it wants each so manyth; 0 and 1 are all.
     pub(crate) every: u32,
+    pub(crate) held_since_ns: u64,
+    pub(crate) evicted: u64,
+    pub(crate) refused: u64,
 }
 
 /// Reads a page whose lock is held; `None` for a free or unreadable one.
@@ -55,6 +64,9 @@ pub(crate) fn read_page(file: &OwnedFd) -> Option<PageReading> {
         epoch: word(lease::AT_EPOCH),
         leases: u32::try_from(held).unwrap_or(0),
         every: half(lease::AT_EVERY),
+        held_since_ns: word(lease::AT_HELD_SINCE_NS),
+        evicted: word(lease::AT_EVICTED),
+        refused: word(lease::AT_REFUSED),
     })
 }
 

@@ -11,6 +11,7 @@ use nix::sys::uio::pwrite;
 use protocol::name::RingName;
 
 use crate::anchor::IndexView;
+use crate::clock;
 use crate::error::{Error, io};
 use crate::fork::Stretch;
 use crate::layout::{self, lease};
@@ -30,6 +31,10 @@ pub(crate) struct LeasePage {
     /// Bit i: hazard i is taken by this process.
     taken: AtomicU32,
     missed: AtomicU64,
+    evicted: AtomicU64,
+    refused: AtomicU64,
+    /// When each hazard was taken; of those that are not, nothing.
+    since_ns: [AtomicU64; lease::HAZARDS],
     ring: RingName,
     path: PathBuf,
     /// The process that claimed the page. A forked child has the file too, but no lease.
@@ -46,6 +51,9 @@ impl LeasePage {
             quota: AtomicU32::new(0),
             taken: AtomicU32::new(0),
             missed: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            since_ns: Default::default(),
             ring: segments.ring().clone(),
             path: segments.path(Part::Lease { place }),
             owner_pid: std::process::id(),
@@ -68,6 +76,10 @@ impl LeasePage {
         put(lease::AT_NAME, text.as_bytes());
         put(lease::AT_NAME_BYTES, &length.to_le_bytes());
         self.write(0, &bytes)
+    }
+
+    pub(crate) fn place(&self) -> u32 {
+        self.place
     }
 
     /// Whether the writer of `index` looks at this page: its place is one of those, and the name still
@@ -102,6 +114,12 @@ impl LeasePage {
         self.tell(lease::AT_MISSED, &missed.to_le_bytes());
     }
 
+    /// The reader was told that it is let go of.
+    pub(crate) fn add_eviction(&self) {
+        let evicted = self.evicted.fetch_add(1, Ordering::Relaxed) + 1;
+        self.tell(lease::AT_EVICTED, &evicted.to_le_bytes());
+    }
+
     /// Claims the slot of `version` under `token`. `None` when it is no longer that picture's.
     pub(crate) fn pin(&self, version: &AtomicU64, token: u64) -> Result<Option<u32>, Error> {
         let hazard = self.reserve()?;
@@ -109,6 +127,8 @@ impl LeasePage {
         let write = |token| written = self.write_hazard(hazard, token);
         let claimed = pin::claim(write, version, token, LOOKS);
         if claimed && written.is_ok() {
+            self.since_ns[hazard as usize].store(clock::mono().0, Ordering::Relaxed);
+            self.tell_oldest(1 << hazard);
             return Ok(Some(hazard));
         }
         self.unpin(hazard);
@@ -123,7 +143,21 @@ impl LeasePage {
         }
         // It fails only for a page that cannot be written: then nothing is claimed in it either.
         pin::unclaim(|nothing| drop(self.write_hazard(hazard, nothing)));
-        self.taken.fetch_and(!(1 << hazard), Ordering::Release);
+        let before = self.taken.fetch_and(!(1 << hazard), Ordering::Release);
+        if before != 1 << hazard {
+            self.tell_oldest(0);
+        }
+    }
+
+    /// Says since when the oldest lease is held, if a lease of `new` is the only one or one has ended.
+    fn tell_oldest(&self, new: u32) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        if new != 0 && taken != new {
+            return;
+        }
+        let held = (0..lease::HAZARDS).filter(|hazard| taken & 1 << hazard != 0);
+        let oldest = held.map(|hazard| self.since_ns[hazard].load(Ordering::Relaxed)).min();
+        self.tell(lease::AT_HELD_SINCE_NS, &oldest.unwrap_or(0).to_le_bytes());
     }
 
     fn reserve(&self) -> Result<u32, Error> {
@@ -134,7 +168,11 @@ impl LeasePage {
         };
         match self.taken.fetch_update(Ordering::Acquire, Ordering::Relaxed, take_lowest) {
             Ok(before) => Ok((!before).trailing_zeros()),
-            Err(_) => Err(Error::NoLease { ring: self.ring.clone(), quota }),
+            Err(_) => {
+                let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+                self.tell(lease::AT_REFUSED, &refused.to_le_bytes());
+                Err(Error::NoLease { ring: self.ring.clone(), quota })
+            }
         }
     }
 

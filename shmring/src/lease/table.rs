@@ -6,9 +6,41 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::uio::pread;
 
+use super::book::Seen;
 use crate::layout::lease;
 use crate::lock;
 use crate::segments::Hold;
+
+/// What the writer wants to know of an essential reader.
+struct PageSays {
+    epoch: u64,
+    /// Behind it is the next item it wants.
+    cursor: u64,
+    name: String,
+}
+
+/// `None` for a page that somebody has cut off.
+fn read(page: &OwnedFd) -> Option<PageSays> {
+    const BYTES: usize = lease::AT_EVERY + 4 - lease::AT_EPOCH;
+    let mut bytes = [0u8; BYTES];
+    let offset = i64::try_from(lease::AT_EPOCH).ok()?;
+    if pread(page, &mut bytes, offset) != Ok(BYTES) {
+        return None;
+    }
+    let part = |at: usize, length: usize| &bytes[at - lease::AT_EPOCH..][..length];
+    let word = |at: usize| u64::from_le_bytes(part(at, 8).try_into().unwrap_or_default());
+    let half = |at: usize| u32::from_le_bytes(part(at, 4).try_into().unwrap_or_default());
+    let length = half(lease::AT_NAME_BYTES);
+    let every = u64::from(half(lease::AT_EVERY).max(1));
+    // What it does not want is as good as taken.
+    let wanted = (word(lease::AT_CURSOR) / every).saturating_add(1).saturating_mul(every);
+    let name = part(lease::AT_NAME, (length as usize).min(lease::NAME_MAX));
+    Some(PageSays {
+        epoch: word(lease::AT_EPOCH),
+        cursor: wanted - 1,
+        name: String::from_utf8_lossy(name).into_owned(),
+    })
+}
 
 #[derive(Debug)]
 pub(crate) struct LeaseTable {
@@ -37,6 +69,18 @@ impl LeaseTable {
             .iter()
             .flatten()
             .any(|page| self.page_claims(page, token) && (!only_living || lock::is_held(page)))
+    }
+
+    /// Where those attached readers are whose name `entry_of` knows.
+    pub(crate) fn readings(&self, entry_of: impl Fn(&str) -> Option<usize>) -> Vec<Seen> {
+        let pages = self.pages();
+        let attached = (0..).zip(pages.iter()).filter_map(|(place, page)| {
+            let page = page.as_ref()?;
+            let PageSays { epoch, cursor, name } = read(page)?;
+            let entry = entry_of(&name).filter(|_| epoch == self.epoch)?;
+            lock::is_held(page).then_some(Seen { place, entry, cursor })
+        });
+        attached.collect()
     }
 
     /// With those that have come since: a reader that had its page before we asked is among them.

@@ -13,7 +13,7 @@ use crate::Next;
 use crate::anchor::{ATTEMPTS, AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
-use crate::lease::LeasePage;
+use crate::lease::{EvictionWatch, LeasePage};
 use crate::segments::{self, Part, Segments};
 use crate::signal::{Pollable, Semaphore, Shared, Signal, sealed};
 use crate::stream;
@@ -50,6 +50,7 @@ pub struct PacketReader {
     page: LeasePage,
     at: EpochCursor,
     /// To be told before anything that is read: a hole of unknown size, then a new epoch.
+    evictions: EvictionWatch,
     untold: Untold,
     start: Start,
     tracks: Vec<Track>,
@@ -61,6 +62,8 @@ pub struct PacketReader {
 struct Untold {
     lost_epochs: bool,
     new_epoch: bool,
+    /// Behind an eviction.
+    missed: u64,
 }
 
 impl PacketReader {
@@ -81,6 +84,7 @@ impl PacketReader {
         let anchor = Arc::new(AnchorView::open(&segments)?);
         let mut at = open_first(&*segments, &anchor, options.start)?;
         let page = LeasePage::claim(&*segments, at.index().places, &options.reader)?;
+        let evictions = EvictionWatch::begin(at.index(), page.place());
         at.begin(options.start);
         let lost_epochs =
             matches!(options.start, Start::After { epoch, .. } if epoch != at.index().epoch);
@@ -91,7 +95,8 @@ impl PacketReader {
             signal,
             page,
             at,
-            untold: Untold { lost_epochs, new_epoch: false },
+            evictions,
+            untold: Untold { lost_epochs, ..Untold::default() },
             start: options.start,
             tracks: Vec::new(),
             stream_version: 0,
@@ -166,7 +171,15 @@ impl PacketReader {
         self.signal.set_progress(self.at.progress());
         match step {
             Ok(Step::Packet(packet)) => return Ok(Some(self.took(packet))),
-            Ok(Step::Missed(missed)) => return Ok(Some(self.missed(missed))),
+            Ok(Step::Missed(missed)) => {
+                // An eviction that came just now is why.
+                let Some(evicted) = self.evicted() else {
+                    return Ok(Some(self.missed(missed)));
+                };
+                self.untold.missed = missed;
+                self.signal.set_owes(true);
+                return Ok(Some(evicted));
+            }
             Ok(Step::Empty) => {}
             Err(Damage(what)) => {
                 self.at.recover();
@@ -179,17 +192,28 @@ impl PacketReader {
     }
 
     fn tell(&mut self) -> Option<Next<Packet>> {
-        let Untold { lost_epochs, new_epoch } = self.untold;
-        if !lost_epochs && !new_epoch {
-            return None;
+        if let missed @ 1.. = std::mem::take(&mut self.untold.missed) {
+            self.signal.set_owes(false);
+            return Some(self.missed(missed));
         }
-        self.untold = Untold { lost_epochs: false, new_epoch: lost_epochs && new_epoch };
+        let Untold { lost_epochs, new_epoch, .. } = self.untold;
+        if !lost_epochs && !new_epoch {
+            return self.evicted();
+        }
+        let new_epoch = lost_epochs && new_epoch;
+        self.untold = Untold { new_epoch, ..Untold::default() };
         self.signal.set_owes(self.untold.new_epoch);
         Some(if lost_epochs {
             Next::Overrun { missed: 0 }
         } else {
             Next::NewEpoch { epoch: self.epoch() }
         })
+    }
+
+    fn evicted(&mut self) -> Option<Next<Packet>> {
+        let reason = self.evictions.news(self.at.index(), self.segments.ring())?;
+        self.page.add_eviction();
+        Some(Next::Evicted { reason })
     }
 
     fn took(&mut self, packet: Packet) -> Next<Packet> {
@@ -241,7 +265,8 @@ impl PacketReader {
             self.page = LeasePage::claim(&*self.segments, at.index().places, &self.reader)?;
         }
         self.at = at;
-        self.untold = Untold { lost_epochs, new_epoch: true };
+        self.evictions = EvictionWatch::begin(self.at.index(), self.page.place());
+        self.untold = Untold { lost_epochs, new_epoch: true, missed: 0 };
         self.signal.enter(&self.anchor, self.at.index(), self.at.progress());
         self.settle()?;
         Ok(self.tell())

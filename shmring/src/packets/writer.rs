@@ -1,8 +1,11 @@
 //! The writing end of a packet ring.
 
+use std::sync::Arc;
+
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::stream::Track;
+use protocol::time::NS_PER_S;
 
 use super::PacketMeta;
 use super::floor;
@@ -10,6 +13,7 @@ use super::record::{self, Header};
 use crate::clock;
 use crate::error::Error;
 use crate::layout::{index, record as layout_record};
+use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting, longest_deadline};
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
 use crate::segments::Part;
@@ -34,6 +38,16 @@ pub struct PacketWriter {
     head: u64,
     floor: u64,
     sequence: u64,
+    /// `None` in a ring without essential readers.
+    kept: Option<Box<Kept>>,
+    while_waiting: Option<WhileWaiting>,
+}
+
+/// Essential readers and the pages they are seen by.
+#[derive(Debug)]
+struct Kept {
+    keeper: Keeper,
+    pages: LeaseTable,
 }
 
 impl PacketWriter {
@@ -52,12 +66,20 @@ impl PacketWriter {
         let part = Part::Data { epoch: owner.epoch, generation: 1 };
         let draft = owner.hold.create(part, bytes)?;
         let (log, _) = owner.hold.link(part, draft)?;
-        // Packets are copied, not leased: nobody's page is looked at.
-        drop(owner.hold.take_pages());
+        let kept = Keeper::of(contract).map(|keeper| {
+            let leases = 0;
+            let hold = Arc::clone(&owner.hold);
+            let pages = LeaseTable::new(hold, owner.places, leases, owner.epoch);
+            Box::new(Kept { keeper, pages })
+        });
+        if kept.is_none() {
+            // Packets are copied, not leased: nobody's page is looked at.
+            drop(owner.hold.take_pages());
+        }
         owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
         describe(&owner, tracks)?;
         owner.announce()?;
-        Ok(Self { owner, log, head: 0, floor: 0, sequence: 0 })
+        Ok(Self { owner, log, head: 0, floor: 0, sequence: 0, kept, while_waiting: None })
     }
 
     pub fn epoch(&self) -> u64 {
@@ -80,12 +102,20 @@ impl PacketWriter {
         describe(&self.owner, tracks)
     }
 
-    /// Appends a packet, overwriting the oldest, and wakes readers. Never waits for anyone.
+    /// Asks `go_on` each millisecond that it waits for an essential reader, where the contract lets it
+    /// wait; `false` ends the wait, and the reader is let go of.
+    pub fn while_waiting(&mut self, go_on: impl FnMut() -> bool + Send + 'static) {
+        self.while_waiting = Some(WhileWaiting::new(go_on));
+    }
+
+    /// Appends a packet, overwriting the oldest, and wakes readers. Waits for nobody but an essential
+    /// reader, within its deadline, and only where the contract says that it may.
     pub fn publish(&mut self, meta: &PacketMeta, payload: &[u8]) -> Result<u64, Error> {
         self.owner.check_process()?;
         let limit = self.payload_max_bytes();
         let payload_bytes = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= limit);
         let Some(payload_bytes) = payload_bytes else {
+            self.owner.index.word(index::AT_TOO_LARGE).fetch_add(1, Ordering::Relaxed);
             return Err(Error::PacketTooLarge {
                 ring: self.ring().clone(),
                 bytes: payload.len(),
@@ -104,6 +134,9 @@ impl PacketWriter {
         self.log.copy_in(tail, &[0; layout_record::TAIL]);
         self.commit(footprint, meta);
         self.owner.index.word(index::AT_PUBLISHED_NS).store(now.0, Ordering::Relaxed);
+        if let Some(Kept { keeper, pages }) = self.kept.as_deref_mut() {
+            keeper.published(pages, &self.owner.index, self.sequence, now);
+        }
         self.owner.ring_bell();
         self.owner.tidy(now);
         Ok(self.sequence)
@@ -142,19 +175,34 @@ impl PacketWriter {
         let capacity = self.log.bytes() as u64;
         let wanted = (self.head + bytes as u64).saturating_sub(capacity);
         while self.floor < wanted {
-            self.floor += self.record_bytes(self.floor);
+            let (bytes, sequence) = self.oldest();
+            self.make_way(sequence);
+            self.floor += bytes;
         }
         floor::raise(self.owner.index.word(index::AT_FLOOR), self.floor);
     }
 
-    fn record_bytes(&self, position: u64) -> u64 {
-        let at = self.place(position);
+    /// Bytes and sequence of the oldest record; a pad counts for sequence 0.
+    fn oldest(&self) -> (u64, u64) {
+        let at = self.place(self.floor);
         let mut bytes = [0; layout_record::HEADER];
         self.log.copy_out(at, &mut bytes);
         match record::decode(&bytes) {
-            Some(Header::Record { payload_bytes, .. }) => record::footprint(payload_bytes) as u64,
+            Some(Header::Record { payload_bytes, sequence, .. }) => {
+                (record::footprint(payload_bytes) as u64, sequence)
+            }
             // A pad; and this process alone writes the log, so there is nothing else.
-            Some(Header::Pad) | None => (self.log.bytes() - at) as u64,
+            Some(Header::Pad) | None => ((self.log.bytes() - at) as u64, 0),
+        }
+    }
+
+    /// Returns once no essential reader needs the record of `sequence` any more.
+    fn make_way(&mut self, sequence: u64) {
+        let Some(Kept { keeper, pages }) = self.kept.as_deref_mut() else { return };
+        let (map, head) = (&self.owner.index, self.sequence);
+        let mut patient = true;
+        while keeper.make_way(pages, map, (sequence, head), patient) == Way::Wait {
+            patient = WhileWaiting::pause(self.while_waiting.as_mut());
         }
     }
 
@@ -179,11 +227,20 @@ fn describe(owner: &Owner, tracks: &[Track]) -> Result<(), Error> {
 
 /// Depth of the log.
 fn log_bytes(contract: &RingContract) -> u64 {
-    if contract.name.kind() == RingKind::Events {
-        return RECORD_LOG_BYTES;
-    }
-    let ten_seconds = (contract.config.max_bitrate.0 / 8).saturating_mul(LOG_SECONDS);
-    let pages = ten_seconds.max(LOG_MIN_BYTES).div_ceil(PAGE);
+    let a_second = contract.config.max_bitrate.0 / 8;
+    let base = match contract.name.kind() {
+        RingKind::Events => RECORD_LOG_BYTES,
+        RingKind::Frames | RingKind::Packets => {
+            a_second.saturating_mul(LOG_SECONDS).max(LOG_MIN_BYTES)
+        }
+    };
+    let pages = base.saturating_add(essential_bytes(contract)).div_ceil(PAGE);
     // More than any machine has is refused when it is reserved.
     pages.saturating_mul(PAGE)
+}
+
+/// What comes within the longest deadline of an essential reader, at the highest rate.
+fn essential_bytes(contract: &RingContract) -> u64 {
+    let bits = u128::from(longest_deadline(contract).0) * u128::from(contract.config.max_bitrate.0);
+    u64::try_from(bits / (8 * u128::from(NS_PER_S))).unwrap_or(u64::MAX)
 }

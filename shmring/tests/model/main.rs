@@ -28,6 +28,8 @@ mod floor;
 mod pin;
 #[path = "../../src/seqlock.rs"]
 mod seqlock;
+#[path = "../../src/lease/told.rs"]
+mod told;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -186,6 +188,25 @@ fn receive() {
     reader.join().unwrap();
 }
 
+/// An essential reader is let go of before its picture is taken away.
+fn let_go() {
+    struct Ring {
+        version: AtomicU64,
+        entry: AtomicU64,
+    }
+    let ring = Arc::new(Ring { version: AtomicU64::new(2), entry: AtomicU64::new(0) });
+    let shared = Arc::clone(&ring);
+    let reader = spawn_reader(move || {
+        if shared.version.load(Ordering::Acquire) != 2 {
+            assert_ne!(told::count(&shared.entry), 0, "a loss that nobody foretold");
+        }
+    });
+    told::tell(&ring.entry, || {});
+    // As a slot is taken back (`pin`), which is the weaker of the two ways.
+    ring.version.store(3, Ordering::Relaxed);
+    reader.join().unwrap();
+}
+
 fn holds(model: fn(), mutant: Option<Mutant>) -> bool {
     MUTANT.set(mutant);
     let verdict = catch_unwind(AssertUnwindSafe(|| loom::model(model)));
@@ -198,6 +219,10 @@ fn is_guarded(name: &str, model: fn(), weaker: &[Option<Ordering>]) {
     let mutants = [Role::Reader, Role::Writer]
         .into_iter()
         .flat_map(|role| weaker.iter().map(move |instead| Mutant { role, instead: *instead }));
+    are_noticed(name, model, mutants);
+}
+
+fn are_noticed(name: &str, model: fn(), mutants: impl Iterator<Item = Mutant>) {
     for mutant in mutants {
         let survived = holds(model, Some(mutant));
         let Mutant { role, instead } = mutant;
@@ -247,4 +272,16 @@ fn the_head_names_only_what_is_there_and_whole() {
 #[test]
 fn another_pictures_descriptor_passes_when_either_fence_is_missing() {
     is_guarded("receive", receive, &[None]);
+}
+
+#[test]
+fn who_misses_a_picture_knows_of_its_eviction() {
+    assert!(holds(let_go, None));
+}
+
+#[test]
+fn a_picture_is_missed_before_its_eviction_is_known_when_the_writers_fence_is_missing() {
+    // The reader has none: its load of the version orders the two.
+    let mutant = Mutant { role: Role::Writer, instead: None };
+    are_noticed("evicted", let_go, [mutant].into_iter());
 }

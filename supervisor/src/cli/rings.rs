@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_reader_is_behind_by_its_items_at_the_rings_rate() {
-        let reader = |lag| ReaderStatus { name: "r".to_owned(), lag, missed: 0, pid: 1, leases: 0 };
+        let reader = |lag| ReaderStatus { name: "r".to_owned(), lag, ..ReaderStatus::default() };
         let row = Row::new(&seen(1_512, 112, 37), &[seen(1_000, 100, 5)]);
         assert_eq!(
             (row.behind_ms(&reader(5)), row.behind_ms(&reader(0))),

@@ -207,18 +207,15 @@ mod tests {
     fn ring(name: &str, head: u64, age_ms: Option<u64>) -> RingStatus {
         let name: RingName = name.parse().unwrap();
         RingStatus {
-            kind: name.kind(),
-            name,
             epoch: 1,
             head,
-            readers: Vec::new(),
             bytes: 1 << 20,
             live: true,
             writer_pid: Some(42),
-            gop_index: 0,
             age_ms,
             width: 640,
             height: 480,
+            ..RingStatus::absent(name)
         }
     }
 

@@ -143,14 +143,12 @@ mod tests {
     use protocol::admin::ReaderStatus;
 
     fn reader(name: &str, lag: u64, missed: u64) -> ReaderStatus {
-        ReaderStatus { name: name.to_owned(), lag, missed, pid: 1, leases: 0 }
+        ReaderStatus { name: name.to_owned(), lag, missed, ..ReaderStatus::default() }
     }
 
     fn ring() -> RingStatus {
         let name: protocol::name::RingName = "cam1.frames".parse().unwrap();
         RingStatus {
-            kind: name.kind(),
-            name,
             epoch: 3,
             head: 750,
             readers: vec![
@@ -161,10 +159,8 @@ mod tests {
             bytes: 4096,
             live: true,
             writer_pid: Some(1),
-            gop_index: 0,
             age_ms: Some(40),
-            width: 0,
-            height: 0,
+            ..RingStatus::absent(name)
         }
     }
 

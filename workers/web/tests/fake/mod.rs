@@ -94,18 +94,15 @@ impl Fake {
              "pid": 9, "leases": 0},
         ]);
         RingStatus {
-            kind: name.kind(),
-            name,
             epoch: 1_763_650_000_000_000,
             head: number,
             readers: serde_json::from_value(readers).expect("readers"),
             bytes: 8 << 20,
             live: true,
-            writer_pid: None,
-            gop_index: 0,
             age_ms: Some((self.mono().0 - made_ns) / 1_000_000),
             width: WIDTH,
             height: HEIGHT,
+            ..RingStatus::absent(name)
         }
     }
 }
