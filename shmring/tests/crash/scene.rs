@@ -83,8 +83,8 @@ impl Writer {
 }
 
 enum Reader {
-    Frames(FrameReader),
-    Packets(PacketReader),
+    Frames(Box<FrameReader>),
+    Packets(Box<PacketReader>),
 }
 
 impl Reader {
@@ -93,11 +93,11 @@ impl Reader {
         match kind {
             Kind::Frames => {
                 let options = FrameOptions::named("crash");
-                Self::Frames(FrameReader::attach(project, &ring, &options).unwrap())
+                Self::Frames(Box::new(FrameReader::attach(project, &ring, &options).unwrap()))
             }
             Kind::Packets => {
                 let options = PacketOptions { reader: "crash".into(), start: Start::Oldest };
-                Self::Packets(PacketReader::attach(project, &ring, &options).unwrap())
+                Self::Packets(Box::new(PacketReader::attach(project, &ring, &options).unwrap()))
             }
         }
     }
