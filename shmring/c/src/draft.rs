@@ -12,7 +12,7 @@ use shmring::{Content, FrameMeta, PacketMeta, Picture, PlaneLayout, SourceId, Te
 use crate::abi::{self, AXES, PLANES, content, flag};
 use crate::error::Error;
 use crate::input;
-use crate::item::{NO_PLANE, NO_TENSOR, tensor_layout};
+use crate::view::{NO_PLANE, NO_TENSOR, tensor_layout};
 
 /// What decoders and vector units like rows and planes to begin at.
 const ROW_ALIGN_BYTES: u32 = 64;

@@ -1,9 +1,9 @@
 //! Answers: what a call's error is to C, its text for this thread, and the fence no panic passes.
 
-use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use protocol::name::{NameError, RingName};
 
@@ -98,6 +98,10 @@ fn of_ring(error: &shmring::Error) -> c_int {
 
 thread_local! {
     static LAST: RefCell<(c_int, CString)> = RefCell::default();
+    /// Whether this thread is inside a call.
+    static IS_FENCED: Cell<bool> = const { Cell::new(false) };
+    /// The last panic of a call.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Runs a call's body and makes its answer one for C.
@@ -126,20 +130,35 @@ pub(crate) fn quietly(body: impl FnOnce()) {
 /// Runs `body`; its error, and a panic, becomes this thread's last. Handles stay whole after a panic: what
 /// they guard is locked by mutexes whose poison is looked past, as in the Rust crate.
 fn fenced<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    hear_panics();
+    IS_FENCED.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(body));
-    let outcome = outcome.unwrap_or_else(|panic| Err(Error::Bug(words_of(panic))));
+    IS_FENCED.set(false);
+    let outcome = outcome.unwrap_or_else(|payload| {
+        // Dropping a payload may panic again, outside of any fence.
+        std::mem::forget(payload);
+        Err(Error::Bug(PANIC.take()))
+    });
     if let Err(error) = &outcome {
         remember(error);
     }
     outcome
 }
 
-fn words_of(panic: Box<dyn Any + Send>) -> String {
-    let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
-    let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-    // Dropping a payload may panic again, outside of any fence.
-    std::mem::forget(panic);
-    words.unwrap_or_else(|| "no words".to_owned())
+/// A panic inside a call is kept for its answer, with its place, instead of printed. Others, of a program in
+/// Rust that this library is linked into, go where they went.
+fn hear_panics() {
+    static HEARD: Once = Once::new();
+    HEARD.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if IS_FENCED.get() {
+                PANIC.set(panic.to_string().replace('\n', " "));
+            } else {
+                before(panic);
+            }
+        }));
+    });
 }
 
 fn remember(error: &Error) {
@@ -175,6 +194,6 @@ mod tests {
         assert_eq!(status, status::E_BUG);
         // SAFETY: the text stays until this thread's next error.
         let text = unsafe { CStr::from_ptr(shmring_last_error()) }.to_str().unwrap();
-        assert!(text.contains("slot 7 is on the moon"), "{text}");
+        assert!(text.contains("slot 7 is on the moon") && text.contains("error.rs:"), "{text}");
     }
 }

@@ -7,7 +7,10 @@
 pub mod abi;
 pub mod error;
 pub mod item;
+pub mod json;
+pub mod names;
 pub mod reader;
+pub mod waiting;
 pub mod writer;
 
 mod draft;
@@ -15,6 +18,8 @@ mod fork;
 mod handle;
 mod input;
 mod source;
+mod view;
+mod wish;
 
 /// The library's version, as SHMRING_ABI_MAJOR and SHMRING_ABI_MINOR of the header it was built with.
 #[unsafe(no_mangle)]

@@ -1,28 +1,24 @@
 //! Attaching, and being told what comes next.
 
-use std::ffi::{CString, c_char, c_int};
-use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
+use std::ffi::{c_char, c_int};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::control::env;
-use protocol::name::{ProjectName, RingKind, RingName};
+use protocol::name::{ProjectName, RingName};
 use protocol::stream::{Colour, DType, PixelFormat, Track};
 use protocol::time::MonoNs;
 use serde_json::{Value, json};
 use shmring::fork::Birth;
-use shmring::{
-    Content, Next, Picture, Policy, Pollable, Semaphore, Start, Waitable, census, clock, project,
-};
+use shmring::{Content, Next, Picture, Pollable, Semaphore, clock, project};
 
-use crate::abi::{self, AttachOptions, News, REASON_BYTES, policy, start, status};
-use crate::error::{Error, answer, number, pointer, quietly};
+use crate::abi::{self, AttachOptions, News, REASON_BYTES, status};
+use crate::error::{Error, answer, quietly};
 use crate::fork;
 use crate::handle::{self, Handle};
 use crate::input;
 use crate::item::Item;
-use crate::source::{Source, Taken, Wish};
+use crate::source::{Source, Taken};
+use crate::wish::{Wish, default_wait};
 
 /// How often an absent ring is looked for, and one that has ended or gone is looked at again: they have no
 /// bell to wait for.
@@ -32,10 +28,10 @@ const RETRY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Reader {
     birth: Birth,
-    project: ProjectName,
-    ring: RingName,
+    pub(crate) project: ProjectName,
+    pub(crate) ring: RingName,
     /// Apart from the state, so that one thread may wait while another one reads.
-    semaphore: Semaphore,
+    pub(crate) semaphore: Semaphore,
     state: Mutex<State>,
     /// Made when it is first asked for.
     pollable: Mutex<Option<Pollable>>,
@@ -94,7 +90,7 @@ pub unsafe extern "C" fn shmring_attach(
             let options = unsafe { input::sized(options) }?;
             // SAFETY: by the caller's word.
             let name = unsafe { input::text("options.reader", options.reader) }?;
-            (parse(&options, name, ring.kind())?, wait_of(options.wait_ns))
+            (Wish::of(&options, name, ring.kind())?, wait_of(options.wait_ns))
         };
         let wait = wait.unwrap_or_else(default_wait);
         place.write(handle::give(attach(project, ring, &wish, wait)?));
@@ -102,72 +98,9 @@ pub unsafe extern "C" fn shmring_attach(
     })
 }
 
-impl Default for Wish {
-    fn default() -> Self {
-        Self {
-            reader: program_name(),
-            policy: Policy::Latest,
-            quota: None,
-            max_fps: None,
-            every: 1,
-            start: None,
-        }
-    }
-}
-
-fn parse(options: &AttachOptions, name: Option<&str>, kind: RingKind) -> Result<Wish, Error> {
-    let value = |what, seen: u32, expected| Error::Value { what, seen: u64::from(seen), expected };
-    let policy = match options.policy {
-        policy::LATEST => Policy::Latest,
-        policy::SEQUENTIAL => Policy::Sequential,
-        seen => return Err(value("options.policy", seen, "an enum shmring_policy")),
-    };
-    for (what, seen) in [("options.max_fps", options.max_fps), ("options.every", options.every)] {
-        if seen != 0 && kind != RingKind::Frames {
-            return Err(value(what, seen, "0: it is for frame rings only"));
-        }
-    }
-    let above_zero = |value: u32| (value != 0).then_some(value);
-    Ok(Wish {
-        reader: name.map_or_else(program_name, str::to_owned),
-        policy,
-        quota: above_zero(options.quota),
-        max_fps: above_zero(options.max_fps),
-        every: options.every.max(1),
-        start: parse_start(options, kind)?,
-    })
-}
-
-fn parse_start(options: &AttachOptions, kind: RingKind) -> Result<Option<Start>, Error> {
-    let after = Start::After { epoch: options.after_epoch, sequence: options.after_sequence };
-    Ok(match (options.start, kind) {
-        (start::DEFAULT, _) => None,
-        (start::NEWEST, _) => Some(Start::Newest),
-        (start::NEWEST_KEY, RingKind::Packets) => Some(Start::NewestKey),
-        (start::OLDEST, _) => Some(Start::Oldest),
-        (start::AFTER, _) => Some(after),
-        (seen, _) => {
-            let expected = "an enum shmring_start, _NEWEST_KEY for packet rings only";
-            return Err(Error::Value { what: "options.start", seen: u64::from(seen), expected });
-        }
-    })
-}
-
 /// `None` is the default.
 fn wait_of(wait_ns: i64) -> Option<Duration> {
     (wait_ns != 0).then(|| input::timeout(wait_ns))
-}
-
-fn default_wait() -> Duration {
-    let has_supervisor = std::env::var_os(env::WORKER).is_some();
-    if has_supervisor { Duration::MAX } else { Duration::ZERO }
-}
-
-/// What others see of this program unless it says something better.
-pub(crate) fn program_name() -> String {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let file = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned());
-    file.unwrap_or_else(|| "program".to_owned())
 }
 
 fn attach(
@@ -203,9 +136,25 @@ impl Reader {
         lock(&self.state)
     }
 
-    /// Whether there was something to be told before `deadline`.
-    fn wait_until(&self, deadline: MonoNs) -> c_int {
-        if self.semaphore.wait_until(deadline) { status::OK } else { status::QUIET }
+    /// The descriptor, made when it is first asked for.
+    pub(crate) fn with_pollable<T>(&self, look: impl FnOnce(&Pollable) -> T) -> Result<T, Error> {
+        let mut held = lock(&self.pollable);
+        if held.is_none() {
+            *held = Some(self.lock().source.pollable()?);
+        }
+        held.as_ref().map(look).ok_or_else(|| Error::Bug("no pollable".to_owned()))
+    }
+
+    /// The ring this one is made from, and what is known of this reader.
+    pub(crate) fn facts(&self) -> (Value, Value) {
+        let state = self.lock();
+        let own = json!({
+            "epoch": state.source.epoch(),
+            "count": self.semaphore.count(),
+            "missed": state.missed,
+            "live": state.source.writer_lives(),
+        });
+        (json!(state.source.source_ring()), own)
     }
 }
 
@@ -318,157 +267,4 @@ fn rest(deadline: MonoNs) -> bool {
     let left = deadline.saturating_since(clock::mono());
     std::thread::sleep(left.min(RETRY));
     !left.is_zero()
-}
-
-/// # Safety
-/// As in the header: `reader` NULL or attached.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_count(reader: *mut Reader) -> i64 {
-    number(|| {
-        // SAFETY: by the caller's word.
-        let reader = unsafe { handle::look(reader) }?;
-        Ok(i64::try_from(reader.semaphore.count()).unwrap_or(i64::MAX))
-    })
-}
-
-/// # Safety
-/// As in the header: `reader` NULL or attached.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_wait(reader: *mut Reader, timeout_ns: i64) -> c_int {
-    answer(|| {
-        // SAFETY: by the caller's word.
-        let reader = unsafe { handle::look(reader) }?;
-        Ok(reader.wait_until(clock::mono() + input::timeout(timeout_ns)))
-    })
-}
-
-/// # Safety
-/// As in the header: `reader` NULL or attached.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_wait_until(reader: *mut Reader, mono_ns: u64) -> c_int {
-    answer(|| {
-        // SAFETY: by the caller's word.
-        let reader = unsafe { handle::look(reader) }?;
-        Ok(reader.wait_until(MonoNs(mono_ns)))
-    })
-}
-
-/// # Safety
-/// As in the header: `readers` that many, each attached, `ready` NULL or places for as many bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_wait_any(
-    readers: *const *mut Reader,
-    count: u32,
-    timeout_ns: i64,
-    ready: *mut u8,
-) -> c_int {
-    answer(|| {
-        // SAFETY: by the caller's word.
-        let readers = unsafe { input::slice("readers", readers, count.into()) }?;
-        // SAFETY: by the caller's word.
-        let looks = readers.iter().map(|reader| unsafe { handle::look(*reader) });
-        let readers = looks.collect::<Result<Vec<&Reader>, Error>>()?;
-        let all: Vec<&dyn Waitable> = readers.iter().map(|reader| &reader.semaphore as _).collect();
-        let found = shmring::wait_any(&all, input::timeout(timeout_ns));
-        for number in 0..readers.len() {
-            let is_ready = u8::from(found.contains(&number));
-            // SAFETY: by the caller's word NULL or so many places.
-            unsafe { input::put(ready, number, is_ready) };
-        }
-        Ok(c_int::try_from(found.len()).unwrap_or(c_int::MAX))
-    })
-}
-
-/// # Safety
-/// As in the header: `reader` NULL or attached.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_fileno(reader: *mut Reader) -> c_int {
-    answer(|| {
-        // SAFETY: by the caller's word.
-        let reader = unsafe { handle::look(reader) }?;
-        let mut pollable = lock(&reader.pollable);
-        if pollable.is_none() {
-            *pollable = Some(reader.lock().source.pollable()?);
-        }
-        let descriptor = pollable.as_ref().map(|pollable| pollable.as_fd().as_raw_fd());
-        Ok(descriptor.unwrap_or(status::E_IO))
-    })
-}
-
-/// # Safety
-/// As in the header: `reader` NULL or attached.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_clear(reader: *mut Reader) -> c_int {
-    answer(|| {
-        // SAFETY: by the caller's word.
-        let reader = unsafe { handle::look(reader) }?;
-        if let Some(pollable) = &*lock(&reader.pollable) {
-            pollable.clear();
-        }
-        Ok(status::OK)
-    })
-}
-
-/// # Safety
-/// As in the header: `reader` NULL or attached.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_reader_json(reader: *mut Reader) -> *mut c_char {
-    pointer(|| {
-        // SAFETY: by the caller's word.
-        let reader = unsafe { handle::look(reader) }?;
-        let mut row = row(&reader.project, &reader.ring)?;
-        let state = reader.lock();
-        row["source"] = json!(state.source.source_ring());
-        row["reader"] = json!({
-            "epoch": state.source.epoch(),
-            "count": reader.semaphore.count(),
-            "missed": state.missed,
-            "live": state.source.writer_lives(),
-        });
-        text(&row)
-    })
-}
-
-/// # Safety
-/// As in the header: `project` NULL or a text.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_rings_json(project: *const c_char) -> *mut c_char {
-    pointer(|| {
-        // SAFETY: by the caller's word.
-        let project = unsafe { input::text("project", project) }?;
-        let projects = project::given(project)?.map_or_else(project::all, |given| vec![given]);
-        let mut rows = Vec::new();
-        for project in &projects {
-            for ring in census::names(project) {
-                rows.push(row(project, &ring)?);
-            }
-        }
-        text(&Value::Array(rows))
-    })
-}
-
-/// A row of the census, with its project.
-fn row(project: &ProjectName, ring: &RingName) -> Result<Value, Error> {
-    let status = census::status(project, ring, clock::mono());
-    let mut row = serde_json::to_value(status).map_err(shmring::Error::from)?;
-    row["project"] = json!(project);
-    Ok(row)
-}
-
-fn text(value: &Value) -> Result<*mut c_char, Error> {
-    // JSON writes a NUL as an escape.
-    let text = CString::new(value.to_string());
-    Ok(text.map_err(|error| Error::Bug(error.to_string()))?.into_raw())
-}
-
-/// # Safety
-/// As in the header: NULL, or a text this library made, not freed before.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmring_free(text: *mut c_char) {
-    quietly(|| {
-        if !text.is_null() {
-            // SAFETY: not NULL, so one of `text`'s by the caller's word, with the length it had.
-            drop(unsafe { CString::from_raw(text) });
-        }
-    });
 }

@@ -10,6 +10,8 @@ use shmring::{
     Pollable, Semaphore, Start,
 };
 
+use crate::wish::Wish;
+
 /// A reader of some ring.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -28,20 +30,6 @@ pub(crate) enum Taken {
     Frame(shmring::Frame),
     Packet(Packet, Arc<[Track]>),
     Record(Packet),
-}
-
-/// How a program wants to read.
-#[derive(Clone, Debug)]
-pub(crate) struct Wish {
-    pub(crate) reader: String,
-    pub(crate) policy: Policy,
-    /// `None` is the ring's own.
-    pub(crate) quota: Option<u32>,
-    pub(crate) max_fps: Option<u32>,
-    /// Each so manyth frame.
-    pub(crate) every: u32,
-    /// `None` is the kind's and policy's own.
-    pub(crate) start: Option<Start>,
 }
 
 impl Source {

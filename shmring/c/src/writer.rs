@@ -16,7 +16,7 @@ use crate::error::{Error, answer, pointer, quietly};
 use crate::fork;
 use crate::handle::{self, Handle};
 use crate::input;
-use crate::reader::program_name;
+use crate::wish::program_name;
 
 /// Readers a ring made here has places for unless told: nobody knows who will read it.
 const PLACES: u32 = 8;

@@ -1,10 +1,11 @@
 //! What a C program is told while a writer in Rust lives, dies and changes.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use protocol::stream::PixelFormat;
+use shmring::{PacketMeta, PacketWriter, census, clock};
 
-use crate::tools::{Painter, Project, Running, compile};
+use crate::tools::{Painter, Project, Running, compile, text};
 
 fn sample(plane: usize, x: usize, y: usize) -> u8 {
     u8::try_from((plane * 83 + x * 5 + y * 11) % 256).unwrap()
@@ -113,6 +114,101 @@ fn a_reader_in_c_is_told_what_it_missed() {
     for sequence in missed + 2..=last {
         assert_eq!(follow.line(), line(sequence, size, PixelFormat::Gray8, false));
     }
+}
+
+#[test]
+fn a_picture_held_in_c_does_not_change_and_holds_nobody_up() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let painter = project.painter("cam1.frames");
+    paint(&painter, (64, 36), PixelFormat::Yuv420p);
+    let program = compile("tests/programs/hold.c", folder.path());
+    let mut command = Command::new(program);
+    command.args([project.as_str(), "cam1.frames"]).stdin(Stdio::piped());
+    let mut hold = Running::start(&mut command);
+    let sum = hold.line();
+    assert_eq!(leases(&project), [1]);
+    for sequence in 2..=100 {
+        let other = |_, x: usize, _| u8::try_from(x % 7).unwrap();
+        assert_eq!(painter.paint((64, 36), PixelFormat::Yuv420p, other), sequence);
+    }
+    hold.tell("look again");
+    assert_eq!(hold.line(), sum);
+    hold.tell("release");
+    assert_eq!(hold.line(), "released");
+    assert_eq!(leases(&project), [0]);
+}
+
+/// Leases that each reader holds, by its own page.
+fn leases(project: &Project) -> Vec<u32> {
+    let ring = "cam1.frames".parse().unwrap();
+    let status = census::status(project.name(), &ring, clock::mono());
+    status.readers.iter().map(|reader| reader.leases).collect()
+}
+
+#[test]
+fn a_reader_in_c_waits_for_its_ring_and_follows_it_through_down_and_up() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let program = compile("tests/programs/follow.c", folder.path());
+    let mut follow = Running::start(Command::new(program).args([project.as_str(), "cam1.frames"]));
+    let size = (16, 16);
+    let painter = project.painter("cam1.frames");
+    assert_eq!(follow.line(), "attached");
+    paint(&painter, size, PixelFormat::Gray8);
+    assert_eq!(follow.line(), line(1, size, PixelFormat::Gray8, true));
+    // As `framevisor down` does it: not one file is left.
+    drop(painter);
+    census::sweep_unowned(project.name());
+    let painter = project.painter("cam1.frames");
+    paint(&painter, size, PixelFormat::Gray8);
+    assert_eq!(follow.line(), "SHMRING_NEW_EPOCH 0");
+    assert_eq!(follow.line(), line(1, size, PixelFormat::Gray8, false));
+}
+
+#[test]
+fn the_policy_latest_skips_to_the_newest_picture() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let painter = project.painter("cam1.frames");
+    let size = (16, 16);
+    for _ in 0..5 {
+        paint(&painter, size, PixelFormat::Gray8);
+    }
+    let program = compile("tests/programs/follow.c", folder.path());
+    let mut command = Command::new(program);
+    command.args([project.as_str(), "cam1.frames", "latest"]);
+    let mut follow = Running::start(&mut command);
+    assert_eq!(follow.line(), "attached");
+    assert_eq!(follow.line(), line(5, size, PixelFormat::Gray8, true));
+    signal(&follow, "-STOP");
+    for _ in 0..5 {
+        paint(&painter, size, PixelFormat::Gray8);
+    }
+    signal(&follow, "-CONT");
+    assert_eq!(follow.line(), line(10, size, PixelFormat::Gray8, false));
+}
+
+#[test]
+fn what_is_no_record_is_an_error_and_the_next_record_is_read() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let mut writer =
+        PacketWriter::create(project.name(), &project.contract("w.events"), &[]).unwrap();
+    let good = r#"{"id":"1","type":"t","camera":"","frame":null,"time_utc_ns":5,"data":[true]}"#;
+    // In a field that nobody asked for.
+    let foreign = [&good.as_bytes()[..good.len() - 1], b",\"x\":\"\xff\"}"].concat();
+    let nul = good.replace("\"t\"", r#""a\u0000b""#);
+    let bad = [b"not json", b"\xff\xfe".as_slice(), br#"{"id":"1"}"#, nul.as_bytes(), &foreign];
+    for payload in bad.iter().chain([&good.as_bytes()]) {
+        writer.publish(&PacketMeta::default(), payload).unwrap();
+    }
+    let program = compile("tests/programs/records.c", folder.path());
+    let output = Command::new(program).args([project.as_str(), "w.events"]).output().unwrap();
+    let lines = text(output);
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), bad.len() + 1, "{lines:?}");
+    for (line, sequence) in lines[..bad.len()].iter().zip(1..) {
+        let start = format!("SHMRING_E_BAD_RECORD: ring w.events: its record {sequence} is none: ");
+        assert!(line.starts_with(&start), "{line}");
+    }
+    assert_eq!(lines[bad.len()], format!("6 t [true] {good}"));
 }
 
 fn signal(running: &Running, signal: &str) {

@@ -26,4 +26,15 @@
 
 #define SECOND INT64_C(1000000000)
 
+/* Of all visible samples of a picture. */
+static inline uint32_t checksum(const struct shmring_frame *frame)
+{
+    uint32_t sum = 0;
+    for (uint32_t p = 0; p < frame->plane_count; p++)
+        for (uint32_t y = 0; y < frame->planes[p].rows; y++)
+            for (uint32_t x = 0; x < frame->planes[p].row_bytes; x++)
+                sum = sum * 31 + frame->planes[p].data[y * frame->planes[p].linesize + x];
+    return sum;
+}
+
 #endif

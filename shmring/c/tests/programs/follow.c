@@ -1,23 +1,10 @@
 /* Prints a line for each news of a frame ring: what a C reader is told. follow PROJECT RING [POLICY] */
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <shmring.h>
+#include "expect.h"
 
 /* Long enough for a loaded machine; the test ends this program sooner. */
 #define PATIENCE_NS INT64_C(30000000000)
-
-static uint32_t checksum(const struct shmring_frame *frame)
-{
-    uint32_t sum = 0;
-    for (uint32_t p = 0; p < frame->plane_count; p++)
-        for (uint32_t y = 0; y < frame->planes[p].rows; y++)
-            for (uint32_t x = 0; x < frame->planes[p].row_bytes; x++)
-                sum = sum * 31 + frame->planes[p].data[y * frame->planes[p].linesize + x];
-    return sum;
-}
 
 static void tell(int status, const struct shmring_news *news)
 {

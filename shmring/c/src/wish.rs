@@ -1,0 +1,97 @@
+//! How a program wants to read: its options, parsed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use protocol::control::env;
+use protocol::name::RingKind;
+use shmring::{Policy, Start};
+
+use crate::abi::{AttachOptions, policy, start};
+use crate::error::Error;
+
+/// How a program wants to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) reader: String,
+    pub(crate) policy: Policy,
+    /// `None` is the ring's own.
+    pub(crate) quota: Option<u32>,
+    pub(crate) max_fps: Option<u32>,
+    /// Each so manyth frame.
+    pub(crate) every: u32,
+    /// `None` is the kind's and policy's own.
+    pub(crate) start: Option<Start>,
+}
+
+impl Wish {
+    pub(crate) fn of(
+        options: &AttachOptions,
+        name: Option<&str>,
+        kind: RingKind,
+    ) -> Result<Self, Error> {
+        let value =
+            |what, seen: u32, expected| Error::Value { what, seen: u64::from(seen), expected };
+        let policy = match options.policy {
+            policy::LATEST => Policy::Latest,
+            policy::SEQUENTIAL => Policy::Sequential,
+            seen => return Err(value("options.policy", seen, "an enum shmring_policy")),
+        };
+        for (what, seen) in [("options.max_fps", options.max_fps), ("options.every", options.every)]
+        {
+            if seen != 0 && kind != RingKind::Frames {
+                return Err(value(what, seen, "0: it is for frame rings only"));
+            }
+        }
+        let above_zero = |value: u32| (value != 0).then_some(value);
+        Ok(Self {
+            reader: name.map_or_else(program_name, str::to_owned),
+            policy,
+            quota: above_zero(options.quota),
+            max_fps: above_zero(options.max_fps),
+            every: options.every.max(1),
+            start: parse_start(options, kind)?,
+        })
+    }
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            reader: program_name(),
+            policy: Policy::Latest,
+            quota: None,
+            max_fps: None,
+            every: 1,
+            start: None,
+        }
+    }
+}
+
+fn parse_start(options: &AttachOptions, kind: RingKind) -> Result<Option<Start>, Error> {
+    let after = Start::After { epoch: options.after_epoch, sequence: options.after_sequence };
+    Ok(match (options.start, kind) {
+        (start::DEFAULT, _) => None,
+        (start::NEWEST, _) => Some(Start::Newest),
+        (start::NEWEST_KEY, RingKind::Packets) => Some(Start::NewestKey),
+        (start::OLDEST, _) => Some(Start::Oldest),
+        (start::AFTER, _) => Some(after),
+        (seen, _) => {
+            let expected = "an enum shmring_start, _NEWEST_KEY for packet rings only";
+            return Err(Error::Value { what: "options.start", seen: u64::from(seen), expected });
+        }
+    })
+}
+
+/// Whoever has a supervisor may be started before its ring's writer.
+pub(crate) fn default_wait() -> Duration {
+    let has_supervisor = std::env::var_os(env::WORKER).is_some();
+    if has_supervisor { Duration::MAX } else { Duration::ZERO }
+}
+
+/// What others see of this program unless it says something better.
+pub(crate) fn program_name() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let file = Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned());
+    file.unwrap_or_else(|| "program".to_owned())
+}
