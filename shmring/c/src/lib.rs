@@ -14,7 +14,6 @@ pub mod waiting;
 pub mod writer;
 
 mod draft;
-mod fork;
 mod handle;
 mod input;
 mod source;

@@ -13,7 +13,6 @@ use shmring::{Content, Next, Picture, Pollable, Semaphore, clock, project};
 
 use crate::abi::{self, AttachOptions, News, REASON_BYTES, status};
 use crate::error::{Error, answer, quietly};
-use crate::fork;
 use crate::handle::{self, Handle};
 use crate::input;
 use crate::item::Item;
@@ -109,7 +108,6 @@ fn attach(
     wish: &Wish,
     wait: Duration,
 ) -> Result<Reader, Error> {
-    fork::register();
     let until = clock::mono() + wait;
     loop {
         let found = project::having(project, &ring).and_then(|project| {

@@ -13,7 +13,6 @@ use shmring::{FrameWriter, PacketWriter, RecordWriter, clock, project};
 use crate::abi::{Frame, Packet, Record, Track, WriterOptions, status};
 use crate::draft;
 use crate::error::{Error, answer, pointer, quietly};
-use crate::fork;
 use crate::handle::{self, Handle};
 use crate::input;
 use crate::wish::program_name;
@@ -154,7 +153,6 @@ impl Wish {
 }
 
 fn create(project: Option<&str>, ring: RingName, wish: &Wish) -> Result<Writer, Error> {
-    fork::register();
     let project = project::any(project, &ring)?;
     let contract = RingContract::new(ring.clone(), wish.config, wish.places);
     let body = match ring.kind() {
