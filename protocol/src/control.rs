@@ -36,6 +36,8 @@ pub mod env {
     pub const HEALTH_FD: &str = "FRAMEVISOR_HEALTH_FD";
     /// Comma list of the numbers of inherited listening sockets.
     pub const LISTEN_FDS: &str = "FRAMEVISOR_LISTEN_FDS";
+    /// Socket of the broker of rings without names.
+    pub const BROKER: &str = "FRAMEVISOR_BROKER";
     /// Folder of the `framevisor-<kind>` binaries, when not beside the command.
     pub const LIBEXEC: &str = "FRAMEVISOR_LIBEXEC";
     /// `WORKER:SEQUENCE`: that built-in worker aborts whenever it takes this item, to try out what

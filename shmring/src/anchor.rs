@@ -13,7 +13,7 @@ use crate::segments::{Leads, Part, Segments};
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// The kind code of the layout.
-fn kind_code(kind: RingKind) -> u32 {
+pub(crate) fn kind_code(kind: RingKind) -> u32 {
     match kind {
         RingKind::Frames => layout::kind::FRAMES,
         RingKind::Packets => layout::kind::PACKETS,

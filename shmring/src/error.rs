@@ -96,6 +96,13 @@ pub enum Error {
         "this handle belongs to process {parent}, this is its forked child {child}; attach again here"
     )]
     Forked { parent: u32, child: u32 },
+    #[error("ring {ring}: the broker at {}: {what}", socket.display())]
+    Broker { ring: RingName, socket: PathBuf, what: String },
+    #[error(
+        "ring {ring}: its access is `brokered`, and no broker of the project listens; \
+         start it with `framevisor up`, or name the broker's socket in FRAMEVISOR_BROKER"
+    )]
+    NoBroker { ring: RingName },
     #[error("record does not encode: {0}")]
     Record(#[from] serde_json::Error),
 }

@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+pub mod broker;
 pub mod census;
 pub mod clock;
 pub mod fork;

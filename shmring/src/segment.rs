@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, posix_fallocate};
 use nix::libc;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use nix::sys::mman::{MRemapFlags, MapFlags, ProtFlags, mmap, mmap_anonymous, mremap, munmap};
 use nix::sys::stat::{Mode, fstat};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
@@ -58,7 +58,8 @@ pub(crate) struct Draft {
     pub(crate) mapping: Mapping,
     /// A description of our own, for locks and modes.
     pub(crate) file: OwnedFd,
-    name: Temporary,
+    /// `None` for one that never has a name.
+    name: Option<Temporary>,
 }
 
 /// A name that goes with the value.
@@ -93,15 +94,25 @@ impl Draft {
         let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| io(&path, Errno::ENOMEM))?;
         let hold = Hold::Created { _shmem: shmem };
         let mapping = Mapping::new(base, bytes, Access::ReadWrite, hold);
-        Ok(Self { mapping, file, name })
+        Ok(Self { mapping, file, name: Some(name) })
     }
 
     /// Shows the finished file under its public name.
     pub(crate) fn link(self, path: &Path) -> Result<(Mapping, OwnedFd), Error> {
-        fs::hard_link(self.name.path(), path).map_err(|error| {
+        let name = self.name.as_ref().ok_or_else(|| io(path, Errno::ENOENT))?;
+        fs::hard_link(name.path(), path).map_err(|error| {
             io(path, Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)))
         })?;
         Ok((self.mapping, self.file))
+    }
+
+    /// One of memory without a name.
+    pub(crate) fn unnamed(mapping: Mapping, file: OwnedFd) -> Self {
+        Self { mapping, file, name: None }
+    }
+
+    pub(crate) fn into_parts(self) -> (Mapping, OwnedFd) {
+        (self.mapping, self.file)
     }
 }
 
@@ -210,6 +221,19 @@ impl Mapping {
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
         // SAFETY: a fresh address chosen by the kernel; nothing existing is replaced.
         let mapped = unsafe { mmap(None, length, WRITABLE, flags, file, offset) };
+        let base = mapped.map_err(|source| io(path, source))?;
+        let hold = Hold::Opened { _map: OpenedMap { base, bytes } };
+        Ok(Self::new(base.cast(), bytes, Access::ReadWrite, hold))
+    }
+
+    /// A second mapping of `bytes` of its bytes from `at`, a whole page, with the same rights.
+    pub(crate) fn again(&self, path: &Path, at: usize, bytes: usize) -> Result<Self, Error> {
+        let from = self.range(at, bytes).cast();
+        // "Of length zero" is how mremap(2) is told to keep the old mapping of shared pages.
+        let (old_bytes, flags) = (0, MRemapFlags::MREMAP_MAYMOVE);
+        // SAFETY: the range is inside this mapping, which is shared and stays; the new one is at an
+        // address of the kernel's choosing, so nothing existing is replaced.
+        let mapped = unsafe { mremap(from, old_bytes, bytes, flags, None) };
         let base = mapped.map_err(|source| io(path, source))?;
         let hold = Hold::Opened { _map: OpenedMap { base, bytes } };
         Ok(Self::new(base.cast(), bytes, Access::ReadWrite, hold))

@@ -142,10 +142,27 @@ pub struct RingConfig {
     pub history: u32,
     /// Packet rings: highest rate the source sends; ten seconds of it set the ring's depth.
     pub max_bitrate: BitRate,
+    pub access: Access,
 }
 
 impl Default for RingConfig {
     fn default() -> Self {
-        Self { spare_readers: 2, history: 1, max_bitrate: BitRate(8_000_000) }
+        Self {
+            spare_readers: 2,
+            history: 1,
+            max_bitrate: BitRate(8_000_000),
+            access: Access::default(),
+        }
     }
+}
+
+/// How readers come to a ring's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// By name in /dev/shm, for programs that are trusted not to mean harm.
+    #[default]
+    Named,
+    /// From the supervisor's broker, for those that are not.
+    Brokered,
 }

@@ -44,7 +44,8 @@ impl Memory {
     }
 
     pub(super) fn window(&self, slot: u32) -> Result<Window, Error> {
-        Window::open(&self.path, &self.file, slot as usize * self.slot_bytes, self.slot_bytes)
+        let offset = slot as usize * self.slot_bytes;
+        Window::open(&self.path, &self.file, &self.map, offset, self.slot_bytes)
     }
 
     pub(super) fn is_published(&self, slot: u32) -> bool {

@@ -315,6 +315,15 @@ impl FrameReader {
         }))
     }
 
+    /// Those there are, before a picture needs them: whoever hands out a ring's segments may be gone by
+    /// then, and must not be missed. What goes wrong here is told when a picture needs them.
+    fn open_slots(&mut self) {
+        let generation = self.index.map.half(index::AT_GENERATION).load(Ordering::Acquire);
+        if generation != 0 {
+            let _ = self.data_of(generation, 1);
+        }
+    }
+
     /// The mapping of a generation; `None` when its name is gone already.
     fn data_of(&mut self, generation: u32, slot_bytes: u64) -> Result<Option<Arc<Mapping>>, Error> {
         if let Some((number, data)) = &self.data
@@ -395,6 +404,7 @@ impl FrameReader {
         self.signal.set_owes(self.lost_epochs);
         self.signal.set_not_before(self.pace.due());
         self.source = stream::read(&self.index.map).and_then(|block| block.source);
+        self.open_slots();
         Ok(())
     }
 }

@@ -23,11 +23,17 @@ impl Window {
     pub(super) fn open(
         path: &Path,
         file: impl AsFd,
+        map: &Mapping,
         offset: usize,
         bytes: usize,
     ) -> Result<Self, Error> {
         let start = offset % page_bytes();
-        let map = Mapping::open_part(path, file, offset - start, start + bytes)?;
+        let (from, length) = (offset - start, start + bytes);
+        let map = match Mapping::open_part(path, file, from, length) {
+            // Sealed memory cannot be mapped for writing any more, but a mapping of it can be doubled.
+            Err(Error::Denied { .. }) => map.again(path, from, length)?,
+            opened => opened?,
+        };
         Ok(Self { map, start, bytes })
     }
 

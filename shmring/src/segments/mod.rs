@@ -3,7 +3,10 @@
 //!
 //! * [`Named`]: files in /dev/shm. Between programs of one user, or of one group, it protects against
 //!   mistakes, not against malice.
+//! * [`Brokered`]: sealed memory without a name, handed out by a process of the project. For readers
+//!   that are not trusted.
 
+mod brokered;
 mod named;
 mod names;
 
@@ -12,17 +15,21 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use protocol::config::Access;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::segment::{Draft, Mapping};
 
+pub(crate) use brokered::Brokered;
 pub(crate) use named::{Named, Sweeper, open_if_there, sweep};
 pub(crate) use names::{DIR, Names, PREFIX, Role, in_dir, list, prefix, ring_of};
 
 /// One segment of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Part {
     Anchor,
     Index { epoch: u64 },
@@ -41,7 +48,8 @@ impl Part {
 }
 
 /// Where a name leads, seen from an open segment that once had it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Leads {
     Here,
     Elsewhere,
@@ -67,7 +75,7 @@ pub(crate) trait Segments: Debug + Send + Sync {
 }
 
 /// The live epoch and the one before it; 0 is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Epochs {
     pub(crate) live: u64,
     pub(crate) previous: u64,
@@ -106,12 +114,26 @@ pub(crate) trait Hold: Debug + Send + Sync {
     fn take_pages(&self) -> Vec<(u32, OwnedFd)>;
 }
 
-/// The way to a ring that is there.
+/// The way to a ring: one that has no names in /dev/shm is asked for at the project's broker.
 pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Arc<dyn Segments> {
-    Arc::new(Named::new(project, ring))
+    let named = Named::new(project, ring);
+    if named.is_there() {
+        return Arc::new(named);
+    }
+    match Brokered::find(project, ring) {
+        Some(brokered) => Arc::new(brokered),
+        None => Arc::new(named),
+    }
 }
 
 /// Takes the ring for writing.
 pub(crate) fn hold(project: &ProjectName, contract: &RingContract) -> Result<Arc<dyn Hold>, Error> {
-    Ok(Arc::new(Named::new(project, &contract.name).hold(contract)?))
+    let ring = &contract.name;
+    match contract.config.access {
+        Access::Named => Ok(Arc::new(Named::new(project, ring).hold(contract)?)),
+        Access::Brokered => match Brokered::find(project, ring) {
+            Some(brokered) => Ok(Arc::new(brokered.hold(contract)?)),
+            None => Err(Error::NoBroker { ring: ring.clone() }),
+        },
+    }
 }

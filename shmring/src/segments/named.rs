@@ -42,6 +42,11 @@ impl Named {
         Self(Names::new(project, ring))
     }
 
+    /// Whether there is a ring of this name, ours to read or not.
+    pub(super) fn is_there(&self) -> bool {
+        fs::symlink_metadata(self.0.path(Part::Anchor)).is_ok()
+    }
+
     /// Bytes of all its files.
     pub(crate) fn bytes(&self) -> u64 {
         let sizes = self.0.existing().into_iter().filter_map(|(_, path)| fs::metadata(path).ok());

@@ -1,6 +1,7 @@
 //! The ring's promises, one module each.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod brokered;
 mod contents;
 mod essential;
 mod forks;

@@ -1,0 +1,236 @@
+//! The broker's socket. One thread, nothing waits for a client: who is silent, slow, loud or not
+//! understood is let go of.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd::{Gid, Uid, chown, geteuid};
+use protocol::name::RingName;
+use protocol::time::MonoNs;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
+    bind, socket_with,
+};
+
+use super::message::{self, Received, Reply, Request};
+use super::registry::{Answer, Peer, Registry};
+use crate::clock;
+
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 128;
+/// Readers that may be asking at once, and how many of them may be of one other user.
+const READERS_MAX: usize = 256;
+const READERS_OF_ONE_MAX: usize = 16;
+/// How long a reader may take to ask.
+const ASK_WAIT: Duration = Duration::from_secs(1);
+/// A pause after which a lack of descriptors may be over.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Mode 0600, or 0660 for the group: the kernel lets nobody else connect.
+pub(super) fn listen(path: &Path, group: Option<u32>) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    if let Some(group) = group {
+        chown(path, None, Some(Gid::from_raw(group)))?;
+    }
+    // Nobody can connect before it listens.
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+#[derive(Debug)]
+pub(super) struct Server {
+    listener: OwnedFd,
+    registry: Arc<Mutex<Registry>>,
+    for_others: bool,
+    clients: Vec<Client>,
+    /// Nothing is accepted before this.
+    accept_from: MonoNs,
+}
+
+#[derive(Debug)]
+struct Client {
+    socket: OwnedFd,
+    peer: Peer,
+    /// The ring it writes; without one it is to ask before `deadline`.
+    writes: Option<RingName>,
+    deadline: MonoNs,
+}
+
+/// Whether a client is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Keep,
+    LetGo,
+}
+
+impl Server {
+    pub(super) fn new(listener: OwnedFd, registry: Arc<Mutex<Registry>>, for_others: bool) -> Self {
+        Self { listener, registry, for_others, clients: Vec::new(), accept_from: MonoNs(0) }
+    }
+
+    pub(super) fn run(mut self, until: &OwnedFd) {
+        loop {
+            let Ok(ready) = self.wait(until) else { return };
+            if ready.stop {
+                return;
+            }
+            // From behind: letting go of one moves only those behind it.
+            for at in ready.clients.into_iter().rev() {
+                if self.serve(at) == Next::LetGo {
+                    self.let_go(at);
+                }
+            }
+            self.let_go_of_the_silent(clock::mono());
+            if ready.listener {
+                self.accept();
+            }
+        }
+    }
+
+    fn wait(&self, until: &OwnedFd) -> Result<Ready, Errno> {
+        let now = clock::mono();
+        let accepts = now >= self.accept_from;
+        let listens = if accepts { PollFlags::IN } else { PollFlags::empty() };
+        let mut fds = vec![
+            PollFd::new(until, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.listener.as_fd(), listens),
+        ];
+        fds.extend(self.clients.iter().map(|client| PollFd::new(&client.socket, PollFlags::IN)));
+        let timeout = self.next_deadline(now).map(|deadline| {
+            let wait = deadline.saturating_since(now) + Duration::from_millis(1);
+            Timespec {
+                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(wait.subsec_nanos()),
+            }
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let clients = fds[2..].iter().enumerate().filter(|(_, fd)| is_ready(fd));
+        Ok(Ready {
+            stop: is_ready(&fds[0]),
+            listener: accepts && is_ready(&fds[1]),
+            clients: clients.map(|(at, _)| at).collect(),
+        })
+    }
+
+    fn next_deadline(&self, now: MonoNs) -> Option<MonoNs> {
+        let silent = self.clients.iter().filter(|client| client.writes.is_none());
+        let deadlines = silent.map(|client| client.deadline);
+        deadlines.chain((self.accept_from > now).then_some(self.accept_from)).min()
+    }
+
+    /// One message, so that nobody keeps the thread.
+    fn serve(&mut self, at: usize) -> Next {
+        let received = message::receive(&self.clients[at].socket, RecvFlags::DONTWAIT);
+        let (request, file) = match received {
+            Ok(Received::Message(request, file)) => (request, file),
+            Err(Errno::AGAIN | Errno::INTR) => return Next::Keep,
+            Ok(Received::Garbage | Received::End) | Err(_) => return Next::LetGo,
+        };
+        let client = &mut self.clients[at];
+        let writes = client.writes.clone();
+        let mut registry = super::lock(&self.registry);
+        let mut closed = None;
+        let answer = match (request, &writes) {
+            (Request::Open { ring, part }, None) => Some(registry.open(&ring, part)),
+            (Request::Leads { ring, part, inode }, None) => {
+                Some(registry.leads(&ring, part, inode))
+            }
+            (Request::Claim { ring }, None) => Some(registry.claim(&ring, client.peer)),
+            (Request::Begin { ring, places, spare }, None) => {
+                let answer = registry.begin(&ring, (places, spare), client.peer);
+                client.writes = matches!(answer.0, Reply::Held { .. }).then_some(ring);
+                Some(answer)
+            }
+            (Request::Link { part }, Some(ring)) => Some(registry.link(ring, part, file)),
+            (Request::Announce { epochs }, Some(ring)) => Some(registry.announce(ring, epochs)),
+            (Request::Unlink { part }, Some(ring)) => {
+                closed = registry.unlink(ring, part);
+                None
+            }
+            (Request::Wake, Some(ring)) => {
+                registry.wake(ring);
+                None
+            }
+            _ => return Next::LetGo,
+        };
+        drop(registry);
+        drop(closed);
+        let sent = answer.is_none_or(|answer| client.send(&answer));
+        if sent && client.writes.is_some() { Next::Keep } else { Next::LetGo }
+    }
+
+    fn let_go(&mut self, at: usize) {
+        let client = self.clients.swap_remove(at);
+        if let Some(ring) = client.writes {
+            super::lock(&self.registry).end(&ring);
+        }
+    }
+
+    fn let_go_of_the_silent(&mut self, now: MonoNs) {
+        self.clients.retain(|client| client.writes.is_some() || client.deadline > now);
+    }
+
+    fn accept(&mut self) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = match accept_with(&self.listener, flags) {
+            Ok(socket) => socket,
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
+                self.accept_from = clock::mono() + SHORTAGE_PAUSE;
+                return;
+            }
+            Err(_) => return,
+        };
+        let Some(peer) = peer_of(&socket).filter(|peer| self.may_ask(*peer)) else {
+            return;
+        };
+        let deadline = clock::mono() + ASK_WAIT;
+        self.clients.push(Client { socket, peer, writes: None, deadline });
+    }
+
+    fn may_ask(&self, peer: Peer) -> bool {
+        let asking = || self.clients.iter().filter(|client| client.writes.is_none());
+        let of_this_one = asking().filter(|client| client.peer.uid == peer.uid).count();
+        // The project's own are let in beside any number of others.
+        peer.is_own && of_this_one < READERS_MAX
+            || self.for_others && of_this_one < READERS_OF_ONE_MAX && asking().count() < READERS_MAX
+    }
+}
+
+#[derive(Debug)]
+struct Ready {
+    stop: bool,
+    listener: bool,
+    /// In the order of the list.
+    clients: Vec<usize>,
+}
+
+impl Client {
+    /// One that does not read is not waited for.
+    fn send(&self, (reply, file): &Answer) -> bool {
+        let file = file.as_ref().map(AsFd::as_fd);
+        message::send(&self.socket, reply, file, SendFlags::DONTWAIT).is_ok()
+    }
+}
+
+fn peer_of(socket: &OwnedFd) -> Option<Peer> {
+    let who = getsockopt(socket, sockopt::PeerCredentials).ok()?;
+    let uid = Uid::from_raw(who.uid());
+    let is_own = uid.is_root() || uid == geteuid();
+    Some(Peer { uid: who.uid(), pid: u32::try_from(who.pid()).unwrap_or(0), is_own })
+}

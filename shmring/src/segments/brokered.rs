@@ -1,0 +1,285 @@
+//! Segments without names, asked for at the project's broker (see [`crate::broker`]).
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use protocol::control::RingContract;
+use protocol::name::{ProjectName, RingName};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
+    connect, recv, shutdown, socket_with,
+};
+
+use super::{Epochs, Hold, Leads, Part, Segments};
+use crate::broker::{self, Received, Reply, Request};
+use crate::clock;
+use crate::error::{Error, io};
+use crate::fork::{Birth, Unshared};
+use crate::segment::{Access, Draft, Mapping};
+
+/// How long a broker may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a new writer waits for one that is on its way out.
+const HOLD_PATIENCE: Duration = Duration::from_millis(250);
+const HOLD_PAUSE: Duration = Duration::from_millis(2);
+
+/// A ring of a project whose broker listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Brokered {
+    project: String,
+    ring: RingName,
+    socket: PathBuf,
+}
+
+impl Brokered {
+    /// `None` where no broker listens.
+    pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Option<Self> {
+        let socket = broker::sockets(project).into_iter().find(|socket| socket.exists())?;
+        Some(Self { project: project.to_string(), ring: ring.clone(), socket })
+    }
+
+    /// Takes the ring for writing.
+    pub(super) fn hold(self, contract: &RingContract) -> Result<BrokeredHold, Error> {
+        let until = clock::mono() + HOLD_PATIENCE;
+        loop {
+            let connection = self.connect()?;
+            let begin = Request::Begin {
+                ring: self.ring.clone(),
+                places: contract.places,
+                spare: contract.config.spare_readers,
+            };
+            match self.ask(&connection, &begin, None)? {
+                (Reply::Held { epochs, parts }, Some(pages)) => {
+                    return Ok(BrokeredHold {
+                        _unshared: [&connection, &pages].map(Unshared::descriptor),
+                        birth: Birth::here(),
+                        at: self,
+                        connection,
+                        pages,
+                        epochs,
+                        parts: Mutex::new(parts),
+                    });
+                }
+                (Reply::Taken, _) if clock::mono() < until => std::thread::sleep(HOLD_PAUSE),
+                (Reply::Taken, _) => return Err(Error::HasWriter { ring: self.ring.clone() }),
+                (reply, _) => return Err(self.unexpected(reply)),
+            }
+        }
+    }
+
+    fn connect(&self) -> Result<OwnedFd, Error> {
+        let flags = SocketFlags::CLOEXEC;
+        let connected = || -> Result<OwnedFd, rustix::io::Errno> {
+            let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+            // The first bounds connecting as well.
+            set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+            set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+            connect(&socket, &SocketAddrUnix::new(&*self.socket)?)?;
+            Ok(socket)
+        };
+        connected().map_err(|error| match error {
+            // The project is down: its sockets go after it.
+            rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED => {
+                Error::NoSuchRing { ring: self.ring.clone() }
+            }
+            error => io(&self.socket, Errno::from_raw(error.raw_os_error())),
+        })
+    }
+
+    /// A question on a connection of its own.
+    fn once(&self, request: &Request) -> Result<(Reply, Option<OwnedFd>), Error> {
+        self.ask(&self.connect()?, request, None)
+    }
+
+    fn ask(
+        &self,
+        connection: &OwnedFd,
+        request: &Request,
+        with: Option<&OwnedFd>,
+    ) -> Result<(Reply, Option<OwnedFd>), Error> {
+        let with = with.map(AsFd::as_fd);
+        let sent = broker::send(connection, request, with, SendFlags::empty());
+        let received = sent.and_then(|()| broker::receive::<Reply>(connection, RecvFlags::empty()));
+        match received {
+            Ok(Received::Message(Reply::Refused { why }, _)) => Err(self.failed(why)),
+            Ok(Received::Message(reply, file)) => Ok((reply, file)),
+            Ok(Received::Garbage) => Err(self.failed("its answer is not one of this version")),
+            Ok(Received::End) => Err(self.failed("it ended the connection")),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn failed(&self, what: impl ToString) -> Error {
+        let (ring, socket) = (self.ring.clone(), self.socket.clone());
+        Error::Broker { ring, socket, what: what.to_string() }
+    }
+
+    fn unexpected(&self, reply: Reply) -> Error {
+        match reply {
+            Reply::Absent => Error::NoSuchRing { ring: self.ring.clone() },
+            other => self.failed(format!("an answer to another question: {other:?}")),
+        }
+    }
+
+    fn path(&self, part: Part) -> PathBuf {
+        broker::path_of(&self.project, &self.ring, part)
+    }
+}
+
+impl Segments for Brokered {
+    fn ring(&self) -> &RingName {
+        &self.ring
+    }
+
+    fn path(&self, part: Part) -> PathBuf {
+        self.path(part)
+    }
+
+    fn open(&self, part: Part) -> Result<Option<OwnedFd>, Error> {
+        match self.once(&Request::Open { ring: self.ring.clone(), part })? {
+            (Reply::Fd, Some(file)) => Ok(Some(file)),
+            (Reply::Absent, _) => Ok(None),
+            (reply, _) => Err(self.unexpected(reply)),
+        }
+    }
+
+    fn leads(&self, part: Part, file: &OwnedFd) -> Leads {
+        let inode = broker::inode(file);
+        match self.once(&Request::Leads { ring: self.ring.clone(), part, inode }) {
+            Ok((Reply::Leads { leads }, _)) => leads,
+            Err(Error::NoSuchRing { .. }) => Leads::Nowhere,
+            // A broker that does not answer has not said that anything is gone.
+            Ok(_) | Err(_) => Leads::Here,
+        }
+    }
+
+    fn claim_page(&self, places: u32) -> Result<(u32, OwnedFd), Error> {
+        match self.once(&Request::Claim { ring: self.ring.clone() })? {
+            (Reply::Page { place }, Some(page)) => Ok((place, page)),
+            (Reply::Full { holders }, _) => {
+                Err(Error::NoPlace { ring: self.ring.clone(), places, holders })
+            }
+            (reply, _) => Err(self.unexpected(reply)),
+        }
+    }
+}
+
+/// A ring that the broker lets nobody else write while this connection lasts.
+#[derive(Debug)]
+pub(crate) struct BrokeredHold {
+    /// Of both sockets; dropped before they are closed.
+    _unshared: [Unshared; 2],
+    birth: Birth,
+    at: Brokered,
+    connection: OwnedFd,
+    /// Where pages of new readers come from.
+    pages: OwnedFd,
+    epochs: Epochs,
+    /// What this ring shows; locked also for questions, which have their answers in turn.
+    parts: Mutex<Vec<Part>>,
+}
+
+impl BrokeredHold {
+    fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No answer is waited for, nor room: the writer may be in the middle of its work.
+    fn tell(&self, request: &Request) {
+        let _ = broker::send(&self.connection, request, None, SendFlags::DONTWAIT);
+    }
+}
+
+impl Drop for BrokeredHold {
+    fn drop(&mut self) {
+        // Not by closing alone: a child forked just before would keep the ring.
+        if self.birth.is_here() {
+            let _ = shutdown(&self.connection, Shutdown::Both);
+        }
+    }
+}
+
+impl Hold for BrokeredHold {
+    fn ring(&self) -> &RingName {
+        &self.at.ring
+    }
+
+    fn path(&self, part: Part) -> PathBuf {
+        self.at.path(part)
+    }
+
+    fn epochs(&self) -> Epochs {
+        self.epochs
+    }
+
+    fn create(&self, part: Part, bytes: usize) -> Result<Draft, Error> {
+        let path = self.path(part);
+        let memory = broker::create(&path, bytes)?;
+        let mapping = Mapping::open(&path, &memory, bytes, Access::ReadWrite)?;
+        // A lock on it ends with this descriptor, not with the mapping.
+        let file = reopened(&path, &memory, OFlag::O_RDWR)?;
+        Ok(Draft::unnamed(mapping, file))
+    }
+
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error> {
+        let path = self.path(part);
+        let (mapping, file) = draft.into_parts();
+        broker::seal_for_maker(&path, &file)?;
+        let for_readers = reopened(&path, &file, OFlag::O_RDONLY)?;
+        let mut parts = self.parts();
+        match self.at.ask(&self.connection, &Request::Link { part }, Some(&for_readers))? {
+            (Reply::Done, _) => parts.push(part),
+            (reply, _) => return Err(self.at.unexpected(reply)),
+        }
+        Ok((mapping, file))
+    }
+
+    fn unlink(&self, part: Part) {
+        let mut parts = self.parts();
+        if parts.contains(&part) {
+            parts.retain(|shown| *shown != part);
+            self.tell(&Request::Unlink { part });
+        }
+    }
+
+    fn list(&self) -> Vec<Part> {
+        self.parts().clone()
+    }
+
+    fn announce(&self, epochs: Epochs) -> Result<(), Error> {
+        let _in_turn = self.parts();
+        match self.at.ask(&self.connection, &Request::Announce { epochs }, None)? {
+            (Reply::Done, _) => Ok(()),
+            (reply, _) => Err(self.at.unexpected(reply)),
+        }
+    }
+
+    fn ring_bell(&self) {
+        self.tell(&Request::Wake);
+    }
+
+    fn take_pages(&self) -> Vec<(u32, OwnedFd)> {
+        let mut taken = Vec::new();
+        // Nearly always there is nothing, and this is asked for every slot.
+        let mut first = [0; 1];
+        let peek = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        if recv(&self.pages, &mut first, peek).is_err() {
+            return taken;
+        }
+        while let Ok(Received::Message(Reply::Page { place }, Some(page))) =
+            broker::receive(&self.pages, RecvFlags::DONTWAIT)
+        {
+            taken.push((place, page));
+        }
+        taken
+    }
+}
+
+fn reopened(path: &Path, file: &OwnedFd, access: OFlag) -> Result<OwnedFd, Error> {
+    broker::reopen(file, access).map_err(|source| io(path, source))
+}
