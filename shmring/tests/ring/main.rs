@@ -4,6 +4,7 @@
 mod brokered;
 mod contents;
 mod essential;
+mod foreign;
 mod forks;
 mod frames;
 mod golden;
