@@ -80,9 +80,9 @@ fn take_signals() -> nix::Result<SignalFd> {
 }
 
 enum Source {
-    Frames(FrameReader),
+    Frames(Box<FrameReader>),
     /// Records too: what is in them does not matter here.
-    Packets(PacketReader),
+    Packets(Box<PacketReader>),
 }
 
 impl Source {
@@ -90,10 +90,10 @@ impl Source {
         if ring.kind() == RingKind::Frames {
             let policy = Policy::Sequential;
             let options = FrameOptions { policy, quota: 1, ..FrameOptions::named(NAME) };
-            return FrameReader::attach(project, ring, &options).map(Self::Frames);
+            return FrameReader::attach(project, ring, &options).map(Box::new).map(Self::Frames);
         }
         let options = PacketOptions { reader: NAME.to_owned(), start: Start::Newest };
-        PacketReader::attach(project, ring, &options).map(Self::Packets)
+        PacketReader::attach(project, ring, &options).map(Box::new).map(Self::Packets)
     }
 
     fn pollable(&self) -> Result<Pollable, shmring::Error> {
