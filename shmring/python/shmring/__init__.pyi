@@ -12,7 +12,7 @@ __all__: list[str]
 _Item = TypeVar("_Item", covariant=True)
 _Ring = TypeVar("_Ring", bound="Ring[Any]")
 _Bytes = NDArray[numpy.uint8]
-_Picture = _Bytes | tuple[_Bytes, ...] | list[_Bytes]
+_Picture = NDArray[Any] | tuple[_Bytes, ...] | list[_Bytes]
 
 def attach(
     name: str,
@@ -80,6 +80,7 @@ def publish(
     *,
     shape: Sequence[int] | None = None,
     format: str | None = None,
+    dtype: Any = None,
     fps: float | None = None,
     source: str | None = None,
     project: str | None = None,
@@ -88,7 +89,8 @@ def publish(
     """Become the writer of a ring of frames or packets; `name` None is the one of FRAMEVISOR_OUT.
 
     Pictures are as `like` (an array or a tuple of planes), or of `shape`, or as the first one written;
-    `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". Packets need a `codec`, and
+    `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". What is no picture is a
+    tensor, and so is everything of a given `dtype`. Packets need a `codec`, and
     for video a `size`. `source` names the ring whose pictures this one's are made from.
     """
 
@@ -131,7 +133,7 @@ class Plane:
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
 class Frame:
-    """A picture whose bytes do not change while it, or any view of it, lives."""
+    """A picture or tensor whose bytes do not change while it, or any view of it, lives."""
 
     @property
     def seq(self) -> int: ...
@@ -155,6 +157,12 @@ class Frame:
     @property
     def format(self) -> str: ...
     @property
+    def shape(self) -> tuple[int, ...]:
+        """That of `numpy()`."""
+    @property
+    def dtype(self) -> str:
+        """Type of the elements of `numpy()`, by numpy's name."""
+    @property
     def key(self) -> bool: ...
     @property
     def corrupt(self) -> bool: ...
@@ -170,13 +178,14 @@ class Frame:
     def source_seq(self) -> int | None: ...
     @property
     def planes(self) -> tuple[Plane, ...]: ...
-    def numpy(self) -> _Bytes:
-        """Read-only, not copied: H x W x C for packed formats, the luma plane for planar ones."""
+    def numpy(self) -> NDArray[Any]:
+        """Read-only, not copied: H x W x C for packed formats, the luma plane for planar ones, all of
+        a tensor."""
     def rgb(self) -> _Bytes:
         """A copy, H x W x 3: red, green, blue."""
     def bgr(self) -> _Bytes:
         """A copy, H x W x 3: blue, green, red, as OpenCV has it."""
-    def copy(self) -> _Bytes:
+    def copy(self) -> NDArray[Any]:
         """What `numpy()` shows, as an array of the program's own."""
     def __dlpack__(
         self,

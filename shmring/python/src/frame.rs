@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::name::ProjectName;
-use protocol::stream::{FrameId, PixelFormat};
+use protocol::stream::{DType, FrameId, PixelFormat};
 use protocol::time::{MonoNs, UtcNs};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyTuple};
 use shmring::fork::Birth;
-use shmring::{FrameMeta, Picture};
+use shmring::{Content, FrameMeta, Picture};
 
 use crate::error::{Closed, Damaged, WrongKind, raise};
 use crate::raw::{self, Plane, Wanted};
@@ -101,9 +101,15 @@ impl Frame {
         })
     }
 
-    /// Plane 0 as `numpy` shows it.
+    /// Plane 0, or all of a tensor, as `numpy` shows it.
     fn whole(&self) -> PyResult<Plane> {
-        self.plane(0, channels(self.picture()?.format))
+        match self.facts.meta.content {
+            Content::Picture(picture) => self.plane(0, channels(picture.format)),
+            Content::Tensor(_) => {
+                let tensor = Plane::of_tensor(self.lease()?);
+                tensor.ok_or_else(|| Damaged::new_err(format!("{}: no tensor", self.name())))
+            }
+        }
     }
 
     fn converted<'py>(&self, py: Python<'py>, order: Order) -> PyResult<Bound<'py, PyAny>> {
@@ -181,6 +187,25 @@ impl Frame {
         Ok(self.picture()?.format.as_str())
     }
 
+    /// That of `numpy()`.
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        match &self.facts.meta.content {
+            Content::Tensor(tensor) => PyTuple::new(py, tensor.shape()),
+            Content::Picture(Picture { width, height, format, .. }) => match channels(*format) {
+                Some(channels) => (*height, *width, channels).into_pyobject(py),
+                None => (*height, *width).into_pyobject(py),
+            },
+        }
+    }
+
+    /// Type of the elements of `numpy()`, by numpy's name.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        let dtype = self.facts.meta.tensor().map_or(DType::U8, |tensor| tensor.dtype);
+        raw::dtype_name(dtype)
+    }
+
     #[getter]
     fn key(&self) -> bool {
         self.facts.meta.key
@@ -223,10 +248,10 @@ impl Frame {
         PyTuple::new(py, planes.collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// The picture as a read-only numpy array, not copied: height x width x channels for packed
-    /// formats, the luma plane for planar ones.
+    /// The picture or tensor as a read-only numpy array, not copied: height x width x channels for
+    /// packed formats, the luma plane for planar ones.
     fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        py.import("numpy")?.call_method1("asarray", (self.whole()?,))
+        values::array(&Bound::new(py, self.whole()?)?)
     }
 
     /// A copy as height x width x 3 array of red, green, blue.

@@ -8,6 +8,7 @@ mod attach;
 mod emit;
 mod ending;
 mod error;
+mod form;
 mod frame;
 mod happening;
 mod packet;

@@ -84,13 +84,6 @@ impl Geometry {
     }
 }
 
-impl std::fmt::Display for Geometry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { width, height, format } = self;
-        write!(f, "{width}x{height} {}", format.as_str())
-    }
-}
-
 fn of_one(shape: &[usize], format: Option<PixelFormat>) -> Result<Geometry, String> {
     use PixelFormat as F;
     let no = |why: &str| Err(format!("an array of shape {shape:?}: {why}"));
@@ -117,6 +110,9 @@ fn of_one(shape: &[usize], format: Option<PixelFormat>) -> Result<Geometry, Stri
 }
 
 fn of_planes(shapes: &[Vec<usize>], format: Option<PixelFormat>) -> Result<Geometry, String> {
+    if shapes.iter().any(|shape| !(2..=3).contains(&shape.len())) {
+        return Err(format!("planes of shapes {shapes:?}: expected (height, width) of each"));
+    }
     let [height, width, ..] = *shapes.first().map_or(&[][..], Vec::as_slice) else {
         return Err("planes: expected arrays of (height, width)".to_owned());
     };

@@ -3,25 +3,28 @@
 use protocol::config::RingConfig;
 use protocol::control::{RingContract, env};
 use protocol::name::{ProjectName, RingKind, RingName};
-use protocol::stream::{Codec, PixelFormat, Track};
+use protocol::stream::{Codec, DType, PixelFormat, Track};
 use protocol::time::TimeBase;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use shmring::project;
 
 use crate::error::{parse, raise};
+use crate::form::{self, Form, Said};
 use crate::packet_writer::PacketWriter;
 use crate::picture::{Geometry, Given};
+use crate::raw;
 use crate::writer::{self, FrameWriter};
 
 /// Becomes the writer of a ring of frames or packets. `name` None is the one of FRAMEVISOR_OUT.
 ///
 /// Pictures are as `like` (an array or a tuple of planes), or of `shape`, or as the first one written;
-/// `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". Packets need a `codec`, and
+/// `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". What is no picture is a tensor,
+/// and so is everything of a given `dtype`. Packets need a `codec`, and
 /// for video a `size`. `source` names the ring whose pictures this one's are made from.
 #[pyfunction]
 #[pyo3(signature = (
-    name=None, like=None, *, shape=None, format=None, fps=None, codec=None, size=None, extradata=vec![],
+    name=None, like=None, *, shape=None, format=None, dtype=None, fps=None, codec=None, size=None, extradata=vec![],
     max_bitrate=None, source=None, project=None, readers=4
 ))]
 #[expect(clippy::too_many_arguments, reason = "Python gives most of them by name, or not at all")]
@@ -31,6 +34,7 @@ pub(crate) fn publish(
     like: Option<&Bound<'_, PyAny>>,
     shape: Option<Vec<usize>>,
     format: Option<&str>,
+    dtype: Option<&Bound<'_, PyAny>>,
     fps: Option<f64>,
     codec: Option<&str>,
     size: Option<(u32, u32)>,
@@ -54,14 +58,15 @@ pub(crate) fn publish(
         RingKind::Frames => {
             refuse(codec.is_some() || size.is_some() || max_bitrate.is_some(), "of packets")?;
             let format = format.map(pixel_format).transpose()?;
-            let geometry = geometry(like, shape, format)?;
+            let said = Said { format, dtype: dtype.map(element_type).transpose()? };
+            let form = form(like, shape, said)?;
             let source = source.map(parse).transpose()?;
-            let made = FrameWriter::create(py, project, &contract, source, geometry, format, fps)?;
+            let made = FrameWriter::create(py, project, &contract, source, form, said, fps)?;
             Ok(Py::new(py, made)?.into_any())
         }
         RingKind::Packets => {
-            refuse(like.is_some() || shape.is_some() || format.is_some(), "of frames")?;
-            refuse(source.is_some(), "of frames")?;
+            let of_frames = like.is_some() || shape.is_some() || format.is_some();
+            refuse(of_frames || dtype.is_some() || source.is_some(), "of frames")?;
             let track = track(codec, size, fps, extradata)?;
             packets(py, &project, &contract, track)
         }
@@ -91,20 +96,40 @@ fn given_ring() -> PyResult<RingName> {
     })
 }
 
-fn geometry(
+fn form(
     like: Option<&Bound<'_, PyAny>>,
     shape: Option<Vec<usize>>,
-    format: Option<PixelFormat>,
-) -> PyResult<Option<Geometry>> {
+    said: Said,
+) -> PyResult<Option<Form>> {
     match (like, shape) {
         (Some(_), Some(_)) => Err(PyValueError::new_err("like or shape: one of them is enough")),
-        (Some(like), None) => writer::geometry_like(like, format).map(Some),
+        (Some(like), None) => writer::form_like(like, said).map(Some),
         (None, Some(shape)) => {
-            let geometry = Geometry::of(Given::Whole, &[shape], format);
-            geometry.map(Some).map_err(|why| PyValueError::new_err(format!("shape: {why}")))
+            // Without a word of a type it is a picture: an array would have had one.
+            let form = match said {
+                Said { format: None, dtype: Some(dtype) } => form::tensor(dtype, &shape),
+                Said { format, dtype: None } => {
+                    Geometry::of(Given::Whole, &[shape], format).map(Form::Picture)
+                }
+                Said { .. } => Form::of(Given::Whole, &[], said),
+            };
+            form.map(Some).map_err(|why| PyValueError::new_err(format!("shape: {why}")))
         }
         (None, None) => Ok(None),
     }
+}
+
+/// A name, or what numpy has for one: `numpy.float32`, `array.dtype`.
+fn element_type(dtype: &Bound<'_, PyAny>) -> PyResult<DType> {
+    let name = match dtype.extract::<String>() {
+        Ok(name) => name,
+        Err(_) => dtype.getattr("name").or_else(|_| dtype.getattr("__name__"))?.extract()?,
+    };
+    let known = DType::ALL.into_iter().find(|known| raw::dtype_name(*known) == name);
+    known.ok_or_else(|| {
+        let names = DType::ALL.map(raw::dtype_name).join(", ");
+        PyValueError::new_err(format!("dtype '{name}': expected one of {names}"))
+    })
 }
 
 fn pixel_format(name: &str) -> PyResult<PixelFormat> {

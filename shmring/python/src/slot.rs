@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use shmring::Loan;
+use shmring::{Content, Loan};
 
 use crate::error::{Closed, raise};
+use crate::form::Form;
 use crate::frame;
-use crate::picture::Geometry;
-use crate::raw::{Canvas, SlotPlane};
+use crate::raw::{Canvas, SlotPlane, View};
+use crate::values;
 use crate::writer::{FrameWriter, Told};
 
 /// A slot on loan, a context manager. Once it is published or given back, arrays made from it are cut
@@ -17,7 +18,7 @@ use crate::writer::{FrameWriter, Told};
 #[pyclass(frozen, module = "shmring")]
 pub(crate) struct Slot {
     writer: Py<FrameWriter>,
-    geometry: Geometry,
+    form: Form,
     told: Told,
     canvas: Arc<Canvas>,
     /// `None` once published or given back.
@@ -28,21 +29,30 @@ impl Slot {
     pub(crate) fn new(
         writer: Py<FrameWriter>,
         mut loan: Loan,
-        geometry: Geometry,
+        form: Form,
         told: Told,
     ) -> PyResult<Self> {
         let window = loan.window().map_err(|error| raise(&error))?;
         let canvas = Arc::new(Canvas::new(window));
-        Ok(Self { writer, geometry, told, canvas, loan: Mutex::new(Some(loan)) })
+        Ok(Self { writer, form, told, canvas, loan: Mutex::new(Some(loan)) })
     }
 
-    fn plane(&self, number: usize) -> SlotPlane {
-        let Geometry { format, width, height } = self.geometry;
-        let extent = format.plane_extent(number, width, height);
-        let layout = self.geometry.layout().0[number];
-        let rows = (extent.rows as usize, extent.row_bytes as usize, layout.linesize as usize);
-        let channels = frame::channels(format);
-        SlotPlane::new(Arc::clone(&self.canvas), layout.offset as usize, rows, channels)
+    fn parts(&self) -> Vec<SlotPlane> {
+        let part =
+            |offset: u32, view| SlotPlane::new(Arc::clone(&self.canvas), offset as usize, view);
+        match self.form.layout().0 {
+            Content::Tensor(tensor) => vec![part(tensor.offset, View::of_tensor(&tensor))],
+            Content::Picture(picture) => (0..picture.format.planes())
+                .map(|number| {
+                    let extent = picture.format.plane_extent(number, picture.width, picture.height);
+                    let (rows, row_bytes) = (extent.rows as usize, extent.row_bytes as usize);
+                    let layout = picture.planes[number];
+                    let channels = frame::channels(picture.format);
+                    let linesize = layout.linesize as usize;
+                    part(layout.offset, View::rows(rows, row_bytes, linesize, channels))
+                })
+                .collect(),
+        }
     }
 
     /// Takes the loan, and the memory from whoever still has arrays of it.
@@ -62,15 +72,11 @@ impl Slot {
 impl Slot {
     /// The writable array, or tuple of planes.
     fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let numpy = py.import("numpy")?;
-        let count = self.geometry.format.planes();
-        let array = |plane| numpy.call_method1("asarray", (self.plane(plane),));
-        match count {
-            1 => array(0),
-            _ => {
-                Ok(PyTuple::new(py, (0..count).map(array).collect::<PyResult<Vec<_>>>()?)?
-                    .into_any())
-            }
+        let arrays = self.parts().into_iter().map(|part| values::array(&Bound::new(py, part)?));
+        let arrays = arrays.collect::<PyResult<Vec<_>>>()?;
+        match arrays.as_slice() {
+            [only] => Ok(only.clone()),
+            planes => Ok(PyTuple::new(py, planes)?.into_any()),
         }
     }
 
@@ -87,7 +93,7 @@ impl Slot {
         }
         let loan =
             loan.ok_or_else(|| Closed::new_err("this slot was given back; ask for another"))?;
-        self.writer.get().publish(py, &loan, self.geometry, &self.told)?;
+        self.writer.get().publish(py, &loan, self.form, &self.told)?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use protocol::stream::FrameId;
 use protocol::time::{MonoNs, NS_PER_S};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyMemoryView, PyType};
 use serde::Serialize;
 
 static FRAME_ID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -23,6 +23,13 @@ pub(crate) fn frame_id_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 
 pub(crate) fn frame_id<'py>(py: Python<'py>, id: &FrameId) -> PyResult<Bound<'py, PyAny>> {
     frame_id_type(py)?.call1((id.ring.as_str(), id.epoch, id.sequence))
+}
+
+/// The memory that `view` shows as a numpy array. Of what refuses to be a buffer numpy would make an
+/// array of one object, so it is asked first.
+pub(crate) fn array<'py, T>(view: &Bound<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    let memory = PyMemoryView::from(view.as_any())?;
+    view.py().import("numpy")?.call_method1("asarray", (memory,))
 }
 
 /// Seconds; exact to 0.3 us for times of this century.

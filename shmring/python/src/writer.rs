@@ -4,17 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
-use protocol::stream::{Colour, FrameId, PixelFormat};
+use protocol::stream::FrameId;
 use protocol::time::{ClockSource, MonoNs, NS_PER_S, Stamp, UtcNs};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use shmring::fork::Birth;
-use shmring::{FrameMeta, Loan, Picture, PlaneLayout, SourceId, clock};
+use shmring::{FrameMeta, Loan, PlaneLayout, SourceId, clock};
 
 use crate::emit;
 use crate::ending::{self, Ending};
 use crate::error::{Closed, raise};
+use crate::form::{Array, Form, Said};
 use crate::frame::Frame;
 use crate::picture::{Geometry, Given};
 use crate::raw::Samples;
@@ -43,9 +44,9 @@ struct End(Mutex<Option<shmring::FrameWriter>>, Birth);
 
 #[derive(Default)]
 struct Book {
-    geometry: Option<Geometry>,
-    /// What the program calls its pictures while their size is not known.
-    format: Option<PixelFormat>,
+    form: Option<Form>,
+    /// What the program says of its frames while their size is not known.
+    said: Said,
     /// When the first picture was taken: pts 0 unless the program says otherwise.
     began: Option<MonoNs>,
     /// What the newest picture is, for records about it.
@@ -103,8 +104,8 @@ impl FrameWriter {
         project: ProjectName,
         contract: &RingContract,
         source: Option<RingName>,
-        geometry: Option<Geometry>,
-        format: Option<PixelFormat>,
+        form: Option<Form>,
+        said: Said,
         fps: Option<f64>,
     ) -> PyResult<Self> {
         let made = py.detach(|| shmring::FrameWriter::create(&project, contract, source.as_ref()));
@@ -119,7 +120,7 @@ impl FrameWriter {
             duration_ns: fps.map_or(Ok(0), |fps| nanoseconds(1.0 / fps))?,
             birth: Birth::here(),
             end,
-            book: Mutex::new(Book { geometry, format, ..Book::default() }),
+            book: Mutex::new(Book { form, said, ..Book::default() }),
         })
     }
 
@@ -133,16 +134,16 @@ impl FrameWriter {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot for a picture of this geometry.
-    pub(crate) fn loan(&self, py: Python<'_>, geometry: Geometry) -> PyResult<Loan> {
+    /// A slot for a frame of this form.
+    pub(crate) fn loan(&self, py: Python<'_>, form: Form) -> PyResult<Loan> {
         let ring = self.ring()?;
-        let (_, bytes) = geometry.layout();
+        let (_, bytes) = form.layout();
         py.detach(move || ring.loan(bytes, WRITER_NEED)).map_err(|error| raise(&error))
     }
 
-    /// The geometry of all pictures of this ring, known since `publish` or the first of them.
-    fn geometry(&self) -> PyResult<Geometry> {
-        self.book().geometry.ok_or_else(|| {
+    /// The form of all frames of this ring, known since `publish` or the first of them.
+    fn form(&self) -> PyResult<Form> {
+        self.book().form.ok_or_else(|| {
             PyValueError::new_err(format!(
                 "ring {}: how large are its pictures? say like= or shape= in publish, or write one first",
                 self.name
@@ -150,18 +151,21 @@ impl FrameWriter {
         })
     }
 
-    /// Agrees with what is known of this ring's pictures, or makes it known.
-    fn agree(&self, given: Given, shapes: &[Vec<usize>]) -> PyResult<Geometry> {
+    /// Agrees with what is known of this ring's frames, or makes it known.
+    fn agree(&self, given: Given, arrays: &[Array]) -> PyResult<Form> {
         let mut book = self.book();
-        let format = book.geometry.map(|known| known.format).or(book.format);
-        let seen = Geometry::of(given, shapes, format);
-        let seen =
-            seen.map_err(|why| PyValueError::new_err(format!("ring {}: {why}", self.name)))?;
-        let known = *book.geometry.get_or_insert(seen);
+        let said = book.form.map_or(book.said, Form::said);
+        let wrong = |why| PyValueError::new_err(format!("ring {}: {why}", self.name));
+        // Of what it is by itself first, so that the text names that.
+        let seen = Form::of(given, arrays, said).or_else(|why| {
+            let itself = Form::of(given, arrays, Said::default());
+            itself.ok().filter(|_| book.form.is_some()).ok_or(why)
+        });
+        let seen = seen.map_err(wrong)?;
+        let known = *book.form.get_or_insert(seen);
         if seen != known {
-            return Err(PyValueError::new_err(format!(
-                "ring {}: its pictures are {known}, this one is {seen}; publish another ring for it",
-                self.name
+            return Err(wrong(format!(
+                "its frames are {known}, this one is {seen}; publish another ring for it"
             )));
         }
         Ok(known)
@@ -172,11 +176,11 @@ impl FrameWriter {
         &self,
         py: Python<'_>,
         loan: &Loan,
-        geometry: Geometry,
+        form: Form,
         told: &Told,
     ) -> PyResult<u64> {
         let ring = self.ring()?;
-        let meta = self.describe(geometry, told);
+        let meta = self.describe(form, told);
         let slot = loan.slot();
         let (sequence, epoch) = py
             .detach(|| Ok((ring.publish(slot, &meta)?, ring.epoch())))
@@ -187,18 +191,11 @@ impl FrameWriter {
         Ok(sequence)
     }
 
-    fn describe(&self, geometry: Geometry, told: &Told) -> FrameMeta {
+    fn describe(&self, form: Form, told: &Told) -> FrameMeta {
         let began = *self.book().began.get_or_insert(told.capture.mono);
         let elapsed = told.capture.mono.0.cast_signed().wrapping_sub(began.0.cast_signed());
         let source = told.id.as_ref().filter(|id| Some(&id.ring) == self.source.as_ref());
         let now = clock::mono();
-        let content = Picture {
-            width: geometry.width,
-            height: geometry.height,
-            format: geometry.format,
-            colour: Colour::default(),
-            planes: geometry.layout().0,
-        };
         FrameMeta {
             pts_ns: told.pts_ns.unwrap_or(elapsed),
             duration_ns: self.duration_ns,
@@ -209,7 +206,7 @@ impl FrameWriter {
             source: source.map(|id| SourceId { epoch: id.epoch, sequence: id.sequence }),
             key: told.key,
             gop_index: told.gop_index,
-            ..FrameMeta::of(content)
+            ..FrameMeta::of(form.layout().0)
         }
     }
 }
@@ -263,10 +260,10 @@ impl FrameWriter {
     ) -> PyResult<u64> {
         let told = Told::new(pts, time, at, key)?;
         let (given, arrays) = samples(picture)?;
-        let geometry = self.agree(given, &shapes(&arrays))?;
-        let mut loan = self.loan(py, geometry)?;
-        py.detach(|| copy(geometry, given, &arrays, loan.bytes_mut()));
-        self.publish(py, &loan, geometry, &told)
+        let form = self.agree(given, &facts(&arrays))?;
+        let mut loan = self.loan(py, form)?;
+        py.detach(|| copy(form, given, &arrays, loan.bytes_mut()));
+        self.publish(py, &loan, form, &told)
     }
 
     /// A slot of the ring to fill in place: `with out.slot() as picture:` gives a writable array (a
@@ -281,9 +278,9 @@ impl FrameWriter {
     ) -> PyResult<Slot> {
         let told = Told::new(pts, time, at, key)?;
         let writer = slf.get();
-        let geometry = writer.geometry()?;
-        let loan = writer.loan(slf.py(), geometry)?;
-        Slot::new(slf.unbind(), loan, geometry, told)
+        let form = writer.form()?;
+        let loan = writer.loan(slf.py(), form)?;
+        Slot::new(slf.unbind(), loan, form, told)
     }
 
     /// Appends a record about the newest picture to the event ring that `shmring.emit` writes.
@@ -354,21 +351,25 @@ fn samples(picture: &Bound<'_, PyAny>) -> PyResult<(Given, Vec<Samples>)> {
     }
 }
 
-fn shapes(arrays: &[Samples]) -> Vec<Vec<usize>> {
-    arrays.iter().map(|array| array.shape().to_vec()).collect()
+fn facts(arrays: &[Samples]) -> Vec<Array> {
+    arrays.iter().map(|array| (array.dtype(), array.shape().to_vec())).collect()
 }
 
-/// The geometry of such a picture.
-pub(crate) fn geometry_like(
-    picture: &Bound<'_, PyAny>,
-    format: Option<PixelFormat>,
-) -> PyResult<Geometry> {
-    let (given, arrays) = samples(picture)?;
-    let geometry = Geometry::of(given, &shapes(&arrays), format);
-    geometry.map_err(|why| PyValueError::new_err(format!("like: {why}")))
+/// The form of frames like this one.
+pub(crate) fn form_like(frame: &Bound<'_, PyAny>, said: Said) -> PyResult<Form> {
+    let (given, arrays) = samples(frame)?;
+    let form = Form::of(given, &facts(&arrays), said);
+    form.map_err(|why| PyValueError::new_err(format!("like: {why}")))
 }
 
-fn copy(geometry: Geometry, given: Given, arrays: &[Samples], slot: &mut [u8]) {
+fn copy(form: Form, given: Given, arrays: &[Samples], slot: &mut [u8]) {
+    match form {
+        Form::Picture(geometry) => copy_picture(geometry, given, arrays, slot),
+        Form::Tensor(tensor) => arrays[0].copy_all(&mut slot[..tensor.bytes()]),
+    }
+}
+
+fn copy_picture(geometry: Geometry, given: Given, arrays: &[Samples], slot: &mut [u8]) {
     let (layout, _) = geometry.layout();
     for (plane, layout) in layout.iter().enumerate().take(geometry.format.planes()) {
         let extent = geometry.format.plane_extent(plane, geometry.width, geometry.height);

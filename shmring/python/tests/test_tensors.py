@@ -43,6 +43,87 @@ def take(capsule):
     return taken
 
 
+class Rings(RingTest):
+    """Rings of tensors: what a network takes, and what it gives."""
+
+    def publish(self, name="net.frames", *arguments, **options):
+        out = shmring.publish(name, *arguments, project=self.project, **options)
+        self.addCleanup(out.close)
+        return out
+
+    def sent(self, array, **options):
+        out = self.publish(f"x{next(self.numbers)}.frames", **options)
+        out.write(array)
+        with self.attach(out.name) as ring:
+            return ring.next(timeout=SOON)
+
+    def test_arrays_of_every_type_arrive_as_they_were(self):
+        values = numpy.arange(2 * 3 * 5).reshape(2, 3, 5)
+        names = ["int8", "int16", "int32", "int64", "uint16", "uint32", "float16", "float32", "float64", "bool"]
+        for name in names:
+            with self.subTest(name):
+                array = (values % 7).astype(name)
+                frame = self.sent(array)
+                self.assertEqual((frame.dtype, frame.shape), (name, array.shape))
+                seen = frame.numpy()
+                self.assertEqual((seen.dtype, seen.shape, seen.flags.writeable), (array.dtype, array.shape, False))
+                self.assertTrue((seen == array).all())
+
+    def test_bytes_are_a_tensor_when_the_program_says_so_or_no_picture_is_like_that(self):
+        array = numpy.arange(4 * 6, dtype=numpy.uint8).reshape(4, 6)
+        self.assertEqual(self.sent(array).format, "gray8")
+        for array, said in [(array, {"dtype": numpy.uint8}), (array.ravel(), {}), (array.reshape(2, 2, 3, 2), {})]:
+            frame = self.sent(array, **said)
+            with self.assertRaisesRegex(shmring.WrongKind, "u8"):
+                frame.format
+            self.assertTrue((frame.numpy() == array).all() and frame.shape == array.shape)
+
+    def test_arrays_of_any_strides_arrive_as_they_look(self):
+        whole = numpy.arange(6 * 8 * 10, dtype=numpy.float32).reshape(6, 8, 10)
+        for view in [whole[::2, ::-1, 1::3], whole.T, whole[:, 3], whole[2, :, 5], numpy.broadcast_to(whole[0, 0], (3, 10))]:
+            self.assertTrue((self.sent(view).numpy() == view).all())
+
+    def test_an_array_lies_in_the_ring_and_keeps_its_lease(self):
+        out = self.publish(shape=(1, 3, 64, 64), dtype="float32")
+        with out.slot() as array:
+            self.assertEqual((array.dtype, array.shape), (numpy.float32, (1, 3, 64, 64)))
+            array[:] = 0.5
+        ring = self.attach(out.name)
+        part = ring.next(timeout=SOON).numpy()[0, 1]
+        address = part.__array_interface__["data"][0]
+        with open("/proc/self/maps") as maps:
+            mine = [line.split()[0] for line in maps if f"fv.{self.project}.net.frames.e" in line and " r--s " in line]
+        spans = [[int(end, 16) for end in line.split("-")] for line in mine]
+        self.assertTrue(any(low <= address < high for low, high in spans))
+        for value in range(100):
+            out.write(numpy.full((1, 3, 64, 64), value, numpy.float32))
+        self.assertTrue((part == 0.5).all())
+
+    def test_the_same_tensor_each_time_another_is_told(self):
+        out = self.publish()
+        out.write(numpy.zeros((2, 3), numpy.float32))
+        for other in [numpy.zeros((3, 2), numpy.float32), numpy.zeros((2, 3), numpy.float64), numpy.zeros((2, 3), numpy.uint8)]:
+            with self.assertRaisesRegex(ValueError, r"f32"):
+                out.write(other)
+
+    def test_a_tensor_has_its_type_in_dlpack(self):
+        frame = self.sent(numpy.arange(6, dtype=numpy.float32).reshape(2, 3))
+        made = tensor(capsule := frame.__dlpack__(max_version=(1, 0)))
+        self.assertEqual((made.code, made.bits, made.lanes, made.flags), (2, 32, 1, 1))
+        self.assertEqual((made.shape[: made.dimensions], made.strides[: made.dimensions]), ([2, 3], [3, 1]))
+        del capsule
+        made = tensor(capsule := frame.__dlpack__(max_version=(1, 0), copy=True))
+        self.assertEqual(ctypes.string_at(made.data, 24), numpy.arange(6, dtype=numpy.float32).tobytes())
+        del capsule
+
+    def test_a_type_python_has_no_name_for_still_travels(self):
+        out = self.publish(shape=(2, 3), dtype="bfloat16")
+        with self.assertRaisesRegex(BufferError, "bfloat16"), out.slot():
+            pass
+        with self.assertRaisesRegex(ValueError, "bf16"):
+            out.write(numpy.zeros((2, 3), numpy.uint16))
+
+
 class DLPack(RingTest):
     def test_a_tensor_is_the_picture_itself_read_only(self):
         frame = self.one(gray(7))

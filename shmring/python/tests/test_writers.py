@@ -81,9 +81,11 @@ class Pictures(WriterTest):
 
     def test_another_size_or_type_is_refused_by_name(self):
         out = self.publish(like=picture(48, 64, 3))
-        with self.assertRaisesRegex(ValueError, "sim.frames: its pictures are 64x48 rgb24, this one is 32x24"):
+        with self.assertRaisesRegex(ValueError, "sim.frames: its frames are 64x48 rgb24, this one is 32x24 rgb24"):
             out.write(picture(24, 32, 3))
-        for wrong in [numpy.zeros((48, 64, 3), numpy.float32), numpy.zeros((48, 64, 3), bool), picture(48), picture(48, 64, 2)]:
+        with self.assertRaisesRegex(ValueError, r"this one is f32\[48, 64, 3\]"):
+            out.write(numpy.zeros((48, 64, 3), numpy.float32))
+        for wrong in [numpy.zeros((48, 64, 3), complex), numpy.zeros((48, 64, 3), bool), picture(48), picture(48, 64, 2)]:
             with self.assertRaises(ValueError):
                 out.write(wrong)
         with self.assertRaises((TypeError, BufferError)):
@@ -94,7 +96,8 @@ class Pictures(WriterTest):
         like = picture(48, 64, 3)
         for wrong in [
             {"format": "rgb"}, {"fps": 0}, {"fps": float("nan")}, {"codec": "h264"}, {"like": like, "shape": (48, 64, 3)},
-            {"shape": (48, 64, 5)}, {"like": like, "format": "gray8"}, {"shape": (47, 64), "format": "yuv420p"},
+            {"shape": (48, 64, 5)}, {"dtype": "u64"}, {"shape": (4, 4), "dtype": "f4", "format": "gray8"},
+            {"shape": (1,) * 7, "dtype": "uint8"}, {"like": like, "dtype": "float32"}, {"like": like, "format": "gray8"}, {"shape": (47, 64), "format": "yuv420p"},
         ]:
             with self.subTest(wrong), self.assertRaises(ValueError):
                 self.publish(**wrong)

@@ -46,23 +46,14 @@ pub(crate) struct SlotPlane {
 }
 
 impl SlotPlane {
-    /// The plane that `rows` of `row_bytes` make, the first of them at `offset`.
+    /// What `view` shows from `offset` on.
     ///
     /// # Panics
-    /// When it leaves the slot: its caller lays planes out in slots of the size they need.
-    pub(crate) fn new(
-        canvas: Arc<Canvas>,
-        offset: usize,
-        (rows, row_bytes, linesize): (usize, usize, usize),
-        channels: Option<usize>,
-    ) -> Self {
-        let end = offset + linesize * rows.saturating_sub(1) + row_bytes;
-        let slot_bytes = canvas.window.bytes();
-        assert!(
-            row_bytes <= linesize && end <= slot_bytes,
-            "{end} bytes in a slot of {slot_bytes}"
-        );
-        Self { canvas, offset, view: View::rows(rows, row_bytes, linesize, channels) }
+    /// When it leaves the slot: its caller lays frames out in slots of the size they need.
+    pub(crate) fn new(canvas: Arc<Canvas>, offset: usize, view: View) -> Self {
+        let (end, slot_bytes) = (offset + view.extent(), canvas.window.bytes());
+        assert!(end <= slot_bytes, "{end} bytes in a slot of {slot_bytes}");
+        Self { canvas, offset, view }
     }
 
     fn address(&self) -> PyResult<*const u8> {

@@ -9,7 +9,7 @@ use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::Plane;
+use super::{Plane, View};
 use crate::frame::Lease;
 
 /// kDLCPU, device 0.
@@ -17,8 +17,6 @@ pub(crate) const CPU: (i32, i32) = (1, 0);
 
 const NAME: &CStr = c"dltensor_versioned";
 const VERSION: Version = Version { major: 1, minor: 0 };
-/// kDLUInt.
-const UNSIGNED: u8 = 1;
 const FLAG_READ_ONLY: u64 = 1;
 const FLAG_COPIED: u64 = 2;
 
@@ -115,36 +113,39 @@ pub(crate) fn capsule<'py>(
 
 fn leased(plane: Plane) -> PyResult<Box<Holder>> {
     let address = plane.address()?;
-    let shape = plane.view().shape().iter().map(|side| *side as i64).collect();
-    let strides = plane.view().strides().iter().map(|stride| *stride as i64).collect();
+    let view = *plane.view();
+    let elements = |stride: &isize| (stride / view.item_bytes()) as i64;
+    let strides = view.strides().iter().map(elements).collect();
     let memory = Memory::Leased { _lease: plane.into_lease() };
-    Ok(holder(address.cast_mut(), FLAG_READ_ONLY, shape, strides, memory))
+    Ok(holder(address.cast_mut(), FLAG_READ_ONLY, &view, strides, memory))
 }
 
 fn copied(plane: &Plane) -> PyResult<Box<Holder>> {
     let mut bytes = plane.copy()?;
-    let shape: Vec<i64> = plane.view().shape().iter().map(|side| *side as i64).collect();
-    let inner = |number: usize| shape[number + 1..].iter().product();
+    let shape = plane.view().shape();
+    let inner = |axis: usize| shape[axis + 1..].iter().product::<isize>() as i64;
     let strides = (0..shape.len()).map(inner).collect();
     // Of the heap block, which stays where it is when the vector moves.
     let address = bytes.as_mut_ptr();
-    Ok(holder(address, FLAG_COPIED, shape, strides, Memory::Copied { _bytes: bytes }))
+    Ok(holder(address, FLAG_COPIED, plane.view(), strides, Memory::Copied { _bytes: bytes }))
 }
 
 fn holder(
     address: *mut u8,
     flags: u64,
-    shape: Vec<i64>,
+    view: &View,
     strides: Vec<i64>,
     memory: Memory,
 ) -> Box<Holder> {
+    let shape: Vec<i64> = view.shape().iter().map(|side| *side as i64).collect();
+    let dtype = view.dtype();
     let (device_type, device_id) = CPU;
     let tensor = Tensor {
         data: address.cast(),
         device_type,
         device_id,
         dimensions: i32::try_from(shape.len()).unwrap_or(0),
-        data_type: DataType { code: UNSIGNED, bits: 8, lanes: 1 },
+        data_type: DataType { code: dtype.dlpack_code(), bits: dtype.bits(), lanes: 1 },
         shape: std::ptr::null_mut(),
         strides: std::ptr::null_mut(),
         byte_offset: 0,

@@ -11,4 +11,4 @@ pub(crate) use canvas::{Canvas, SlotPlane};
 pub(crate) use dlpack::{CPU, Wanted, capsule};
 pub(crate) use plane::Plane;
 pub(crate) use source::Samples;
-pub(crate) use view::View;
+pub(crate) use view::{View, dtype_name};

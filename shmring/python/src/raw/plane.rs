@@ -16,8 +16,15 @@ use crate::frame::Lease;
 #[pyclass(frozen, module = "shmring")]
 pub(crate) struct Plane {
     lease: Arc<Lease>,
-    number: usize,
+    part: Part,
     view: View,
+}
+
+/// What of the frame it shows.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Plane(usize),
+    Tensor,
 }
 
 impl Plane {
@@ -27,7 +34,13 @@ impl Plane {
             let plane = lease.frame()?.plane(number)?;
             View::rows(plane.rows(), plane.row_bytes(), plane.linesize(), channels)
         };
-        Some(Self { lease, number, view })
+        Some(Self { lease, part: Part::Plane(number), view })
+    }
+
+    /// All elements of a tensor.
+    pub(crate) fn of_tensor(lease: Arc<Lease>) -> Option<Self> {
+        let view = View::of_tensor(lease.frame()?.meta().tensor()?);
+        Some(Self { lease, part: Part::Tensor, view })
     }
 
     pub(super) fn view(&self) -> &View {
@@ -41,18 +54,27 @@ impl Plane {
     /// The visible samples, tightly packed.
     pub(super) fn copy(&self) -> PyResult<Vec<u8>> {
         self.lease.check()?;
-        let plane = self.lease.frame().and_then(|frame| frame.plane(self.number));
-        let plane = plane.ok_or_else(|| PyBufferError::new_err("no such plane"))?;
         let mut samples = Vec::new();
-        plane.copy_to(&mut samples);
+        let frame = self.lease.frame().ok_or_else(gone)?;
+        match self.part {
+            Part::Plane(number) => frame.plane(number).ok_or_else(gone)?.copy_to(&mut samples),
+            Part::Tensor => frame.tensor().ok_or_else(gone)?.copy_to(&mut samples),
+        }
         Ok(samples)
     }
 
     pub(super) fn address(&self) -> PyResult<*const u8> {
         self.lease.check()?;
-        let plane = self.lease.frame().and_then(|frame| frame.plane(self.number));
-        plane.map(|plane| plane.as_ptr()).ok_or_else(|| PyBufferError::new_err("no such plane"))
+        let frame = self.lease.frame().ok_or_else(gone)?;
+        Ok(match self.part {
+            Part::Plane(number) => frame.plane(number).ok_or_else(gone)?.as_ptr(),
+            Part::Tensor => frame.tensor().ok_or_else(gone)?.as_ptr(),
+        })
     }
+}
+
+fn gone() -> PyErr {
+    PyBufferError::new_err("no such plane")
 }
 
 #[pymethods]
@@ -77,7 +99,7 @@ impl Plane {
         dl_device: Option<(i32, i32)>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let plane = Self { lease: Arc::clone(&self.lease), number: self.number, view: self.view };
+        let plane = Self { lease: Arc::clone(&self.lease), part: self.part, view: self.view };
         super::capsule(py, plane, &Wanted { stream, max_version, dl_device, copy })
     }
 
@@ -86,7 +108,7 @@ impl Plane {
     }
 
     fn __repr__(&self) -> String {
-        format!("<shmring.Plane {} {:?}>", self.number, self.view.shape())
+        format!("<shmring.Plane {:?} {:?}>", self.part, self.view.shape())
     }
 
     /// # Safety
@@ -100,7 +122,7 @@ impl Plane {
         let plane = slf.clone();
         let plane = plane.get();
         // SAFETY: the interpreter passes a view to fill. The memory is mapped, read-only and unchanged
-        // while the lease lives, which this object holds, and `View::rows` was made of the plane.
+        // while the lease lives, which this object holds; the view was made of this very part.
         unsafe { plane.view.fill(view, slf.into_any(), plane.address(), flags, false) }
     }
 }
