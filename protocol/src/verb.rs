@@ -14,6 +14,31 @@ use crate::units::Span;
 pub const USAGE: u8 = 2;
 /// Exit code when there is no such ring.
 pub const NOT_RUNNING: u8 = 4;
+/// Exit code when nothing came in time.
+pub const TIMEOUT: u8 = 6;
+
+/// Arguments of `tap`: the newest picture of a ring, once or again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tap {
+    pub project: ProjectName,
+    pub ring: RingName,
+    pub to: TapTo,
+    /// From one picture to the next; `None` is what suits `to`.
+    pub every: Option<Span>,
+    /// Ends after so many; `None` is one PNG without `every`, else until it is interrupted.
+    pub frames: Option<u64>,
+}
+
+/// Where pictures go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TapTo {
+    /// A file, written over whole by each picture.
+    Png(PathBuf),
+    /// The terminal on stdout.
+    Term,
+}
 
 /// Arguments of `dump`: the last of what a ring still holds, into a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

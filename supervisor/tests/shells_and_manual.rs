@@ -38,7 +38,7 @@ fn judged_by(program: &[&str], input: &str) -> Option<(bool, String)> {
 fn completions_know_every_verb_and_their_shells_take_them() {
     for shell in ["bash", "zsh", "fish"] {
         let script = framevisor(&["completion", shell]);
-        for verb in ["events", "restart", "why", "rings", "hz", "gc", "dump"] {
+        for verb in ["events", "restart", "why", "rings", "hz", "gc", "dump", "tap"] {
             assert!(script.contains(verb), "{shell} does not know {verb}");
         }
         assert!(!script.is_empty());

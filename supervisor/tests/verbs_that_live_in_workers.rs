@@ -117,3 +117,64 @@ fn records_are_dumped_as_they_were_emitted() {
     drop(writer);
     gone(&project);
 }
+
+#[test]
+fn a_tap_of_pictures_becomes_the_decoders_program() {
+    let project = Project::new(CAMERA);
+    let writer = writer(&project);
+    program(&project, "framevisor-decoder", "echo pictures; exit 6");
+    let png = project.dir.join("a.png").display().to_string();
+    let told = project.run(&["tap", "cam1.packets", "--png", &png, "--every", "2s"]);
+    assert_eq!((told.status.code(), text(&told.stdout)), (Some(6), "pictures\n".to_owned()));
+    let (verb, arguments) = asked(&project);
+    let expected = json!({"project": project.name, "ring": "cam1.packets", "to": {"png": png},
+                          "every": "2s", "frames": null});
+    assert_eq!((verb.as_str(), arguments), ("tap", expected));
+    project.run(&["tap", "cam1.packets", "--term", "--frames", "3"]);
+    assert_eq!(
+        (&asked(&project).1["to"], &asked(&project).1["frames"]),
+        (&"term".into(), &3.into())
+    );
+    let nowhere = project.run(&["tap", "cam1.packets"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(text(&nowhere.stderr).contains("--png FILE"), "{}", text(&nowhere.stderr));
+    drop(writer);
+    gone(&project);
+}
+
+#[test]
+fn a_tap_of_records_prints_the_newest_and_what_follows() {
+    let project = Project::new(CAMERA);
+    let mut writer = events(&project);
+    for number in 0..3 {
+        writer.emit(&record(number)).unwrap();
+    }
+    let mut tap = project.command(&["tap", "motion.events", "--frames", "2"]);
+    let tap = tap.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut out = std::io::BufReader::new(tap.stdout.unwrap());
+    let mut line = || {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        serde_json::from_str::<Record>(&line).unwrap()
+    };
+    assert_eq!(line(), record(2));
+    writer.emit(&record(3)).unwrap();
+    assert_eq!(line(), record(3));
+    let pictures = project.run(&["tap", "motion.events", "--png", "a.png"]);
+    assert_eq!(pictures.status.code(), Some(2));
+    assert!(text(&pictures.stderr).contains("no pictures"), "{}", text(&pictures.stderr));
+    drop(writer);
+    gone(&project);
+}
+
+#[test]
+fn one_ring_is_asked_for_where_a_pattern_means_two() {
+    let project = Project::new(CAMERA);
+    let (packets, records) = (writer(&project), events(&project));
+    let both = project.run(&["tap", "*"]);
+    assert_eq!(both.status.code(), Some(2));
+    let said = text(&both.stderr);
+    assert!(said.contains("* means cam1.packets, motion.events"), "{said}");
+    drop((packets, records));
+    gone(&project);
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tests::Outcome;
 use tests::checks::{clean, errors, kills, pages, python};
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[track_caller]
 pub(crate) fn holds(check: impl FnOnce() -> Outcome<Value>) {

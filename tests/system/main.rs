@@ -5,4 +5,5 @@
 mod architecture;
 mod faults;
 mod first_light;
+mod ring_verbs;
 mod topologies;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use protocol::admin::ReplyError;
-use protocol::name::ProjectName;
+use protocol::name::{ProjectName, RingName};
 use protocol::units::Span;
 
 use super::terminal;
@@ -43,6 +43,8 @@ pub(super) enum CliError {
     Io { what: &'static str, source: io::Error },
     #[error("{wanted} means {rings}; this verb takes one ring: name it")]
     ManyRings { wanted: String, rings: String },
+    #[error("ring {ring}: its records are no pictures; leave --png, --term and --every out")]
+    NoPictures { ring: RingName },
     #[error(
         "no project is named and none has rings here; name one with -p NAME or a topology with -f FILE"
     )]
@@ -51,6 +53,10 @@ pub(super) enum CliError {
         "no ring {wanted} in project {project}; it has {known}; `framevisor rings -p {project}` tells more of them"
     )]
     NoRing { wanted: String, project: ProjectName, known: String },
+    #[error(
+        "ring {ring}: stdout is no terminal; write a picture with --png FILE, or force it with --term"
+    )]
+    NoTerminal { ring: RingName },
     #[error(
         "not running: project {project} has no rings; start it with `framevisor up`, or choose another with -p NAME"
     )]
@@ -99,7 +105,10 @@ impl CliError {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Ending { .. } | Self::ManyRings { .. } => USAGE,
+            Self::Ending { .. }
+            | Self::ManyRings { .. }
+            | Self::NoPictures { .. }
+            | Self::NoTerminal { .. } => USAGE,
             Self::Topology(_) => TOPOLOGY,
             Self::NoRings { .. } | Self::NotRunning { .. } => NOT_RUNNING,
             Self::Degraded(_) => DEGRADED,

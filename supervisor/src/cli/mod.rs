@@ -23,6 +23,7 @@ mod start;
 mod stop;
 mod supervise;
 mod table;
+mod tap;
 mod terminal;
 mod up;
 mod waiting;
@@ -128,6 +129,9 @@ enum Verb {
     /// Measure rings: rate, jitter, bytes a second, latency of each stage
     #[command(after_help = hz::EXAMPLES)]
     Hz(hz::Args),
+    /// Look into a ring: pictures in the terminal or as PNG, records as lines
+    #[command(after_help = tap::EXAMPLES)]
+    Tap(tap::Args),
     /// Write the last of what a ring still holds into a file
     #[command(after_help = dump::EXAMPLES)]
     Dump(dump::Args),
@@ -187,6 +191,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Tap(mut args) => tap::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Dump(mut args) => {
             let form = FormArg::default();
             let file = FileArg { file: args.file.take(), form };

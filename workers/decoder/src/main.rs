@@ -6,17 +6,28 @@
 //!                (from a key)      │ get_buffer2        (the slot it was drawn in)
 //!                                  └──> Slots ──> FrameWriter::loan
 //! ```
+//!
+//! And two verbs of the framevisor command, because what they need is here: `tap` (`pictures`,
+//! `blocks`) and `dump` of frame rings (`y4m`).
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod decoding;
+mod dump;
 mod notes;
 mod parking;
+mod pictures;
 mod resync;
 mod slots;
+mod tap;
 mod worker_kind;
+mod y4m;
 
 use std::process::ExitCode;
 
+use worker::verb::Verb;
+
 fn main() -> ExitCode {
-    worker::run::<worker_kind::DecoderWorker>()
+    let verbs: [Verb; 2] = [("dump", dump::verb), ("tap", tap::verb)];
+    worker::verb::run_or::<worker_kind::DecoderWorker>(&verbs)
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use protocol::exit::WorkerExit;
-use protocol::verb::{NOT_RUNNING, USAGE};
+use protocol::verb::{NOT_RUNNING, TIMEOUT, USAGE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,6 +25,11 @@ pub struct VerbError {
 impl VerbError {
     pub fn failed(text: impl ToString) -> Self {
         Self { code: WorkerExit::Failed as u8, text: text.to_string() }
+    }
+
+    /// What was waited for did not come.
+    pub fn timeout(text: impl ToString) -> Self {
+        Self { code: TIMEOUT, text: text.to_string() }
     }
 
     /// The command line asks for what cannot be.

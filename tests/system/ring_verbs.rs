@@ -1,0 +1,175 @@
+//! The verbs that look into rings, on a running pipeline; ffmpeg judges what they write.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use protocol::verb::Dumped;
+use serde_json::Value;
+use tests::framecode::Run;
+use tests::project::Project;
+use tests::{Outcome, ensure, ffmpeg, wait_for};
+
+const SIZE: (usize, usize) = (640, 480);
+/// Two readers keep the decoder at work; the motion worker's records are the third kind of ring.
+const TOPOLOGY: &str = "version: 1
+workers:
+  cam1: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25'}
+  dec: {use: decoder, in: cam1.packets}
+  motion: {use: motion, in: cam1.frames}
+rings:
+  cam1.frames: {history: 6}
+";
+
+fn up() -> Outcome<Project> {
+    let project = Project::new(TOPOLOGY)?;
+    project.up()?;
+    Ok(project)
+}
+
+fn holds(check: impl FnOnce() -> Outcome<()>) {
+    let _turn =
+        crate::first_light::ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    check().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+fn dump(project: &Project, ring: &str, last: &str, file: &Path) -> Outcome<Dumped> {
+    let file = file.display().to_string();
+    let told = project.succeed(&["-o", "json", "dump", ring, "--last", last, "-o", &file])?;
+    serde_json::from_str(&told).map_err(|error| tests::Failure(format!("{told}: {error}")))
+}
+
+fn items(dumped: &Dumped) -> u64 {
+    dumped.files.iter().map(|file| file.items).sum()
+}
+
+/// The frame codes of a file, which rise by one and are as many as said.
+fn is_exact(file: &Path, items: u64) -> Outcome<()> {
+    let name = file.display().to_string();
+    ensure(ffmpeg::complaints(&["-i", &name])?.is_empty(), || format!("{name} does not play"))?;
+    let run = Run::of(&ffmpeg::codes(&["-i", &name], SIZE.0, SIZE.1)?, None);
+    ensure(run.is_exact() && run.pictures == items, || format!("{name}: {items} items, {run:?}"))
+}
+
+#[test]
+fn a_tap_writes_a_whole_picture_of_frames_and_of_packets() {
+    holds(|| {
+        let project = up()?;
+        for ring in ["cam1.packets", "cam1.frames"] {
+            let png = project.dir().join(format!("{ring}.png"));
+            let name = png.display().to_string();
+            project.succeed(&["tap", ring, "--png", &name])?;
+            is_exact(&png, 1)?;
+        }
+        let folder = fs::read_dir(project.dir()).unwrap().map(|entry| entry.unwrap().file_name());
+        let parts: Vec<_> =
+            folder.filter(|name| name.to_string_lossy().ends_with(".part")).collect();
+        ensure(parts.is_empty(), || format!("left behind: {parts:?}"))?;
+        let shown = project.succeed(&["tap", "cam1.frames", "--term", "--frames", "2"])?;
+        let words = shown.contains("cam1.frames 640x480 yuv420p");
+        ensure(words && shown.contains('▀'), || format!("on the terminal: {shown:?}"))?;
+        let record = project.succeed(&["tap", "motion.events", "--frames", "1"])?;
+        let record: Value = serde_json::from_str(&record).unwrap();
+        ensure(record["camera"] == "cam1", || format!("the record is {record}"))
+    });
+}
+
+#[test]
+fn a_tap_without_a_terminal_asks_for_a_file() {
+    holds(|| {
+        let project = up()?;
+        let refused = project.run(&["tap", "cam1.frames"])?;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure(refused.status.code() == Some(2) && said.contains("--png FILE"), || said)
+    });
+}
+
+#[test]
+fn the_last_seconds_of_a_packet_ring_play_and_are_the_packets_named() {
+    holds(|| {
+        let project = up()?;
+        wait_for(30, "three seconds of packets", || {
+            (project.heads(protocol::name::RingKind::Packets) > 75).then_some(())
+        })?;
+        let clip = project.dir().join("clip.mp4");
+        let dumped = dump(&project, "cam1.packets", "2s", &clip)?;
+        let file = &dumped.files[0];
+        ensure(dumped.files.len() == 1 && dumped.gaps.is_empty(), || format!("{dumped:?}"))?;
+        // Two seconds and the way to the key frame before.
+        ensure(file.items >= 50 && file.span_ns >= 1_960_000_000, || format!("{dumped:?}"))?;
+        ensure(file.last - file.first + 1 == file.items, || format!("{dumped:?}"))?;
+        ensure(file.first % 25 == 1, || format!("no key frame at its begin: {dumped:?}"))?;
+        is_exact(&clip, file.items)?;
+        let stream = project.dir().join("clip.h264");
+        is_exact(&stream, items(&dump(&project, "cam1.packets", "2s", &stream)?))
+    });
+}
+
+#[test]
+fn the_history_of_a_frame_ring_is_the_same_as_y4m_and_as_png_and_its_colours_are_ffmpegs() {
+    holds(|| {
+        let project = up()?;
+        wait_for(30, "a history", || {
+            (project.heads(protocol::name::RingKind::Frames) > 20).then_some(())
+        })?;
+        // What follows would be another history each time.
+        project.succeed(&["stop", "cam1"])?;
+        let file = project.dir().join("history.y4m");
+        let dumped = dump(&project, "cam1.frames", "10s", &file)?;
+        let count = items(&dumped);
+        ensure(count >= 6, || format!("of a history of 6: {dumped:?}"))?;
+        is_exact(&file, count)?;
+        let folder = project.dir().join("history/");
+        let pictures = dump(&project, "cam1.frames", "10s", &folder)?;
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        ensure(files.len() as u64 == items(&pictures), || format!("{files:?}, {pictures:?}"))?;
+        ensure(pictures.files[0].first == dumped.files[0].first, || format!("{pictures:?}"))?;
+        let difference = difference(&file, &files[0])?;
+        ensure(difference < 2.0, || format!("colours differ by {difference} on average"))
+    });
+}
+
+/// Mean difference of a channel between the first picture of a file as ffmpeg shows it, and a PNG.
+fn difference(file: &Path, png: &Path) -> Outcome<f64> {
+    let rgb = |arguments: &[&str]| {
+        let all = [arguments, &["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24"]].concat();
+        let out = png.with_extension("rgb").display().to_string();
+        ffmpeg::make(&[&all[..], &[&out]].concat())?;
+        fs::read(out).map_err(tests::Failure::new)
+    };
+    let (file, png) = (file.display().to_string(), png.display().to_string());
+    let theirs = rgb(&["-i", &file, "-sws_flags", "accurate_rnd+full_chroma_int"])?;
+    let ours = rgb(&["-i", &png])?;
+    ensure(ours.len() == SIZE.0 * SIZE.1 * 3 && ours.len() == theirs.len(), || "sizes".into())?;
+    let sum: u64 = ours.iter().zip(&theirs).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a mean for a bound")]
+    Ok(sum as f64 / ours.len() as f64)
+}
+
+#[test]
+fn a_measurement_of_a_pipeline_has_the_latency_of_each_stage() {
+    holds(|| {
+        let project = up()?;
+        let told = project.succeed(&[
+            "hz",
+            "cam1.packets",
+            "cam1.frames",
+            "--seconds",
+            "2",
+            "-o",
+            "json",
+        ])?;
+        let rows: Value = serde_json::from_str(&told).unwrap();
+        for row in rows.as_array().unwrap() {
+            let items = row["items"].as_u64().unwrap();
+            ensure(items > 10 && row["restarts"] == 0, || told.clone())?;
+            let hop = |name: &str| row["latency_ms"][name]["median"].as_f64();
+            ensure(hop("published_to_here").is_some(), || told.clone())?;
+            ensure(hop("ingest_to_decoded").is_some() == (row["ring"] == "cam1.frames"), || {
+                told.clone()
+            })?;
+        }
+        Ok(())
+    });
+}
