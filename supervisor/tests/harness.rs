@@ -2,9 +2,10 @@
 //! everything when the test ends.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -166,6 +167,41 @@ impl Drop for Project {
             let _ = guard.wait();
         }
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A verb that goes on until it is interrupted, or the test ends.
+pub(crate) struct Endless {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Endless {
+    pub(crate) fn start(project: &Project, args: &[&str]) -> Self {
+        let mut child = project.command(args).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self { child, out }
+    }
+
+    pub(crate) fn line_with(&mut self, words: &str) -> String {
+        let line = self.out.by_ref().lines().map(Result::unwrap).find(|line| line.contains(words));
+        line.unwrap_or_else(|| panic!("no line with '{words}' came"))
+    }
+
+    /// What it still says.
+    pub(crate) fn interrupt(mut self) -> String {
+        signal(self.child.id(), Signal::SIGINT);
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        rest
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

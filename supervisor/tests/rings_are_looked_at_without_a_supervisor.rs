@@ -1,18 +1,15 @@
 //! `rings`, `hz` and `gc` need no supervisor: they look at shared memory. The writer is this test.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use protocol::time::{MonoNs, Stamp};
 use serde_json::Value;
 use shmring::{PacketMeta, PacketOptions, PacketReader, PacketWriter, Start, clock};
 
-use crate::harness::{Project, output_of, signal, text, wait_for};
+use crate::harness::{Endless, Project, output_of, text, wait_for};
 use crate::rings_of_a_project::{CAMERA, files_of, writer};
 
 const BYTES: usize = 1000;
@@ -55,41 +52,6 @@ fn publish(writer: &mut PacketWriter) {
         ..PacketMeta::default()
     };
     writer.publish(&meta, &[1; BYTES]).unwrap();
-}
-
-/// A verb that goes on until it is interrupted, or the test ends.
-struct Endless {
-    child: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Endless {
-    fn start(project: &Project, args: &[&str]) -> Self {
-        let mut child = project.command(args).stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Self { child, out }
-    }
-
-    fn line_with(&mut self, words: &str) -> String {
-        let line = self.out.by_ref().lines().map(Result::unwrap).find(|line| line.contains(words));
-        line.unwrap_or_else(|| panic!("no line with '{words}' came"))
-    }
-
-    /// What it still says.
-    fn interrupt(mut self) -> String {
-        signal(self.child.id(), Signal::SIGINT);
-        let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
-        rest
-    }
-}
-
-impl Drop for Endless {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn json(project: &Project, args: &[&str]) -> Value {

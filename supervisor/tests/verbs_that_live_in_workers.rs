@@ -10,7 +10,7 @@ use protocol::record::Record;
 use serde_json::{Value, json};
 use shmring::{RecordWriter, census};
 
-use crate::harness::{Project, text, wait_for};
+use crate::harness::{Endless, Project, text, wait_for};
 use crate::rings_of_a_project::{CAMERA, files_of, writer};
 
 /// In the place of a worker's program: keeps what it is asked and does as told.
@@ -149,17 +149,12 @@ fn a_tap_of_records_prints_the_newest_and_what_follows() {
     for number in 0..3 {
         writer.emit(&record(number)).unwrap();
     }
-    let mut tap = project.command(&["tap", "motion.events", "--frames", "2"]);
-    let tap = tap.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut out = std::io::BufReader::new(tap.stdout.unwrap());
-    let mut line = || {
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-        serde_json::from_str::<Record>(&line).unwrap()
-    };
-    assert_eq!(line(), record(2));
+    let mut tap = Endless::start(&project, &["tap", "motion.events"]);
+    let mut next = || serde_json::from_str::<Record>(&tap.line_with("{")).unwrap();
+    assert_eq!(next(), record(2));
     writer.emit(&record(3)).unwrap();
-    assert_eq!(line(), record(3));
+    assert_eq!(next(), record(3));
+    assert_eq!(tap.interrupt(), "");
     let pictures = project.run(&["tap", "motion.events", "--png", "a.png"]);
     assert_eq!(pictures.status.code(), Some(2));
     assert!(text(&pictures.stderr).contains("no pictures"), "{}", text(&pictures.stderr));
