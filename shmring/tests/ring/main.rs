@@ -16,6 +16,7 @@ mod packets;
 mod restarts;
 mod scribbled;
 mod sets;
+mod shortage;
 mod signals;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,127 @@
+//! Too little of what the kernel gives: shared memory and descriptors. Each test is this program again,
+//! which takes the shortage upon itself alone.
+
+#![expect(clippy::print_stdout, reason = "says what was skipped, and why a part failed")]
+
+use std::process::{Command, Output};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use protocol::config::RingConfig;
+use protocol::control::RingContract;
+use shmring::{Error, FrameOptions, FrameReader, FrameWriter, Next};
+
+use crate::frames::{item, pixels, send};
+use crate::{NOW, Project};
+
+/// Set in the child: it is to play its test's part.
+const PART: &str = "SHMRING_TEST_SHORTAGE";
+
+/// Bytes of the /dev/shm that the child sees.
+const SMALL: &str = "size=6m";
+/// Ten slots of this do not fit.
+const LARGE_BYTES: usize = 1 << 20;
+
+fn play(test: &str) -> Output {
+    let arguments = ["--exact", test, "--nocapture"];
+    Command::new("/proc/self/exe").args(arguments).env(PART, "1").output().unwrap()
+}
+
+fn is_part() -> bool {
+    std::env::var_os(PART).is_some()
+}
+
+fn passes(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    said.lines().filter(|line| line.contains("skipped:")).for_each(|line| println!("{line}"));
+    let why = String::from_utf8_lossy(&output.stderr);
+    let played = output.status.success() && said.contains("1 passed");
+    assert!(played, "{}\n{said}\n{why}", output.status);
+}
+
+/// A /dev/shm of this thread's own. `false` where the kernel does not allow it.
+fn has_small_memory() -> bool {
+    let none: Option<&str> = None;
+    let made = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+        mount(Some("tmpfs"), "/dev/shm", Some("tmpfs"), MsFlags::empty(), Some(SMALL))
+    });
+    if let Err(error) = made {
+        println!("skipped: no /dev/shm of our own here: {error}");
+    }
+    made.is_ok()
+}
+
+#[test]
+fn a_full_dev_shm_is_an_error_with_its_cure_and_never_a_signal() {
+    if !is_part() {
+        return passes(&play(
+            "shortage::a_full_dev_shm_is_an_error_with_its_cure_and_never_a_signal",
+        ));
+    }
+    if !has_small_memory() {
+        return;
+    }
+    let project = Project::new();
+    let writer = FrameWriter::create(&project.0, &project.contract("cam.frames", 2), None).unwrap();
+    send(&writer, 3);
+    let ring = "cam.frames".parse().unwrap();
+    let mut reader =
+        FrameReader::attach(&project.0, &ring, &FrameOptions::named("witness")).unwrap();
+    let held = item(reader.next(NOW).unwrap());
+    let said = writer.loan(LARGE_BYTES, 1).unwrap_err();
+    assert!(matches!(said, Error::NoSpace { .. }), "{said}");
+    assert!(said.to_string().contains("--shm-size"), "{said}");
+    // What there was goes on.
+    assert_eq!(pixels(&held)[0], 3);
+    send(&writer, 4);
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 4);
+    let files = project.files();
+    assert!(files.iter().all(|file| !file.contains(".tmp-")), "{files:?}");
+    // Neither does a new ring that has no room, and it leaves nothing.
+    let config = RingConfig::default();
+    let contract = RingContract::new("cam.packets".parse().unwrap(), config, 2);
+    let refused = shmring::PacketWriter::create(&project.0, &contract, &[]).unwrap_err();
+    assert!(matches!(refused, Error::NoSpace { .. }), "{refused}");
+    shmring::census::sweep(&project.0, &[contract.name]);
+    assert_eq!(project.files(), files);
+    drop((held, reader, writer));
+}
+
+#[test]
+fn without_descriptors_attaching_fails_in_words_and_takes_no_place() {
+    if !is_part() {
+        return passes(&play(
+            "shortage::without_descriptors_attaching_fails_in_words_and_takes_no_place",
+        ));
+    }
+    let project = Project::new();
+    let places = 1;
+    let contract = project.contract("cam.frames", places);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send(&writer, 3);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    let mut refusals = 0;
+    for more in 0.. {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, open - 1 + more, hard).unwrap();
+        let options = FrameOptions::named("short of descriptors");
+        match FrameReader::attach(&project.0, &contract.name, &options) {
+            Ok(mut reader) => {
+                // Looking at a picture needs one more.
+                match reader.next(NOW) {
+                    Ok(Next::Item(frame)) => {
+                        assert_eq!(pixels(&frame)[0], 3);
+                        break;
+                    }
+                    Ok(other) => panic!("{other:?}"),
+                    Err(error) => assert!(error.to_string().contains("EMFILE"), "{error}"),
+                }
+            }
+            Err(error) => assert!(error.to_string().contains("EMFILE"), "{error}"),
+        }
+        refusals += 1;
+    }
+    assert!(refusals > 2, "{refusals} refusals show nothing");
+}
