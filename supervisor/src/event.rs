@@ -19,6 +19,8 @@ pub(crate) enum Event {
     Link(ProcessId),
     /// A worker printed something.
     Output(ProcessId),
+    /// A command that was asked whether it is up has answered.
+    ProbeAnswered,
     /// Somebody wants the project to end.
     StopSignal,
     /// Time for deadlines and beats.

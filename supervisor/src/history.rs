@@ -61,7 +61,8 @@ impl Cause {
             Input::Died(_) | Input::SpawnFailed(_) => Self::Died,
             Input::KillNow | Input::Restart | Input::Stop => Self::Asked,
             Input::Time => Self::Waited,
-            Input::Condition(..)
+            Input::Await(_)
+            | Input::Condition(..)
             | Input::Fault(_)
             | Input::Greeted
             | Input::Ready

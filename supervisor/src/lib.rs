@@ -33,6 +33,7 @@ mod policy;
 mod poller;
 mod process;
 mod progress;
+mod readiness;
 mod rings;
 mod selector;
 mod shutdown;

@@ -24,6 +24,7 @@ use crate::orphans;
 use crate::place::Place;
 use crate::poller::{Poller, Token};
 use crate::progress::Progress;
+use crate::readiness::Asking;
 use crate::topology::{Launch, Topology};
 
 const READ_BYTES: usize = 16 * 1024;
@@ -69,6 +70,8 @@ pub(crate) struct Process {
     pub(crate) link: Link,
     pub(crate) beat: Beat,
     pub(crate) progress: Progress,
+    /// Whether it is up is asked only while it lives.
+    pub(crate) asking: Asking,
     pub(crate) tmp: PathBuf,
     /// Its end of the control link is closed; unless it dies first, it is killed then.
     pub(crate) closed: Option<MonoNs>,
@@ -192,6 +195,7 @@ fn attach(
         link,
         beat,
         progress: Progress::new(),
+        asking: Asking::default(),
         tmp,
         closed: None,
         pidfd,

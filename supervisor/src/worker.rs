@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::admin::{WorkerState, WorkerStatus};
 use protocol::config::Kind;
 use protocol::time::MonoNs;
+use regex_lite::Regex;
 use serde::Serialize;
 
 use crate::dossier::Dossier;
@@ -15,7 +16,7 @@ use crate::poison::Poison;
 use crate::policy::Policy;
 use crate::process::Process;
 use crate::shutdown;
-use crate::topology::{Launch, WorkerSpec};
+use crate::topology::{Launch, Readiness, WorkerSpec};
 
 /// Our own workers attach rings and open sockets in milliseconds; a camera that is down is no
 /// reason to be late, because that is a condition.
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     pub(crate) log: LogBook,
     pub(crate) dossier: Dossier,
     pub(crate) poison: Poison,
+    /// A line that finds this says that it is up.
+    pub(crate) ready_line: Option<Regex>,
     /// Its turn when the project stops.
     pub(crate) stage: u8,
 }
@@ -45,6 +48,14 @@ pub(crate) struct Row {
     pub(crate) listen: Vec<SocketAddr>,
 }
 
+/// The topology has tried it: one that is none would find nothing.
+fn ready_line(spec: &WorkerSpec) -> Option<Regex> {
+    match &spec.ready {
+        Some(Readiness::Log(pattern)) => Regex::new(pattern).ok(),
+        _ => None,
+    }
+}
+
 impl Worker {
     pub(crate) fn new(spec: &WorkerSpec, seed: u64) -> Self {
         let kind = match &spec.launch {
@@ -54,7 +65,8 @@ impl Worker {
         let traits = Traits {
             start_deadline: if kind.is_some() { START_BUILT_IN } else { START_RUN },
             grace: if kind == Some(Kind::Recorder) { GRACE_RECORDER } else { GRACE },
-            ready_at_start: kind.is_none(),
+            speaks_at_start: kind.is_some(),
+            ready_at_start: kind.is_none() && spec.ready.is_none(),
             may_finish: kind.is_some(),
         };
         Self {
@@ -63,6 +75,7 @@ impl Worker {
             log: LogBook::new(spec.name.clone()),
             dossier: Dossier::default(),
             poison: Poison::default(),
+            ready_line: ready_line(spec),
             stage: shutdown::stage(kind),
         }
     }

@@ -10,6 +10,7 @@
 mod fake;
 mod harness;
 
+mod coming_up_in_order;
 mod commands_that_speak;
 mod control_socket;
 mod events_tell_what_happened;

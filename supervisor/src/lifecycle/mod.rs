@@ -16,6 +16,7 @@
 //!                    +-------> Backoff -- delay, or restart ---> Starting
 //! ```
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use protocol::control::Condition;
@@ -38,6 +39,8 @@ pub(crate) struct Traits {
     pub(crate) start_deadline: Duration,
     /// From being asked to stop to SIGTERM.
     pub(crate) grace: Duration,
+    /// Built-in: it understands a Stop message from its first moment.
+    pub(crate) speaks_at_start: bool,
     /// `run:`: up as soon as it runs, unless it says that it will tell.
     pub(crate) ready_at_start: bool,
     /// Its exit 0 means that its input ended: it is not started again.
@@ -47,6 +50,8 @@ pub(crate) struct Traits {
 /// What happens to a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Input {
+    /// It is not started yet, for this reason.
+    Await(String),
     /// Start it for the first time, or after a stop.
     Start,
     /// Its process runs.
@@ -86,7 +91,7 @@ pub(crate) enum Action {
 #[derive(Debug)]
 enum Phase {
     Stopped {
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     Starting {
         deadline: MonoNs,
@@ -147,8 +152,8 @@ impl Lifecycle {
         Self {
             traits,
             policy,
-            phase: Phase::Stopped { why: "not started yet" },
-            speaks: !traits.ready_at_start,
+            phase: Phase::Stopped { why: "not started yet".into() },
+            speaks: traits.speaks_at_start,
             condition: None,
             starts: 0,
             started: MonoNs(0),
@@ -160,6 +165,12 @@ impl Lifecycle {
 
     pub(crate) fn on(&mut self, now: MonoNs, input: Input) -> Option<Action> {
         match input {
+            Input::Await(whom) => {
+                if let Phase::Stopped { why } = &mut self.phase {
+                    *why = whom.into();
+                }
+                None
+            }
             Input::Start => self.start(now),
             Input::Spawned => self.spawned(now),
             Input::SpawnFailed(text) => self.died(now, ExitReason::Spawn(text)),
@@ -206,7 +217,7 @@ impl Lifecycle {
                 self.phase = Phase::Starting { deadline: now + self.traits.start_deadline };
                 self.started = now;
                 self.starts += 1;
-                self.speaks = !self.traits.ready_at_start;
+                self.speaks = self.traits.speaks_at_start;
                 self.condition = None;
                 Some(Action::Spawn)
             }
@@ -267,7 +278,7 @@ impl Lifecycle {
 
     fn rest(&mut self, why: &'static str) -> Option<Action> {
         self.died = None;
-        self.phase = Phase::Stopped { why };
+        self.phase = Phase::Stopped { why: why.into() };
         None
     }
 

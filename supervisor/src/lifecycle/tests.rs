@@ -13,7 +13,9 @@ fn at(ms: u64) -> MonoNs {
 }
 
 fn life(ready_at_start: bool, may_finish: bool) -> Lifecycle {
-    let traits = Traits { start_deadline: START, grace: GRACE, ready_at_start, may_finish };
+    let speaks_at_start = !ready_at_start;
+    let traits =
+        Traits { start_deadline: START, grace: GRACE, speaks_at_start, ready_at_start, may_finish };
     Lifecycle::new(traits, Policy::new(RestartConfig::default(), 1))
 }
 

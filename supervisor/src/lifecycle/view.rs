@@ -29,7 +29,7 @@ impl Lifecycle {
     pub(crate) fn why(&self, now: MonoNs) -> String {
         let last = || self.last_exit.as_ref().map_or_else(String::new, ToString::to_string);
         match &self.phase {
-            Phase::Stopped { why } => (*why).to_owned(),
+            Phase::Stopped { why } => why.clone().into_owned(),
             Phase::Starting { .. } => String::new(),
             Phase::Up { .. } => self.condition_text(),
             Phase::Stopping { reason, .. } => reason.to_string(),
@@ -68,6 +68,11 @@ impl Lifecycle {
     /// Whether a process of it runs that nobody has asked to end.
     pub(crate) fn runs(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. } | Phase::Up { .. })
+    }
+
+    /// Whether its process runs and has not shown that it is up.
+    pub(crate) fn is_starting(&self) -> bool {
+        matches!(self.phase, Phase::Starting { .. })
     }
 
     /// Whether readiness and heartbeat may be expected of it.

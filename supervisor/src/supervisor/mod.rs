@@ -4,6 +4,7 @@
 //! Nothing here waits for anyone: sockets do not block, disks and hand-overs have threads of their
 //! own, and what a worker sends is bounded.
 
+mod boot;
 mod changes;
 mod children;
 mod control;
@@ -33,6 +34,7 @@ use crate::place::Lock;
 use crate::poller::Poller;
 use crate::process::{Process, ProcessId, Spawner};
 use crate::progress;
+use crate::readiness::Probes;
 use crate::rings;
 use crate::shutdown::Shutdown;
 use crate::signals::Signals;
@@ -70,6 +72,7 @@ pub(crate) struct Supervisor {
     pub(crate) poller: Poller<Event>,
     pub(crate) admin: Admin,
     hand_overs: HandOvers,
+    probes: Probes,
     floors: Floors,
     guard: Option<OwnedFd>,
     guard_pid: u32,
@@ -82,6 +85,8 @@ pub(crate) struct Supervisor {
     pub(crate) history: History,
     /// Workers that a person wants stopped and that have not ended yet.
     leaving: BTreeSet<usize>,
+    /// Workers that are not started before others are up.
+    waiting: BTreeSet<usize>,
     rhythm: Rhythm,
     looks: u64,
     processes: u64,
@@ -95,10 +100,12 @@ impl Supervisor {
             parts;
         let child = Signals::child()?;
         let hand_overs = HandOvers::new()?;
+        let probes = Probes::new()?;
         poller.watch(&child, Event::ChildEnded)?;
         poller.watch(&stop, Event::StopSignal)?;
         poller.watch(&hand_overs, Event::HandOverEnded)?;
         poller.watch(&guard, Event::GuardLink)?;
+        poller.watch(&probes, Event::ProbeAnswered)?;
         let specs = &spawner.topology.workers;
         let workers =
             (0..).zip(specs).map(|(at, spec)| Worker::new(spec, seed.wrapping_add(at))).collect();
@@ -110,6 +117,7 @@ impl Supervisor {
             poller,
             admin,
             hand_overs,
+            probes,
             floors,
             guard: Some(guard),
             guard_pid,
@@ -120,6 +128,7 @@ impl Supervisor {
             shutdown: None,
             history: History::default(),
             leaving: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             rhythm: Rhythm::new(now),
             looks: 0,
             processes: 0,
@@ -130,9 +139,7 @@ impl Supervisor {
 
     /// Starts everything and lives until everything has ended.
     pub(crate) fn run(mut self) -> ExitCode {
-        for at in 0..self.workers.len() {
-            self.tell(at, clock::mono(), Input::Start);
-        }
+        self.boot(clock::mono());
         while !self.is_over() {
             let wait = self.next_deadline().saturating_since(clock::mono());
             match self.poller.wait(wait) {
@@ -160,6 +167,7 @@ impl Supervisor {
             Event::HandOverEnded => self.hand_overs_ended(),
             Event::Link(process) => self.hear(now, process),
             Event::Output(process) => self.read_output(process),
+            Event::ProbeAnswered => self.probes_answered(now),
             Event::StopSignal => self.stop_signalled(now),
             Event::Tick => self.tick(now),
         }
@@ -174,6 +182,7 @@ impl Supervisor {
                 self.tell(at, now, Input::Time);
             }
         }
+        self.advance_waiting(now);
         self.advance_leaving(now);
         self.advance_shutdown(now);
     }
@@ -192,6 +201,7 @@ impl Supervisor {
             process.resume_output(&self.poller);
         }
         self.admin.resume(&mut self.poller);
+        self.look_for_attached(now);
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
             let stalled = self.look_at_rings(now);
             self.floors.save_later();
@@ -266,6 +276,7 @@ impl Supervisor {
             Ok(process) => {
                 tracing::debug!(worker = %self.spec(at).name, pid = process.pid, "started");
                 self.workers[at].process = Some(process);
+                self.begin_asking(at);
                 Input::Spawned
             }
             Err(error) => {
@@ -286,6 +297,9 @@ impl Supervisor {
     fn add_lines(&mut self, at: usize, lines: Vec<(Stream, String)>) {
         let now = clock::now();
         for (stream, text) in lines {
+            if self.looked_for_in(at, &text) {
+                self.shows_ready_by_line(at, now.mono);
+            }
             for line in self.workers[at].log.add(now.mono, now.utc, stream, text) {
                 self.show(&line);
                 self.admin.publish_line(&line, &mut self.poller);

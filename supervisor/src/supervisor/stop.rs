@@ -64,11 +64,14 @@ impl Supervisor {
 
     /// These and no others; they stay stopped until somebody starts them.
     pub(crate) fn stop_in_order(&mut self, places: &[usize]) {
+        self.waiting.retain(|at| !places.contains(at));
         self.leaving.extend(places);
     }
 
     pub(crate) fn keep_running(&mut self, places: &[usize]) {
         self.leaving.retain(|at| !places.contains(at));
+        // Who is named is not kept waiting.
+        self.waiting.retain(|at| !places.contains(at));
     }
 
     /// As in [`Self::advance_shutdown`], of those that were named.

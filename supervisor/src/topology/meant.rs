@@ -1,6 +1,6 @@
 //! The topology as meant: as written, with everything related, defaulted and made absolute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,7 @@ pub(super) fn relate(
     let specs = workers(written, &wiring, folder);
     let rings = rings(written, &specs, findings);
     same_address(written, &specs, findings);
+    order_of_start(written, findings);
     (specs, rings)
 }
 
@@ -38,6 +39,8 @@ fn workers(written: &Written, wiring: &Wiring, folder: &Path) -> Vec<WorkerSpec>
             inputs: inputs.clone(),
             output: output.clone(),
             restart: worker.restart,
+            ready: worker.ready.clone(),
+            after: worker.after.iter().map(|name| name.value.clone()).collect(),
         })
     })
     .collect()
@@ -103,6 +106,43 @@ fn too_many_places(written: &Written, ring: &RingSpec) -> Finding {
         subject: Subject::Ring(ring.name.to_string()),
         problem: WiringProblem::TooManyPlaces { seen: ring.places() }.into(),
     }
+}
+
+/// Nobody may wait for who is not there, nor in a circle.
+fn order_of_start(written: &Written, findings: &mut Vec<Finding>) {
+    let known = || written.workers.iter().map(|worker| worker.name.value.to_string()).collect();
+    let find = |name: &WorkerName| written.workers.iter().find(|other| other.name.value == *name);
+    for worker in &written.workers {
+        for name in &worker.after {
+            let problem = if find(&name.value).is_none() && !written.unnamed {
+                WiringProblem::AfterNobody { name: name.value.to_string(), known: known() }
+            } else if waits_for(worker, &name.value, &find) {
+                WiringProblem::AfterItself { name: name.value.to_string() }
+            } else {
+                continue;
+            };
+            let subject = Subject::Worker(worker.name.value.to_string());
+            findings.push(Finding { place: Some(name.place), subject, problem: problem.into() });
+        }
+    }
+}
+
+/// Whether `worker` is among those that come before `name`, or is it.
+fn waits_for<'a>(
+    worker: &WrittenWorker,
+    name: &'a WorkerName,
+    find: &impl Fn(&WorkerName) -> Option<&'a WrittenWorker>,
+) -> bool {
+    let (mut open, mut seen) = (vec![name], BTreeSet::new());
+    while let Some(name) = open.pop() {
+        if *name == worker.name.value {
+            return true;
+        }
+        if seen.insert(name) {
+            open.extend(find(name).into_iter().flat_map(|it| &it.after).map(|it| &it.value));
+        }
+    }
+    false
 }
 
 fn same_address(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Finding>) {

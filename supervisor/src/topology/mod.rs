@@ -3,6 +3,7 @@
 //! What belongs here: reading the file, finding every mistake in it with its place, and the typed
 //! result. What does not: starting anything. Effects on the machine are in `probe` alone.
 
+mod boot;
 mod meant;
 mod order;
 pub mod probe;
@@ -34,6 +35,7 @@ use problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use tree::Place;
 use written::Written;
 
+pub use boot::Readiness;
 pub(crate) use problem::MachineProblem;
 pub use report::{Mistake, Report};
 pub(crate) use wiring::matches;
@@ -166,6 +168,10 @@ pub struct WorkerSpec {
     pub inputs: Vec<RingName>,
     pub output: Option<RingName>,
     pub restart: RestartConfig,
+    /// What shows that it is up; `None` when its kind, or its running, does.
+    pub ready: Option<Readiness>,
+    /// Workers that must be up before it is started for the first time.
+    pub after: Vec<WorkerName>,
 }
 
 /// What runs in the worker's process.

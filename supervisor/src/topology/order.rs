@@ -50,6 +50,8 @@ mod tests {
             inputs: inputs.iter().map(|ring| ring.parse().unwrap()).collect(),
             output: output.map(|ring| ring.parse().unwrap()),
             restart: RestartConfig::default(),
+            ready: None,
+            after: Vec::new(),
         }
     }
 

@@ -9,11 +9,11 @@ use super::section::{Located, Section};
 use super::tree::{Key, Node, Value};
 use super::variables::is_variable_name;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
-use super::{Launch, ranges, restart};
+use super::{Launch, boot, ranges, restart};
 
 /// Keys of a built-in worker beside those of its kind.
-const USE: [&str; 4] = ["use", "in", "out", "restart"];
-const RUN: [&str; 5] = ["run", "in", "out", "restart", "env"];
+const USE: [&str; 5] = ["use", "in", "out", "restart", "after"];
+const RUN: [&str; 7] = ["run", "in", "out", "restart", "env", "ready", "after"];
 
 const INPUTS: &str = "a ring's name, or a list of them";
 const COMMAND: &str = "a list: the command, then its arguments";
@@ -38,6 +38,9 @@ pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Optio
         inputs: inputs(&mut section),
         output: output(&mut section),
         restart: restart::read(&mut section),
+        // A built-in worker that has the key is told that it is unknown.
+        ready: if kind == WrittenKind::Run { boot::ready(&mut section) } else { None },
+        after: boot::after(&mut section),
         values: section.entries().iter().map(|e| (e.key.text.clone(), e.value.place)).collect(),
     })
 }

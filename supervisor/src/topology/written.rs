@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use protocol::config::{Kind, RestartConfig, RingConfig};
 use protocol::name::{ProjectName, RingName, WorkerName};
 
-use super::Launch;
 use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::{Located, Section};
 use super::tree::{Entry, Key, Node, Place, Value};
+use super::{Launch, Readiness};
 use super::{ranges, worker};
 
 /// More processes than one host takes; what relates workers to each other grows with its square.
@@ -35,6 +35,8 @@ pub(super) struct WrittenWorker {
     pub(super) inputs: Option<Vec<Located<Input>>>,
     pub(super) output: WrittenOutput,
     pub(super) restart: RestartConfig,
+    pub(super) ready: Option<Readiness>,
+    pub(super) after: Vec<Located<WorkerName>>,
     /// Where the value of each key stands.
     pub(super) values: BTreeMap<String, Place>,
 }

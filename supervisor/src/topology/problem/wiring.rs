@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use protocol::config::Kind;
 use protocol::name::{RingKind, RingName};
 
-use super::did_you_mean;
+use super::{did_you_mean, suggest};
 
 /// The most readers that a ring's index has room for.
 pub(crate) const PLACES_MAX: u32 = 256;
@@ -15,6 +15,10 @@ pub(crate) const PLACES_MAX: u32 = 256;
 pub(crate) enum WiringProblem {
     #[error("listens on {address}, as worker {other} does already (line {line})")]
     AddressTaken { address: SocketAddr, other: String, line: usize },
+    #[error("starts after '{name}', which starts after it or is it")]
+    AfterItself { name: String },
+    #[error("starts after '{name}', and there is no such worker")]
+    AfterNobody { name: String, known: Vec<String> },
     #[error("writes {ring}: names with 'ext.' belong to programs outside the topology")]
     ExternalRing { ring: RingName },
     #[error("'{glob}' may name several rings, but {kind} reads exactly one")]
@@ -45,6 +49,8 @@ impl WiringProblem {
     pub(super) fn help(&self) -> String {
         match self {
             Self::AddressTaken { .. } => "give one of the two another port".into(),
+            Self::AfterItself { .. } => "leave out one 'after' of the circle".into(),
+            Self::AfterNobody { name, known } => suggest(name, known, "workers of this topology"),
             Self::ExternalRing { .. } => "for example out: cam1.events".into(),
             Self::GlobForOne { kind, .. } | Self::TooManyInputs { kind, .. } => {
                 format!("write one {kind} worker for each ring")

@@ -1,0 +1,124 @@
+//! Coming up: who waits for whom, and commands that show by what they do that they are up.
+
+use nix::unistd::{Pid, getpgid};
+use protocol::control::Condition;
+use protocol::name::RingName;
+use protocol::time::MonoNs;
+use shmring::{census, clock};
+
+use super::{Supervisor, current};
+use crate::lifecycle::Input;
+use crate::process::ProcessId;
+use crate::topology::Readiness;
+
+impl Supervisor {
+    /// Starts every worker, or lets it wait for those that it comes after.
+    pub(super) fn boot(&mut self, now: MonoNs) {
+        for at in 0..self.workers.len() {
+            if self.spec(at).after.is_empty() {
+                self.tell(at, now, Input::Start);
+            } else {
+                self.waiting.insert(at);
+            }
+        }
+    }
+
+    /// Starts those whose wait is over; the others say whom they wait for.
+    pub(super) fn advance_waiting(&mut self, now: MonoNs) {
+        if self.shutdown.is_some() {
+            self.waiting.clear();
+        }
+        let waiting: Vec<usize> = self.waiting.iter().copied().collect();
+        for at in waiting {
+            match self.awaited_by(at) {
+                Some(why) => self.tell(at, now, Input::Await(why)),
+                None => {
+                    self.waiting.remove(&at);
+                    self.tell(at, now, Input::Start);
+                }
+            }
+        }
+    }
+
+    /// `None` when all that it comes after are up.
+    fn awaited_by(&self, at: usize) -> Option<String> {
+        let topology = self.topology();
+        let is_up = |name: &&protocol::name::WorkerName| {
+            let other = topology.workers.iter().position(|spec| spec.name == **name);
+            other.is_some_and(|other| self.workers[other].life.is_up())
+        };
+        let missing: Vec<&str> = self
+            .spec(at)
+            .after
+            .iter()
+            .filter(|name| !is_up(name))
+            .map(|name| name.as_str())
+            .collect();
+        (!missing.is_empty()).then(|| format!("waits for {}", missing.join(", ")))
+    }
+
+    /// Its process runs: asks its port, if that is how it shows that it is up.
+    pub(super) fn begin_asking(&self, at: usize) {
+        let (Some(readiness), Some(process)) = (&self.spec(at).ready, &self.workers[at].process)
+        else {
+            return;
+        };
+        if let Err(error) = self.probes.start(process.id, readiness, &process.asking) {
+            let worker = &self.spec(at).name;
+            tracing::warn!(%worker, %error, "nobody asks whether it is ready");
+        }
+    }
+
+    pub(super) fn probes_answered(&mut self, now: MonoNs) {
+        for id in self.probes.answered() {
+            self.shown_ready(now, id);
+        }
+    }
+
+    /// A line that it printed may say so.
+    pub(super) fn looked_for_in(&self, at: usize, line: &str) -> bool {
+        let worker = &self.workers[at];
+        worker.life.is_starting() && worker.ready_line.as_ref().is_some_and(|it| it.is_match(line))
+    }
+
+    pub(super) fn shows_ready_by_line(&mut self, at: usize, now: MonoNs) {
+        if let Some(id) = self.workers[at].process.as_ref().map(|process| process.id) {
+            self.shown_ready(now, id);
+        }
+    }
+
+    /// Those that attach to their rings when they are up.
+    pub(super) fn look_for_attached(&mut self, now: MonoNs) {
+        for at in 0..self.workers.len() {
+            let waits = self.spec(at).ready == Some(Readiness::Attach)
+                && self.workers[at].life.is_starting();
+            let process = self.workers[at].process.as_ref().filter(|_| waits);
+            let Some((id, pid)) = process.map(|process| (process.id, process.pid)) else {
+                continue;
+            };
+            if self.is_attached(at, pid) {
+                self.shown_ready(now, id);
+            }
+        }
+    }
+
+    /// Readers say themselves which process they are; a lie makes only the liar look ready.
+    fn is_attached(&self, at: usize, leader: u32) -> bool {
+        let (project, spec) = (&self.topology().project, self.spec(at));
+        let status = |ring: &RingName| census::status(project, ring, clock::mono());
+        let is_own = |pid: u32| {
+            let pid = Pid::from_raw(i32::try_from(pid).unwrap_or(0));
+            getpgid(Some(pid)).is_ok_and(|group| i32::try_from(leader) == Ok(group.as_raw()))
+        };
+        let reads = |ring: &RingName| status(ring).readers.iter().any(|reader| is_own(reader.pid));
+        let writes = |ring: &RingName| status(ring).writer_pid.is_some_and(is_own);
+        spec.inputs.iter().all(reads) && spec.output.as_ref().is_none_or(writes)
+    }
+
+    pub(super) fn shown_ready(&mut self, now: MonoNs, id: ProcessId) {
+        if current(&mut self.workers, id).is_some() {
+            self.tell(id.worker, now, Input::Condition(Condition::Flowing, String::new()));
+            self.tell(id.worker, now, Input::Ready);
+        }
+    }
+}
