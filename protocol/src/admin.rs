@@ -112,6 +112,10 @@ pub struct RingStatus {
     pub age_ms: Option<u64>,
     pub width: u32,
     pub height: u32,
+    /// Packet rings: how often the newest key packet was overwritten before the next one came, because a
+    /// group of pictures is larger than the log.
+    #[serde(default)]
+    pub gop_overflow: u64,
     #[serde(default)]
     pub drops: Drops,
 }
@@ -146,6 +150,7 @@ impl RingStatus {
             age_ms: None,
             width: 0,
             height: 0,
+            gop_overflow: 0,
             drops: Drops::default(),
         }
     }

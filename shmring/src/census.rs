@@ -66,6 +66,7 @@ pub(crate) fn status_of(
     status.gop_index = page.word(index::AT_GOP);
     status.width = page.half(index::AT_WIDTH);
     status.height = page.half(index::AT_HEIGHT);
+    status.gop_overflow = page.word(index::AT_GOP_OVERFLOW);
     let published = page.word(index::AT_PUBLISHED_NS);
     status.age_ms = (published != 0).then(|| now.0.saturating_sub(published) / 1_000_000);
     status.drops = Drops {

@@ -98,6 +98,8 @@ pub mod index {
     pub const AT_LET_GO: usize = 824;
     /// u64: where the table of evictions begins, one entry a place; 0 when there is none.
     pub const AT_EVICTIONS: usize = 832;
+    /// u64, packets: how often the newest key record was overwritten before the next one came.
+    pub const AT_GOP_OVERFLOW: usize = 864;
 
     /// u64 seqlock of the stream block: odd while it is written.
     pub const AT_STREAM_LOCK: usize = 896;
@@ -185,6 +187,10 @@ pub mod record {
     pub const AT_SOURCE_EPOCH: usize = 88;
     pub const AT_SOURCE_SEQUENCE: usize = 96;
     pub const AT_CLOCK: usize = 104;
+    /// u32: number of the segment that the payload lies in; 0 when it lies behind this header.
+    pub const AT_SEGMENT: usize = 108;
+    /// u64: the payload's length in that segment.
+    pub const AT_SEGMENT_BYTES: usize = 112;
 
     pub const RECORD: u32 = 0x5045_5246;
     pub const PAD: u32 = 0x4441_5046;
@@ -304,6 +310,6 @@ const _: () = {
     assert!(descriptor::AT_USER + descriptor::USER_BYTES == descriptor::BYTES);
     assert!(descriptor::AT_STRIDES + descriptor::AXES_MAX * 4 == descriptor::AT_AXES);
     assert!(descriptor::AT_SHAPE + descriptor::AXES_MAX * 4 == descriptor::AT_USER);
-    assert!(record::AT_CLOCK + 4 <= record::HEADER);
+    assert!(record::AT_SEGMENT_BYTES + 8 <= record::HEADER);
     assert!(record::HEADER.is_multiple_of(record::ALIGN));
 };

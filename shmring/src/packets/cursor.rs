@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Packet;
-use super::log::{Damage, Found, Log, Record};
+use super::log::{Copied, Damage, Found, Log, Record};
 use super::reader::Start;
 use crate::anchor::IndexView;
 use crate::error::Error;
@@ -35,7 +35,10 @@ pub(super) enum Step {
 
 impl EpochCursor {
     /// `None` when the epoch has lost its files since its index was opened.
-    pub(super) fn open(segments: &dyn Segments, index: IndexView) -> Result<Option<Self>, Error> {
+    pub(super) fn open(
+        segments: &Arc<dyn Segments>,
+        index: IndexView,
+    ) -> Result<Option<Self>, Error> {
         let log = Log::open(segments, index)?;
         Ok(log.map(|log| Self { log, position: 0, last: None }))
     }
@@ -139,8 +142,8 @@ impl EpochCursor {
                         self.last = Some(record.sequence - 1);
                         return Ok(Step::Missed(missed));
                     }
-                    if let Some(packet) = self.take(&record) {
-                        return Ok(Step::Packet(packet));
+                    if let Some(step) = self.take(&record)? {
+                        return Ok(step);
                     }
                 }
             }
@@ -199,17 +202,22 @@ impl EpochCursor {
     }
 
     /// `None` when the record was overwritten before its payload was copied.
-    fn take(&mut self, record: &Record) -> Option<Packet> {
-        let payload = self.log.payload(record)?;
+    fn take(&mut self, record: &Record) -> Result<Option<Step>, Damage> {
+        let payload = match self.log.payload(record)? {
+            Copied::Overwritten => return Ok(None),
+            Copied::Whole(payload) => Some(payload),
+            Copied::Gone => None,
+        };
         self.position = record.end;
         self.last = Some(record.sequence);
-        Some(Packet {
+        let packet = |payload| Packet {
             epoch: self.index().epoch,
             sequence: record.sequence,
             meta: record.meta,
             published: record.published,
             payload,
-        })
+        };
+        Ok(Some(payload.map(packet).map_or(Step::Missed(1), Step::Packet)))
     }
 }
 
@@ -250,7 +258,7 @@ mod tests {
         let epoch = publish(100);
         let segments = segments::find(&project.0, &contract.name);
         let index = IndexView::open(&*segments, epoch).unwrap().unwrap();
-        let mut cursor = EpochCursor::open(&*segments, index).unwrap().unwrap();
+        let mut cursor = EpochCursor::open(&segments, index).unwrap().unwrap();
         cursor.last = Some(90);
         let publish = std::cell::RefCell::new(publish);
         let overtaken = !cursor.pass_over(|record, _| {

@@ -3,13 +3,15 @@
 //! Nothing in it is believed: a header or payload counts only when floor has not passed it since
 //! (pair `floor`), and what cannot be so is [`Damage`], never a loop.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use protocol::time::MonoNs;
 
 use super::PacketMeta;
 use super::floor;
-use super::record::{self, Header};
+use super::record::{self, Header, Payload};
 use crate::anchor::{IndexView, damaged};
 use crate::error::Error;
 use crate::layout::{index, record as layout};
@@ -21,6 +23,8 @@ use crate::sync::{AtomicU64, Ordering};
 pub(super) struct Log {
     pub(super) index: Arc<IndexView>,
     bytes: Mapping,
+    /// Where packets lie that are too large for the log.
+    segments: Arc<dyn Segments>,
 }
 
 /// What the log holds that no writer leaves there.
@@ -44,12 +48,23 @@ pub(super) struct Record {
     /// Position of the record, and behind it: within the log, and not above its head.
     begin: u64,
     pub(super) end: u64,
-    payload_bytes: usize,
+    payload: Payload,
+}
+
+/// What came of copying a record's payload.
+pub(super) enum Copied {
+    Whole(Vec<u8>),
+    Overwritten,
+    /// The record stands, but its segment cannot be had: its ring was swept.
+    Gone,
 }
 
 impl Log {
     /// `None` when the epoch has lost its files since its index was opened.
-    pub(super) fn open(segments: &dyn Segments, index: IndexView) -> Result<Option<Self>, Error> {
+    pub(super) fn open(
+        segments: &Arc<dyn Segments>,
+        index: IndexView,
+    ) -> Result<Option<Self>, Error> {
         let part = Part::Data { epoch: index.epoch, generation: 1 };
         let Some(file) = segments.open(part)? else {
             return Ok(None);
@@ -59,10 +74,10 @@ impl Log {
         let path = segments.path(part);
         let is_sound = length >= layout::HEADER && length.is_multiple_of(layout::ALIGN);
         if !is_sound || segment::size(&path, &file)? < length {
-            return Err(damaged(segments, part, "its length is not the one of the index"));
+            return Err(damaged(&**segments, part, "its length is not the one of the index"));
         }
         let bytes = Mapping::open(&path, &file, length, Access::Read)?;
-        Ok(Some(Self { index: Arc::new(index), bytes }))
+        Ok(Some(Self { index: Arc::new(index), bytes, segments: Arc::clone(segments) }))
     }
 
     /// More records than it can hold at once.
@@ -102,20 +117,47 @@ impl Log {
         self.bytes.copy_out(at, &mut bytes);
         match record::decode(&bytes)? {
             Header::Pad => position.checked_add(rest as u64).map(Found::Pad),
-            Header::Record { sequence, payload_bytes, published, meta } => {
-                let footprint = record::footprint(payload_bytes);
+            Header::Record { sequence, payload, published, meta } => {
+                let footprint = payload.footprint();
                 let (begin, end) = (position, position.checked_add(footprint as u64)?);
-                let record = Record { sequence, published, meta, begin, end, payload_bytes };
+                let record = Record { sequence, published, meta, begin, end, payload };
                 (footprint <= rest).then_some(Found::Record(record))
             }
         }
     }
 
-    /// Copies a record's payload; `None` when it was overwritten meanwhile.
-    pub(super) fn payload(&self, record: &Record) -> Option<Vec<u8>> {
-        let mut payload = vec![0; record.payload_bytes];
-        self.bytes.copy_out(self.place(record.begin) + layout::HEADER, &mut payload);
-        (floor::after_copy(self.floor_word()) <= record.begin).then_some(payload)
+    /// Copies a record's payload.
+    pub(super) fn payload(&self, record: &Record) -> Result<Copied, Damage> {
+        let copied = match record.payload {
+            Payload::Inside { bytes } => {
+                let mut payload = vec![0; bytes as usize];
+                self.bytes.copy_out(self.place(record.begin) + layout::HEADER, &mut payload);
+                Some(payload)
+            }
+            Payload::Apart { segment, bytes } => self.read_apart(segment, bytes)?,
+        };
+        // Raised before a segment is unlinked, as before bytes are overwritten.
+        let is_overwritten = floor::after_copy(self.floor_word()) > record.begin;
+        Ok(match copied {
+            _ if is_overwritten => Copied::Overwritten,
+            Some(payload) => Copied::Whole(payload),
+            None => Copied::Gone,
+        })
+    }
+
+    /// `None` when the segment is not there, or cannot be opened.
+    fn read_apart(&self, segment: u32, bytes: u64) -> Result<Option<Vec<u8>>, Damage> {
+        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.bytes.bytes());
+        let bytes = bytes.ok_or(Damage("a packet that lies apart is longer than the log"))?;
+        let part = Part::Data { epoch: self.index.epoch, generation: segment };
+        let Ok(Some(file)) = self.segments.open(part) else {
+            return Ok(None);
+        };
+        // Not mapped: a writer may cut it off at any time.
+        let mut payload = vec![0; bytes];
+        let read = File::from(file).read_exact_at(&mut payload, 0);
+        read.map_err(|_| Damage("a packet's own segment is shorter than the packet"))?;
+        Ok(Some(payload))
     }
 
     pub(super) fn head_position(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! `floor <= position < head position` for every record that may be read, and
 //! `head position - floor <= log_bytes` always.
 
+mod apart;
 mod cursor;
 mod floor;
 mod log;

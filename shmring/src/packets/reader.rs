@@ -82,7 +82,7 @@ impl PacketReader {
         }
         let segments = segments::find(project, ring);
         let anchor = Arc::new(AnchorView::open(&segments)?);
-        let mut at = open_first(&*segments, &anchor, options.start)?;
+        let mut at = open_first(&segments, &anchor, options.start)?;
         let page = LeasePage::claim(&*segments, at.index().places, &options.reader)?;
         let evictions = EvictionWatch::begin(at.index(), page.place());
         at.begin(options.start);
@@ -257,7 +257,7 @@ impl PacketReader {
     fn enter(&mut self, index: IndexView) -> Result<Option<Next<Packet>>, Error> {
         // A ring made anew has none before its first.
         let lost_epochs = index.before != self.epoch() && index.before != 0;
-        let Some(mut at) = EpochCursor::open(&*self.segments, index)? else {
+        let Some(mut at) = EpochCursor::open(&self.segments, index)? else {
             return Ok(None);
         };
         at.begin_at_first();
@@ -299,7 +299,7 @@ impl sealed::Signalling for PacketReader {
 /// The epoch a new reader begins in: the live one, or the one before it when the reader was in that or
 /// in an earlier one.
 fn open_first(
-    segments: &dyn Segments,
+    segments: &Arc<dyn Segments>,
     anchor: &AnchorView,
     start: Start,
 ) -> Result<EpochCursor, Error> {
@@ -307,12 +307,14 @@ fn open_first(
     for _ in 0..ATTEMPTS {
         let previous = anchor.previous();
         let index = match start {
-            Start::After { epoch, .. } if epoch <= previous => IndexView::open(segments, previous)?,
+            Start::After { epoch, .. } if epoch <= previous => {
+                IndexView::open(&**segments, previous)?
+            }
             _ => None,
         };
         let index = match index {
             Some(index) => index,
-            None => IndexView::open_live(segments, anchor)?,
+            None => IndexView::open_live(&**segments, anchor)?,
         };
         if let Some(at) = EpochCursor::open(segments, index)? {
             return Ok(at);

@@ -11,7 +11,7 @@ use crate::layout::{flag, record};
 pub(crate) enum Header {
     Record {
         sequence: u64,
-        payload_bytes: usize,
+        payload: Payload,
         published: MonoNs,
         meta: PacketMeta,
     },
@@ -19,14 +19,29 @@ pub(crate) enum Header {
     Pad,
 }
 
-/// Bytes a record with this payload takes in the log.
-pub(crate) fn footprint(payload_bytes: usize) -> usize {
-    (record::HEADER + payload_bytes + record::TAIL).next_multiple_of(record::ALIGN)
+/// Where a record's payload lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// Behind its header.
+    Inside { bytes: u32 },
+    /// In a segment of its own.
+    Apart { segment: u32, bytes: u64 },
+}
+
+impl Payload {
+    /// Bytes its record takes in the log.
+    pub(crate) fn footprint(self) -> usize {
+        let inside = match self {
+            Self::Inside { bytes } => bytes as usize,
+            Self::Apart { .. } => 0,
+        };
+        (record::HEADER + inside + record::TAIL).next_multiple_of(record::ALIGN)
+    }
 }
 
 pub(crate) fn encode(
     sequence: u64,
-    payload_bytes: u32,
+    payload: Payload,
     published: MonoNs,
     meta: &PacketMeta,
 ) -> [u8; record::HEADER] {
@@ -38,9 +53,14 @@ pub(crate) fn encode(
     ];
     let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
     let source = meta.source.unwrap_or(SourceId { epoch: 0, sequence: 0 });
+    let (inside, segment, apart) = match payload {
+        Payload::Inside { bytes } => (bytes, 0, 0),
+        Payload::Apart { segment, bytes } => (0, segment, bytes),
+    };
     for (at, half) in [
         (record::AT_TYPE, record::RECORD),
-        (record::AT_PAYLOAD_BYTES, payload_bytes),
+        (record::AT_PAYLOAD_BYTES, inside),
+        (record::AT_SEGMENT, segment),
         (record::AT_TRACK, meta.track),
         (record::AT_FLAGS, flags),
         (record::AT_CLOCK, meta.clock as u32),
@@ -59,6 +79,7 @@ pub(crate) fn encode(
         (record::AT_GOP, meta.gop_index),
         (record::AT_SOURCE_EPOCH, source.epoch),
         (record::AT_SOURCE_SEQUENCE, source.sequence),
+        (record::AT_SEGMENT_BYTES, apart),
     ] {
         bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
     }
@@ -105,7 +126,11 @@ pub(crate) fn decode(bytes: &[u8; record::HEADER]) -> Option<Header> {
     };
     Some(Header::Record {
         sequence: word(record::AT_SEQUENCE),
-        payload_bytes: half(record::AT_PAYLOAD_BYTES) as usize,
+        payload: match (half(record::AT_SEGMENT), half(record::AT_PAYLOAD_BYTES)) {
+            (0, bytes) => Payload::Inside { bytes },
+            (segment, 0) => Payload::Apart { segment, bytes: word(record::AT_SEGMENT_BYTES) },
+            _ => return None,
+        },
         published: MonoNs(word(record::AT_PUBLISHED_NS)),
         meta,
     })
@@ -116,13 +141,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn payloads() -> impl Strategy<Value = Payload> {
+        prop_oneof![
+            any::<u32>().prop_map(|bytes| Payload::Inside { bytes }),
+            (1u32.., any::<u64>()).prop_map(|(segment, bytes)| Payload::Apart { segment, bytes }),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn a_header_reads_back_as_written(sequence: u64, pts_ns: i64, key: bool, payload_bytes: u32, epoch in 1u64..) {
+        fn a_header_reads_back_as_written(sequence: u64, pts_ns: i64, key: bool, payload in payloads(), epoch in 1u64..) {
             let source = Some(SourceId { epoch, sequence: 9 });
             let meta = PacketMeta { pts_ns, key, source, ..PacketMeta::default() };
-            let decoded = decode(&encode(sequence, payload_bytes, MonoNs(7), &meta));
-            let expected = Header::Record { sequence, payload_bytes: payload_bytes as usize, published: MonoNs(7), meta };
+            let decoded = decode(&encode(sequence, payload, MonoNs(7), &meta));
+            let expected = Header::Record { sequence, payload, published: MonoNs(7), meta };
             prop_assert_eq!(decoded, Some(expected));
         }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::stream::Track;
-use protocol::time::NS_PER_S;
+use protocol::time::{MonoNs, NS_PER_S};
 
 use super::PacketMeta;
+use super::apart::Apart;
 use super::floor;
-use super::record::{self, Header};
+use super::record::{self, Header, Payload};
 use crate::clock;
 use crate::error::Error;
-use crate::layout::{index, record as layout_record};
+use crate::layout::{self, index, record as layout_record};
 use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting, longest_deadline};
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
@@ -38,6 +39,9 @@ pub struct PacketWriter {
     head: u64,
     floor: u64,
     sequence: u64,
+    /// Position of the newest key record of track 0, while it is still there.
+    newest_key: Option<u64>,
+    apart: Apart,
     /// `None` in a ring without essential readers.
     kept: Option<Box<Kept>>,
     while_waiting: Option<WhileWaiting>,
@@ -79,7 +83,10 @@ impl PacketWriter {
         owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
         describe(&owner, tracks)?;
         owner.announce()?;
-        Ok(Self { owner, log, head: 0, floor: 0, sequence: 0, kept, while_waiting: None })
+        let apart = Apart::new(log_bytes);
+        let (head, floor, sequence, newest_key) = (0, 0, 0, None);
+        let while_waiting = None;
+        Ok(Self { owner, log, head, floor, sequence, newest_key, apart, kept, while_waiting })
     }
 
     pub fn epoch(&self) -> u64 {
@@ -90,7 +97,8 @@ impl PacketWriter {
         self.owner.ring()
     }
 
-    /// Largest payload one record carries.
+    /// Largest payload that travels in the log. A larger one gets a segment of its own, which costs its
+    /// writer some system calls and its readers some more; none is larger than the log.
     pub fn payload_max_bytes(&self) -> usize {
         // A quarter: two of the largest records and their pads always fit beside each other.
         self.log.bytes() / 4
@@ -112,27 +120,15 @@ impl PacketWriter {
     /// reader, within its deadline, and only where the contract says that it may.
     pub fn publish(&mut self, meta: &PacketMeta, payload: &[u8]) -> Result<u64, Error> {
         self.owner.check_process()?;
-        let limit = self.payload_max_bytes();
-        let payload_bytes = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= limit);
-        let Some(payload_bytes) = payload_bytes else {
-            self.owner.index.word(index::AT_TOO_LARGE).fetch_add(1, Ordering::Relaxed);
-            return Err(Error::PacketTooLarge {
-                ring: self.ring().clone(),
-                bytes: payload.len(),
-                limit,
-            });
+        let inside = u32::try_from(payload.len());
+        let inside = inside.ok().filter(|_| payload.len() <= self.payload_max_bytes());
+        let now = match inside {
+            Some(bytes) => self.append(meta, Payload::Inside { bytes }, payload),
+            None => {
+                let apart = self.set_apart(payload).inspect_err(|_| self.count_refused())?;
+                self.append(meta, apart, &[])
+            }
         };
-        let footprint = record::footprint(payload.len());
-        self.pad_to_fit(footprint);
-        self.free(footprint);
-        let now = clock::mono();
-        self.sequence += 1;
-        let at = self.place(self.head);
-        self.log.copy_in(at, &record::encode(self.sequence, payload_bytes, now, meta));
-        self.log.copy_in(at + layout_record::HEADER, payload);
-        let tail = at + layout_record::HEADER + payload.len().next_multiple_of(8);
-        self.log.copy_in(tail, &[0; layout_record::TAIL]);
-        self.commit(footprint, meta);
         self.owner.index.word(index::AT_PUBLISHED_NS).store(now.0, Ordering::Relaxed);
         if let Some(Kept { keeper, pages }) = self.kept.as_deref_mut() {
             keeper.published(pages, &self.owner.index, self.sequence, now);
@@ -147,9 +143,57 @@ impl PacketWriter {
         self.owner.end();
     }
 
+    /// Makes a segment of its own for a payload, which the next record names.
+    fn set_apart(&mut self, payload: &[u8]) -> Result<Payload, Error> {
+        let too_large = || Error::PacketTooLarge {
+            ring: self.owner.ring().clone(),
+            bytes: payload.len(),
+            limit: self.log.bytes(),
+        };
+        let file_bytes = payload.len().checked_next_multiple_of(layout::PAGE);
+        let file_bytes = file_bytes.filter(|bytes| *bytes as u64 <= self.apart.bytes_max());
+        let (Some(file_bytes), Some(segment)) = (file_bytes, self.apart.number()) else {
+            return Err(too_large());
+        };
+        while let Some(position) = self.apart.in_the_way(file_bytes as u64) {
+            self.raise_floor(position + 1);
+        }
+        let part = Part::Data { epoch: self.owner.epoch, generation: segment };
+        let draft = self.owner.hold.create(part, file_bytes)?;
+        draft.mapping.copy_in(0, payload);
+        self.owner.hold.link(part, draft)?;
+        let payload = Payload::Apart { segment, bytes: payload.len() as u64 };
+        // Now, so that the record will begin at the head.
+        self.pad_to_fit(payload.footprint());
+        self.apart.add(segment, file_bytes as u64, self.head);
+        Ok(payload)
+    }
+
+    fn count_refused(&self) {
+        self.owner.index.word(index::AT_TOO_LARGE).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives the time of its publication.
+    fn append(&mut self, meta: &PacketMeta, payload: Payload, inside: &[u8]) -> MonoNs {
+        let footprint = payload.footprint();
+        self.pad_to_fit(footprint);
+        self.free(footprint);
+        // Not before: it may have waited.
+        let now = clock::mono();
+        self.sequence += 1;
+        let at = self.place(self.head);
+        self.log.copy_in(at, &record::encode(self.sequence, payload, now, meta));
+        self.log.copy_in(at + layout_record::HEADER, inside);
+        let tail = at + layout_record::HEADER + inside.len().next_multiple_of(8);
+        self.log.copy_in(tail, &[0; layout_record::TAIL]);
+        self.commit(footprint, meta);
+        now
+    }
+
     fn commit(&mut self, footprint: usize, meta: &PacketMeta) {
         let index_map = &self.owner.index;
         if meta.key && meta.track == 0 {
+            self.newest_key = Some(self.head);
             index_map.word(index::AT_LAST_KEY).store(self.head, Ordering::Release);
             index_map.word(index::AT_GOP).store(meta.gop_index, Ordering::Relaxed);
         }
@@ -173,13 +217,25 @@ impl PacketWriter {
     /// Moves the floor so far that `bytes` may be overwritten, before any of them is.
     fn free(&mut self, bytes: usize) {
         let capacity = self.log.bytes() as u64;
-        let wanted = (self.head + bytes as u64).saturating_sub(capacity);
+        self.raise_floor((self.head + bytes as u64).saturating_sub(capacity));
+    }
+
+    /// Moves the floor to `wanted`, or behind the record that reaches over it.
+    fn raise_floor(&mut self, wanted: u64) {
         while self.floor < wanted {
             let (bytes, sequence) = self.oldest();
             self.make_way(sequence);
             self.floor += bytes;
         }
         floor::raise(self.owner.index.word(index::AT_FLOOR), self.floor);
+        let epoch = self.owner.epoch;
+        while let Some(generation) = self.apart.passed(self.floor) {
+            self.owner.hold.unlink(Part::Data { epoch, generation });
+        }
+        if self.newest_key.is_some_and(|key| key < self.floor) {
+            self.newest_key = None;
+            self.owner.index.word(index::AT_GOP_OVERFLOW).fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Bytes and sequence of the oldest record; a pad counts for sequence 0.
@@ -188,8 +244,8 @@ impl PacketWriter {
         let mut bytes = [0; layout_record::HEADER];
         self.log.copy_out(at, &mut bytes);
         match record::decode(&bytes) {
-            Some(Header::Record { payload_bytes, sequence, .. }) => {
-                (record::footprint(payload_bytes) as u64, sequence)
+            Some(Header::Record { payload, sequence, .. }) => {
+                (payload.footprint() as u64, sequence)
             }
             // A pad; and this process alone writes the log, so there is nothing else.
             Some(Header::Pad) | None => ((self.log.bytes() - at) as u64, 0),

@@ -24,6 +24,8 @@ const SIDE: u32 = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Frames,
+    /// Packets that are too large for their log.
+    Large,
     Packets,
 }
 
@@ -31,12 +33,14 @@ impl Kind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Frames => "frames",
+            Self::Large => "large",
             Self::Packets => "packets",
         }
     }
 
     pub(crate) fn parse(text: &str) -> Self {
-        if text == "frames" { Self::Frames } else { Self::Packets }
+        let all = [Self::Frames, Self::Large, Self::Packets];
+        all.into_iter().find(|kind| kind.as_str() == text).unwrap()
     }
 }
 
@@ -46,7 +50,7 @@ pub(crate) fn play(kind: Kind, project: &str) {
     raise(Signal::SIGSTOP).unwrap();
     let mut writer = Writer::create(kind, &project);
     raise(Signal::SIGSTOP).unwrap();
-    writer.publish(7);
+    writer.publish(kind, 7);
     raise(Signal::SIGSTOP).unwrap();
     // Its own death, without a word to its readers.
 }
@@ -61,17 +65,19 @@ impl Writer {
         let contract = contract(kind);
         match kind {
             Kind::Frames => Self::Frames(FrameWriter::create(project, &contract, None).unwrap()),
-            Kind::Packets => {
+            Kind::Large | Kind::Packets => {
                 Self::Packets(Box::new(PacketWriter::create(project, &contract, &[]).unwrap()))
             }
         }
     }
 
-    fn publish(&mut self, value: u8) {
+    fn publish(&mut self, kind: Kind, value: u8) {
         match self {
             Self::Packets(writer) => {
                 let meta = PacketMeta { key: true, ..PacketMeta::default() };
-                writer.publish(&meta, &[value; 100]).unwrap();
+                let in_the_log = writer.payload_max_bytes();
+                let bytes = if matches!(kind, Kind::Large) { in_the_log + 1 } else { 100 };
+                writer.publish(&meta, &vec![value; bytes]).unwrap();
             }
             Self::Frames(writer) => {
                 let mut loan = writer.loan((SIDE * SIDE) as usize, 1).unwrap();
@@ -95,7 +101,7 @@ impl Reader {
                 let options = FrameOptions::named("crash");
                 Self::Frames(Box::new(FrameReader::attach(project, &ring, &options).unwrap()))
             }
-            Kind::Packets => {
+            Kind::Large | Kind::Packets => {
                 let options = PacketOptions { reader: "crash".into(), start: Start::Oldest };
                 Self::Packets(Box::new(PacketReader::attach(project, &ring, &options).unwrap()))
             }
@@ -144,7 +150,7 @@ impl Scene {
         let project = format!("crash{}-{number}", std::process::id()).parse().unwrap();
         let mut writer = Writer::create(kind, &project);
         let mut reader = Reader::attach(kind, &project);
-        writer.publish(1);
+        writer.publish(kind, 1);
         assert!(reader.next("before").iter().all(|byte| *byte == 1));
         Self { kind, project, reader: Some(reader) }
     }
@@ -154,7 +160,7 @@ impl Scene {
         census::rings(&self.project);
         let mut reader = self.reader.take().unwrap();
         let mut writer = Writer::create(self.kind, &self.project);
-        writer.publish(9);
+        writer.publish(self.kind, 9);
         // The dead one's item may come first; half an item never does.
         let bytes = std::iter::repeat_with(|| reader.next(why)).take(2).find(|bytes| bytes[0] != 7);
         assert!(bytes.unwrap().iter().all(|byte| *byte == 9), "{why}");
@@ -163,6 +169,13 @@ impl Scene {
         // The new epoch and, in packet rings, the one before it.
         let epochs = names.iter().filter(|name| is_index(name)).count();
         assert!(epochs <= 2, "{why}: {names:?}");
+        // No segment outlives the index that tells of it.
+        let of_an_index = |name: &String| {
+            let (index, _) = name.rsplit_once(".g").unwrap();
+            names.iter().any(|other| other == index)
+        };
+        let mut data = names.iter().filter(|name| is_data(name));
+        assert!(data.all(of_an_index), "{why}: {names:?}");
         drop((writer, reader));
         census::sweep_unowned(&self.project);
         assert_eq!(self.names(), Vec::<String>::new(), "{why}");
@@ -181,6 +194,11 @@ fn is_index(name: &str) -> bool {
     suffix.strip_prefix('e').is_some_and(|digits| digits.parse::<u64>().is_ok())
 }
 
+fn is_data(name: &str) -> bool {
+    let suffix = name.rsplit('.').next().unwrap_or_default();
+    suffix.strip_prefix('g').is_some_and(|digits| digits.parse::<u32>().is_ok())
+}
+
 impl Drop for Scene {
     fn drop(&mut self) {
         self.reader = None;
@@ -192,7 +210,7 @@ fn contract(kind: Kind) -> RingContract {
     // An events ring is a packet ring with a short log.
     let name = match kind {
         Kind::Frames => "cam.frames",
-        Kind::Packets => "cam.events",
+        Kind::Large | Kind::Packets => "cam.events",
     };
     let config = RingConfig::default();
     RingContract::new(name.parse().unwrap(), config, 2)

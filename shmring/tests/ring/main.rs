@@ -10,6 +10,7 @@ mod frames;
 mod golden;
 mod group;
 mod hostile;
+mod large;
 mod layout_doc;
 mod leftovers;
 mod packets;

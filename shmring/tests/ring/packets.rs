@@ -3,7 +3,6 @@
 use protocol::control::RingContract;
 use protocol::name::RingName;
 use protocol::record::Record;
-use protocol::units::BitRate;
 use shmring::{
     Error, Next, Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, RecordReader,
     RecordWriter, Start, census,
@@ -189,22 +188,6 @@ fn an_epoch_is_above_the_floor_and_the_one_before() {
     contract.epoch_floor = 0;
     let second = PacketWriter::create(&project.0, &contract, &[]).unwrap().epoch();
     assert!(first > u64::MAX / 2 && second > first);
-}
-
-#[test]
-fn a_packet_too_large_for_the_log_is_refused_and_the_ring_goes_on() {
-    let project = Project::new();
-    let mut contract = project.contract("cam.packets", 1);
-    contract.config.max_bitrate = BitRate(1);
-    let mut writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
-    let mut reader = attach(&project, &contract, Start::Oldest);
-    let large = vec![0; writer.payload_max_bytes() + 1];
-    assert!(matches!(
-        writer.publish(&PacketMeta::default(), &large),
-        Err(Error::PacketTooLarge { .. })
-    ));
-    publish(&mut writer, true, &large[1..]);
-    assert_eq!(item(reader.next(NOW).unwrap()).payload.len(), large.len() - 1);
 }
 
 #[test]

@@ -67,7 +67,9 @@ impl Ingest {
         match self.publisher.publish(captured) {
             Ok(Some(sequence)) => cx.made(sequence),
             Ok(None) => return Ok(()),
-            Err(error @ shmring::Error::PacketTooLarge { .. }) => {
+            Err(
+                error @ (shmring::Error::PacketTooLarge { .. } | shmring::Error::NoSpace { .. }),
+            ) => {
                 cx.missed(1);
                 tracing::error!("a picture is lost: {error}");
                 cx.condition(Condition::Degraded, error.to_string());
