@@ -56,23 +56,23 @@ enum shmring_status {
     SHMRING_EVICTED = 5,   /* This reader is essential and fell behind its deadline: the writer keeps
                               nothing for it until it has caught up. It reads on. */
 
-    SHMRING_E_ARGUMENT = -1,   /* NULL, no UTF-8, a bad name, or a value out of range. */
-    SHMRING_E_NO_RING = -2,    /* Nobody has made a ring of this name. */
-    SHMRING_E_AMBIGUOUS = -3,  /* Several projects have it: name one. */
-    SHMRING_E_WRONG_KIND = -4, /* The ring or item is of another kind. */
-    SHMRING_E_NO_PLACE = -5,   /* As many readers are attached as the ring has places. */
-    SHMRING_E_NO_LEASE = -6,   /* As many frames are held as this reader may: release one. */
-    SHMRING_E_NO_SLOT = -7,    /* All slots of the ring are held. */
-    SHMRING_E_TOO_LARGE = -8,  /* It does not fit the ring or its slot. */
-    SHMRING_E_HAS_WRITER = -9, /* Another process writes this ring. */
-    SHMRING_E_DENIED = -10,    /* The ring is another user's; the text names owner and group. */
-    SHMRING_E_NO_SPACE = -11,  /* No room in /dev/shm. */
-    SHMRING_E_LAYOUT = -12,    /* Written by another version of shmring. */
-    SHMRING_E_DAMAGED = -13,   /* A file of the ring is not what its name says. */
+    SHMRING_E_ARGUMENT = -1,    /* NULL, no UTF-8, a bad name, or a value out of range. */
+    SHMRING_E_NO_RING = -2,     /* Nobody has made a ring of this name. */
+    SHMRING_E_AMBIGUOUS = -3,   /* Several projects have it: name one. */
+    SHMRING_E_WRONG_KIND = -4,  /* The ring or item is of another kind. */
+    SHMRING_E_NO_PLACE = -5,    /* As many readers are attached as the ring has places. */
+    SHMRING_E_NO_LEASE = -6,    /* As many frames are held as this reader may: release one. */
+    SHMRING_E_NO_SLOT = -7,     /* All slots of the ring are held. */
+    SHMRING_E_TOO_LARGE = -8,   /* It does not fit the ring or its slot. */
+    SHMRING_E_HAS_WRITER = -9,  /* Another process writes this ring. */
+    SHMRING_E_DENIED = -10,     /* The ring is another user's; the text names owner and group. */
+    SHMRING_E_NO_SPACE = -11,   /* No room in /dev/shm. */
+    SHMRING_E_LAYOUT = -12,     /* Written by another version of shmring. */
+    SHMRING_E_DAMAGED = -13,    /* A file of the ring is not what its name says. */
     SHMRING_E_BAD_RECORD = -14, /* No record, or its data is no JSON. */
-    SHMRING_E_FORKED = -15,    /* The handle belongs to the parent process. */
-    SHMRING_E_IO = -16,        /* The system refused, for the reason in the text. */
-    SHMRING_E_BUG = -17        /* A bug in this library; the text has its place. */
+    SHMRING_E_FORKED = -15,     /* The handle belongs to the parent process. */
+    SHMRING_E_IO = -16,         /* The system refused, for the reason in the text. */
+    SHMRING_E_BUG = -17         /* A bug in this library; the text has its place. */
 };
 
 /* "SHMRING_QUIET" for 3, and so on; "unknown" for what is none. Never NULL. */
@@ -161,8 +161,9 @@ struct shmring_frame_id {
 typedef struct shmring_reader shmring_reader;
 
 enum shmring_policy {
-    SHMRING_LATEST = 0,    /* Frames: the newest each time; what came between is skipped, not missed. */
-    SHMRING_SEQUENTIAL = 1 /* Frames: each in turn. Packets and records always are. */
+    SHMRING_POLICY_DEFAULT = 0, /* Frames: what FRAMEVISOR_POLICY says. Else LATEST. */
+    SHMRING_LATEST = 1,         /* Frames: the newest each time; what came between is skipped, not missed. */
+    SHMRING_SEQUENTIAL = 2      /* Frames: each in turn. Packets and records always are. */
 };
 
 /* With which item to begin. */
@@ -181,15 +182,15 @@ enum shmring_start {
 /* Filled in by the program. */
 struct shmring_attach_options {
     uint32_t size;
-    uint32_t policy;    /* enum shmring_policy */
-    const char *reader; /* What `framevisor rings` shows. NULL: the program's name. */
-    int64_t wait_ns;    /* For a ring that is not there yet. 0: a program that framevisor runs waits for
-                           ever, because its ring's writer may start later; any other does not wait. */
-    uint32_t quota;     /* Frames held at once, at most the ring's own. 0: the ring's own. */
-    uint32_t max_fps;   /* Frames a second wanted. 0: all. */
-    uint32_t every;     /* Each so manyth frame is wanted; the others are skipped, not missed. 0: all. */
-    uint32_t start;     /* enum shmring_start */
-    uint64_t after_epoch; /* SHMRING_START_AFTER: the item already had, as its own fields tell. */
+    uint32_t policy;         /* enum shmring_policy */
+    const char *reader;      /* What `framevisor rings` shows. NULL: the program's name. */
+    int64_t wait_ns;         /* For a ring that is not there yet. 0: a program that framevisor runs waits
+                                for ever, as its ring's writer may start later; any other does not. */
+    uint32_t quota;          /* Frames held at once, at most the ring's own. 0: the ring's own. */
+    uint32_t max_fps;        /* Frames a second wanted. 0: all. */
+    uint32_t every;          /* Frames: each so manyth; the others are skipped, not missed. 0: all. */
+    uint32_t start;          /* enum shmring_start */
+    uint64_t after_epoch;    /* SHMRING_START_AFTER: the item already had, as its own fields tell. */
     uint64_t after_sequence;
 };
 
@@ -225,7 +226,7 @@ struct shmring_news {
     uint32_t format_changed; /* SHMRING_OK: 1 with this reader's first item, and with each of another
                                 size, pixel format, colour, shape or tracks than the one before. */
     uint32_t reserved[9];
-    char reason[192]; /* SHMRING_EVICTED: why, for people. Else "". */
+    char reason[192];        /* SHMRING_EVICTED: why, for people. Else "". */
 };
 
 /* What comes next, by the reader's policy. Follows a writer through restarts, other sizes and formats,
@@ -328,10 +329,10 @@ const struct shmring_frame *shmring_item_frame(const shmring_item *item);
 
 /* One elementary stream of a packet ring. Fixed. */
 struct shmring_track {
-    uint32_t codec; /* enum shmring_codec */
+    uint32_t codec;         /* enum shmring_codec */
     uint32_t time_base_num; /* The source's own ticks, in seconds num / den. 0 in both is 1 ns. */
     uint32_t time_base_den;
-    uint32_t width; /* Video; else 0. */
+    uint32_t width;         /* Video; else 0. */
     uint32_t height;
     uint32_t sample_rate_hz; /* Audio; else 0. */
     uint32_t channels;

@@ -77,8 +77,9 @@ pub mod content {
 }
 
 pub mod policy {
-    pub const LATEST: u32 = 0;
-    pub const SEQUENTIAL: u32 = 1;
+    pub const DEFAULT: u32 = 0;
+    pub const LATEST: u32 = 1;
+    pub const SEQUENTIAL: u32 = 2;
 }
 
 pub mod start {

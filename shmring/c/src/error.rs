@@ -18,6 +18,8 @@ pub(crate) enum Error {
     NotUtf8 { what: &'static str },
     #[error("{what} is {seen}, expected {expected}")]
     Value { what: &'static str, seen: u64, expected: &'static str },
+    #[error("{name} is '{said}', expected latest, sequential or essential")]
+    Inherited { name: &'static str, said: String },
     #[error(
         "{what} says size {seen}, this library knows {known} bytes of it; SHMRING_INIT sets the size, \
          and a program that uses newer fields needs a newer library"
@@ -57,6 +59,7 @@ impl Error {
             Self::Null { .. }
             | Self::NotUtf8 { .. }
             | Self::Value { .. }
+            | Self::Inherited { .. }
             | Self::Shape
             | Self::Side { .. }
             | Self::Size { .. }

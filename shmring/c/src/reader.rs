@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shmring::fork::Birth;
 use shmring::{Content, Next, Picture, Pollable, Semaphore, clock, project};
 
-use crate::abi::{self, AttachOptions, News, REASON_BYTES, status};
+use crate::abi::{self, AttachOptions, News, REASON_BYTES, policy, start, status};
 use crate::error::{Error, answer, quietly};
 use crate::handle::{self, Handle};
 use crate::input;
@@ -82,20 +82,34 @@ pub unsafe extern "C" fn shmring_attach(
         // SAFETY: by the caller's word.
         let ring = unsafe { input::text("ring", ring) }?;
         let ring: RingName = ring.ok_or(Error::Null { what: "ring" })?.parse()?;
-        let (wish, wait) = if options.is_null() {
-            (Wish::default(), None)
+        let options = if options.is_null() {
+            DEFAULTS
         } else {
             // SAFETY: not NULL, and a struct with its size by the caller's word.
-            let options = unsafe { input::sized(options) }?;
-            // SAFETY: by the caller's word.
-            let name = unsafe { input::text("options.reader", options.reader) }?;
-            (Wish::of(&options, name, ring.kind())?, wait_of(options.wait_ns))
+            unsafe { input::sized(options) }?
         };
-        let wait = wait.unwrap_or_else(default_wait);
+        // SAFETY: by the caller's word.
+        let name = unsafe { input::text("options.reader", options.reader) }?;
+        let wish = Wish::of(&options, name, ring.kind())?;
+        let wait = wait_of(options.wait_ns).unwrap_or_else(default_wait);
         place.write(handle::give(attach(project, ring, &wish, wait)?));
         Ok(status::OK)
     })
 }
+
+/// What no options at all stand for.
+const DEFAULTS: AttachOptions = AttachOptions {
+    size: 0,
+    policy: policy::DEFAULT,
+    reader: std::ptr::null(),
+    wait_ns: 0,
+    quota: 0,
+    max_fps: 0,
+    every: 0,
+    start: start::DEFAULT,
+    after_epoch: 0,
+    after_sequence: 0,
+};
 
 /// `None` is the default.
 fn wait_of(wait_ns: i64) -> Option<Duration> {

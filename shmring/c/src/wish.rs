@@ -33,6 +33,7 @@ impl Wish {
         let value =
             |what, seen: u32, expected| Error::Value { what, seen: u64::from(seen), expected };
         let policy = match options.policy {
+            policy::DEFAULT => inherited(kind)?,
             policy::LATEST => Policy::Latest,
             policy::SEQUENTIAL => Policy::Sequential,
             seen => return Err(value("options.policy", seen, "an enum shmring_policy")),
@@ -55,16 +56,15 @@ impl Wish {
     }
 }
 
-impl Default for Wish {
-    fn default() -> Self {
-        Self {
-            reader: program_name(),
-            policy: Policy::Latest,
-            quota: None,
-            max_fps: None,
-            every: 1,
-            start: None,
-        }
+/// For pictures what the supervisor says that started this program, else the newest each time.
+fn inherited(kind: RingKind) -> Result<Policy, Error> {
+    let said = std::env::var(env::POLICY).unwrap_or_default();
+    let word = said.split_ascii_whitespace().next();
+    match word.filter(|_| kind == RingKind::Frames) {
+        None | Some("latest") => Ok(Policy::Latest),
+        // What is essential is kept for its reader, which reads it in turn.
+        Some("sequential" | "essential") => Ok(Policy::Sequential),
+        Some(_) => Err(Error::Inherited { name: env::POLICY, said }),
     }
 }
 

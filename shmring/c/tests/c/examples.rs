@@ -100,8 +100,8 @@ fn centroid_finds_the_light_in_every_picture_and_says_which() {
         let id = record.frame.unwrap();
         assert_eq!((id.ring.as_str(), id.epoch, id.sequence), ("cam1.packets", 77, 5));
     }
-    let stopped = Command::new("kill").arg(running.pid().to_string()).status().unwrap();
-    assert!(stopped.success() && running.ends_well());
+    running.terminate();
+    assert!(running.ends_well());
     assert!(matches!(records.next(SOON).unwrap(), Next::Ended));
 }
 

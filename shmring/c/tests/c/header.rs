@@ -223,7 +223,8 @@ fn every_number_of_the_header_is_the_librarys() {
             .chain(codecs)
             .map(|(name, code)| (format!("SHMRING_{name}"), code)),
     );
-    let others: [(&str, i64); 18] = [
+    let others: [(&str, i64); 19] = [
+        ("POLICY_DEFAULT", policy::DEFAULT.into()),
         ("PICTURE", content::PICTURE.into()),
         ("TENSOR", content::TENSOR.into()),
         ("ABI_MAJOR", abi::ABI_MAJOR.into()),

@@ -1,8 +1,11 @@
 //! What a C program is told while a writer in Rust lives, dies and changes.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use protocol::control::Essential;
 use protocol::stream::PixelFormat;
+use protocol::units::Span;
 use shmring::{PacketMeta, PacketWriter, census, clock};
 
 use crate::tools::{Painter, Project, Running, compile, text};
@@ -102,12 +105,12 @@ fn a_reader_in_c_is_told_what_it_missed() {
     paint(&painter, size, PixelFormat::Gray8);
     assert_eq!(follow.line(), line(1, size, PixelFormat::Gray8, true));
     // While it sleeps, more pictures than the ring has slots.
-    signal(&follow, "-STOP");
+    follow.stop();
     let last = 101;
     for sequence in 2..=last {
         assert_eq!(paint(&painter, size, PixelFormat::Gray8), sequence);
     }
-    signal(&follow, "-CONT");
+    follow.go_on();
     let told = follow.line();
     let missed: u64 = told.strip_prefix("SHMRING_OVERRUN ").expect(&told).parse().unwrap();
     assert!(missed > 50 && missed < 100, "{missed}");
@@ -178,12 +181,66 @@ fn the_policy_latest_skips_to_the_newest_picture() {
     let mut follow = Running::start(&mut command);
     assert_eq!(follow.line(), "attached");
     assert_eq!(follow.line(), line(5, size, PixelFormat::Gray8, true));
-    signal(&follow, "-STOP");
+    follow.stop();
     for _ in 0..5 {
         paint(&painter, size, PixelFormat::Gray8);
     }
-    signal(&follow, "-CONT");
+    follow.go_on();
     assert_eq!(follow.line(), line(10, size, PixelFormat::Gray8, false));
+}
+
+#[test]
+fn an_essential_reader_in_c_that_is_too_slow_is_told_why_nothing_is_kept_for_it() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let mut contract = project.contract("cam1.frames");
+    let deadline = Span::from_millis(20);
+    contract.essential = vec![Essential { reader: "follow".to_owned(), deadline }];
+    let painter = project.painter_under(&contract);
+    let mut follow = follow(&project, &folder);
+    let size = (16, 16);
+    paint(&painter, size, PixelFormat::Gray8);
+    assert_eq!(follow.line(), line(1, size, PixelFormat::Gray8, true));
+    follow.stop();
+    let given_up = clock::mono() + Duration::from_secs(20);
+    while census::status(project.name(), &contract.name, clock::mono()).drops.let_go == 0 {
+        assert!(clock::mono() < given_up, "never let go of");
+        paint(&painter, size, PixelFormat::Gray8);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    follow.go_on();
+    let told = follow.line();
+    assert!(
+        told.starts_with("SHMRING_EVICTED 0 ring cam1.frames: this reader is essential"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_default_policy_is_the_one_of_the_supervisor() {
+    let (project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let program = compile("tests/programs/follow.c", folder.path());
+    let size = (16, 16);
+    let follow = |policy: &str, project: &Project| {
+        let mut command = Command::new(&program);
+        command.args([project.as_str(), "cam1.frames", "default"]);
+        Running::start(command.env("FRAMEVISOR_POLICY", policy))
+    };
+    for (policy, next) in [("", 4), ("latest", 4), ("sequential", 2), ("essential 2s", 2)] {
+        let project = Project::new();
+        let painter = project.painter("cam1.frames");
+        paint(&painter, size, PixelFormat::Gray8);
+        let mut follow = follow(policy, &project);
+        assert_eq!(follow.line(), "attached", "{policy}");
+        assert_eq!(follow.line(), line(1, size, PixelFormat::Gray8, true), "{policy}");
+        follow.stop();
+        for _ in 2..=4 {
+            paint(&painter, size, PixelFormat::Gray8);
+        }
+        follow.go_on();
+        assert_eq!(follow.line(), line(next, size, PixelFormat::Gray8, false), "{policy}");
+    }
+    let mut follow = follow("backwards", &project);
+    assert!(follow.line().contains("FRAMEVISOR_POLICY is 'backwards'"));
 }
 
 #[test]
@@ -209,9 +266,4 @@ fn what_is_no_record_is_an_error_and_the_next_record_is_read() {
         assert!(line.starts_with(&start), "{line}");
     }
     assert_eq!(lines[bad.len()], format!("6 t [true] {good}"));
-}
-
-fn signal(running: &Running, signal: &str) {
-    let pid = running.pid().to_string();
-    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
+use std::time::Duration;
 
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
@@ -39,9 +40,12 @@ impl Project {
     }
 
     pub(crate) fn painter(&self, ring: &str) -> Painter {
+        self.painter_under(&self.contract(ring))
+    }
+
+    pub(crate) fn painter_under(&self, contract: &RingContract) -> Painter {
         let source = "cam1.packets".parse().unwrap();
-        let writer = FrameWriter::create(&self.0, &self.contract(ring), Some(&source)).unwrap();
-        Painter { writer }
+        Painter { writer: FrameWriter::create(&self.0, contract, Some(&source)).unwrap() }
     }
 }
 
@@ -202,7 +206,32 @@ impl Running {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// Stops it where it is, as Ctrl-Z does, and sees to it that it stands.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+        let given_up = clock::mono() + Duration::from_secs(20);
+        let stat = format!("/proc/{}/stat", self.pid());
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            assert!(clock::mono() < given_up, "it does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.pid().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    fn pid(&self) -> u32 {
         self.child.id()
     }
 

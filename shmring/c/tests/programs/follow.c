@@ -9,7 +9,8 @@
 static void tell(int status, const struct shmring_news *news)
 {
     if (status != SHMRING_OK) {
-        printf("%s %" PRIu64 "\n", shmring_status_name(status), news->missed);
+        printf("%s %" PRIu64 "%s%s\n", shmring_status_name(status), news->missed,
+               news->reason[0] ? " " : "", news->reason);
         return;
     }
     const struct shmring_frame *frame = shmring_item_frame(news->item);
@@ -25,7 +26,9 @@ int main(int argc, char **argv)
 {
     struct shmring_attach_options options;
     SHMRING_INIT(&options);
-    options.policy = argc > 3 && strcmp(argv[3], "latest") == 0 ? SHMRING_LATEST : SHMRING_SEQUENTIAL;
+    options.policy = SHMRING_SEQUENTIAL;
+    if (argc > 3)
+        options.policy = strcmp(argv[3], "latest") == 0 ? SHMRING_LATEST : SHMRING_POLICY_DEFAULT;
     options.reader = "follow";
     options.wait_ns = PATIENCE_NS;
     shmring_reader *reader;
