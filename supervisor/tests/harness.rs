@@ -253,6 +253,15 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// The lines of `logs` without their times, which are in order.
+pub(crate) fn lines_of(output: &Output) -> Vec<String> {
+    let text = text(&output.stdout);
+    let lines: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once("  ")).collect();
+    assert!(lines.iter().all(|(time, _)| time.len() == "2026-11-20T13:09:00.123Z".len()), "{text}");
+    assert!(lines.is_sorted_by_key(|(time, _)| *time), "{text}");
+    lines.into_iter().map(|(_, line)| line.to_owned()).collect()
+}
+
 pub(crate) fn entries(folder: &Path) -> usize {
     fs::read_dir(folder).map_or(0, Iterator::count)
 }

@@ -56,8 +56,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
         terminal::json(&json!({"file": path}))?;
     }
     terminal::talk(&format!(
-        "wrote {}; look into it, then `framevisor check` and `framevisor up`",
-        path.display()
+        "wrote {}; look into it, then {} and {}",
+        path.display(),
+        context.hint("check"),
+        context.hint("up"),
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use protocol::units::Span;
 
 use super::client::Client;
+use super::events::time_of;
 use super::{CliError, Context, FormArg, terminal};
 use crate::admin::verbs::LogsWanted;
 use crate::logs::LogLine;
@@ -65,5 +66,6 @@ fn show(context: &Context, line: &LogLine, width: usize) -> Result<(), CliError>
     if context.is_json() {
         return terminal::json(line);
     }
-    terminal::data(&format!("{:width$} | {}\n", line.worker, line.text))
+    let LogLine { worker, time_utc_ns, text, .. } = line;
+    terminal::data(&format!("{}  {worker:width$} | {text}\n", time_of(*time_utc_ns)))
 }

@@ -249,6 +249,16 @@ impl Context {
         }
     }
 
+    /// What to type for another verb about the same project.
+    fn hint(&self, verb: &str) -> String {
+        let file = self.file.as_ref().map(|file| format!(" -f {}", file.display()));
+        let project = self.globals.project.as_ref().map(|project| format!(" -p {project}"));
+        let place = self.globals.runtime_dir.as_ref();
+        let place = place.map(|place| format!(" --runtime-dir {}", place.display()));
+        let given = [file, project, place].into_iter().flatten().collect::<String>();
+        format!("`framevisor{given} {verb}`")
+    }
+
     fn is_json(&self) -> bool {
         self.form == Form::Json
     }
@@ -295,6 +305,16 @@ mod tests {
                 Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{example}: {error}"));
             }
         }
+    }
+
+    #[test]
+    fn a_hint_repeats_what_was_given() {
+        let globals = Globals { project: "yard".parse().ok(), runtime_dir: None };
+        let named = Context { file: Some("y.yml".into()), form: Form::Text, globals };
+        assert_eq!(named.hint("ps"), "`framevisor -f y.yml -p yard ps`");
+        let globals = Globals { project: None, runtime_dir: None };
+        let plain = Context { file: None, form: Form::Text, globals };
+        assert_eq!(plain.hint("ps"), "`framevisor ps`");
     }
 
     #[test]

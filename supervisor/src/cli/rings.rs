@@ -201,11 +201,13 @@ fn page(rows: &[Row], all: bool) -> String {
         row.status.readers.iter().map(move |reader| of(row, reader_cells(row, reader)))
     });
     let readers: Vec<Vec<String>> = readers.collect();
-    let rings_head =
-        head(&["NAME", "WRITER", "EPOCH", "HEAD", "RATE", "AGE", "CONTENT", "MEMORY", "READERS"]);
+    let rings_head = head(&[
+        "NAME", "WRITER", "EPOCH", "HEAD", "RATE", "AGE", "CONTENT", "MEMORY", "READERS", "DROPS",
+    ]);
     let mut page = table::render(&rings_head, &rings);
     if !readers.is_empty() {
-        let readers_head = head(&["RING", "READER", "PID", "LAG", "BEHIND", "MISSED", "HELD"]);
+        let readers_head =
+            head(&["RING", "READER", "PID", "LAG", "BEHIND", "MISSED", "HELD", "TROUBLE"]);
         page.push('\n');
         page.push_str(&table::render(&readers_head, &readers));
     }
@@ -230,6 +232,12 @@ fn ring_cells(row: &Row) -> Vec<String> {
         row.content.clone(),
         table::bytes(ring.bytes),
         ring.readers.len().to_string(),
+        reasons(&[
+            ("no slot", ring.drops.no_slot),
+            ("too large", ring.drops.too_large),
+            ("let go", ring.drops.let_go),
+            ("copied", ring.drops.copied),
+        ]),
     ]
 }
 
@@ -241,8 +249,19 @@ fn reader_cells(row: &Row, reader: &ReaderStatus) -> Vec<String> {
         reader.lag.to_string(),
         row.behind_ms(reader).map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}ms")),
         reader.missed.to_string(),
-        reader.leases.to_string(),
+        reader.held_ms.map_or_else(
+            || reader.leases.to_string(),
+            |ms| format!("{} for {}", reader.leases, table::short(Duration::from_millis(ms))),
+        ),
+        reasons(&[("let go of", reader.evicted), ("refused", reader.refused)]),
     ]
+}
+
+/// Those that happened, and how often.
+fn reasons(counts: &[(&str, u64)]) -> String {
+    let happened = counts.iter().filter(|(_, count)| *count > 0);
+    let words: Vec<String> = happened.map(|(reason, count)| format!("{reason} {count}")).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
 #[cfg(test)]
@@ -269,6 +288,12 @@ mod tests {
         let mut restarted = seen(9_500, 1, 0);
         restarted.status.epoch = 2;
         assert_eq!(rate_hz(&seen(9_000, 7, 300), &restarted), None);
+    }
+
+    #[test]
+    fn reasons_are_told_only_when_they_happened() {
+        assert_eq!(reasons(&[("no slot", 0), ("copied", 0)]), "-");
+        assert_eq!(reasons(&[("no slot", 3), ("let go", 0), ("copied", 9)]), "no slot 3, copied 9");
     }
 
     #[test]

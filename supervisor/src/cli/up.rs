@@ -75,8 +75,10 @@ fn detached(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
         start.wait_for_flow(&mut client)?;
     }
     terminal::talk(&format!(
-        "project {} runs; `framevisor ps` lists it, `framevisor down` ends it",
-        topology.project
+        "project {} runs; {} lists it, {} ends it",
+        topology.project,
+        context.hint("ps"),
+        context.hint("down"),
     ));
     Ok(ExitCode::SUCCESS)
 }
