@@ -1,6 +1,6 @@
 """Named rings in shared memory: pictures, packets and records of a framevisor project."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
@@ -85,13 +85,15 @@ def publish(
     source: str | None = None,
     project: str | None = None,
     readers: int = 4,
+    essential: Mapping[str, str | float] = {},
 ) -> FrameWriter:
     """Become the writer of a ring of frames or packets; `name` None is the one of FRAMEVISOR_OUT.
 
     Pictures are as `like` (an array or a tuple of planes), or of `shape`, or as the first one written;
     `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". What is no picture is a
     tensor, and so is everything of a given `dtype`. Packets need a `codec`, and
-    for video a `size`. `source` names the ring whose pictures this one's are made from.
+    for video a `size`. `source` names the ring whose pictures this one's are made from, `essential`
+    the readers that may fall behind by so much before anything they have not taken is overwritten.
     """
 
 @overload
@@ -105,6 +107,7 @@ def publish(
     max_bitrate: str | None = None,
     project: str | None = None,
     readers: int = 4,
+    essential: Mapping[str, str | float] = {},
 ) -> PacketWriter: ...
 
 class FrameId(NamedTuple):

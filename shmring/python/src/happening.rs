@@ -30,9 +30,9 @@ pub(crate) fn lost(ring: &RingName) -> PyErr {
     ))
 }
 
-pub(crate) fn evicted(py: Python<'_>, ring: &RingName, reason: &str) -> PyErr {
-    let text = format!("ring {ring}: this essential reader was let go of: {reason}");
-    with(py, Evicted::new_err(text), "reason", reason)
+/// `reason` names the ring itself.
+pub(crate) fn evicted(py: Python<'_>, reason: &str) -> PyErr {
+    with(py, Evicted::new_err(reason.to_owned()), "reason", reason)
 }
 
 pub(crate) fn ended(ring: &RingName) -> PyErr {

@@ -1,7 +1,9 @@
 //! `publish`: becoming the writer of a ring.
 
+use std::collections::BTreeMap;
+
 use protocol::config::RingConfig;
-use protocol::control::{RingContract, env};
+use protocol::control::{Essential, RingContract, env};
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::stream::{Codec, DType, PixelFormat, Track};
 use protocol::time::TimeBase;
@@ -14,6 +16,7 @@ use crate::form::{self, Form, Said};
 use crate::packet_writer::PacketWriter;
 use crate::picture::{Geometry, Given};
 use crate::raw;
+use crate::values::Time;
 use crate::writer::{self, FrameWriter};
 
 /// Becomes the writer of a ring of frames or packets. `name` None is the one of FRAMEVISOR_OUT.
@@ -21,11 +24,12 @@ use crate::writer::{self, FrameWriter};
 /// Pictures are as `like` (an array or a tuple of planes), or of `shape`, or as the first one written;
 /// `format` tells what shapes alone do not, such as "bgr24" or "yuv420p". What is no picture is a tensor,
 /// and so is everything of a given `dtype`. Packets need a `codec`, and
-/// for video a `size`. `source` names the ring whose pictures this one's are made from.
+/// for video a `size`. `source` names the ring whose pictures this one's are made from, `essential` the
+/// readers that may fall behind by so much before anything they have not taken is overwritten.
 #[pyfunction]
 #[pyo3(signature = (
     name=None, like=None, *, shape=None, format=None, dtype=None, fps=None, codec=None, size=None, extradata=vec![],
-    max_bitrate=None, source=None, project=None, readers=4
+    max_bitrate=None, source=None, project=None, readers=4, essential=BTreeMap::new()
 ))]
 #[expect(clippy::too_many_arguments, reason = "Python gives most of them by name, or not at all")]
 pub(crate) fn publish(
@@ -43,6 +47,7 @@ pub(crate) fn publish(
     source: Option<&str>,
     project: Option<&str>,
     readers: u32,
+    essential: BTreeMap<String, Time>,
 ) -> PyResult<Py<PyAny>> {
     let ring = name.map_or_else(given_ring, parse)?;
     let project = project::any(project, &ring).map_err(|error| raise(&error))?;
@@ -53,7 +58,11 @@ pub(crate) fn publish(
     if let Some(rate) = max_bitrate {
         config.max_bitrate = rate.parse().map_err(|error| wrong("max_bitrate", &error))?;
     }
-    let contract = RingContract::new(ring, config, readers);
+    let essential = essential
+        .into_iter()
+        .map(|(reader, deadline)| Ok(Essential { reader, deadline: deadline.span("essential")? }));
+    let essential = essential.collect::<PyResult<_>>()?;
+    let contract = RingContract { essential, ..RingContract::new(ring, config, readers) };
     match contract.name.kind() {
         RingKind::Frames => {
             refuse(codec.is_some() || size.is_some() || max_bitrate.is_some(), "of packets")?;

@@ -158,7 +158,7 @@ impl Ring {
                 Ok(Step::Again)
             }
             Ok(Next::Evicted { reason }) => {
-                let error = strict.then(|| happening::evicted(py, &self.name, &reason));
+                let error = strict.then(|| happening::evicted(py, &reason));
                 *self.evicted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                 error.map_or(Ok(Step::Again), Err)
             }

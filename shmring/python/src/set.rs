@@ -2,11 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use protocol::name::{ProjectName, RingName};
-use protocol::units::Span;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use shmring::fork::Birth;
 use shmring::{FrameGroup, FrameReader, Next};
@@ -16,6 +13,7 @@ use crate::error::{Closed, parse, raise};
 use crate::frame::Frame;
 use crate::policy;
 use crate::source::Wish;
+use crate::values::Time;
 use crate::wait;
 
 /// The readers of a set. `shmring/_sync.py` gives it its face.
@@ -26,30 +24,6 @@ pub(crate) struct FrameSet {
     /// `None` once closed. Locked only while the interpreter is let go.
     set: Mutex<Option<shmring::FrameSet>>,
     missed: AtomicU64,
-}
-
-/// As people write it, or in seconds.
-#[derive(FromPyObject)]
-pub(crate) enum Time {
-    #[pyo3(transparent)]
-    Text(String),
-    #[pyo3(transparent)]
-    Seconds(f64),
-}
-
-impl Time {
-    fn duration(self, argument: &str) -> PyResult<Duration> {
-        let wrong = |why: String| PyValueError::new_err(format!("{argument}: {why}"));
-        match self {
-            Self::Text(text) => {
-                let span: Span = text.parse().map_err(|why| wrong(format!("{why}")))?;
-                Ok(span.duration())
-            }
-            Self::Seconds(seconds) => {
-                Duration::try_from_secs_f64(seconds).map_err(|why| wrong(why.to_string()))
-            }
-        }
-    }
 }
 
 /// Frames in the order of the rings, and their skew in seconds.
@@ -76,7 +50,7 @@ impl FrameSet {
         wait: Option<f64>,
     ) -> PyResult<Self> {
         let project: ProjectName = parse(project)?;
-        let tolerance = tolerance.duration("tolerance")?;
+        let tolerance = tolerance.span("tolerance")?.duration();
         let rings = rings.iter().map(|ring| parse(ring)).collect::<PyResult<Vec<RingName>>>()?;
         let reader = reader.map_or_else(|| attach::own_name(py), Ok)?;
         let until = attach::until(wait)?;

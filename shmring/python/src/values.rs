@@ -1,7 +1,11 @@
 //! Values on their way to Python: frame ids, times, anything that serialises.
 
+use std::time::Duration;
+
 use protocol::stream::FrameId;
 use protocol::time::{MonoNs, NS_PER_S};
+use protocol::units::Span;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMemoryView, PyType};
@@ -55,4 +59,27 @@ pub(crate) fn to_python<'py>(
     let text = serde_json::to_string(value)
         .map_err(|error| crate::error::raise(&shmring::Error::Record(error)))?;
     py.import("json")?.call_method1("loads", (text,))
+}
+
+/// A span of time as people write it, or in seconds.
+#[derive(FromPyObject)]
+pub(crate) enum Time {
+    #[pyo3(transparent)]
+    Text(String),
+    #[pyo3(transparent)]
+    Seconds(f64),
+}
+
+impl Time {
+    pub(crate) fn span(&self, argument: &str) -> PyResult<Span> {
+        let wrong = |why: String| PyValueError::new_err(format!("{argument}: {why}"));
+        match self {
+            Self::Text(text) => text.parse().map_err(|why| wrong(format!("{why}"))),
+            Self::Seconds(seconds) => {
+                let span = Duration::try_from_secs_f64(*seconds);
+                let ns = span.map_err(|why| wrong(why.to_string()))?.as_nanos();
+                Ok(Span(u64::try_from(ns).unwrap_or(u64::MAX)))
+            }
+        }
+    }
 }

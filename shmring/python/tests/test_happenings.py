@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 import unittest
 
+import numpy
 import shmring
 
 from ringtest import SOON, RingTest, gray
@@ -69,6 +71,21 @@ class Strict(RingTest):
         self.sweep(self.project)
         with self.assertRaises(shmring.WriterLost):
             ring.next(timeout=SOON)
+
+    def test_an_essential_reader_that_is_too_slow_is_let_go_of_with_a_reason(self):
+        out = shmring.publish("sim.frames", shape=(4, 4), project=self.project, essential={"mine": "50ms"})
+        self.addCleanup(out.close)
+        strict = self.attach("sim.frames", strict=True, policy="sequential", reader="mine")
+        silent = self.attach("sim.frames", policy="sequential", reader="mine")
+        for _ in range(60):
+            out.write(numpy.zeros((4, 4), numpy.uint8))
+            time.sleep(0.005)
+        with self.assertRaisesRegex(shmring.Evicted, "sim.frames") as told:
+            strict.next(timeout=SOON)
+        self.assertIn("essential", told.exception.reason)
+        self.assertEqual(strict.evicted, told.exception.reason)
+        self.assertGreater(silent.next(timeout=SOON).seq, 1)
+        self.assertIn("essential", silent.evicted)
 
     def test_other_rings_go_on_in_silence(self):
         first = self.paint()
