@@ -15,6 +15,7 @@ use nix::fcntl::{OFlag, open, posix_fallocate};
 use nix::libc;
 use nix::sys::mman::{MRemapFlags, MapFlags, ProtFlags, mmap, mmap_anonymous, mremap, munmap};
 use nix::sys::stat::{Mode, fstat};
+use nix::unistd::geteuid;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::error::{Error, io};
@@ -141,6 +142,25 @@ pub(crate) fn reserve(path: &Path, file: &OwnedFd, bytes: usize) -> Result<(), E
             done => return done.map_err(|source| no_space_or(source, path, bytes)),
         }
     }
+}
+
+/// Maps a locked file for writing when only this user may write it, and so cut it off under the mapping:
+/// a process of the same user can end this one in simpler ways. `None` when others may, or when the name
+/// leads there no more.
+///
+/// By a description of its own: one that holds a lock must not be mapped (`fork`).
+pub(crate) fn map_if_ours_alone(path: &Path, locked: impl AsFd, bytes: usize) -> Option<Mapping> {
+    let others = Mode::S_IWGRP | Mode::S_IWOTH;
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let file = open(path, flags, Mode::empty()).ok()?;
+    let (known, seen) = (fstat(locked).ok()?, fstat(&file).ok()?);
+    let is_same = (known.st_dev, known.st_ino) == (seen.st_dev, seen.st_ino);
+    let is_ours = seen.st_uid == geteuid().as_raw()
+        && !Mode::from_bits_truncate(seen.st_mode).intersects(others);
+    if !is_same || !is_ours {
+        return None;
+    }
+    Mapping::open(path, &file, bytes, Access::ReadWrite).ok()
 }
 
 /// Bytes of an open file.
@@ -272,22 +292,43 @@ impl Mapping {
         unsafe { AtomicU32::from_ptr(pointer.as_ptr()) }
     }
 
+    /// The `count` u64 from `at`, checked once: a packet is thousands of them.
+    fn words(&self, at: usize, count: usize) -> &[AtomicU64] {
+        let pointer = self.range(at, count.saturating_mul(8)).cast::<AtomicU64>();
+        assert!(at.is_multiple_of(8), "words at {at} are not aligned");
+        // SAFETY: in range by `range`, aligned by the assertion on a page-aligned base, and mapped for
+        // as long as `self`; an AtomicU64 has the layout of a u64, of which every value is one, and may
+        // be changed by others while it is referred to.
+        unsafe { std::slice::from_raw_parts(pointer.as_ptr(), count) }
+    }
+
     /// Copies `into.len()` bytes out, word by word. They may be torn: the caller validates.
     pub(crate) fn copy_out(&self, at: usize, into: &mut [u8]) {
-        self.range(at, into.len().next_multiple_of(8));
-        for (number, chunk) in into.chunks_mut(8).enumerate() {
-            let word = self.word(at + number * 8).load(Ordering::Relaxed).to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
+        let words = self.words(at, into.len().div_ceil(8));
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed).to_le_bytes();
+        let (whole, rest) = into.as_chunks_mut::<8>();
+        for (chunk, word) in whole.iter_mut().zip(words) {
+            *chunk = load(word);
+        }
+        if let Some(word) = words.get(whole.len()) {
+            rest.copy_from_slice(&load(word)[..rest.len()]);
         }
     }
 
     /// Copies `from` in, word by word; the last word is filled up with zeros.
     pub(crate) fn copy_in(&self, at: usize, from: &[u8]) {
-        self.range(at, from.len().next_multiple_of(8));
-        for (number, chunk) in from.chunks(8).enumerate() {
-            let mut word = [0u8; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.word(at + number * 8).store(u64::from_le_bytes(word), Ordering::Relaxed);
+        let words = self.words(at, from.len().div_ceil(8));
+        let store = |word: &AtomicU64, bytes| {
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        };
+        let (whole, rest) = from.as_chunks::<8>();
+        for (word, chunk) in words.iter().zip(whole) {
+            store(word, *chunk);
+        }
+        if let Some(word) = words.get(whole.len()) {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            store(word, last);
         }
     }
 

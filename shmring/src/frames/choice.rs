@@ -71,6 +71,11 @@ impl Pace {
         Self { period: period.unwrap_or_default(), due: MonoNs(0) }
     }
 
+    /// Without a limit the time of taking does not matter.
+    pub(super) fn is_limited(self) -> bool {
+        !self.period.is_zero()
+    }
+
     /// Nothing is taken before this.
     pub(super) fn due(self) -> MonoNs {
         self.due

@@ -35,6 +35,12 @@ pub struct Frame {
     /// Proven to fit its slot.
     pub(super) described: Described,
     pub(super) epoch: u64,
+    pub(super) origin: Arc<Origin>,
+}
+
+/// Where the frames of an epoch come from: shared by all of them, so that taking one copies no names.
+#[derive(Debug)]
+pub(super) struct Origin {
     pub(super) ring: RingName,
     pub(super) source: Option<RingName>,
 }
@@ -51,7 +57,7 @@ impl Frame {
 
     /// The ring it was read from.
     pub fn ring(&self) -> &RingName {
-        &self.ring
+        &self.origin.ring
     }
 
     pub fn meta(&self) -> &FrameMeta {
@@ -64,11 +70,12 @@ impl Frame {
 
     /// The picture's identity: the packet it came from, or its place in this ring.
     pub fn frame_id(&self) -> FrameId {
-        match (&self.source, self.described.meta.source) {
+        let Origin { ring, source } = &*self.origin;
+        match (source, self.described.meta.source) {
             (Some(ring), Some(id)) => {
                 FrameId { ring: ring.clone(), epoch: id.epoch, sequence: id.sequence }
             }
-            _ => FrameId { ring: self.ring.clone(), epoch: self.epoch, sequence: self.sequence() },
+            _ => FrameId { ring: ring.clone(), epoch: self.epoch, sequence: self.sequence() },
         }
     }
 

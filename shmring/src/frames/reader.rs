@@ -7,7 +7,7 @@ use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 
 use super::choice::{Every, FrameStart, Pace, Policy};
-use super::frame::{Frame, Lease};
+use super::frame::{Frame, Lease, Origin};
 use super::table::{self, oldest_described, read_descriptor, version_word};
 use super::{Content, Token};
 use crate::Next;
@@ -64,7 +64,7 @@ pub struct FrameReader {
     data: Option<(u32, Arc<Mapping>)>,
     options: FrameOptions,
     cursor: u64,
-    source: Option<RingName>,
+    origin: Arc<Origin>,
     every: Every,
     pace: Pace,
     /// To be told before any picture: a hole of unknown size.
@@ -105,7 +105,7 @@ impl FrameReader {
             data: None,
             options: options.clone(),
             cursor: 0,
-            source: None,
+            origin: Arc::new(Origin { ring: ring.clone(), source: None }),
             every,
             pace: Pace::new(options.max_fps),
             lost_epochs: false,
@@ -126,7 +126,7 @@ impl FrameReader {
 
     /// The packet ring the pictures are decoded from.
     pub fn source_ring(&self) -> Option<&RingName> {
-        self.source.as_ref()
+        self.origin.source.as_ref()
     }
 
     /// Pictures published, wanted and not yet taken: the count of the ring's semaphore for this reader.
@@ -152,10 +152,17 @@ impl FrameReader {
     /// The next picture by this reader's policy, or what there is instead; sleeps at most `wait`.
     pub fn next(&mut self, wait: Duration) -> Result<Next<Frame>, Error> {
         self.signal.check_process()?;
-        let deadline = clock::mono() + wait;
+        let mut deadline = None;
         loop {
+            // Bells, and the clock, are for those who find nothing: on the way from waking to a picture
+            // each of them is a line of memory that has gone cold.
+            if let Some(next) = self.take_due()? {
+                self.signal.told_something();
+                return Ok(next);
+            }
             let heard = self.signal.hear();
             let now = clock::mono();
+            let deadline = *deadline.get_or_insert(now + wait);
             if now >= self.pace.due()
                 && let Some(next) = self.take_next(now)?
             {
@@ -194,6 +201,12 @@ impl FrameReader {
                 deadline.saturating_since(now),
             );
         }
+    }
+
+    /// As [`Self::take_next`], without asking for the time where it does not matter.
+    fn take_due(&mut self) -> Result<Option<Next<Frame>>, Error> {
+        let now = if self.pace.is_limited() { clock::mono() } else { MonoNs(0) };
+        if now < self.pace.due() { Ok(None) } else { self.take_next(now) }
     }
 
     /// Tries the pictures this reader has not had, by its policy.
@@ -310,8 +323,7 @@ impl FrameReader {
             start,
             described,
             epoch: self.index.epoch,
-            ring: self.segments.ring().clone(),
-            source: self.source.clone(),
+            origin: Arc::clone(&self.origin),
         }))
     }
 
@@ -403,7 +415,8 @@ impl FrameReader {
         self.set_cursor(cursor);
         self.signal.set_owes(self.lost_epochs);
         self.signal.set_not_before(self.pace.due());
-        self.source = stream::read(&self.index.map).and_then(|block| block.source);
+        let source = stream::read(&self.index.map).and_then(|block| block.source);
+        self.origin = Arc::new(Origin { ring: self.ring().clone(), source });
         self.open_slots();
         Ok(())
     }

@@ -281,14 +281,13 @@ impl State {
     }
 
     fn publish(&mut self, id: SlotId, meta: &FrameMeta, leases: &LeaseTable) -> Result<u64, Error> {
-        let ring = self.owner.ring().clone();
         let sequence = self.sequence + 1;
         let Some(generation) = self.generation_of(id).filter(|g| g.is_on_loan(id.slot)) else {
-            return Err(Error::NotOnLoan { ring, slot: id.slot });
+            return Err(Error::NotOnLoan { ring: self.owner.ring().clone(), slot: id.slot });
         };
         let slot_bytes = generation.memory.slot_bytes() as u64;
         if let Some(what) = meta.content.misfit(slot_bytes) {
-            return Err(Error::BadPicture { ring, what });
+            return Err(Error::BadPicture { ring: self.owner.ring().clone(), what });
         }
         generation.published(id.slot, sequence);
         self.sequence = sequence;
