@@ -25,6 +25,7 @@ mod lifecycle;
 mod link;
 mod listeners;
 mod logs;
+mod manager;
 mod meter;
 mod orphans;
 mod place;

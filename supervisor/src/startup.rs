@@ -16,6 +16,7 @@ use crate::floors::{self, Floors, FloorsError};
 use crate::guard::link::{self, Meaning};
 use crate::launch::{LaunchError, Launcher};
 use crate::listeners::{self, ListenError};
+use crate::manager::Manager;
 use crate::place::{Lock, Place, PlaceError};
 use crate::poller::Poller;
 use crate::process::Spawner;
@@ -82,7 +83,9 @@ pub(crate) fn open(
     let now = clock::now();
     let seed = now.utc.0 ^ u64::from(std::process::id());
     let FromGuard { link: guard, pid: guard_pid, stop, .. } = guard;
-    let parts = Parts { spawner, poller, admin, floors, guard, guard_pid, lock, stop, talk, seed };
+    let manager = Manager::of_environment(guard_pid);
+    let parts =
+        Parts { spawner, poller, admin, floors, guard, guard_pid, lock, stop, talk, manager, seed };
     Supervisor::new(parts).map_err(at("event loop"))
 }
 

@@ -10,6 +10,7 @@
 mod fake;
 mod harness;
 
+mod a_service_manager_is_told;
 mod coming_up_in_order;
 mod commands_that_speak;
 mod control_socket;

@@ -30,6 +30,7 @@ use crate::history::History;
 use crate::lifecycle::{Action, Input};
 use crate::link::Violation;
 use crate::logs::{LogLine, Stream};
+use crate::manager::Manager;
 use crate::place::Lock;
 use crate::poller::Poller;
 use crate::process::{Process, ProcessId, Spawner};
@@ -61,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) lock: Lock,
     pub(crate) stop: Signals,
     pub(crate) talk: Talk,
+    pub(crate) manager: Manager,
     /// For the spread of restarts.
     pub(crate) seed: u64,
 }
@@ -81,6 +83,7 @@ pub(crate) struct Supervisor {
     stop: Signals,
     child: Signals,
     talk: Talk,
+    pub(super) manager: Manager,
     shutdown: Option<Shutdown>,
     pub(crate) history: History,
     /// Workers that a person wants stopped and that have not ended yet.
@@ -96,8 +99,8 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { spawner, mut poller, admin, floors, guard, guard_pid, lock, stop, talk, seed } =
-            parts;
+        let Parts { spawner, mut poller, admin, floors, guard, guard_pid, lock, .. } = parts;
+        let Parts { stop, talk, manager, seed, .. } = parts;
         let child = Signals::child()?;
         let hand_overs = HandOvers::new()?;
         let probes = Probes::new()?;
@@ -125,6 +128,7 @@ impl Supervisor {
             stop,
             child,
             talk,
+            manager,
             shutdown: None,
             history: History::default(),
             leaving: BTreeSet::new(),
@@ -140,6 +144,7 @@ impl Supervisor {
     /// Starts everything and lives until everything has ended.
     pub(crate) fn run(mut self) -> ExitCode {
         self.boot(clock::mono());
+        self.manager.ready(self.workers.len());
         while !self.is_over() {
             let wait = self.next_deadline().saturating_since(clock::mono());
             match self.poller.wait(wait) {
@@ -174,6 +179,7 @@ impl Supervisor {
     }
 
     fn tick(&mut self, now: MonoNs) {
+        self.manager.beat(now);
         if let Some(late) = self.rhythm.tick(now) {
             self.look(now, late);
         }
@@ -314,7 +320,8 @@ impl Supervisor {
 
     fn next_deadline(&self) -> MonoNs {
         let lives = self.workers.iter().filter_map(|worker| worker.life.deadline());
-        lives.fold(self.rhythm.next(), MonoNs::min)
+        let others = [self.rhythm.next()].into_iter().chain(self.manager.next_beat());
+        lives.chain(others).fold(MonoNs(u64::MAX), MonoNs::min)
     }
 
     fn spec(&self, at: usize) -> &crate::topology::WorkerSpec {

@@ -28,6 +28,7 @@ impl Supervisor {
             Some(shutdown) => shutdown.again(now),
             None => {
                 tracing::info!("stopping");
+                self.manager.stopping();
                 self.shutdown = Some(Shutdown::ordered(now));
             }
         }

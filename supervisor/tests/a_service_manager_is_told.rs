@@ -1,0 +1,43 @@
+//! Under systemd: readiness, a watchdog that a supervisor which stands still does not feed, the stop.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Project, SOON, is_alive, signal, wait_for};
+
+fn next(socket: &UnixDatagram, patience: Duration) -> Option<String> {
+    socket.set_read_timeout(Some(patience)).unwrap();
+    let mut bytes = [0; 200];
+    let length = socket.recv(&mut bytes).ok()?;
+    Some(String::from_utf8(bytes[..length].to_vec()).unwrap())
+}
+
+#[test]
+fn readiness_beats_and_the_stop_are_told() {
+    let project = Project::new("  a: {run: [sleep, '1000']}\n");
+    let path = project.dir.join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let mut up = project.command(&["up"]);
+    up.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+    let mut guard = up.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(next(&manager, SOON).unwrap(), "READY=1\nSTATUS=1 workers");
+    for _ in 0..3 {
+        assert_eq!(next(&manager, SOON).unwrap(), "WATCHDOG=1");
+    }
+    let supervisor = project.supervisor();
+    signal(supervisor, Signal::SIGSTOP);
+    while next(&manager, Duration::from_millis(500)).is_some() {}
+    signal(supervisor, Signal::SIGCONT);
+    assert_eq!(next(&manager, SOON).unwrap(), "WATCHDOG=1");
+    assert!(project.run(&["down"]).status.success());
+    let mut last = None;
+    while let Some(said) = next(&manager, Duration::from_millis(100)) {
+        last = Some(said).filter(|said| said == "STOPPING=1").or(last);
+    }
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    wait_for("the end of up", || guard.try_wait().unwrap().is_some());
+    assert!(!is_alive(supervisor));
+}
