@@ -53,7 +53,10 @@ pub enum WorkerState {
     Degraded,
     Stopping,
     Backoff,
+    /// Died too often; tried now and then.
     Held,
+    /// Died at every such try too; tried no more.
+    Quarantined,
     Stopped,
 }
 
@@ -67,6 +70,7 @@ impl WorkerState {
             Self::Stopping => "stopping",
             Self::Backoff => "backoff",
             Self::Held => "held",
+            Self::Quarantined => "quarantined",
             Self::Stopped => "stopped",
         }
     }

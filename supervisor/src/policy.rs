@@ -13,6 +13,8 @@ use protocol::time::MonoNs;
 const RESET_AFTER: Duration = Duration::from_secs(30);
 /// A held worker is tried once this often, for faults that went away by themselves.
 pub(crate) const RETRY_HELD_AFTER: Duration = Duration::from_secs(300);
+/// So many tries in vain, a quarter of an hour, are no fault that goes away by itself.
+pub(crate) const TRIES_MAX: u32 = 3;
 /// Even `{delay: 0s, limit: none}` may not turn a worker that dies at birth into a fork storm: after
 /// this many deaths within a second each further restart waits a little.
 const STORM_DEATHS: usize = 10;
@@ -24,6 +26,8 @@ pub(crate) enum Decision {
     RestartAfter(Duration),
     /// Hold it; try once more after this long.
     Hold(Duration),
+    /// Hold it until a person asks for it.
+    Quarantine,
 }
 
 /// The memory of one worker's deaths.
@@ -37,6 +41,8 @@ pub(crate) struct Policy {
     last_delay: Duration,
     /// It was held and has not proven itself since: one more death holds it again.
     half_open: bool,
+    /// Tries of a held worker that ended in its death, since it last proved itself.
+    failed_tries: u32,
     jitter: Jitter,
 }
 
@@ -48,6 +54,7 @@ impl Policy {
             step: 0,
             last_delay: Duration::ZERO,
             half_open: false,
+            failed_tries: 0,
             jitter: Jitter(seed),
         }
     }
@@ -59,8 +66,13 @@ impl Policy {
         }
         self.remember(now);
         if self.limit_reached(now) {
+            self.failed_tries += u32::from(self.half_open);
             self.half_open = true;
-            return Decision::Hold(RETRY_HELD_AFTER);
+            return if self.failed_tries >= TRIES_MAX {
+                Decision::Quarantine
+            } else {
+                Decision::Hold(RETRY_HELD_AFTER)
+            };
         }
         let delay = self.next_delay();
         self.last_delay = delay;
@@ -73,6 +85,7 @@ impl Policy {
         self.step = 0;
         self.last_delay = Duration::ZERO;
         self.half_open = false;
+        self.failed_tries = 0;
     }
 
     fn remember(&mut self, now: MonoNs) {
@@ -146,7 +159,7 @@ mod tests {
     fn delay_of(decision: Decision) -> Duration {
         match decision {
             Decision::RestartAfter(delay) => delay,
-            Decision::Hold(_) => panic!("held"),
+            Decision::Hold(_) | Decision::Quarantine => panic!("held"),
         }
     }
 
@@ -204,6 +217,19 @@ mod tests {
         policy.forgive();
         let vouched = policy.on_death(at(810_000), BRIEFLY);
         assert_eq!(delay_of(vouched), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_held_worker_that_dies_at_three_tries_is_tried_no_more_until_it_is_vouched_for() {
+        let mut policy = Policy::new(RestartConfig::default(), 7);
+        for death in 1..=4 {
+            delay_of(policy.on_death(at(death * 1_000), BRIEFLY));
+        }
+        let decisions = (0u64..4).map(|t| policy.on_death(at(5_000 + t * 300_000), BRIEFLY));
+        let hold = Decision::Hold(RETRY_HELD_AFTER);
+        assert_eq!(decisions.collect::<Vec<_>>(), [hold, hold, hold, Decision::Quarantine]);
+        policy.forgive();
+        assert_eq!(delay_of(policy.on_death(at(2_000_000), BRIEFLY)), Duration::ZERO);
     }
 
     #[test]

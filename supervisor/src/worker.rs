@@ -100,7 +100,10 @@ impl Worker {
     /// The reason for its state; while it waits for its next try, with its own last words.
     pub(crate) fn why(&self, now: MonoNs) -> String {
         let why = self.life.why(now);
-        let waits = matches!(self.life.state(), WorkerState::Backoff | WorkerState::Held);
+        let waits = matches!(
+            self.life.state(),
+            WorkerState::Backoff | WorkerState::Held | WorkerState::Quarantined
+        );
         match self.dossier.last_words() {
             Some(words) if waits => format!("{words} ({why})"),
             _ => why,

@@ -130,7 +130,7 @@ fn of_last_death(why: &Why) -> Option<Advice> {
 fn of_state(why: &Why) -> Option<Advice> {
     let name = &why.worker.name;
     match why.worker.state {
-        WorkerState::Held => {
+        WorkerState::Held | WorkerState::Quarantined => {
             Some(new("it is held: when the cause is gone", format!("framevisor restart {name}")))
         }
         WorkerState::Backoff => {

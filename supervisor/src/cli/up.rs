@@ -130,7 +130,9 @@ impl Start {
             if dry.is_empty() {
                 return Ok(());
             }
-            if let Some(held) = dry.iter().find(|ring| ring.state == "held") {
+            if let Some(held) =
+                dry.iter().find(|ring| matches!(&*ring.state, "held" | "quarantined"))
+            {
                 return Err(CliError::Degraded(format!(
                     "ring {} cannot flow: {}",
                     held.ring,

@@ -47,7 +47,8 @@ impl Wait {
     }
 
     fn refuses(&self, state: WorkerState) -> bool {
-        self.refuses_death && matches!(state, WorkerState::Held | WorkerState::Backoff)
+        self.refuses_death
+            && matches!(state, WorkerState::Held | WorkerState::Quarantined | WorkerState::Backoff)
     }
 }
 

@@ -13,6 +13,7 @@
 //!   +--------------- policy <--------------------------+-------+
 //!                    |    |
 //!                    |    +--> Held ----- 5 min, or restart ---> Starting
+//!                    |           (after three tries in vain: quarantined, restart only)
 //!                    +-------> Backoff -- delay, or restart ---> Starting
 //! ```
 
@@ -111,7 +112,8 @@ enum Phase {
         until: MonoNs,
     },
     Held {
-        until: MonoNs,
+        /// When it is tried again; `None` when only a person lifts it.
+        until: Option<MonoNs>,
     },
 }
 
@@ -193,7 +195,8 @@ impl Lifecycle {
     pub(crate) fn deadline(&self) -> Option<MonoNs> {
         match self.phase {
             Phase::Starting { deadline } | Phase::Stopping { deadline, .. } => Some(deadline),
-            Phase::Backoff { until } | Phase::Held { until } => Some(until),
+            Phase::Backoff { until } => Some(until),
+            Phase::Held { until } => until,
             Phase::Stopped { .. } | Phase::Up { .. } => None,
         }
     }
@@ -289,7 +292,11 @@ impl Lifecycle {
                 self.time(now)
             }
             Decision::Hold(retry) => {
-                self.phase = Phase::Held { until: now + retry };
+                self.phase = Phase::Held { until: Some(now + retry) };
+                None
+            }
+            Decision::Quarantine => {
+                self.phase = Phase::Held { until: None };
                 None
             }
         }

@@ -8,6 +8,7 @@ use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 
 use super::{Lifecycle, Phase, told_by};
+use crate::policy::TRIES_MAX;
 
 impl Lifecycle {
     pub(crate) fn state(&self) -> WorkerState {
@@ -21,7 +22,8 @@ impl Lifecycle {
             },
             Phase::Stopping { .. } => WorkerState::Stopping,
             Phase::Backoff { .. } => WorkerState::Backoff,
-            Phase::Held { .. } => WorkerState::Held,
+            Phase::Held { until: Some(_) } => WorkerState::Held,
+            Phase::Held { until: None } => WorkerState::Quarantined,
         }
     }
 
@@ -37,7 +39,10 @@ impl Lifecycle {
                 let left = until.saturating_since(now).as_secs_f64();
                 format!("{}; restarts in {left:.1} s", last())
             }
-            Phase::Held { until } => {
+            Phase::Held { until: None } => {
+                format!("{}; it died at {TRIES_MAX} further tries, so it is tried no more", last())
+            }
+            Phase::Held { until: Some(until) } => {
                 let left = until.saturating_since(now).as_secs();
                 format!("{}; too many deaths, tried again in {left} s", last())
             }

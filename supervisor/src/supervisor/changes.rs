@@ -46,7 +46,7 @@ impl Supervisor {
         let worker = &self.spec(at).name;
         let why = self.workers[at].why(now);
         match state {
-            WorkerState::Held => {
+            WorkerState::Held | WorkerState::Quarantined => {
                 tracing::error!(%worker, why, "held; `framevisor restart {worker}` tries again")
             }
             WorkerState::Backoff => tracing::warn!(%worker, why, "waits for its restart"),
