@@ -3,9 +3,10 @@
 use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
 use protocol::name::{RingKind, RingName};
-use protocol::units::Size;
+use protocol::time::NS_PER_S;
+use protocol::units::{Size, Span};
 use serde::Serialize;
-use shmring::layout::{anchor, descriptor, index, lease};
+use shmring::layout::{anchor, descriptor, eviction, index, lease};
 
 use crate::topology::{Launch, RingSpec, Topology};
 
@@ -17,6 +18,8 @@ const RECORD_LOG_BYTES: u64 = 1 << 20;
 const FRAME_SLOTS_MAX: u64 = 256;
 const LEASES_A_READER: u32 = 2;
 const IN_FLIGHT: u32 = 2;
+const ESSENTIAL_FPS: u32 = 30;
+const ESSENTIAL_PICTURES_MAX: u32 = 128;
 
 /// What one ring takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,25 +37,45 @@ pub(crate) struct Memory {
 
 pub(crate) fn memory_of(topology: &Topology, ring: &RingSpec) -> Memory {
     let places = u64::from(ring.places());
-    let common = whole(anchor::BYTES) + whole(lease::BYTES) * places + whole(index::AT_VERSIONS);
-    let log = match ring.name.kind() {
+    let evictions = if ring.essential.is_empty() { 0 } else { whole(eviction::BYTES) * places };
+    let common =
+        whole(anchor::BYTES) + whole(lease::BYTES) * places + whole(index::AT_VERSIONS) + evictions;
+    let base = match ring.name.kind() {
         RingKind::Events => RECORD_LOG_BYTES,
         RingKind::Frames => return frames(topology, ring, common),
         RingKind::Packets => {
-            let log = (ring.config.max_bitrate.0 / 8).saturating_mul(LOG_SECONDS);
-            log.max(LOG_MIN_BYTES).div_ceil(PAGE_BYTES).saturating_mul(PAGE_BYTES)
+            (ring.config.max_bitrate.0 / 8).saturating_mul(LOG_SECONDS).max(LOG_MIN_BYTES)
         }
     };
+    let log = base.saturating_add(essential_bytes(ring)).div_ceil(PAGE_BYTES);
+    let log = log.saturating_mul(PAGE_BYTES);
     Memory { bytes: common.saturating_add(log), exact: true, pictures: None, size: None }
 }
 
 fn frames(topology: &Topology, ring: &RingSpec, common: u64) -> Memory {
     let table = FRAME_SLOTS_MAX * 16 + 4 * FRAME_SLOTS_MAX * whole(descriptor::BYTES);
     let held = ring.places().saturating_mul(LEASES_A_READER);
-    let pictures = [IN_FLIGHT, 1, ring.config.history].into_iter().fold(held, u32::saturating_add);
+    let pictures = [IN_FLIGHT, 1, ring.config.history, essential_pictures(ring)];
+    let pictures = pictures.into_iter().fold(held, u32::saturating_add);
     let size = size_of(topology, ring);
     let data = size.map_or(0, |size| picture_bytes(size).saturating_mul(u64::from(pictures)));
     Memory { bytes: common + table + data, exact: false, pictures: Some(pictures), size }
+}
+
+/// How far behind an essential reader may be.
+fn deadline(ring: &RingSpec) -> Span {
+    ring.essential.iter().map(|essential| essential.deadline).max().unwrap_or_default()
+}
+
+fn essential_bytes(ring: &RingSpec) -> u64 {
+    let bits = u128::from(deadline(ring).0) * u128::from(ring.config.max_bitrate.0);
+    u64::try_from(bits / (8 * u128::from(NS_PER_S))).unwrap_or(u64::MAX)
+}
+
+fn essential_pictures(ring: &RingSpec) -> u32 {
+    let pictures = u128::from(deadline(ring).0) * u128::from(ESSENTIAL_FPS);
+    let pictures = pictures.div_ceil(u128::from(NS_PER_S));
+    u32::try_from(pictures).unwrap_or(u32::MAX).min(ESSENTIAL_PICTURES_MAX)
 }
 
 /// One picture of 8 bit 4:2:0, what nearly every camera sends.

@@ -120,7 +120,8 @@ impl Launcher {
                 own.iter().for_each(|(key, value)| set(key, value.into()));
                 set(env::IN, comma_list(&worker.inputs).into());
                 set(env::OUT, comma_list(worker.output.as_slice()).into());
-                set(env::POLICY, "latest".into());
+                let policy = worker.policy.unwrap_or_default();
+                set(env::POLICY, policy.to_string().into());
                 command_line(argv)
             }
         };

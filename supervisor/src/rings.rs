@@ -98,6 +98,8 @@ pub(crate) fn contract(
     RingContract {
         epoch_floor: floor.epoch,
         gop_floor: floor.gop,
+        essential: ring.essential.clone(),
+        waits: ring.waits,
         ..RingContract::new(ring.name.clone(), ring.config, ring.places())
     }
 }

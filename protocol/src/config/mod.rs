@@ -4,6 +4,7 @@
 pub mod decoder;
 pub mod ingest;
 pub mod motion;
+pub mod policy;
 pub mod recorder;
 pub mod rtsp;
 pub mod web;
@@ -18,6 +19,7 @@ use crate::units::{BitRate, Span};
 pub use decoder::DecoderConfig;
 pub use ingest::IngestConfig;
 pub use motion::MotionConfig;
+pub use policy::ReadPolicy;
 pub use recorder::RecorderConfig;
 pub use rtsp::RtspConfig;
 pub use web::WebConfig;
@@ -71,6 +73,11 @@ impl Kind {
             Self::Motion => Some(RingKind::Events),
             Self::Recorder | Self::Rtsp | Self::Web => None,
         }
+    }
+
+    /// Whether its section may say `policy`: it must lose nothing.
+    pub fn has_policy(self) -> bool {
+        matches!(self, Self::Recorder)
     }
 
     /// Whether it reads exactly one ring.

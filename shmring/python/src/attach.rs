@@ -44,7 +44,8 @@ pub(crate) fn attach(
 ) -> PyResult<Py<PyAny>> {
     let ring: RingName = parse(name)?;
     check_rate(&ring, max_fps, every)?;
-    let policy = policy::chosen(policy, ring.kind(), since.is_some())?;
+    let (policy, told_every) = policy::chosen(policy, ring.kind(), since.is_some())?;
+    let every = if every == 1 { told_every } else { every };
     let since = since.map(|place| place.of(&ring)).transpose()?;
     let reader = reader.map_or_else(|| own_name(py), Ok)?;
     let project = project::having(project, &ring).map_err(|error| raise(&error))?;

@@ -56,8 +56,9 @@ impl FrameSet {
         let until = attach::until(wait)?;
         let mut readers = Vec::new();
         for ring in &rings {
-            let policy = policy::chosen(policy, ring.kind(), false)?;
-            let options = Wish::new(reader.clone(), policy).frame_options();
+            let (policy, every) = policy::chosen(policy, ring.kind(), false)?;
+            let wish = Wish { every, ..Wish::new(reader.clone(), policy) };
+            let options = wish.frame_options();
             let attached =
                 attach::within(py, until, || FrameReader::attach(&project, ring, &options))?;
             readers.push(attached);

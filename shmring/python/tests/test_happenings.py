@@ -140,6 +140,10 @@ class Policies(RingTest):
             writer.put(gray(number))
         self.assertEqual([ring.next(timeout=0).seq for _ in range(3)], [1, 2, 3])
         self.assertEqual(self.attach(policy="latest").next(timeout=0).seq, 3)
+        self.environment("FRAMEVISOR_POLICY", "essential 2s")
+        self.assertEqual(self.attach(since=(ring.epoch, 1)).next(timeout=0).seq, 2)
+        self.environment("FRAMEVISOR_POLICY", "every 2")
+        self.assertEqual(self.attach().next(timeout=0).seq, 2)
         self.environment("FRAMEVISOR_POLICY", "sometimes")
         with self.assertRaisesRegex(ValueError, "FRAMEVISOR_POLICY 'sometimes'"):
             self.attach()

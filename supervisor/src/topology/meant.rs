@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use protocol::config::ingest::Source;
-use protocol::config::{RingConfig, WorkerConfig};
+use protocol::config::{ReadPolicy, RingConfig, WorkerConfig};
+use protocol::control::Essential;
 use protocol::name::{RingName, WorkerName};
 
 use super::problem::wiring::PLACES_MAX;
@@ -38,6 +39,7 @@ fn workers(written: &Written, wiring: &Wiring, folder: &Path) -> Vec<WorkerSpec>
             launch: absolute(worker.launch.clone()?, folder),
             inputs: inputs.clone(),
             output: output.clone(),
+            policy: worker.policy,
             restart: worker.restart,
             ready: worker.ready.clone(),
             after: worker.after.iter().map(|name| name.value.clone()).collect(),
@@ -84,6 +86,8 @@ fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>)
             config: config(written, name),
             writer: worker.name.clone(),
             readers: readers.get(name).cloned().unwrap_or_default(),
+            essential: essential(workers, name),
+            waits: comes_from_file(workers, worker),
         };
         if ring.places() > PLACES_MAX {
             findings.push(too_many_places(written, &ring));
@@ -91,6 +95,34 @@ fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>)
         rings.push(ring);
     }
     rings
+}
+
+fn essential(workers: &[WorkerSpec], ring: &RingName) -> Vec<Essential> {
+    let entry = |worker: &WorkerSpec| match worker.policy {
+        Some(ReadPolicy::Essential(deadline)) if worker.inputs.contains(ring) => {
+            // Workers attach under their own names.
+            Some(Essential { reader: worker.name.to_string(), deadline })
+        }
+        _ => None,
+    };
+    workers.iter().filter_map(entry).collect()
+}
+
+/// Whether what the worker writes can wait: it reads a file, or decodes what comes from one.
+fn comes_from_file(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
+    let reads_file = |worker: &WorkerSpec| {
+        matches!(&worker.launch, Launch::Use(WorkerConfig::Ingest(ingest))
+            if matches!(ingest.source, Source::File(_)))
+    };
+    let is_source = |worker: &&WorkerSpec| {
+        worker.output.is_some() && worker.output.as_ref() == writer.inputs.first()
+    };
+    match &writer.launch {
+        Launch::Use(WorkerConfig::Decoder(_)) => {
+            workers.iter().find(is_source).is_some_and(reads_file)
+        }
+        _ => reads_file(writer),
+    }
 }
 
 fn config(written: &Written, ring: &RingName) -> RingConfig {

@@ -6,6 +6,7 @@
 mod boot;
 mod meant;
 mod order;
+mod policy;
 pub mod probe;
 mod problem;
 mod ranges;
@@ -28,7 +29,8 @@ use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use protocol::config::{RestartConfig, RingConfig, WorkerConfig};
+use protocol::config::{ReadPolicy, RestartConfig, RingConfig, WorkerConfig};
+use protocol::control::Essential;
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
 
 use problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
@@ -167,6 +169,8 @@ pub struct WorkerSpec {
     /// Globs expanded; each ring once, in the order of the file.
     pub inputs: Vec<RingName>,
     pub output: Option<RingName>,
+    /// How it reads its rings; `None` when it does not say.
+    pub policy: Option<ReadPolicy>,
     pub restart: RestartConfig,
     /// What shows that it is up; `None` when its kind, or its running, does.
     pub ready: Option<Readiness>,
@@ -191,6 +195,10 @@ pub struct RingSpec {
     pub writer: WorkerName,
     /// In the order of the file.
     pub readers: Vec<WorkerName>,
+    /// Those of them that must lose nothing.
+    pub essential: Vec<Essential>,
+    /// What it carries comes from a file: its writer may wait for them.
+    pub waits: bool,
 }
 
 impl Topology {

@@ -49,6 +49,7 @@ mod tests {
             launch: Launch::Run { argv: vec!["x".into()], env: BTreeMap::new() },
             inputs: inputs.iter().map(|ring| ring.parse().unwrap()).collect(),
             output: output.map(|ring| ring.parse().unwrap()),
+            policy: None,
             restart: RestartConfig::default(),
             ready: None,
             after: Vec::new(),

@@ -340,3 +340,57 @@ fn a_group_is_found_by_name_or_number_and_one_that_is_not_there_is_a_mistake() {
     let report = probe::check(&meant("no-such-group")).unwrap_err().to_string();
     assert!(report.contains("no group no-such-group") && report.contains("groupadd"), "{report}");
 }
+
+#[test]
+fn a_policy_is_one_word_two_or_a_deadline() {
+    let topology = meant(
+        "  cam1: {use: ingest, source: a.mp4}
+  decode1: {use: decoder, in: cam1.packets}
+  cam2: {use: ingest, source: 'test:'}
+  recorder: {use: recorder, in: ['*.packets'], dir: r, policy: {essential: 1.5s}}
+  counter: {run: [x], in: cam1.frames, policy: every 5}
+  checker: {run: [x], in: cam1.frames, policy: essential 2s}
+  other: {run: [x], in: cam1.frames}",
+    );
+    let deadline = Span::from_millis(1_500);
+    assert_eq!(worker(&topology, "recorder").policy, Some(ReadPolicy::Essential(deadline)));
+    assert_eq!(worker(&topology, "counter").policy, Some(ReadPolicy::Every(5)));
+    assert_eq!(worker(&topology, "other").policy, None);
+    let of = |ring: &str| topology.ring(&ring.parse().unwrap()).unwrap();
+    let essential = |reader: &str, ms| {
+        vec![Essential { reader: reader.to_owned(), deadline: Span::from_millis(ms) }]
+    };
+    assert_eq!(of("cam1.packets").essential, essential("recorder", 1_500));
+    assert_eq!(of("cam2.packets").essential, essential("recorder", 1_500));
+    assert_eq!(of("cam1.frames").essential, essential("checker", 2_000));
+    let waits = ["cam1.packets", "cam1.frames", "cam2.packets"].map(|ring| of(ring).waits);
+    assert_eq!(waits, [true, true, false], "only what comes from a file can wait");
+}
+
+#[test]
+fn a_policy_that_makes_no_sense_says_what_would() {
+    let text = "version: 1
+workers:
+  cam1: {use: ingest, source: 'test:', policy: latest}
+  r: {use: recorder, in: cam1.packets, dir: r, policy: latest}
+  a: {run: [x], in: cam1.packets, policy: newest}
+  b: {run: [x], in: cam1.packets, policy: {essential: 5}}
+  c: {run: [x], in: cam1.packets, policy: {essential: 1h}}
+  d: {run: [x], in: cam1.packets, policy: {deadline: 1s}}
+  e: {run: [x], in: cam1.packets, policy: every 0}";
+    let expected =
+        "latest, sequential, every N or essential SPAN, for example every 5 or essential 2s";
+    assert_eq!(
+        mistakes(text),
+        [
+            "worker cam1: unknown key 'policy'".to_owned(),
+            "worker r: policy is 'latest': expected sequential or {essential: SPAN}".to_owned(),
+            format!("worker a: policy is 'newest': expected {expected}"),
+            "worker b: policy.essential is '5': expected a deadline, for example 2s".to_owned(),
+            "worker c: policy is essential 1h: expected 100ms to 1m".to_owned(),
+            "worker d: missing key 'essential'".to_owned(),
+            "worker d: unknown key 'deadline'".to_owned(),
+            "worker e: policy is every 0: expected 1 to 1000".to_owned(),
+        ]
+    );
+}

@@ -9,11 +9,12 @@ use super::section::{Located, Section};
 use super::tree::{Key, Node, Value};
 use super::variables::is_variable_name;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
-use super::{Launch, boot, ranges, restart};
+use super::{Launch, boot, policy, ranges, restart};
 
 /// Keys of a built-in worker beside those of its kind.
 const USE: [&str; 5] = ["use", "in", "out", "restart", "after"];
-const RUN: [&str; 7] = ["run", "in", "out", "restart", "env", "ready", "after"];
+const USE_WITH_POLICY: [&str; 6] = ["use", "in", "out", "policy", "restart", "after"];
+const RUN: [&str; 8] = ["run", "in", "out", "policy", "restart", "env", "ready", "after"];
 
 const INPUTS: &str = "a ring's name, or a list of them";
 const COMMAND: &str = "a list: the command, then its arguments";
@@ -37,6 +38,7 @@ pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Optio
         launch: launch(&mut section, kind),
         inputs: inputs(&mut section),
         output: output(&mut section),
+        policy: policy::read(&mut section, kind),
         restart: restart::read(&mut section),
         // A built-in worker that has the key is told that it is unknown.
         ready: if kind == WrittenKind::Run { boot::ready(&mut section) } else { None },
@@ -93,7 +95,7 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Decoder => section.typed(&USE).map(WorkerConfig::Decoder),
         Kind::Ingest => section.typed(&USE).map(WorkerConfig::Ingest),
         Kind::Motion => section.typed(&USE).map(WorkerConfig::Motion),
-        Kind::Recorder => section.typed(&USE).map(WorkerConfig::Recorder),
+        Kind::Recorder => section.typed(&USE_WITH_POLICY).map(WorkerConfig::Recorder),
         Kind::Rtsp => section.typed(&USE).map(WorkerConfig::Rtsp),
         Kind::Web => section.typed(&USE).map(WorkerConfig::Web),
     }

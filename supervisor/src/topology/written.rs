@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::config::{Kind, RestartConfig, RingConfig};
+use protocol::config::{Kind, ReadPolicy, RestartConfig, RingConfig};
 use protocol::name::{ProjectName, RingName, WorkerName};
 
 use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
@@ -34,6 +34,7 @@ pub(super) struct WrittenWorker {
     /// `None` when there is no `in`, or none that can be read.
     pub(super) inputs: Option<Vec<Located<Input>>>,
     pub(super) output: WrittenOutput,
+    pub(super) policy: Option<ReadPolicy>,
     pub(super) restart: RestartConfig,
     pub(super) ready: Option<Readiness>,
     pub(super) after: Vec<Located<WorkerName>>,

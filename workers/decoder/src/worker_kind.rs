@@ -48,6 +48,7 @@ impl Worker for DecoderWorker {
         };
         let (source, target) = (source.clone(), contract.name.clone());
         let ring = FrameWriter::create(cx.project(), contract, Some(&source))?;
+        ring.while_waiting(cx.while_waiting());
         let options = DecoderOptions {
             threads: config.threads.clamp(1, THREADS_MAX),
             max_pixels: config.max_pixels,

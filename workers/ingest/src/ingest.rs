@@ -55,7 +55,10 @@ impl Ingest {
         match self.source.next(wait)? {
             Event::Ended => return Ok(Step::Done),
             Event::Quiet => {}
-            Event::Tracks(tracks) => self.publisher.describe(&tracks)?,
+            Event::Tracks(tracks) => {
+                self.publisher.describe(&tracks)?;
+                self.publisher.while_waiting(cx.while_waiting());
+            }
             Event::Unit(captured) => self.publish(&captured, cx)?,
             Event::Down(why) => cx.condition(Condition::Degraded, why),
             Event::Preparing(what) => cx.condition(Condition::Waiting, what),

@@ -46,6 +46,13 @@ impl Publisher {
         }
     }
 
+    /// Asked while the ring's writer waits for an essential reader; `false` ends the wait.
+    pub(crate) fn while_waiting(&mut self, go_on: impl FnMut() -> bool + Send + 'static) {
+        if let Some(ring) = &mut self.ring {
+            ring.while_waiting(go_on);
+        }
+    }
+
     /// Answers the packet's sequence; `None` when nobody could use it: nothing can be decoded
     /// before the first key frame of a connection.
     pub(crate) fn publish(&mut self, captured: &CapturedUnit) -> Result<Option<u64>, Error> {

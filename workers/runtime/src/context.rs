@@ -17,7 +17,7 @@ use crate::link::Link;
 #[derive(Debug)]
 pub struct Context {
     start_up: StartUp,
-    health: HealthPage,
+    health: Arc<HealthPage>,
     link: Link,
     stop: Arc<AtomicBool>,
     listeners: Vec<TcpListener>,
@@ -38,7 +38,7 @@ impl Context {
             let (worker, sequence) = drill.rsplit_once(':')?;
             sequence.parse().ok().filter(|_| worker == start_up.worker.as_str())
         });
-        Self { start_up, health, link, stop, listeners, condition: None, drilled }
+        Self { start_up, health: Arc::new(health), link, stop, listeners, condition: None, drilled }
     }
 
     pub fn project(&self) -> &ProjectName {
@@ -142,6 +142,18 @@ impl Context {
 
     pub(crate) fn beat(&self) {
         self.health.add(word::BEAT, 1);
+    }
+
+    /// To be asked again and again by a writer that waits inside a step for a reader: the heart beats on,
+    /// and a stop ends the wait.
+    pub fn while_waiting(&self) -> impl FnMut() -> bool + Send + 'static {
+        let (health, stop) = (Arc::clone(&self.health), self.stop_flag());
+        move || {
+            health.add(word::BEAT, 1);
+            // Waiting for a reader is no standing still.
+            health.add(word::TAKEN, 1);
+            !stop.load(Ordering::Acquire)
+        }
     }
 
     pub fn stopping(&self) -> bool {

@@ -114,6 +114,7 @@ fn example(key: &str) -> String {
         "max_clients" => "max_clients: 256",
         "max_pixels" => "max_pixels: 8294400",
         "out" => "out: cam1.frames",
+        "policy" | "policy.essential" | "essential" => "policy: {essential: 2s}",
         "project" => "project: yard",
         "restart" => "restart: {delay: 0.25s..30s, limit: 5 in 60s}",
         "rings" => "rings: {cam1.packets: {max_bitrate: 16M}}",
