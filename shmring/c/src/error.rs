@@ -18,7 +18,7 @@ pub(crate) enum Error {
     NotUtf8 { what: &'static str },
     #[error("{what} is {seen}, expected {expected}")]
     Value { what: &'static str, seen: u64, expected: &'static str },
-    #[error("{name} is '{said}', expected latest, sequential or essential")]
+    #[error("{name} is '{said}', expected latest, sequential, every N or essential SPAN")]
     Inherited { name: &'static str, said: String },
     #[error(
         "{what} says size {seen}, this library knows {known} bytes of it; SHMRING_INIT sets the size, \

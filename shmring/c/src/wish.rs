@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use protocol::config::ReadPolicy;
 use protocol::control::env;
 use protocol::name::RingKind;
 use shmring::{Policy, Start};
@@ -32,10 +33,10 @@ impl Wish {
     ) -> Result<Self, Error> {
         let value =
             |what, seen: u32, expected| Error::Value { what, seen: u64::from(seen), expected };
-        let policy = match options.policy {
+        let (policy, told_every) = match options.policy {
             policy::DEFAULT => inherited(kind)?,
-            policy::LATEST => Policy::Latest,
-            policy::SEQUENTIAL => Policy::Sequential,
+            policy::LATEST => (Policy::Latest, 1),
+            policy::SEQUENTIAL => (Policy::Sequential, 1),
             seen => return Err(value("options.policy", seen, "an enum shmring_policy")),
         };
         for (what, seen) in [("options.max_fps", options.max_fps), ("options.every", options.every)]
@@ -50,21 +51,25 @@ impl Wish {
             policy,
             quota: above_zero(options.quota),
             max_fps: above_zero(options.max_fps),
-            every: options.every.max(1),
+            every: if options.every == 0 { told_every } else { options.every },
             start: parse_start(options, kind)?,
         })
     }
 }
 
-/// For pictures what the supervisor says that started this program, else the newest each time.
-fn inherited(kind: RingKind) -> Result<Policy, Error> {
+/// For pictures what the supervisor says that started this program, else the newest each time; and of
+/// the pictures each how manyth.
+fn inherited(kind: RingKind) -> Result<(Policy, u32), Error> {
     let said = std::env::var(env::POLICY).unwrap_or_default();
-    let word = said.split_ascii_whitespace().next();
-    match word.filter(|_| kind == RingKind::Frames) {
-        None | Some("latest") => Ok(Policy::Latest),
+    if said.is_empty() || kind != RingKind::Frames {
+        return Ok((Policy::Latest, 1));
+    }
+    match said.parse() {
+        Ok(ReadPolicy::Latest) => Ok((Policy::Latest, 1)),
+        Ok(ReadPolicy::Every(number)) => Ok((Policy::Latest, number.max(1))),
         // What is essential is kept for its reader, which reads it in turn.
-        Some("sequential" | "essential") => Ok(Policy::Sequential),
-        Some(_) => Err(Error::Inherited { name: env::POLICY, said }),
+        Ok(ReadPolicy::Essential(_) | ReadPolicy::Sequential) => Ok((Policy::Sequential, 1)),
+        Err(_) => Err(Error::Inherited { name: env::POLICY, said }),
     }
 }
 
