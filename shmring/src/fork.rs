@@ -73,7 +73,8 @@ extern "C" fn after_fork() {
 }
 
 extern "C" fn in_child() {
-    OVER.fetch_add(1, Ordering::SeqCst);
+    // Also those that other threads of the parent had begun, which are over in the parent only.
+    OVER.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
     FORKS.fetch_add(1, Ordering::Relaxed);
     let_go();
 }

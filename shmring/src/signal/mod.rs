@@ -16,6 +16,7 @@ mod helper;
 mod outlook;
 mod pollable;
 mod semaphore;
+mod settle;
 
 pub use any::{Waitable, wait_any};
 pub use pollable::Pollable;
@@ -165,18 +166,16 @@ impl Signal {
         self.shared.has_events.load(Ordering::Relaxed)
     }
 
-    /// Makes the descriptors say what is. Emptied first and looked at then: whatever the helper had
-    /// seen when it filled a descriptor that is emptied here, this look sees too, because the kernel's
-    /// lock on the eventfd stands between them; and what comes later, the helper sees (pair `event`).
+    /// Makes the descriptors say what is.
     #[cold]
     fn settle_events(&self) {
         let events = lock(&self.shared.events);
-        // PAIR event
-        events.iter().for_each(|event| event.empty());
-        let now = clock::mono();
-        if self.now.has_news(now) {
-            events.iter().for_each(|event| event.fill());
-        } else if self.now.rests_until(now).is_some() {
+        settle::settle(
+            || events.iter().for_each(|event| event.empty()),
+            || self.now.has_news(clock::mono()),
+            || events.iter().for_each(|event| event.fill()),
+        );
+        if self.now.rests_until(clock::mono()).is_some() {
             helper::kick();
         }
     }

@@ -28,6 +28,8 @@ mod floor;
 mod pin;
 #[path = "../../src/seqlock.rs"]
 mod seqlock;
+#[path = "../../src/signal/settle.rs"]
+mod settle;
 #[path = "../../src/lease/told.rs"]
 mod told;
 
@@ -35,8 +37,8 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loom::cell::UnsafeCell;
-use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 /// Which side lacks its fences, and what it has instead.
@@ -207,6 +209,72 @@ fn let_go() {
     reader.join().unwrap();
 }
 
+/// A reader that has taken all there was empties its descriptor, while one more item is published and
+/// the helper tells of it. The eventfd is what the kernel makes of it: a flag under a lock.
+fn event(settle: impl Fn(&dyn Fn(), &dyn Fn() -> bool, &dyn Fn()) + 'static) {
+    struct Ring {
+        head: AtomicU64,
+        bell: AtomicU64,
+        taken: AtomicU64,
+        readable: Mutex<bool>,
+    }
+    impl Ring {
+        fn is_ahead(&self) -> bool {
+            self.head.load(Ordering::Acquire) != self.taken.load(Ordering::Relaxed)
+        }
+
+        fn set(&self, readable: bool) {
+            *self.readable.lock().unwrap() = readable;
+        }
+
+        /// One round of the helper, which fills only at a bell it has not heard.
+        fn help(&self, heard: &mut u64) {
+            let bell = self.bell.load(Ordering::Acquire);
+            if std::mem::replace(heard, bell) != bell && self.is_ahead() {
+                self.set(true);
+            }
+        }
+    }
+    let ring = Arc::new(Ring {
+        head: AtomicU64::new(1),
+        bell: AtomicU64::new(1),
+        taken: AtomicU64::new(0),
+        readable: Mutex::new(true),
+    });
+    let shared = Arc::clone(&ring);
+    let reader = spawn_reader(move || {
+        shared.taken.store(1, Ordering::Relaxed);
+        settle(&|| shared.set(false), &|| shared.is_ahead(), &|| shared.set(true));
+    });
+    let shared = Arc::clone(&ring);
+    let helper = thread::spawn(move || {
+        let mut heard = 1;
+        shared.help(&mut heard);
+        heard
+    });
+    ring.head.store(2, Ordering::Release);
+    ring.bell.store(2, Ordering::Release);
+    let mut heard = helper.join().unwrap();
+    reader.join().unwrap();
+    // It does not sleep before it has heard this.
+    ring.help(&mut heard);
+    assert!(*ring.readable.lock().unwrap(), "a wake-up is lost");
+}
+
+fn event_as_it_is() {
+    event(|empty, has_news, fill| settle::settle(empty, has_news, fill));
+}
+
+fn event_looked_at_before_it_is_emptied() {
+    event(|empty, has_news, fill| {
+        let had_news = has_news();
+        empty();
+        if had_news {
+            fill();
+        }
+    });
+}
+
 fn holds(model: fn(), mutant: Option<Mutant>) -> bool {
     MUTANT.set(mutant);
     let verdict = catch_unwind(AssertUnwindSafe(|| loom::model(model)));
@@ -284,4 +352,19 @@ fn a_picture_is_missed_before_its_eviction_is_known_when_the_writers_fence_is_mi
     // The reader has none: its load of the version orders the two.
     let mutant = Mutant { role: Role::Writer, instead: None };
     are_noticed("evicted", let_go, [mutant].into_iter());
+}
+
+#[test]
+fn no_wake_up_of_a_descriptor_is_lost() {
+    assert!(holds(event_as_it_is, None));
+}
+
+#[test]
+fn a_wake_up_is_lost_when_the_reader_looks_before_it_empties_its_descriptor() {
+    let survived = holds(event_looked_at_before_it_is_emptied, None);
+    println!(
+        r#"{{"model":"event","without":"Reader","instead":"look first","noticed":{}}}"#,
+        !survived
+    );
+    assert!(!survived);
 }
