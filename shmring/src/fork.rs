@@ -10,8 +10,8 @@
 //! child drops late frees nothing of anybody else; MADV_DONTFORK would leave holes for others to move
 //! into. What is mapped read-only, pictures above all, stays.
 //!
-//! A lock belongs to an open file, which lives on in descriptors and mappings alike; no file that is
-//! locked is mapped by the description that holds its lock, so taking the descriptors is enough.
+//! A lock belongs to an open file, which lives on in descriptors and mappings alike: of a lease page that
+//! is mapped, a child loses both.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::ptr::NonNull;

@@ -49,9 +49,7 @@ pub(crate) struct LeasePage {
 impl LeasePage {
     /// Claims the first free page of the ring and signs it as `reader`.
     pub(crate) fn claim(segments: &dyn Segments, places: u32, reader: &str) -> Result<Self, Error> {
-        let (place, file) = claim_for_this_process(segments, places)?;
-        let path = segments.path(Part::Lease { place });
-        let map = segment::map_if_ours_alone(&path, &file, lease::BYTES);
+        let Claimed { place, path, map, file } = claim_for_this_process(segments, places)?;
         let page = Self {
             place,
             quota: AtomicU32::new(0),
@@ -225,16 +223,25 @@ impl LeasePage {
 
 /// A claimed page that no forked child shares. Children forked between its locking and its listing do, so
 /// it is then let go of and claimed anew.
-fn claim_for_this_process(segments: &dyn Segments, places: u32) -> Result<(u32, Locked), Error> {
+fn claim_for_this_process(segments: &dyn Segments, places: u32) -> Result<Claimed, Error> {
     loop {
         let stretch = Stretch::begin();
         let (place, file) = segments.claim_page(places)?;
         let file = Locked::new(file);
+        let path = segments.path(Part::Lease { place });
+        let map = segment::map_if_ours_alone(&path, &file, lease::BYTES);
         if !stretch.saw_a_fork() {
-            return Ok((place, file));
+            return Ok(Claimed { place, path, map, file });
         }
         std::thread::yield_now();
     }
+}
+
+struct Claimed {
+    place: u32,
+    path: PathBuf,
+    map: Option<Mapping>,
+    file: Locked,
 }
 
 fn clip(text: &str, bytes: usize) -> &str {
