@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, final, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -117,6 +117,7 @@ class FrameId(NamedTuple):
     epoch: int
     sequence: int
 
+@final
 class Plane:
     """Memory of a picture; `memoryview(plane)` and `numpy.asarray(plane)` copy nothing."""
 
@@ -135,6 +136,7 @@ class Plane:
     ) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
+@final
 class Frame:
     """A picture or tensor whose bytes do not change while it, or any view of it, lives."""
 
@@ -210,6 +212,7 @@ class Frame:
         /,
     ) -> None: ...
 
+@final
 class Packet:
     """An encoded packet."""
 
@@ -234,6 +237,7 @@ class Packet:
     @property
     def data(self) -> bytes: ...
 
+@final
 class Record:
     """What happened, on which camera, at which picture."""
 
@@ -302,8 +306,11 @@ class Ring(Generic[_Item]):
         /,
     ) -> None: ...
 
+@final
 class FrameRing(Ring[Frame]): ...
+@final
 class PacketRing(Ring[Packet]): ...
+@final
 class RecordRing(Ring[Record]): ...
 
 class FrameGroup(dict[str, Frame | None]):
@@ -340,6 +347,7 @@ class FrameSet:
         /,
     ) -> None: ...
 
+@final
 class Semaphore:
     """How many items a ring holds for this reader; `ring.next()` is what takes one."""
 
@@ -376,6 +384,7 @@ class VideoCapture:
     def getBackendName(self) -> str: ...
     def release(self) -> None: ...
 
+@final
 class FrameWriter:
     """The writer of a frame ring: one a ring, from `publish` until it is closed or its program ends."""
 
@@ -426,6 +435,7 @@ class FrameWriter:
         /,
     ) -> None: ...
 
+@final
 class Slot:
     """A slot on loan: a writable array, or for planar formats a tuple of them, published at the end of
     the block unless an exception ends it. Afterwards the array shows zeros, and what is written to it
@@ -440,6 +450,7 @@ class Slot:
         /,
     ) -> None: ...
 
+@final
 class PacketWriter:
     """The writer of a packet ring: one a ring, from `publish` until it is closed or its program ends."""
 

@@ -289,6 +289,13 @@ class Stubs(unittest.TestCase):
                     members = {node.name for node in node.body if isinstance(node, FUNCTIONS)}
                     self.assertEqual(visible(members), visible(vars(kind)))
 
+    def test_their_final_classes_are_those_that_cannot_be_derived_from(self):
+        may_be_a_base = 1 << 10  # Py_TPFLAGS_BASETYPE
+        for name, node in self.named.items():
+            if isinstance(node, ast.ClassDef):
+                final = any(getattr(decorator, "id", "") == "final" for decorator in node.decorator_list)
+                self.assertNotEqual(final, bool(getattr(shmring, name).__flags__ & may_be_a_base), name)
+
     def test_their_functions_take_the_same_parameters(self):
         for name, node in self.named.items():
             found = getattr(shmring, name)
