@@ -29,7 +29,6 @@ pub(crate) trait Source: Send {
 }
 
 /// What a reader gave.
-#[expect(clippy::large_enum_variant, reason = "moved once, from the reader into its Python object")]
 pub(crate) enum Item {
     Frame(shmring::Frame),
     Packet(Packet),
