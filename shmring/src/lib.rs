@@ -30,6 +30,7 @@ pub mod fork;
 pub mod layout;
 pub mod leftovers;
 pub mod project;
+pub mod size;
 
 mod anchor;
 mod error;

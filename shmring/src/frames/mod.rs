@@ -34,7 +34,7 @@ pub use tensor::TensorView;
 pub use window::Window;
 pub use writer::FrameWriter;
 
-pub(crate) use table::descriptor_at;
+pub(crate) use table::{INDEX_BYTES, SLOTS, descriptor_at};
 
 use protocol::time::{ClockSource, MonoNs, Stamp};
 

@@ -7,13 +7,13 @@ use crate::seqlock;
 use crate::sync::AtomicU64;
 
 /// Version words of each bank. A generation uses as many slots as its writer needs.
-pub(super) const SLOTS: u32 = 256;
+pub(crate) const SLOTS: u32 = 256;
 /// At least four descriptors a slot, so that a descriptor outlives the picture it names.
 pub(super) const DESCRIPTORS: u32 = 4 * SLOTS;
 
 const AT_DESCRIPTORS: usize = index::AT_VERSIONS + 2 * SLOTS as usize * 8;
 /// Length of an index with this table.
-pub(super) const INDEX_BYTES: usize = AT_DESCRIPTORS + DESCRIPTORS as usize * layout::BYTES;
+pub(crate) const INDEX_BYTES: usize = AT_DESCRIPTORS + DESCRIPTORS as usize * layout::BYTES;
 
 /// The version word of a slot: generations alternate between two banks.
 pub(super) fn version_word(map: &Mapping, generation: u32, slot: u32) -> &AtomicU64 {

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
-use protocol::time::NS_PER_S;
 
 use super::generation::{Generation, Memory, Shape};
 use super::loan::{Loan, SlotId};
@@ -14,20 +13,13 @@ use crate::clock;
 use crate::error::Error;
 use crate::fork::Birth;
 use crate::layout::{PAGE, index, token};
-use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting, longest_deadline};
+use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting};
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
 use crate::segments::Part;
+use crate::size;
 use crate::stream::{self, StreamBlock};
 use crate::sync::Ordering;
-
-/// Slots in flight between loan and publish, beside what a decoder holds.
-const IN_FLIGHT: u32 = 2;
-
-/// Of pictures kept for essential readers: what most cameras send a second, and half of what a ring can
-/// have.
-const ESSENTIAL_FPS: u32 = 30;
-const ESSENTIAL_PICTURES_MAX: u32 = table::SLOTS / 2;
 
 /// The one writer of a frame ring's epoch; clones share it, so that a decoder's threads may take
 /// slots. No reader can make any of it wait.
@@ -39,11 +31,10 @@ pub(super) struct Shared {
     /// Looked at before the state is locked: a lock held at a fork is held in the child for ever.
     birth: Birth,
     epoch: u64,
-    /// What a contract decides once.
-    places: u32,
+    /// What a contract decides once: slots beside those that the writer's user holds, and pictures kept
+    /// for late readers.
+    slots: u32,
     history: u32,
-    /// Pictures kept for essential readers.
-    essential: u32,
     leases: LeaseTable,
     state: Mutex<State>,
     while_waiting: Mutex<Option<WhileWaiting>>,
@@ -72,13 +63,9 @@ impl FrameWriter {
         contract: &RingContract,
         source: Option<&RingName>,
     ) -> Result<Self, Error> {
-        let (places, history) = (contract.places, contract.config.history);
-        let essential = essential_pictures(contract);
+        let slots = size::slots(contract, 0);
         let at_least_one = 1;
-        slots_for(
-            &contract.name,
-            [places.saturating_mul(QUOTA), history, essential, at_least_one],
-        )?;
+        check_slots(&contract.name, slots.saturating_add(at_least_one))?;
         let shape = IndexShape {
             bytes: table::INDEX_BYTES,
             quota: QUOTA,
@@ -104,9 +91,8 @@ impl FrameWriter {
         Ok(Self(Arc::new(Shared {
             birth,
             epoch,
-            places,
-            history,
-            essential,
+            slots,
+            history: contract.config.history,
             leases,
             state: Mutex::new(state),
             while_waiting: Mutex::new(None),
@@ -129,10 +115,10 @@ impl FrameWriter {
     /// Waits for nobody but an essential reader, within its deadline, and only where the contract says
     /// that it may.
     pub fn loan(&self, slot_bytes: usize, writer_need: u32) -> Result<Loan, Error> {
-        let Shared { birth, places, history, essential, leases, .. } = &*self.0;
+        let Shared { birth, slots, history, leases, .. } = &*self.0;
         birth.check()?;
-        let counts = [places.saturating_mul(QUOTA), *history, *essential, writer_need];
-        let slots = slots_for(self.0.lock().owner.ring(), counts)?;
+        let slots = slots.saturating_add(writer_need);
+        check_slots(self.0.lock().owner.ring(), slots)?;
         // A size that no page can end never fits anywhere: the largest one stands for it.
         let slot_bytes = slot_bytes.max(1).checked_next_multiple_of(PAGE).unwrap_or(usize::MAX);
         let keep = 1 + u64::from(*history);
@@ -181,22 +167,11 @@ impl FrameWriter {
     }
 }
 
-/// Decisions 14: leases can never exhaust the ring.
-fn slots_for(ring: &RingName, counts: [u32; 4]) -> Result<u32, Error> {
-    let newest = 1;
-    let slots = counts.into_iter().fold(IN_FLIGHT + newest, u32::saturating_add);
+fn check_slots(ring: &RingName, slots: u32) -> Result<(), Error> {
     if slots > table::SLOTS {
         return Err(Error::TooManySlots { ring: ring.clone(), slots, limit: table::SLOTS });
     }
-    Ok(slots)
-}
-
-/// What an essential reader may be behind by: its deadline at the rate of a camera, within reason. A
-/// faster ring is full before the deadline.
-fn essential_pictures(contract: &RingContract) -> u32 {
-    let pictures = u128::from(longest_deadline(contract).0) * u128::from(ESSENTIAL_FPS);
-    let pictures = pictures.div_ceil(u128::from(NS_PER_S));
-    u32::try_from(pictures).unwrap_or(u32::MAX).min(ESSENTIAL_PICTURES_MAX)
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

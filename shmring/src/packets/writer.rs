@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use protocol::control::RingContract;
-use protocol::name::{ProjectName, RingKind, RingName};
+use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
-use protocol::time::{MonoNs, NS_PER_S};
+use protocol::time::MonoNs;
 
 use super::PacketMeta;
 use super::apart::Apart;
@@ -14,20 +14,13 @@ use super::record::{self, Header, Payload};
 use crate::clock;
 use crate::error::Error;
 use crate::layout::{self, index, record as layout_record};
-use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting, longest_deadline};
+use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting};
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
 use crate::segments::Part;
+use crate::size;
 use crate::stream::{self, StreamBlock};
 use crate::sync::Ordering;
-
-/// Smallest log: late joiners of a low-rate camera still find several groups of pictures.
-const LOG_MIN_BYTES: u64 = 8 << 20;
-/// Seconds of the highest rate a log holds: what a recorder may take to restart, many times over.
-const LOG_SECONDS: u64 = 10;
-const PAGE: u64 = crate::layout::PAGE as u64;
-/// Log of a record ring: thousands of JSON records.
-const RECORD_LOG_BYTES: u64 = 1 << 20;
 
 /// The one writer of a packet ring's epoch. Dropping it without [`Self::finish`] leaves the ring as
 /// a crash would: readers drain it and wait for a successor.
@@ -61,7 +54,7 @@ impl PacketWriter {
         contract: &RingContract,
         tracks: &[Track],
     ) -> Result<Self, Error> {
-        let log_bytes = log_bytes(contract);
+        let log_bytes = size::log_bytes(contract);
         // Readers of packets hold no leases, so quota and slots are nothing.
         let shape =
             IndexShape { bytes: index::AT_VERSIONS, quota: 0, slots: 0, descriptors: 0, log_bytes };
@@ -279,24 +272,4 @@ fn describe(owner: &Owner, tracks: &[Track]) -> Result<(), Error> {
         owner.index.half(index::AT_HEIGHT).store(video.height, Ordering::Relaxed);
     }
     Ok(())
-}
-
-/// Depth of the log.
-fn log_bytes(contract: &RingContract) -> u64 {
-    let a_second = contract.config.max_bitrate.0 / 8;
-    let base = match contract.name.kind() {
-        RingKind::Events => RECORD_LOG_BYTES,
-        RingKind::Frames | RingKind::Packets => {
-            a_second.saturating_mul(LOG_SECONDS).max(LOG_MIN_BYTES)
-        }
-    };
-    let pages = base.saturating_add(essential_bytes(contract)).div_ceil(PAGE);
-    // More than any machine has is refused when it is reserved.
-    pages.saturating_mul(PAGE)
-}
-
-/// What comes within the longest deadline of an essential reader, at the highest rate.
-fn essential_bytes(contract: &RingContract) -> u64 {
-    let bits = u128::from(longest_deadline(contract).0) * u128::from(contract.config.max_bitrate.0);
-    u64::try_from(bits / (8 * u128::from(NS_PER_S))).unwrap_or(u64::MAX)
 }

@@ -19,6 +19,7 @@ mod scribbled;
 mod sets;
 mod shortage;
 mod signals;
+mod sizes;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,0 +1,100 @@
+//! How much shared memory a ring takes, from its contract. Pure: the writers size their rings with these
+//! very functions, and who plans a topology asks them before anything is started.
+
+use protocol::control::RingContract;
+use protocol::name::RingKind;
+use protocol::time::NS_PER_S;
+
+use crate::frames::{self, QUOTA};
+use crate::layout::{PAGE, anchor, index, lease};
+use crate::lease::{longest_deadline, table_bytes};
+
+/// Smallest log: late joiners of a low-rate camera still find several groups of pictures.
+pub const LOG_MIN_BYTES: u64 = 8 << 20;
+/// Seconds of the highest rate a log holds: what a recorder may take to restart, many times over.
+pub const LOG_SECONDS: u64 = 10;
+/// Log of a record ring: thousands of JSON records.
+const RECORD_LOG_BYTES: u64 = 1 << 20;
+
+/// Slots in flight between loan and publish, beside what a decoder holds.
+const IN_FLIGHT: u32 = 2;
+/// The newest picture, beside the history.
+const NEWEST: u32 = 1;
+/// Of pictures kept for essential readers: what most cameras send a second, and half of what a ring can
+/// have.
+const ESSENTIAL_FPS: u32 = 30;
+const ESSENTIAL_PICTURES_MAX: u32 = frames::SLOTS / 2;
+
+/// What the pictures of a frame ring take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pictures {
+    /// Bytes of one, as [`crate::Picture::slot_bytes`] tells.
+    pub slot_bytes: u64,
+    /// Slots its writer holds at once: a decoder's reference pictures.
+    pub writer_need: u32,
+}
+
+/// Bytes of all files of a ring with one epoch. Of a frame ring whose pictures are not known yet, give
+/// `None`: their memory comes on top. A packet ring takes [`epoch_bytes`] more for 30 s after a restart of
+/// its writer, and packets that are too large for its log, together, at most [`log_bytes`] more.
+pub fn ring_bytes(contract: &RingContract, pictures: Option<Pictures>) -> u64 {
+    let pages = u64::from(contract.places) * whole(lease::BYTES);
+    let attached = whole(anchor::BYTES).saturating_add(pages);
+    attached.saturating_add(epoch_bytes(contract, pictures))
+}
+
+/// Bytes of the index and data of one epoch.
+pub fn epoch_bytes(contract: &RingContract, pictures: Option<Pictures>) -> u64 {
+    let evictions = if contract.essential.is_empty() { 0 } else { contract.places };
+    let (index, data) = match (contract.name.kind(), pictures) {
+        (RingKind::Events | RingKind::Packets, _) => (index::AT_VERSIONS, log_bytes(contract)),
+        (RingKind::Frames, None) => (frames::INDEX_BYTES, 0),
+        (RingKind::Frames, Some(Pictures { slot_bytes, writer_need })) => {
+            let slots = u64::from(slots(contract, writer_need));
+            (frames::INDEX_BYTES, pages(slot_bytes.max(1)).saturating_mul(slots))
+        }
+    };
+    whole(index).saturating_add(whole(table_bytes(evictions))).saturating_add(data)
+}
+
+/// Depth of a packet or record ring's log.
+pub fn log_bytes(contract: &RingContract) -> u64 {
+    let a_second = contract.config.max_bitrate.0 / 8;
+    let base = match contract.name.kind() {
+        RingKind::Events => RECORD_LOG_BYTES,
+        RingKind::Frames | RingKind::Packets => {
+            a_second.saturating_mul(LOG_SECONDS).max(LOG_MIN_BYTES)
+        }
+    };
+    pages(base.saturating_add(essential_bytes(contract)))
+}
+
+/// Slots of a frame ring's generation: leases can never exhaust it.
+pub fn slots(contract: &RingContract, writer_need: u32) -> u32 {
+    let leased = contract.places.saturating_mul(QUOTA);
+    let counts = [leased, contract.config.history, essential_pictures(contract), writer_need];
+    counts.into_iter().fold(IN_FLIGHT + NEWEST, u32::saturating_add)
+}
+
+/// What comes within the longest deadline of an essential reader, at the highest rate.
+fn essential_bytes(contract: &RingContract) -> u64 {
+    let bits = u128::from(longest_deadline(contract).0) * u128::from(contract.config.max_bitrate.0);
+    u64::try_from(bits / (8 * u128::from(NS_PER_S))).unwrap_or(u64::MAX)
+}
+
+/// What an essential reader may be behind by: its deadline at the rate of a camera, within reason. A
+/// faster ring is full before the deadline.
+fn essential_pictures(contract: &RingContract) -> u32 {
+    let pictures = u128::from(longest_deadline(contract).0) * u128::from(ESSENTIAL_FPS);
+    let pictures = pictures.div_ceil(u128::from(NS_PER_S));
+    u32::try_from(pictures).unwrap_or(u32::MAX).min(ESSENTIAL_PICTURES_MAX)
+}
+
+/// Rounded up to whole pages. More than any machine has is refused when it is reserved.
+fn pages(bytes: u64) -> u64 {
+    bytes.div_ceil(whole(PAGE)).saturating_mul(whole(PAGE))
+}
+
+fn whole(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
