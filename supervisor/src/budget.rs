@@ -2,24 +2,15 @@
 
 use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
+use protocol::control::RingContract;
 use protocol::name::{RingKind, RingName};
-use protocol::time::NS_PER_S;
-use protocol::units::{Size, Span};
+use protocol::stream::PixelFormat;
+use protocol::units::Size;
 use serde::Serialize;
-use shmring::layout::{anchor, descriptor, eviction, index, lease};
+use shmring::Picture;
+use shmring::size::{self, Pictures};
 
 use crate::topology::{Launch, RingSpec, Topology};
-
-/// docs: LAYOUT.md of shmring; a test compares them with a ring that exists.
-const LOG_MIN_BYTES: u64 = 8 << 20;
-const LOG_SECONDS: u64 = 10;
-const PAGE_BYTES: u64 = 4096;
-const RECORD_LOG_BYTES: u64 = 1 << 20;
-const FRAME_SLOTS_MAX: u64 = 256;
-const LEASES_A_READER: u32 = 2;
-const IN_FLIGHT: u32 = 2;
-const ESSENTIAL_FPS: u32 = 30;
-const ESSENTIAL_PICTURES_MAX: u32 = 128;
 
 /// What one ring takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,51 +27,33 @@ pub(crate) struct Memory {
 }
 
 pub(crate) fn memory_of(topology: &Topology, ring: &RingSpec) -> Memory {
-    let places = u64::from(ring.places());
-    let evictions = if ring.essential.is_empty() { 0 } else { whole(eviction::BYTES) * places };
-    let common =
-        whole(anchor::BYTES) + whole(lease::BYTES) * places + whole(index::AT_VERSIONS) + evictions;
-    let base = match ring.name.kind() {
-        RingKind::Events => RECORD_LOG_BYTES,
-        RingKind::Frames => return frames(topology, ring, common),
-        RingKind::Packets => {
-            (ring.config.max_bitrate.0 / 8).saturating_mul(LOG_SECONDS).max(LOG_MIN_BYTES)
-        }
+    memory_with(ring, size_of(topology, ring))
+}
+
+/// What the ring takes with pictures of this size.
+pub(crate) fn memory_with(ring: &RingSpec, picture: Option<Size>) -> Memory {
+    let contract = RingContract {
+        essential: ring.essential.clone(),
+        ..RingContract::new(ring.name.clone(), ring.config, ring.places())
     };
-    let log = base.saturating_add(essential_bytes(ring)).div_ceil(PAGE_BYTES);
-    let log = log.saturating_mul(PAGE_BYTES);
-    Memory { bytes: common.saturating_add(log), exact: true, pictures: None, size: None }
-}
-
-fn frames(topology: &Topology, ring: &RingSpec, common: u64) -> Memory {
-    let table = FRAME_SLOTS_MAX * 16 + 4 * FRAME_SLOTS_MAX * whole(descriptor::BYTES);
-    let held = ring.places().saturating_mul(LEASES_A_READER);
-    let pictures = [IN_FLIGHT, 1, ring.config.history, essential_pictures(ring)];
-    let pictures = pictures.into_iter().fold(held, u32::saturating_add);
-    let size = size_of(topology, ring);
-    let data = size.map_or(0, |size| picture_bytes(size).saturating_mul(u64::from(pictures)));
-    Memory { bytes: common + table + data, exact: false, pictures: Some(pictures), size }
-}
-
-/// How far behind an essential reader may be.
-fn deadline(ring: &RingSpec) -> Span {
-    ring.essential.iter().map(|essential| essential.deadline).max().unwrap_or_default()
-}
-
-fn essential_bytes(ring: &RingSpec) -> u64 {
-    let bits = u128::from(deadline(ring).0) * u128::from(ring.config.max_bitrate.0);
-    u64::try_from(bits / (8 * u128::from(NS_PER_S))).unwrap_or(u64::MAX)
-}
-
-fn essential_pictures(ring: &RingSpec) -> u32 {
-    let pictures = u128::from(deadline(ring).0) * u128::from(ESSENTIAL_FPS);
-    let pictures = pictures.div_ceil(u128::from(NS_PER_S));
-    u32::try_from(pictures).unwrap_or(u32::MAX).min(ESSENTIAL_PICTURES_MAX)
+    let is_frames = ring.name.kind() == RingKind::Frames;
+    let picture = picture.filter(|_| is_frames);
+    // What the decoder holds shows when it runs.
+    let writer_need = 0;
+    let pictures = picture.map(|size| Pictures { slot_bytes: picture_bytes(size), writer_need });
+    Memory {
+        bytes: size::ring_bytes(&contract, pictures),
+        exact: !is_frames,
+        pictures: is_frames.then(|| size::slots(&contract, writer_need)),
+        size: picture,
+    }
 }
 
 /// One picture of 8 bit 4:2:0, what nearly every camera sends.
 pub(crate) fn picture_bytes(size: Size) -> u64 {
-    u64::from(size.width) * u64::from(size.height) * 3 / 2
+    const ROW_ALIGN: u32 = 64;
+    let picture = Picture::packed(size.width, size.height, PixelFormat::Yuv420p, ROW_ALIGN);
+    picture.map_or(0, |picture| whole(picture.slot_bytes()))
 }
 
 /// Of the synthetic camera at the other end of the ring's decoder; any other says it when it runs.

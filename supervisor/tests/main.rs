@@ -23,6 +23,7 @@ mod nothing_survives_the_supervisor;
 mod one_project_runs_once;
 mod restarts;
 mod rings_are_looked_at_without_a_supervisor;
+mod rings_fit_into_shared_memory;
 mod rings_of_a_project;
 mod shells_and_manual;
 mod stop_and_start;

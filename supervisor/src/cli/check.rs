@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{CliError, Context, terminal};
+use super::{CliError, Context, memory, terminal};
 use crate::launch::Launcher;
 use crate::topology::{Topology, probe};
 
@@ -31,6 +31,7 @@ fn examine(context: &Context) -> Result<Topology, CliError> {
     let topology = context.topology()?;
     probe::check(&topology).map_err(CliError::Topology)?;
     Launcher::find(&topology).map_err(|error| CliError::Startup(error.into()))?;
+    memory::check(&topology)?;
     Ok(topology)
 }
 

@@ -8,6 +8,7 @@ use protocol::admin::ReplyError;
 use protocol::name::{ProjectName, RingName};
 use protocol::units::Span;
 
+use super::shortage::Shortage;
 use super::terminal;
 use crate::guard::GuardError;
 use crate::launch::LaunchError;
@@ -37,6 +38,8 @@ pub(super) enum CliError {
     Exists { path: PathBuf },
     #[error(transparent)]
     Guard(#[from] GuardError),
+    #[error("project {project} does not fit into shared memory: {shortage}")]
+    NoMemory { project: ProjectName, shortage: Shortage },
     #[error(transparent)]
     Launch(#[from] LaunchError),
     #[error("{what}: {source}")]

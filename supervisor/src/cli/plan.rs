@@ -6,7 +6,8 @@ use protocol::name::RingName;
 use protocol::units::Size;
 use serde_json::{Value, json};
 
-use super::{CliError, Context, table, terminal};
+use super::memory::shared_memory;
+use super::{CliError, Context, shortage, table, terminal};
 use crate::budget::{self, Memory};
 use crate::topology::{RingSpec, Topology, WorkerSpec};
 
@@ -29,12 +30,6 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Free shared memory, where the system tells.
-fn free_bytes() -> Option<u64> {
-    let shm = rustix::fs::statvfs("/dev/shm").ok()?;
-    shm.f_bavail.checked_mul(shm.f_frsize)
-}
-
 fn data(topology: &Topology) -> Value {
     let processes = topology.start_order().into_iter().map(|worker| {
         json!({"name": worker.name, "kind": worker.kind_name(), "in": worker.inputs,
@@ -47,7 +42,7 @@ fn data(topology: &Topology) -> Value {
     let (bytes, unknown) = budget::total(topology);
     json!({"project": topology.project, "processes": processes.collect::<Vec<_>>(),
            "rings": rings.collect::<Vec<_>>(), "bytes": bytes, "size_unknown": unknown,
-           "free_bytes": free_bytes()})
+           "free_bytes": shared_memory(topology).map(|shm| shm.free_bytes)})
 }
 
 fn page(topology: &Topology) -> String {
@@ -118,10 +113,11 @@ fn sum(topology: &Topology) -> String {
         0 => String::new(),
         _ => format!(" beside the pictures of {}", named(&unknown)),
     };
-    let free = free_bytes();
+    let shm = shared_memory(topology);
     let free_text =
-        free.map_or_else(String::new, |free| format!(" of {} free", table::bytes(free)));
-    let short = free.filter(|free| *free < bytes).map_or("", |_| ": NOT ENOUGH");
+        shm.map_or_else(String::new, |shm| format!(" of {} free", table::bytes(shm.free_bytes)));
+    let short = shm.and_then(|shm| shortage::of(topology, shm));
+    let short = short.map_or_else(String::new, |short| format!(": NOT ENOUGH\n{short}"));
     format!(
         "{} processes beside guard and supervisor; shared memory {least}{}{free_text}{beside}{short}\n",
         topology.workers.len(),

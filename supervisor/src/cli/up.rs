@@ -8,10 +8,11 @@ use protocol::units::Span;
 use shmring::clock;
 
 use super::client::Client;
-use super::{CliError, Context, FileArg, supervise, terminal};
+use super::{CliError, Context, FileArg, memory, supervise, terminal};
 use crate::admin::verbs::{NotFlowing, Status};
 use crate::guard::{self, Ended};
 use crate::place::{Place, PlaceError};
+use crate::topology::Topology;
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor up
@@ -35,8 +36,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
+    let topology = context.topology()?;
+    memory::check(&topology)?;
     if args.detach || args.wait {
-        return detached(context, args);
+        return detached(context, args, topology);
     }
     guard(context, supervise::Args { detach: false })
 }
@@ -61,8 +64,7 @@ pub(super) fn guard(context: &Context, args: supervise::Args) -> Result<ExitCode
     }
 }
 
-fn detached(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
-    let topology = context.topology()?;
+fn detached(context: &Context, args: &Args, topology: Topology) -> Result<ExitCode, CliError> {
     let place = context.place_of(&topology)?;
     if place.is_taken() {
         let (project, pid) = (topology.project, place.supervisor());
