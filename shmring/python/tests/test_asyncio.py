@@ -254,6 +254,8 @@ class Waiting(RingTest):
             "next(ring)",
             "import asyncio; asyncio.run(ring.anext())",
             "shmring.attach('none.frames', ring.project, wait=60)",
+            "next(shmring.sync(['cam1'], project=ring.project))",
+            "shmring.VideoCapture('cam1', ring.project).read()",
         ]
         for wait in waits:
             with self.subTest(wait):
