@@ -7,6 +7,8 @@ mod content;
 
 pub use content::{Content, content};
 
+pub use crate::project::all as projects;
+
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 

@@ -83,6 +83,9 @@ pub(crate) fn total(topology: &Topology) -> (u64, Vec<&RingName>) {
 
 #[cfg(test)]
 mod tests {
+    use protocol::control::RingContract;
+    use shmring::{PacketWriter, census, clock};
+
     use super::*;
     use crate::topology::{self, Overrides};
 
@@ -107,5 +110,24 @@ rings:
         assert!(frames.bytes > 10 * 640 * 480 * 3 / 2 && !frames.exact);
         assert_eq!(of("b.frames").size, None);
         assert_eq!(total(&topology).1, [&"b.frames".parse::<RingName>().unwrap()]);
+    }
+
+    #[test]
+    fn a_ring_with_an_essential_reader_takes_what_was_reckoned() {
+        let text = "version: 1\nworkers:
+  a: {use: ingest, source: 'test:'}
+  r: {use: recorder, in: a.packets, dir: x, policy: {essential: 3s}}
+";
+        let file = "/srv/yard/framevisor.yml".as_ref();
+        let topology = topology::parse(text, file, &Overrides::default()).unwrap();
+        let ring = topology.ring(&"a.packets".parse().unwrap()).unwrap();
+        let plain = RingContract::new(ring.name.clone(), ring.config, ring.places());
+        let contract = RingContract { essential: ring.essential.clone(), ..plain };
+        let project = format!("budget{}", std::process::id()).parse().unwrap();
+        let writer = PacketWriter::create(&project, &contract, &[]).unwrap();
+        let bytes = census::status(&project, &ring.name, clock::mono()).bytes;
+        drop(writer);
+        census::sweep_unowned(&project);
+        assert_eq!(memory_of(&topology, ring).bytes, bytes);
     }
 }

@@ -393,3 +393,30 @@ fn a_reader_that_comes_back_to_another_epoch_is_told_that_pictures_are_gone() {
     assert!(matches!(reader.next(NOW).unwrap(), Next::Overrun { missed: 0 }));
     assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 2);
 }
+
+#[test]
+fn the_census_shows_since_when_pictures_are_held_and_how_often_none_was_left_to_hold() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut reader = attach(&project, &contract, Policy::Latest);
+    let status = || census::rings(&project.0).remove(0).readers.remove(0);
+    assert_eq!((status().leases, status().held_ms), (0, None));
+    let mut held = Vec::new();
+    for value in 0..2 {
+        send(&writer, value);
+        held.push(item(reader.next(SOON).unwrap()));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let both = status();
+    assert!(both.leases == 2 && both.held_ms >= Some(40), "{both:?}");
+    send(&writer, 3);
+    assert!(matches!(reader.next(NOW), Err(Error::NoLease { .. })));
+    assert_eq!(status().refused, 1);
+    held.remove(0);
+    let newer = status();
+    assert!(newer.leases == 1 && newer.held_ms >= Some(20), "{newer:?}");
+    assert!(newer.held_ms < both.held_ms || newer.held_ms >= Some(40), "{newer:?}");
+    held.clear();
+    assert_eq!((status().leases, status().held_ms), (0, None));
+}
