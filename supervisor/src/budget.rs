@@ -83,7 +83,6 @@ pub(crate) fn total(topology: &Topology) -> (u64, Vec<&RingName>) {
 
 #[cfg(test)]
 mod tests {
-    use protocol::control::RingContract;
     use shmring::{PacketWriter, census, clock};
 
     use super::*;
