@@ -36,6 +36,10 @@ pub mod env {
     pub const HEALTH_FD: &str = "FRAMEVISOR_HEALTH_FD";
     /// Comma list of the numbers of inherited listening sockets.
     pub const LISTEN_FDS: &str = "FRAMEVISOR_LISTEN_FDS";
+    /// Number of the group whose members may read what the worker writes; `run:` workers only.
+    pub const GROUP: &str = "FRAMEVISOR_GROUP";
+    /// `brokered` when the ring it writes has no name; `run:` workers only.
+    pub const ACCESS: &str = "FRAMEVISOR_ACCESS";
     /// Socket of the broker of rings without names.
     pub const BROKER: &str = "FRAMEVISOR_BROKER";
     /// Folder of the `framevisor-<kind>` binaries, when not beside the command.

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::layout::{anchor, index};
 use crate::lease::{self, PageReading};
 use crate::lock;
-use crate::segments::{self, Named, Part, Segments};
+use crate::segments::{self, Brokered, Named, Part, Segments};
 
 /// All rings of a project, by name.
 pub fn rings(project: &ProjectName) -> Vec<RingStatus> {
@@ -39,6 +39,15 @@ pub fn names(project: &ProjectName) -> Vec<RingName> {
 
 /// One ring; a damaged or vanished one shows as epoch 0.
 pub fn status(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
+    let is_named = Named::new(project, name).is_there();
+    match Brokered::find(project, name).filter(|_| !is_named) {
+        Some(brokered) => brokered.status().unwrap_or_else(|| absent(name)),
+        None => named(project, name, now),
+    }
+}
+
+/// As [`status`], for one that has names: a broker is not asked.
+pub fn named(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
     let named = Named::new(project, name);
     let bytes = named.bytes();
     status_of(name, now, bytes, |part| named.open(part).ok()?)

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use protocol::control::env;
+use protocol::config::{Access, RingConfig};
+use protocol::control::{RingContract, env};
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingKind, RingName};
 
 use crate::census;
@@ -49,6 +50,18 @@ pub fn own_events(program: &str) -> Result<RingName, Error> {
         Some(name) => Ok(name),
         None => Ok(format!("ext.{}.events", part_of(program)).parse()?),
     }
+}
+
+/// The contract with what the supervisor has said of the program's ring: its group, and whether it has
+/// names. Outside a topology it stays as it is.
+pub fn as_told(contract: RingContract) -> RingContract {
+    let told = |name| std::env::var(name).ok();
+    let own = told(env::OUT).unwrap_or_default();
+    let is_own = own.split(',').any(|name| name.trim() == contract.name.as_str());
+    let brokered = is_own && told(env::ACCESS).is_some_and(|access| access == "brokered");
+    let group = told(env::GROUP).and_then(|group| group.parse().ok()).or(contract.group);
+    let access = if brokered { Access::Brokered } else { contract.config.access };
+    RingContract { group, config: RingConfig { access, ..contract.config }, ..contract }
 }
 
 /// A program's name as part of a ring's name.

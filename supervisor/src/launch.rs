@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use protocol::config::Kind;
+use protocol::config::{Access as RingAccess, Kind};
 use protocol::control::env;
 use protocol::name::WorkerName;
 use serde::Serialize;
@@ -111,6 +111,7 @@ impl Launcher {
         worker: &WorkerSpec,
         tmp: &Path,
         numbers: &Numbers,
+        access: &Access,
     ) -> Plan {
         let mut env = self.passed_on.clone();
         let mut set = |key: &str, value: OsString| env.push((key.into(), value));
@@ -122,11 +123,20 @@ impl Launcher {
                 set(env::OUT, comma_list(worker.output.as_slice()).into());
                 let policy = worker.policy.unwrap_or_default();
                 set(env::POLICY, policy.to_string().into());
+                if let Some(group) = access.group {
+                    set(env::GROUP, group.to_string().into());
+                }
+                if is_brokered(topology, worker) {
+                    set(env::ACCESS, "brokered".into());
+                }
                 command_line(argv)
             }
         };
         set(env::PROJECT, topology.project.as_str().into());
         set(env::WORKER, worker.name.as_str().into());
+        if let Some(broker) = &access.broker {
+            set(env::BROKER, broker.into());
+        }
         set(TMPDIR, tmp.into());
         set(env::CONTROL_FD, numbers.control.to_string().into());
         if let Some(health) = numbers.health {
@@ -137,6 +147,18 @@ impl Launcher {
         }
         Plan { program, args, env }
     }
+}
+
+/// Who may read the project's rings, and where those without names are asked for.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) group: Option<u32>,
+    pub(crate) broker: Option<PathBuf>,
+}
+
+fn is_brokered(topology: &Topology, worker: &WorkerSpec) -> bool {
+    let ring = worker.output.as_ref().and_then(|ring| topology.ring(ring));
+    ring.is_some_and(|ring| ring.config.access == RingAccess::Brokered)
 }
 
 /// Which descriptor got which number.

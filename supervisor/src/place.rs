@@ -3,6 +3,7 @@
 //! ```text
 //! pid           locked while anything of the project lives; names supervisor and guard
 //! control.sock  mode 0600
+//! broker.sock   mode 0600, or 0660 for the project's group; only with rings that need it
 //! log           what `up -d` says
 //! tmp/N         TMPDIR of the Nth process, removed after it
 //! ```
@@ -15,12 +16,16 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::unistd::{Gid, chown};
 use protocol::name::ProjectName;
 
 /// sockaddr_un holds this many bytes of path and a zero.
 const SOCKET_PATH_MAX_BYTES: usize = 107;
 /// Below the runtime directory: the socket of a hand-over, with the name ipc-channel gives it.
 const LONGEST_SOCKET: &str = "tmp/1234567/.tmpabcdef/socket";
+
+/// Mode of a runtime directory whose broker serves a group.
+const PASSABLE: u32 = 0o710;
 
 /// A pid that is not written yet.
 const UNKNOWN: &str = "unknown (it is just starting or ending)";
@@ -69,6 +74,10 @@ impl Place {
         self.path.join("control.sock")
     }
 
+    pub(crate) fn broker_socket(&self) -> PathBuf {
+        self.path.join(shmring::broker::SOCKET)
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")
     }
@@ -110,9 +119,11 @@ impl Place {
 
     /// Removes what a project left behind. Only for the holder of its lock.
     pub(crate) fn clear(&self) -> Result<(), PlaceError> {
-        for gone in
-            [fs::remove_dir_all(self.path.join("tmp")), fs::remove_file(self.control_socket())]
-        {
+        for gone in [
+            fs::remove_dir_all(self.path.join("tmp")),
+            fs::remove_file(self.control_socket()),
+            fs::remove_file(self.broker_socket()),
+        ] {
             match gone {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(self.failed("remove what an earlier run left")(error));
@@ -163,12 +174,40 @@ impl Place {
         if mode & 0o077 == 0 {
             return Ok(());
         }
+        if mode == PASSABLE {
+            // As an earlier run left it that had a broker.
+            let closed = fs::set_permissions(&self.path, Permissions::from_mode(0o700));
+            return closed.map_err(self.failed("chmod"));
+        }
         let mut entries = fs::read_dir(&self.path).map_err(self.failed("list"))?;
         if entries.next().is_some() {
             let path = self.path.clone();
             return Err(PlaceError::Open { path, mode });
         }
         fs::set_permissions(&self.path, Permissions::from_mode(0o700)).map_err(self.failed("chmod"))
+    }
+
+    /// Lets the group's members pass, and no more, to a socket whose own mode lets them in. The folders
+    /// above may still be closed to them: that is said, not changed, for they are not ours alone.
+    pub(crate) fn open_to(&self, group: u32) -> Result<(), PlaceError> {
+        chown(&self.path, None, Some(Gid::from_raw(group)))
+            .map_err(|errno| self.failed("chown to the group")(errno.into()))?;
+        fs::set_permissions(&self.path, Permissions::from_mode(PASSABLE))
+            .map_err(self.failed("chmod"))?;
+        let closed = self.path.ancestors().skip(1).find(|folder| {
+            let mode = |meta: fs::Metadata| {
+                if meta.gid() == group { meta.mode() >> 3 } else { meta.mode() }
+            };
+            fs::metadata(folder).is_ok_and(|meta| mode(meta) & 1 == 0)
+        });
+        if let Some(folder) = closed {
+            tracing::warn!(
+                folder = %folder.display(), group,
+                "members of the group cannot pass this folder and so not reach the broker's socket: \
+                 open it with chmod o+x, or choose another with --runtime-dir"
+            );
+        }
+        Ok(())
     }
 
     fn check_length(&self) -> Result<(), PlaceError> {

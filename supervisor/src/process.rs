@@ -16,7 +16,7 @@ use spawn::{Command, FIRST_INHERITED, HealthError, HealthPage, Output, Running, 
 
 use crate::beat::Beat;
 use crate::event::Event;
-use crate::launch::{Launcher, Numbers};
+use crate::launch::{Access, Launcher, Numbers};
 use crate::link::{self, Language, Link};
 use crate::listeners::Listener;
 use crate::logs::{Splitter, Stream};
@@ -25,6 +25,7 @@ use crate::place::Place;
 use crate::poller::{Poller, Token};
 use crate::progress::Progress;
 use crate::readiness::Asking;
+use crate::rings::Outlook;
 use crate::topology::{Launch, Topology};
 
 const READ_BYTES: usize = 16 * 1024;
@@ -58,6 +59,7 @@ pub(crate) struct Spawner {
     pub(crate) topology: Topology,
     /// Whose members may read the rings.
     pub(crate) group: Option<u32>,
+    pub(crate) outlook: Outlook,
     pub(crate) launcher: Launcher,
     pub(crate) place: Place,
     pub(crate) listeners: Vec<Listener>,
@@ -130,7 +132,9 @@ impl Spawner {
         let listeners: Vec<BorrowedFd<'_>> =
             listeners.map(|listener| listener.socket.as_fd()).collect();
         let numbers = numbers(health.is_some(), listeners.len());
-        let plan = self.launcher.plan(&self.topology, worker, &tmp, &numbers);
+        let broker = self.outlook.broker.as_ref().map(|_| self.place.broker_socket());
+        let access = Access { group: self.group, broker };
+        let plan = self.launcher.plan(&self.topology, worker, &tmp, &numbers, &access);
         let inherit: Vec<BorrowedFd<'_>> = std::iter::once(their_link.as_fd())
             .chain(health.as_ref().map(AsFd::as_fd))
             .chain(listeners)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::admin::RingStatus;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingKind, RingName};
+use shmring::broker::Broker;
 use shmring::{census, clock};
 
 use crate::floors::{Floor, Floors};
@@ -19,6 +20,33 @@ pub(crate) struct TwoWriters {
     ring: RingName,
     project: ProjectName,
     pid: String,
+}
+
+/// How the project's rings do, with names or without.
+#[derive(Debug)]
+pub(crate) struct Outlook {
+    pub(crate) project: ProjectName,
+    /// Of the rings that the topology calls `brokered`, if there are any.
+    pub(crate) broker: Option<Broker>,
+}
+
+impl Outlook {
+    pub(crate) fn status(&self, ring: &RingName) -> RingStatus {
+        match &self.broker {
+            Some(broker) if broker.serves(ring) => broker.status(ring),
+            // Of a ring of names alone: nobody is asked, so nobody is waited for.
+            _ => census::named(&self.project, ring, clock::mono()),
+        }
+    }
+
+    /// Every ring of the topology, written yet or not, and every other ring under the project's prefix.
+    pub(crate) fn census_of(&self, topology: &Topology) -> Vec<RingStatus> {
+        let mut rings = census::rings(&self.project);
+        rings.retain(|ring| topology.ring(&ring.name).is_none());
+        rings.extend(topology.rings.iter().map(|spec| self.status(&spec.name)));
+        rings.sort_by(|a, b| a.name.cmp(&b.name));
+        rings
+    }
 }
 
 /// Removes what an earlier run left of this topology's rings.
@@ -42,21 +70,9 @@ pub(crate) fn refuse_second_writer(topology: &Topology) -> Result<(), TwoWriters
     })
 }
 
-/// Every ring of the topology, written yet or not, and every other ring under the project's prefix.
-pub(crate) fn census_of(topology: &Topology) -> Vec<RingStatus> {
-    let mut rings = census::rings(&topology.project);
-    for spec in &topology.rings {
-        if !rings.iter().any(|ring| ring.name == spec.name) {
-            rings.push(census::absent(&spec.name));
-        }
-    }
-    rings.sort_by(|a, b| a.name.cmp(&b.name));
-    rings
-}
-
 /// Whether what it is for has begun: items for packets and frames; events come when they come.
-pub(crate) fn flows(project: &ProjectName, ring: &RingName) -> bool {
-    let status = census::status(project, ring, clock::mono());
+pub(crate) fn flows(outlook: &Outlook, ring: &RingName) -> bool {
+    let status = outlook.status(ring);
     match ring.kind() {
         RingKind::Packets | RingKind::Frames => status.head > 0,
         RingKind::Events => status.epoch > 0,
@@ -67,19 +83,23 @@ pub(crate) fn flows(project: &ProjectName, ring: &RingName) -> bool {
 pub(crate) type Heads<'a> = BTreeMap<&'a RingName, (u64, u64)>;
 
 /// Raises the floors of all rings to what is in use, and tells how far they are.
-pub(crate) fn observe_all<'a>(topology: &'a Topology, floors: &mut Floors) -> Heads<'a> {
+pub(crate) fn observe_all<'a>(
+    outlook: &Outlook,
+    topology: &'a Topology,
+    floors: &mut Floors,
+) -> Heads<'a> {
     let rings = topology.rings.iter();
-    rings.map(|ring| (&ring.name, observe(&topology.project, ring, floors))).collect()
+    rings.map(|ring| (&ring.name, observe(outlook, ring, floors))).collect()
 }
 
 /// As in [`Heads`], of a ring that a program outside the topology writes.
-pub(crate) fn head_of(project: &ProjectName, ring: &RingName) -> (u64, u64) {
-    let status = census::status(project, ring, clock::mono());
+pub(crate) fn head_of(outlook: &Outlook, ring: &RingName) -> (u64, u64) {
+    let status = outlook.status(ring);
     (status.epoch, status.head)
 }
 
-fn observe(project: &ProjectName, ring: &RingSpec, floors: &mut Floors) -> (u64, u64) {
-    let status = census::status(project, &ring.name, clock::mono());
+fn observe(outlook: &Outlook, ring: &RingSpec, floors: &mut Floors) -> (u64, u64) {
+    let status = outlook.status(&ring.name);
     if status.epoch > 0 {
         let floor = Floor { epoch: status.epoch, gop: status.gop_index };
         floors.observe(&ring.name, floor);
@@ -88,12 +108,8 @@ fn observe(project: &ProjectName, ring: &RingSpec, floors: &mut Floors) -> (u64,
 }
 
 /// What the next writer of `ring` must keep to.
-pub(crate) fn contract(
-    project: &ProjectName,
-    ring: &RingSpec,
-    floors: &mut Floors,
-) -> RingContract {
-    observe(project, ring, floors);
+pub(crate) fn contract(outlook: &Outlook, ring: &RingSpec, floors: &mut Floors) -> RingContract {
+    observe(outlook, ring, floors);
     let floor = floors.of(&ring.name);
     RingContract {
         epoch_floor: floor.epoch,

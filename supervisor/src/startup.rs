@@ -8,7 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use protocol::config::Access;
 use protocol::name::RingName;
+use shmring::broker::Broker;
 use shmring::clock;
 
 use crate::admin::Admin;
@@ -20,7 +22,7 @@ use crate::manager::Manager;
 use crate::place::{Lock, Place, PlaceError};
 use crate::poller::Poller;
 use crate::process::Spawner;
-use crate::rings::{self, TwoWriters};
+use crate::rings::{self, Outlook, TwoWriters};
 use crate::signals::Signals;
 use crate::supervisor::{Parts, Supervisor};
 use crate::talk::Talk;
@@ -78,7 +80,9 @@ pub(crate) fn open(
             tracing::info!(worker = %listener.worker, %address, "listens");
         }
     }
-    let spawner = Spawner { topology, group, launcher, place, listeners };
+    let broker = open_broker(&topology, &place, group)?;
+    let outlook = Outlook { project: topology.project.clone(), broker };
+    let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
     give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
     let now = clock::now();
     let seed = now.utc.0 ^ u64::from(std::process::id());
@@ -87,6 +91,24 @@ pub(crate) fn open(
     let parts =
         Parts { spawner, poller, admin, floors, guard, guard_pid, lock, stop, talk, manager, seed };
     Supervisor::new(parts).map_err(at("event loop"))
+}
+
+/// Only for a topology with rings that need one.
+fn open_broker(
+    topology: &Topology,
+    place: &Place,
+    group: Option<u32>,
+) -> Result<Option<Broker>, StartupError> {
+    let rings = topology.rings.iter().filter(|ring| ring.config.access == Access::Brokered);
+    let rings: Vec<RingName> = rings.map(|ring| ring.name.clone()).collect();
+    if rings.is_empty() {
+        return Ok(None);
+    }
+    if let Some(group) = group {
+        place.open_to(group)?;
+    }
+    let broker = Broker::open(&topology.project, rings, &place.broker_socket(), group);
+    broker.map(Some).map_err(at("broker of rings without names"))
 }
 
 /// A worker costs five descriptors here, and the usual soft limit is 1024. What select() could not

@@ -13,6 +13,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use protocol::codec;
 use protocol::control::{CONTROL_VERSION, Condition, ItemId, StartUp, ToSupervisor, ToWorker, env};
 use protocol::health::word;
+use shmring::{Next, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 use spawn::HealthPage;
 
 /// Run by the supervisor under test; does nothing when run as a test.
@@ -45,6 +46,30 @@ fn in_the_role_of_a_worker() {
             let fake = Fake::start(link, &name);
             fake.page.add(word::TAKEN, 1);
             fake.work(true);
+        }
+        "writes" => {
+            let fake = Fake::start(link, &name);
+            let contract = fake.start_up.output.as_ref().unwrap();
+            let mut ring = PacketWriter::create(&fake.start_up.project, contract, &[]).unwrap();
+            let meta = PacketMeta { key: true, ..PacketMeta::default() };
+            fake.until_stopped(|| {
+                ring.publish(&meta, b"packet").unwrap();
+            });
+        }
+        "reads" => {
+            let fake = Fake::start(link, &name);
+            let options = PacketOptions { reader: name.clone(), start: Start::Oldest };
+            let (project, ring) = (&fake.start_up.project, &fake.start_up.inputs[0]);
+            let mut reader = None;
+            fake.until_stopped(|| match &mut reader {
+                None => reader = PacketReader::attach(project, ring, &options).ok(),
+                Some(reader) => match reader.next(Duration::ZERO).unwrap() {
+                    Next::Item(packet) => {
+                        println!("packet {} of {}", packet.sequence, packet.epoch)
+                    }
+                    other => println!("{other:?}"),
+                },
+            });
         }
         "hangs" => Fake::start(link, &name).work(false),
         "garbage" => say_bytes(&link, b"\x01\xff\xff\xff\xff\xff"),
@@ -92,6 +117,7 @@ struct Fake {
     link: OwnedFd,
     page: HealthPage,
     poison: Vec<ItemId>,
+    start_up: StartUp,
     stop: Arc<AtomicBool>,
 }
 
@@ -102,12 +128,11 @@ impl Fake {
         let stop = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).unwrap();
         let name = name.to_owned();
-        let mut fake = Self { name, link, page, poison: Vec::new(), stop };
         let (server, hand_over) = IpcOneShotServer::<StartUp>::new().unwrap();
-        fake.say(&ToSupervisor::Hello { version: CONTROL_VERSION, hand_over });
+        say_bytes(&link, &frame(&ToSupervisor::Hello { version: CONTROL_VERSION, hand_over }));
         let (_, start_up) = server.accept().unwrap();
-        fake.poison = start_up.poison.clone();
         println!("start-up {}", serde_json::to_string(&start_up).unwrap());
+        let fake = Self { name, link, page, poison: start_up.poison.clone(), start_up, stop };
         fake.say(&ToSupervisor::Ready);
         let why = String::new();
         fake.say(&ToSupervisor::Condition { condition: Condition::Flowing, why });
@@ -115,6 +140,14 @@ impl Fake {
     }
 
     fn work(&self, beats: bool) {
+        self.step_until_stopped(beats, || ());
+    }
+
+    fn until_stopped(&self, step: impl FnMut()) {
+        self.step_until_stopped(true, step);
+    }
+
+    fn step_until_stopped(&self, beats: bool, mut step: impl FnMut()) {
         let mut buffer = [0; 4096];
         while !self.stop.load(Ordering::Relaxed) {
             if beats {
@@ -125,6 +158,7 @@ impl Fake {
             if let Some(ToWorker::Stop { .. }) = message {
                 break;
             }
+            step();
             std::thread::sleep(Duration::from_millis(10));
         }
         self.note("stopped.txt");

@@ -120,3 +120,34 @@ fn a_project_that_is_written_elsewhere_is_not_started_and_its_writer_is_named() 
         files_of(&project) == 0
     });
 }
+
+#[test]
+fn a_brokered_ring_has_no_names_is_seen_and_outlives_its_writers_death() {
+    let workers = "  writes: {use: ingest, source: 'test:', out: cam1.packets}
+  reads: {use: recorder, in: cam1.packets, dir: recordings}
+rings:
+  cam1.packets: {access: brokered}
+";
+    let project = Project::new(workers);
+    assert!(project.run(&["up", "-d", "--wait", "--timeout", "30s"]).status.success());
+    let logs = || text(&project.run(&["logs", "reads"]).stdout);
+    wait_for("packets", || logs().contains("packet 3 of"));
+    assert_eq!(files_of(&project), 0);
+    let rings = || -> serde_json::Value {
+        serde_json::from_str(&text(&project.run(&["rings", "-o", "json"]).stdout)).unwrap()
+    };
+    let ring = rings()[0].clone();
+    assert_eq!((&ring["name"], &ring["live"]), (&"cam1.packets".into(), &true.into()));
+    assert_eq!(ring["readers"][0]["name"], "reads");
+    let pid = i32::try_from(ring["writer_pid"].as_i64().unwrap()).unwrap();
+    let kill = nix::sys::signal::kill;
+    kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_for("the next epoch", || logs().contains("NewEpoch"));
+    let next = rings()[0]["epoch"].as_u64().unwrap();
+    assert!(next > ring["epoch"].as_u64().unwrap());
+    wait_for("its packets", || logs().contains(&format!("packet 3 of {next}")));
+    let socket = project.runtime_dir().join("broker.sock");
+    assert!(socket.exists());
+    assert!(project.run(&["down"]).status.success());
+    assert!(!socket.exists());
+}

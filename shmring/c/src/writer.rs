@@ -155,6 +155,7 @@ impl Wish {
 fn create(project: Option<&str>, ring: RingName, wish: &Wish) -> Result<Writer, Error> {
     let project = project::any(project, &ring)?;
     let contract = RingContract::new(ring.clone(), wish.config, wish.places);
+    let contract = project::as_told(contract);
     let body = match ring.kind() {
         RingKind::Frames => Body::Frames {
             writer: FrameWriter::create(&project, &contract, wish.source.as_ref())?,

@@ -135,6 +135,7 @@ fn append(project: ProjectName, name: RingName, mut record: Record) -> PyResult<
 
 fn create(project: &ProjectName, name: &RingName) -> Result<RecordWriter, shmring::Error> {
     let contract = RingContract::new(name.clone(), RingConfig::default(), PLACES);
+    let contract = shmring::project::as_told(contract);
     RecordWriter::create(project, &contract)
 }
 

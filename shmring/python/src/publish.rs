@@ -63,6 +63,7 @@ pub(crate) fn publish(
         .map(|(reader, deadline)| Ok(Essential { reader, deadline: deadline.span("essential")? }));
     let essential = essential.collect::<PyResult<_>>()?;
     let contract = RingContract { essential, ..RingContract::new(ring, config, readers) };
+    let contract = shmring::project::as_told(contract);
     match contract.name.kind() {
         RingKind::Frames => {
             refuse(codec.is_some() || size.is_some() || max_bitrate.is_some(), "of packets")?;

@@ -4,6 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use protocol::admin::RingStatus;
 use protocol::name::RingName;
 use rustix::io::Errno;
 use rustix::net::{
@@ -47,6 +48,10 @@ pub(crate) enum Request {
     Claim {
         ring: RingName,
     },
+    /// How the ring does; answered by `status`.
+    Status {
+        ring: RingName,
+    },
     /// First of a writer; answered by `held` or `taken`.
     Begin {
         ring: RingName,
@@ -68,7 +73,7 @@ pub(crate) enum Request {
 }
 
 /// From the broker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "lowercase")]
 pub(crate) enum Reply {
     /// With a descriptor of the segment.
@@ -88,6 +93,9 @@ pub(crate) enum Reply {
     Held {
         epochs: Epochs,
         parts: Vec<Part>,
+    },
+    Status {
+        status: Box<RingStatus>,
     },
     /// By another writer.
     Taken,

@@ -70,6 +70,11 @@ impl Broker {
         Ok(Self { registry, socket: socket.to_owned(), stop, thread: Some(thread) })
     }
 
+    /// Whether the ring is one of those it was opened with.
+    pub fn serves(&self, ring: &RingName) -> bool {
+        lock(&self.registry).serves(ring)
+    }
+
     /// How a ring does, as [`crate::census::status`] says it of one with a name.
     pub fn status(&self, ring: &RingName) -> RingStatus {
         lock(&self.registry).status(ring, clock::mono())

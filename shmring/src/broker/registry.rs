@@ -26,8 +26,8 @@ use crate::segments::{Epochs, Leads, Part};
 use crate::sync::Ordering;
 use crate::wake;
 
-/// A writer shows an index and a log, or the slots of two sizes, for two epochs, and single packets.
-const PARTS_MAX: usize = 64;
+/// A writer shows an index and a log, or the slots of two sizes, for two epochs, and large packets.
+const PARTS_MAX: usize = 1024;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,10 @@ impl Registry {
     pub(super) fn new(project: String, rings: impl IntoIterator<Item = RingName>) -> Self {
         let rings = rings.into_iter().map(|ring| (ring, Ring::default())).collect();
         Self { rings, project }
+    }
+
+    pub(super) fn serves(&self, ring: &RingName) -> bool {
+        self.rings.contains_key(ring)
     }
 
     /// A reader gets descriptions of its own of everything but other readers' pages.

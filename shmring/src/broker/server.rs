@@ -152,6 +152,10 @@ impl Server {
                 Some(registry.leads(&ring, part, inode))
             }
             (Request::Claim { ring }, None) => Some(registry.claim(&ring, client.peer)),
+            (Request::Status { ring }, None) => {
+                let status = Box::new(registry.status(&ring, clock::mono()));
+                Some((Reply::Status { status }, None))
+            }
             (Request::Begin { ring, places, spare }, None) => {
                 let answer = registry.begin(&ring, (places, spare), client.peer);
                 client.writes = matches!(answer.0, Reply::Held { .. }).then_some(ring);

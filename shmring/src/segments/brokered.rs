@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use protocol::admin::RingStatus;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -69,6 +70,14 @@ impl Brokered {
                 (Reply::Taken, _) => return Err(Error::HasWriter { ring: self.ring.clone() }),
                 (reply, _) => return Err(self.unexpected(reply)),
             }
+        }
+    }
+
+    /// How it does, in the broker's words.
+    pub(crate) fn status(&self) -> Option<RingStatus> {
+        match self.once(&Request::Status { ring: self.ring.clone() }) {
+            Ok((Reply::Status { status }, _)) => Some(*status),
+            _ => None,
         }
     }
 

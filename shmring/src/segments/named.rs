@@ -43,7 +43,7 @@ impl Named {
     }
 
     /// Whether there is a ring of this name, ours to read or not.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         fs::symlink_metadata(self.0.path(Part::Anchor)).is_ok()
     }
 
@@ -257,7 +257,7 @@ fn ensure_lease_pages(
     for place in 0..places {
         let part = Part::Lease { place };
         let path = names.path(part);
-        if !own_page_is_there(&path) {
+        if !page_is_there(&path, part, group) {
             let draft = draft(names, part, lease::BYTES, group)?;
             write_header(&draft.mapping, lease::MAGIC, names.ring.kind());
             match draft.link(&path) {
@@ -268,24 +268,29 @@ fn ensure_lease_pages(
             };
         }
         if let Some(file) = open_if_there(&path, OFlag::O_RDONLY)? {
-            give(&path, &file, part, group)?;
             pages.push((place, file));
         }
     }
     Ok(pages)
 }
 
-/// What somebody else has put there is removed, as far as it can be.
-fn own_page_is_there(path: &Path) -> bool {
-    let own = match open_if_there(path, OFlag::O_RDONLY) {
-        Ok(Some(file)) => is_own(path, &file).unwrap_or(false),
+/// What somebody else has put there is removed, as far as it can be, and so is a page that others may
+/// write than before: a reader that has it mapped as its own must never see it cut off. It claims anew.
+fn page_is_there(path: &Path, part: Part, group: Option<u32>) -> bool {
+    let fits = match open_if_there(path, OFlag::O_RDONLY).map(|file| file.map(|file| fstat(&file)))
+    {
+        Ok(Some(Ok(stat))) => {
+            stat.st_uid == geteuid().as_raw()
+                && stat.st_mode & 0o777 == mode(part, group.is_some()).bits()
+                && group.is_none_or(|group| group == stat.st_gid)
+        }
         Ok(None) => return false,
-        Err(_) => false,
+        Ok(Some(Err(_))) | Err(_) => false,
     };
-    if !own {
+    if !fits {
         remove(path);
     }
-    own
+    fits
 }
 
 fn draft(names: &Names, part: Part, bytes: usize, group: Option<u32>) -> Result<Draft, Error> {

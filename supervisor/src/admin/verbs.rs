@@ -112,7 +112,7 @@ impl Supervisor {
             "logs" => self.logs(client, arguments(request)?),
             "ps" => Ok(json!(self.rows(now))),
             "restart" => self.restart(now, arguments(request)?),
-            "rings" => Ok(json!(rings::census_of(self.topology()))),
+            "rings" => Ok(json!(self.outlook().census_of(self.topology()))),
             "start" => self.start_again(now, arguments(request)?),
             "status" => Ok(json!(self.status(now))),
             "stop" => self.stop_named(arguments(request)?),
@@ -230,7 +230,7 @@ impl Supervisor {
             let at = topology.workers.iter().position(|worker| worker.name == ring.writer)?;
             let worker = &self.workers[at];
             let life = &worker.life;
-            let waits = !life.is_parked() && !rings::flows(&topology.project, &ring.name);
+            let waits = !life.is_parked() && !rings::flows(self.outlook(), &ring.name);
             waits.then(|| NotFlowing {
                 ring: ring.name.to_string(),
                 writer: ring.writer.to_string(),

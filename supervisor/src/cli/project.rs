@@ -67,10 +67,7 @@ pub(super) fn one_ring(
 /// What the supervisor knows of, and what lies in shared memory.
 fn known(context: &Context, project: &ProjectName) -> Result<Vec<RingName>, CliError> {
     let mut names = census::names(project);
-    let place = context.place_named(project);
-    let asked =
-        place.and_then(|place| Client::connect(&place)?.ask::<Vec<RingStatus>>("rings", &()));
-    match asked {
+    match ask_rings(context, project) {
         Ok(rings) => names.extend(rings.into_iter().map(|ring| ring.name)),
         Err(_) if names.is_empty() => return Err(CliError::NoRings { project: project.clone() }),
         Err(_) => {}
@@ -78,6 +75,16 @@ fn known(context: &Context, project: &ProjectName) -> Result<Vec<RingName>, CliE
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// What the project's supervisor says of its rings; nothing where none runs.
+pub(super) fn told(context: &Context, project: &ProjectName) -> Vec<RingStatus> {
+    ask_rings(context, project).unwrap_or_default()
+}
+
+fn ask_rings(context: &Context, project: &ProjectName) -> Result<Vec<RingStatus>, CliError> {
+    let place = context.place_named(project)?;
+    Client::connect(&place)?.ask("rings", &())
 }
 
 pub(super) fn listed<T: ToString>(names: &[T]) -> String {

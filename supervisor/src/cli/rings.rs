@@ -1,5 +1,6 @@
 //! `rings`: what flows, how fast, and who reads it. From the census: a supervisor need not run.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -66,10 +67,16 @@ struct Seen {
 }
 
 fn look(context: &Context, args: &Args) -> Result<Vec<Seen>, CliError> {
-    let mut seen = Vec::new();
+    let (mut seen, mut told) = (Vec::new(), BTreeMap::new());
     for (project, ring) in wanted(context, args)? {
         let at = clock::mono();
-        let status = census::status(&project, &ring, at);
+        let mut status = census::named(&project, &ring, at);
+        if status.epoch == 0 {
+            // Without names: only the project's supervisor sees it.
+            let told =
+                told.entry(project.clone()).or_insert_with(|| project::told(context, &project));
+            status = told.iter().find(|told| told.name == ring).cloned().unwrap_or(status);
+        }
         seen.push(Seen { project, at, status });
     }
     Ok(seen)

@@ -8,7 +8,7 @@ use protocol::exit::ExitReason;
 use protocol::health::Health;
 use protocol::name::RingName;
 use protocol::time::{MonoNs, UtcNs};
-use shmring::{census, clock};
+use shmring::clock;
 
 use super::Supervisor;
 use crate::dossier::{self, Death, Progress, RingHead, item_in_hand};
@@ -100,7 +100,7 @@ impl Supervisor {
     }
 
     pub(crate) fn ring_head(&self, ring: &RingName) -> RingHead {
-        RingHead::of(census::status(&self.topology().project, ring, clock::mono()))
+        RingHead::of(self.outlook().status(ring))
     }
 
     /// Ends children that nobody started: what dead workers left behind. An orphan of a worker that

@@ -92,7 +92,7 @@ impl Supervisor {
         let ring = spec.output.as_ref().and_then(|name| topology.ring(name));
         let contract = |ring| RingContract {
             group: self.spawner.group,
-            ..rings::contract(&topology.project, ring, &mut self.floors)
+            ..rings::contract(&self.spawner.outlook, ring, &mut self.floors)
         };
         let output = ring.map(contract);
         Some(StartUp {

@@ -220,7 +220,7 @@ impl Supervisor {
     /// Raises the floors; the workers whose inputs go on without them.
     fn look_at_rings(&mut self, now: MonoNs) -> Vec<usize> {
         let topology = &self.spawner.topology;
-        let heads = rings::observe_all(topology, &mut self.floors);
+        let heads = rings::observe_all(&self.spawner.outlook, topology, &mut self.floors);
         let pairs = self.workers.iter_mut().zip(&topology.workers).enumerate();
         let stalled = pairs.filter_map(|(at, (worker, spec))| {
             let process = worker.process.as_mut()?;
@@ -230,7 +230,7 @@ impl Supervisor {
                 return None;
             }
             let inputs = spec.inputs.iter().map(|ring| {
-                let outside = || rings::head_of(&topology.project, ring);
+                let outside = || rings::head_of(&self.spawner.outlook, ring);
                 heads.get(ring).copied().unwrap_or_else(outside)
             });
             process.progress.is_stalled(now, &health, progress::heads(inputs)).then_some(at)
@@ -345,6 +345,10 @@ impl Supervisor {
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.spawner.topology
+    }
+
+    pub(crate) fn outlook(&self) -> &rings::Outlook {
+        &self.spawner.outlook
     }
 
     pub(crate) fn guard_pid(&self) -> u32 {

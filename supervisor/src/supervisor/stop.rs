@@ -95,7 +95,7 @@ impl Supervisor {
     /// Everything has stopped: leaves nothing behind.
     pub(super) fn finish(mut self) -> ExitCode {
         guard::end_everything();
-        rings::observe_all(&self.spawner.topology, &mut self.floors);
+        rings::observe_all(&self.spawner.outlook, &self.spawner.topology, &mut self.floors);
         if let Err(error) = self.floors.settle() {
             tracing::warn!(%error, "epochs may repeat after a reboot with a wrong clock");
         }
