@@ -43,6 +43,12 @@ impl Loan {
 
     /// The slot's bytes, page aligned, for filling it before it is published.
     ///
+    /// Publishing goes by the slot's number, which a decoder's callbacks can carry, so the compiler does not
+    /// keep a caller from publishing while this borrow lives. That is a mistake, and no unsoundness: the
+    /// slice stays the only one to these addresses, because readers, those of this process too, look through
+    /// mappings of their own, by raw pointers, at bytes of which any value is valid. What is written late
+    /// shows as a torn picture; a second borrow panics.
+    ///
     /// # Panics
     /// Once the slot was published: readers look at it.
     pub fn bytes_mut(&mut self) -> &mut [u8] {

@@ -152,3 +152,23 @@ fn a_published_slot_cannot_be_written_through_its_loan() {
     let (mut loan, _) = crate::frames::fill(&writer, 1, 64);
     loan.bytes_mut().fill(2);
 }
+
+#[test]
+fn a_slice_kept_over_the_publication_tears_its_own_picture_and_nothing_else() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send(&writer, 1);
+    let options = FrameOptions::named("reader");
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    let before = item(reader.next(SOON).unwrap());
+    let mut loan = writer.loan(before.plane(0).unwrap().linesize() * 64, 1).unwrap();
+    let slot = loan.slot();
+    let bytes = loan.bytes_mut();
+    bytes.fill(2);
+    writer.publish(slot, before.meta()).unwrap();
+    let torn = item(reader.next(SOON).unwrap());
+    bytes[0] = 9;
+    assert_eq!((pixels(&torn)[0], pixels(&torn)[1]), (9, 2));
+    assert!(pixels(&before).iter().all(|sample| *sample == 1));
+}
