@@ -41,10 +41,13 @@ impl Project {
 
     /// Runs `part` as another user; it answers with what it prints and its status.
     fn other(&self, part: &str) -> Child {
+        // Where a broker of this project listens, if one does.
+        let broker = format!("/tmp/fvb-{}/broker.sock", self.0);
         Command::new("/proc/self/exe")
             .args(["--exact", "group::as_another_user", "--nocapture", "--ignored"])
             .env(PART, part)
             .env(PROJECT, self.0.as_str())
+            .env(protocol::control::env::BROKER, broker)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,7 +64,11 @@ impl Project {
 #[ignore = "a part of the tests below"]
 fn as_another_user() {
     let (Ok(part), Ok(project)) = (std::env::var(PART), std::env::var(PROJECT)) else { return };
-    let (user, group) = if part == "stranger" { (STRANGER, STRANGER) } else { (MEMBER, GROUP) };
+    let (user, group) = if part == "stranger" || part == "uninvited" {
+        (STRANGER, STRANGER)
+    } else {
+        (MEMBER, GROUP)
+    };
     setgroups(&[]).unwrap();
     setgid(group.into()).unwrap();
     setuid(user.into()).unwrap();
@@ -94,6 +101,12 @@ fn as_another_user() {
             assert!(said.contains("usermod -aG 61002 61001"), "{said}");
             shmring::census::sweep_unowned(&project);
         }
+        "client" => {
+            let _reader = attach().unwrap();
+            let refused = attach().unwrap_err();
+            assert!(matches!(refused, Error::NoPlace { .. }), "{refused}");
+        }
+        "uninvited" => assert!(attach().is_err()),
         "hoarder" => hoard(project.as_str()),
         other => panic!("no part {other}"),
     }
@@ -210,4 +223,37 @@ fn a_writer_outside_the_group_is_told_how_to_become_a_member() {
     }
     let project = Project::new();
     project.passes("outsider");
+}
+
+#[test]
+fn a_broker_lets_members_of_the_group_ask_and_gives_them_the_spare_places_only() {
+    if !is_root() {
+        return;
+    }
+    let project = Project::new();
+    let open = std::path::PathBuf::from(format!("/tmp/fvb-{}", project.0));
+    let mine = std::env::temp_dir().join(format!("framevisor-0/{}", project.0));
+    std::fs::create_dir_all(&open).unwrap();
+    std::fs::create_dir_all(&mine).unwrap();
+    std::os::unix::fs::symlink(open.join("broker.sock"), mine.join("broker.sock")).unwrap();
+    let ring: protocol::name::RingName = "cam.frames".parse().unwrap();
+    let socket = open.join("broker.sock");
+    let broker =
+        shmring::broker::Broker::open(&project.0, [ring.clone()], &socket, Some(GROUP)).unwrap();
+    let config = RingConfig {
+        access: protocol::config::Access::Brokered,
+        spare_readers: 1,
+        ..RingConfig::default()
+    };
+    let contract = RingContract::new(ring.clone(), config, 3);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send(&writer, 1);
+    project.passes("client");
+    project.passes("uninvited");
+    // Two places are left for the project's own.
+    let attach = || FrameReader::attach(&project.0, &ring, &FrameOptions::named("own"));
+    let own = [attach().unwrap(), attach().unwrap(), attach().unwrap()];
+    drop((own, writer, broker));
+    std::fs::remove_dir_all(&open).unwrap();
+    std::fs::remove_dir_all(&mine).unwrap();
 }
