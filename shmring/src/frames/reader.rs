@@ -14,7 +14,7 @@ use crate::Next;
 use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
-use crate::layout::index;
+use crate::layout::{PAGE, index};
 use crate::lease::{EvictionWatch, LeasePage};
 use crate::segment::{self, Access, Mapping};
 use crate::segments::{self, Part, Segments};
@@ -373,6 +373,8 @@ impl FrameReader {
             self.page = Arc::new(page);
         }
         self.evictions = EvictionWatch::begin(&index, self.page.place());
+        // First: a claim in a page that names another epoch holds nothing.
+        self.enter_page(&index)?;
         self.index = Arc::new(index);
         self.data = None;
         self.cursor = 0;
@@ -392,7 +394,13 @@ impl FrameReader {
         };
         let elsewhere = matches!(start, FrameStart::After { epoch, .. } if epoch != self.epoch());
         self.lost_epochs = elsewhere && self.options.policy == Policy::Sequential;
+        self.enter_page(&self.index)?;
         self.settle(cursor)
+    }
+
+    fn enter_page(&self, index: &IndexView) -> Result<(), Error> {
+        self.page.set_wish(self.options.max_fps.unwrap_or(0), self.options.every);
+        self.page.enter(index.epoch, index.quota.min(self.options.quota.max(1)))
     }
 
     /// The oldest picture whose slot has not been taken back.
@@ -410,8 +418,6 @@ impl FrameReader {
 
     /// Makes oneself at home in the epoch, behind `cursor`.
     fn settle(&mut self, cursor: u64) -> Result<(), Error> {
-        self.page.set_wish(self.options.max_fps.unwrap_or(0), self.options.every);
-        self.page.enter(self.epoch(), self.index.quota.min(self.options.quota.max(1)))?;
         self.set_cursor(cursor);
         self.signal.set_owes(self.lost_epochs);
         self.signal.set_not_before(self.pace.due());
@@ -440,6 +446,8 @@ fn check_shape(segments: &dyn Segments, index_view: &IndexView) -> Result<(), Er
 }
 
 fn slot_start(slot: u32, slot_bytes: u64, data_bytes: usize) -> Option<usize> {
+    // Slots begin on pages: elements are aligned for their type.
+    let slot_bytes = Some(slot_bytes).filter(|bytes| bytes.is_multiple_of(PAGE as u64))?;
     let end = u64::from(slot + 1).checked_mul(slot_bytes)?;
     (end <= data_bytes as u64).then(|| usize::try_from(end - slot_bytes).ok())?
 }

@@ -76,7 +76,12 @@ impl Segments for Named {
     }
 
     fn open(&self, part: Part) -> Result<Option<OwnedFd>, Error> {
-        open_if_there(&self.0.path(part), OFlag::O_RDONLY)
+        let file = open_if_there(&self.0.path(part), OFlag::O_RDONLY)?;
+        // Anybody may make files in /dev/shm: under the name of an epoch that is gone, for one, and cut
+        // them off under whoever maps them.
+        let anchor = self.0.path(Part::Anchor);
+        let is_ours = |file: &OwnedFd| part == Part::Anchor || has_owner_of(&anchor, file);
+        Ok(file.filter(is_ours))
     }
 
     fn leads(&self, part: Part, file: &OwnedFd) -> Leads {
@@ -155,12 +160,12 @@ impl Hold for NamedHold {
         Epochs { live, previous: self.anchor.word(anchor::AT_PREVIOUS).load(Ordering::Relaxed) }
     }
 
-    fn create(&self, part: Part, bytes: usize) -> Result<Draft, Error> {
-        draft(&self.names, part, bytes, self.group)
+    fn create(&self, _: Part, bytes: usize) -> Result<Draft, Error> {
+        draft(&self.names, bytes)
     }
 
     fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error> {
-        draft.link(&self.names.path(part))
+        link(&self.names, part, draft, self.group)
     }
 
     fn unlink(&self, part: Part) {
@@ -229,9 +234,9 @@ fn open_or_create_anchor(names: &Names, group: Option<u32>) -> Result<Mapping, E
         // Its readers notice that the name leads elsewhere and attach again.
         remove(&path);
     }
-    let draft = draft(names, Part::Anchor, anchor::BYTES, group)?;
+    let draft = draft(names, anchor::BYTES)?;
     write_header(&draft.mapping, anchor::MAGIC, names.ring.kind());
-    Ok(draft.link(&path)?.0)
+    Ok(link(names, Part::Anchor, draft, group)?.0)
 }
 
 /// `None` for an anchor that cannot be gone on with.
@@ -258,9 +263,9 @@ fn ensure_lease_pages(
         let part = Part::Lease { place };
         let path = names.path(part);
         if !page_is_there(&path, part, group) {
-            let draft = draft(names, part, lease::BYTES, group)?;
+            let draft = draft(names, lease::BYTES)?;
             write_header(&draft.mapping, lease::MAGIC, names.ring.kind());
-            match draft.link(&path) {
+            match link(names, part, draft, group) {
                 // Another user has put something there and it cannot be removed: one place less, and
                 // no reason not to capture.
                 Err(Error::Io { source: Errno::EEXIST, .. }) => continue,
@@ -293,10 +298,21 @@ fn page_is_there(path: &Path, part: Part, group: Option<u32>) -> bool {
     fits
 }
 
-fn draft(names: &Names, part: Part, bytes: usize, group: Option<u32>) -> Result<Draft, Error> {
-    let draft = Draft::create(names.temporary(salt()), bytes)?;
-    give(&names.path(part), &draft.file, part, group)?;
-    Ok(draft)
+/// For this user alone: its name can be seen while it is built, and a member of the group that took a
+/// shared lock on an index before its writer locks it would stop capture.
+fn draft(names: &Names, bytes: usize) -> Result<Draft, Error> {
+    Draft::create(names.temporary(salt()), bytes)
+}
+
+fn link(
+    names: &Names,
+    part: Part,
+    draft: Draft,
+    group: Option<u32>,
+) -> Result<(Mapping, OwnedFd), Error> {
+    let path = names.path(part);
+    give(&path, &draft.file, part, group)?;
+    draft.link(&path)
 }
 
 /// Makes temporary names differ within one process; the pid in them does it between processes.
@@ -394,8 +410,8 @@ fn is_own(path: &Path, file: &OwnedFd) -> Result<bool, Error> {
 fn has_owner_of(path: &Path, file: &OwnedFd) -> bool {
     match (fstat(file), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => open.st_uid == named.uid(),
-        // A ring that is just being swept: its page is found to have no name.
-        _ => true,
+        // A ring that is just being swept: what is left of its files leads nowhere soon.
+        _ => false,
     }
 }
 
@@ -411,5 +427,33 @@ fn leads(path: &Path, file: &OwnedFd) -> Leads {
         }
         (_, Ok(_)) => Leads::Elsewhere,
         (_, Err(_)) => Leads::Nowhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::config::RingConfig;
+
+    use super::*;
+    use crate::census;
+
+    #[test]
+    fn what_is_being_built_is_open_to_nobody_else_before_it_has_its_name() {
+        let project: ProjectName = format!("named{}", std::process::id()).parse().unwrap();
+        let name: RingName = "cam.packets".parse().unwrap();
+        let contract = RingContract {
+            group: Some(nix::unistd::getegid().as_raw()),
+            ..RingContract::new(name.clone(), RingConfig::default(), 1)
+        };
+        let hold = Named::new(&project, &name).hold(&contract).unwrap();
+        let mode = |file: &OwnedFd| fstat(file).unwrap().st_mode & 0o777;
+        let part = Part::Index { epoch: 1 };
+        let draft = hold.create(part, layout::PAGE).unwrap();
+        let before = mode(&draft.file);
+        let (_, file) = hold.link(part, draft).unwrap();
+        let after = mode(&file);
+        drop(hold);
+        census::sweep_unowned(&project);
+        assert_eq!((before, after), (0o600, 0o640));
     }
 }

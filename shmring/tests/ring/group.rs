@@ -257,3 +257,18 @@ fn a_broker_lets_members_of_the_group_ask_and_gives_them_the_spare_places_only()
     std::fs::remove_dir_all(&open).unwrap();
     std::fs::remove_dir_all(&mine).unwrap();
 }
+
+#[test]
+fn an_epoch_that_a_stranger_has_put_in_place_is_not_read() {
+    if !is_root() {
+        return;
+    }
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 1);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let path = format!("/dev/shm/fv.{}.cam.frames.e{}", project.0, writer.epoch());
+    chown(&path, Some(STRANGER), None).unwrap();
+    let options = FrameOptions::named("reader");
+    let refused = FrameReader::attach(&project.0, &contract.name, &options).unwrap_err();
+    assert!(matches!(refused, Error::NoSuchRing { .. }), "{refused}");
+}
