@@ -24,6 +24,7 @@ pub(crate) use message::{Received, Reply, Request, receive, send};
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -107,13 +108,22 @@ pub(crate) fn sockets(project: &ProjectName) -> Vec<PathBuf> {
     let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let session = session.filter(|session| session.is_absolute());
     let user = nix::unistd::geteuid();
+    let temporary = std::env::temp_dir().join(format!("framevisor-{user}"));
     let bases = [
         session.map(|session| session.join("framevisor")),
         Some(PathBuf::from("/run/framevisor")),
-        Some(std::env::temp_dir().join(format!("framevisor-{user}"))),
+        // Anybody may make one in this user's name, and listen there for its pictures.
+        Some(temporary).filter(|base| is_of_this_user_alone(base)),
     ];
     let bases = bases.into_iter().flatten();
     bases.map(|base| base.join(project.as_str()).join(SOCKET)).collect()
+}
+
+fn is_of_this_user_alone(folder: &Path) -> bool {
+    let user = nix::unistd::geteuid().as_raw();
+    let is_ours =
+        |meta: std::fs::Metadata| meta.is_dir() && meta.uid() == user && meta.mode() & 0o022 == 0;
+    std::fs::symlink_metadata(folder).is_ok_and(is_ours)
 }
 
 /// What errors, and /proc, call a segment of a brokered ring.
@@ -126,4 +136,25 @@ pub(crate) fn path_of(project: &str, ring: &RingName, part: Part) -> PathBuf {
         Part::Lease { place } => format!("{stem}.l{place}"),
     };
     Path::new("memfd:").join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_may_write_or_have_made_is_not_this_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for (mode, is_ours) in [(0o700, true), (0o755, true), (0o775, false), (0o777, false)] {
+            set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_of_this_user_alone(path), is_ours, "{mode:o}");
+        }
+        std::os::unix::fs::symlink(path, path.join("link")).unwrap();
+        assert!(!is_of_this_user_alone(&path.join("link")));
+        assert!(!is_of_this_user_alone(&path.join("nowhere")));
+    }
 }

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use protocol::name::RingName;
@@ -31,8 +32,10 @@ const READERS_MAX: usize = 256;
 const READERS_OF_ONE_MAX: usize = 16;
 /// How long a reader may take to ask.
 const ASK_WAIT: Duration = Duration::from_secs(1);
-/// A pause after which a lack of descriptors may be over.
+/// A pause after which a lack of descriptors may be over, or an answer taken.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
+/// Linux 6.16's socket(7): whether descriptors may be sent to this socket.
+const SO_PASSRIGHTS: libc::c_int = 83;
 
 /// Mode 0600, or 0660 for the group: the kernel lets nobody else connect.
 pub(super) fn listen(path: &Path, group: Option<u32>) -> io::Result<OwnedFd> {
@@ -45,6 +48,8 @@ pub(super) fn listen(path: &Path, group: Option<u32>) -> io::Result<OwnedFd> {
     // Nobody can connect before it listens.
     let mode = if group.is_some() { 0o660 } else { 0o600 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    // Closing what a reader sent, an unsent TCP connection for one, may take as long as it likes.
+    let_descriptors_in(&socket, false);
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket)
 }
@@ -55,6 +60,9 @@ pub(super) struct Server {
     registry: Arc<Mutex<Registry>>,
     for_others: bool,
     clients: Vec<Client>,
+    /// What those who were let go of have not taken: a descriptor on its way counts against the broker's
+    /// user, and at `ulimit -n` of them that user can send no more, to nobody.
+    untaken: Vec<Untaken>,
     /// Nothing is accepted before this.
     accept_from: MonoNs,
 }
@@ -68,6 +76,13 @@ struct Client {
     deadline: MonoNs,
 }
 
+/// An answer whose client has neither read it nor ended.
+#[derive(Debug)]
+struct Untaken {
+    socket: OwnedFd,
+    uid: u32,
+}
+
 /// Whether a client is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -77,7 +92,8 @@ enum Next {
 
 impl Server {
     pub(super) fn new(listener: OwnedFd, registry: Arc<Mutex<Registry>>, for_others: bool) -> Self {
-        Self { listener, registry, for_others, clients: Vec::new(), accept_from: MonoNs(0) }
+        let (clients, untaken) = (Vec::new(), Vec::new());
+        Self { listener, registry, for_others, clients, untaken, accept_from: MonoNs(0) }
     }
 
     pub(super) fn run(mut self, until: &OwnedFd) {
@@ -93,6 +109,7 @@ impl Server {
                 }
             }
             self.let_go_of_the_silent(clock::mono());
+            self.forget_the_taken();
             if ready.listener {
                 self.accept();
             }
@@ -131,7 +148,9 @@ impl Server {
     fn next_deadline(&self, now: MonoNs) -> Option<MonoNs> {
         let silent = self.clients.iter().filter(|client| client.writes.is_none());
         let deadlines = silent.map(|client| client.deadline);
-        deadlines.chain((self.accept_from > now).then_some(self.accept_from)).min()
+        let untaken = (!self.untaken.is_empty()).then(|| now + SHORTAGE_PAUSE);
+        let accept = (self.accept_from > now).then_some(self.accept_from);
+        deadlines.chain(untaken).chain(accept).min()
     }
 
     /// One message, so that nobody keeps the thread.
@@ -159,6 +178,9 @@ impl Server {
             (Request::Begin { ring, places, spare }, None) => {
                 let answer = registry.begin(&ring, (places, spare), client.peer);
                 client.writes = matches!(answer.0, Reply::Held { .. }).then_some(ring);
+                if client.writes.is_some() {
+                    let_descriptors_in(&client.socket, true);
+                }
                 Some(answer)
             }
             (Request::Link { part }, Some(ring)) => Some(registry.link(ring, part, file)),
@@ -184,6 +206,13 @@ impl Server {
         if let Some(ring) = client.writes {
             super::lock(&self.registry).end(&ring);
         }
+        if has_untaken(&client.socket) {
+            self.untaken.push(Untaken { socket: client.socket, uid: client.peer.uid });
+        }
+    }
+
+    fn forget_the_taken(&mut self) {
+        self.untaken.retain(|untaken| has_untaken(&untaken.socket));
     }
 
     fn let_go_of_the_silent(&mut self, now: MonoNs) {
@@ -208,11 +237,13 @@ impl Server {
     }
 
     fn may_ask(&self, peer: Peer) -> bool {
-        let asking = || self.clients.iter().filter(|client| client.writes.is_none());
-        let of_this_one = asking().filter(|client| client.peer.uid == peer.uid).count();
+        let asking = self.clients.iter().filter(|client| client.writes.is_none());
+        let untaken = self.untaken.iter().map(|untaken| untaken.uid);
+        let asking: Vec<u32> = asking.map(|client| client.peer.uid).chain(untaken).collect();
+        let of_this_one = asking.iter().filter(|uid| **uid == peer.uid).count();
         // The project's own are let in beside any number of others.
         peer.is_own && of_this_one < READERS_MAX
-            || self.for_others && of_this_one < READERS_OF_ONE_MAX && asking().count() < READERS_MAX
+            || self.for_others && of_this_one < READERS_OF_ONE_MAX && asking.len() < READERS_MAX
     }
 }
 
@@ -232,9 +263,74 @@ impl Client {
     }
 }
 
+/// Whether the other end has neither read all that was sent nor ended.
+fn has_untaken(socket: &OwnedFd) -> bool {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request, SIOCOUTQ by its other name, writes one int, which `bytes` is.
+    let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    asked == 0 && bytes > 0
+}
+
+/// Kernels that do not know the option let them in anyway.
+fn let_descriptors_in(socket: &OwnedFd, let_in: bool) {
+    let value = libc::c_int::from(let_in);
+    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
+    // SAFETY: the kernel reads `length` bytes from `value`, which has so many.
+    let _ = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const value).cast(),
+            length,
+        )
+    };
+}
+
 fn peer_of(socket: &OwnedFd) -> Option<Peer> {
     let who = getsockopt(socket, sockopt::PeerCredentials).ok()?;
     let uid = Uid::from_raw(who.uid());
     let is_own = uid.is_root() || uid == geteuid();
     Some(Peer { uid: who.uid(), pid: u32::try_from(who.pid()).unwrap_or(0), is_own })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::socketpair;
+
+    use super::*;
+    use crate::segments::Part;
+
+    const STRANGER: Peer = Peer { uid: 61_001, pid: 1, is_own: false };
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    #[test]
+    fn a_client_that_takes_no_answer_is_still_counted_when_it_was_let_go_of() {
+        let project = "p".to_owned();
+        let registry = Arc::new(Mutex::new(Registry::new(project, [])));
+        let mut server = Server::new(pair().0, registry, true);
+        let mut theirs = Vec::new();
+        for _ in 0..READERS_OF_ONE_MAX {
+            assert!(server.may_ask(STRANGER));
+            let (ours, their) = pair();
+            let request = Request::Open { ring: "cam.frames".parse().unwrap(), part: Part::Anchor };
+            message::send(&their, &request, None, SendFlags::empty()).unwrap();
+            let deadline = clock::mono() + ASK_WAIT;
+            server.clients.push(Client { socket: ours, peer: STRANGER, writes: None, deadline });
+            assert_eq!(server.serve(0), Next::LetGo);
+            server.let_go(0);
+            theirs.push(their);
+        }
+        server.forget_the_taken();
+        assert!(!server.may_ask(STRANGER));
+        let read = message::receive::<Reply>(&theirs[0], RecvFlags::empty());
+        assert!(matches!(read, Ok(Received::Message(Reply::Absent, None))), "{read:?}");
+        theirs.pop();
+        server.forget_the_taken();
+        assert_eq!(server.untaken.len(), READERS_OF_ONE_MAX - 2);
+        assert!(server.may_ask(STRANGER));
+    }
 }

@@ -1,5 +1,6 @@
 //! Segments without names, asked for at the project's broker (see [`crate::broker`]).
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -273,19 +274,20 @@ impl Hold for BrokeredHold {
     }
 
     fn take_pages(&self) -> Vec<(u32, OwnedFd)> {
-        let mut taken = Vec::new();
+        // One a place: those of readers that came and went meanwhile would cost descriptors.
+        let mut taken = BTreeMap::new();
         // Nearly always there is nothing, and this is asked for every slot.
         let mut first = [0; 1];
         let peek = RecvFlags::DONTWAIT | RecvFlags::PEEK;
         if recv(&self.pages, &mut first, peek).is_err() {
-            return taken;
+            return Vec::new();
         }
         while let Ok(Received::Message(Reply::Page { place }, Some(page))) =
             broker::receive(&self.pages, RecvFlags::DONTWAIT)
         {
-            taken.push((place, page));
+            taken.insert(place, page);
         }
-        taken
+        taken.into_iter().collect()
     }
 }
 

@@ -1,17 +1,20 @@
 //! Rings without names: what goes through a broker, and what its clients can do to it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::PathBuf;
 
+use nix::libc;
 use nix::unistd::geteuid;
 use protocol::config::{Access, RingConfig};
 use protocol::control::RingContract;
 use protocol::name::RingName;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
-    send, socket_with,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, connect, recv, send, sendmsg, socket_with,
 };
 use shmring::broker::{Broker, SOCKET};
 use shmring::{
@@ -76,7 +79,6 @@ impl Brokerage {
     /// The segment a client gets that asks for it by hand.
     fn open(&self, request: &str) -> File {
         use std::io::IoSliceMut;
-        use std::mem::MaybeUninit;
 
         use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, recvmsg};
 
@@ -299,4 +301,40 @@ fn a_brokered_ring_without_a_broker_says_what_to_start() {
     let contract = RingContract::new("cam.frames".parse().unwrap(), config, 1);
     let said = FrameWriter::create(&project.0, &contract, None).unwrap_err().to_string();
     assert!(said.contains("framevisor up") && said.contains("FRAMEVISOR_BROKER"), "{said}");
+}
+
+#[test]
+fn a_client_that_writes_no_ring_can_send_the_broker_no_descriptor() {
+    let brokerage = Brokerage::new();
+    let client = brokerage.client();
+    if !knows_passrights(&client) {
+        println!("skipped: this kernel, before 6.16, lets nobody refuse descriptors");
+        return;
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [client.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let request = br#"{"v":1,"do":"open","ring":"cam.frames","part":"anchor"}"#;
+    let sent = sendmsg(&client, &[IoSlice::new(request)], &mut control, SendFlags::NOSIGNAL);
+    assert_eq!(sent, Err(rustix::io::Errno::PERM));
+    // A writer's come through all the same.
+    send_picture(&brokerage.frames(1), 1);
+}
+
+fn knows_passrights(socket: &OwnedFd) -> bool {
+    const SO_PASSRIGHTS: libc::c_int = 83;
+    let (mut value, mut length) = (0, libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap());
+    let value: *mut libc::c_int = &raw mut value;
+    // SAFETY: the kernel writes at most `length` bytes, an int, to `value`, and the length.
+    let asked = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            value.cast(),
+            &raw mut length,
+        )
+    };
+    asked == 0
 }
