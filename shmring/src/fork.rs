@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::Once;
 
+use nix::errno::Errno;
 use nix::libc;
 
 use crate::error::Error;
@@ -201,12 +202,12 @@ impl Entry {
 /// returns there; to call it once more does nothing. In a process that is no such child it ends all that
 /// the process has of rings.
 pub fn let_go() {
-    // An eventfd: made without a path, and without memory.
-    // SAFETY: no memory is involved.
-    let nowhere = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    let nowhere = lead_nowhere();
+    // What the others are made names of; in a process that has no descriptor left, one of theirs.
+    let mut target = nowhere;
     for entry in Entry::all() {
         match entry.kind.swap(FREE, Ordering::Acquire) {
-            DESCRIPTOR => redirect(entry.descriptor.load(Ordering::Relaxed), nowhere),
+            DESCRIPTOR => target = redirect(entry.descriptor.load(Ordering::Relaxed), target),
             MEMORY => replace_by_zeros(
                 entry.start.load(Ordering::Relaxed),
                 entry.bytes.load(Ordering::Relaxed),
@@ -219,12 +220,27 @@ pub fn let_go() {
     let _ = unsafe { libc::close(nowhere) };
 }
 
-/// Makes `descriptor` another name of `target`, as dup2(2), and again closed on exec.
-fn redirect(descriptor: RawFd, target: RawFd) {
+/// An eventfd: made without a path, and without memory. -1 for want of a descriptor.
+fn lead_nowhere() -> RawFd {
+    // SAFETY: no memory is involved.
+    unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }
+}
+
+/// Makes `descriptor` another name of `target`, as dup2(2), and again closed on exec; or, where `target`
+/// is none, a target itself. Gives the target.
+fn redirect(descriptor: RawFd, target: RawFd) -> RawFd {
+    // Where the machine has no file left, what the child shares stays shared: its number would be free.
+    if target < 0 && Errno::last() == Errno::EMFILE {
+        // SAFETY: no memory is involved, and as below. The only number that is free then is this one, and
+        // the child has no other thread to take it first.
+        let _ = unsafe { libc::close(descriptor) };
+        return lead_nowhere();
+    }
     // SAFETY: no memory is involved. The owner of `descriptor` is a handle of the parent process that
     // refuses to work here, so nobody relies on what it led to; its number stays open, so a late close
     // hits no descriptor of anybody else.
     let _ = unsafe { libc::dup3(target, descriptor, libc::O_CLOEXEC) };
+    target
 }
 
 /// Puts private memory of zeros there, so that nothing done to it reaches its file.

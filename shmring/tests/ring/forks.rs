@@ -1,11 +1,13 @@
 //! What becomes of handles when their process forks.
 
 use std::io::{Read, Write, pipe};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, alarm, fork};
@@ -188,5 +190,32 @@ fn what_is_attached_while_another_thread_forks_is_shared_with_no_child() {
         let _children: Vec<_> = (0..50).map(|_| forked(|| std::thread::sleep(STAYS))).collect();
         std::thread::sleep(Duration::from_millis(50));
         drop(stop);
+    });
+}
+
+#[test]
+fn a_child_of_a_process_that_has_no_descriptor_left_shares_no_lock_either() {
+    in_child(|| {
+        let project = Project::new();
+        let contract = project.contract("cam.packets", 1);
+        let writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
+        let (mut ready, mut tell) = pipe().unwrap();
+        let (few, many) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let lowest_free = ready.try_clone().unwrap().as_raw_fd().try_into().unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, lowest_free, many).unwrap();
+        let child = forked(|| {
+            tell.write_all(b"x").unwrap();
+            std::thread::sleep(STAYS);
+        });
+        setrlimit(Resource::RLIMIT_NOFILE, few, many).unwrap();
+        ready.read_exact(&mut [0]).unwrap();
+        // A lock is listed with the descriptors that hold it (proc(5)).
+        let locks = |process: Pid| {
+            let descriptors = std::fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap();
+            let texts = descriptors.map(|info| std::fs::read_to_string(info.unwrap().path()));
+            texts.filter(|text| text.as_ref().is_ok_and(|text| text.contains("lock:"))).count()
+        };
+        assert_eq!((locks(Pid::this()), locks(child.0)), (2, 0));
+        drop((child, writer));
     });
 }
