@@ -219,7 +219,8 @@ impl State {
             match self.source.next(left) {
                 Ok(Next::Item(taken)) => return self.took(taken, ring),
                 Ok(Next::Overrun { missed }) => {
-                    self.missed += missed;
+                    // A damaged ring may say anything.
+                    self.missed = self.missed.saturating_add(missed);
                     return Ok((status::OVERRUN, News { missed, ..self.no_news() }));
                 }
                 Ok(Next::Evicted { reason }) => {

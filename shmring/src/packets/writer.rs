@@ -118,7 +118,7 @@ impl PacketWriter {
         let now = match inside {
             Some(bytes) => self.append(meta, Payload::Inside { bytes }, payload),
             None => {
-                let apart = self.set_apart(payload).inspect_err(|_| self.count_refused())?;
+                let apart = self.set_apart(payload).inspect_err(|error| self.count(error))?;
                 self.append(meta, apart, &[])
             }
         };
@@ -162,8 +162,10 @@ impl PacketWriter {
         Ok(payload)
     }
 
-    fn count_refused(&self) {
-        self.owner.index.word(index::AT_TOO_LARGE).fetch_add(1, Ordering::Relaxed);
+    fn count(&self, error: &Error) {
+        if matches!(error, Error::PacketTooLarge { .. }) {
+            self.owner.index.word(index::AT_TOO_LARGE).fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Gives the time of its publication.
