@@ -2,8 +2,9 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::libc;
 use protocol::admin::RingStatus;
 use protocol::name::RingName;
 use rustix::io::Errno;
@@ -18,8 +19,8 @@ use crate::segments::{Epochs, Leads, Part};
 
 /// Raised when a message changes its meaning; both sides refuse another one.
 pub(crate) const VERSION: u32 = 1;
-/// Longest datagram: the parts of two epochs and the names of 256 readers fit.
-const MESSAGE_MAX_BYTES: usize = 32 * 1024;
+/// Longest datagram: all parts a ring can have and what is known of 256 readers fit.
+const MESSAGE_MAX_BYTES: usize = 128 * 1024;
 
 /// With the version that its sender speaks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,6 +125,14 @@ pub(crate) fn send<T: Serialize>(
     Ok(())
 }
 
+/// Bytes of memory that what was sent takes until the other end has read it, or ended.
+pub(crate) fn untaken_bytes(socket: &OwnedFd) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request, SIOCOUTQ by its other name, writes one int, which `bytes` is. An error leaves it.
+    let _ = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    usize::try_from(bytes).unwrap_or(0)
+}
+
 /// What came over a socket.
 #[derive(Debug)]
 pub(crate) enum Received<T> {
@@ -137,7 +146,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
     socket: impl AsFd,
     flags: RecvFlags,
 ) -> Result<Received<T>, Errno> {
-    let mut bytes = [0; MESSAGE_MAX_BYTES];
+    let mut bytes = vec![0; MESSAGE_MAX_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = flags | RecvFlags::CMSG_CLOEXEC;
@@ -157,5 +166,30 @@ pub(crate) fn receive<T: DeserializeOwned>(
     match serde_json::from_slice::<Versioned<T>>(&bytes[..received.bytes]) {
         Ok(Versioned { v: VERSION, message }) => Ok(Received::Message(message, with)),
         _ => Ok(Received::Garbage),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+    use crate::broker::registry::PARTS_MAX;
+
+    #[test]
+    fn the_parts_of_the_fullest_ring_reach_its_next_writer() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .unwrap();
+        let longest = Part::Data { epoch: u64::MAX, generation: u32::MAX };
+        let epochs = Epochs { live: u64::MAX, previous: u64::MAX };
+        let held = Reply::Held { epochs, parts: vec![longest; PARTS_MAX] };
+        send(&ours, &held, None, SendFlags::DONTWAIT).unwrap();
+        assert!(untaken_bytes(&ours) > 0);
+        let read = receive::<Reply>(&theirs, RecvFlags::DONTWAIT);
+        let Ok(Received::Message(Reply::Held { parts, .. }, None)) = read else {
+            panic!("{read:?}")
+        };
+        assert_eq!((parts.len(), untaken_bytes(&ours)), (PARTS_MAX, 0));
     }
 }

@@ -27,7 +27,10 @@ use crate::sync::Ordering;
 use crate::wake;
 
 /// A writer shows an index and a log, or the slots of two sizes, for two epochs, and large packets.
-const PARTS_MAX: usize = 1024;
+pub(super) const PARTS_MAX: usize = 1024;
+/// Pages of other users' readers are held back while the writer, idle, has so much of earlier ones before
+/// it, some twenty: what is left of the socket is for the project's own readers.
+const UNTAKEN_PAGES_MAX_BYTES: usize = 16 * 1024;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +131,11 @@ impl Registry {
         let Some(place) = ring.free_place(peer) else {
             return (Reply::Full { holders: ring.holders() }, None);
         };
+        if !peer.is_own && ring.untaken_pages_bytes() > UNTAKEN_PAGES_MAX_BYTES {
+            return refused(
+                "too many readers came and went while the writer was idle; try again later",
+            );
+        }
         match ring.grant(place, &path, kind, peer) {
             Ok(page) => (Reply::Page { place }, Some(page)),
             Err(error) => refused(error),
@@ -272,6 +280,11 @@ impl Ring {
         u32::try_from(place).ok()
     }
 
+    fn untaken_pages_bytes(&self) -> usize {
+        let pages = self.writer.as_ref().and_then(|writer| writer.pages.as_ref());
+        pages.map_or(0, message::untaken_bytes)
+    }
+
     fn holders(&self) -> String {
         let readings = self.pages.iter().flatten().filter_map(|page| read_page(&page.file));
         let names: Vec<String> =
@@ -346,4 +359,28 @@ fn page_header(kind: RingKind) -> [u8; at::AT_KIND + 4] {
     bytes[lease::AT_MINOR..16].copy_from_slice(&layout::MINOR.to_le_bytes());
     bytes[at::AT_KIND..].copy_from_slice(&anchor::kind_code(kind).to_le_bytes());
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Peer = Peer { uid: 1_000, pid: 1, is_own: true };
+    const STRANGER: Peer = Peer { uid: 61_001, pid: 2, is_own: false };
+
+    #[test]
+    fn a_stranger_that_comes_and_goes_while_the_writer_is_idle_keeps_no_reader_of_the_project_out()
+    {
+        let name: RingName = "cam.frames".parse().unwrap();
+        let mut registry = Registry::new("p".to_owned(), [name.clone()]);
+        let (held, _pages) = registry.begin(&name, (2, 1), OWN);
+        assert!(matches!(held, Reply::Held { .. }), "{held:?}");
+        let comes_and_goes = |registry: &mut Registry| registry.claim(&name, STRANGER).0;
+        let last = (0..1_000).map(|_| comes_and_goes(&mut registry)).last();
+        assert!(matches!(last, Some(Reply::Refused { .. })), "{last:?}");
+        for _ in 0..100 {
+            let (granted, _) = registry.claim(&name, OWN);
+            assert!(matches!(granted, Reply::Page { .. }), "{granted:?}");
+        }
+    }
 }

@@ -265,10 +265,7 @@ impl Client {
 
 /// Whether the other end has neither read all that was sent nor ended.
 fn has_untaken(socket: &OwnedFd) -> bool {
-    let mut bytes: libc::c_int = 0;
-    // SAFETY: the request, SIOCOUTQ by its other name, writes one int, which `bytes` is.
-    let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-    asked == 0 && bytes > 0
+    message::untaken_bytes(socket) > 0
 }
 
 /// Kernels that do not know the option let them in anyway.

@@ -199,9 +199,10 @@ impl BrokeredHold {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No answer is waited for, nor room: the writer may be in the middle of its work.
-    fn tell(&self, request: &Request) {
-        let _ = broker::send(&self.connection, request, None, SendFlags::DONTWAIT);
+    /// No answer is waited for, nor room: the writer may be in the middle of its work. `false` when there
+    /// was none.
+    fn tell(&self, request: &Request) -> bool {
+        broker::send(&self.connection, request, None, SendFlags::DONTWAIT).is_ok()
     }
 }
 
@@ -251,9 +252,9 @@ impl Hold for BrokeredHold {
 
     fn unlink(&self, part: Part) {
         let mut parts = self.parts();
-        if parts.contains(&part) {
+        // One that could not be told stays listed, to be taken away with its epoch.
+        if parts.contains(&part) && self.tell(&Request::Unlink { part }) {
             parts.retain(|shown| *shown != part);
-            self.tell(&Request::Unlink { part });
         }
     }
 
@@ -270,7 +271,8 @@ impl Hold for BrokeredHold {
     }
 
     fn ring_bell(&self) {
-        self.tell(&Request::Wake);
+        // Not told: readers look again by themselves within a slice.
+        let _ = self.tell(&Request::Wake);
     }
 
     fn take_pages(&self) -> Vec<(u32, OwnedFd)> {
