@@ -19,6 +19,7 @@ use protocol::time::MonoNs;
 
 use crate::anchor::PLACES_MAX;
 use crate::clock;
+use crate::error::Error;
 use crate::layout::{anchor, index};
 use crate::lease::{self, PageReading};
 use crate::lock;
@@ -92,6 +93,14 @@ pub(crate) fn status_of(
         .map(|page| reader(page, epoch, status.head, now))
         .collect();
     status
+}
+
+/// Why this user may not look at a ring; its [`status`] is then that of one without a writer.
+pub fn refusal(project: &ProjectName, name: &RingName) -> Option<Error> {
+    Named::new(project, name)
+        .open(Part::Anchor)
+        .err()
+        .filter(|error| matches!(error, Error::Denied { .. }))
 }
 
 /// A ring that has no writer yet.

@@ -126,6 +126,7 @@ fn a_ring_that_is_not_there_is_answered_with_those_that_are() {
     let wrong = project.run(&["hz", "cam1.video"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("for example cam1.packets"));
+    assert_eq!(project.run(&["hz", "cam1.packets", "--seconds", "0"]).status.code(), Some(2));
     drop(camera);
     gc_until_dead(&project);
 }

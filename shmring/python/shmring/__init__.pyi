@@ -17,7 +17,7 @@ _Picture = NDArray[Any] | tuple[_Bytes, ...] | list[_Bytes]
 def attach(
     name: str,
     project: str | None = None,
-    policy: Literal["latest", "sequential"] | None = None,
+    policy: str | None = None,
     reader: str | None = None,
     max_fps: int | None = None,
     wait: float | None = None,
@@ -30,6 +30,8 @@ def attach(
 
     An absent ring is waited for, `wait` seconds at most. Without `wait` a worker of framevisor waits
     for ever (its ring's writer may start later), any other program not at all.
+
+    `policy` is "latest", "sequential" or, for rings of frames, "every N"; "essential" reads in turn too.
 
     Without `project`: FRAMEVISOR_PROJECT, else the only project on this machine with such a ring.
     """
@@ -48,7 +50,7 @@ def sync(
     tolerance: str | float = "40ms",
     *,
     project: str | None = None,
-    policy: Literal["latest", "sequential"] | None = None,
+    policy: str | None = None,
     reader: str | None = None,
     wait: float | None = None,
 ) -> FrameSet:

@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::control::env;
 use protocol::name::{RingKind, RingName};
 use protocol::time::MonoNs;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use shmring::{census, clock, project};
@@ -36,17 +36,22 @@ pub(crate) fn attach(
     project: Option<&str>,
     policy: Option<&str>,
     reader: Option<String>,
-    max_fps: Option<u32>,
+    max_fps: Option<i64>,
     wait: Option<f64>,
-    every: u32,
-    since: Option<Place>,
+    every: i64,
+    since: Option<&Bound<'_, PyAny>>,
     strict: bool,
 ) -> PyResult<Py<PyAny>> {
     let ring: RingName = parse(name)?;
-    check_rate(&ring, max_fps, every)?;
     let (policy, told_every) = policy::chosen(policy, ring.kind(), since.is_some())?;
-    let every = if every == 1 { told_every } else { every };
-    let since = since.map(|place| place.of(&ring)).transpose()?;
+    let every = if every == 1 { told_every } else { rate("every", every)? };
+    let max_fps = max_fps.map(|fps| rate("max_fps", fps)).transpose()?;
+    if ring.kind() != RingKind::Frames && (every != 1 || max_fps.is_some()) {
+        return Err(PyValueError::new_err(format!(
+            "{ring} is read item by item: every and max_fps are for rings of frames"
+        )));
+    }
+    let since = since.map(|place| after(place, &ring)).transpose()?;
     let reader = reader.map_or_else(|| own_name(py), Ok)?;
     let project = project::having(project, &ring).map_err(|error| raise(&error))?;
     let wish = Wish { max_fps, every, since, ..Wish::new(reader, policy) };
@@ -76,36 +81,27 @@ pub(crate) fn until(wait: Option<f64>) -> PyResult<Option<MonoNs>> {
     Ok(parse_wait(wait)?.map(|wait| clock::mono() + wait))
 }
 
-fn check_rate(ring: &RingName, max_fps: Option<u32>, every: u32) -> PyResult<()> {
-    let is_of_frames = ring.kind() == RingKind::Frames;
-    if max_fps == Some(0) || (max_fps.is_some() && !is_of_frames) {
-        return Err(PyValueError::new_err("max_fps: at least 1, and for frame rings only"));
-    }
-    if every == 0 || (every != 1 && !is_of_frames) {
-        return Err(PyValueError::new_err("every: at least 1, and for frame rings only"));
-    }
-    Ok(())
+fn rate(argument: &str, given: i64) -> PyResult<u32> {
+    u32::try_from(given)
+        .ok()
+        .filter(|rate| *rate > 0)
+        .ok_or_else(|| PyValueError::new_err(format!("{argument}={given}: expected 1 or more")))
 }
 
-/// An item that was read before: its epoch and number, or its whole identity.
-#[derive(FromPyObject)]
-pub(crate) enum Place {
-    #[pyo3(transparent)]
-    Number((u64, u64)),
-    #[pyo3(transparent)]
-    Identity((String, u64, u64)),
-}
-
-impl Place {
-    /// Epoch and sequence in `ring`.
-    fn of(self, ring: &RingName) -> PyResult<(u64, u64)> {
-        match self {
-            Self::Number(place) => Ok(place),
-            Self::Identity((own, epoch, sequence)) if own == ring.as_str() => Ok((epoch, sequence)),
-            Self::Identity((other, ..)) => Err(PyValueError::new_err(format!(
-                "since: an item of {other} has no place in {ring}; give (f.epoch, f.seq)"
-            ))),
-        }
+/// Epoch and sequence in `ring` of an item that was read before, given so or as its whole identity.
+fn after(place: &Bound<'_, PyAny>, ring: &RingName) -> PyResult<(u64, u64)> {
+    if let Ok(place) = place.extract::<(u64, u64)>() {
+        return Ok(place);
+    }
+    match place.extract::<(String, u64, u64)>() {
+        Ok((own, epoch, sequence)) if own == ring.as_str() => Ok((epoch, sequence)),
+        Ok((other, ..)) => Err(PyValueError::new_err(format!(
+            "since: an item of {other} has no place in {ring}; give (f.epoch, f.seq)"
+        ))),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "since={}: expected (f.epoch, f.seq) of an item of {ring}",
+            place.repr()?
+        ))),
     }
 }
 

@@ -11,15 +11,16 @@ use shmring::Policy;
 /// supervisor that started it, else the newest each time. Who goes on after an item reads in turn.
 pub(crate) fn chosen(said: Option<&str>, kind: RingKind, goes_on: bool) -> PyResult<(Policy, u32)> {
     if goes_on {
-        return match said.map_or(Ok(Policy::Sequential), |said| parse(said, "policy"))? {
-            Policy::Latest => Err(PyValueError::new_err(
-                "since: reads in turn, so the policy is 'sequential', not 'latest'",
-            )),
-            policy => Ok((policy, 1)),
+        return match said.map_or(Ok((Policy::Sequential, 1)), parse)? {
+            (Policy::Latest, _) => Err(PyValueError::new_err(format!(
+                "since: reads in turn, so the policy is 'sequential', not '{}'",
+                said.unwrap_or("latest")
+            ))),
+            in_turn => Ok(in_turn),
         };
     }
     match said {
-        Some(said) => Ok((parse(said, "policy")?, 1)),
+        Some(said) => parse(said),
         None if kind == RingKind::Frames => told(),
         None => Ok((Policy::Latest, 1)),
     }
@@ -32,21 +33,28 @@ fn told() -> PyResult<(Policy, u32)> {
     let policy = given
         .parse::<ReadPolicy>()
         .map_err(|error| PyValueError::new_err(format!("{} {error}", env::POLICY)))?;
-    Ok(match policy {
+    Ok(meant(policy))
+}
+
+/// What the program says; to it, "essential" needs no span, which is the topology's to give.
+fn parse(said: &str) -> PyResult<(Policy, u32)> {
+    if said == "essential" {
+        return Ok((Policy::Sequential, 1));
+    }
+    match said.parse::<ReadPolicy>() {
+        Ok(ReadPolicy::Every(0)) => {
+            Err(PyValueError::new_err("policy 'every 0': expected 'every 1' or more"))
+        }
+        Ok(policy) => Ok(meant(policy)),
+        Err(error) => Err(PyValueError::new_err(format!("policy {error}"))),
+    }
+}
+
+fn meant(policy: ReadPolicy) -> (Policy, u32) {
+    match policy {
         ReadPolicy::Latest => (Policy::Latest, 1),
         ReadPolicy::Every(number) => (Policy::Latest, number.max(1)),
         // What is essential is kept for its reader, which reads it in turn.
         ReadPolicy::Essential(_) | ReadPolicy::Sequential => (Policy::Sequential, 1),
-    })
-}
-
-fn parse(name: &str, argument: &str) -> PyResult<Policy> {
-    match name {
-        "latest" => Ok(Policy::Latest),
-        // What is essential is kept for its reader, which reads it in turn.
-        "sequential" | "essential" => Ok(Policy::Sequential),
-        other => Err(PyValueError::new_err(format!(
-            "{argument} '{other}': expected 'latest' (the newest each time) or 'sequential' (each in turn)"
-        ))),
     }
 }

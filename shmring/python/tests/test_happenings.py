@@ -162,6 +162,35 @@ class Policies(RingTest):
         with self.assertRaises(ValueError):
             self.attach("x.packets", every=2)
 
+    def test_a_program_may_write_a_policy_as_a_topology_does(self):
+        writer = self.paint()
+        for number in range(1, 4):
+            writer.put(gray(number))
+        self.assertEqual(self.attach(policy="every 2").next(timeout=0).seq, 2)
+        for essential in ["essential", "essential 2s"]:
+            with self.attach(policy=essential) as ring:
+                writer.put(gray(1))
+                writer.put(gray(2))
+                first = ring.next(timeout=0).seq
+                self.assertEqual(ring.next(timeout=0).seq, first + 1)
+
+    def test_a_wrong_argument_is_told_with_what_was_given_and_what_is_expected(self):
+        self.paint()
+        for wrong, told in [
+            ({"policy": "newest"}, "policy 'newest': expected latest, sequential, every N"),
+            ({"policy": "every 0"}, "policy 'every 0': expected"),
+            ({"every": -1}, "every=-1: expected 1 or more"),
+            ({"max_fps": 0}, "max_fps=0: expected 1 or more"),
+            ({"since": (1, 1), "policy": "every 2"}, "not 'every 2'"),
+        ]:
+            with self.assertRaisesRegex(ValueError, told):
+                self.attach(**wrong)
+        for wrong in [{"policy": "every 2"}, {"max_fps": 5}]:
+            with self.assertRaisesRegex(ValueError, "x.packets is read item by item"):
+                self.attach("x.packets", **wrong)
+        with self.assertRaisesRegex(TypeError, r"since=5: expected \(f.epoch, f.seq\)"):
+            self.attach(since=5)
+
     def environment(self, name, value):
         os.environ[name] = value
         self.addCleanup(os.environ.pop, name, None)

@@ -83,6 +83,8 @@ fn as_another_user() {
             {
                 assert!(said.contains(part), "{said}");
             }
+            let refusal = shmring::census::refusal(&project, &ring).unwrap();
+            assert_eq!(refusal.to_string(), said);
         }
         "private" => {
             let said = attach().unwrap_err().to_string();

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(required = true)]
     names: Vec<RingSelector>,
     /// Measure so long, then print once; without it, each second until Ctrl-C
-    #[arg(short, long, value_name = "COUNT")]
+    #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
     #[command(flatten)]
     pub(super) file: FileArg,

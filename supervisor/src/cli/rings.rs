@@ -45,6 +45,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let interrupt = Interrupt::listen()?;
     let mut before = look(context, args)?;
+    tell_of_refusal(&before);
     if before.iter().any(|seen| seen.status.live) {
         thread::sleep(MEASURED_OVER);
     }
@@ -82,6 +83,15 @@ fn look(context: &Context, args: &Args) -> Result<Vec<Seen>, CliError> {
     Ok(seen)
 }
 
+/// Once, of the first ring: the cure is the same for all of a project.
+fn tell_of_refusal(seen: &[Seen]) {
+    let refusal = |seen: &Seen| census::refusal(&seen.project, &seen.status.name);
+    let absent = seen.iter().filter(|seen| seen.status.epoch == 0);
+    if let Some(refusal) = absent.filter_map(refusal).next() {
+        terminal::talk(&refusal.to_string());
+    }
+}
+
 fn wanted(context: &Context, args: &Args) -> Result<Vec<(ProjectName, RingName)>, CliError> {
     let projects = if args.all { shmring::project::all() } else { vec![context.project()?] };
     let mut wanted = Vec::new();
@@ -117,9 +127,13 @@ impl Row {
         let rate_hz = before.iter().find(same).and_then(|old| rate_hz(old, seen));
         let Content { tracks, source, format } = census::content(&seen.project, &seen.status.name);
         let format = format.map(protocol::stream::PixelFormat::as_str);
+        let is_denied = || {
+            seen.status.epoch == 0 && census::refusal(&seen.project, &seen.status.name).is_some()
+        };
+        let content = in_words(&seen.status, &tracks, format);
         Self {
             project: seen.project.clone(),
-            content: in_words(&seen.status, &tracks, format),
+            content: if is_denied() { "denied".to_owned() } else { content },
             tracks: tracks.iter().map(track).collect(),
             status: seen.status.clone(),
             rate_hz,
