@@ -123,7 +123,8 @@ fn leased(plane: Plane) -> PyResult<Box<Holder>> {
 fn copied(plane: &Plane) -> PyResult<Box<Holder>> {
     let mut bytes = plane.copy()?;
     let shape = plane.view().shape();
-    let inner = |axis: usize| shape[axis + 1..].iter().product::<isize>() as i64;
+    let of_all = |all: isize, side: &isize| all.saturating_mul(*side);
+    let inner = |axis: usize| shape[axis + 1..].iter().fold(1, of_all) as i64;
     let strides = (0..shape.len()).map(inner).collect();
     // Of the heap block, which stays where it is when the vector moves.
     let address = bytes.as_mut_ptr();

@@ -82,6 +82,10 @@ impl View {
     }
 
     fn bytes(&self) -> ffi::Py_ssize_t {
+        // An empty tensor's other axes may be of any length, and are no product of bytes there are.
+        if self.shape().contains(&0) {
+            return 0;
+        }
         self.item_bytes() * self.shape().iter().product::<ffi::Py_ssize_t>()
     }
 
