@@ -99,6 +99,8 @@ fn unknown_kind(seen: &str) -> String {
 /// A line that would be right.
 fn example(key: &str) -> String {
     let value = match key {
+        "access" => "access: brokered",
+        "after" => "after: [cam1]",
         "delay" | "restart.delay" => "restart: {delay: 0.25s..30s}",
         "dir" => "dir: recordings",
         "env" => "env: {MODEL: small}",
@@ -116,6 +118,7 @@ fn example(key: &str) -> String {
         "out" => "out: cam1.frames",
         "policy" | "policy.essential" | "essential" => "policy: {essential: 2s}",
         "project" => "project: yard",
+        "ready" => "ready: tcp 8554",
         "restart" => "restart: {delay: 0.25s..30s, limit: 5 in 60s}",
         "rings" => "rings: {cam1.packets: {max_bitrate: 16M}}",
         "run" => "run: [python3, analyzer.py]",
@@ -133,4 +136,26 @@ fn example(key: &str) -> String {
         other => return format!("{other}: 1"),
     };
     value.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../../docs/topology.md");
+
+    #[test]
+    fn every_documented_key_has_an_example_of_its_own() {
+        let mut keys = 0;
+        for table in PAGE.split("\n\n").filter(|part| part.starts_with("| key |")) {
+            for key in table.lines().skip(2).filter_map(|row| row.split('`').nth(1)) {
+                assert!(
+                    ["version", "history"].contains(&key) || example(key) != format!("{key}: 1"),
+                    "{key}"
+                );
+                keys += 1;
+            }
+        }
+        assert!(keys > 20, "only {keys} keys in docs/topology.md");
+    }
 }
