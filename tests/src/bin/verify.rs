@@ -74,8 +74,9 @@ fn all_about_rings(seed: u64) -> Report {
     report.target_met("bench_targets", &bench["targets_met"]);
     report.promise("zero_copies", || python::arrays_equal_what_ffmpeg_decodes(50));
     report.promise("hoarder", rings::a_hoarder_stops_nobody);
-    report.promise("essential", || rings::named_tests("shmring", "ring", &["essential"]));
-    report.promise("trust", || rings::named_tests("shmring", "ring", &["group", "stranger"]));
+    report.promise("essential", || rings::named_tests("shmring", "ring", &["essential::"]));
+    let trust = ["group::", "brokered::", "hostile::", "shortage::"];
+    report.promise("trust", || rings::named_tests("shmring", "ring", &trust));
     report.promise("python", || rings::named_tests("shmring-python", "python", &[]));
     report.promise("c", || rings::named_tests("shmring-c", "c", &[]));
     report
