@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "expect.h"
 
@@ -42,6 +43,8 @@ static void *wait_beside(void *argument)
         int status = shmring_wait(scene->reader, SECOND / 100);
         EXPECT(status == SHMRING_OK || status == SHMRING_QUIET);
         EXPECT(shmring_count(scene->reader) >= 0);
+        /* There may be something all the while; the one who reads it must get a turn. */
+        nanosleep(&(struct timespec){ .tv_nsec = 1000 * 1000 }, NULL);
     }
     return NULL;
 }
