@@ -7,6 +7,7 @@ use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 
 use super::choice::{Every, FrameStart, Pace, Policy};
+use super::descriptor::Described;
 use super::frame::{Frame, Lease, Origin};
 use super::table::{self, oldest_described, read_descriptor, version_word};
 use super::{Content, Token};
@@ -72,6 +73,16 @@ pub struct FrameReader {
     evictions: EvictionWatch,
     /// What was taken last, in whichever epoch.
     had: Option<Content>,
+    /// Of the picture claimed last: large, so it moves once, into the frame that is handed out.
+    described: Option<Described>,
+}
+
+/// A picture that is leased and not yet handed out.
+#[derive(Debug)]
+struct Claim {
+    lease: Lease,
+    data: Arc<Mapping>,
+    start: usize,
 }
 
 impl FrameReader {
@@ -111,6 +122,7 @@ impl FrameReader {
             lost_epochs: false,
             evictions,
             had: None,
+            described: None,
         };
         reader.begin(options.start)?;
         Ok(reader)
@@ -158,7 +170,7 @@ impl FrameReader {
             // each of them is a line of memory that has gone cold.
             if let Some(next) = self.take_due()? {
                 self.signal.told_something();
-                return Ok(next);
+                return Ok(self.hand_out(next));
             }
             let heard = self.signal.hear();
             let now = clock::mono();
@@ -167,7 +179,7 @@ impl FrameReader {
                 && let Some(next) = self.take_next(now)?
             {
                 self.signal.told_something();
-                return Ok(next);
+                return Ok(self.hand_out(next));
             }
             if let Some(next) = self.follow(heard)? {
                 self.signal.told_something();
@@ -204,13 +216,13 @@ impl FrameReader {
     }
 
     /// As [`Self::take_next`], without asking for the time where it does not matter.
-    fn take_due(&mut self) -> Result<Option<Next<Frame>>, Error> {
+    fn take_due(&mut self) -> Result<Option<Next<Claim>>, Error> {
         let now = if self.pace.is_limited() { clock::mono() } else { MonoNs(0) };
         if now < self.pace.due() { Ok(None) } else { self.take_next(now) }
     }
 
     /// Tries the pictures this reader has not had, by its policy.
-    fn take_next(&mut self, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
+    fn take_next(&mut self, now: MonoNs) -> Result<Option<Next<Claim>>, Error> {
         if std::mem::take(&mut self.lost_epochs) {
             self.signal.set_owes(false);
             return Ok(Some(Next::Overrun { missed: 0 }));
@@ -233,25 +245,25 @@ impl FrameReader {
         }
     }
 
-    fn take_newest(&mut self, head: u64, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
+    fn take_newest(&mut self, head: u64, now: MonoNs) -> Result<Option<Next<Claim>>, Error> {
         let newest = self.every.newest(head);
-        let frame = self.lease(newest)?;
-        if frame.is_none() && newest < head {
+        let claim = self.lease(newest)?;
+        if claim.is_none() && newest < head {
             // Gone for good, unlike the head itself, which may just be moving on.
             self.set_cursor(newest);
         }
-        Ok(frame.map(|frame| self.took(newest, frame, now)))
+        Ok(claim.map(|claim| self.took(newest, claim, now)))
     }
 
-    fn take_in_turn(&mut self, head: u64, now: MonoNs) -> Result<Next<Frame>, Error> {
+    fn take_in_turn(&mut self, head: u64, now: MonoNs) -> Result<Next<Claim>, Error> {
         let next = self.every.following(self.cursor);
         let mut wanted = next.max(self.every.following(oldest_described(head) - 1));
         while let Some(sequence) = wanted.filter(|wanted| *wanted <= head) {
-            if let Some(frame) = self.lease(sequence)? {
+            if let Some(claim) = self.lease(sequence)? {
                 if wanted == next {
-                    return Ok(self.took(sequence, frame, now));
+                    return Ok(self.took(sequence, claim, now));
                 }
-                // Told first; the frame itself is leased again by the next call.
+                // Told first; the picture itself is leased again by the next call.
                 return Ok(self.overrun(sequence - 1));
             }
             wanted = self.every.following(sequence);
@@ -259,25 +271,44 @@ impl FrameReader {
         Ok(self.overrun(head))
     }
 
-    fn took(&mut self, sequence: u64, mut frame: Frame, now: MonoNs) -> Next<Frame> {
+    fn took(&mut self, sequence: u64, claim: Claim, now: MonoNs) -> Next<Claim> {
         self.set_cursor(sequence);
         self.pace.took(now);
         self.signal.set_not_before(self.pace.due());
         // Its writer's word may be about a picture that this reader passed over.
-        let meta = &mut frame.described.meta;
-        if let Some(had) = self.had.replace(meta.content) {
+        if let Some(Described { meta, .. }) = &mut self.described
+            && let Some(had) = self.had.replace(meta.content)
+        {
             meta.format_change = !had.is_like(&meta.content);
         }
-        Next::Item(frame)
+        Next::Item(claim)
     }
 
-    fn evicted(&mut self) -> Option<Next<Frame>> {
+    fn hand_out(&mut self, next: Next<Claim>) -> Next<Frame> {
+        match next {
+            Next::Item(Claim { lease, data, start }) => match self.described.take() {
+                Some(described) => {
+                    let (epoch, origin) = (self.index.epoch, Arc::clone(&self.origin));
+                    Next::Item(Frame { lease, data, start, described, epoch, origin })
+                }
+                // No claim is without its description.
+                None => Next::Quiet,
+            },
+            Next::Overrun { missed } => Next::Overrun { missed },
+            Next::NewEpoch { epoch } => Next::NewEpoch { epoch },
+            Next::Evicted { reason } => Next::Evicted { reason },
+            Next::Quiet => Next::Quiet,
+            Next::Ended => Next::Ended,
+        }
+    }
+
+    fn evicted(&mut self) -> Option<Next<Claim>> {
         let reason = self.evictions.news(&self.index, self.segments.ring())?;
         self.page.add_eviction();
         Some(Next::Evicted { reason })
     }
 
-    fn overrun(&mut self, through: u64) -> Next<Frame> {
+    fn overrun(&mut self, through: u64) -> Next<Claim> {
         // One that came just now is why.
         if let Some(evicted) = self.evicted() {
             return evicted;
@@ -299,7 +330,7 @@ impl FrameReader {
     }
 
     /// Leases the picture of `sequence`; `None` when it was overwritten.
-    fn lease(&mut self, sequence: u64) -> Result<Option<Frame>, Error> {
+    fn lease(&mut self, sequence: u64) -> Result<Option<Claim>, Error> {
         let Some(described) = read_descriptor(&self.index.map, sequence) else {
             return Ok(None);
         };
@@ -317,14 +348,9 @@ impl FrameReader {
         let Some(hazard) = self.page.pin(version, described.token)? else {
             return Ok(None);
         };
-        Ok(Some(Frame {
-            lease: Lease { page: Arc::clone(&self.page), hazard },
-            data,
-            start,
-            described,
-            epoch: self.index.epoch,
-            origin: Arc::clone(&self.origin),
-        }))
+        self.described = Some(described);
+        let lease = Lease { page: Arc::clone(&self.page), hazard };
+        Ok(Some(Claim { lease, data, start }))
     }
 
     /// Those there are, before a picture needs them: whoever hands out a ring's segments may be gone by

@@ -38,14 +38,11 @@ pub(super) fn write_descriptor(map: &Mapping, sequence: u64, bytes: &[u8; layout
 pub(super) fn read_descriptor(map: &Mapping, sequence: u64) -> Option<Described> {
     let at = descriptor_at(sequence);
     // PAIR descriptor
-    let bytes = seqlock::read(
+    let mut bytes = [0; layout::BYTES];
+    seqlock::read(
         map.word(at + layout::AT_SEQUENCE),
         |seen| seen == sequence,
-        || {
-            let mut bytes = [0; layout::BYTES];
-            map.copy_out(at, &mut bytes);
-            bytes
-        },
+        || map.copy_out(at, &mut bytes),
     )?;
     descriptor::decode(&bytes).filter(Described::fits)
 }

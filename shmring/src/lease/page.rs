@@ -157,7 +157,11 @@ impl LeasePage {
     /// Says since when the oldest lease is held, if a lease of `new` is the only one or one has ended.
     fn tell_oldest(&self, new: u32) {
         let taken = self.taken.load(Ordering::Relaxed);
-        if new != 0 && taken != new {
+        if new != 0 {
+            if taken == new {
+                let since = self.since_ns[new.trailing_zeros() as usize].load(Ordering::Relaxed);
+                self.tell(lease::AT_HELD_SINCE_NS, since);
+            }
             return;
         }
         let held = (0..lease::HAZARDS).filter(|hazard| taken & 1 << hazard != 0);
