@@ -109,7 +109,9 @@ impl Row {
 fn brief(figures: &Value) -> String {
     match figures {
         Value::Object(map) => {
-            map.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
+            // What is nested is for programs: a tool's whole report would fill the screen.
+            let plain = map.iter().filter(|(_, value)| !value.is_object());
+            plain.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
         }
         Value::Null => String::new(),
         other => other.to_string(),
