@@ -55,6 +55,12 @@ pub(crate) fn sweep(topology: &Topology) {
     census::sweep(&topology.project, &names);
 }
 
+/// Removes what is left of every ring under the project's prefix, also of programs outside the topology,
+/// unless somebody still writes it.
+pub(crate) fn sweep_all(topology: &Topology) {
+    census::sweep_unowned(&topology.project);
+}
+
 /// To be asked before anything starts.
 pub(crate) fn refuse_second_writer(topology: &Topology) -> Result<(), TwoWriters> {
     let taken = topology.rings.iter().find_map(|ring| {

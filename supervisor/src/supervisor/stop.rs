@@ -99,7 +99,7 @@ impl Supervisor {
         if let Err(error) = self.floors.settle() {
             tracing::warn!(%error, "epochs may repeat after a reboot with a wrong clock");
         }
-        rings::sweep(&self.spawner.topology);
+        rings::sweep_all(&self.spawner.topology);
         if let Err(error) = self.spawner.place.clear() {
             tracing::warn!(%error, "something was left behind");
         }
