@@ -43,3 +43,4 @@ mod startup;
 mod supervisor;
 mod talk;
 mod worker;
+mod workers;

@@ -10,6 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use protocol::health::{Health, PAGE_BYTES};
+use protocol::name::WorkerName;
 use protocol::time::MonoNs;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use spawn::{Command, FIRST_INHERITED, HealthError, HealthPage, Output, Running, StartError};
@@ -26,7 +27,8 @@ use crate::poller::{Poller, Token};
 use crate::progress::Progress;
 use crate::readiness::Asking;
 use crate::rings::Outlook;
-use crate::topology::{Launch, Topology};
+use crate::topology::{Launch, Topology, WorkerSpec};
+use crate::workers::WorkerId;
 
 const READ_BYTES: usize = 16 * 1024;
 /// A dead worker's pipe holds at most 64 KiB, but an orphan of it may still be filling it.
@@ -38,8 +40,7 @@ const READS_A_LOOK: u32 = 8;
 /// never be taken for its successor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProcessId {
-    /// Index of the worker in the topology.
-    pub(crate) worker: usize,
+    pub(crate) worker: WorkerId,
     pub(crate) number: u64,
 }
 
@@ -95,9 +96,17 @@ pub(crate) struct Pipe {
 }
 
 impl Spawner {
+    pub(crate) fn listeners_of<'a>(
+        &'a self,
+        worker: &'a WorkerName,
+    ) -> impl Iterator<Item = &'a Listener> {
+        self.listeners.iter().filter(move |listener| listener.worker == *worker)
+    }
+
     /// Starts the worker's process. On an error nothing is left of it.
     pub(crate) fn start(
         &self,
+        worker: &WorkerSpec,
         id: ProcessId,
         now: MonoNs,
         poller: &mut Poller<Event>,
@@ -108,7 +117,7 @@ impl Spawner {
             .mode(0o700)
             .create(&tmp)
             .map_err(at("create its TMPDIR"))?;
-        let started = self.start_in(id, now, tmp.clone(), poller);
+        let started = self.start_in(worker, id, now, tmp.clone(), poller);
         if started.is_err() {
             // What cannot be removed now goes with the whole folder at the next start.
             let _ = fs::remove_dir_all(&tmp);
@@ -118,19 +127,18 @@ impl Spawner {
 
     fn start_in(
         &self,
+        worker: &WorkerSpec,
         id: ProcessId,
         now: MonoNs,
         tmp: PathBuf,
         poller: &mut Poller<Event>,
     ) -> Result<Process, SpawnError> {
-        let worker = &self.topology.workers[id.worker];
         let built_in = matches!(worker.launch, Launch::Use(_));
         let language = if built_in { Language::Frames } else { Language::Json };
         let (link, their_link) = link::pair(language).map_err(at("control link"))?;
         let health = built_in.then(HealthPage::create).transpose()?;
-        let listeners = self.listeners.iter().filter(|listener| listener.worker == worker.name);
         let listeners: Vec<BorrowedFd<'_>> =
-            listeners.map(|listener| listener.socket.as_fd()).collect();
+            self.listeners_of(&worker.name).map(|listener| listener.socket.as_fd()).collect();
         let numbers = numbers(health.is_some(), listeners.len());
         let broker = self.outlook.broker.as_ref().map(|_| self.place.broker_socket());
         let access = Access { group: self.group, broker };

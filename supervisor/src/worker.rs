@@ -29,6 +29,8 @@ const GRACE_RECORDER: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// As it was started: its own, because the topology may have changed since.
+    pub(crate) spec: WorkerSpec,
     pub(crate) life: Lifecycle,
     pub(crate) process: Option<Process>,
     pub(crate) log: LogBook,
@@ -57,7 +59,7 @@ fn ready_line(spec: &WorkerSpec) -> Option<Regex> {
 }
 
 impl Worker {
-    pub(crate) fn new(spec: &WorkerSpec, seed: u64) -> Self {
+    pub(crate) fn new(spec: WorkerSpec, seed: u64) -> Self {
         let kind = match &spec.launch {
             Launch::Run { .. } => None,
             Launch::Use(config) => Some(config.kind()),
@@ -75,18 +77,19 @@ impl Worker {
             log: LogBook::new(spec.name.clone()),
             dossier: Dossier::default(),
             poison: Poison::default(),
-            ready_line: ready_line(spec),
+            ready_line: ready_line(&spec),
             stage: shutdown::stage(kind),
+            spec,
         }
     }
 
-    pub(crate) fn status(&self, spec: &WorkerSpec, now: MonoNs) -> WorkerStatus {
+    pub(crate) fn status(&self, now: MonoNs) -> WorkerStatus {
         let life = &self.life;
         let uptime =
             self.process.as_ref().map_or(Duration::ZERO, |_| now.saturating_since(life.started()));
         WorkerStatus {
-            name: spec.name.clone(),
-            kind: spec.kind_name().to_owned(),
+            name: self.spec.name.clone(),
+            kind: self.spec.kind_name().to_owned(),
             pid: self.process.as_ref().map(|process| process.pid),
             state: life.state(),
             why: self.why(now),

@@ -16,6 +16,8 @@ use crate::logs::LogLine;
 use crate::rings;
 use crate::selector::Selector;
 use crate::supervisor::Supervisor;
+use crate::worker::Worker;
+use crate::workers::WorkerId;
 
 /// Arguments of `restart`, `start` and `stop`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -151,15 +153,15 @@ impl Supervisor {
     }
 
     /// Writers before their readers. Whoever starts a worker takes back that it was to stop.
-    fn startable(&mut self, names: &[Selector]) -> Result<Vec<usize>, ReplyError> {
+    fn startable(&mut self, names: &[Selector]) -> Result<Vec<WorkerId>, ReplyError> {
         if self.is_stopping() {
             let text = "the project is stopping".to_owned();
             return Err(error("stopping", text, "start it with `framevisor up`"));
         }
         let mut places = self.places_of(names)?;
         let order = self.topology().start_order();
-        let workers = &self.topology().workers;
-        let turn = |at: &usize| order.iter().position(|spec| spec.name == workers[*at].name);
+        let turn =
+            |at: &WorkerId| order.iter().position(|spec| spec.name == self.workers[*at].spec.name);
         places.sort_by_cached_key(turn);
         self.keep_running(&places);
         Ok(places)
@@ -169,8 +171,8 @@ impl Supervisor {
         let places = self.places_of(&args.names)?;
         let oldest =
             args.since.map_or(UtcNs(0), |since| UtcNs(clock::now().utc.0.saturating_sub(since.0)));
-        let wanted = |at: &usize| args.names.is_empty() || places.contains(at);
-        let workers = self.workers.iter().enumerate().filter(|(at, _)| wanted(at));
+        let wanted = |at: &WorkerId| args.names.is_empty() || places.contains(at);
+        let workers = self.workers.iter().filter(|(at, _)| wanted(at));
         let mut lines: Vec<&LogLine> = workers
             .flat_map(|(_, worker)| worker.log.last(args.lines, oldest, &args.grep))
             .collect();
@@ -197,20 +199,20 @@ impl Supervisor {
         Ok(json!(places.first().map(|&at| self.why(now, at))))
     }
 
-    fn names_of(&self, places: &[usize]) -> Value {
-        json!(places.iter().map(|&at| &self.topology().workers[at].name).collect::<Vec<_>>())
+    fn names_of(&self, places: &[WorkerId]) -> Value {
+        json!(places.iter().map(|&at| &self.workers[at].spec.name).collect::<Vec<_>>())
     }
 
     /// Each worker once, in the order of the file.
-    fn places_of(&self, selectors: &[Selector]) -> Result<Vec<usize>, ReplyError> {
-        let workers = &self.topology().workers;
-        let names = || workers.iter().map(|worker| worker.name.as_str());
-        let selected = |selector: &Selector| workers.iter().any(|w| selector.matches(&w.name));
+    fn places_of(&self, selectors: &[Selector]) -> Result<Vec<WorkerId>, ReplyError> {
+        let names = || self.workers.values().map(|worker| worker.spec.name.as_str());
+        let selected = |s: &Selector| self.workers.values().any(|w| s.matches(&w.spec.name));
         if let Some(unknown) = selectors.iter().find(|selector| !selected(selector)) {
             return Err(unknown_worker(unknown, names()));
         }
-        let wanted = |at: &usize| selectors.iter().any(|s| s.matches(&workers[*at].name));
-        Ok((0..workers.len()).filter(wanted).collect())
+        let wanted = |worker: &Worker| selectors.iter().any(|s| s.matches(&worker.spec.name));
+        let workers = self.workers.iter().filter(|(_, worker)| wanted(worker));
+        Ok(workers.map(|(at, _)| at).collect())
     }
 
     fn status(&self, now: MonoNs) -> Status {
@@ -227,8 +229,7 @@ impl Supervisor {
     fn not_flowing(&self, now: MonoNs) -> Vec<NotFlowing> {
         let topology = self.topology();
         let waits = topology.rings.iter().filter_map(|ring| {
-            let at = topology.workers.iter().position(|worker| worker.name == ring.writer)?;
-            let worker = &self.workers[at];
+            let worker = &self.workers[self.workers.named(&ring.writer)?];
             let life = &worker.life;
             let waits = !life.is_parked() && !rings::flows(self.outlook(), &ring.name);
             waits.then(|| NotFlowing {

@@ -10,6 +10,7 @@ use crate::dossier::{Death, LINES, Progress, RingHead, item_in_hand};
 use crate::logs::LogLine;
 use crate::supervisor::Supervisor;
 use crate::topology::WorkerSpec;
+use crate::workers::WorkerId;
 
 /// Arguments of `why`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,11 +53,12 @@ pub(crate) struct Advice {
 }
 
 impl Supervisor {
-    pub(crate) fn why(&self, now: MonoNs, at: usize) -> Why {
-        let (spec, worker) = (&self.topology().workers[at], &self.workers[at]);
+    pub(crate) fn why(&self, now: MonoNs, at: WorkerId) -> Why {
+        let worker = &self.workers[at];
+        let spec = &worker.spec;
         let health = worker.process.as_ref().and_then(|process| process.health());
         let mut why = Why {
-            worker: worker.status(spec, now),
+            worker: worker.status(now),
             item: health.as_ref().and_then(item_in_hand),
             passed_over: worker.poison.passed_over(),
             progress: health.as_ref().map(Progress::of),

@@ -2,7 +2,7 @@
 
 use nix::unistd::{Pid, getpgid};
 use protocol::control::Condition;
-use protocol::name::RingName;
+use protocol::name::{RingName, WorkerName};
 use protocol::time::MonoNs;
 use shmring::{census, clock};
 
@@ -10,11 +10,12 @@ use super::{Supervisor, current};
 use crate::lifecycle::Input;
 use crate::process::ProcessId;
 use crate::topology::Readiness;
+use crate::workers::WorkerId;
 
 impl Supervisor {
     /// Starts every worker, or lets it wait for those that it comes after.
     pub(super) fn boot(&mut self, now: MonoNs) {
-        for at in 0..self.workers.len() {
+        for at in self.workers.ids() {
             if self.spec(at).after.is_empty() {
                 self.tell(at, now, Input::Start);
             } else {
@@ -28,7 +29,7 @@ impl Supervisor {
         if self.shutdown.is_some() {
             self.waiting.clear();
         }
-        let waiting: Vec<usize> = self.waiting.iter().copied().collect();
+        let waiting: Vec<WorkerId> = self.waiting.iter().copied().collect();
         for at in waiting {
             match self.awaited_by(at) {
                 Some(why) => self.tell(at, now, Input::Await(why)),
@@ -41,11 +42,9 @@ impl Supervisor {
     }
 
     /// `None` when all that it comes after are up.
-    fn awaited_by(&self, at: usize) -> Option<String> {
-        let topology = self.topology();
-        let is_up = |name: &&protocol::name::WorkerName| {
-            let other = topology.workers.iter().position(|spec| spec.name == **name);
-            other.is_some_and(|other| self.workers[other].life.is_up())
+    fn awaited_by(&self, at: WorkerId) -> Option<String> {
+        let is_up = |name: &&WorkerName| {
+            self.workers.named(name).is_some_and(|other| self.workers[other].life.is_up())
         };
         let missing: Vec<&str> = self
             .spec(at)
@@ -58,7 +57,7 @@ impl Supervisor {
     }
 
     /// Its process runs: asks its port, if that is how it shows that it is up.
-    pub(super) fn begin_asking(&self, at: usize) {
+    pub(super) fn begin_asking(&self, at: WorkerId) {
         let (Some(readiness), Some(process)) = (&self.spec(at).ready, &self.workers[at].process)
         else {
             return;
@@ -76,12 +75,12 @@ impl Supervisor {
     }
 
     /// A line that it printed may say so.
-    pub(super) fn looked_for_in(&self, at: usize, line: &str) -> bool {
+    pub(super) fn looked_for_in(&self, at: WorkerId, line: &str) -> bool {
         let worker = &self.workers[at];
         worker.life.is_starting() && worker.ready_line.as_ref().is_some_and(|it| it.is_match(line))
     }
 
-    pub(super) fn shows_ready_by_line(&mut self, at: usize, now: MonoNs) {
+    pub(super) fn shows_ready_by_line(&mut self, at: WorkerId, now: MonoNs) {
         if let Some(id) = self.workers[at].process.as_ref().map(|process| process.id) {
             self.shown_ready(now, id);
         }
@@ -89,7 +88,7 @@ impl Supervisor {
 
     /// Those that attach to their rings when they are up.
     pub(super) fn look_for_attached(&mut self, now: MonoNs) {
-        for at in 0..self.workers.len() {
+        for at in self.workers.ids() {
             let waits = self.spec(at).ready == Some(Readiness::Attach)
                 && self.workers[at].life.is_starting();
             let process = self.workers[at].process.as_ref().filter(|_| waits);
@@ -103,7 +102,7 @@ impl Supervisor {
     }
 
     /// Readers say themselves which process they are; a lie makes only the liar look ready.
-    fn is_attached(&self, at: usize, leader: u32) -> bool {
+    fn is_attached(&self, at: WorkerId, leader: u32) -> bool {
         let (project, spec) = (&self.topology().project, self.spec(at));
         let status = |ring: &RingName| census::status(project, ring, clock::mono());
         let is_own = |pid: u32| {

@@ -7,10 +7,11 @@ use shmring::clock;
 use super::Supervisor;
 use crate::history::{Cause, Change};
 use crate::lifecycle::Input;
+use crate::workers::WorkerId;
 
 impl Supervisor {
     /// Tells a worker's life what happened and carries out what it decides.
-    pub(crate) fn tell(&mut self, at: usize, now: MonoNs, input: Input) {
+    pub(crate) fn tell(&mut self, at: WorkerId, now: MonoNs, input: Input) {
         let before = self.workers[at].life.state();
         let mut next = Some(input);
         while let Some(input) = next.take() {
@@ -25,7 +26,7 @@ impl Supervisor {
         }
     }
 
-    fn record(&mut self, at: usize, now: MonoNs, from: WorkerState, cause: Cause) {
+    fn record(&mut self, at: WorkerId, now: MonoNs, from: WorkerState, cause: Cause) {
         let life = &self.workers[at].life;
         if life.state() == from {
             return;
@@ -42,7 +43,7 @@ impl Supervisor {
     }
 
     /// One line for people at every change worth one.
-    fn note(&self, at: usize, now: MonoNs, state: WorkerState) {
+    fn note(&self, at: WorkerId, now: MonoNs, state: WorkerState) {
         let worker = &self.spec(at).name;
         let why = self.workers[at].why(now);
         match state {

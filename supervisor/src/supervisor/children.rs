@@ -16,6 +16,7 @@ use crate::launch::TMPDIR;
 use crate::lifecycle::Input;
 use crate::orphans;
 use crate::process::Process;
+use crate::workers::WorkerId;
 
 impl Supervisor {
     pub(super) fn reap(&mut self, now: MonoNs) {
@@ -27,7 +28,8 @@ impl Supervisor {
             let of = |process: &Option<Process>| {
                 process.as_ref().is_some_and(|process| process.pid == pid)
             };
-            if let Some(at) = self.workers.iter().position(|worker| of(&worker.process)) {
+            let whose = self.workers.iter().find(|(_, worker)| of(&worker.process));
+            if let Some((at, _)) = whose {
                 deaths.push((at, reason));
             }
         }
@@ -43,7 +45,7 @@ impl Supervisor {
         }
     }
 
-    fn bury(&mut self, at: usize, now: MonoNs, reason: &ExitReason) {
+    fn bury(&mut self, at: WorkerId, now: MonoNs, reason: &ExitReason) {
         let Some(process) = self.workers[at].process.take() else { return };
         let worker = &self.spec(at).name;
         if self.workers[at].life.state() == WorkerState::Stopping {
@@ -60,7 +62,7 @@ impl Supervisor {
     /// Keeps what explains a death, before its successor changes the rings.
     pub(super) fn remember(
         &mut self,
-        at: usize,
+        at: WorkerId,
         now: MonoNs,
         reason: &ExitReason,
         pid: Option<u32>,
@@ -90,7 +92,7 @@ impl Supervisor {
 
     /// An item that has killed twice is not given to the next process; what it cost so far is no fault
     /// of the worker's.
-    fn suspect(&mut self, at: usize, reason: &ExitReason, item: Option<ItemId>) {
+    fn suspect(&mut self, at: WorkerId, reason: &ExitReason, item: Option<ItemId>) {
         let worker = &mut self.workers[at];
         if let Some(ItemId { epoch, sequence }) = worker.poison.on_death(reason, item) {
             worker.life.forgive();
@@ -110,7 +112,7 @@ impl Supervisor {
             tracing::warn!(%error, "cannot list children: orphans of dead workers may live on");
             Vec::new()
         });
-        let processes = || self.workers.iter().filter_map(|worker| worker.process.as_ref());
+        let processes = || self.workers.values().filter_map(|worker| worker.process.as_ref());
         for child in children {
             if processes().any(|process| process.pid == child) {
                 continue;

@@ -16,6 +16,7 @@ use crate::process::ProcessId;
 use crate::rings;
 use crate::topology::Launch;
 use crate::worker::Row;
+use crate::workers::WorkerId;
 
 /// Messages of one worker in one turn of the loop; the rest wait until others had theirs.
 const MESSAGES_A_TURN: usize = 32;
@@ -85,9 +86,9 @@ impl Supervisor {
     }
 
     /// `None` for a `run:` worker, which cannot ask for one.
-    fn start_up(&mut self, at: usize) -> Option<StartUp> {
+    fn start_up(&mut self, at: WorkerId) -> Option<StartUp> {
         let topology = &self.spawner.topology;
-        let spec = &topology.workers[at];
+        let spec = &self.workers[at].spec;
         let Launch::Use(config) = &spec.launch else { return None };
         let ring = spec.output.as_ref().and_then(|name| topology.ring(name));
         let contract = |ring| RingContract {
@@ -112,14 +113,14 @@ impl Supervisor {
     /// its own exit tells more.
     pub(super) fn hand_overs_ended(&mut self) {
         for outcome in self.hand_overs.ended() {
-            if let Err(error) = outcome.result {
-                let worker = &self.spec(outcome.process.worker).name;
+            let worker = self.workers.get(outcome.process.worker).map(|worker| &worker.spec.name);
+            if let (Err(error), Some(worker)) = (outcome.result, worker) {
                 tracing::debug!(%worker, %error, "hand-over failed");
             }
         }
     }
 
-    pub(super) fn ask_to_stop(&mut self, at: usize, now: MonoNs, grace: Duration) {
+    pub(super) fn ask_to_stop(&mut self, at: WorkerId, now: MonoNs, grace: Duration) {
         let Some(process) = &mut self.workers[at].process else { return };
         let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
         let (id, sent) = (process.id, process.link.send(&ToWorker::Stop { grace_ms }));
@@ -131,7 +132,8 @@ impl Supervisor {
 
     /// Its process ends now, or has closed what it must not close.
     fn link_closed(&mut self, now: MonoNs, id: ProcessId) {
-        let built_in = matches!(self.spec(id.worker).launch, Launch::Use(_));
+        let Some(worker) = self.workers.get_mut(id.worker) else { return };
+        let built_in = matches!(worker.spec.launch, Launch::Use(_));
         let Some(process) = current(&mut self.workers, id) else { return };
         process.forget_link(&mut self.poller);
         if built_in {

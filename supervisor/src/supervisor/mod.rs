@@ -42,6 +42,7 @@ use crate::signals::Signals;
 use crate::talk::Talk;
 use crate::topology::Topology;
 use crate::worker::{Row, Worker};
+use crate::workers::{WorkerId, Workers};
 
 /// Reads of one output pipe in one turn of the loop: 64 KiB, a full pipe.
 const OUTPUT_TURNS: usize = 4;
@@ -70,7 +71,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     spawner: Spawner,
-    pub(crate) workers: Vec<Worker>,
+    pub(crate) workers: Workers,
     pub(crate) poller: Poller<Event>,
     pub(crate) admin: Admin,
     hand_overs: HandOvers,
@@ -87,9 +88,9 @@ pub(crate) struct Supervisor {
     shutdown: Option<Shutdown>,
     pub(crate) history: History,
     /// Workers that a person wants stopped and that have not ended yet.
-    leaving: BTreeSet<usize>,
+    leaving: BTreeSet<WorkerId>,
     /// Workers that are not started before others are up.
-    waiting: BTreeSet<usize>,
+    waiting: BTreeSet<WorkerId>,
     rhythm: Rhythm,
     looks: u64,
     processes: u64,
@@ -110,8 +111,10 @@ impl Supervisor {
         poller.watch(&guard, Event::GuardLink)?;
         poller.watch(&probes, Event::ProbeAnswered)?;
         let specs = &spawner.topology.workers;
-        let workers =
-            (0..).zip(specs).map(|(at, spec)| Worker::new(spec, seed.wrapping_add(at))).collect();
+        let mut workers = Workers::default();
+        for (at, spec) in (0..).zip(specs) {
+            workers.add(Worker::new(spec.clone(), seed.wrapping_add(at)));
+        }
         let name_width = specs.iter().map(|spec| spec.name.as_str().len()).max().unwrap_or(0);
         let now = clock::mono();
         Ok(Self {
@@ -183,7 +186,7 @@ impl Supervisor {
         if let Some(late) = self.rhythm.tick(now) {
             self.look(now, late);
         }
-        for at in 0..self.workers.len() {
+        for at in self.workers.ids() {
             if self.workers[at].life.deadline().is_some_and(|deadline| deadline <= now) {
                 self.tell(at, now, Input::Time);
             }
@@ -196,14 +199,14 @@ impl Supervisor {
     /// Beats, closed links, floors: everything that is looked at rather than told.
     fn look(&mut self, now: MonoNs, Late(late): Late) {
         self.looks += 1;
-        for at in 0..self.workers.len() {
+        for at in self.workers.ids() {
             if late {
                 self.forgive_gap(at, now);
             } else if let Some(reason) = self.fault_of(at, now) {
                 self.tell(at, now, Input::Fault(reason));
             }
         }
-        for process in self.workers.iter_mut().filter_map(|worker| worker.process.as_mut()) {
+        for process in self.workers.iter_mut().filter_map(|(_, worker)| worker.process.as_mut()) {
             process.resume_output(&self.poller);
         }
         self.admin.resume(&mut self.poller);
@@ -218,18 +221,17 @@ impl Supervisor {
     }
 
     /// Raises the floors; the workers whose inputs go on without them.
-    fn look_at_rings(&mut self, now: MonoNs) -> Vec<usize> {
+    fn look_at_rings(&mut self, now: MonoNs) -> Vec<WorkerId> {
         let topology = &self.spawner.topology;
         let heads = rings::observe_all(&self.spawner.outlook, topology, &mut self.floors);
-        let pairs = self.workers.iter_mut().zip(&topology.workers).enumerate();
-        let stalled = pairs.filter_map(|(at, (worker, spec))| {
+        let stalled = self.workers.iter_mut().filter_map(|(at, worker)| {
             let process = worker.process.as_mut()?;
             let health = process.health()?;
             if worker.life.state() != WorkerState::Running {
                 process.progress.excuse();
                 return None;
             }
-            let inputs = spec.inputs.iter().map(|ring| {
+            let inputs = worker.spec.inputs.iter().map(|ring| {
                 let outside = || rings::head_of(&self.spawner.outlook, ring);
                 heads.get(ring).copied().unwrap_or_else(outside)
             });
@@ -238,7 +240,7 @@ impl Supervisor {
         stalled.collect()
     }
 
-    fn forgive_gap(&mut self, at: usize, now: MonoNs) {
+    fn forgive_gap(&mut self, at: WorkerId, now: MonoNs) {
         let worker = &mut self.workers[at];
         worker.life.forgive_gap(now);
         if let Some(process) = &mut worker.process {
@@ -247,7 +249,7 @@ impl Supervisor {
         }
     }
 
-    fn fault_of(&mut self, at: usize, now: MonoNs) -> Option<ExitReason> {
+    fn fault_of(&mut self, at: WorkerId, now: MonoNs) -> Option<ExitReason> {
         let worker = &mut self.workers[at];
         let process = worker.process.as_mut()?;
         let closed_for = process.closed.map(|since| now.saturating_since(since));
@@ -259,7 +261,7 @@ impl Supervisor {
         (judged && process.beat.is_stuck(now, health)).then_some(ExitReason::NoHeartbeat)
     }
 
-    fn act(&mut self, at: usize, now: MonoNs, action: Action) -> Option<Input> {
+    fn act(&mut self, at: WorkerId, now: MonoNs, action: Action) -> Option<Input> {
         match action {
             Action::Spawn => return Some(self.spawn(at, now)),
             Action::Ask { grace } => self.ask_to_stop(at, now, grace),
@@ -269,16 +271,16 @@ impl Supervisor {
         None
     }
 
-    fn process_of(&self, at: usize, work: impl FnOnce(&Process)) {
+    fn process_of(&self, at: WorkerId, work: impl FnOnce(&Process)) {
         if let Some(process) = &self.workers[at].process {
             work(process);
         }
     }
 
-    fn spawn(&mut self, at: usize, now: MonoNs) -> Input {
+    fn spawn(&mut self, at: WorkerId, now: MonoNs) -> Input {
         self.processes += 1;
         let id = ProcessId { worker: at, number: self.processes };
-        match self.spawner.start(id, now, &mut self.poller) {
+        match self.spawner.start(&self.workers[at].spec, id, now, &mut self.poller) {
             Ok(process) => {
                 tracing::debug!(worker = %self.spec(at).name, pid = process.pid, "started");
                 self.workers[at].process = Some(process);
@@ -300,7 +302,7 @@ impl Supervisor {
         self.add_lines(id.worker, lines);
     }
 
-    fn add_lines(&mut self, at: usize, lines: Vec<(Stream, String)>) {
+    fn add_lines(&mut self, at: WorkerId, lines: Vec<(Stream, String)>) {
         let now = clock::now();
         for (stream, text) in lines {
             if self.looked_for_in(at, &text) {
@@ -319,28 +321,26 @@ impl Supervisor {
     }
 
     fn next_deadline(&self) -> MonoNs {
-        let lives = self.workers.iter().filter_map(|worker| worker.life.deadline());
+        let lives = self.workers.values().filter_map(|worker| worker.life.deadline());
         let others = [self.rhythm.next()].into_iter().chain(self.manager.next_beat());
         lives.chain(others).fold(MonoNs(u64::MAX), MonoNs::min)
     }
 
-    fn spec(&self, at: usize) -> &crate::topology::WorkerSpec {
-        &self.spawner.topology.workers[at]
+    fn spec(&self, at: WorkerId) -> &crate::topology::WorkerSpec {
+        &self.workers[at].spec
     }
 }
 
 /// What the control socket asks.
 impl Supervisor {
     pub(crate) fn rows(&self, now: MonoNs) -> Vec<Row> {
-        let specs = self.spawner.topology.workers.iter();
-        let row = |(worker, spec): (&Worker, &crate::topology::WorkerSpec)| {
-            let mine =
-                self.spawner.listeners.iter().filter(|listener| listener.worker == spec.name);
+        let row = |worker: &Worker| {
+            let mine = self.spawner.listeners_of(&worker.spec.name);
             let listen: Vec<SocketAddr> =
                 mine.filter_map(|listener| listener.socket.local_addr().ok()).collect();
-            Row { status: worker.status(spec, now), listen }
+            Row { status: worker.status(now), listen }
         };
-        self.workers.iter().zip(specs).map(row).collect()
+        self.workers.values().map(row).collect()
     }
 
     pub(crate) fn topology(&self) -> &Topology {
@@ -365,6 +365,6 @@ impl Supervisor {
 }
 
 /// The process with this number, unless it is dead.
-fn current(workers: &mut [Worker], id: ProcessId) -> Option<&mut Process> {
+fn current(workers: &mut Workers, id: ProcessId) -> Option<&mut Process> {
     workers.get_mut(id.worker)?.process.as_mut().filter(|process| process.id == id)
 }

@@ -10,6 +10,8 @@ use crate::guard;
 use crate::lifecycle::Input;
 use crate::rings;
 use crate::shutdown::Shutdown;
+use crate::worker::Worker;
+use crate::workers::WorkerId;
 
 impl Supervisor {
     pub(super) fn stop_signalled(&mut self, now: MonoNs) {
@@ -49,8 +51,9 @@ impl Supervisor {
     /// Ends those whose turn it is; the next stage follows when the last of them is gone.
     pub(super) fn advance_shutdown(&mut self, now: MonoNs) {
         let Some(shutdown) = self.shutdown else { return };
-        let living = |at: &usize| self.workers[*at].life.state() != WorkerState::Stopped;
-        let living: Vec<usize> = (0..self.workers.len()).filter(living).collect();
+        let living =
+            |(_, worker): &(WorkerId, &Worker)| worker.life.state() != WorkerState::Stopped;
+        let living: Vec<WorkerId> = self.workers.iter().filter(living).map(|(at, _)| at).collect();
         if shutdown.kills_all(now) {
             living.into_iter().for_each(|at| self.tell(at, now, Input::KillNow));
             return;
@@ -64,12 +67,12 @@ impl Supervisor {
     }
 
     /// These and no others; they stay stopped until somebody starts them.
-    pub(crate) fn stop_in_order(&mut self, places: &[usize]) {
+    pub(crate) fn stop_in_order(&mut self, places: &[WorkerId]) {
         self.waiting.retain(|at| !places.contains(at));
         self.leaving.extend(places);
     }
 
-    pub(crate) fn keep_running(&mut self, places: &[usize]) {
+    pub(crate) fn keep_running(&mut self, places: &[WorkerId]) {
         self.leaving.retain(|at| !places.contains(at));
         // Who is named is not kept waiting.
         self.waiting.retain(|at| !places.contains(at));
@@ -80,16 +83,16 @@ impl Supervisor {
         let workers = &self.workers;
         self.leaving.retain(|at| workers[*at].life.state() != WorkerState::Stopped);
         let turn = Shutdown::turn(self.leaving.iter().map(|at| self.workers[*at].stage));
-        let whose = |at: &usize| Some(self.workers[*at].stage) == turn;
-        let turns: Vec<usize> = self.leaving.iter().copied().filter(whose).collect();
+        let whose = |at: &WorkerId| Some(self.workers[*at].stage) == turn;
+        let turns: Vec<WorkerId> = self.leaving.iter().copied().filter(whose).collect();
         for at in turns {
             self.tell(at, now, Input::Stop);
         }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        let stopped = |worker: &crate::worker::Worker| worker.life.state() == WorkerState::Stopped;
-        self.shutdown.is_some() && self.workers.iter().all(stopped)
+        let stopped = |worker: &Worker| worker.life.state() == WorkerState::Stopped;
+        self.shutdown.is_some() && self.workers.values().all(stopped)
     }
 
     /// Everything has stopped: leaves nothing behind.
