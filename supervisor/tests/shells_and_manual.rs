@@ -59,3 +59,15 @@ fn the_manual_page_is_taken_by_man_and_mandoc() {
         assert!(taken, "{said}");
     }
 }
+
+#[test]
+fn bash_loads_the_completions_and_completes_a_verb() {
+    let script = framevisor(&["completion", "bash"]);
+    // What bash does at a Tab behind `framevisor eve`.
+    let tab = "\ncomplete -p framevisor\nCOMP_WORDS=(framevisor eve) COMP_CWORD=1\n\
+               _framevisor framevisor eve framevisor\necho \"offers ${COMPREPLY[*]}\"\n";
+    if let Some((done, said)) = judged_by(&["bash", "--norc"], &(script + tab)) {
+        assert!(done && said.contains("offers events"), "{said}");
+        assert!(said.contains("-F _framevisor"), "{said}");
+    }
+}

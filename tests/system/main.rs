@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod architecture;
+mod examples_of_help;
 mod faults;
 mod first_light;
 mod ring_verbs;
