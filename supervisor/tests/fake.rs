@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ipc_channel::ipc::IpcOneShotServer;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, send, sendmsg};
 use protocol::codec;
 use protocol::control::{CONTROL_VERSION, Condition, ItemId, StartUp, ToSupervisor, ToWorker, env};
 use protocol::health::word;
@@ -107,6 +107,25 @@ fn in_the_role_of_a_worker() {
             drop(fake.link);
         }
         "silent" => {}
+        "dies" => die(),
+        "greets" => {
+            say_bytes(
+                &link,
+                &frame(&ToSupervisor::Hello { version: CONTROL_VERSION, hand_over: nowhere() }),
+            );
+            die();
+        }
+        "unready" => {
+            let _fake = Fake::greet(link, &name);
+            die();
+        }
+        "mute" => {
+            let fake = Fake::greet(link, &name);
+            fake.beat_for_ever();
+        }
+        "stuffed" => loop {
+            say_with_descriptors(&link, &frame(&ToSupervisor::Stopped));
+        },
         other => panic!("no role {other}"),
     }
     std::thread::sleep(Duration::from_secs(1000));
@@ -124,6 +143,15 @@ struct Fake {
 impl Fake {
     /// The whole handshake.
     fn start(link: OwnedFd, name: &str) -> Self {
+        let fake = Self::greet(link, name);
+        fake.say(&ToSupervisor::Ready);
+        let why = String::new();
+        fake.say(&ToSupervisor::Condition { condition: Condition::Flowing, why });
+        fake
+    }
+
+    /// The handshake but for its last word.
+    fn greet(link: OwnedFd, name: &str) -> Self {
         let page = HealthPage::map(spawn::take_inherited(env::HEALTH_FD).unwrap()).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).unwrap();
@@ -132,11 +160,14 @@ impl Fake {
         say_bytes(&link, &frame(&ToSupervisor::Hello { version: CONTROL_VERSION, hand_over }));
         let (_, start_up) = server.accept().unwrap();
         println!("start-up {}", serde_json::to_string(&start_up).unwrap());
-        let fake = Self { name, link, page, poison: start_up.poison.clone(), start_up, stop };
-        fake.say(&ToSupervisor::Ready);
-        let why = String::new();
-        fake.say(&ToSupervisor::Condition { condition: Condition::Flowing, why });
-        fake
+        Self { name, link, page, poison: start_up.poison.clone(), start_up, stop }
+    }
+
+    fn beat_for_ever(&self) {
+        loop {
+            self.beat();
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn work(&self, beats: bool) {
@@ -163,8 +194,7 @@ impl Fake {
         }
         self.note("stopped.txt");
         self.say(&ToSupervisor::Stopped);
-        // The test's own way to end would print its result first.
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+        die();
     }
 
     fn beat(&self) {
@@ -180,6 +210,26 @@ impl Fake {
         let mut file = OpenOptions::new().append(true).create(true).open(file).unwrap();
         writeln!(file, "{}", self.name).unwrap();
     }
+}
+
+/// At once: the test's own way to end would print its result first.
+fn die() {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+}
+
+/// A socket where a hand-over could be, and nobody is.
+fn nowhere() -> String {
+    std::env::temp_dir().join(".tmpabcdef/socket").display().to_string()
+}
+
+/// A frame with as many open descriptors as fit beside it.
+fn say_with_descriptors(link: &OwnedFd, bytes: &[u8]) {
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let descriptors = [null.as_raw_fd(); 200];
+    let rights = [ControlMessage::ScmRights(&descriptors)];
+    let slices = [std::io::IoSlice::new(bytes)];
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    let _ = sendmsg::<()>(link.as_raw_fd(), &slices, &rights, flags, None);
 }
 
 fn say_bytes(link: &OwnedFd, bytes: &[u8]) {

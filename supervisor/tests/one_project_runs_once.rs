@@ -9,21 +9,6 @@ use crate::harness::{Project, output_of, text, wait_for};
 const ONE: &str = "  a: {run: [sleep, '1000']}\n";
 
 #[test]
-fn a_second_up_is_refused_with_the_pid_and_touches_nothing() {
-    let mut project = Project::new(ONE);
-    project.up();
-    let before = project.pid("a");
-    for verb in [&["up"][..], &["up", "-d"]] {
-        let refused = project.run(verb);
-        assert_eq!(refused.status.code(), Some(1));
-        let said = text(&refused.stderr);
-        let pid = format!("already running, pid {}", project.supervisor());
-        assert!(said.contains(&pid), "{said}");
-    }
-    assert_eq!(project.pid("a"), before);
-}
-
-#[test]
 fn a_port_in_use_names_worker_address_and_holder_and_starts_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

@@ -1,7 +1,6 @@
 //! One for one: who dies comes back, alone, and who dies too often is held.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -120,17 +119,4 @@ fn a_supervisor_that_was_stopped_blames_nobody() {
     signal(pid, Signal::SIGCONT);
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(project.pid("good"), pid);
-}
-
-#[test]
-fn a_program_that_cannot_be_started_is_named_and_harms_nobody() {
-    let mut project = Project::new("  a: {run: [./tool]}\n  b: {run: [sleep, '1001']}\n");
-    let tool = project.dir.join("tool");
-    fs::write(&tool, "#!/nowhere/sh\n").unwrap();
-    fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    project.up();
-    let held = project.wait_for_state("a", "held");
-    let why = held["why"].as_str().unwrap();
-    assert!(why.contains("cannot start") && why.contains("No such file"), "{why}");
-    assert_eq!(project.worker("b")["state"], "running");
 }

@@ -4,6 +4,7 @@
 //! result. What does not: starting anything. Effects on the machine are in `probe` alone.
 
 mod boot;
+mod loadable;
 mod meant;
 mod order;
 mod policy;

@@ -14,6 +14,7 @@ use nix::unistd::Group;
 use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
 
+use super::loadable::obstacle;
 use super::problem::{Finding, MachineProblem, Subject};
 use super::{Launch, Report, Topology, WorkerSpec};
 
@@ -94,7 +95,7 @@ fn command(program: &str, env: &BTreeMap<String, String>) -> Option<MachineProbl
     };
     if program.contains('/') {
         return match fs::metadata(program) {
-            Ok(found) if runs(&found) => None,
+            Ok(found) if runs(&found) => no(&obstacle(Path::new(program))?),
             Ok(_) => no("it is no executable file"),
             Err(error) => no(&error.to_string()),
         };
@@ -105,10 +106,9 @@ fn command(program: &str, env: &BTreeMap<String, String>) -> Option<MachineProbl
         .or_else(|| std::env::var_os("PATH"))
         .unwrap_or_default();
     let mut candidates = std::env::split_paths(&path).map(|folder: PathBuf| folder.join(program));
-    if candidates.any(|file| fs::metadata(file).is_ok_and(|found| runs(&found))) {
-        None
-    } else {
-        no("it is in no folder of PATH")
+    match candidates.find(|file| fs::metadata(file).is_ok_and(|found| runs(&found))) {
+        Some(file) => no(&obstacle(&file)?),
+        None => no("it is in no folder of PATH"),
     }
 }
 

@@ -1,9 +1,6 @@
-//! What a worker's input can do to it: kill it again and again, or go on while it takes nothing.
+//! What a worker's input can do to it: kill it again and again.
 
-use protocol::config::RingConfig;
-use protocol::control::RingContract;
 use serde_json::{Value, json};
-use shmring::{PacketMeta, PacketWriter};
 
 use crate::harness::{Project, text, wait_for};
 
@@ -31,21 +28,4 @@ fn an_item_that_killed_twice_is_not_given_again_and_opens_no_breaker() {
     assert!(reasons.iter().all(|reason| reason.as_str().unwrap().starts_with("SIGABRT")));
     let screen = text(&project.run(&["why", "poisoned"]).stdout);
     assert!(screen.contains("passes over 42 of epoch 7"), "{screen}");
-}
-
-#[test]
-fn a_worker_whose_input_goes_on_without_it_is_started_again() {
-    let mut project =
-        Project::new("  stalls: {use: web, in: ext.probe.events, listen: '127.0.0.1:0'}\n");
-    let name = "ext.probe.events".parse().unwrap();
-    let contract = RingContract::new(name, RingConfig::default(), 2);
-    project.up();
-    let mut writer = PacketWriter::create(&project.name.parse().unwrap(), &contract, &[]).unwrap();
-    wait_for("a restart", || {
-        writer.publish(&PacketMeta::default(), b"{}").unwrap();
-        project.worker("stalls")["restarts"] != 0
-    });
-    let exit = project.worker("stalls")["last_exit"].clone();
-    assert_eq!(exit, "no progress while its input went on");
-    writer.finish();
 }
