@@ -63,7 +63,7 @@ impl Place {
     }
 
     pub(crate) fn default_of(project: &ProjectName) -> Self {
-        Self { path: default_base().join(project.as_str()) }
+        Self { path: framevisor_client::runtime_dir(project) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -222,18 +222,6 @@ impl Place {
     fn failed(&self, step: &'static str) -> impl FnOnce(io::Error) -> PlaceError {
         let path = self.path.clone();
         move |source| PlaceError::Io { path, step, source }
-    }
-}
-
-/// Without `--runtime-dir`: the session's, root's, or a private folder in the temp directory.
-fn default_base() -> PathBuf {
-    let uid = nix::unistd::geteuid();
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(session) if Path::new(&session).is_absolute() => {
-            Path::new(&session).join("framevisor")
-        }
-        _ if uid.is_root() => PathBuf::from("/run/framevisor"),
-        _ => std::env::temp_dir().join(format!("framevisor-{uid}")),
     }
 }
 

@@ -10,6 +10,7 @@
 mod fake;
 mod harness;
 
+mod a_rust_program_controls_a_project;
 mod a_service_manager_is_told;
 mod coming_up_in_order;
 mod commands_that_speak;
@@ -22,6 +23,7 @@ mod inputs_that_kill;
 mod listening_sockets_outlive_workers;
 mod nothing_survives_the_supervisor;
 mod one_project_runs_once;
+mod python_client;
 mod restarts;
 mod rings_are_looked_at_without_a_supervisor;
 mod rings_fit_into_shared_memory;

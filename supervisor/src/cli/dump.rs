@@ -83,7 +83,7 @@ fn by_program(kind: Kind, wanted: &Dump) -> Result<Result<Dumped, ExitCode>, Cli
         return Ok(Err(code.map_or(ExitCode::FAILURE, ExitCode::from)));
     }
     let dumped = serde_json::from_slice(&output.stdout);
-    dumped.map(Ok).map_err(|source| CliError::Skew { verb: "dump".to_owned(), source })
+    dumped.map(Ok).map_err(CliError::skew("dump"))
 }
 
 /// A line each, as they were emitted.

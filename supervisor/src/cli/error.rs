@@ -30,8 +30,8 @@ pub(super) enum CliError {
     Answer(ReplyError),
     #[error("{0}")]
     Degraded(String),
-    #[error("{socket}: permission denied; be the user who started the project, or root")]
-    Denied { socket: String },
+    #[error(transparent)]
+    Client(framevisor_client::Error),
     #[error("{}: expected a name that ends in {expected}", path.display())]
     Ending { path: PathBuf, expected: &'static str },
     #[error("{} is there already; move it away, or write another with -f FILE", path.display())]
@@ -66,8 +66,6 @@ pub(super) enum CliError {
     NoRings { project: ProjectName },
     #[error("the supervisor (pid {pid}) does not answer: {source}")]
     NoAnswer { pid: String, source: io::Error },
-    #[error("not running: nothing answers at {socket}; start it with `framevisor up`")]
-    NotRunning { socket: String },
     #[error("cannot write {}: {source}", path.display())]
     Output { path: PathBuf, source: io::Error },
     #[error("{} is there already; name another file, or write over it with --force", path.display())]
@@ -76,10 +74,6 @@ pub(super) enum CliError {
     Place(#[from] PlaceError),
     #[error(transparent)]
     Ring(#[from] shmring::Error),
-    #[error(
-        "the supervisor answered something else than {verb} does: {source}; use the framevisor command of the same release"
-    )]
-    Skew { verb: String, source: serde_json::Error },
     #[error(transparent)]
     Startup(#[from] StartupError),
     #[error("{what} did not come within {limit}{missing}")]
@@ -95,6 +89,11 @@ pub(super) enum CliError {
 impl CliError {
     pub(super) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, source }
+    }
+
+    /// An answer that is not what this verb is answered with.
+    pub(super) fn skew(verb: &'static str) -> impl FnOnce(serde_json::Error) -> Self {
+        move |source| Self::Client(framevisor_client::Error::Skew { verb: verb.to_owned(), source })
     }
 
     /// Mistakes of a file stand alone on their lines: editors and terminals follow `file:line:col`
@@ -113,7 +112,9 @@ impl CliError {
             | Self::NoPictures { .. }
             | Self::NoTerminal { .. } => USAGE,
             Self::Topology(_) => TOPOLOGY,
-            Self::NoRings { .. } | Self::NotRunning { .. } => NOT_RUNNING,
+            Self::NoRings { .. } | Self::Client(framevisor_client::Error::NotRunning { .. }) => {
+                NOT_RUNNING
+            }
             Self::Degraded(_) => DEGRADED,
             Self::Timeout { .. } => TIMEOUT,
             _ => FAILED,

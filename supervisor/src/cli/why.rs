@@ -37,8 +37,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
         terminal::json(&answer)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let why: Why = serde_json::from_value(answer)
-        .map_err(|source| CliError::Skew { verb: "why".to_owned(), source })?;
+    let why: Why = serde_json::from_value(answer).map_err(CliError::skew("why"))?;
     terminal::data(&page(&why))?;
     Ok(ExitCode::SUCCESS)
 }
