@@ -33,7 +33,8 @@ fn a_program_is_told_what_was_wrong() {
     project.up();
     let mut client = Client::at(&project.runtime_dir()).unwrap();
     let Err(Error::Refused(refused)) = client.stop(&["a3"]) else { panic!("it was taken") };
-    assert_eq!((refused.code.as_str(), refused.hint.as_str()), ("worker", "did you mean a1?"));
+    assert_eq!(refused.code, "worker");
+    assert_eq!(refused.text, "no worker is named a3");
     let never = client.wait("the impossible", Duration::from_millis(1), |_| false).unwrap_err();
     assert!(never.to_string().contains("a1 running, a2 running"), "{never}");
 }

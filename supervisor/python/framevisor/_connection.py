@@ -30,8 +30,8 @@ class Connection:
     def ask(self, verb, within_s=ANSWER_WITHIN_S, **args):
         request = {"v": VERSION, "id": self._next_id, "verb": verb, "args": args or None}
         self._next_id += 1
-        self._socket.settimeout(within_s)
         try:
+            self._socket.settimeout(within_s)
             self._socket.sendall(json.dumps(request).encode() + b"\n")
             line = self._line()
         except TimeoutError as cause:
