@@ -30,6 +30,16 @@ pub struct Reply {
     pub error: Option<ReplyError>,
 }
 
+impl Reply {
+    /// The reply to request `id`.
+    pub fn of(id: u64, result: Result<serde_json::Value, ReplyError>) -> Self {
+        match result {
+            Ok(value) => Self { id, ok: Some(value), error: None },
+            Err(error) => Self { id, ok: None, error: Some(error) },
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplyError {
     pub code: String,

@@ -34,6 +34,7 @@ mod policy;
 mod poller;
 mod process;
 mod progress;
+mod questions;
 mod readiness;
 mod rings;
 mod selector;

@@ -9,7 +9,7 @@ use protocol::name::WorkerName;
 use crate::worker::Worker;
 
 /// Who is meant, also when the topology changes around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(u64);
 
 /// In the order they came.

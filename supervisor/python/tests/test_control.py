@@ -1,9 +1,11 @@
 """The control module against real supervisors, with workers that are shell commands."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 import unittest
 
@@ -122,6 +124,52 @@ class Control(unittest.TestCase):
         os.environ["FRAMEVISOR"] = "/nowhere/framevisor"
         with self.assertRaisesRegex(framevisor.Error, "/nowhere/framevisor: no such command"):
             framevisor.plan(self.file(TWO))
+
+    def test_a_message_is_replied_to_by_its_worker(self):
+        project = self.listener("message.reply({'double': 2 * message.data['n']})")
+        self.assertEqual(project.send("a", {"n": 21}), {"double": 42})
+        self.assertEqual([worker.restarts for worker in project.workers()], [0])
+
+    def test_a_worker_can_say_that_it_cannot(self):
+        project = self.listener("message.refuse('no such model')")
+        with self.assertRaisesRegex(framevisor.Refused, "no such model") as caught:
+            project.send("a", 1)
+        self.assertEqual(caught.exception.code, "reply")
+
+    def test_a_worker_that_dies_over_a_message_ends_the_wait(self):
+        project = self.listener("import os; os.abort()")
+        with self.assertRaisesRegex(framevisor.Refused, "ended before it replied"):
+            project.send("a", 1)
+
+    def test_a_worker_that_does_not_listen_is_named(self):
+        project = self.up()
+        with self.assertRaisesRegex(framevisor.Refused, "a1 does not listen.*hello"):
+            project.send("a1", 1)
+
+    def test_a_listener_is_told_to_stop_and_ends_in_good_time(self):
+        project = self.listener("message.reply(1)")
+        project.stop("a")
+        lines = [line.text for line in project.logs("a")]
+        self.assertEqual(lines[-1:], ["told to stop"])
+
+    def listener(self, answer):
+        program = self.file(
+            "from framevisor import worker\n"
+            "link = worker.link()\n"
+            "link.ready()\n"
+            "print('listening', flush=True)\n"
+            "for message in link.messages():\n"
+            f"    {answer}\n"
+            "print('told to stop', flush=True)\n",
+            "listener.py",
+        )
+        command = json.dumps([sys.executable, str(program)])
+        env = json.dumps({"PYTHONPATH": os.environ["PYTHONPATH"]})
+        # It runs from its first instant; its line comes after its hello.
+        ready = "ready: log listening"
+        project = self.up(f"version: 1\nworkers: {{a: {{run: {command}, env: {env}, {ready}}}}}")
+        project.wait("a", timeout=SOON)
+        return project
 
 
 if __name__ == "__main__":

@@ -29,8 +29,15 @@ const OUTPUT_MAX_BYTES: usize = 16 * 1024 * 1024;
 const FOLLOW_MAX_BYTES: usize = 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClientId(u64);
+
+/// Who waits for the answer to which request. It may be gone when the answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) client: ClientId,
+    pub(crate) request: u64,
+}
 
 /// All connections.
 #[derive(Debug)]

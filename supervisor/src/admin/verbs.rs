@@ -1,6 +1,7 @@
 //! What the supervisor answers to each verb of the control socket.
 
 use protocol::admin::{ADMIN_VERSION, Reply, ReplyError, Request};
+use protocol::name::WorkerName;
 use protocol::time::{MonoNs, UtcNs};
 use protocol::units::Span;
 use serde::de::DeserializeOwned;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use shmring::clock;
 
 use super::why::Whose;
-use super::{ClientId, Follows, selects};
+use super::{Asker, ClientId, Follows, selects};
 use crate::history::Change;
 use crate::lifecycle::Input;
 use crate::logs::LogLine;
@@ -18,6 +19,14 @@ use crate::selector::Selector;
 use crate::supervisor::Supervisor;
 use crate::worker::Worker;
 use crate::workers::WorkerId;
+
+/// What becomes of a request that is not refused.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Now(Value),
+    /// Whoever has it in hand answers with [`Supervisor::answer_late`].
+    Later,
+}
 
 /// Arguments of `restart`, `start` and `stop`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,11 +94,12 @@ impl Supervisor {
                 Ok(request) => (request.id, self.answer(now, client, request)),
                 Err(error) => (0, Err(error)),
             };
-            let (ok, error) = match result {
-                Ok(value) => (Some(value), None),
-                Err(error) => (None, Some(error)),
+            let result = match result {
+                Ok(Answer::Later) => continue,
+                Ok(Answer::Now(value)) => Ok(value),
+                Err(error) => Err(error),
             };
-            self.admin.reply(client, &Reply { id, ok, error }, &mut self.poller);
+            self.admin.reply(client, &Reply::of(id, result), &mut self.poller);
         }
         self.admin.settle(client, &mut self.poller);
     }
@@ -99,13 +109,14 @@ impl Supervisor {
         now: MonoNs,
         client: ClientId,
         request: Request,
-    ) -> Result<Value, ReplyError> {
+    ) -> Result<Answer, ReplyError> {
+        let asker = Asker { client, request: request.id };
         if request.v != ADMIN_VERSION {
             let text =
                 format!("request version {}: this supervisor speaks {ADMIN_VERSION}", request.v);
             return Err(error("version", text, "use the framevisor command of the same release"));
         }
-        match request.verb.as_str() {
+        let answered = match request.verb.as_str() {
             "down" => {
                 self.stop_requested(now);
                 Ok(Value::Bool(true))
@@ -115,6 +126,7 @@ impl Supervisor {
             "ps" => Ok(json!(self.rows(now))),
             "restart" => self.restart(now, arguments(request)?),
             "rings" => Ok(json!(self.outlook().census_of(self.topology()))),
+            "send" => return self.send_message(now, asker, arguments(request)?),
             "start" => self.start_again(now, arguments(request)?),
             "status" => Ok(json!(self.status(now))),
             "stop" => self.stop_named(arguments(request)?),
@@ -122,9 +134,10 @@ impl Supervisor {
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows down, events, logs, ps, restart, rings, start, status, stop and why",
+                "this supervisor knows down, events, logs, ps, restart, rings, send, start, status, stop and why",
             )),
-        }
+        };
+        answered.map(Answer::Now)
     }
 
     fn restart(&mut self, now: MonoNs, args: Names) -> Result<Value, ReplyError> {
@@ -195,8 +208,13 @@ impl Supervisor {
     }
 
     fn why_named(&self, now: MonoNs, args: Whose) -> Result<Value, ReplyError> {
-        let places = self.places_of(&[args.name.into()])?;
-        Ok(json!(places.first().map(|&at| self.why(now, at))))
+        let at = self.id_of(&args.name)?;
+        Ok(json!(self.why(now, at)))
+    }
+
+    pub(crate) fn id_of(&self, name: &WorkerName) -> Result<WorkerId, ReplyError> {
+        let names = self.workers.values().map(|worker| worker.spec.name.as_str());
+        self.workers.named(name).ok_or_else(|| unknown_worker(&name.clone().into(), names))
     }
 
     fn names_of(&self, places: &[WorkerId]) -> Value {
@@ -270,7 +288,7 @@ fn unknown_worker<'a>(name: &Selector, known: impl Iterator<Item = &'a str> + Cl
     error("worker", format!("no worker is named {name}"), &hint)
 }
 
-fn error(code: &str, text: String, hint: &str) -> ReplyError {
+pub(crate) fn error(code: &str, text: String, hint: &str) -> ReplyError {
     ReplyError { code: code.to_owned(), text, hint: hint.to_owned() }
 }
 

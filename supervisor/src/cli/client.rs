@@ -1,5 +1,7 @@
 //! The command's side of the control socket: the client's library, in the command's words.
 
+use std::time::Duration;
+
 use framevisor_client::{Connection, Error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +29,16 @@ impl Client {
         args: &impl Serialize,
     ) -> Result<T, CliError> {
         self.connection.ask(verb, args).map_err(|error| told(error, &self.pid))
+    }
+
+    /// For a verb whose answer takes as long as what it does.
+    pub(super) fn ask_within<T: DeserializeOwned>(
+        &mut self,
+        verb: &str,
+        args: &impl Serialize,
+        limit: Duration,
+    ) -> Result<T, CliError> {
+        self.connection.ask_within(verb, args, limit).map_err(|error| told(error, &self.pid))
     }
 
     /// The next line of a followed verb; `None` when the supervisor has ended.

@@ -20,6 +20,7 @@ mod project;
 mod ps;
 mod restart;
 mod rings;
+mod send;
 mod shortage;
 mod start;
 mod stop;
@@ -125,6 +126,9 @@ enum Verb {
     /// Stop workers; they stay stopped until they are started
     #[command(after_help = stop::EXAMPLES)]
     Stop(restart::Args),
+    /// Give a message to a worker that listens, and print its reply
+    #[command(after_help = send::EXAMPLES)]
+    Send(send::Args),
     /// List the rings, how fast they flow and who reads them
     #[command(after_help = rings::EXAMPLES)]
     Rings(rings::Args),
@@ -191,6 +195,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Why(mut args) => why::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Send(mut args) => send::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Tap(mut args) => tap::run(&context(std::mem::take(&mut args.file)), args),

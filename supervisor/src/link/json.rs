@@ -28,6 +28,15 @@ struct ConditionArgs {
     why: String,
 }
 
+#[derive(serde::Deserialize)]
+struct ReplyArgs {
+    to: u64,
+    #[serde(default)]
+    data: Value,
+    #[serde(default)]
+    error: Option<String>,
+}
+
 pub(super) fn parse(bytes: &[u8]) -> Result<Said, Violation> {
     let request: Request =
         serde_json::from_slice(bytes).map_err(|error| Violation::Frame(error.to_string()))?;
@@ -45,6 +54,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Said, Violation> {
             Ok(args) => Heard::Condition(args.condition, one_line(&args.why)),
             Err(error) => return Ok(unknown(id, "args", format!("condition: {error}"))),
         },
+        "reply" => match serde_json::from_value::<ReplyArgs>(request.args) {
+            Ok(ReplyArgs { to, error: Some(text), .. }) => {
+                Heard::Reply { to, result: Err(one_line(&text)) }
+            }
+            Ok(ReplyArgs { to, data, .. }) => Heard::Reply { to, result: Ok(data) },
+            Err(error) => return Ok(unknown(id, "args", format!("reply: {error}"))),
+        },
         other => return Ok(unknown(id, "verb", format!("unknown verb '{}'", one_line(other)))),
     };
     Ok(Said::Heard { id, heard })
@@ -54,7 +70,7 @@ fn unknown(id: u64, code: &str, text: String) -> Said {
     let error = ReplyError {
         code: code.to_owned(),
         text,
-        hint: "a worker may say hello, ready, condition, ps and stopped".to_owned(),
+        hint: "a worker may say hello, ready, condition, ps, reply and stopped".to_owned(),
     };
     Said::Unknown { id, error }
 }
@@ -77,6 +93,11 @@ pub(super) fn render(message: &ToWorker) -> Vec<u8> {
             reply(*id, Some(body), None)
         }
     }
+}
+
+/// Somebody's message, to be replied to under this number.
+pub(super) fn message(number: u64, message: &Value) -> Vec<u8> {
+    json!({"event": {"message": {"id": number, "data": message}}}).to_string().into_bytes()
 }
 
 fn reply(id: u64, ok: Option<Value>, error: Option<ReplyError>) -> Vec<u8> {

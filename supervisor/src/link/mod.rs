@@ -16,6 +16,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, 
 use protocol::codec::{self, FRAME_MAX_BYTES};
 use protocol::control::{Condition, Query, ToWorker};
 use protocol::time::MonoNs;
+use serde_json::Value;
 
 use crate::meter::Meter;
 use conversation::Conversation;
@@ -46,6 +47,19 @@ pub(crate) enum Violation {
     Closed,
 }
 
+/// Why a message does not reach a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Undelivered {
+    #[error("is a built-in worker")]
+    BuiltIn,
+    #[error("does not listen: it has not said hello over its control link")]
+    Silent,
+    #[error("does not read its control link")]
+    Deaf,
+    #[error("cannot take {seen} bytes at once: at most {FRAME_MAX_BYTES} are allowed")]
+    TooLong { seen: usize },
+}
+
 /// Which form a worker's messages have: chosen by `use:` or `run:`, never by looking at them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
@@ -68,6 +82,11 @@ pub(crate) enum Heard {
     /// A `run:` worker will tell when it is ready.
     Greeted,
     Ready,
+    /// To a message that was delivered under this number; an error is in the worker's own words.
+    Reply {
+        to: u64,
+        result: Result<Value, String>,
+    },
     /// Goodbye; its exit follows.
     Stopped,
     /// Nothing for the supervisor to do; it was answered.
@@ -90,6 +109,8 @@ pub(crate) struct Link {
     conversation: Conversation,
     meter: Meter,
     queue: VecDeque<Vec<u8>>,
+    /// A `run:` worker said hello, so it reads what it is sent.
+    listens: bool,
 }
 
 /// A new link: the supervisor's end, and the worker's to be inherited.
@@ -103,6 +124,7 @@ pub(crate) fn pair(language: Language) -> io::Result<(Link, OwnedFd)> {
         conversation: Conversation::default(),
         meter: Meter::new(MESSAGES_PER_SECOND),
         queue: VecDeque::new(),
+        listens: false,
     };
     Ok((link, theirs))
 }
@@ -135,6 +157,7 @@ impl Link {
             }
             Language::Json => match json::parse(bytes)? {
                 json::Said::Heard { id, heard } => {
+                    self.listens |= heard == Heard::Greeted;
                     self.reply_to(id, &heard);
                     Ok(heard)
                 }
@@ -166,6 +189,26 @@ impl Link {
             }
             Language::Json => self.post(json::render(message)),
         }
+        Ok(())
+    }
+
+    /// Gives a `run:` worker somebody's message. It is never dropped silently.
+    pub(crate) fn deliver(&mut self, number: u64, message: &Value) -> Result<(), Undelivered> {
+        if self.language != Language::Json {
+            return Err(Undelivered::BuiltIn);
+        }
+        if !self.listens {
+            return Err(Undelivered::Silent);
+        }
+        let message = json::message(number, message);
+        if message.len() > FRAME_MAX_BYTES {
+            return Err(Undelivered::TooLong { seen: message.len() });
+        }
+        self.flush();
+        if self.queue.len() >= QUEUE_MAX {
+            return Err(Undelivered::Deaf);
+        }
+        self.post(message);
         Ok(())
     }
 

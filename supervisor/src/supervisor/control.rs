@@ -51,6 +51,10 @@ impl Supervisor {
             }
             Heard::HandOver(server) => return self.hand_over(id, server),
             Heard::Condition(condition, why) => Input::Condition(condition, why),
+            Heard::Reply { to, result } => {
+                self.replied(id, to, result);
+                return Ok(());
+            }
             Heard::Greeted => Input::Greeted,
             Heard::Ready => {
                 if let Some(process) = current(&mut self.workers, id) {

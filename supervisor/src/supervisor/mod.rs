@@ -8,7 +8,10 @@ mod boot;
 mod changes;
 mod children;
 mod control;
+mod messages;
 mod stop;
+
+pub(crate) use messages::Message;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -35,6 +38,7 @@ use crate::place::Lock;
 use crate::poller::Poller;
 use crate::process::{Process, ProcessId, Spawner};
 use crate::progress;
+use crate::questions::Questions;
 use crate::readiness::Probes;
 use crate::rings;
 use crate::shutdown::Shutdown;
@@ -87,6 +91,7 @@ pub(crate) struct Supervisor {
     pub(super) manager: Manager,
     shutdown: Option<Shutdown>,
     pub(crate) history: History,
+    questions: Questions,
     /// Workers that a person wants stopped and that have not ended yet.
     leaving: BTreeSet<WorkerId>,
     /// Workers that are not started before others are up.
@@ -134,6 +139,7 @@ impl Supervisor {
             manager,
             shutdown: None,
             history: History::default(),
+            questions: Questions::default(),
             leaving: BTreeSet::new(),
             waiting: BTreeSet::new(),
             rhythm: Rhythm::new(now),
@@ -191,6 +197,7 @@ impl Supervisor {
                 self.tell(at, now, Input::Time);
             }
         }
+        self.give_up_questions(now);
         self.advance_waiting(now);
         self.advance_leaving(now);
         self.advance_shutdown(now);
@@ -323,6 +330,7 @@ impl Supervisor {
     fn next_deadline(&self) -> MonoNs {
         let lives = self.workers.values().filter_map(|worker| worker.life.deadline());
         let others = [self.rhythm.next()].into_iter().chain(self.manager.next_beat());
+        let others = others.chain(self.questions.next_deadline());
         lives.chain(others).fold(MonoNs(u64::MAX), MonoNs::min)
     }
 
