@@ -75,6 +75,15 @@ pub enum SourceError {
     TestValue { key: String, seen: String, expected: &'static str },
     #[error("source is empty: expected test:, an rtsp:// URL or a file path")]
     Empty,
+    #[error("source has no host: expected rtsp://HOST[:PORT]/PATH")]
+    NoHost,
+    /// Without what was seen, which may be a part of a password.
+    #[error(
+        "source's port is no number: expected rtsp://HOST[:PORT]/PATH, in a password before it %2F for '/', %3F for '?', %23 for '#'"
+    )]
+    NoPort,
+    #[error("source's port is {0}: expected 1 to 65535")]
+    Port(String),
 }
 
 impl FromStr for Source {
@@ -85,13 +94,39 @@ impl FromStr for Source {
         }
         match text.split_once(':') {
             Some(("test", query)) => Ok(Self::Test(query.trim_start_matches('?').parse()?)),
-            Some(("rtsp", rest)) if rest.starts_with("//") => Ok(Self::Rtsp(text.to_owned())),
+            Some(("rtsp", rest)) if rest.starts_with("//") => {
+                check_authority(&rest[2..])?;
+                Ok(Self::Rtsp(text.to_owned()))
+            }
             Some(("file", path)) => Ok(Self::File(path.trim_start_matches("//").into())),
             Some((scheme, rest)) if rest.starts_with("//") => {
                 Err(SourceError::Scheme(scheme.to_owned()))
             }
             _ => Ok(Self::File(text.into())),
         }
+    }
+}
+
+/// Whether what follows `rtsp://` names a host that could be there.
+fn check_authority(rest: &str) -> Result<(), SourceError> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let target = authority.rsplit('@').next().unwrap_or_default();
+    // An IPv6 address stands in brackets, its colons are no port's.
+    let host_end = target.find(']').map_or(0, |end| end + 1);
+    let (host, port) = match target[host_end..].find(':') {
+        Some(colon) => (&target[..host_end + colon], Some(&target[host_end + colon + 1..])),
+        None => (target, None),
+    };
+    if host.is_empty() || host.contains(' ') {
+        return Err(SourceError::NoHost);
+    }
+    match port {
+        None | Some("") => Ok(()),
+        Some(port) if port.bytes().any(|b| !b.is_ascii_digit()) => Err(SourceError::NoPort),
+        Some(port) if in_range(port, 1, 65_535).is_none() => {
+            Err(SourceError::Port(port.to_owned()))
+        }
+        Some(_) => Ok(()),
     }
 }
 
@@ -206,11 +241,37 @@ mod tests {
         let source: Source = "rtsp://admin:p@ss@10.0.0.5:554/main?a=b@c".parse().unwrap();
         assert_eq!(source.to_string(), "rtsp://10.0.0.5:554/main?a=b@c");
         for password in ["p/ss", "p?ss", "#"] {
-            let source: Source = format!("rtsp://admin:{password}@10.0.0.5/main").parse().unwrap();
+            let source = Source::Rtsp(format!("rtsp://admin:{password}@10.0.0.5/main"));
             assert_eq!(source.to_string(), "rtsp://10.0.0.5/main");
         }
         let plain: Source = "rtsp://10.0.0.5:554/main?a=b@c".parse().unwrap();
         assert_eq!(plain.to_string(), "rtsp://10.0.0.5:554/main?a=b@c");
+    }
+
+    #[test]
+    fn an_rtsp_source_names_a_host_and_a_port_that_can_be() {
+        for good in [
+            "rtsp://10.0.0.5",
+            "rtsp://nvr.local:8554/a?b=c:d",
+            "rtsp://[fe80::1]:554/x",
+            "rtsp://[::1]",
+            "rtsp://u:p@host:/x",
+        ] {
+            assert!(good.parse::<Source>().is_ok(), "{good}");
+        }
+        for bad in ["rtsp://", "rtsp:///main", "rtsp://:554/x", "rtsp://u:p@/x", "rtsp://u:p@:1/x"]
+        {
+            assert_eq!(bad.parse::<Source>(), Err(SourceError::NoHost), "{bad}");
+        }
+        for port in ["0", "65536", "99999999999"] {
+            let url = format!("rtsp://10.0.0.5:{port}/main");
+            assert_eq!(url.parse::<Source>(), Err(SourceError::Port(port.into())));
+        }
+        for password in ["p/ss", "p?ss", "p#ss"] {
+            let url = format!("rtsp://admin:{password}@10.0.0.5/main");
+            let error = url.parse::<Source>().unwrap_err();
+            assert!(error.to_string().contains("%2F") && !error.to_string().contains("ss@"));
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn comes_from_file(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
 
 fn config(written: &Written, ring: &RingName) -> RingConfig {
     let entry = written.rings.iter().find(|(name, _)| name.value == *ring);
-    entry.map_or_else(RingConfig::default, |(_, config)| *config)
+    entry.map_or(written.ring_defaults, |(_, config)| *config)
 }
 
 fn too_many_places(written: &Written, ring: &RingSpec) -> Finding {
@@ -190,7 +190,7 @@ fn same_address(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Find
         let problem = WiringProblem::AddressTaken {
             address: *address,
             other: other.name.value.to_string(),
-            line: listen_place(other).line,
+            first: listen_place(other),
         };
         let subject = Subject::Worker(worker.name.value.to_string());
         findings.push(Finding {

@@ -4,6 +4,8 @@
 //! result. What does not: starting anything. Effects on the machine are in `probe` alone.
 
 mod boot;
+mod cameras;
+mod expand;
 mod loadable;
 mod meant;
 mod order;
@@ -14,6 +16,7 @@ mod ranges;
 mod report;
 mod restart;
 mod section;
+mod series;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -65,11 +68,20 @@ impl Overrides {
     }
 }
 
+/// One text of a topology, and the name it is shown by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// An absolute path, for what was read from a file.
+    pub name: PathBuf,
+    pub text: String,
+}
+
 /// Reads the topology at `path`. Looks at nothing else of this machine: [`probe::check`] does.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Topology, Report> {
     let file_problem = |problem: TextProblem| {
         let finding = Finding { place: None, subject: Subject::Topology, problem: problem.into() };
-        Report::new(path, "", vec![finding])
+        let source = Source { name: path.to_owned(), text: String::new() };
+        Report::new(&[source], vec![finding])
     };
     let text = read_text(path).map_err(file_problem)?;
     let absolute = absolute(path).map_err(|error| file_problem(cannot_read(&error)))?;
@@ -78,15 +90,26 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Topology, Report> {
 
 /// What `text`, the content of the topology at the absolute path `file`, means.
 pub fn parse(text: &str, file: &Path, overrides: &Overrides) -> Result<Topology, Report> {
+    let folder = file.parent().unwrap_or_else(|| Path::new("/"));
+    read(vec![Source { name: file.to_owned(), text: text.to_owned() }], folder, overrides)
+}
+
+/// What `sources` mean together. Relative paths start at `folder`, which is absolute. Pure: the
+/// same sources and overrides always mean the same.
+pub fn read(
+    sources: Vec<Source>,
+    folder: &Path,
+    overrides: &Overrides,
+) -> Result<Topology, Report> {
+    let text = &sources[0].text;
     let (mut root, mut findings) = yaml::parse(text);
-    if let Some(root) = &mut root {
-        findings.extend(variables::fill(root, &overrides.variables));
-    }
     // A text that cannot be read to its end says nothing about what it means.
     let readable = root.is_some() || findings.is_empty();
+    if let Some(root) = &mut root {
+        expand::expand(root, &overrides.variables, &mut findings);
+    }
     let written =
         if readable { written::read(root.as_ref(), &mut findings) } else { Written::default() };
-    let folder = file.parent().unwrap_or_else(|| Path::new("/"));
     let (workers, rings) = meant::relate(&written, folder, &mut findings);
     let project = overrides.project.as_ref().or(written.project.as_ref()).cloned();
     let project = project.or_else(|| project_of(folder));
@@ -96,11 +119,11 @@ pub fn parse(text: &str, file: &Path, overrides: &Overrides) -> Result<Topology,
     }
     match project.filter(|_| findings.is_empty()) {
         Some(project) => {
-            let origin = Origin::new(text, &written);
-            let (file, group) = (file.to_owned(), written.group.clone());
-            Ok(Topology { project, group, file, workers, rings, origin })
+            let (file, group) = (sources[0].name.clone(), written.group.clone());
+            let (folder, origin) = (folder.to_owned(), Origin::new(sources, &written));
+            Ok(Topology { project, group, file, folder, workers, rings, origin })
         }
-        None => Err(Report::new(file, text, findings)),
+        None => Err(Report::new(&sources, findings)),
     }
 }
 
@@ -145,8 +168,9 @@ pub struct Topology {
     pub project: ProjectName,
     /// Name or number of the group whose members may read the rings.
     pub group: Option<String>,
-    /// Absolute.
+    /// The first of its files.
     pub file: PathBuf,
+    folder: PathBuf,
     /// In the order of the file.
     pub workers: Vec<WorkerSpec>,
     /// In the order of their writers.
@@ -154,10 +178,10 @@ pub struct Topology {
     pub origin: Origin,
 }
 
-/// The text a topology came from: what goes wrong with it later is shown there too.
+/// The texts a topology came from: what goes wrong with it later is shown there too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origin {
-    text: String,
+    sources: Vec<Source>,
     /// Worker and key; the key of the worker's name is empty.
     places: BTreeMap<(WorkerName, String), Place>,
 }
@@ -205,7 +229,7 @@ pub struct RingSpec {
 impl Topology {
     /// Relative paths of the file start here, and `run:` workers are started here.
     pub fn folder(&self) -> &Path {
-        self.file.parent().unwrap_or_else(|| Path::new("/"))
+        &self.folder
     }
 
     pub fn worker(&self, name: &WorkerName) -> Option<&WorkerSpec> {
@@ -228,7 +252,7 @@ impl Topology {
 }
 
 impl Origin {
-    fn new(text: &str, written: &Written) -> Self {
+    fn new(sources: Vec<Source>, written: &Written) -> Self {
         let mut places = BTreeMap::new();
         for worker in &written.workers {
             let name = &worker.name;
@@ -237,7 +261,7 @@ impl Origin {
                 places.insert((name.value.clone(), key.clone()), *place);
             }
         }
-        Self { text: text.to_owned(), places }
+        Self { sources, places }
     }
 
     /// Where the value of `key` stands; a default stands where the worker's name does.

@@ -27,11 +27,7 @@ pub fn check(topology: &Topology) -> Result<(), Report> {
     });
     let workers = topology.workers.iter().filter_map(|w| worker(topology, w));
     let findings: Vec<Finding> = group.into_iter().chain(workers).collect();
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Report::new(&topology.file, &topology.origin.text, findings))
-    }
+    if findings.is_empty() { Ok(()) } else { Err(Report::new(&topology.origin.sources, findings)) }
 }
 
 /// The number of the topology's group on this machine.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Source;
 use super::problem::Finding;
 use super::tree::Place;
 
@@ -14,7 +15,7 @@ const TEXT_MAX_CHARS: usize = 1_000;
 /// Longest part of a line that is shown, in characters.
 const SHOWN_COLUMNS: usize = 160;
 
-/// The mistakes of one topology file, in the order of the file; never empty.
+/// The mistakes of one topology, in the order of its files; never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     mistakes: Vec<Mistake>,
@@ -34,6 +35,18 @@ pub struct Mistake {
     excerpt: Option<Excerpt>,
 }
 
+/// A source, ready to be shown line by line.
+struct Shown<'a> {
+    file: &'a Path,
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(source: &'a Source) -> Self {
+        Self { file: &source.name, lines: source.text.lines().collect() }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Excerpt {
     line: String,
@@ -42,10 +55,13 @@ struct Excerpt {
 }
 
 impl Report {
-    pub(super) fn new(file: &Path, text: &str, mut findings: Vec<Finding>) -> Self {
+    /// `findings` lie in `sources`, those without a place in the first of them.
+    pub(super) fn new(sources: &[Source], mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| finding.place);
-        let lines: Vec<&str> = text.lines().collect();
-        let mistakes = findings.iter().map(|finding| Mistake::new(file, &lines, finding)).collect();
+        // One entry that stands for several says its mistake once.
+        findings.dedup_by_key(|finding| (finding.place, finding.problem.to_string()));
+        let shown: Vec<Shown<'_>> = sources.iter().map(Shown::new).collect();
+        let mistakes = findings.iter().map(|finding| Mistake::new(&shown, finding)).collect();
         Self { mistakes }
     }
 
@@ -60,17 +76,28 @@ impl Report {
 }
 
 impl Mistake {
-    fn new(file: &Path, lines: &[&str], finding: &Finding) -> Self {
+    fn new(sources: &[Shown<'_>], finding: &Finding) -> Self {
+        let Shown { file, lines } = &sources[finding.place.map_or(0, |place| place.source)];
         let place = finding.place.map(|place| within(lines, place));
+        let other = finding.problem.other().map(|(word, other)| {
+            let elsewhere = finding.place.is_none_or(|place| place.source != other.source);
+            let file = sources[other.source].file.display();
+            let file = if elsewhere { format!("{file}, ") } else { String::new() };
+            format!(" ({word}{file}line {})", other.line)
+        });
+        let other = other.unwrap_or_default();
         let excerpt = place.and_then(|place| {
             let line = lines.get(place.line - 1)?;
             Some(Excerpt::new(line, place.column, place.width))
         });
         Self {
-            file: file.to_owned(),
+            file: (*file).to_owned(),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
-            text: shortened(without_secrets(&format!("{}{}", finding.subject, finding.problem))),
+            text: shortened(without_secrets(&format!(
+                "{}{}{other}",
+                finding.subject, finding.problem
+            ))),
             help: shortened(finding.problem.help()),
             excerpt,
         }
@@ -81,7 +108,7 @@ impl Mistake {
 fn within(lines: &[&str], place: Place) -> Place {
     match lines.last() {
         Some(last) if place.line > lines.len() => {
-            Place { line: lines.len(), column: last.chars().count() + 1, width: 1 }
+            Place { line: lines.len(), column: last.chars().count() + 1, width: 1, ..place }
         }
         _ => place,
     }

@@ -23,6 +23,8 @@ pub(super) struct Section<'a> {
     /// Its name in the file: where a missing key is shown.
     place: Place,
     entries: &'a [Entry],
+    /// Whether others say the rest: nothing is missing in it.
+    is_partial: bool,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -35,7 +37,8 @@ impl<'a> Section<'a> {
         node: &'a Node,
         findings: &'a mut Vec<Finding>,
     ) -> Option<Self> {
-        let mut section = Self { subject, place: key.place, entries: &[], findings };
+        let mut section =
+            Self { subject, place: key.place, entries: &[], is_partial: false, findings };
         match &node.value {
             Value::Map(entries) => section.entries = entries,
             Value::Null => {}
@@ -46,6 +49,10 @@ impl<'a> Section<'a> {
             }
         }
         Some(section)
+    }
+
+    pub(super) fn partial(self) -> Self {
+        Self { is_partial: true, ..self }
     }
 
     pub(super) fn entries(&self) -> &'a [Entry] {
@@ -69,6 +76,7 @@ impl<'a> Section<'a> {
     pub(super) fn below(&mut self, key: &str) -> Option<Section<'_>> {
         let entry = self.entry(key)?;
         Section::of(self.subject.clone(), &entry.key, &entry.value, self.findings)
+            .map(|section| Section { is_partial: self.is_partial, ..section })
     }
 
     fn entry(&self, key: &str) -> Option<&'a Entry> {
@@ -81,6 +89,9 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn missing(&mut self, key: &str) {
+        if self.is_partial {
+            return;
+        }
         self.complain(self.place, KeyProblem::Missing { key: key.to_owned() });
     }
 
@@ -109,7 +120,7 @@ impl<'a> Section<'a> {
         expected: &str,
     ) -> Option<Located<&'a str>> {
         match &node.value {
-            Value::Text(text) => Some(Located { value: text, place: node.place }),
+            Value::Text(text) => Some(Located { value: &text.value, place: node.place }),
             _ => {
                 self.not_a(key, node, expected);
                 None
@@ -161,36 +172,64 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The keys that are not in `common`, as one `T`. After a mistake its key is dropped and the
-    /// rest read again, so that all mistakes are found; the answer is `None` then.
-    pub(super) fn typed<T: DeserializeOwned>(&mut self, common: &[&str]) -> Option<T> {
+    /// The keys that are not in `common`, as one `T` whose numbers `ranges` has looked at. After a
+    /// mistake its key is dropped and the rest read again, so that all mistakes are found; the
+    /// answer is `None` then.
+    pub(super) fn typed<T: DeserializeOwned>(
+        &mut self,
+        common: &[&str],
+        ranges: fn(&T) -> Vec<(&'static str, KeyProblem)>,
+    ) -> Option<T> {
         let entries = self.entries.iter();
-        let mut left: Vec<&Entry> =
-            entries.filter(|entry| !common.contains(&entry.key.text.as_str())).collect();
-        let mut dropped = Vec::new();
-        loop {
-            let wrong = match typed::read(&left) {
-                Ok(value) if dropped.is_empty() => return Some(value),
-                Ok(_) => return None,
+        let mut left: Vec<Entry> =
+            entries.filter(|entry| !common.contains(&&*entry.key.text)).cloned().collect();
+        let mut dropped: Vec<String> = Vec::new();
+        let mut is_whole = true;
+        // Each round complains of one key and takes it away, or stands in for one.
+        for _ in 0..MISTAKES_MAX {
+            let wrong = match typed::read::<T>(&left.iter().collect::<Vec<_>>()) {
+                Ok(value) => {
+                    for (key, problem) in ranges(&value) {
+                        self.complain(self.place(key), problem);
+                        is_whole = false;
+                    }
+                    return Some(value).filter(|_| is_whole);
+                }
                 Err(wrong) => wrong,
             };
+            is_whole = false;
+            let missing = match wrong.why {
+                Why::Missing(key) if wrong.entry.is_none() => Some(key),
+                _ => None,
+            };
             let culprit = wrong.entry.map(|at| left.remove(at));
-            self.wrong(culprit, wrong, &dropped, common);
-            dropped.push(culprit?.key.text.as_str());
-            if dropped.len() >= MISTAKES_MAX {
-                return None;
+            self.wrong(culprit.as_ref(), wrong, &dropped, common);
+            match (culprit, missing.and_then(stand_in)) {
+                (Some(culprit), _) => dropped.push(culprit.key.text),
+                (None, Some((key, text))) => left.push(Entry {
+                    key: Key { text: key.to_owned(), place: self.place },
+                    value: Node::text(self.place, text),
+                }),
+                (None, None) => return None,
             }
         }
+        None
     }
 
-    fn wrong(&mut self, culprit: Option<&Entry>, wrong: Wrong, dropped: &[&str], common: &[&str]) {
+    fn wrong(
+        &mut self,
+        culprit: Option<&Entry>,
+        wrong: Wrong,
+        dropped: &[String],
+        common: &[&str],
+    ) {
         let (place, key_place, key) = match culprit {
             Some(entry) => (entry.value.place, entry.key.place, entry.key.text.clone()),
             None => (self.place, self.place, "section".to_owned()),
         };
         match wrong.why {
             Why::Known => {}
-            Why::Missing(key) if dropped.contains(&key) => {}
+            Why::Missing(key) if dropped.iter().any(|other| other == key) => {}
             Why::Missing(key) => self.missing(key),
             Why::NotA { seen, expected } => {
                 self.complain(place, KeyProblem::NotA { key, seen, expected });
@@ -201,5 +240,14 @@ impl<'a> Section<'a> {
             }
             Why::Value(why) => self.complain(place, KeyProblem::Value { key, why }),
         }
+    }
+}
+
+/// What could be right for a key that must be there: the other keys are read with it.
+fn stand_in(key: &'static str) -> Option<(&'static str, &'static str)> {
+    match key {
+        "dir" => Some((key, ".")),
+        "source" => Some((key, "test:")),
+        _ => None,
     }
 }

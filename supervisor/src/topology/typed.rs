@@ -146,7 +146,7 @@ impl<'a> Item<'a> {
     fn text(&self, expected: impl Into<String>) -> Result<&'a str, Wrong> {
         match &self.0.value {
             Value::Broken => Err(Why::Known.into()),
-            Value::Text(text) => Ok(text),
+            Value::Text(text) => Ok(&text.value),
             Value::List(_) | Value::Map(_) | Value::Null => Err(self.not_a(expected)),
         }
     }
@@ -185,7 +185,7 @@ impl<'de> Deserializer<'de> for Item<'_> {
                 visitor.visit_map(Pairs { entries: &entries.iter().collect::<Vec<_>>(), next: 0 })
             }
             Value::Null => visitor.visit_unit(),
-            Value::Text(text) => visitor.visit_str(text),
+            Value::Text(text) => visitor.visit_str(&text.value),
         }
     }
 

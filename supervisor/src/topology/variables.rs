@@ -26,8 +26,8 @@ fn fill_into(node: &mut Node, variables: &BTreeMap<String, String>, findings: &m
                 fill_into(&mut entry.value, variables, findings);
             }
         }
-        Value::Text(text) => match filled(text, variables) {
-            Ok(done) => *text = done,
+        Value::Text(text) => match filled(&text.value, variables) {
+            Ok(done) => text.fill(done),
             Err(problem) => {
                 let place = Some(node.place);
                 findings.push(Finding {
@@ -108,6 +108,14 @@ mod tests {
         assert_eq!(fill_text("a${NONE:-test:?fps=25&gop=5}b").unwrap(), "atest:?fps=25&gop=5b");
         assert_eq!(fill_text("${EMPTY:-x}${EMPTY}").unwrap(), "x");
         assert_eq!(fill_text("$${DIR} costs 5$").unwrap(), "${DIR} costs 5$");
+    }
+
+    #[test]
+    fn a_text_knows_what_was_written_in_its_place() {
+        let mut text = super::super::tree::Text::from("${DIR}/rec");
+        let filled = fill_text(&text.value).unwrap();
+        text.fill(filled);
+        assert_eq!((text.value.as_str(), text.written()), ("/data/rec", "${DIR}/rec"));
     }
 
     #[test]

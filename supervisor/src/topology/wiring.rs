@@ -146,7 +146,7 @@ fn two_writers(
         let problem = WiringProblem::TwoWriters {
             ring: output.value.clone(),
             other: other.name.value.to_string(),
-            line: other.name.place.line,
+            first: other.name.place,
             free: RingName::of(&worker.name.value, output.value.kind()),
         };
         complain(worker, output.place, problem, findings);

@@ -16,6 +16,8 @@ const USE: [&str; 5] = ["use", "in", "out", "restart", "after"];
 const USE_WITH_POLICY: [&str; 6] = ["use", "in", "out", "policy", "restart", "after"];
 const RUN: [&str; 8] = ["run", "in", "out", "policy", "restart", "env", "ready", "after"];
 
+const IDENTITY: [&str; 4] = ["use", "run", "in", "out"];
+
 const INPUTS: &str = "a ring's name, or a list of them";
 const COMMAND: &str = "a list: the command, then its arguments";
 
@@ -45,6 +47,29 @@ pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Optio
         after: boot::after(&mut section),
         values: section.entries().iter().map(|e| (e.key.text.clone(), e.value.place)).collect(),
     })
+}
+
+/// Keys that workers of one kind have unless they say otherwise; `None` is for `run`.
+pub(super) fn look_at_defaults(section: &mut Section<'_>, kind: Option<Kind>) {
+    // What tells workers from each other is nobody's default.
+    for entry in section.entries().iter().filter(|it| IDENTITY.contains(&&*it.key.text)) {
+        let (key, known) = (entry.key.text.clone(), Vec::new());
+        section.complain(entry.key.place, KeyProblem::Unknown { key, known });
+    }
+    restart::read(section);
+    boot::after(section);
+    match kind {
+        Some(kind) => {
+            config(section, kind);
+            policy::read(section, WrittenKind::Use(kind));
+        }
+        None => {
+            section.refuse_others(&RUN);
+            env(section);
+            boot::ready(section);
+            policy::read(section, WrittenKind::Run);
+        }
+    }
 }
 
 fn kind(section: &mut Section<'_>) -> WrittenKind {
@@ -80,24 +105,20 @@ fn launch(section: &mut Section<'_>, kind: WrittenKind) -> Option<Launch> {
     match kind {
         WrittenKind::Run => run(section),
         WrittenKind::Unknown => None,
-        WrittenKind::Use(kind) => {
-            let config = config(section, kind)?;
-            for (key, problem) in ranges::of_worker(&config) {
-                section.complain(section.place(key), problem);
-            }
-            Some(Launch::Use(config))
-        }
+        WrittenKind::Use(kind) => config(section, kind).map(Launch::Use),
     }
 }
 
 fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
     match kind {
-        Kind::Decoder => section.typed(&USE).map(WorkerConfig::Decoder),
-        Kind::Ingest => section.typed(&USE).map(WorkerConfig::Ingest),
-        Kind::Motion => section.typed(&USE).map(WorkerConfig::Motion),
-        Kind::Recorder => section.typed(&USE_WITH_POLICY).map(WorkerConfig::Recorder),
-        Kind::Rtsp => section.typed(&USE).map(WorkerConfig::Rtsp),
-        Kind::Web => section.typed(&USE).map(WorkerConfig::Web),
+        Kind::Decoder => section.typed(&USE, ranges::of_decoder).map(WorkerConfig::Decoder),
+        Kind::Ingest => section.typed(&USE, ranges::of_ingest).map(WorkerConfig::Ingest),
+        Kind::Motion => section.typed(&USE, ranges::of_motion).map(WorkerConfig::Motion),
+        Kind::Recorder => {
+            section.typed(&USE_WITH_POLICY, ranges::of_recorder).map(WorkerConfig::Recorder)
+        }
+        Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
+        Kind::Web => section.typed(&USE, ranges::of_web).map(WorkerConfig::Web),
     }
 }
 

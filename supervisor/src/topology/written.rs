@@ -9,10 +9,13 @@ use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::{Located, Section};
 use super::tree::{Entry, Key, Node, Place, Value};
 use super::{Launch, Readiness};
-use super::{ranges, worker};
+use super::{cameras, expand, ranges, restart, worker};
 
 /// More processes than one host takes; what relates workers to each other grows with its square.
-const WORKERS_MAX: usize = 2_000;
+pub(super) const WORKERS_MAX: usize = 2_000;
+
+pub(super) const KEYS: [&str; 8] =
+    ["version", "project", "group", "cameras", "workers", "rings", "defaults", "templates"];
 
 #[derive(Debug, Default)]
 pub(super) struct Written {
@@ -23,6 +26,8 @@ pub(super) struct Written {
     /// Whether there are others.
     pub(super) unnamed: bool,
     pub(super) rings: Vec<(Located<RingName>, RingConfig)>,
+    /// Of rings that are not listed.
+    pub(super) ring_defaults: RingConfig,
 }
 
 #[derive(Debug)]
@@ -75,12 +80,42 @@ pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written 
     let Some(mut top) = Section::of(Subject::Topology, &key, root, findings) else {
         return Written::default();
     };
-    top.refuse_others(&["version", "project", "group", "workers", "rings"]);
+    top.refuse_others(&KEYS);
     version(&mut top);
     let project = top.parsed("project", "a name").map(|name| name.value);
     let group = top.text("group", "the name of a group").map(|group| group.value.to_owned());
+    // First: a default with a mistake is told as one, not as a mistake of who has it.
+    let ring_defaults = defaults(&mut top);
     let (workers, unnamed) = workers(&mut top);
-    Written { project, group, workers, unnamed, rings: rings(&mut top) }
+    Written { project, group, workers, unnamed, rings: rings(&mut top), ring_defaults }
+}
+
+/// Looks at each part of `defaults` by itself, whether anybody has it or not.
+fn defaults(top: &mut Section<'_>) -> RingConfig {
+    let mut ring_defaults = RingConfig::default();
+    let Some(mut section) = top.below("defaults") else { return ring_defaults };
+    section.refuse_others(&expand::defaults_keys());
+    for Entry { key, value } in section.entries() {
+        let subject = Subject::Defaults(key.text.clone());
+        let Some(part) = Section::of(subject, key, value, section.findings()) else { continue };
+        let mut part = part.partial();
+        match (key.text.as_str(), Kind::from_name(&key.text)) {
+            (expand::RINGS, _) => {
+                ring_defaults = part.typed(&[], ranges::of_ring).unwrap_or_default();
+            }
+            (expand::CAMERAS, _) => {
+                part.refuse_others(&cameras::KEYS.map(|key| if key == "like" { "" } else { key }));
+            }
+            (expand::WORKERS, _) => {
+                part.refuse_others(&["restart"]);
+                restart::read(&mut part);
+            }
+            (expand::RUN, _) => worker::look_at_defaults(&mut part, None),
+            (_, Some(kind)) => worker::look_at_defaults(&mut part, Some(kind)),
+            _ => {}
+        }
+    }
+    ring_defaults
 }
 
 fn version(top: &mut Section<'_>) {
@@ -138,9 +173,5 @@ fn ring(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> RingConfig {
     let Some(mut section) = Section::of(subject, key, node, findings) else {
         return RingConfig::default();
     };
-    let config = section.typed(&[]).unwrap_or_default();
-    for (key, problem) in ranges::of_ring(&config) {
-        section.complain(section.place(key), problem);
-    }
-    config
+    section.typed(&[], ranges::of_ring).unwrap_or_default()
 }

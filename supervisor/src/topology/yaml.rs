@@ -60,7 +60,7 @@ fn syntax(error: &ScanError, text: &str) -> Stop {
 }
 
 fn place_of(marker: Marker, width: usize) -> Place {
-    Place { line: marker.line().max(1), column: marker.col() + 1, width: width.max(1) }
+    Place { source: 0, line: marker.line().max(1), column: marker.col() + 1, width: width.max(1) }
 }
 
 /// A text over several lines is marked on its first; the report cuts at the line's end.
@@ -205,7 +205,7 @@ fn no_tag(tagged: bool, place: Place) -> Result<(), Stop> {
 
 fn scalar(text: String, style: ScalarStyle) -> Value {
     let null = style == ScalarStyle::Plain && matches!(text.as_str(), "" | "~" | "null");
-    if null { Value::Null } else { Value::Text(text) }
+    if null { Value::Null } else { Value::Text(text.into()) }
 }
 
 fn key(seen: &mut HashMap<String, Place>, node: Node) -> (PendingKey, Option<Finding>) {
@@ -213,12 +213,12 @@ fn key(seen: &mut HashMap<String, Place>, node: Node) -> (PendingKey, Option<Fin
         let problem = TextProblem::KeyNotText { seen: node.shape() };
         return (PendingKey::Bad, Some(Stop { place: node.place, problem }.into()));
     };
-    if let Some(first) = seen.get(&text) {
-        let problem = TextProblem::DuplicateKey { key: text, first_line: first.line };
+    if let Some(first) = seen.get(&text.value) {
+        let problem = TextProblem::DuplicateKey { key: text.value, first: *first };
         return (PendingKey::Bad, Some(Stop { place: node.place, problem }.into()));
     }
-    seen.insert(text.clone(), node.place);
-    (PendingKey::Good(Key { text, place: node.place }), None)
+    seen.insert(text.value.clone(), node.place);
+    (PendingKey::Good(Key { text: text.value, place: node.place }), None)
 }
 
 /// A value that is not there is shown where its key is.
@@ -244,13 +244,14 @@ mod tests {
         assert!(findings.is_empty());
         let Value::Map(top) = root.unwrap().value else { panic!("no section") };
         let Value::Map(inner) = &top[0].value.value else { panic!("no section") };
-        assert_eq!(inner[0].key.place, Place { line: 2, column: 3, width: 1 });
-        assert_eq!(inner[0].value.place, Place { line: 2, column: 6, width: 5 });
+        assert_eq!(inner[0].key.place, Place { source: 0, line: 2, column: 3, width: 1 });
+        assert_eq!(inner[0].value.place, Place { source: 0, line: 2, column: 6, width: 5 });
     }
 
     #[test]
     fn a_key_written_twice_is_refused_and_names_the_first_line() {
-        let expected = TextProblem::DuplicateKey { key: "a".into(), first_line: 1 };
+        let first = Place { source: 0, line: 1, column: 1, width: 1 };
+        let expected = TextProblem::DuplicateKey { key: "a".into(), first };
         assert_eq!(problems("a: 1\nb: 2\na: 3\n"), [expected.into()]);
     }
 

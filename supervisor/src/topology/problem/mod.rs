@@ -3,6 +3,7 @@
 //! One file a stage of the reading: the text, the keys, how workers and rings fit together, and
 //! what this machine lacks. A problem knows neither file nor line: a [`Finding`] adds the place.
 
+mod expand;
 mod key;
 mod machine;
 mod text;
@@ -12,6 +13,7 @@ use std::fmt;
 
 use super::tree::Place;
 
+pub(super) use expand::ExpandProblem;
 pub(super) use key::KeyProblem;
 pub(crate) use machine::MachineProblem;
 pub(super) use text::TextProblem;
@@ -28,6 +30,9 @@ pub(super) struct Finding {
 /// Whose mistake it is; the start of its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
+    Camera(String),
+    /// The `defaults` of cameras, rings, workers or a kind.
+    Defaults(String),
     Ring(String),
     Topology,
     Worker(String),
@@ -36,6 +41,8 @@ pub(super) enum Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Camera(name) => write!(f, "camera {name}: "),
+            Self::Defaults(name) => write!(f, "defaults of {name}: "),
             Self::Ring(name) => write!(f, "ring {name}: "),
             Self::Topology => Ok(()),
             Self::Worker(name) => write!(f, "worker {name}: "),
@@ -45,6 +52,8 @@ impl fmt::Display for Subject {
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum Problem {
+    #[error(transparent)]
+    Expand(#[from] ExpandProblem),
     #[error(transparent)]
     Key(#[from] KeyProblem),
     #[error(transparent)]
@@ -56,9 +65,22 @@ pub(super) enum Problem {
 }
 
 impl Problem {
+    /// The other place of a mistake that has two, and a word before it.
+    pub(super) fn other(&self) -> Option<(&'static str, Place)> {
+        match self {
+            Self::Expand(problem) => problem.other(),
+            Self::Text(TextProblem::DuplicateKey { first, .. }) => Some(("first in ", *first)),
+            Self::Wiring(
+                WiringProblem::AddressTaken { first, .. } | WiringProblem::TwoWriters { first, .. },
+            ) => Some(("", *first)),
+            Self::Key(_) | Self::Machine(_) | Self::Text(_) | Self::Wiring(_) => None,
+        }
+    }
+
     /// What the user can do about it.
     pub(super) fn help(&self) -> String {
         match self {
+            Self::Expand(problem) => problem.help(),
             Self::Key(problem) => problem.help(),
             Self::Machine(problem) => problem.help(),
             Self::Text(problem) => problem.help(),

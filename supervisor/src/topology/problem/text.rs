@@ -1,6 +1,7 @@
 //! Mistakes of the text itself, before anybody asks what it means.
 
 use super::super::FILE_MAX_BYTES;
+use super::super::tree::Place;
 use super::super::yaml::{DEPTH_MAX, NODES_MAX};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,8 +10,8 @@ pub(crate) enum TextProblem {
     AliasInItself,
     #[error("cannot read the topology: {reason}")]
     CannotRead { reason: String },
-    #[error("key '{key}' is written twice (first in line {first_line})")]
-    DuplicateKey { key: String, first_line: usize },
+    #[error("key '{key}' is written twice")]
+    DuplicateKey { key: String, first: Place },
     #[error("the file holds no topology")]
     Empty,
     #[error("a key is {seen}: expected a word")]

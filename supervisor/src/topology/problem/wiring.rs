@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use protocol::config::Kind;
 use protocol::name::{RingKind, RingName};
 
+use super::super::tree::Place;
 use super::{did_you_mean, suggest};
 
 /// The most readers that a ring's index has room for.
@@ -13,8 +14,8 @@ pub(crate) const PLACES_MAX: u32 = 256;
 /// `known`: the rings of this topology that would do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WiringProblem {
-    #[error("listens on {address}, as worker {other} does already (line {line})")]
-    AddressTaken { address: SocketAddr, other: String, line: usize },
+    #[error("listens on {address}, as worker {other} does already")]
+    AddressTaken { address: SocketAddr, other: String, first: Place },
     #[error("starts after '{name}', which starts after it or is it")]
     AfterItself { name: String },
     #[error("starts after '{name}', and there is no such worker")]
@@ -35,8 +36,8 @@ pub(crate) enum WiringProblem {
     TooManyInputs { kind: Kind, seen: usize },
     #[error("has {seen} places for readers: at most {PLACES_MAX} are possible")]
     TooManyPlaces { seen: u32 },
-    #[error("writes {ring}, as worker {other} does already (line {line})")]
-    TwoWriters { ring: RingName, other: String, line: usize, free: RingName },
+    #[error("writes {ring}, as worker {other} does already")]
+    TwoWriters { ring: RingName, other: String, first: Place, free: RingName },
     #[error("has an 'out', but {kind} writes no ring")]
     WritesNothing { kind: Kind },
     #[error("reads {ring}, but {kind} reads rings of {}", words(.expected))]

@@ -1,0 +1,405 @@
+//! `cameras:`, the short way: one entry becomes the workers of one camera, and a place at those
+//! that all cameras share.
+//!
+//! ```text
+//! front: {url, record, serve, frames, motion}
+//!   -> front (ingest), front-decode, front-motion    its own
+//!   -> recorder, rtsp, web                           joined, or made by the first that asks
+//! ```
+
+use protocol::config::Kind;
+use protocol::config::ingest::Source;
+
+use super::expand::{CAMERAS, RINGS, WORKERS, map, section_of};
+use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
+use super::section::Section;
+use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
+
+pub(super) const KEYS: [&str; 10] = [
+    "url",
+    "loop",
+    "record",
+    "serve",
+    "frames",
+    "motion",
+    "max_bitrate",
+    "restart",
+    "after",
+    "like",
+];
+/// The expansion itself says these.
+const OURS: [&str; 4] = ["use", "run", "in", "out"];
+const URL: &str = "rtsp://HOST/PATH, test: or the path of a file";
+const SERVE: &str = "a list of rtsp and web";
+const RECORD: &str = "true, false, a folder or a section with keys";
+const SWITCH: &str = "true, false or a section with keys";
+const RECORDINGS: &str = "recordings";
+
+/// `front: rtsp://10.0.0.5/main` says `front: {url: rtsp://10.0.0.5/main}`.
+pub(super) fn one_liner(camera: &mut Entry) {
+    if matches!(camera.value.value, Value::Text(_)) {
+        let url = camera.value.clone();
+        let key = Key { text: "url".to_owned(), place: url.place };
+        camera.value.value = Value::Map(vec![Entry { key, value: url }]);
+    }
+}
+
+/// Takes `cameras` out of the topology and puts what it means into `workers` and `rings`.
+///
+/// `has_dir`: recorders have a folder by default.
+pub(super) fn expand(top: &mut Map, has_dir: bool, findings: &mut Vec<Finding>) {
+    let Some(section) = take(top, CAMERAS) else { return };
+    let place = section.key.place;
+    if Section::of(Subject::Topology, &section.key, &section.value, findings).is_none() {
+        return;
+    }
+    let read = |entry: &Entry| Camera::read(entry, has_dir, findings);
+    let cameras: Vec<Camera> = map(&section.value).iter().filter_map(read).collect();
+    if let Some(workers) = section_of(top, WORKERS, place) {
+        let mut yard = Yard { own: Map::new(), shared: Map::new(), written: workers, findings };
+        cameras.iter().for_each(|camera| yard.add(camera));
+        let Yard { own, shared, .. } = yard;
+        // Cameras first: they come before what is written by hand in `ps` too.
+        let by_hand = std::mem::take(workers);
+        workers.extend(own.into_iter().chain(shared).chain(by_hand));
+    }
+    if let Some(rings) = section_of(top, RINGS, place) {
+        cameras.iter().for_each(|camera| camera.ring(rings));
+        if rings.is_empty() {
+            take(top, RINGS);
+        }
+    }
+}
+
+/// One camera as meant.
+#[derive(Debug)]
+struct Camera {
+    name: Key,
+    /// Keys of its ingest worker.
+    ingest: Map,
+    /// Keys of its decoder, if it has one.
+    frames: Option<Map>,
+    motion: Option<Map>,
+    record: Option<Record>,
+    rtsp: bool,
+    web: bool,
+    max_bitrate: Option<Entry>,
+    restart: Option<Entry>,
+}
+
+#[derive(Debug)]
+enum Record {
+    /// By the recorder that is there, else by one of these keys.
+    Joined(Map),
+    Own(Map),
+}
+
+impl Camera {
+    fn read(entry: &Entry, has_dir: bool, findings: &mut Vec<Finding>) -> Option<Self> {
+        let subject = Subject::Camera(entry.key.text.clone());
+        let mut section = Section::of(subject, &entry.key, &entry.value, findings)?;
+        section.refuse_others(&KEYS);
+        let motion = switch(&mut section, "motion");
+        let frames = switch(&mut section, "frames");
+        let (rtsp, web) = serve(&mut section);
+        let find = |key: &str| section.entries().iter().find(|it| it.key.text == key).cloned();
+        let (max_bitrate, restart) = (find("max_bitrate"), find("restart"));
+        Some(Self {
+            name: entry.key.clone(),
+            ingest: ingest(&mut section),
+            // Pictures are what motion is looked for in.
+            frames: frames.or_else(|| motion.is_some().then(Map::new)),
+            motion,
+            record: record(&mut section, has_dir),
+            rtsp,
+            web,
+            max_bitrate,
+            restart,
+        })
+    }
+
+    fn place(&self) -> Place {
+        self.name.place
+    }
+
+    fn part(&self, part: &str) -> String {
+        format!("{}-{part}", self.name.text)
+    }
+
+    fn packets(&self) -> String {
+        format!("{}.packets", self.name.text)
+    }
+
+    fn frames_ring(&self) -> String {
+        format!("{}.frames", self.name.text)
+    }
+
+    fn ring(&self, rings: &mut Map) {
+        let Some(bitrate) = &self.max_bitrate else { return };
+        let setting = vec![bitrate.clone()];
+        match rings.iter_mut().find(|ring| ring.key.text == self.packets()) {
+            Some(ring) => match &mut ring.value.value {
+                Value::Map(keys) => lay_beneath(keys, &setting),
+                Value::Null => ring.value.value = Value::Map(setting),
+                Value::Broken | Value::List(_) | Value::Text(_) => {}
+            },
+            None => rings.push(entry(&self.packets(), bitrate.key.place, Value::Map(setting))),
+        }
+    }
+}
+
+fn ingest(section: &mut Section<'_>) -> Map {
+    let mut keys = Map::new();
+    let url = section.entries().iter().find(|entry| entry.key.text == "url");
+    match url {
+        None => {
+            section.missing("url");
+            keys.push(entry("source", section.place(""), Value::Broken));
+        }
+        Some(url) => {
+            let value = if is_source(section) { url.value.value.clone() } else { Value::Broken };
+            let value = Node { place: url.value.place, value };
+            keys.push(Entry { key: Key { text: "source".to_owned(), ..url.key.clone() }, value });
+        }
+    }
+    let more = section.entries().iter().filter(|it| ["loop", "after"].contains(&&*it.key.text));
+    keys.extend(more.cloned());
+    keys
+}
+
+fn is_source(section: &mut Section<'_>) -> bool {
+    let Some(text) = section.text("url", URL) else { return false };
+    let parsed = text.value.parse::<Source>();
+    if let Err(error) = &parsed {
+        let (key, why) = ("url".to_owned(), error.to_string());
+        section.complain(text.place, KeyProblem::Value { key, why });
+    }
+    parsed.is_ok()
+}
+
+/// A part that is off, on, or on with keys of its own.
+fn switch(section: &mut Section<'_>, key: &'static str) -> Option<Map> {
+    let node = section.get(key)?;
+    match &node.value {
+        Value::Map(_) => Some(part(section, key)),
+        Value::Broken => None,
+        Value::Text(text) if text.value == "true" => Some(Map::new()),
+        Value::Text(text) if text.value == "false" => None,
+        Value::List(_) | Value::Null | Value::Text(_) => {
+            section.not_a(key, node, SWITCH);
+            None
+        }
+    }
+}
+
+/// The keys of one part, without those that the expansion says.
+fn part(section: &mut Section<'_>, key: &str) -> Map {
+    let Some(mut part) = section.below(key) else { return Map::new() };
+    let (ours, own): (Vec<&Entry>, Vec<&Entry>) =
+        part.entries().iter().partition(|entry| OURS.contains(&&*entry.key.text));
+    for entry in ours {
+        let problem = KeyProblem::Unknown { key: entry.key.text.clone(), known: Vec::new() };
+        part.complain(entry.key.place, problem);
+    }
+    own.into_iter().cloned().collect()
+}
+
+fn record(section: &mut Section<'_>, has_dir: bool) -> Option<Record> {
+    let node = section.get("record")?;
+    let dir = |place: Place, path: &str| entry("dir", place, Node::text(place, path).value);
+    match &node.value {
+        Value::Map(_) => {
+            let mut keys = part(section, "record");
+            if get(&keys, "dir").is_none() && !has_dir {
+                keys.push(dir(node.place, RECORDINGS));
+            }
+            Some(Record::Own(keys))
+        }
+        Value::Broken => None,
+        Value::Text(text) => match text.value.as_str() {
+            "true" if has_dir => Some(Record::Joined(Map::new())),
+            "true" => Some(Record::Joined(vec![dir(node.place, RECORDINGS)])),
+            "false" => None,
+            path => Some(Record::Own(vec![dir(node.place, path)])),
+        },
+        Value::List(_) | Value::Null => {
+            section.not_a("record", node, RECORD);
+            None
+        }
+    }
+}
+
+/// Whether over RTSP, whether on the page.
+fn serve(section: &mut Section<'_>) -> (bool, bool) {
+    let Some(node) = section.get("serve") else { return (true, true) };
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        Value::Text(text) if text.value == "false" => &[],
+        _ => std::slice::from_ref(node),
+    };
+    let (mut rtsp, mut web) = (false, false);
+    for item in items {
+        match item.as_text() {
+            Some("rtsp") => rtsp = true,
+            Some("web") => web = true,
+            _ => section.not_a("serve", item, SERVE),
+        }
+    }
+    (rtsp, web)
+}
+
+/// The workers that grow out of the cameras.
+struct Yard<'a> {
+    /// Of one camera each.
+    own: Map,
+    /// Of all of them.
+    shared: Map,
+    written: &'a mut Map,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Yard<'_> {
+    fn add(&mut self, camera: &Camera) {
+        self.own(camera, camera.name.text.clone(), Kind::Ingest, None, &camera.ingest);
+        let mut seen = vec![camera.packets()];
+        if let Some(keys) = &camera.frames {
+            let input = Some(camera.packets());
+            self.own(camera, camera.part("decode"), Kind::Decoder, input, keys);
+            seen.push(camera.frames_ring());
+        }
+        if let Some(keys) = &camera.motion {
+            let (name, input) = (camera.part("motion"), Some(camera.frames_ring()));
+            seen.push(format!("{name}.events"));
+            self.own(camera, name, Kind::Motion, input, keys);
+        }
+        match &camera.record {
+            None => {}
+            Some(Record::Joined(keys)) => {
+                self.join(camera, Kind::Recorder, keys, &[camera.packets()]);
+            }
+            Some(Record::Own(keys)) => self.record(camera, keys),
+        }
+        if camera.rtsp {
+            self.join(camera, Kind::Rtsp, &Map::new(), &[camera.packets()]);
+        }
+        if camera.web {
+            self.join(camera, Kind::Web, &Map::new(), &seen);
+        }
+    }
+
+    fn own(
+        &mut self,
+        camera: &Camera,
+        name: String,
+        kind: Kind,
+        input: Option<String>,
+        keys: &[Entry],
+    ) {
+        self.must_be_free(camera, &name);
+        let place = camera.place();
+        let mut all = worker(kind, place, input.into_iter().collect());
+        all.extend(keys.iter().cloned());
+        if let Some(restart) = &camera.restart {
+            lay_beneath(&mut all, std::slice::from_ref(restart));
+        }
+        self.own.push(entry(&name, place, Value::Map(all)));
+    }
+
+    fn must_be_free(&mut self, camera: &Camera, name: &str) {
+        let Some(other) = self.written.iter().find(|worker| worker.key.text == name) else {
+            return;
+        };
+        let (worker, first) = (name.to_owned(), other.key.place);
+        let subject = Subject::Camera(camera.name.text.clone());
+        let problem = ExpandProblem::CameraWorker { worker, first }.into();
+        self.findings.push(Finding { place: Some(camera.place()), subject, problem });
+    }
+
+    /// Cameras with the same settings share a recorder; the first settings get the plain name.
+    fn record(&mut self, camera: &Camera, keys: &[Entry]) {
+        let same = |worker: &&mut Entry| {
+            let Value::Map(there) = &worker.value.value else { return false };
+            is_kind(worker, Kind::Recorder) && same_settings(there, keys)
+        };
+        let input = [camera.packets()];
+        if let Some(recorder) = self.shared.iter_mut().find(same) {
+            add_inputs(recorder, &input, camera.place());
+            return;
+        }
+        let plain = Kind::Recorder.as_str();
+        let is_free =
+            [&self.shared, &*self.written].iter().all(|workers| get(workers, plain).is_none());
+        let name = if is_free { plain.to_owned() } else { camera.part("record") };
+        self.make(camera, &name, Kind::Recorder, keys, &input);
+    }
+
+    /// The camera's rings go to the worker named after the kind, else to the first of that kind
+    /// that is written by hand, else to a new one.
+    fn join(&mut self, camera: &Camera, kind: Kind, keys: &[Entry], rings: &[String]) {
+        let name = kind.as_str();
+        let place = camera.place();
+        let by_hand = self.written.iter().position(|worker| worker.key.text == name);
+        let by_hand = by_hand.or_else(|| self.written.iter().position(|it| is_kind(it, kind)));
+        if let Some(at) = by_hand.filter(|&at| is_kind(&self.written[at], kind)) {
+            add_inputs(&mut self.written[at], rings, place);
+        } else if let Some(shared) = self.shared.iter_mut().find(|it| it.key.text == name) {
+            add_inputs(shared, rings, place);
+        } else {
+            self.make(camera, name, kind, keys, rings);
+        }
+    }
+
+    fn make(&mut self, camera: &Camera, name: &str, kind: Kind, keys: &[Entry], rings: &[String]) {
+        self.must_be_free(camera, name);
+        let mut all = worker(kind, camera.place(), rings.to_vec());
+        all.extend(keys.iter().cloned());
+        self.shared.push(entry(name, camera.place(), Value::Map(all)));
+    }
+}
+
+fn entry(name: &str, place: Place, value: Value) -> Entry {
+    Entry { key: Key { text: name.to_owned(), place }, value: Node { place, value } }
+}
+
+fn worker(kind: Kind, place: Place, rings: Vec<String>) -> Map {
+    let mut keys = vec![entry("use", place, Node::text(place, kind.as_str()).value)];
+    if !rings.is_empty() {
+        let input = match (kind.single_input(), &rings[..]) {
+            (true, [ring]) => Node::text(place, ring.as_str()).value,
+            _ => Value::List(rings.into_iter().map(|ring| Node::text(place, ring)).collect()),
+        };
+        keys.push(entry("in", place, input));
+    }
+    keys
+}
+
+fn is_kind(worker: &Entry, kind: Kind) -> bool {
+    let Value::Map(keys) = &worker.value.value else { return false };
+    get(keys, "use").and_then(Node::as_text) == Some(kind.as_str())
+}
+
+fn add_inputs(worker: &mut Entry, rings: &[String], place: Place) {
+    let Value::Map(keys) = &mut worker.value.value else { return };
+    if get(keys, "in").is_none_or(|node| matches!(node.value, Value::Null)) {
+        take(keys, "in");
+        keys.push(entry("in", place, Value::List(Vec::new())));
+    }
+    let Some(inputs) = keys.iter_mut().find(|entry| entry.key.text == "in") else { return };
+    let inputs = &mut inputs.value;
+    if let Value::Text(_) = inputs.value {
+        inputs.value = Value::List(vec![inputs.clone()]);
+    }
+    if let Value::List(items) = &mut inputs.value {
+        items.extend(rings.iter().map(|ring| Node::text(place, ring.as_str())));
+    }
+}
+
+/// Whether a worker's keys, beside those of the expansion, say the same as `keys`.
+fn same_settings(worker: &[Entry], keys: &[Entry]) -> bool {
+    let settings: Vec<&Entry> =
+        worker.iter().filter(|entry| !OURS.contains(&&*entry.key.text)).collect();
+    let has = |key: &&Entry| {
+        keys.iter().any(|own| own.key.text == key.key.text && own.value.says_the_same(&key.value))
+    };
+    settings.len() == keys.len() && settings.iter().all(has)
+}
