@@ -16,8 +16,8 @@ pub const FRAME_MAX_BYTES: usize = 64 * 1024;
 /// Why a frame was refused. The sender is to blame, and only the sender is cut off.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    #[error("control frame of {seen} bytes: at most {FRAME_MAX_BYTES} are allowed")]
-    TooLong { seen: usize },
+    #[error("control frame of {seen} bytes: at most {allowed} are allowed")]
+    TooLong { seen: usize, allowed: usize },
     #[error("control frame of version {seen}: this program speaks {FRAME_VERSION}")]
     Version { seen: u8 },
     #[error("empty control frame")]
@@ -26,29 +26,39 @@ pub enum FrameError {
     Body(#[from] bincode::Error),
 }
 
-fn options() -> impl Options {
+fn options(allowed: usize) -> impl Options {
     bincode::DefaultOptions::new()
         .with_fixint_encoding()
-        .with_limit(FRAME_MAX_BYTES as u64)
+        .with_limit(allowed as u64)
         .reject_trailing_bytes()
 }
 
+/// For one datagram.
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
+    encode_within(FRAME_MAX_BYTES, message)
+}
+
+pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
+    decode_within(FRAME_MAX_BYTES, frame)
+}
+
+/// For what is kept in a file: at most `allowed` bytes.
+pub fn encode_within<T: Serialize>(allowed: usize, message: &T) -> Result<Vec<u8>, FrameError> {
     let mut frame = vec![FRAME_VERSION];
-    options().serialize_into(&mut frame, message)?;
-    if frame.len() > FRAME_MAX_BYTES {
-        return Err(FrameError::TooLong { seen: frame.len() });
+    options(allowed).serialize_into(&mut frame, message)?;
+    if frame.len() > allowed {
+        return Err(FrameError::TooLong { seen: frame.len(), allowed });
     }
     Ok(frame)
 }
 
-pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
-    if frame.len() > FRAME_MAX_BYTES {
-        return Err(FrameError::TooLong { seen: frame.len() });
+pub fn decode_within<T: DeserializeOwned>(allowed: usize, frame: &[u8]) -> Result<T, FrameError> {
+    if frame.len() > allowed {
+        return Err(FrameError::TooLong { seen: frame.len(), allowed });
     }
     match frame.split_first() {
         None => Err(FrameError::Empty),
-        Some((&FRAME_VERSION, body)) => Ok(options().deserialize(body)?),
+        Some((&FRAME_VERSION, body)) => Ok(options(allowed).deserialize(body)?),
         Some((&seen, _)) => Err(FrameError::Version { seen }),
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct RingHead {
 }
 
 /// The last deaths of one worker.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Dossier {
     deaths: VecDeque<Death>,
 }

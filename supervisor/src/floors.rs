@@ -86,6 +86,28 @@ impl Floors {
         Ok(floors)
     }
 
+    /// As [`Self::open`], of rings that are in use: none of them jumps.
+    pub(crate) fn resume(
+        path: PathBuf,
+        rings: &[RingName],
+        seen: Vec<(RingName, Floor)>,
+        utc: UtcNs,
+    ) -> Result<Self, FloorsError> {
+        let mut floors = Self::open(path, rings, utc)?;
+        floors.seen.extend(seen);
+        Ok(floors)
+    }
+
+    /// What was seen in use.
+    pub(crate) fn seen(&self) -> Vec<(RingName, Floor)> {
+        self.seen.iter().map(|(ring, floor)| (ring.clone(), *floor)).collect()
+    }
+
+    /// Whether the disk is being written to.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.saving.as_ref().is_some_and(|saving| !saving.is_finished())
+    }
+
     pub(crate) fn of(&self, ring: &RingName) -> Floor {
         self.seen.get(ring).copied().unwrap_or_default()
     }

@@ -65,6 +65,11 @@ impl HandOvers {
         Ok(())
     }
 
+    /// Whether none is under way: each thread has a share in the bell.
+    pub(crate) fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.bell) == 1
+    }
+
     /// Those that have ended since.
     pub(crate) fn ended(&self) -> Vec<Outcome> {
         let _ = self.bell.read();

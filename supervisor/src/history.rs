@@ -24,7 +24,7 @@ pub(crate) struct Change {
 }
 
 /// The newest changes of all workers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct History {
     changes: VecDeque<Change>,
 }

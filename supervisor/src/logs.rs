@@ -45,6 +45,15 @@ impl LogBook {
         Self { worker, lines: VecDeque::new(), meter: Meter::new(LINES_PER_SECOND), dropped: 0 }
     }
 
+    /// Goes on with the lines another supervisor has read.
+    pub(crate) fn resumed(worker: WorkerName, lines: Vec<LogLine>) -> Self {
+        Self { lines: lines.into(), ..Self::new(worker) }
+    }
+
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &LogLine> {
+        self.lines.iter()
+    }
+
     /// Keeps a line; gives back what is to be shown to those who follow.
     pub(crate) fn add(
         &mut self,
@@ -105,6 +114,15 @@ impl Splitter {
             }
         }
         lines
+    }
+
+    /// Goes on with what another supervisor has read of a line.
+    pub(crate) fn resumed(partial: Vec<u8>) -> Self {
+        Self { partial }
+    }
+
+    pub(crate) fn partial(&self) -> &[u8] {
+        &self.partial
     }
 
     /// What came after the last line end; to be taken when the pipe closes.

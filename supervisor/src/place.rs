@@ -10,6 +10,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -115,6 +116,11 @@ impl Place {
             .map_err(self.failed("write pid file"))?;
         self.clear()?;
         Ok(Lock { file })
+    }
+
+    /// The lock of a project that goes on, as it was handed on.
+    pub(crate) fn keep(lock: OwnedFd) -> Lock {
+        Lock { file: File::from(lock) }
     }
 
     /// Removes what a project left behind. Only for the holder of its lock.

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use protocol::control::ItemId;
 use protocol::exit::ExitReason;
+use serde::{Deserialize, Serialize};
 
 /// Newest items passed over: a stream that is damaged all through must not fill the memory.
 const PASSED_OVER_MAX: usize = 64;
 
 /// One worker's memory of the items it died on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Poison {
     suspect: Option<ItemId>,
     passed_over: VecDeque<ItemId>,

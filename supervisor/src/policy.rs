@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use protocol::config::RestartConfig;
 use protocol::time::MonoNs;
+use serde::{Deserialize, Serialize};
 
 /// Good running that earns a clean slate, unless the last delay was longer than half of it.
 const RESET_AFTER: Duration = Duration::from_secs(30);
@@ -30,10 +31,16 @@ pub(crate) enum Decision {
     Quarantine,
 }
 
-/// The memory of one worker's deaths.
+/// Decides over one worker's restarts.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     config: RestartConfig,
+    memory: Memory,
+}
+
+/// Of one worker's deaths.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Memory {
     /// Newest last; only as many as a rule looks at.
     deaths: VecDeque<MonoNs>,
     /// Restarts since the last clean slate; the first of them is immediate.
@@ -48,52 +55,65 @@ pub(crate) struct Policy {
 
 impl Policy {
     pub(crate) fn new(config: RestartConfig, seed: u64) -> Self {
-        Self {
-            config,
+        let memory = Memory {
             deaths: VecDeque::new(),
             step: 0,
             last_delay: Duration::ZERO,
             half_open: false,
             failed_tries: 0,
             jitter: Jitter(seed),
-        }
+        };
+        Self { config, memory }
+    }
+
+    /// Goes on with what another supervisor remembered.
+    pub(crate) fn resumed(config: RestartConfig, memory: Memory) -> Self {
+        Self { config, memory }
+    }
+
+    pub(crate) fn config(&self) -> RestartConfig {
+        self.config
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// It died at `now` after `good_for` of good running.
     pub(crate) fn on_death(&mut self, now: MonoNs, good_for: Duration) -> Decision {
-        if good_for >= RESET_AFTER.max(2 * self.last_delay) {
+        if good_for >= RESET_AFTER.max(2 * self.memory.last_delay) {
             self.forgive();
         }
         self.remember(now);
         if self.limit_reached(now) {
-            self.failed_tries += u32::from(self.half_open);
-            self.half_open = true;
-            return if self.failed_tries >= TRIES_MAX {
+            self.memory.failed_tries += u32::from(self.memory.half_open);
+            self.memory.half_open = true;
+            return if self.memory.failed_tries >= TRIES_MAX {
                 Decision::Quarantine
             } else {
                 Decision::Hold(RETRY_HELD_AFTER)
             };
         }
         let delay = self.next_delay();
-        self.last_delay = delay;
+        self.memory.last_delay = delay;
         Decision::RestartAfter(delay.max(self.storm_delay(now)))
     }
 
     /// A person vouches for it, or it ran well for long enough.
     pub(crate) fn forgive(&mut self) {
-        self.deaths.clear();
-        self.step = 0;
-        self.last_delay = Duration::ZERO;
-        self.half_open = false;
-        self.failed_tries = 0;
+        self.memory.deaths.clear();
+        self.memory.step = 0;
+        self.memory.last_delay = Duration::ZERO;
+        self.memory.half_open = false;
+        self.memory.failed_tries = 0;
     }
 
     fn remember(&mut self, now: MonoNs) {
-        self.deaths.push_back(now);
+        self.memory.deaths.push_back(now);
         let limit = self.config.limit.unwrap_or(0);
         let kept = usize::try_from(limit).unwrap_or(usize::MAX).max(STORM_DEATHS);
-        while self.deaths.len() > kept {
-            self.deaths.pop_front();
+        while self.memory.deaths.len() > kept {
+            self.memory.deaths.pop_front();
         }
     }
 
@@ -102,25 +122,25 @@ impl Policy {
             return false;
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.half_open || self.within(now, self.config.limit_window.duration()) >= limit
+        self.memory.half_open || self.within(now, self.config.limit_window.duration()) >= limit
     }
 
     fn within(&self, now: MonoNs, window: Duration) -> usize {
         let recent = |death: &&MonoNs| now.saturating_since(**death) <= window;
-        self.deaths.iter().rev().take_while(recent).count()
+        self.memory.deaths.iter().rev().take_while(recent).count()
     }
 
     /// 0, delay, 2 x delay, ... up to `delay_max`, each but the first spread by a fifth either way
     /// so that workers felled by one cause do not come back in step.
     fn next_delay(&mut self) -> Duration {
-        let step = self.step;
-        self.step = step.saturating_add(1);
+        let step = self.memory.step;
+        self.memory.step = step.saturating_add(1);
         let Some(doublings) = step.checked_sub(1) else {
             return Duration::ZERO;
         };
         let factor = 2u32.saturating_pow(doublings);
         let delay = self.config.delay.duration().saturating_mul(factor);
-        self.jitter.spread(delay.min(self.config.delay_max.duration()))
+        self.memory.jitter.spread(delay.min(self.config.delay_max.duration()))
     }
 
     fn storm_delay(&self, now: MonoNs) -> Duration {
@@ -129,7 +149,7 @@ impl Policy {
 }
 
 /// splitmix64: spreads restarts, nothing more.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Jitter(u64);
 
 impl Jitter {

@@ -1,5 +1,7 @@
 //! One running process of a worker: what it was given and how it is reached.
 
+mod handed_on;
+
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,6 +31,8 @@ use crate::readiness::Asking;
 use crate::rings::Outlook;
 use crate::topology::{Launch, Topology, WorkerSpec};
 use crate::workers::WorkerId;
+
+pub(crate) use handed_on::Handed;
 
 const READ_BYTES: usize = 16 * 1024;
 /// A dead worker's pipe holds at most 64 KiB, but an orphan of it may still be filling it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::time::MonoNs;
+use serde::{Deserialize, Serialize};
 
 use crate::admin::Asker;
 use crate::process::ProcessId;
@@ -19,6 +20,13 @@ pub(crate) struct Question {
     pub(crate) asker: Asker,
     pub(crate) process: ProcessId,
     pub(crate) deadline: MonoNs,
+}
+
+/// What another supervisor goes on with: each with its number and that of the process it was put to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Handed {
+    open: Vec<(u64, Asker, u64, MonoNs)>,
+    asked: u64,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +56,24 @@ impl Questions {
     /// Those that get no reply any more, because `is_over` says so.
     pub(crate) fn given_up(&mut self, is_over: impl Fn(&Question) -> bool) -> Vec<Question> {
         self.open.extract_if(.., |_, question| is_over(question)).map(|(_, q)| q).collect()
+    }
+
+    pub(crate) fn hand_on(&self) -> Handed {
+        let open = self.open.iter().map(|(number, question)| {
+            (*number, question.asker, question.process.number, question.deadline)
+        });
+        Handed { open: open.collect(), asked: self.asked }
+    }
+
+    /// `processes` are all that run; what was put to another gets no reply, and its asker waits in vain
+    /// until its own patience ends.
+    pub(crate) fn resume(handed: Handed, processes: impl Iterator<Item = ProcessId>) -> Self {
+        let processes: Vec<ProcessId> = processes.collect();
+        let open = handed.open.into_iter().filter_map(|(number, asker, process, deadline)| {
+            let process = *processes.iter().find(|id| id.number == process)?;
+            Some((number, Question { asker, process, deadline }))
+        });
+        Self { open: open.collect(), asked: handed.asked }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<MonoNs> {

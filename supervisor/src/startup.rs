@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -17,8 +18,9 @@ use crate::admin::Admin;
 use crate::floors::{self, Floors, FloorsError};
 use crate::guard::link::{self, Meaning};
 use crate::launch::{LaunchError, Launcher};
-use crate::listeners::{self, ListenError};
+use crate::listeners::{self, ListenError, Listener};
 use crate::manager::Manager;
+use crate::manifest::{Left, Manifest, ManifestError};
 use crate::place::{Lock, Place, PlaceError};
 use crate::poller::Poller;
 use crate::process::Spawner;
@@ -26,7 +28,8 @@ use crate::rings::{self, Outlook, TwoWriters};
 use crate::signals::Signals;
 use crate::supervisor::{Parts, Supervisor};
 use crate::talk::Talk;
-use crate::topology::{MachineProblem, Topology, probe};
+use crate::topology::{MachineProblem, Report, Topology, probe};
+use crate::trial::Program;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartupError {
@@ -42,6 +45,10 @@ pub(crate) enum StartupError {
     Place(#[from] PlaceError),
     #[error(transparent)]
     TwoWriters(#[from] TwoWriters),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("{0}")]
+    Topology(#[from] Report),
     #[error("{step}: {source}")]
     Io { step: &'static str, source: io::Error },
 }
@@ -63,6 +70,7 @@ pub(crate) fn open(
     place: Place,
     guard: FromGuard,
     talk: Talk,
+    program: Program,
 ) -> Result<Supervisor, StartupError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
     raise_descriptor_limit();
@@ -84,13 +92,84 @@ pub(crate) fn open(
     let outlook = Outlook { project: topology.project.clone(), broker };
     let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
     give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
-    let now = clock::now();
-    let seed = now.utc.0 ^ u64::from(std::process::id());
-    let FromGuard { link: guard, pid: guard_pid, stop, .. } = guard;
+    let FromGuard { link, pid: guard_pid, stop, .. } = guard;
     let manager = Manager::of_environment(guard_pid);
-    let parts =
-        Parts { spawner, poller, admin, floors, guard, guard_pid, lock, stop, talk, manager, seed };
+    let (guard, seed) = (Some(link), seed());
+    let parts = Parts {
+        spawner,
+        poller,
+        admin,
+        floors,
+        guard,
+        guard_pid,
+        lock,
+        stop,
+        talk,
+        manager,
+        program,
+        seed,
+    };
     Supervisor::new(parts).map_err(at("event loop"))
+}
+
+fn seed() -> u64 {
+    clock::now().utc.0 ^ u64::from(std::process::id())
+}
+
+/// What [`go_on`] would refuse, and touches nothing.
+pub(crate) fn could_go_on(manifest: &Manifest) -> Result<(), StartupError> {
+    let topology = manifest.topology.again()?;
+    Launcher::find(&topology)?;
+    let missing =
+        manifest.past.workers.iter().find(|worker| topology.worker(&worker.name).is_none());
+    missing.map_or(Ok(()), |worker| Err(ManifestError::Worker { name: worker.name.clone() }.into()))
+}
+
+/// After an upgrade: takes over everything that is open, and starts nothing.
+pub(crate) fn go_on(
+    manifest: Manifest,
+    stop: Signals,
+    talk: Talk,
+    program: Program,
+) -> Result<Supervisor, StartupError> {
+    set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
+    let topology = manifest.topology.again()?;
+    let launcher = Launcher::find(&topology)?;
+    let group = probe::group_id(&topology)?;
+    let place = Place::at(&manifest.runtime_dir).map_err(at("runtime directory"))?;
+    let rings: Vec<RingName> = topology.rings.iter().map(|ring| ring.name.clone()).collect();
+    let state_file = floors::state_file(&topology.project);
+    let floors = Floors::resume(state_file, &rings, manifest.floors, clock::now().utc)?;
+    let mut poller = Poller::new().map_err(at("epoll"))?;
+    let open = manifest.open;
+    let guard = open.guard.map(Left::take).transpose()?;
+    let lock = Place::keep(open.lock.take()?);
+    let listeners = open
+        .listeners
+        .into_iter()
+        .map(|(worker, left)| Ok(Listener { worker, socket: TcpListener::from(left.take()?) }));
+    let listeners = listeners.collect::<Result<Vec<_>, ManifestError>>()?;
+    let admin = Admin::handed_on(open.admin, &mut poller)?;
+    let outlook = Outlook { project: topology.project.clone(), broker: None };
+    let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
+    let guard_pid = std::os::unix::process::parent_id();
+    let manager = Manager::of_environment(guard_pid);
+    let seed = seed();
+    let parts = Parts {
+        spawner,
+        poller,
+        admin,
+        floors,
+        guard,
+        guard_pid,
+        lock,
+        stop,
+        talk,
+        manager,
+        program,
+        seed,
+    };
+    Ok(Supervisor::resume(parts, manifest.past)?)
 }
 
 /// Only for a topology with rings that need one.

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use protocol::admin::{WorkerState, WorkerStatus};
 use protocol::config::Kind;
+use protocol::name::WorkerName;
 use protocol::time::MonoNs;
 use regex_lite::Regex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dossier::Dossier;
-use crate::lifecycle::{Lifecycle, Traits};
-use crate::logs::LogBook;
+use crate::lifecycle::{self, Lifecycle, Traits};
+use crate::logs::{LogBook, LogLine};
+use crate::manifest::Leaving;
 use crate::poison::Poison;
 use crate::policy::Policy;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::shutdown;
 use crate::topology::{Launch, Readiness, WorkerSpec};
 
@@ -40,6 +42,21 @@ pub(crate) struct Worker {
     pub(crate) ready_line: Option<Regex>,
     /// Its turn when the project stops.
     pub(crate) stage: u8,
+}
+
+/// A worker that another supervisor goes on with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Handed {
+    pub(crate) name: WorkerName,
+    life: lifecycle::Snapshot,
+    pub(crate) process: Option<process::Handed>,
+    lines: Vec<LogLine>,
+    dossier: Dossier,
+    poison: Poison,
+    /// A person wants it stopped, and it has not ended yet.
+    pub(crate) leaves: bool,
+    /// It is not started before others are up.
+    pub(crate) waits: bool,
 }
 
 /// A row of `ps -o json`: what is promised, and the addresses it listens on.
@@ -81,6 +98,26 @@ impl Worker {
             stage: shutdown::stage(kind),
             spec,
         }
+    }
+
+    pub(crate) fn hand_on<'a>(&'a self, leaving: &mut Leaving<'a>) -> Handed {
+        Handed {
+            name: self.spec.name.clone(),
+            life: self.life.snapshot(),
+            process: self.process.as_ref().map(|process| process.hand_on(leaving)),
+            lines: self.log.lines().cloned().collect(),
+            dossier: self.dossier.clone(),
+            poison: self.poison.clone(),
+            leaves: false,
+            waits: false,
+        }
+    }
+
+    /// All but its process.
+    pub(crate) fn resume(&mut self, handed: Handed) {
+        self.life.resume(handed.life);
+        self.log = LogBook::resumed(self.spec.name.clone(), handed.lines);
+        (self.dossier, self.poison) = (handed.dossier, handed.poison);
     }
 
     pub(crate) fn status(&self, now: MonoNs) -> WorkerStatus {

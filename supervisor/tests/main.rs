@@ -31,5 +31,6 @@ mod rings_of_a_project;
 mod shells_and_manual;
 mod stop_and_start;
 mod stopping_is_ordered_and_bounded;
+mod upgrade;
 mod verbs_that_live_in_workers;
 mod why_explains_deaths;

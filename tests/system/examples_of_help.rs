@@ -22,6 +22,7 @@ const ENDS_WITHIN_S: u64 = 180;
 const NOT_RUN: &[(&str, &str)] = &[
     ("gc --all", "it cleans up behind every project of this machine, also of other tests"),
     ("send detector", "no worker of the demo listens; supervisor/python/tests sends messages"),
+    ("upgrade --binary", "no second framevisor is at that place"),
 ];
 
 /// Examples that go on until they are interrupted: how they begin, and a word that ends them.

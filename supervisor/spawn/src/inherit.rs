@@ -41,6 +41,12 @@ pub fn take_inherited_list(variable: &str) -> Result<Vec<OwnedFd>, InheritError>
     }
 }
 
+/// One that another process of this program has left open for it, and told the number of some other way:
+/// `whence` names that in errors. From now on close-on-exec.
+pub fn take_inherited_number(whence: &str, number: RawFd) -> Result<OwnedFd, InheritError> {
+    take(whence, &number.to_string())
+}
+
 fn value_of(variable: &str) -> Result<String, InheritError> {
     match std::env::var(variable) {
         Ok(text) => Ok(text),

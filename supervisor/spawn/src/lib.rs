@@ -10,4 +10,4 @@ mod inherit;
 
 pub use child::{Command, FIRST_INHERITED, Output, Running, StartError};
 pub use health::{HealthError, HealthPage};
-pub use inherit::{InheritError, take_inherited, take_inherited_list};
+pub use inherit::{InheritError, take_inherited, take_inherited_list, take_inherited_number};

@@ -2,6 +2,7 @@
 //!
 //! What belongs here: connections, their buffers and limits. What a verb does is in `verbs`.
 
+mod handed_on;
 pub(crate) mod verbs;
 pub(crate) mod why;
 
@@ -15,13 +16,14 @@ use std::path::Path;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use protocol::admin::{Event as Followed, LINE_MAX_BYTES, Reply, ReplyError, Request};
 use protocol::name::WorkerName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::history::Change;
 use crate::logs::LogLine;
 use crate::poller::{Poller, Token};
 use crate::selector::Selector;
+pub(crate) use handed_on::Handed;
 
 const CLIENTS_MAX: usize = 64;
 /// A client that reads slower than this is cut off; one that follows logs loses lines first.
@@ -29,11 +31,11 @@ const OUTPUT_MAX_BYTES: usize = 16 * 1024 * 1024;
 const FOLLOW_MAX_BYTES: usize = 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ClientId(u64);
 
 /// Who waits for the answer to which request. It may be gone when the answer comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asker {
     pub(crate) client: ClientId,
     pub(crate) request: u64,
@@ -61,7 +63,7 @@ struct Client {
 }
 
 /// What a client wants as it comes; an empty list of workers is all.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Follows {
     Changes {
         workers: Vec<Selector>,

@@ -1,5 +1,7 @@
 //! What the supervisor answers to each verb of the control socket.
 
+use std::path::PathBuf;
+
 use protocol::admin::{ADMIN_VERSION, Reply, ReplyError, Request};
 use protocol::name::WorkerName;
 use protocol::time::{MonoNs, UtcNs};
@@ -67,6 +69,25 @@ pub(crate) struct EventsWanted {
     pub(crate) follow: bool,
 }
 
+/// Arguments of `upgrade`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpgradeWanted {
+    /// The program to become; without one the supervisor's own, as it is there now.
+    #[serde(default)]
+    pub(crate) binary: Option<PathBuf>,
+}
+
+/// Answer of `upgrade`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Upgraded {
+    /// Versions.
+    pub(crate) from: String,
+    pub(crate) to: String,
+    /// That run, as before.
+    pub(crate) workers: usize,
+}
+
 /// Answer of `status`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Status {
@@ -130,11 +151,15 @@ impl Supervisor {
             "start" => self.start_again(now, arguments(request)?),
             "status" => Ok(json!(self.status(now))),
             "stop" => self.stop_named(arguments(request)?),
+            "upgrade" => {
+                let wanted: UpgradeWanted = arguments(request)?;
+                return self.begin_upgrade(now, asker, wanted.binary).map(|()| Answer::Later);
+            }
             "why" => self.why_named(now, arguments(request)?),
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows down, events, logs, ps, restart, rings, send, start, status, stop and why",
+                "this supervisor knows down, events, logs, ps, restart, rings, send, start, status, stop, upgrade and why",
             )),
         };
         answered.map(Answer::Now)

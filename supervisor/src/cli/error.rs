@@ -12,6 +12,7 @@ use super::shortage::Shortage;
 use super::terminal;
 use crate::guard::GuardError;
 use crate::launch::LaunchError;
+use crate::manifest::ManifestError;
 use crate::place::PlaceError;
 use crate::startup::StartupError;
 use crate::topology::Report;
@@ -80,6 +81,8 @@ pub(super) enum CliError {
     Timeout { what: &'static str, limit: Span, missing: String },
     #[error("{0}")]
     Topology(Report),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     #[error("{known} have rings here; choose one of them with -p NAME")]
     WhichProject { known: String },
     #[error("cannot write {}: {source}; choose another place with -f FILE", path.display())]

@@ -19,6 +19,7 @@ mod plan;
 mod project;
 mod ps;
 mod restart;
+mod resume;
 mod rings;
 mod send;
 mod shortage;
@@ -29,6 +30,7 @@ mod table;
 mod tap;
 mod terminal;
 mod up;
+mod upgrade;
 mod waiting;
 mod why;
 
@@ -162,8 +164,13 @@ enum Verb {
     /// Print the manual page
     #[command(after_help = man::EXAMPLES)]
     Man,
+    /// Replace the supervisor's program while everything runs on
+    #[command(after_help = upgrade::EXAMPLES)]
+    Upgrade(upgrade::Args),
     #[command(hide = true)]
     Guard(supervise::Args),
+    #[command(hide = true)]
+    Resume(resume::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
 }
@@ -211,6 +218,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Init(mut args) => init::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man => man::run(),
+        Verb::Upgrade(mut args) => upgrade::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Resume(args) => resume::run(&context(FileArg::default()), &args),
         Verb::Guard(args) => up::guard(&context(FileArg::default()), args),
         Verb::Supervise(args) => supervise::run(&context(FileArg::default()), args),
     }

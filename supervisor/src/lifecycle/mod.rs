@@ -23,10 +23,14 @@ use std::time::Duration;
 use protocol::control::Condition;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::{Decision, Policy};
 
+mod snapshot;
 mod view;
+
+pub(crate) use snapshot::Snapshot;
 
 /// From SIGTERM to SIGKILL, after the worker had its grace already.
 const TERM_TIME: Duration = Duration::from_millis(500);
@@ -89,7 +93,7 @@ pub(crate) enum Action {
     Kill,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Phase {
     Stopped {
         why: Cow<'static, str>,
@@ -117,7 +121,7 @@ enum Phase {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Step {
     Asked,
     Termed,
@@ -125,7 +129,7 @@ enum Step {
 }
 
 /// What follows a stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Then {
     /// The policy decides.
     Judge,

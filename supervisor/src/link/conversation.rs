@@ -5,13 +5,14 @@
 //! ```
 
 use protocol::control::{CONTROL_VERSION, ToSupervisor};
+use serde::{Deserialize, Serialize};
 
 use super::{Heard, Violation};
 
 /// Longer reasons are cut: they are for one line of a table.
 const WHY_MAX_CHARS: usize = 300;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Conversation {
     #[default]
     Silent,

@@ -4,6 +4,7 @@
 //! often or out of order is a [`Violation`], and the supervisor ends the process that sent it.
 
 mod conversation;
+mod handed_on;
 mod json;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use crate::meter::Meter;
 use conversation::Conversation;
+pub(crate) use handed_on::Handed;
 
 /// A worker has a handful of things to say a second; a page that asks for the worker list more.
 const MESSAGES_PER_SECOND: u32 = 500;

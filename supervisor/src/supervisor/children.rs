@@ -25,6 +25,10 @@ impl Supervisor {
         let mut deaths = Vec::new();
         while let Some((pid, reason)) = next_dead() {
             any = true;
+            if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.tries(pid)) {
+                self.trial_ended(now, &reason);
+                continue;
+            }
             let of = |process: &Option<Process>| {
                 process.as_ref().is_some_and(|process| process.pid == pid)
             };
@@ -114,7 +118,8 @@ impl Supervisor {
         });
         let processes = || self.workers.values().filter_map(|worker| worker.process.as_ref());
         for child in children {
-            if processes().any(|process| process.pid == child) {
+            let is_tried = self.upgrade.as_ref().is_some_and(|upgrade| upgrade.tries(child));
+            if is_tried || processes().any(|process| process.pid == child) {
                 continue;
             }
             let group = orphans::group_of(child);

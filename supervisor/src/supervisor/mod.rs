@@ -10,6 +10,7 @@ mod children;
 mod control;
 mod messages;
 mod stop;
+mod upgrade;
 
 pub(crate) use messages::Message;
 
@@ -45,8 +46,10 @@ use crate::shutdown::Shutdown;
 use crate::signals::Signals;
 use crate::talk::Talk;
 use crate::topology::Topology;
+use crate::trial::Program;
 use crate::worker::{Row, Worker};
 use crate::workers::{WorkerId, Workers};
+use upgrade::Upgrade;
 
 /// Reads of one output pipe in one turn of the loop: 64 KiB, a full pipe.
 const OUTPUT_TURNS: usize = 4;
@@ -62,12 +65,15 @@ pub(crate) struct Parts {
     pub(crate) poller: Poller<Event>,
     pub(crate) admin: Admin,
     pub(crate) floors: Floors,
-    pub(crate) guard: OwnedFd,
+    /// `None` when it is gone: then the project ends.
+    pub(crate) guard: Option<OwnedFd>,
     pub(crate) guard_pid: u32,
     pub(crate) lock: Lock,
     pub(crate) stop: Signals,
     pub(crate) talk: Talk,
     pub(crate) manager: Manager,
+    /// What it becomes at an upgrade.
+    pub(crate) program: Program,
     /// For the spread of restarts.
     pub(crate) seed: u64,
 }
@@ -83,12 +89,14 @@ pub(crate) struct Supervisor {
     floors: Floors,
     guard: Option<OwnedFd>,
     guard_pid: u32,
-    /// Held, never looked at: it ends with this value.
-    _lock: Lock,
+    /// It ends with its last holder.
+    lock: Lock,
     stop: Signals,
     child: Signals,
     talk: Talk,
     pub(super) manager: Manager,
+    program: Program,
+    upgrade: Option<Upgrade>,
     shutdown: Option<Shutdown>,
     pub(crate) history: History,
     questions: Questions,
@@ -106,14 +114,16 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(parts: Parts) -> std::io::Result<Self> {
         let Parts { spawner, mut poller, admin, floors, guard, guard_pid, lock, .. } = parts;
-        let Parts { stop, talk, manager, seed, .. } = parts;
+        let Parts { stop, talk, manager, program, seed, .. } = parts;
         let child = Signals::child()?;
         let hand_overs = HandOvers::new()?;
         let probes = Probes::new()?;
         poller.watch(&child, Event::ChildEnded)?;
         poller.watch(&stop, Event::StopSignal)?;
         poller.watch(&hand_overs, Event::HandOverEnded)?;
-        poller.watch(&guard, Event::GuardLink)?;
+        if let Some(guard) = &guard {
+            poller.watch(guard, Event::GuardLink)?;
+        }
         poller.watch(&probes, Event::ProbeAnswered)?;
         let specs = &spawner.topology.workers;
         let mut workers = Workers::default();
@@ -130,13 +140,15 @@ impl Supervisor {
             hand_overs,
             probes,
             floors,
-            guard: Some(guard),
+            guard,
             guard_pid,
-            _lock: lock,
+            lock,
             stop,
             child,
             talk,
             manager,
+            program,
+            upgrade: None,
             shutdown: None,
             history: History::default(),
             questions: Questions::default(),
@@ -154,6 +166,10 @@ impl Supervisor {
     pub(crate) fn run(mut self) -> ExitCode {
         self.boot(clock::mono());
         self.manager.ready(self.workers.len());
+        self.live()
+    }
+
+    fn live(mut self) -> ExitCode {
         while !self.is_over() {
             let wait = self.next_deadline().saturating_since(clock::mono());
             match self.poller.wait(wait) {
@@ -200,6 +216,7 @@ impl Supervisor {
         self.give_up_questions(now);
         self.advance_waiting(now);
         self.advance_leaving(now);
+        self.advance_upgrade(now);
         self.advance_shutdown(now);
     }
 

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use protocol::config::{ReadPolicy, RestartConfig, RingConfig, WorkerConfig};
 use protocol::control::Essential;
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
+use serde::{Deserialize, Serialize};
 
 use problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use tree::Place;
@@ -69,7 +70,7 @@ impl Overrides {
 }
 
 /// One text of a topology, and the name it is shown by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// An absolute path, for what was read from a file.
     pub name: PathBuf,
@@ -186,6 +187,23 @@ pub struct Origin {
     places: BTreeMap<(WorkerName, String), Place>,
 }
 
+/// What a topology was read from, so that another process of this command reads the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    sources: Vec<Source>,
+    folder: PathBuf,
+    project: ProjectName,
+}
+
+impl Reading {
+    /// Variables are those of this process.
+    pub fn again(&self) -> Result<Topology, Report> {
+        let project = Some(self.project.clone());
+        let overrides = Overrides { project, ..Overrides::from_environment() };
+        read(self.sources.clone(), &self.folder, &overrides)
+    }
+}
+
 /// One worker as meant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerSpec {
@@ -230,6 +248,11 @@ impl Topology {
     /// Relative paths of the file start here, and `run:` workers are started here.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    pub fn reading(&self) -> Reading {
+        let (sources, folder) = (self.origin.sources.clone(), self.folder.clone());
+        Reading { sources, folder, project: self.project.clone() }
     }
 
     pub fn worker(&self, name: &WorkerName) -> Option<&WorkerSpec> {
