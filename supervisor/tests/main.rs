@@ -31,6 +31,7 @@ mod rings_of_a_project;
 mod shells_and_manual;
 mod stop_and_start;
 mod stopping_is_ordered_and_bounded;
+mod topologies_from_several_places;
 mod upgrade;
 mod verbs_that_live_in_workers;
 mod why_explains_deaths;

@@ -44,7 +44,8 @@ impl Template {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
-    let path = context.file();
+    let files = context.files();
+    let path = files[0].as_path();
     let new = OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = new.map_err(|source| match source.kind() {
         ErrorKind::AlreadyExists => CliError::Exists { path: path.to_owned() },

@@ -7,6 +7,7 @@ mod down;
 mod dump;
 mod error;
 mod events;
+mod files;
 mod gc;
 mod graph;
 mod hz;
@@ -42,10 +43,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::name::ProjectName;
 
 use crate::place::Place;
-use crate::topology::{self, Overrides, Topology};
+use crate::topology::Topology;
 use error::CliError;
-
-const DEFAULT_FILE: &str = "framevisor.yml";
 
 /// Supervises a video pipeline as isolated processes.
 #[derive(Debug, Parser)]
@@ -62,9 +61,10 @@ struct Cli {
 /// Before the verb or after it; `logs -f` means follow, there it goes before.
 #[derive(Debug, Default, Args)]
 struct FileArg {
-    /// The topology [default: framevisor.yml]
-    #[arg(short, long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    /// The topology, or a part of it: -f may be given several times, `-` is stdin [default:
+    /// framevisor.yml, .yaml, .toml or .json]
+    #[arg(short, long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     form: FormArg,
 }
@@ -79,7 +79,7 @@ struct FormArg {
 
 impl From<FormArg> for FileArg {
     fn from(form: FormArg) -> Self {
-        Self { file: None, form }
+        Self { files: Vec::new(), form }
     }
 }
 
@@ -186,7 +186,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     let context = |after: FileArg| Context {
-        file: after.file.or(cli.file.file),
+        files: if after.files.is_empty() { cli.file.files } else { after.files },
         form: after.form.output.or(cli.file.form.output).unwrap_or(Form::Text),
         globals: cli.globals,
     };
@@ -208,7 +208,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Tap(mut args) => tap::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Dump(mut args) => {
             let form = FormArg::default();
-            let file = FileArg { file: args.file.take(), form };
+            let file = FileArg { files: args.file.take().into_iter().collect(), form };
             dump::run(&context(file), args)
         }
         Verb::Gc(mut args) => gc::run(&context(std::mem::take(&mut args.file)), &args),
@@ -228,22 +228,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
 /// What every verb is told.
 #[derive(Debug)]
 struct Context {
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     form: Form,
     globals: Globals,
 }
 
 impl Context {
-    fn file(&self) -> &Path {
-        self.file.as_deref().unwrap_or_else(|| Path::new(DEFAULT_FILE))
-    }
-
-    fn topology(&self) -> Result<Topology, CliError> {
-        let overrides =
-            Overrides { project: self.globals.project.clone(), ..Overrides::from_environment() };
-        topology::load(self.file(), &overrides).map_err(CliError::Topology)
-    }
-
     /// Where a project of this topology runs.
     fn place_of(&self, topology: &Topology) -> Result<Place, CliError> {
         self.place_named(&topology.project)
@@ -267,11 +257,11 @@ impl Context {
 
     /// What to type for another verb about the same project.
     fn hint(&self, verb: &str) -> String {
-        let file = self.file.as_ref().map(|file| format!(" -f {}", file.display()));
+        let files = self.files.iter().map(|file| format!(" -f {}", file.display()));
         let project = self.globals.project.as_ref().map(|project| format!(" -p {project}"));
         let place = self.globals.runtime_dir.as_ref();
         let place = place.map(|place| format!(" --runtime-dir {}", place.display()));
-        let given = [file, project, place].into_iter().flatten().collect::<String>();
+        let given = files.chain(project).chain(place).collect::<String>();
         format!("`framevisor{given} {verb}`")
     }
 
@@ -283,7 +273,7 @@ impl Context {
     fn arguments(&self, verb: &str) -> Result<Vec<OsString>, CliError> {
         let absolute =
             |path: &Path| std::path::absolute(path).map_err(CliError::io("current directory"));
-        let mut args: Vec<OsString> = vec!["--file".into(), absolute(self.file())?.into()];
+        let mut args = self.file_arguments(verb == "guard")?;
         if let Some(project) = &self.globals.project {
             args.extend(["--project".into(), project.as_str().into()]);
         }
@@ -326,10 +316,10 @@ mod tests {
     #[test]
     fn a_hint_repeats_what_was_given() {
         let globals = Globals { project: "yard".parse().ok(), runtime_dir: None };
-        let named = Context { file: Some("y.yml".into()), form: Form::Text, globals };
+        let named = Context { files: vec!["y.yml".into()], form: Form::Text, globals };
         assert_eq!(named.hint("ps"), "`framevisor -f y.yml -p yard ps`");
         let globals = Globals { project: None, runtime_dir: None };
-        let plain = Context { file: None, form: Form::Text, globals };
+        let plain = Context { files: Vec::new(), form: Form::Text, globals };
         assert_eq!(plain.hint("ps"), "`framevisor ps`");
     }
 
@@ -338,15 +328,16 @@ mod tests {
         let file = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             match cli.verb {
-                Verb::Ps(after) => after.file.or(cli.file.file),
+                Verb::Ps(after) if after.files.is_empty() => cli.file.files,
+                Verb::Ps(after) => after.files,
                 Verb::Logs(args) => {
                     assert!(args.follow);
-                    cli.file.file
+                    cli.file.files
                 }
-                _ => None,
+                _ => Vec::new(),
             }
         };
-        let given = Some(PathBuf::from("x.yml"));
+        let given = vec![PathBuf::from("x.yml")];
         assert_eq!(file("framevisor -f x.yml ps -p demo"), given);
         assert_eq!(file("framevisor ps -f x.yml -o json"), given);
         assert_eq!(file("framevisor -f x.yml logs -f motion"), given);

@@ -5,7 +5,7 @@ use protocol::name::{ProjectName, RingName};
 use shmring::census;
 
 use super::client::Client;
-use super::{CliError, Context, DEFAULT_FILE};
+use super::{CliError, Context};
 use crate::selector::RingSelector;
 
 impl Context {
@@ -14,7 +14,7 @@ impl Context {
         if let Some(project) = &self.globals.project {
             return Ok(project.clone());
         }
-        if self.file.is_some() || std::path::Path::new(DEFAULT_FILE).exists() {
+        if self.has_files() {
             return Ok(self.topology()?.project);
         }
         match shmring::project::given(None)? {

@@ -89,7 +89,9 @@ fn detached(context: &Context, args: &Args, topology: Topology) -> Result<ExitCo
 fn start_guard(context: &Context) -> Result<Child, CliError> {
     let program = std::env::current_exe().map_err(CliError::io("find this program"))?;
     let mut command = Command::new(program);
-    command.args(context.arguments("guard")?).arg("--detach").stdin(Stdio::null());
+    // A topology from stdin is still there to be read; nothing else is.
+    let stdin = if context.reads_stdin() { Stdio::inherit() } else { Stdio::null() };
+    command.args(context.arguments("guard")?).arg("--detach").stdin(stdin);
     command.spawn().map_err(CliError::io("start the guard"))
 }
 

@@ -6,8 +6,10 @@
 mod boot;
 mod cameras;
 mod expand;
+mod format;
 mod loadable;
 mod meant;
+mod merge;
 mod order;
 mod policy;
 pub mod probe;
@@ -17,8 +19,10 @@ mod report;
 mod restart;
 mod section;
 mod series;
+mod sources;
 #[cfg(test)]
 mod tests;
+mod toml;
 mod tree;
 mod typed;
 mod variables;
@@ -28,8 +32,6 @@ mod written;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -38,13 +40,14 @@ use protocol::control::Essential;
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
 use serde::{Deserialize, Serialize};
 
-use problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
-use tree::Place;
+use problem::{Finding, KeyProblem, Problem, Subject};
+use tree::{Node, Place};
 use written::Written;
 
 pub use boot::Readiness;
 pub(crate) use problem::MachineProblem;
 pub use report::{Mistake, Report};
+pub(crate) use sources::{is_stream, stdin_path};
 pub(crate) use wiring::matches;
 
 /// A thousand workers fit ten times; more is a mistaken file.
@@ -77,16 +80,11 @@ pub struct Source {
     pub text: String,
 }
 
-/// Reads the topology at `path`. Looks at nothing else of this machine: [`probe::check`] does.
-pub fn load(path: &Path, overrides: &Overrides) -> Result<Topology, Report> {
-    let file_problem = |problem: TextProblem| {
-        let finding = Finding { place: None, subject: Subject::Topology, problem: problem.into() };
-        let source = Source { name: path.to_owned(), text: String::new() };
-        Report::new(&[source], vec![finding])
-    };
-    let text = read_text(path).map_err(file_problem)?;
-    let absolute = absolute(path).map_err(|error| file_problem(cannot_read(&error)))?;
-    parse(&text, &absolute, overrides)
+/// Reads the topology that `files` are together; `-` is stdin. Looks at nothing else of this
+/// machine: [`probe::check`] does.
+pub fn load(files: &[PathBuf], overrides: &Overrides) -> Result<Topology, Report> {
+    let (sources, folder) = sources::read(files)?;
+    read(sources, &folder, overrides)
 }
 
 /// What `text`, the content of the topology at the absolute path `file`, means.
@@ -102,8 +100,7 @@ pub fn read(
     folder: &Path,
     overrides: &Overrides,
 ) -> Result<Topology, Report> {
-    let text = &sources[0].text;
-    let (mut root, mut findings) = yaml::parse(text);
+    let (mut root, mut findings) = tree_of(&sources);
     // A text that cannot be read to its end says nothing about what it means.
     let readable = root.is_some() || findings.is_empty();
     if let Some(root) = &mut root {
@@ -128,30 +125,21 @@ pub fn read(
     }
 }
 
-fn read_text(path: &Path) -> Result<String, TextProblem> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(FILE_MAX_BYTES + 1).unwrap_or(u64::MAX);
-    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    read.map_err(|error| cannot_read(&error))?;
-    if bytes.len() > FILE_MAX_BYTES {
-        return Err(TextProblem::TooLarge);
+/// The tree of all texts; `None` when one of them cannot be read to its end, or all are empty.
+fn tree_of(sources: &[Source]) -> (Option<Node>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut trees = Vec::new();
+    let mut is_whole = true;
+    for (number, source) in sources.iter().enumerate() {
+        let (root, wrong) = format::parse(source, number);
+        is_whole &= root.is_some() || wrong.is_empty();
+        findings.extend(wrong);
+        trees.extend(root);
     }
-    let text = String::from_utf8(bytes).map_err(|_| TextProblem::NotUtf8)?;
-    // Editors of other systems begin a file with a byte order mark.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
-
-fn cannot_read(error: &io::Error) -> TextProblem {
-    TextProblem::CannotRead { reason: error.to_string() }
-}
-
-/// The folder without links and `..`: it names the project. The file's own name stays.
-fn absolute(path: &Path) -> io::Result<PathBuf> {
-    let absolute = std::path::absolute(path)?;
-    let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
-        return Ok(absolute);
-    };
-    Ok(folder.canonicalize()?.join(name))
+    if !is_whole {
+        return (None, findings);
+    }
+    (merge::merge(trees, &mut findings), findings)
 }
 
 /// A project that has no name is called after its folder, if that has a letter or digit of ours.

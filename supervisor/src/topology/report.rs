@@ -65,6 +65,12 @@ impl Report {
         Self { mistakes }
     }
 
+    /// For files that could not even be read together.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.mistakes.extend(other.mistakes);
+        self
+    }
+
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }

@@ -179,13 +179,15 @@ fn what_is_no_text_file_is_refused_as_a_whole() {
     let file = folder.join("framevisor.yml");
     let refusal = |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
-        load(&file, &Overrides::default()).unwrap_err().mistakes()[0].text.clone()
+        load(std::slice::from_ref(&file), &Overrides::default()).unwrap_err().mistakes()[0]
+            .text
+            .clone()
     };
     assert_eq!(refusal(b"\xff\xfe"), "the file is no UTF-8 text");
     assert_eq!(refusal(&vec![b' '; FILE_MAX_BYTES + 1]), "the file is larger than 1048576 bytes");
     assert_eq!(refusal("\u{feff}# nothing".as_bytes()), "the file holds no topology");
     std::fs::remove_dir_all(&folder).unwrap();
-    let missing = load(&file, &Overrides::default()).unwrap_err();
+    let missing = load(std::slice::from_ref(&file), &Overrides::default()).unwrap_err();
     assert!(missing.to_string().contains("cannot read the topology"), "{missing}");
 }
 
@@ -196,8 +198,8 @@ fn the_examples_are_topologies() {
     let paths = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     // Who tries an example here leaves its recordings here.
     for path in paths.filter(|path| path.is_file()) {
-        let topology =
-            load(&path, &Overrides::default()).unwrap_or_else(|report| panic!("{report}"));
+        let topology = load(std::slice::from_ref(&path), &Overrides::default())
+            .unwrap_or_else(|report| panic!("{report}"));
         assert!(!topology.rings.is_empty(), "{}", path.display());
         count += 1;
     }
@@ -624,4 +626,110 @@ rings:
         "ring cam1.packets: max_bitrate: '5': expected a bit rate with its unit (k, M, G), for example 8M",
     ];
     assert_eq!(mistakes(text), expected);
+}
+
+fn together(files: &[(&str, &str)]) -> Result<Topology, Report> {
+    let source = |(name, text): &(&str, &str)| super::Source {
+        name: Path::new("/srv/yard").join(name),
+        text: (*text).to_owned(),
+    };
+    let sources = files.iter().map(source).collect();
+    read(sources, Path::new("/srv/yard"), &Overrides::default())
+}
+
+const YAML: &str = "version: 1
+cameras:
+  hall-{1..2}: {url: 'rtsp://10.0.0.{1..2}/x', record: {segment: 5m}}
+workers:
+  counter: {run: [sh, -c, \"a\\tb\"], in: hall-1.packets, env: {A: '1'}}
+";
+const JSON: &str = "{\t\"version\": 1,
+\t\"cameras\": {\"hall-{1..2}\": {\"url\": \"rtsp:\\/\\/10.0.0.{1..2}/x\", \"record\": {\"segment\": \"5m\"}}},
+\t\"workers\": {\"counter\": {\"run\": [\"sh\", \"-c\", \"a\\tb\"], \"in\": \"hall-1.packets\", \"env\": {\"A\": 1}}}}
+";
+const TOML: &str = "version = 1
+[cameras.'hall-{1..2}']
+url = 'rtsp://10.0.0.{1..2}/x'
+record.segment = '5m'
+[workers.counter]
+run = ['sh', '-c', \"a\\tb\"]
+in = 'hall-1.packets'
+env = {A = 1}
+";
+
+#[test]
+fn a_topology_means_the_same_in_each_format() {
+    let of = |name: &str, text: &str| {
+        let topology = together(&[(name, text)]).unwrap_or_else(|report| panic!("{report}"));
+        (topology.workers, topology.rings)
+    };
+    let yaml = of("framevisor.yml", YAML);
+    assert_eq!(of("framevisor.json", JSON), yaml);
+    assert_eq!(of("framevisor.toml", TOML), yaml);
+    assert_eq!(of("<stdin>", JSON.replace('\t', " ").as_str()), yaml, "JSON from stdin");
+}
+
+#[test]
+fn a_mistake_has_its_place_in_each_format() {
+    let found = |name: &str, text: &str| {
+        let report = together(&[(name, text)]).unwrap_err();
+        let mistake = &report.mistakes()[0];
+        (mistake.line.unwrap(), mistake.column.unwrap(), mistake.text.clone())
+    };
+    let text = "worker a: unknown key 'lop'".to_owned();
+    let json = "{\"version\": 1,\n\t\"workers\": {\"a\": {\"use\": \"ingest\", \"source\": \"test:\",\n\"lop\": true}}}";
+    assert_eq!(found("a.json", json), (3, 1, text.clone()));
+    let toml = "version = 1\n[workers.a]\nuse = 'ingest'\nsource = 'test:'\n lop = true";
+    assert_eq!(found("a.toml", toml), (5, 2, text));
+    let twice =
+        found("a.json", "{\"version\": 1,\n \"version\": 1,\"workers\":{\"a\":{\"run\":[\"x\"]}}}");
+    assert_eq!(twice, (2, 2, "key 'version' is written twice (first in line 1)".into()));
+    let comma = found("a.json", "{\"version\": 1,\n}");
+    assert_eq!((comma.0, comma.2), (2, "not valid JSON: trailing comma".into()));
+    assert_eq!(found("a.toml", "version = 1\nworkers = \n").0, 2);
+    assert!(together(&[("a.json", "# x\nversion: 1")]).is_err(), "YAML is no JSON");
+}
+
+#[test]
+fn several_files_add_to_each_other() {
+    let topology = together(&[
+        ("base.yml", "version: 1\nworkers: {a: {use: ingest, source: 'test:'}}"),
+        ("more.toml", "version = 1\n[workers.b]\nuse = 'web'\nin = '*.packets'"),
+        ("site.yml", "workers: {a: {restart: {limit: none}}}\nproject: site\nrings:\n"),
+        ("empty.yml", ""),
+    ])
+    .unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(topology.project.as_str(), "site");
+    assert_eq!(names(&topology), ["a", "b"]);
+    assert_eq!(worker(&topology, "a").restart.limit, None);
+    assert_eq!(topology.file, Path::new("/srv/yard/base.yml"));
+}
+
+#[test]
+fn files_that_contradict_each_other_are_told_with_both_places() {
+    let report = together(&[
+        ("base.yml", "version: 1\nworkers:\n  a: {use: ingest, source: 'test:'}\n  b: {run: [x]}"),
+        ("site.yml", "workers:\n  a: {source: 'test:?fps=5'}\n  b: 5\n  c: {use: ingst}"),
+    ])
+    .unwrap_err();
+    let expected = "/srv/yard/site.yml:2:15: error: source has another value already (/srv/yard/base.yml, line 3)
+      a: {source: 'test:?fps=5'}
+                  ^^^^^^^^^^^^^
+help: keep one of the two: files add to each other, none overrides another
+/srv/yard/site.yml:3:6: error: b has another value already (/srv/yard/base.yml, line 4)
+      b: 5
+         ^
+help: keep one of the two: files add to each other, none overrides another
+/srv/yard/site.yml:4:12: error: worker c: unknown kind 'ingst'
+      c: {use: ingst}
+               ^^^^^
+help: did you mean 'ingest'?
+";
+    assert_eq!(report.to_string(), expected);
+    let twice = together(&[("a.yml", "version: 1\n"), ("b.yml", "a: 1\n\na: 2")]).unwrap_err();
+    let twice = twice.to_string();
+    assert!(
+        twice.contains("b.yml:3:1: error: key 'a' is written twice (first in line 1)"),
+        "{twice}"
+    );
 }

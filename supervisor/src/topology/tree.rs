@@ -81,6 +81,16 @@ impl Node {
         Self { place, value: Value::Text(text.into()) }
     }
 
+    /// Calls `each` for the place of everything in it, keys too.
+    pub(super) fn visit_places(&mut self, each: &mut impl FnMut(&mut Place)) {
+        self.visit(&mut |node| {
+            each(&mut node.place);
+            if let Value::Map(entries) = &mut node.value {
+                entries.iter_mut().for_each(|entry| each(&mut entry.key.place));
+            }
+        });
+    }
+
     /// Whether it means what `other` means, wherever both stand.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {

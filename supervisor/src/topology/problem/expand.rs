@@ -5,9 +5,10 @@ use super::suggest;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ExpandProblem {
-    /// `role` is the worker's name without the camera's.
     #[error("needs worker {worker} for itself, which is written by hand as well")]
     CameraWorker { worker: String, first: Place },
+    #[error("{key} has another value already")]
+    Conflict { key: String, first: Place },
     #[error("cannot be like '{name}', which is like it or is it")]
     LikeItself { name: String },
     #[error("is like '{name}', and there is none")]
@@ -25,7 +26,7 @@ pub(crate) enum ExpandProblem {
 impl ExpandProblem {
     pub(super) fn other(&self) -> Option<(&'static str, Place)> {
         match self {
-            Self::CameraWorker { first, .. } => Some(("", *first)),
+            Self::CameraWorker { first, .. } | Self::Conflict { first, .. } => Some(("", *first)),
             Self::Twice { first, .. } => Some(("first in ", *first)),
             _ => None,
         }
@@ -35,6 +36,9 @@ impl ExpandProblem {
         match self {
             Self::CameraWorker { .. } => {
                 "rename that worker, or give its keys in the camera's section".into()
+            }
+            Self::Conflict { .. } => {
+                "keep one of the two: files add to each other, none overrides another".into()
             }
             Self::LikeItself { .. } => "leave out one 'like' of the circle".into(),
             Self::LikeNobody { name, known } => suggest(name, known, "to be had here"),

@@ -77,6 +77,14 @@ impl Problem {
         }
     }
 
+    /// As [`Self::other`], for those that a text's reader finds.
+    pub(super) fn other_mut(&mut self) -> Option<&mut Place> {
+        match self {
+            Self::Text(TextProblem::DuplicateKey { first, .. }) => Some(first),
+            _ => None,
+        }
+    }
+
     /// What the user can do about it.
     pub(super) fn help(&self) -> String {
         match self {

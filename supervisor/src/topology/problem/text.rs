@@ -14,6 +14,8 @@ pub(crate) enum TextProblem {
     DuplicateKey { key: String, first: Place },
     #[error("the file holds no topology")]
     Empty,
+    #[error("not valid JSON: {info}")]
+    Json { info: String },
     #[error("a key is {seen}: expected a word")]
     KeyNotText { seen: String },
     #[error("the file is no UTF-8 text")]
@@ -26,6 +28,8 @@ pub(crate) enum TextProblem {
     TooDeep,
     #[error("the file is larger than {FILE_MAX_BYTES} bytes")]
     TooLarge,
+    #[error("not valid TOML: {info}")]
+    Toml { info: String },
     #[error("more than {NODES_MAX} values, aliases counted as what they repeat")]
     TooManyNodes,
     #[error("'{seen}' is no variable: expected ${{NAME}} or ${{NAME:-default}}")]
@@ -45,6 +49,13 @@ impl TextProblem {
                     .into()
             }
             Self::DuplicateKey { .. } => "keep one of the two".into(),
+            Self::Json { .. } => {
+                "JSON has quotes around every key and text, and no comma behind the last entry"
+                    .into()
+            }
+            Self::Toml { .. } => {
+                "write KEY = VALUE, texts in quotes, sections as [workers.cam1]".into()
+            }
             Self::Empty => "begin with 'version: 1' and 'workers:'".into(),
             Self::KeyNotText { .. } => {
                 "write KEY: VALUE; quote a value that begins with { or [".into()
