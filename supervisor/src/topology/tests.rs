@@ -685,7 +685,7 @@ fn a_mistake_has_its_place_in_each_format() {
         found("a.json", "{\"version\": 1,\n \"version\": 1,\"workers\":{\"a\":{\"run\":[\"x\"]}}}");
     assert_eq!(twice, (2, 2, "key 'version' is written twice (first in line 1)".into()));
     let comma = found("a.json", "{\"version\": 1,\n}");
-    assert_eq!((comma.0, comma.2), (2, "not valid JSON: trailing comma".into()));
+    assert_eq!((comma.0, comma.2), (2, "not valid JSON: key must be a string".into()));
     assert_eq!(found("a.toml", "version = 1\nworkers = \n").0, 2);
     assert!(together(&[("a.json", "# x\nversion: 1")]).is_err(), "YAML is no JSON");
 }
