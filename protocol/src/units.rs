@@ -85,7 +85,7 @@ quantity!(
 quantity!(
     /// A number of bytes.
     Bytes,
-    "a size with its unit (B, KiB, MiB, GiB, KB, MB, GB), for example 8MiB",
+    "a size with its unit (B, KiB, MiB, GiB, TiB, KB, MB, GB, TB), for example 8MiB",
     [
         ("B", 1),
         ("KB", 1_000),
@@ -94,6 +94,8 @@ quantity!(
         ("MiB", 1_048_576),
         ("GB", 1_000_000_000),
         ("GiB", 1_073_741_824),
+        ("TB", 1_000_000_000_000),
+        ("TiB", 1_099_511_627_776),
     ]
 );
 quantity!(

@@ -20,7 +20,7 @@ pub use decoder::DecoderConfig;
 pub use ingest::IngestConfig;
 pub use motion::MotionConfig;
 pub use policy::ReadPolicy;
-pub use recorder::RecorderConfig;
+pub use recorder::{FreeSpace, Keep, RecorderConfig};
 pub use rtsp::RtspConfig;
 pub use web::WebConfig;
 

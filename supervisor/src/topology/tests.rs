@@ -252,7 +252,7 @@ fn the_page_has_a_row_for_every_key() {
         serde_json::json!(DecoderConfig::default()),
         serde_json::json!(IngestConfig { source: Source::File("x".into()), repeat: true }),
         serde_json::json!(MotionConfig::default()),
-        serde_json::json!(RecorderConfig { dir: "x".into(), segment: Span(1) }),
+        serde_json::json!(RecorderConfig::at("x".into())),
         serde_json::json!(RtspConfig::default()),
         serde_json::json!(WebConfig::default()),
         serde_json::json!(RingConfig::default()),

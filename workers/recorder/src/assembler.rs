@@ -82,7 +82,8 @@ impl Assembler {
         let missing = self.missing_before(id);
         if cut == Cut::File {
             let before = self.file.take();
-            self.file = Some(OpenFile::begin(&packet, tracks, follows, before.as_ref()));
+            let (before, segment_ns) = (before.as_ref(), self.segment_ns);
+            self.file = Some(OpenFile::begin(&packet, tracks, follows, before, segment_ns));
         }
         self.last = Some(id);
         let left_out = self.file.as_mut().map_or(0, |file| file.push(&self.ring, packet, entry));
@@ -149,7 +150,7 @@ mod tests {
         let key = sequence % 50 == 1;
         let slice: &[u8] = if key { &[0, 0, 0, 1, 0x65, 1, 2] } else { &[0, 0, 0, 1, 0x41, 3] };
         let payload = if key { [SETS, slice].concat() } else { slice.to_vec() };
-        let capture = Stamp { mono: MonoNs(0), utc: UtcNs(sequence) };
+        let capture = Stamp { mono: MonoNs(0), utc: UtcNs(time_ns.unsigned_abs()) };
         let meta =
             PacketMeta { key, pts_ns: time_ns, dts_ns: time_ns, capture, ..PacketMeta::default() };
         Packet { epoch: 1, sequence, meta, published: MonoNs(sequence), payload }
@@ -184,12 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn long_groups_are_cut_each_second_and_files_at_key_frames() {
+    fn long_groups_are_cut_each_second_and_files_at_the_key_frames_nearest_to_each_third() {
         let files = record(&mut assembler(Duration::from_secs(3)), (1..=230).map(picture));
-        assert_eq!(files.len(), 3);
-        let begins: Vec<u64> = files[0].iter().map(|fragment| fragment[0]).collect();
-        assert_eq!(begins, [1, 26, 51, 76]);
-        assert_eq!((files[1][0][0], files[2][0][0]), (101, 201));
+        let begins: Vec<u64> = files[1].iter().map(|fragment| fragment[0]).collect();
+        assert_eq!(begins, [51, 76, 101, 126]);
+        // Key frames at 0.04 s, 2.04 s, 6.04 s and 8.04 s.
+        let files_begin: Vec<u64> = files.iter().map(|file| file[0][0]).collect();
+        assert_eq!(files_begin, [1, 51, 151, 201]);
         let all: Vec<u64> = files.into_iter().flatten().flatten().collect();
         assert_eq!(all, (1..=230).collect::<Vec<_>>());
     }

@@ -16,6 +16,7 @@ use shmring::clock;
 
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::keeper::Keeper;
 use crate::packet_id::PacketId;
 use crate::recover::recover;
 use crate::session::{Session, WAIT};
@@ -35,6 +36,8 @@ pub struct Job {
     pub folder: PathBuf,
     /// A file is cut at the first key frame after this long.
     pub segment: Duration,
+    /// Of all cameras of the recorder.
+    pub keeper: Arc<Keeper>,
     pub stop: Arc<AtomicBool>,
     pub status: Arc<Status>,
 }
@@ -74,6 +77,7 @@ impl Camera {
     fn record(&mut self) -> Result<(), Error> {
         let folder = Folder::open(&self.job.folder)?;
         let recovered = recover(&folder, &self.job.ring)?;
+        self.job.keeper.enter(folder.path(), &folder.recordings()?);
         let mut session = Session::begin(&self.job, folder, recovered, self.recorded);
         let outcome = session.run();
         self.recorded = session.recorded().or(self.recorded);

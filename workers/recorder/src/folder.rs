@@ -11,7 +11,7 @@ use nix::libc;
 use protocol::time::UtcNs;
 
 use crate::error::Error;
-use crate::file_name::FileName;
+use crate::file_name::{FileName, capture_in};
 
 /// Held while the folder is written; also keeps the highest number ever used, so that a number does
 /// not come back when its file is deleted.
@@ -32,6 +32,8 @@ pub(crate) struct Folder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recording {
     pub(crate) number: u64,
+    /// Of its first packet, as its name tells it.
+    pub(crate) capture: Option<UtcNs>,
     pub(crate) path: PathBuf,
 }
 
@@ -71,14 +73,21 @@ impl Folder {
         Ok(folder)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// All recordings, oldest first.
     pub(crate) fn recordings(&self) -> Result<Vec<Recording>, Error> {
         let failed = || Error::io("list", &self.path);
         let mut found = Vec::new();
         for entry in self.path.read_dir().map_err(failed())? {
             let entry = entry.map_err(failed())?;
-            if let Some(number) = entry.file_name().to_str().and_then(FileName::number_in) {
-                found.push(Recording { number, path: entry.path() });
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if let Some(number) = FileName::number_in(name) {
+                let capture = capture_in(name);
+                found.push(Recording { number, capture, path: entry.path() });
             }
         }
         found.sort_by_key(|recording| recording.number);

@@ -4,7 +4,7 @@
 use fmp4::{Fragment, Movie, Muxer, NextDecode, OriginFlags, Sample, parameter_sets};
 use protocol::name::RingName;
 use protocol::stream::{Codec, TRACKS_MAX, Track};
-use protocol::time::{ClockSource, MonoNs};
+use protocol::time::{ClockSource, MonoNs, UtcNs};
 use shmring::{Packet, PacketMeta};
 
 use crate::assembler::Piece;
@@ -31,6 +31,10 @@ pub(crate) struct OpenFile {
     left_out: u64,
     renew: bool,
     begin_dts_ns: i64,
+    /// When it should end, on the clock.
+    boundary: UtcNs,
+    /// Where a file could have begun last.
+    entry_dts_ns: i64,
     previous_dts_ns: [Option<i64>; TRACKS_MAX],
 }
 
@@ -58,6 +62,7 @@ impl OpenFile {
         tracks: &[Track],
         follows: bool,
         before: Option<&Self>,
+        segment_ns: i64,
     ) -> Self {
         let described = describe(tracks, packet);
         let (movie, refused) = Movie::new(&described);
@@ -74,6 +79,8 @@ impl OpenFile {
             left_out: 0,
             renew: false,
             begin_dts_ns: packet.meta.dts_ns,
+            boundary: cut::boundary(packet.meta.capture.utc, segment_ns),
+            entry_dts_ns: packet.meta.dts_ns,
             previous_dts_ns: [None; TRACKS_MAX],
         }
     }
@@ -92,6 +99,8 @@ impl OpenFile {
         let progress = Progress {
             segment_ns,
             file_dts_ns: self.begin_dts_ns,
+            boundary: self.boundary,
+            entry_dts_ns: self.entry_dts_ns,
             fragment_dts_ns: fragment.map_or(packet.meta.dts_ns, |open| open.begin_dts_ns),
             fragment_bytes: fragment.map_or(0, |open| open.fragment.payload_bytes()),
             renew: self.renew,
@@ -116,6 +125,7 @@ impl OpenFile {
             entry,
             group: entry && self.is_picture(packet.meta.track),
             dts_ns: packet.meta.dts_ns,
+            capture: packet.meta.capture.utc,
             previous_dts_ns: previous.copied().flatten(),
             payload_bytes: packet.payload.len(),
             discontinuity: packet.meta.discontinuity,
@@ -128,6 +138,9 @@ impl OpenFile {
         self.renew |= !entry && cut::asks_for_renewal(&arrival);
         self.discontinuity |= packet.meta.discontinuity;
         self.decodable |= entry;
+        if entry {
+            self.entry_dts_ns = packet.meta.dts_ns;
+        }
         if let Some(previous) = self.previous_dts_ns.get_mut(packet.meta.track as usize) {
             *previous = Some(packet.meta.dts_ns);
         }

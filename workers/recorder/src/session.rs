@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use protocol::control::Condition;
+use protocol::time::MonoNs;
 use shmring::{Next, Packet, PacketOptions, Start, clock};
 use worker::PacketInput;
 
@@ -17,6 +18,9 @@ use crate::open_file::is_entry;
 use crate::packet_id::PacketId;
 use crate::recover::Recovered;
 use crate::writer::{Joint, Writer};
+
+/// How often recordings that have to go are looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(2);
 
 /// How soon a stop is seen, and a stalled fragment written.
 pub(crate) const WAIT: Duration = Duration::from_millis(100);
@@ -37,6 +41,8 @@ pub(crate) struct Session<'a> {
     /// The reader said that it could not read all of the epochs before.
     epochs_lost: bool,
     recorded: Option<PacketId>,
+    /// When it was last looked for recordings that have to go.
+    tidied: Option<MonoNs>,
 }
 
 impl<'a> Session<'a> {
@@ -63,6 +69,7 @@ impl<'a> Session<'a> {
             announced_epoch: last.map_or(0, |last| last.epoch),
             epochs_lost: false,
             recorded: None,
+            tidied: None,
         }
     }
 
@@ -172,6 +179,7 @@ impl<'a> Session<'a> {
     /// Nothing new: what has waited long enough is written.
     fn idle(&mut self) -> Result<(), Error> {
         let now = clock::mono();
+        self.tidy_when_due(now);
         if let Some(piece) = self.assembler.flush_stalled(now)? {
             self.write(&piece)?;
         }
@@ -182,7 +190,9 @@ impl<'a> Session<'a> {
     fn absent(&mut self, why: &str) -> Result<(), Error> {
         self.job.status.set(Condition::Waiting, why);
         self.flush()?;
-        self.writer.sync(clock::mono())
+        let now = clock::mono();
+        self.tidy_when_due(now);
+        self.writer.sync(now)
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -193,10 +203,34 @@ impl<'a> Session<'a> {
     }
 
     fn write(&mut self, piece: &Piece) -> Result<(), Error> {
-        self.writer.write(piece, clock::mono())?;
+        let now = clock::mono();
+        if piece.begins.is_some() {
+            self.tidy(now);
+        } else {
+            self.tidy_when_due(now);
+        }
+        self.writer.write(piece, now)?;
+        if piece.begins.is_some() {
+            let folder = self.writer.folder();
+            self.job.keeper.enter(folder.path(), &folder.recordings()?);
+        }
         self.recorded = Some(piece.last);
         self.job.status.set_written(piece.last);
         Ok(())
+    }
+
+    fn tidy_when_due(&mut self, now: MonoNs) {
+        if self.tidied.is_none_or(|last| now.saturating_since(last) >= TIDY_EVERY) {
+            self.tidy(now);
+        }
+    }
+
+    /// Removes what has to go, before more is written.
+    fn tidy(&mut self, now: MonoNs) {
+        self.tidied = Some(now);
+        let folder = self.writer.folder().path();
+        let shortage = self.job.keeper.make_room(folder, self.writer.bytes(), clock::now().utc);
+        self.job.status.set_shortage(shortage.map(|shortage| shortage.to_string()));
     }
 
     fn show_condition(&self) {

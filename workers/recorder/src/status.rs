@@ -16,6 +16,8 @@ pub struct Status {
     written: AtomicU64,
     missed: AtomicU64,
     condition: Mutex<(Condition, String)>,
+    /// Space that could not be freed; recording goes on while there is any.
+    shortage: Mutex<Option<String>>,
 }
 
 impl Status {
@@ -27,12 +29,18 @@ impl Status {
             written: AtomicU64::new(0),
             missed: AtomicU64::new(0),
             condition: Mutex::new((Condition::Waiting, why)),
+            shortage: Mutex::default(),
         }
     }
 
     /// Condition and reason.
     pub fn condition(&self) -> (Condition, String) {
-        self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let shown = self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shortage = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*shortage, shown.0) {
+            (Some(shortage), Condition::Flowing) => (Condition::Degraded, shortage.clone()),
+            _ => shown,
+        }
     }
 
     /// Epoch and sequence of the last packet read.
@@ -55,6 +63,10 @@ impl Status {
         if shown.0 != condition || shown.1 != why {
             *shown = (condition, why.to_owned());
         }
+    }
+
+    pub(crate) fn set_shortage(&self, shortage: Option<String>) {
+        *self.shortage.lock().unwrap_or_else(PoisonError::into_inner) = shortage;
     }
 
     pub(crate) fn set_read(&self, id: PacketId) {

@@ -10,6 +10,7 @@ use protocol::name::RingName;
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
 use crate::camera::{Camera, Job};
+use crate::keeper::Keeper;
 use crate::status::Status;
 
 /// `use: recorder`.
@@ -40,7 +41,8 @@ impl Worker for Recorder {
             return Err(Fault::contract("recorder without `in`: expected a list of packet rings"));
         }
         let rings = cx.inputs().to_vec();
-        let cameras = rings.iter().map(|ring| Running::begin(&config, cx, ring));
+        let keeper = Arc::new(Keeper::new(&config.keep, config.min_free));
+        let cameras = rings.iter().map(|ring| Running::begin(&config, &keeper, cx, ring));
         Ok(Self { cameras: cameras.collect::<Result<_, _>>()? })
     }
 
@@ -84,7 +86,12 @@ impl Recorder {
 }
 
 impl Running {
-    fn begin(config: &RecorderConfig, cx: &Context, ring: &RingName) -> Result<Self, Fault> {
+    fn begin(
+        config: &RecorderConfig,
+        keeper: &Arc<Keeper>,
+        cx: &Context,
+        ring: &RingName,
+    ) -> Result<Self, Fault> {
         let status = Arc::new(Status::new(ring.as_str()));
         let job = Job {
             project: cx.project().clone(),
@@ -92,6 +99,7 @@ impl Running {
             reader: cx.worker().to_string(),
             folder: folder(&config.dir, ring),
             segment: config.segment.duration(),
+            keeper: Arc::clone(keeper),
             stop: cx.stop_flag(),
             status: Arc::clone(&status),
         };

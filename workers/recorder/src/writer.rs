@@ -46,6 +46,15 @@ impl Writer {
         Self { folder, current: None, joint: None }
     }
 
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Of the file being written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.bytes)
+    }
+
     /// Cuts the old file once its last group stands in the new one.
     pub(crate) fn repeat_until(&mut self, joint: Joint) {
         self.joint = Some(joint);

@@ -10,10 +10,10 @@ use crate::feed::Feed;
 use crate::rig::{InThread, Recorded, Rig};
 
 /// A small file system, where this user may mount one.
-struct Mount<'a>(&'a Path);
+pub(crate) struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {
-    fn tmpfs(at: &'a Path, size: &str) -> Option<Self> {
+    pub(crate) fn tmpfs(at: &'a Path, size: &str) -> Option<Self> {
         let size = format!("size={size}");
         let mount =
             Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();

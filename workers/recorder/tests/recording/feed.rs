@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fmp4::Sample;
 use protocol::stream::{Codec, Track};
-use protocol::time::TimeBase;
+use protocol::time::{Stamp, TimeBase, UtcNs};
 use shmring::{PacketMeta, PacketWriter, clock};
 
 use crate::media;
@@ -22,6 +22,13 @@ pub(crate) struct Feed {
     pub(crate) tracks: Vec<Track>,
     samples: Vec<Sample>,
     sent: usize,
+    /// A full minute of some hour ago.
+    began: UtcNs,
+}
+
+fn a_minute_of_an_hour_ago() -> UtcNs {
+    const MINUTE_NS: u64 = 60_000_000_000;
+    UtcNs((clock::now().utc.0 / MINUTE_NS - 60) * MINUTE_NS)
 }
 
 impl Feed {
@@ -34,7 +41,12 @@ impl Feed {
         let audio = media::aac(dir, SECONDS, 1);
         let mut samples = media::interleaved(&[&video, &audio]);
         samples.retain(|sample| sample.dts_ns < i64::from(SECONDS) * 1_000_000_000);
-        Some(Self { tracks: vec![video.track, audio.track], samples, sent: 0 })
+        Some(Self {
+            tracks: vec![video.track, audio.track],
+            samples,
+            sent: 0,
+            began: a_minute_of_an_hour_ago(),
+        })
     }
 
     /// Pictures of `picture_bytes` in groups of 40, which no player can decode.
@@ -59,7 +71,7 @@ impl Feed {
             Sample { track: 0, key, pts_ns: time_ns, dts_ns: time_ns, duration_ns: 0, payload }
         };
         let samples = (0..i64::from(SECONDS) * 25).map(picture).collect();
-        Self { tracks: vec![track], samples, sent: 0 }
+        Self { tracks: vec![track], samples, sent: 0, began: a_minute_of_an_hour_ago() }
     }
 
     /// Publishes the next `count` packets and gives their ids.
@@ -83,6 +95,11 @@ impl Feed {
         self.sent = 0;
     }
 
+    /// Media comes faster than the clock goes; what it says of itself is in step with its own time.
+    fn captured(&self, dts_ns: i64) -> UtcNs {
+        UtcNs(self.began.0.saturating_add_signed(dts_ns))
+    }
+
     fn next(&mut self) -> (PacketMeta, Vec<u8>) {
         let rounds = i64::try_from(self.sent / self.samples.len()).unwrap();
         let sample = &self.samples[self.sent % self.samples.len()];
@@ -95,7 +112,7 @@ impl Feed {
             pts_ns: sample.pts_ns + later_ns,
             dts_ns: sample.dts_ns + later_ns,
             duration_ns: sample.duration_ns,
-            capture: now,
+            capture: Stamp { mono: now.mono, utc: self.captured(sample.dts_ns + later_ns) },
             ingest: now.mono,
             ..PacketMeta::default()
         };

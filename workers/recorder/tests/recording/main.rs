@@ -10,5 +10,6 @@ mod disk;
 mod dump;
 mod feed;
 mod kills;
+mod retention;
 mod rig;
 mod steady;

@@ -9,12 +9,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fmp4::{Scan, is_intact, scan};
-use protocol::config::RingConfig;
+use protocol::config::{FreeSpace, Keep, RingConfig};
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::MonoNs;
-use recorder::{Camera, FileName, Job, Status};
+use recorder::{Camera, FileName, Job, Keeper, Status};
 use shmring::{PacketWriter, census, clock};
 
 /// Longest any wait of these tests may take.
@@ -25,6 +25,8 @@ pub(crate) struct Rig {
     pub(crate) ring: RingName,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) segment: Duration,
+    pub(crate) keep: Keep,
+    pub(crate) min_free: Option<FreeSpace>,
 }
 
 impl Rig {
@@ -36,6 +38,8 @@ impl Rig {
             ring: "cam1.packets".parse().unwrap(),
             dir: tempfile::tempdir().unwrap(),
             segment: Duration::from_secs(6),
+            keep: Keep::default(),
+            min_free: None,
         }
     }
 
@@ -55,6 +59,7 @@ impl Rig {
             reader: "rec".to_owned(),
             folder,
             segment: self.segment,
+            keeper: Arc::new(Keeper::new(&self.keep, self.min_free)),
             stop: Arc::new(AtomicBool::new(false)),
             status: Arc::new(Status::new(self.ring.as_str())),
         }
@@ -149,6 +154,7 @@ fn the_recorder_of_another_test() {
         reader: "rec".to_owned(),
         folder: std::env::var("REC_FOLDER").unwrap().into(),
         segment: Duration::from_millis(segment_ms),
+        keeper: Arc::new(Keeper::of_all()),
         stop: Arc::new(AtomicBool::new(false)),
     });
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();

@@ -22,7 +22,7 @@ fn every_packet_is_recorded_once_and_every_file_plays() {
     recorder.stop();
     let recorded = rig.recorded();
     recorded.assert_all_of(&published);
-    assert_eq!(recorded.files.len(), 3, "files of 6.4 s from {} packets", published.len());
+    assert_eq!(recorded.files.len(), 4, "files of 6 s from {} packets", published.len());
     recorded.assert_clean();
     recorded.assert_plays();
 }
