@@ -30,14 +30,15 @@ const ENDLESS: &[(&str, &str)] = &[
     ("logs -f", "--lines"),
     ("events -f", "--count"),
     ("rings 'cam1.*' --watch", "--seconds"),
-    ("hz ", "--seconds"),
+    ("hz", "--seconds"),
     ("tap cam1.frames", "--frames"),
+    ("top", "--once"),
     // In the foreground.
     ("up", "--wait"),
 ];
 
-/// Examples that want a terminal as stdout.
-const ON_A_TERMINAL: &[&str] = &["tap cam1.frames"];
+/// Examples that want a terminal: how they begin, and a word that spares them it.
+const ON_A_TERMINAL: &[(&str, &str)] = &[("tap cam1.frames", "--png"), ("top", "--once")];
 
 /// Other exit codes than 0 that are an answer too, and why.
 const OTHER_ANSWERS: &[(&str, i32, &str)] = &[];
@@ -187,9 +188,11 @@ impl Stage {
     /// As typed into a shell.
     fn framevisor(&self, line: &str, folder: &Path) -> Command {
         let mut line = format!("exec framevisor {line}");
-        if ON_A_TERMINAL.iter().any(|start| line.starts_with(&format!("exec framevisor {start}")))
-            && !line.contains("--png")
-        {
+        let on_terminal = |(start, spared): &(&str, &str)| {
+            line.starts_with(&format!("exec framevisor {start}")) && !line.contains(spared)
+        };
+        if ON_A_TERMINAL.iter().any(on_terminal) {
+            // Its stdin is the terminal too.
             line = format!("exec script -qec \"{line}\" /dev/null");
         }
         let programs = binary("framevisor");
@@ -217,7 +220,10 @@ fn entries(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn is_endless(line: &str) -> bool {
-    ENDLESS.iter().any(|(start, end)| line.starts_with(start) && !line.contains(end))
+    let begins = |start: &str| {
+        line.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    ENDLESS.iter().any(|(start, end)| begins(start) && !line.contains(end))
 }
 
 /// It shows something, and a Ctrl-C ends it: as a signal does, or by an end of its own.

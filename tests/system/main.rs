@@ -7,4 +7,5 @@ mod examples_of_help;
 mod faults;
 mod first_light;
 mod ring_verbs;
+mod top_on_a_terminal;
 mod topologies;

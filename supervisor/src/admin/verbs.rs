@@ -19,6 +19,7 @@ use crate::logs::LogLine;
 use crate::rings;
 use crate::selector::Selector;
 use crate::supervisor::Supervisor;
+use crate::topology::Graph;
 use crate::worker::Worker;
 use crate::workers::WorkerId;
 
@@ -89,7 +90,7 @@ pub(crate) struct Upgraded {
 }
 
 /// Answer of `status`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) project: String,
     pub(crate) supervisor: u32,
@@ -100,7 +101,7 @@ pub(crate) struct Status {
     pub(crate) not_flowing: Vec<NotFlowing>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NotFlowing {
     pub(crate) ring: String,
     pub(crate) writer: String,
@@ -143,6 +144,7 @@ impl Supervisor {
                 Ok(Value::Bool(true))
             }
             "events" => self.events(client, arguments(request)?),
+            "graph" => Ok(json!(Graph::of(self.topology()))),
             "logs" => self.logs(client, arguments(request)?),
             "ps" => Ok(json!(self.rows(now))),
             "restart" => self.restart(now, arguments(request)?),
@@ -159,7 +161,7 @@ impl Supervisor {
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows down, events, logs, ps, restart, rings, send, start, status, stop, upgrade and why",
+                "this supervisor knows down, events, graph, logs, ps, restart, rings, send, start, status, stop, upgrade and why",
             )),
         };
         answered.map(Answer::Now)

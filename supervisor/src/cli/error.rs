@@ -37,6 +37,8 @@ pub(super) enum CliError {
     Ending { path: PathBuf, expected: &'static str },
     #[error("{} is there already; move it away, or write another with -f FILE", path.display())]
     Exists { path: PathBuf },
+    #[error("what asks the supervisor has ended; please report this")]
+    FeedEnded,
     #[error(transparent)]
     Guard(#[from] GuardError),
     #[error("project {project} does not fit into shared memory: {shortage}")]
@@ -83,6 +85,8 @@ pub(super) enum CliError {
     Topology(Report),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error("top needs a terminal as stdin and stdout; show it once with --once")]
+    NoScreen,
     #[error("{known} have rings here; choose one of them with -p NAME")]
     WhichProject { known: String },
     #[error("cannot write {}: {source}; choose another place with -f FILE", path.display())]
@@ -113,6 +117,7 @@ impl CliError {
             Self::Ending { .. }
             | Self::ManyRings { .. }
             | Self::NoPictures { .. }
+            | Self::NoScreen
             | Self::NoTerminal { .. } => USAGE,
             Self::Topology(_) => TOPOLOGY,
             Self::NoRings { .. } | Self::Client(framevisor_client::Error::NotRunning { .. }) => {

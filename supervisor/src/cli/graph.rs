@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use protocol::name::{RingName, WorkerName};
-use serde_json::{Value, json};
 
 use super::{CliError, Context, FileArg, terminal};
-use crate::topology::{Topology, WorkerSpec};
+use crate::topology::{Graph, Topology, WorkerSpec};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor graph
@@ -27,26 +26,13 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let topology = context.topology()?;
     if context.is_json() {
-        terminal::json(&data(&topology))?;
+        terminal::json(&Graph::of(&topology))?;
     } else if args.mermaid {
         terminal::data(&mermaid(&topology))?;
     } else {
         terminal::data(&Tree::draw(&topology))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn data(topology: &Topology) -> Value {
-    let workers = topology.workers.iter().map(|worker| {
-        json!({"name": worker.name, "kind": worker.kind_name(), "in": worker.inputs,
-               "out": worker.output})
-    });
-    let rings = topology
-        .rings
-        .iter()
-        .map(|ring| json!({"name": ring.name, "writer": ring.writer, "readers": ring.readers}));
-    json!({"project": topology.project, "workers": workers.collect::<Vec<_>>(),
-           "rings": rings.collect::<Vec<_>>()})
 }
 
 /// Nodes are numbered: names hold characters that Mermaid takes for its own.

@@ -30,6 +30,7 @@ mod supervise;
 mod table;
 mod tap;
 mod terminal;
+mod top;
 mod up;
 mod upgrade;
 mod waiting;
@@ -110,6 +111,9 @@ enum Verb {
     /// List the workers
     #[command(after_help = ps::EXAMPLES)]
     Ps(FileArg),
+    /// Watch everything on one screen, and restart and stop workers by key
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::Args),
     /// Show what the workers print
     #[command(after_help = logs::EXAMPLES)]
     Logs(logs::Args),
@@ -194,6 +198,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Up(mut args) => up::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Down(file) => down::run(&context(file)),
         Verb::Ps(file) => ps::run(&context(file)),
+        Verb::Top(mut args) => top::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Logs(mut args) => logs::run(&context(std::mem::take(&mut args.form).into()), args),
         Verb::Events(mut args) => {
             events::run(&context(std::mem::take(&mut args.form).into()), args)

@@ -154,16 +154,24 @@ impl Row {
 
 /// From the times of the newest items, so that a short look counts whole intervals.
 fn rate_hz(before: &Seen, after: &Seen) -> Option<f64> {
-    let (old, new) = (&before.status, &after.status);
+    rate_between((&before.status, before.at), (&after.status, after.at))
+}
+
+/// As seen at two instants.
+pub(super) fn rate_between(
+    (old, old_at): (&RingStatus, MonoNs),
+    (new, new_at): (&RingStatus, MonoNs),
+) -> Option<f64> {
     if old.epoch != new.epoch || !new.live {
         return None;
     }
-    let published_ms = |seen: &Seen| Some(seen.at.0 / 1_000_000 - seen.status.age_ms?);
+    let published_ms = |ring: &RingStatus, at: MonoNs| (at.0 / 1_000_000).checked_sub(ring.age_ms?);
     let items = new.head.checked_sub(old.head)?;
     if items == 0 {
         return new.age_ms.is_some_and(|age| age > STILL_AFTER_MS).then_some(0.0);
     }
-    let ms = published_ms(after)?.checked_sub(published_ms(before)?).filter(|ms| *ms > 0)?;
+    let ms =
+        published_ms(new, new_at)?.checked_sub(published_ms(old, old_at)?).filter(|ms| *ms > 0)?;
     Some(1000.0 * table::real(items) / table::real(ms))
 }
 

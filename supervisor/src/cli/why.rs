@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn page(why: &Why) -> String {
+pub(super) fn page(why: &Why) -> String {
     let mut page = head(why);
     page.push_str(&deaths(&why.deaths));
     page.push_str(&rings(why));

@@ -7,6 +7,7 @@ mod boot;
 mod cameras;
 mod expand;
 mod format;
+mod graph;
 mod loadable;
 mod meant;
 mod merge;
@@ -45,6 +46,9 @@ use tree::{Node, Place};
 use written::Written;
 
 pub use boot::Readiness;
+pub(crate) use graph::Graph;
+#[cfg(test)]
+pub(crate) use graph::{Edge as GraphEdge, Node as GraphNode};
 pub(crate) use problem::MachineProblem;
 pub use report::{Mistake, Report};
 pub(crate) use sources::{is_stream, stdin_path};
