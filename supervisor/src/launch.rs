@@ -118,7 +118,7 @@ impl Launcher {
         let (program, args) = match &worker.launch {
             Launch::Use(config) => (self.programs[&config.kind()].clone(), Vec::new()),
             Launch::Run { argv, env: own } => {
-                own.iter().for_each(|(key, value)| set(key, value.into()));
+                own.iter().for_each(|(key, value)| set(key, value.value().into()));
                 set(env::IN, comma_list(&worker.inputs).into());
                 set(env::OUT, comma_list(worker.output.as_slice()).into());
                 let policy = worker.policy.unwrap_or_default();

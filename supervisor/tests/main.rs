@@ -15,6 +15,7 @@ mod a_service_manager_is_told;
 mod coming_up_in_order;
 mod commands_that_speak;
 mod control_socket;
+mod credentials_are_never_shown;
 mod events_tell_what_happened;
 mod faults;
 mod first_steps;

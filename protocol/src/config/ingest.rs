@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::units::{BitRate, Size};
 
@@ -24,13 +24,77 @@ fn yes() -> bool {
 }
 
 /// Where pictures come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     File(PathBuf),
-    /// The URL with its credentials; [`Source`]'s `Display` leaves them out.
-    Rtsp(String),
+    Rtsp(RtspUrl),
     Test(TestPattern),
+}
+
+/// A URL with its credentials; `Display` and `Debug` leave them out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RtspUrl {
+    url: String,
+    shown: String,
+}
+
+impl RtspUrl {
+    fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), shown: without_credentials(url) }
+    }
+
+    /// What to connect to. Not for people.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl fmt::Display for RtspUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for RtspUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RtspUrl").field(&self.shown).finish()
+    }
+}
+
+impl Source {
+    /// Shown as `text`, in which a secret stands under its name; only an RTSP source can be.
+    pub fn shown_as(self, text: &str) -> Option<Self> {
+        match self {
+            Self::Rtsp(url) => {
+                Some(Self::Rtsp(RtspUrl { shown: without_credentials(text), ..url }))
+            }
+            Self::File(_) | Self::Test(_) => None,
+        }
+    }
+}
+
+/// For people and their files the text alone; between processes what is shown goes beside it.
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = String::from(self.clone());
+        if serializer.is_human_readable() {
+            text.serialize(serializer)
+        } else {
+            (text, self.to_string()).serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parse = |text: String| text.parse::<Self>().map_err(de::Error::custom);
+        if deserializer.is_human_readable() {
+            return parse(String::deserialize(deserializer)?);
+        }
+        let (text, shown) = <(String, String)>::deserialize(deserializer)?;
+        let source = parse(text)?;
+        Ok(source.clone().shown_as(&shown).unwrap_or(source))
+    }
 }
 
 /// The synthetic camera: a moving picture between two strips of frame code (`docs/framecode.md`).
@@ -96,7 +160,7 @@ impl FromStr for Source {
             Some(("test", query)) => Ok(Self::Test(query.trim_start_matches('?').parse()?)),
             Some(("rtsp", rest)) if rest.starts_with("//") => {
                 check_authority(&rest[2..])?;
-                Ok(Self::Rtsp(text.to_owned()))
+                Ok(Self::Rtsp(RtspUrl::new(text)))
             }
             Some(("file", path)) => Ok(Self::File(path.trim_start_matches("//").into())),
             Some((scheme, rest)) if rest.starts_with("//") => {
@@ -183,7 +247,7 @@ impl TryFrom<String> for Source {
 impl From<Source> for String {
     fn from(source: Source) -> Self {
         match source {
-            Source::Rtsp(url) => url,
+            Source::Rtsp(rtsp) => rtsp.url,
             other => other.to_string(),
         }
     }
@@ -194,7 +258,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
-            Self::Rtsp(url) => f.write_str(&without_credentials(url)),
+            Self::Rtsp(url) => url.fmt(f),
             Self::Test(p) => {
                 let mode = if p.mode == TestMode::Live { "live" } else { "loop" };
                 write!(
@@ -241,7 +305,8 @@ mod tests {
         let source: Source = "rtsp://admin:p@ss@10.0.0.5:554/main?a=b@c".parse().unwrap();
         assert_eq!(source.to_string(), "rtsp://10.0.0.5:554/main?a=b@c");
         for password in ["p/ss", "p?ss", "#"] {
-            let source = Source::Rtsp(format!("rtsp://admin:{password}@10.0.0.5/main"));
+            let source =
+                Source::Rtsp(RtspUrl::new(&format!("rtsp://admin:{password}@10.0.0.5/main")));
             assert_eq!(source.to_string(), "rtsp://10.0.0.5/main");
         }
         let plain: Source = "rtsp://10.0.0.5:554/main?a=b@c".parse().unwrap();
@@ -272,6 +337,17 @@ mod tests {
             let error = url.parse::<Source>().unwrap_err();
             assert!(error.to_string().contains("%2F") && !error.to_string().contains("ss@"));
         }
+    }
+
+    #[test]
+    fn what_stands_for_a_secret_is_shown_in_other_processes_too() {
+        let source: Source = "rtsp://10.0.0.5/live?token=s3cret".parse().unwrap();
+        let source = source.shown_as("rtsp://10.0.0.5/live?token=${cred:token}").unwrap();
+        assert!(!format!("{source} {source:?}").contains("s3cret"));
+        let there: Source = crate::codec::decode(&crate::codec::encode(&source).unwrap()).unwrap();
+        assert_eq!(there, source);
+        let Source::Rtsp(url) = &there else { panic!("{there:?}") };
+        assert_eq!(url.url(), "rtsp://10.0.0.5/live?token=s3cret");
     }
 
     #[test]

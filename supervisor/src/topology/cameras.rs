@@ -169,6 +169,10 @@ fn ingest(section: &mut Section<'_>) -> Map {
 
 fn is_source(section: &mut Section<'_>) -> bool {
     let Some(text) = section.text("url", URL) else { return false };
+    // What a credential holds is looked at where its value cannot be told.
+    if section.get("url").is_some_and(Node::is_secret) {
+        return true;
+    }
     let parsed = text.value.parse::<Source>();
     if let Err(error) = &parsed {
         let (key, why) = ("url".to_owned(), error.to_string());

@@ -2,17 +2,16 @@
 //!
 //! A tree comes in and a tree goes out; whatever is copied keeps the place it was copied from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use protocol::config::Kind;
 
-use super::cameras;
 use super::problem::{ExpandProblem, Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::Section;
 use super::series::{self, Turn};
 use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
-use super::variables;
 use super::yaml::NODES_MAX;
+use super::{Overrides, cameras, credentials, variables};
 
 /// A longer chain of `like` is nothing anybody can follow.
 const LIKE_MAX: usize = 16;
@@ -30,14 +29,10 @@ pub(super) fn defaults_keys() -> Vec<&'static str> {
 }
 
 /// Expands `root` in place. `defaults` stays: `written` looks whether it makes sense.
-pub(super) fn expand(
-    root: &mut Node,
-    values: &BTreeMap<String, String>,
-    findings: &mut Vec<Finding>,
-) {
+pub(super) fn expand(root: &mut Node, overrides: &Overrides, findings: &mut Vec<Finding>) {
     let place = root.place;
     let Value::Map(top) = &mut root.value else {
-        findings.extend(variables::fill(root, values));
+        findings.extend(variables::fill(root, overrides));
         return;
     };
     let templates = take(top, "templates");
@@ -63,7 +58,8 @@ pub(super) fn expand(
         let problem = TextProblem::TooManyNodes.into();
         findings.push(Finding { place: Some(place), subject: Subject::Topology, problem });
     }
-    findings.extend(variables::fill(root, values));
+    findings.extend(variables::fill(root, overrides));
+    credentials::only_where_hidden(root, findings);
     if let Value::Map(top) = &mut root.value {
         let defaults = get(top, "defaults").cloned();
         let recorder = defaults.as_ref().and_then(|node| get(map(node), "recorder"));

@@ -5,6 +5,7 @@
 
 mod boot;
 mod cameras;
+mod credentials;
 mod expand;
 mod format;
 mod graph;
@@ -33,6 +34,7 @@ mod written;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +66,8 @@ pub struct Overrides {
     pub project: Option<ProjectName>,
     /// What `${NAME}` stands for.
     pub variables: BTreeMap<String, String>,
+    /// What `${cred:NAME}` stands for, or why it cannot be had.
+    pub(crate) credentials: credentials::Found,
 }
 
 impl Overrides {
@@ -72,7 +76,7 @@ impl Overrides {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self { project: None, variables: std::env::vars_os().filter_map(text).collect() }
+        Self { variables: std::env::vars_os().filter_map(text).collect(), ..Self::default() }
     }
 }
 
@@ -88,7 +92,13 @@ pub struct Source {
 /// machine: [`probe::check`] does.
 pub fn load(files: &[PathBuf], overrides: &Overrides) -> Result<Topology, Report> {
     let (sources, folder) = sources::read(files)?;
-    read(sources, &folder, overrides)
+    here(sources, &folder, overrides.clone())
+}
+
+/// As [`read`], with the credentials of this machine.
+fn here(sources: Vec<Source>, folder: &Path, mut overrides: Overrides) -> Result<Topology, Report> {
+    overrides.credentials = credentials::find(&sources, folder, &overrides.variables);
+    read(sources, folder, &overrides)
 }
 
 /// What `text`, the content of the topology at the absolute path `file`, means.
@@ -108,7 +118,7 @@ pub fn read(
     // A text that cannot be read to its end says nothing about what it means.
     let readable = root.is_some() || findings.is_empty();
     if let Some(root) = &mut root {
-        expand::expand(root, &overrides.variables, &mut findings);
+        expand::expand(root, overrides, &mut findings);
     }
     let written =
         if readable { written::read(root.as_ref(), &mut findings) } else { Written::default() };
@@ -192,7 +202,7 @@ impl Reading {
     pub fn again(&self) -> Result<Topology, Report> {
         let project = Some(self.project.clone());
         let overrides = Overrides { project, ..Overrides::from_environment() };
-        read(self.sources.clone(), &self.folder, &overrides)
+        here(self.sources.clone(), &self.folder, overrides)
     }
 }
 
@@ -217,9 +227,39 @@ pub struct WorkerSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Launch {
     /// The user's own command, started in the topology's folder; never empty.
-    Run { argv: Vec<String>, env: BTreeMap<String, String> },
+    Run { argv: Vec<String>, env: BTreeMap<String, EnvText> },
     /// A built-in kind.
     Use(WorkerConfig),
+}
+
+/// A variable of a command: what it holds, and what people may see of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EnvText {
+    value: String,
+    shown: String,
+}
+
+impl EnvText {
+    fn new(value: &str, shown: &str) -> Self {
+        Self { value: value.to_owned(), shown: shown.to_owned() }
+    }
+
+    /// Not for people.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Display for EnvText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for EnvText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shown.fmt(f)
+    }
 }
 
 /// One ring as meant.

@@ -16,7 +16,7 @@ use protocol::config::ingest::Source;
 
 use super::loadable::obstacle;
 use super::problem::{Finding, MachineProblem, Subject};
-use super::{Launch, Report, Topology, WorkerSpec};
+use super::{EnvText, Launch, Report, Topology, WorkerSpec};
 
 /// Looks for the group, source files, commands and folders for recordings.
 pub fn check(topology: &Topology) -> Result<(), Report> {
@@ -85,7 +85,7 @@ fn can_make_folders(at: &Path) -> io::Result<()> {
     fs::remove_dir(&trial)
 }
 
-fn command(program: &str, env: &BTreeMap<String, String>) -> Option<MachineProblem> {
+fn command(program: &str, env: &BTreeMap<String, EnvText>) -> Option<MachineProblem> {
     let no = |reason: &str| {
         Some(MachineProblem::NoCommand { program: program.to_owned(), reason: reason.to_owned() })
     };
@@ -98,7 +98,7 @@ fn command(program: &str, env: &BTreeMap<String, String>) -> Option<MachineProbl
     }
     let path = env
         .get("PATH")
-        .map(OsString::from)
+        .map(|path| OsString::from(path.value()))
         .or_else(|| std::env::var_os("PATH"))
         .unwrap_or_default();
     let mut candidates = std::env::split_paths(&path).map(|folder: PathBuf| folder.join(program));

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-use super::problem::{Finding, KeyProblem, Problem, Subject};
+use super::problem::{CredentialProblem, Finding, KeyProblem, Problem, Subject};
 use super::tree::{Entry, Key, Node, Place, Value};
 use super::typed::{self, Why, Wrong};
 
@@ -237,6 +237,10 @@ impl<'a> Section<'a> {
             Why::UnknownKey { mut known } => {
                 known.extend(common.iter().map(|key| (*key).to_owned()));
                 self.complain(key_place, KeyProblem::Unknown { key, known });
+            }
+            Why::Value(_) if culprit.is_some_and(|entry| entry.value.is_secret()) => {
+                let written = culprit.map(|entry| entry.value.shape()).unwrap_or_default();
+                self.complain(place, CredentialProblem::Unfit { key, written });
             }
             Why::Value(why) => self.complain(place, KeyProblem::Value { key, why }),
         }

@@ -521,7 +521,7 @@ workers:
     assert_eq!(motion("again-motion"), (3, 70));
     assert!(!names(&topology).contains(&"still-motion"));
     let Launch::Run { argv, env } = &worker(&topology, "b").launch else { panic!() };
-    assert_eq!((argv.len(), env["A"].as_str(), env["B"].as_str()), (1, "1", "2"));
+    assert_eq!((argv.len(), env["A"].value(), env["B"].value()), (1, "1", "2"));
 }
 
 #[test]
@@ -548,7 +548,7 @@ rings: {a.packets: {max_bitrate: 2M}}",
     let Launch::Use(WorkerConfig::Recorder(config)) = &recorder.launch else { panic!() };
     assert_eq!(config.dir, Path::new("/srv/rec"));
     let Launch::Run { env, .. } = &worker(&topology, "own").launch else { panic!() };
-    assert_eq!(env["A"], "x");
+    assert_eq!(env["A"].value(), "x");
 }
 
 #[test]
@@ -732,4 +732,78 @@ help: did you mean 'ingest'?
         twice.contains("b.yml:3:1: error: key 'a' is written twice (first in line 1)"),
         "{twice}"
     );
+}
+
+/// A yard with credentials in its environment.
+fn with_credentials(text: &str) -> Result<Topology, Report> {
+    let held = [
+        ("FRAMEVISOR_CRED_URL", "rtsp://admin:s3cret@10.0.0.5/s3cret"),
+        ("FRAMEVISOR_CRED_PASSWORD", "s3cret"),
+    ];
+    let variables = held.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let source = super::Source {
+        name: "/srv/yard/framevisor.yml".into(),
+        text: format!("version: 1\n{text}"),
+    };
+    here(vec![source], Path::new("/srv/yard"), Overrides { variables, ..Overrides::default() })
+}
+
+#[test]
+fn a_credential_is_used_and_never_shown() {
+    let topology = with_credentials(
+        "cameras: {front: '${cred:url}'}
+workers:
+  side: {use: ingest, source: 'rtsp://admin:${cred:password}@10.0.0.6/live?token=${cred:password}'}
+  own: {run: [sh, -c, 'x'], env: {TOKEN: 'Bearer ${cred:password}', PLAIN: x}}",
+    )
+    .unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(source_of(&topology, "front"), "${cred:url}");
+    assert_eq!(source_of(&topology, "side"), "rtsp://10.0.0.6/live?token=${cred:password}");
+    let Launch::Use(WorkerConfig::Ingest(front)) = &worker(&topology, "front").launch else {
+        panic!()
+    };
+    let Source::Rtsp(url) = &front.source else { panic!() };
+    assert_eq!(url.url(), "rtsp://admin:s3cret@10.0.0.5/s3cret");
+    let Launch::Run { env, .. } = &worker(&topology, "own").launch else { panic!() };
+    assert_eq!(env["TOKEN"].value(), "Bearer s3cret");
+    assert_eq!(env["TOKEN"].to_string(), "Bearer ${cred:password}");
+    assert!(!format!("{topology:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_credential_is_refused_where_others_would_see_it_and_no_mistake_tells_it() {
+    let report = with_credentials(
+        "project: '${cred:password}'
+workers:
+  a: {use: ingest, source: '${cred:password}'}
+  b: {run: [curl, '${cred:password}'], in: '${cred:password}'}
+  c: {use: ingest, source: 'rtsp://${cred:password}:${cred:password}/x'}
+  d: {use: ingest, source: '${cred:nobody}'}
+  e: {use: '${cred:password}'}
+  f: {use: decoder, in: a.packets, source: '${cred:password}'}
+  g: {run: [x], env: {A: ['${cred:password}']}}
+  h: {use: ingest, source: '${cred:no name}'}",
+    )
+    .unwrap_err();
+    let texts: Vec<&str> = report.mistakes().iter().map(|it| it.text.as_str()).collect();
+    let here = "${cred:password} cannot stand here: what is here is shown to others";
+    let unfit =
+        |what: &str| format!("source: what '{what}' stands for does not fit here; it is not shown");
+    let expected = [
+        here,
+        &format!("worker a: {}", unfit("${cred:password}")),
+        here,
+        here,
+        &format!("worker c: {}", unfit("rtsp://${cred:password}:${cred:password}/x")),
+        "credential nobody is not there",
+        here,
+        "worker f: unknown key 'source'",
+        "worker g: env.A is a list: expected a text",
+        here,
+        "'no name' is no name of a credential",
+    ];
+    assert_eq!(texts, expected, "{report}");
+    let all = format!("{report} {}", report.to_json());
+    assert!(!all.contains("s3cret"), "{all}");
+    assert!(all.contains("looked for /srv/yard/credentials/nobody, then $FRAMEVISOR_CRED_NOBODY"));
 }

@@ -2,6 +2,8 @@
 //!
 //! Formats differ in how a tree is read (`yaml`); from here on nobody asks which format it was.
 
+use std::fmt;
+
 /// Where something stands in a file. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -33,18 +35,30 @@ pub(super) enum Value {
 }
 
 /// A scalar, as meant and as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Text {
     /// With its variables filled in.
     pub(super) value: String,
     /// Where that is something else.
     written: Option<String>,
+    /// Holds a credential: only what was written may be shown.
+    pub(super) is_secret: bool,
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shown().fmt(f)
+    }
 }
 
 impl Text {
-    #[cfg(test)]
     pub(super) fn written(&self) -> &str {
         self.written.as_deref().unwrap_or(&self.value)
+    }
+
+    /// For people.
+    pub(super) fn shown(&self) -> &str {
+        if self.is_secret { self.written() } else { &self.value }
     }
 
     pub(super) fn fill(&mut self, value: String) {
@@ -57,7 +71,7 @@ impl Text {
 
 impl<T: Into<String>> From<T> for Text {
     fn from(text: T) -> Self {
-        Self { value: text.into(), written: None }
+        Self { value: text.into(), written: None, is_secret: false }
     }
 }
 
@@ -89,6 +103,10 @@ impl Node {
                 entries.iter_mut().for_each(|entry| each(&mut entry.key.place));
             }
         });
+    }
+
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(&self.value, Value::Text(text) if text.is_secret)
     }
 
     /// Whether it means what `other` means, wherever both stand.
@@ -132,7 +150,7 @@ impl Node {
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a section".to_owned(),
             Value::Broken | Value::Null => "nothing".to_owned(),
-            Value::Text(text) => format!("'{}'", text.value),
+            Value::Text(text) => format!("'{}'", text.shown()),
         }
     }
 

@@ -1,48 +1,36 @@
-//! `${NAME}` and `${NAME:-default}` in values, filled from the caller's variables.
+//! `${NAME}`, `${NAME:-default}` and `${cred:NAME}` in values, filled with what the caller gives.
 
 use std::collections::BTreeMap;
 
-use super::problem::{Finding, Subject, TextProblem};
+use super::problem::{CredentialProblem, Finding, Problem, Subject, TextProblem};
 use super::tree::{Node, Value};
+use super::{Overrides, credentials};
 
 /// Replaces variables everywhere below `node`. A value whose variable cannot be had becomes
 /// [`Value::Broken`], so that nobody complains about it twice.
-pub(super) fn fill(node: &mut Node, variables: &BTreeMap<String, String>) -> Vec<Finding> {
+pub(super) fn fill(node: &mut Node, overrides: &Overrides) -> Vec<Finding> {
     let mut findings = Vec::new();
-    fill_into(node, variables, &mut findings);
+    node.visit(&mut |node| {
+        let Value::Text(text) = &mut node.value else { return };
+        match filled(&text.value, overrides) {
+            Ok((value, is_secret)) => {
+                text.fill(value);
+                text.is_secret = is_secret;
+            }
+            Err(problem) => {
+                let (place, subject) = (Some(node.place), Subject::Topology);
+                findings.push(Finding { place, subject, problem });
+                node.value = Value::Broken;
+            }
+        }
+    });
     findings
 }
 
-fn fill_into(node: &mut Node, variables: &BTreeMap<String, String>, findings: &mut Vec<Finding>) {
-    match &mut node.value {
-        Value::Broken | Value::Null => {}
-        Value::List(items) => {
-            for item in items {
-                fill_into(item, variables, findings);
-            }
-        }
-        Value::Map(entries) => {
-            for entry in entries {
-                fill_into(&mut entry.value, variables, findings);
-            }
-        }
-        Value::Text(text) => match filled(&text.value, variables) {
-            Ok(done) => text.fill(done),
-            Err(problem) => {
-                let place = Some(node.place);
-                findings.push(Finding {
-                    place,
-                    subject: Subject::Topology,
-                    problem: problem.into(),
-                });
-                node.value = Value::Broken;
-            }
-        },
-    }
-}
-
-fn filled(text: &str, variables: &BTreeMap<String, String>) -> Result<String, TextProblem> {
+/// The text, and whether it holds a credential.
+fn filled(text: &str, overrides: &Overrides) -> Result<(String, bool), Problem> {
     let mut out = String::with_capacity(text.len());
+    let mut is_secret = false;
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, from) = rest.split_at(at);
@@ -54,11 +42,30 @@ fn filled(text: &str, variables: &BTreeMap<String, String>) -> Result<String, Te
         }
         out.push_str(before);
         let (opened, after) = from.split_once('}').ok_or_else(|| syntax(from))?;
-        out.push_str(value(opened, variables)?);
+        match opened[2..].strip_prefix(credentials::PREFIX) {
+            Some(name) => {
+                out.push_str(credential(name, overrides)?);
+                is_secret = true;
+            }
+            None => out.push_str(value(opened, &overrides.variables)?),
+        }
         rest = after;
     }
     out.push_str(rest);
-    Ok(out)
+    Ok((out, is_secret))
+}
+
+fn credential<'a>(name: &str, overrides: &'a Overrides) -> Result<&'a str, Problem> {
+    if !credentials::is_name(name) {
+        return Err(CredentialProblem::Name { seen: name.to_owned() }.into());
+    }
+    match overrides.credentials.get(name) {
+        Some(Ok(secret)) => Ok(secret.reveal()),
+        Some(Err(problem)) => Err(problem.clone().into()),
+        None => {
+            Err(CredentialProblem::NotThere { name: name.to_owned(), looked: Vec::new() }.into())
+        }
+    }
 }
 
 /// The value of `opened`, which is a variable without its closing brace. As in a shell, `:-` also
@@ -97,9 +104,10 @@ pub(super) fn is_variable_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn fill_text(text: &str) -> Result<String, TextProblem> {
+    fn fill_text(text: &str) -> Result<String, Problem> {
         let variables = [("DIR", "/data"), ("EMPTY", "")].map(|(k, v)| (k.into(), v.into()));
-        filled(text, &variables.into())
+        let overrides = Overrides { variables: variables.into(), ..Overrides::default() };
+        filled(text, &overrides).map(|(text, _)| text)
     }
 
     #[test]
@@ -120,13 +128,19 @@ mod tests {
 
     #[test]
     fn an_unset_variable_without_default_is_refused() {
-        assert_eq!(fill_text("${NONE}"), Err(TextProblem::VariableUnset { name: "NONE".into() }));
+        assert_eq!(
+            fill_text("${NONE}"),
+            Err(TextProblem::VariableUnset { name: "NONE".into() }.into())
+        );
     }
 
     #[test]
     fn what_is_no_variable_is_refused() {
-        for bad in ["${", "${}", "${1A}", "${A B}", "${cred:x}", "${A:-${B}}", "${DIR"] {
-            assert!(matches!(fill_text(bad), Err(TextProblem::VariableSyntax { .. })), "{bad:?}");
+        for bad in ["${", "${}", "${1A}", "${A B}", "${A:-${B}}", "${DIR"] {
+            assert!(
+                matches!(fill_text(bad), Err(Problem::Text(TextProblem::VariableSyntax { .. }))),
+                "{bad:?}"
+            );
         }
     }
 }

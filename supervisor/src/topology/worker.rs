@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use protocol::config::{Kind, WorkerConfig};
+use protocol::config::{IngestConfig, Kind, WorkerConfig};
 
-use super::problem::{Finding, KeyProblem, Subject};
+use super::problem::{CredentialProblem, Finding, KeyProblem, Subject};
 use super::section::{Located, Section};
 use super::tree::{Key, Node, Value};
 use super::variables::is_variable_name;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
-use super::{Launch, boot, policy, ranges, restart};
+use super::{EnvText, Launch, boot, policy, ranges, restart};
 
 /// Keys of a built-in worker beside those of its kind.
 const USE: [&str; 5] = ["use", "in", "out", "restart", "after"];
@@ -112,7 +112,10 @@ fn launch(section: &mut Section<'_>, kind: WrittenKind) -> Option<Launch> {
 fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
     match kind {
         Kind::Decoder => section.typed(&USE, ranges::of_decoder).map(WorkerConfig::Decoder),
-        Kind::Ingest => section.typed(&USE, ranges::of_ingest).map(WorkerConfig::Ingest),
+        Kind::Ingest => {
+            let config = section.typed(&USE, ranges::of_ingest)?;
+            named_secret(section, config).map(WorkerConfig::Ingest)
+        }
         Kind::Motion => section.typed(&USE, ranges::of_motion).map(WorkerConfig::Motion),
         Kind::Recorder => {
             section.typed(&USE_WITH_POLICY, ranges::of_recorder).map(WorkerConfig::Recorder)
@@ -120,6 +123,22 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
         Kind::Web => section.typed(&USE, ranges::of_web).map(WorkerConfig::Web),
     }
+}
+
+/// A source that a credential makes is shown by the credential's name.
+fn named_secret(section: &mut Section<'_>, config: IngestConfig) -> Option<IngestConfig> {
+    let Some(Node { place, value: Value::Text(text) }) = section.get("source") else {
+        return Some(config);
+    };
+    if !text.is_secret {
+        return Some(config);
+    }
+    let source = config.source.shown_as(text.written());
+    if source.is_none() {
+        let (key, written) = ("source".to_owned(), format!("'{}'", text.written()));
+        section.complain(*place, CredentialProblem::Unfit { key, written });
+    }
+    source.map(|source| IngestConfig { source, ..config })
 }
 
 fn run(section: &mut Section<'_>) -> Option<Launch> {
@@ -134,7 +153,7 @@ fn run(section: &mut Section<'_>) -> Option<Launch> {
     Some(Launch::Run { argv, env })
 }
 
-fn env(section: &mut Section<'_>) -> BTreeMap<String, String> {
+fn env(section: &mut Section<'_>) -> BTreeMap<String, EnvText> {
     let mut env = BTreeMap::new();
     let Some(mut variables) = section.below("env") else { return env };
     for entry in variables.entries() {
@@ -145,7 +164,11 @@ fn env(section: &mut Section<'_>) -> BTreeMap<String, String> {
             variables.complain(entry.key.place, KeyProblem::EnvReserved { seen: name.clone() });
         } else if let Some(text) = variables.text_of(&format!("env.{name}"), &entry.value, "a text")
         {
-            env.insert(name.clone(), text.value.to_owned());
+            let shown = match &entry.value.value {
+                Value::Text(text) => text.shown(),
+                _ => text.value,
+            };
+            env.insert(name.clone(), EnvText::new(text.value, shown));
         }
     }
     env

@@ -56,8 +56,9 @@ impl Source {
     pub(crate) fn open(wanted: &Wanted, repeat: bool, cx: &Context) -> Result<Self, Fault> {
         match wanted {
             Wanted::File(path) => Ok(Self::File(FileSource::open(path, repeat, cx.stop_flag())?)),
-            Wanted::Rtsp(url) => {
-                Ok(Self::Camera(Camera::connect(url.clone(), wanted.to_string(), cx.stop_flag())?))
+            Wanted::Rtsp(rtsp) => {
+                let (url, name) = (rtsp.url().to_owned(), rtsp.to_string());
+                Ok(Self::Camera(Camera::connect(url, name, cx.stop_flag())?))
             }
             Wanted::Test(pattern) if pattern.mode == TestMode::Loop => {
                 Ok(Self::Loop(LoopSource::open(pattern, cx.stop_flag())?))

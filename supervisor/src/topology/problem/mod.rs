@@ -3,6 +3,7 @@
 //! One file a stage of the reading: the text, the keys, how workers and rings fit together, and
 //! what this machine lacks. A problem knows neither file nor line: a [`Finding`] adds the place.
 
+mod credential;
 mod expand;
 mod key;
 mod machine;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use super::tree::Place;
 
+pub(super) use credential::CredentialProblem;
 pub(super) use expand::ExpandProblem;
 pub(super) use key::KeyProblem;
 pub(crate) use machine::MachineProblem;
@@ -53,6 +55,8 @@ impl fmt::Display for Subject {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum Problem {
     #[error(transparent)]
+    Credential(#[from] CredentialProblem),
+    #[error(transparent)]
     Expand(#[from] ExpandProblem),
     #[error(transparent)]
     Key(#[from] KeyProblem),
@@ -73,7 +77,11 @@ impl Problem {
             Self::Wiring(
                 WiringProblem::AddressTaken { first, .. } | WiringProblem::TwoWriters { first, .. },
             ) => Some(("", *first)),
-            Self::Key(_) | Self::Machine(_) | Self::Text(_) | Self::Wiring(_) => None,
+            Self::Credential(_)
+            | Self::Key(_)
+            | Self::Machine(_)
+            | Self::Text(_)
+            | Self::Wiring(_) => None,
         }
     }
 
@@ -88,6 +96,7 @@ impl Problem {
     /// What the user can do about it.
     pub(super) fn help(&self) -> String {
         match self {
+            Self::Credential(problem) => problem.help(),
             Self::Expand(problem) => problem.help(),
             Self::Key(problem) => problem.help(),
             Self::Machine(problem) => problem.help(),
