@@ -38,6 +38,48 @@ pub fn with_environment(variable: &str, value: &str) -> Vec<u32> {
     all().into_iter().filter(holds).filter(|pid| is_alive(*pid)).collect()
 }
 
+/// Children of a process, zombies among them.
+pub fn children(parent: u32) -> Vec<u32> {
+    all().into_iter().filter(|pid| stat_field(*pid, 1) == Some(u64::from(parent))).collect()
+}
+
+/// Children that ended and were not reaped.
+pub fn zombies(parent: u32) -> usize {
+    children(parent).into_iter().filter(|pid| !is_alive(*pid)).count()
+}
+
+/// Entries of one of its folders in /proc: `fd` for open descriptors, `task` for threads.
+pub fn entries(pid: u32, folder: &str) -> usize {
+    fs::read_dir(format!("/proc/{pid}/{folder}")).map_or(0, Iterator::count)
+}
+
+/// Memory that it shares with nobody, in KiB: `Private_Clean` and `Private_Dirty` of smaps_rollup.
+pub fn private_kib(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let private =
+        text.lines().filter(|line| line.starts_with("Private_") && !line.contains("Huge"));
+    private.map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
+/// Resident memory in KiB.
+pub fn resident_kib(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Processor time of a process and of its children that ended, in clock ticks of 10 ms.
+pub fn cpu_ticks(pid: u32) -> u64 {
+    (11..=14).filter_map(|field| stat_field(pid, field)).sum()
+}
+
+/// A number of /proc/PID/stat, counted from the state behind the command's name: 1 is the parent, 11 to
+/// 14 are processor times.
+fn stat_field(pid: u32, index: usize) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.split_whitespace().nth(index)?.parse().ok()
+}
+
 fn all() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()

@@ -39,6 +39,22 @@ pub fn packets(recordings: &Path, camera: &str) -> Outcome<BTreeSet<(u64, u64)>>
     Ok(packets)
 }
 
+/// The epochs in a camera's files in their order, each with the word of its first fragment whether it
+/// continues what stands before it.
+pub fn epochs(recordings: &Path, camera: &str) -> Outcome<Vec<(u64, bool)>> {
+    let mut epochs: Vec<(u64, bool)> = Vec::new();
+    for path in files(recordings, camera)? {
+        let mut file = File::open(&path).map_err(Failure::new)?;
+        for fragment in fmp4::scan(&mut file).map_err(Failure::new)?.fragments {
+            let origin = &fragment.origin;
+            if epochs.last().is_none_or(|(epoch, _)| *epoch != origin.epoch) {
+                epochs.push((origin.epoch, origin.flags.discontinuity));
+            }
+        }
+    }
+    Ok(epochs)
+}
+
 /// Published packets against recorded ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use tests::Outcome;
-use tests::checks::{clean, errors, kills, pages, python};
+use tests::checks::{clean, errors, pages, python};
 
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -35,22 +35,6 @@ fn rtsp_frame_numbers_rise_by_one() {
 #[test]
 fn the_picture_on_the_page_advances() {
     holds(pages::the_picture_on_the_page_advances);
-}
-
-#[test]
-fn recording_survives_kills_of_every_other_worker() {
-    let victims = [("motion", 3), ("cam1-decoder", 3), ("rtsp", 3), ("web", 3), ("recorder", 3)];
-    holds(|| kills::recording_survives(&victims, 7));
-}
-
-#[test]
-fn the_fifth_death_holds_a_worker() {
-    holds(kills::the_fifth_death_holds);
-}
-
-#[test]
-fn a_killed_supervisor_takes_all_with_it_and_the_files_play() {
-    holds(|| kills::the_supervisor_takes_all_with_it(4));
 }
 
 #[test]

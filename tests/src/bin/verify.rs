@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tests::checks::{clean, errors, kills, pages, python, rings};
+use tests::checks::{clean, errors, exits, kills, pages, python, rings};
 use tests::report::Report;
 
 /// Proves a milestone's promises on this machine, in at most ten minutes.
@@ -58,7 +58,7 @@ fn first_light(seed: u64) -> Report {
     let killed =
         report.promise("supervisor_killed", || kills::the_supervisor_takes_all_with_it(10));
     report.target_below("all_ended_ms", &killed["all_ended_ms"], 1000.0);
-    report.promise("default_policy_holds", kills::the_fifth_death_holds);
+    report.promise("default_policy_holds", exits::who_ends_again_and_again_is_held);
     report.promise("python", || python::arrays_equal_what_ffmpeg_decodes(100));
     report.promise("errors", errors::every_row_says_what_where_and_what_to_do);
     report

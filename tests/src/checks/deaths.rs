@@ -30,12 +30,10 @@ pub fn an_analyzer_dies(kills: u32, seed: u64) -> Outcome<Value> {
         freed_ms.push(ms_since(start));
         Ok(())
     })?;
-    let balance = told_with(seed, watched.finish(&[LIVE, LOOPED]))?;
+    told_with(seed, watched.finish(&[LIVE, LOOPED]))?.tell(&mut figures);
     let (median, worst) = median_and_worst(&mut freed_ms);
     figures.insert("place_free_ms_p50".into(), json!(median.round()));
     figures.insert("place_free_ms_worst".into(), json!(worst.round()));
-    figures.insert("packets_captured".into(), json!(balance.captured));
-    figures.insert("packets_lost".into(), json!(balance.lost));
     Ok(Value::Object(figures))
 }
 
@@ -56,12 +54,10 @@ pub fn a_decoder_dies(kills: u32, seed: u64) -> Outcome<Value> {
         resumed_ms.push(ms_since(start));
         Ok(())
     })?;
-    let balance = told_with(seed, watched.finish(&[LIVE, LOOPED]))?;
+    told_with(seed, watched.finish(&[LIVE, LOOPED]))?.tell(&mut figures);
     let (median, worst) = median_and_worst(&mut resumed_ms);
     figures.insert("first_picture_ms_p50".into(), json!(median.round()));
     figures.insert("first_picture_ms_worst".into(), json!(worst.round()));
-    figures.insert("packets_captured".into(), json!(balance.captured));
-    figures.insert("packets_lost".into(), json!(balance.lost));
     Ok(Value::Object(figures))
 }
 
@@ -74,7 +70,6 @@ pub fn an_ingest_dies(kills: u32, seed: u64) -> Outcome<Value> {
         readers.iter().map(|reader| project.pid(reader)).collect()
     };
     let before = pids(watched.project())?;
-    let files = watched.project().recordings();
     let ring = Project::ring("cam1.packets")?;
     let project = watched.project().name().clone();
     let mut figures = kill_all(watched.project(), &[("cam1", kills)], seed, |_, _| {
@@ -89,12 +84,9 @@ pub fn an_ingest_dies(kills: u32, seed: u64) -> Outcome<Value> {
     ensure(before == after, || format!("readers were restarted: {before:?} became {after:?}"))?;
     let seen = watched.seen();
     wait_for(20, "more packets", || (watched.seen() > seen + 25).then_some(()))?;
-    let (epochs, balance) = {
-        // The files live as long as the project.
-        let kept = watched.keep();
-        let balance = told_with(seed, kept.watched.finish_keeping(&[LOOPED]))?;
-        (recordings::epochs(&files, "cam1")?, balance)
-    };
+    let ended = told_with(seed, watched.finish(&[LOOPED]))?;
+    ended.tell(&mut figures);
+    let epochs = recordings::epochs(&ended.project.recordings(), "cam1")?;
     let expected = kills as usize + 1;
     ensure(epochs.len() == expected, || {
         format!("{} epochs in the files after {kills} deaths", epochs.len())
@@ -103,8 +95,6 @@ pub fn an_ingest_dies(kills: u32, seed: u64) -> Outcome<Value> {
         format!("an epoch that follows another is not marked: {epochs:?}")
     })?;
     figures.insert("epochs".into(), json!(epochs.len()));
-    figures.insert("packets_captured".into(), json!(balance.captured));
-    figures.insert("packets_lost".into(), json!(balance.lost));
     Ok(Value::Object(figures))
 }
 
@@ -112,14 +102,13 @@ pub fn an_ingest_dies(kills: u32, seed: u64) -> Outcome<Value> {
 pub fn servers_die(kills: u32, seed: u64) -> Outcome<Value> {
     let watched = Watched::start(RESTART_AT_ONCE)?;
     let callers = Callers::start(watched.addresses());
-    let figures = kill_all(watched.project(), &[("rtsp", kills), ("web", kills)], seed, |_, _| Ok(()));
+    let figures =
+        kill_all(watched.project(), &[("rtsp", kills), ("web", kills)], seed, |_, _| Ok(()));
     let connections = callers.finish();
     let mut figures = figures?;
-    let balance = told_with(seed, watched.finish(&[LIVE, LOOPED]))?;
+    told_with(seed, watched.finish(&[LIVE, LOOPED]))?.tell(&mut figures);
     figures.insert("connections".into(), json!(connections?));
     figures.insert("refused".into(), json!(0));
-    figures.insert("packets_captured".into(), json!(balance.captured));
-    figures.insert("packets_lost".into(), json!(balance.lost));
     Ok(Value::Object(figures))
 }
 
@@ -148,8 +137,9 @@ fn call(addresses: &[SocketAddr], stop: &AtomicBool) -> Outcome<u64> {
     let mut connections = 0;
     while !stop.load(Ordering::Acquire) {
         for address in addresses {
-            TcpStream::connect_timeout(address, Duration::from_secs(20))
-                .map_err(|error| Failure(format!("connection {connections} to {address}: {error}")))?;
+            TcpStream::connect_timeout(address, Duration::from_secs(20)).map_err(|error| {
+                Failure(format!("connection {connections} to {address}: {error}"))
+            })?;
             connections += 1;
         }
         thread::sleep(Duration::from_millis(10));

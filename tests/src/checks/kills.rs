@@ -4,10 +4,9 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use nix::sys::signal::Signal;
-use protocol::admin::WorkerState;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{LOOP_PICTURES, RESTART_AT_ONCE, SIZE, two_cameras};
+use super::{LIVE, LOOPED, RESTART_AT_ONCE, SIZE, Watched, median_and_worst};
 use crate::processes::{self, Pauses};
 use crate::project::Project;
 use crate::witness::Witness;
@@ -24,18 +23,37 @@ const PAUSE: Duration = Duration::from_millis(600);
 /// SIGKILLs each of `victims` so many times, at instants drawn from `seed`. How soon they are back
 /// is a figure of the answer, and no promise: that is the machine's speed too.
 pub fn recording_survives(victims: &[(&str, u32)], seed: u64) -> Outcome<Value> {
-    let running = two_cameras(RESTART_AT_ONCE)?;
-    let project = &running.project;
-    project.up()?;
-    let rings = [Project::ring("cam1.packets")?, Project::ring("cam2.packets")?];
-    let witness = Witness::start(project.name(), &rings);
+    let watched = Watched::start(RESTART_AT_ONCE)?;
+    let mut figures = kill_all(watched.project(), victims, seed, |_, _| Ok(()))?;
+    told_with(seed, watched.finish(&[LIVE, LOOPED]))?.tell(&mut figures);
+    Ok(Value::Object(figures))
+}
+
+/// A failure can be tried again with the seed it came from.
+pub(super) fn told_with<T>(seed: u64, outcome: Outcome<T>) -> Outcome<T> {
+    outcome.map_err(|failure| Failure(format!("{failure} (seed {seed})")))
+}
+
+/// Kills in turn and waits until each is back. `after_kill` is told the victim and the pid it had.
+pub(super) fn kill_all(
+    project: &Project,
+    victims: &[(&str, u32)],
+    seed: u64,
+    mut after_kill: impl FnMut(&str, u32) -> Outcome<()>,
+) -> Outcome<Map<String, Value>> {
     let mut pauses = Pauses::new(seed);
     let mut ready_ms = Vec::new();
     let most = victims.iter().map(|(_, kills)| *kills).max().unwrap_or(0);
     for round in 0..most {
         for (victim, _) in victims.iter().filter(|(_, kills)| round < *kills) {
             thread::sleep(pauses.below(PAUSE));
-            ready_ms.push(kill_and_wait(project, victim)?);
+            let pid = project.pid(victim)?;
+            processes::signal(pid, Signal::SIGKILL);
+            after_kill(victim, pid)?;
+            let status = project.wait_restarted(victim, pid)?;
+            let took = status.restart_ms;
+            ready_ms
+                .push(took.ok_or_else(|| Failure(format!("ps has no restart time for {victim}")))?);
         }
     }
     for (victim, kills) in victims {
@@ -50,57 +68,14 @@ pub fn recording_survives(victims: &[(&str, u32)], seed: u64) -> Outcome<Value> 
             },
         )?;
     }
-    project.down()?;
-    let balance = recordings::balance(&project.recordings(), &witness.finish())?;
-    ensure(balance.lost == 0, || format!("packets lost (seed {seed}): {balance:?}"))?;
-    for (camera, modulo) in [("cam1", None), ("cam2", Some(LOOP_PICTURES))] {
-        let files = recordings::files(&project.recordings(), camera)?;
-        let run = ffmpeg::run_of_files(&files, SIZE, modulo)?;
-        ensure(run.is_exact(), || format!("{camera}: holes after kills (seed {seed}): {run:?}"))?;
-    }
+    let kills = ready_ms.len();
     let (median, worst) = median_and_worst(&mut ready_ms);
-    Ok(json!({
-        "kills": ready_ms.len(),
-        "seed": seed,
-        "packets_captured": balance.captured,
-        "packets_lost": balance.lost,
-        "kill_to_ready_ms_p50": median.round(),
-        "kill_to_ready_ms_worst": worst.round(),
-    }))
-}
-
-fn kill_and_wait(project: &Project, victim: &str) -> Outcome<f64> {
-    let pid = project.pid(victim)?;
-    processes::signal(pid, Signal::SIGKILL);
-    let status = project.wait_restarted(victim, pid)?;
-    status.restart_ms.ok_or_else(|| Failure(format!("ps has no restart time for {victim}")))
-}
-
-fn median_and_worst(values: &mut [f64]) -> (f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or(f64::INFINITY);
-    (at(values.len() / 2), at(values.len().saturating_sub(1)))
-}
-
-/// The default policy: the fifth death within a minute holds the worker, and nothing else stops.
-pub fn the_fifth_death_holds() -> Outcome<Value> {
-    let topology = "version: 1
-workers:
-  cam1: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25'}
-  broken: {run: [sh, -c, 'exit 7']}
-";
-    let project = Project::new(topology)?;
-    project.succeed(&["up", "-d"])?;
-    let held = || project.worker("broken").ok().filter(|status| status.state == WorkerState::Held);
-    let (status, took) = wait_for(30, "the broken worker to be held", held)?;
-    ensure(status.restarts == 4, || {
-        format!("held after {} restarts, expected 4 (five deaths)", status.restarts)
-    })?;
-    ensure(status.why.contains("exit 7"), || format!("ps says why: '{}'", status.why))?;
-    let camera = project.worker("cam1")?;
-    ensure(camera.restarts == 0 && camera.pid.is_some(), || "the camera was disturbed".into())?;
-    project.down()?;
-    Ok(json!({ "deaths": 5, "held_after_ms": took.as_millis(), "why": status.why }))
+    Ok(Map::from_iter([
+        ("kills".to_owned(), json!(kills)),
+        ("seed".to_owned(), json!(seed)),
+        ("kill_to_ready_ms_p50".to_owned(), json!(median.round())),
+        ("kill_to_ready_ms_worst".to_owned(), json!(worst.round())),
+    ]))
 }
 
 /// SIGKILL of the supervisor: nothing it started lives on, and the files play. How long the last of
@@ -111,6 +86,7 @@ workers:
   cam1: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25'}
   recorder: {use: recorder, in: cam1.packets, dir: '{dir}/recordings'}
   family: {run: [sh, -c, 'setsid sleep 1000 & echo $! > {dir}/grandchild; exec sleep 1000']}
+  stopped: {run: [sleep, '1000']}
 ";
     let project = Project::new(topology)?;
     project.up()?;
@@ -121,6 +97,7 @@ workers:
     let (grandchild, _) = wait_for(5, "the grandchild's pid", grandchild)?;
     thread::sleep(Duration::from_secs(seconds));
     ensure(processes::is_alive(grandchild), || "the grandchild was gone before".into())?;
+    processes::signal(project.pid("stopped")?, Signal::SIGSTOP);
     processes::signal(project.supervisor_pid()?, Signal::SIGKILL);
     let gone = || {
         let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str());

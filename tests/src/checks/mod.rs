@@ -1,16 +1,28 @@
-//! The promises of the first milestone, each a function that runs the real thing and tells what it
+//! The promises, each a function that runs the real thing and tells what it
 //! saw. Small in the tests, at length in `framevisor-verify`.
 
 pub mod clean;
+pub mod cycles;
+pub mod deaths;
 pub mod errors;
+pub mod exits;
 pub mod faults;
+pub mod hangs;
 pub mod kills;
+pub mod many;
+pub mod order;
 pub mod pages;
 pub mod python;
 pub mod rings;
 
-use crate::Outcome;
+use protocol::name::{ProjectName, RingName};
+use protocol::time::MonoNs;
+use serde_json::{Map, Value, json};
+
 use crate::project::{Project, free_port};
+use crate::recordings::{self, Balance};
+use crate::witness::Witness;
+use crate::{Outcome, ensure, ffmpeg};
 
 /// Size of the pictures of [`two_cameras`].
 pub const SIZE: (usize, usize) = (320, 192);
@@ -58,4 +70,87 @@ impl Running {
     pub fn web_url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.web_port)
     }
+}
+
+/// A camera of [`two_cameras`] and what its frame code counts to.
+pub type Camera = (&'static str, Option<u32>);
+pub const LIVE: Camera = ("cam1", None);
+pub const LOOPED: Camera = ("cam2", Some(LOOP_PICTURES));
+
+/// [`two_cameras`] at work, with a reader of its own on both packet rings.
+#[derive(Debug)]
+pub struct Watched {
+    running: Running,
+    witness: Witness,
+}
+
+impl Watched {
+    pub fn start(restart: &str) -> Outcome<Self> {
+        let running = two_cameras(restart)?;
+        running.project.up()?;
+        let rings = [Project::ring("cam1.packets")?, Project::ring("cam2.packets")?];
+        let witness = Witness::start(running.project.name(), &rings);
+        Ok(Self { running, witness })
+    }
+
+    pub fn project(&self) -> &Project {
+        &self.running.project
+    }
+
+    /// Addresses of the RTSP server and the page.
+    pub fn addresses(&self) -> [std::net::SocketAddr; 2] {
+        [self.running.rtsp_port, self.running.web_port].map(|port| ([127, 0, 0, 1], port).into())
+    }
+
+    /// Packets seen so far.
+    pub fn seen(&self) -> u64 {
+        self.witness.seen()
+    }
+
+    /// Stops it. Every packet that was published is in the files, and the pictures of `exact` cameras
+    /// play without a hole. The files live as long as the answer.
+    pub fn finish(self, exact: &[Camera]) -> Outcome<Ended> {
+        let project = self.running.project;
+        project.down()?;
+        let balance = recordings::balance(&project.recordings(), &self.witness.finish())?;
+        ensure(balance.lost == 0 && balance.captured > 0, || format!("packets lost: {balance:?}"))?;
+        for (camera, modulo) in exact {
+            let files = recordings::files(&project.recordings(), camera)?;
+            let run = ffmpeg::run_of_files(&files, SIZE, *modulo)?;
+            ensure(run.is_exact(), || format!("{camera}: the files have holes: {run:?}"))?;
+        }
+        Ok(Ended { balance, project })
+    }
+}
+
+/// A project that has stopped and lost nothing.
+#[derive(Debug)]
+pub struct Ended {
+    pub balance: Balance,
+    pub project: Project,
+}
+
+impl Ended {
+    /// Its counts, among the figures of a check.
+    pub fn tell(&self, figures: &mut Map<String, Value>) {
+        figures.insert("packets_captured".into(), json!(self.balance.captured));
+        figures.insert("packets_lost".into(), json!(self.balance.lost));
+    }
+}
+
+/// Median and worst of some times, in ms; infinite without any.
+pub(crate) fn median_and_worst(values: &mut [f64]) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::INFINITY);
+    (at(values.len() / 2), at(values.len().saturating_sub(1)))
+}
+
+/// What a ring is like now.
+pub(crate) fn ring_now(project: &ProjectName, ring: &RingName) -> protocol::admin::RingStatus {
+    shmring::census::status(project, ring, shmring::clock::mono())
+}
+
+/// Milliseconds since then.
+pub(crate) fn ms_since(start: MonoNs) -> f64 {
+    shmring::clock::mono().saturating_since(start).as_secs_f64() * 1000.0
 }

@@ -1,0 +1,97 @@
+//! As many cameras as a large site has, on a small machine: packets only, nothing decoded.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::thread;
+use std::time::Duration;
+
+use protocol::name::RingName;
+use serde_json::{Map, Value, json};
+use shmring::clock;
+
+use super::{median_and_worst, ms_since};
+use crate::project::Project;
+use crate::witness::Witness;
+use crate::{Outcome, ensure, processes, recordings, wait_for};
+
+/// Boots so many looped cameras with one recorder, records so long, and ends them all.
+pub fn cameras_are_recorded(cameras: usize, seconds: u64) -> Outcome<Value> {
+    let names: Vec<String> = (1..=cameras).map(|number| format!("cam{number:02}")).collect();
+    let project = Project::new(&topology(&names))?;
+    let start = clock::mono();
+    project.up()?;
+    let boot_ms = ms_since(start);
+    let rings = names.iter().map(|name| Project::ring(&format!("{name}.packets")));
+    let rings = rings.collect::<Outcome<Vec<RingName>>>()?;
+    let witness = Witness::start(project.name(), &rings);
+    let supervisor = project.supervisor_pid()?;
+    thread::sleep(Duration::from_secs(seconds));
+    let flowing = || (witness.seen() >= cameras as u64 * seconds * 20).then_some(());
+    wait_for(60, "packets of every camera", flowing)?;
+    let mut figures = Map::from_iter([
+        ("cameras".to_owned(), json!(cameras)),
+        ("seconds".to_owned(), json!(seconds)),
+        ("boot_ms".to_owned(), json!(boot_ms.round())),
+        ("supervisor_descriptors".to_owned(), json!(processes::entries(supervisor, "fd"))),
+        ("ps_ms".to_owned(), json!(ps_ms(&project)?)),
+    ]);
+    let restarts: u64 = project.ps()?.iter().map(|worker| worker.restarts).sum();
+    ensure(restarts == 0, || format!("{restarts} restarts"))?;
+    for (kind, mib) in private_mib(&project)? {
+        figures.insert(format!("private_mib_{kind}"), json!(mib));
+    }
+    let start = clock::mono();
+    project.down()?;
+    figures.insert("down_ms".into(), json!(ms_since(start).round()));
+    let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str());
+    ensure(left.is_empty(), || format!("after down these live on: {left:?}"))?;
+    let published = witness.finish();
+    let silent: Vec<&RingName> = published
+        .packets()?
+        .iter()
+        .filter(|(_, seen)| seen.is_empty())
+        .map(|(ring, _)| *ring)
+        .collect();
+    ensure(silent.is_empty(), || format!("nothing came from {silent:?}"))?;
+    let balance = recordings::balance(&project.recordings(), &published)?;
+    ensure(balance.lost == 0, || format!("packets lost: {balance:?}"))?;
+    figures.insert("packets_captured".into(), json!(balance.captured));
+    figures.insert("packets_lost".into(), json!(balance.lost));
+    Ok(Value::Object(figures))
+}
+
+fn topology(names: &[String]) -> String {
+    let mut text = "version: 1\nworkers:\n".to_owned();
+    for name in names {
+        let source = "test:?size=320x192&fps=25&gop=25&bitrate=2M&mode=loop";
+        // Writing to a text never fails.
+        let _ = writeln!(text, "  {name}: {{use: ingest, source: '{source}'}}");
+    }
+    let rings: Vec<String> = names.iter().map(|name| format!("{name}.packets")).collect();
+    let rings = rings.join(", ");
+    text + &format!("  recorder: {{use: recorder, in: [{rings}], dir: '{{dir}}/recordings'}}\n")
+}
+
+/// The largest private memory among the workers of each kind, in MiB. Rings are shared, so not in it.
+pub(crate) fn private_mib(project: &Project) -> Outcome<BTreeMap<String, f64>> {
+    let mut largest: BTreeMap<String, f64> = BTreeMap::new();
+    for worker in project.ps()? {
+        let private = worker.pid.and_then(processes::private_kib);
+        let Some(kib) = private else { continue };
+        let mib = (kib as f64 / 102.4).round() / 10.0;
+        let most = largest.entry(worker.kind).or_default();
+        *most = most.max(mib);
+    }
+    Ok(largest)
+}
+
+/// Median time of `ps`, the start of its process included.
+fn ps_ms(project: &Project) -> Outcome<f64> {
+    let mut times = Vec::new();
+    for _ in 0..11 {
+        let start = clock::mono();
+        project.ps()?;
+        times.push(ms_since(start));
+    }
+    Ok(median_and_worst(&mut times).0.round())
+}
