@@ -5,6 +5,7 @@
 mod architecture;
 mod examples_of_help;
 mod faults;
+mod faults_page;
 mod first_light;
 mod ring_verbs;
 mod top_on_a_terminal;
