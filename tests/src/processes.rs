@@ -53,12 +53,27 @@ pub fn entries(pid: u32, folder: &str) -> usize {
     fs::read_dir(format!("/proc/{pid}/{folder}")).map_or(0, Iterator::count)
 }
 
-/// Memory that it shares with nobody, in KiB: `Private_Clean` and `Private_Dirty` of smaps_rollup.
+/// Memory that it shares with nobody, in KiB, rings apart: of those, pages that nobody else maps just now
+/// count as private too.
 pub fn private_kib(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let private =
-        text.lines().filter(|line| line.starts_with("Private_") && !line.contains("Huge"));
-    private.map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).ok()?;
+    let mut of_ring = false;
+    let mut sum_kib = 0;
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next()?;
+        if !first.ends_with(':') {
+            // The head of a mapping: address, rights, offset, device, inode, path.
+            of_ring = words.nth(4).is_some_and(is_ring);
+        } else if !of_ring && (first == "Private_Clean:" || first == "Private_Dirty:") {
+            sum_kib += words.next()?.parse::<u64>().ok()?;
+        }
+    }
+    Some(sum_kib)
+}
+
+fn is_ring(path: &str) -> bool {
+    path.starts_with("/dev/shm/fv.") || path.starts_with("/memfd:")
 }
 
 /// Resident memory in KiB.

@@ -5,7 +5,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tests::checks::{clean, errors, exits, kills, pages, python, rings};
+use tests::checks::{
+    clean, cycles, deaths, errors, exits, faults, hangs, kills, many, order, pages, python, rings,
+};
 use tests::report::Report;
 
 /// Proves a milestone's promises on this machine, in at most ten minutes.
@@ -27,6 +29,8 @@ enum Name {
     FirstLight,
     /// The rings: kills, wake-ups, trust, C and Python.
     Rings,
+    /// Processes: deaths, hangs, stops, and what becomes of capture meanwhile.
+    Supervision,
 }
 
 fn main() -> ExitCode {
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let report = match options.name {
         Name::FirstLight => first_light(options.seed),
         Name::Rings => all_about_rings(options.seed),
+        Name::Supervision => supervision(options.seed),
     };
     if let Err(error) = report.print() {
         eprintln!("verify: {error}");
@@ -80,4 +85,58 @@ fn all_about_rings(seed: u64) -> Report {
     report.promise("python", || rings::named_tests("shmring-python", "python", &[]));
     report.promise("c", || rings::named_tests("shmring-c", "c", &[]));
     report
+}
+
+/// The workers of `two_cameras` that can stand still while a camera goes on.
+const MAY_STOP: [&str; 6] = ["motion", "cam1-decoder", "recorder", "rtsp", "web", "cam2"];
+
+fn supervision(seed: u64) -> Report {
+    let mut report = Report::default();
+    deaths_of_workers(&mut report, seed);
+    hangs_and_stops(&mut report);
+    let alone = ["faults::", "nothing_survives_the_supervisor::", "one_project_runs_once::"];
+    report.promise("faults_without_media", || rings::named_tests("supervisor", "main", &alone));
+    report.promise("late_server", || order::a_publisher_waits_for_its_late_server(20));
+    memory_and_many_cameras(&mut report);
+    report
+}
+
+fn deaths_of_workers(report: &mut Report, seed: u64) {
+    let analyzer = report.promise("fault_01", || deaths::an_analyzer_dies(30, seed));
+    report.target_below("place_free_ms_p50", &analyzer["place_free_ms_p50"], 100.0);
+    report.promise("fault_02", || deaths::a_decoder_dies(30, seed));
+    report.promise("fault_03", || deaths::an_ingest_dies(8, seed));
+    report.promise("fault_04", || kills::recording_survives(&[("recorder", 15)], seed));
+    report.promise("fault_05", || deaths::servers_die(10, seed));
+    let killed = report.promise("fault_06", || kills::the_supervisor_takes_all_with_it(10));
+    report.target_below("all_ended_ms", &killed["all_ended_ms"], 1000.0);
+    let ends = report.promise("fault_12", exits::who_ends_again_and_again_is_held);
+    report.target_below("crash_loop_cpu_percent", &ends["crash_loop_cpu_percent"], 5.0);
+    report.promise("fault_19", || cycles::nothing_is_left_of(200));
+    report.promise("fault_35", faults::a_packet_that_kills_is_passed_over_and_kept);
+}
+
+fn hangs_and_stops(report: &mut Report) {
+    let hangs = report.promise("fault_09", || hangs::workers_stand_still(&MAY_STOP));
+    report.target_below("ps_ms_while_stopped", &hangs["ps_ms_worst"], 50.0);
+    report.promise("fault_10", || hangs::the_supervisor_stands_still(30));
+    let stop = report.promise("fault_17", exits::who_does_not_want_to_end_is_killed);
+    report.target_below("down_ms_of_the_unwilling", &stop["down_ms"], 10_000.0);
+    report.promise("fault_18", exits::who_has_a_family_takes_it_along);
+}
+
+fn memory_and_many_cameras(report: &mut Report) {
+    let memory = report.promise("memory", || many::memory_of_each_kind(10));
+    for (name, kind, mib) in [
+        ("memory_motion", "private_mib_motion", 4.0),
+        ("memory_recorder", "private_mib_recorder", 4.0),
+        ("memory_rtsp", "private_mib_rtsp", 4.0),
+        ("memory_web", "private_mib_web", 4.0),
+        ("memory_decoder", "private_mib_decoder", 20.0),
+    ] {
+        report.target_below(name, &memory[kind], mib);
+    }
+    let many = report.promise("cameras_64", || many::cameras_are_recorded(64, 60));
+    report.target_below("memory_ingest_of_64", &many["private_mib_ingest"], 20.0);
+    report.target_below("down_ms_of_64", &many["down_ms"], 10_000.0);
 }

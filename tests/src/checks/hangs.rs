@@ -21,12 +21,17 @@ pub fn workers_stand_still(victims: &[&str]) -> Outcome<Value> {
     let watched = Watched::start(RESTART_AT_ONCE)?;
     let project = watched.project();
     let ring = Project::ring("cam1.packets")?;
-    let mut seen_ms = Vec::new();
+    let (mut seen_ms, mut ps_ms) = (Vec::new(), Vec::new());
     for victim in victims {
         let pid = project.pid(victim)?;
         let before = ring_now(project.name(), &ring);
         let start = clock::mono();
         processes::signal(pid, Signal::SIGSTOP);
+        for _ in 0..5 {
+            let asked = clock::mono();
+            project.ps()?;
+            ps_ms.push(ms_since(asked));
+        }
         let status = project.wait_restarted(victim, pid)?;
         seen_ms.push(ms_since(start));
         let said = &status.last_exit;
@@ -42,6 +47,9 @@ pub fn workers_stand_still(victims: &[&str]) -> Outcome<Value> {
         ("stopped".to_owned(), json!(victims.len())),
         ("stop_to_ready_ms_p50".to_owned(), json!(median.round())),
         ("stop_to_ready_ms_worst".to_owned(), json!(worst.round())),
+        // The start of the command's process included.
+        ("ps_ms_p50".to_owned(), json!(median_and_worst(&mut ps_ms).0.round())),
+        ("ps_ms_worst".to_owned(), json!(median_and_worst(&mut ps_ms).1.round())),
     ]);
     ended.tell(&mut figures);
     Ok(Value::Object(figures))

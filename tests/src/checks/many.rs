@@ -9,7 +9,7 @@ use protocol::name::RingName;
 use serde_json::{Map, Value, json};
 use shmring::clock;
 
-use super::{median_and_worst, ms_since};
+use super::{Watched, median_and_worst, ms_since};
 use crate::project::Project;
 use crate::witness::Witness;
 use crate::{Outcome, ensure, processes, recordings, wait_for};
@@ -60,6 +60,18 @@ pub fn cameras_are_recorded(cameras: usize, seconds: u64) -> Outcome<Value> {
     Ok(Value::Object(figures))
 }
 
+/// What a worker of each kind keeps to itself once it has been at work for so long.
+pub fn memory_of_each_kind(seconds: u64) -> Outcome<Value> {
+    let watched = Watched::start("")?;
+    thread::sleep(Duration::from_secs(seconds));
+    let mut figures = Map::new();
+    for (kind, mib) in private_mib(watched.project())? {
+        figures.insert(format!("private_mib_{kind}"), json!(mib));
+    }
+    watched.finish(&[])?.tell(&mut figures);
+    Ok(Value::Object(figures))
+}
+
 fn topology(names: &[String]) -> String {
     let mut text = "version: 1\nworkers:\n".to_owned();
     for name in names {
@@ -73,7 +85,7 @@ fn topology(names: &[String]) -> String {
 }
 
 /// The largest private memory among the workers of each kind, in MiB. Rings are shared, so not in it.
-pub(crate) fn private_mib(project: &Project) -> Outcome<BTreeMap<String, f64>> {
+fn private_mib(project: &Project) -> Outcome<BTreeMap<String, f64>> {
     let mut largest: BTreeMap<String, f64> = BTreeMap::new();
     for worker in project.ps()? {
         let private = worker.pid.and_then(processes::private_kib);
