@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod topology;
+mod turns;
 
 mod admin;
 mod beat;

@@ -144,3 +144,14 @@ fn waiting_for_nobody_or_in_a_circle_is_refused_with_its_place() {
         assert!(said.contains(part), "no '{part}' in:\n{said}");
     }
 }
+
+#[test]
+fn many_workers_start_by_turns_and_all_come_up() {
+    let ingest = |number: u32| format!("  good-{number}: {{use: ingest, source: 'test:'}}\n");
+    let command = |number: u32| format!("  c{number}: {{run: [sleep, '1000']}}\n");
+    let workers: String = (1..=20).map(|number| ingest(number) + &command(number)).collect();
+    let mut project = Project::new(&workers);
+    project.up();
+    wait_for("all to run", || project.ps().iter().all(|worker| worker["state"] == "running"));
+    assert!(project.ps().iter().all(|worker| worker["restarts"] == 0));
+}

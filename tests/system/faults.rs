@@ -77,7 +77,8 @@ fn fault_35_a_packet_that_kills_the_decoder_is_passed_over_and_kept() {
 
 #[test]
 fn sixty_four_cameras_are_recorded_without_loss() {
-    holds(|| many::cameras_are_recorded(64, 10));
+    // A debug build does a fifth of the work; `verify` takes 25 pictures a second.
+    holds(|| many::cameras_are_recorded(64, 5, 10));
 }
 
 #[test]

@@ -120,6 +120,13 @@ impl Connection {
     }
 
     fn no_answer(&self, source: io::Error) -> Error {
+        // What a socket's own limit says of itself is "Resource temporarily unavailable".
+        let source = match source.kind() {
+            io::ErrorKind::WouldBlock => {
+                io::Error::new(io::ErrorKind::TimedOut, "it said nothing in time")
+            }
+            _ => source,
+        };
         Error::NoAnswer { socket: self.socket.clone(), source }
     }
 }

@@ -7,21 +7,17 @@ use protocol::time::MonoNs;
 use shmring::{census, clock};
 
 use super::{Supervisor, current};
-use crate::lifecycle::Input;
+use crate::lifecycle::{Input, Lifecycle};
 use crate::process::ProcessId;
 use crate::topology::Readiness;
+use crate::turns;
 use crate::workers::WorkerId;
 
 impl Supervisor {
-    /// Starts every worker, or lets it wait for those that it comes after.
+    /// Every worker wants to start; as many do as may at once.
     pub(super) fn boot(&mut self, now: MonoNs) {
-        for at in self.workers.ids() {
-            if self.spec(at).after.is_empty() {
-                self.tell(at, now, Input::Start);
-            } else {
-                self.waiting.insert(at);
-            }
-        }
+        self.waiting.extend(self.workers.ids());
+        self.advance_waiting(now);
     }
 
     /// Starts those whose wait is over; the others say whom they wait for.
@@ -29,16 +25,37 @@ impl Supervisor {
         if self.shutdown.is_some() {
             self.waiting.clear();
         }
+        let mut turns = self.free_turns(now);
+        self.queue = 0;
         let waiting: Vec<WorkerId> = self.waiting.iter().copied().collect();
         for at in waiting {
             match self.awaited_by(at) {
                 Some(why) => self.tell(at, now, Input::Await(why)),
+                None if turns == 0 => {
+                    self.queue += 1;
+                    self.tell(at, now, Input::Await("waits for its turn to start".into()));
+                }
                 None => {
+                    turns -= 1;
                     self.waiting.remove(&at);
                     self.tell(at, now, Input::Start);
                 }
             }
         }
+        if self.queue == 0 && !std::mem::replace(&mut self.announced, true) {
+            self.manager.ready(self.workers.len());
+        }
+    }
+
+    fn free_turns(&self, now: MonoNs) -> usize {
+        let lives = self.workers.values().map(|worker| &worker.life);
+        turns::free(now, lives.filter(|life| life.is_starting()).map(Lifecycle::started))
+    }
+
+    /// When the next in the queue may start, if that is now: everything that frees a turn later wakes the
+    /// loop itself.
+    pub(super) fn next_turn(&self, now: MonoNs) -> Option<MonoNs> {
+        (self.queue > 0 && self.free_turns(now) > 0).then_some(now)
     }
 
     /// `None` when all that it comes after are up.

@@ -104,6 +104,10 @@ pub(crate) struct Supervisor {
     leaving: BTreeSet<WorkerId>,
     /// Workers that are not started before others are up.
     waiting: BTreeSet<WorkerId>,
+    /// How many of those wait for nothing but their turn.
+    queue: usize,
+    /// The service manager has been told that all were started.
+    announced: bool,
     rhythm: Rhythm,
     looks: u64,
     processes: u64,
@@ -154,6 +158,8 @@ impl Supervisor {
             questions: Questions::default(),
             leaving: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            queue: 0,
+            announced: false,
             rhythm: Rhythm::new(now),
             looks: 0,
             processes: 0,
@@ -165,7 +171,6 @@ impl Supervisor {
     /// Starts everything and lives until everything has ended.
     pub(crate) fn run(mut self) -> ExitCode {
         self.boot(clock::mono());
-        self.manager.ready(self.workers.len());
         self.live()
     }
 
@@ -348,6 +353,7 @@ impl Supervisor {
         let lives = self.workers.values().filter_map(|worker| worker.life.deadline());
         let others = [self.rhythm.next()].into_iter().chain(self.manager.next_beat());
         let others = others.chain(self.questions.next_deadline());
+        let others = others.chain(self.next_turn(clock::mono()));
         lives.chain(others).fold(MonoNs(u64::MAX), MonoNs::min)
     }
 

@@ -136,7 +136,7 @@ fn memory_and_many_cameras(report: &mut Report) {
     ] {
         report.target_below(name, &memory[kind], mib);
     }
-    let many = report.promise("cameras_64", || many::cameras_are_recorded(64, 60));
+    let many = report.promise("cameras_64", || many::cameras_are_recorded(64, 25, 60));
     report.target_below("memory_ingest_of_64", &many["private_mib_ingest"], 20.0);
     report.target_below("down_ms_of_64", &many["down_ms"], 10_000.0);
 }
