@@ -63,7 +63,8 @@ fn only_ten_deaths_are_kept_and_a_program_that_cannot_start_is_one() {
     let mut project =
         Project::new("  a: {run: [./tool], restart: {delay: 0s, limit: 15 in 60s}}\n");
     let tool = project.dir.join("tool");
-    std::fs::write(&tool, "#!/nowhere/sh\n").unwrap();
+    // There when it is looked for, gone after its first life.
+    std::fs::write(&tool, "#!/bin/sh\nrm tool\n").unwrap();
     std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     project.up();
     project.wait_for_state("a", "held");
