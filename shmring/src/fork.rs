@@ -41,11 +41,20 @@ impl Birth {
         Self { pid: std::process::id(), forks: FORKS.load(Ordering::Relaxed) }
     }
 
+    /// That of a forked child.
+    #[cfg(test)]
+    pub(crate) fn elsewhere() -> Self {
+        let here = Self::here();
+        Self { pid: 1, forks: here.forks + 1 }
+    }
+
+    #[inline]
     pub fn is_here(self) -> bool {
         self.forks == FORKS.load(Ordering::Relaxed)
     }
 
     /// [`Error::Forked`] in another process.
+    #[inline]
     pub fn check(self) -> Result<(), Error> {
         if self.is_here() {
             return Ok(());
@@ -290,8 +299,7 @@ mod tests {
     #[test]
     fn a_handle_of_another_process_says_so() {
         assert!(Birth::here().check().is_ok());
-        let elsewhere = Birth { pid: 1, forks: Birth::here().forks + 1 };
-        let error = elsewhere.check().unwrap_err().to_string();
+        let error = Birth::elsewhere().check().unwrap_err().to_string();
         assert!(error.contains("process 1,") && error.contains("attach again"), "{error}");
     }
 }

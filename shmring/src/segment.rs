@@ -276,6 +276,7 @@ impl Mapping {
     }
 
     /// The u64 at `at`.
+    #[inline]
     pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
         let pointer = self.range(at, 8).cast::<u64>();
         assert!(at.is_multiple_of(8), "word at {at} is not aligned");
@@ -285,6 +286,7 @@ impl Mapping {
     }
 
     /// The u32 at `at`.
+    #[inline]
     pub(crate) fn half(&self, at: usize) -> &AtomicU32 {
         let pointer = self.range(at, 4).cast::<u32>();
         assert!(at.is_multiple_of(4), "half word at {at} is not aligned");
@@ -300,6 +302,30 @@ impl Mapping {
         // as long as `self`; an AtomicU64 has the layout of a u64, of which every value is one, and may
         // be changed by others while it is referred to.
         unsafe { std::slice::from_raw_parts(pointer.as_ptr(), count) }
+    }
+
+    /// The `N` u64 from `at`.
+    #[inline]
+    pub(crate) fn block<const N: usize>(&self, at: usize) -> &[AtomicU64; N] {
+        let pointer = self.range(at, N * 8).cast::<[AtomicU64; N]>();
+        assert!(at.is_multiple_of(8), "words at {at} are not aligned");
+        // SAFETY: as in `words`.
+        unsafe { pointer.as_ref() }
+    }
+
+    /// Lets the processor fetch `bytes` bytes from `at`, as far as they lie in the mapping, while the caller
+    /// goes on: another process has just written them, and they are needed in a moment. Changes nothing
+    /// but the time that takes.
+    #[inline]
+    pub(crate) fn fetch(&self, at: usize, bytes: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for line in (at..at.saturating_add(bytes).min(self.bytes)).step_by(64) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: `line < self.bytes`.
+            let address = unsafe { self.base.add(line) };
+            // SAFETY: a hint, which reads nothing the program sees and never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.as_ptr().cast()) };
+        }
     }
 
     /// Copies `into.len()` bytes out, word by word. They may be torn: the caller validates.
@@ -334,6 +360,7 @@ impl Mapping {
 
     /// The address of `bytes` bytes from `at`; panics outside the mapping, which only a bug of this
     /// crate can cause: everything read from shared memory is checked before it gets here.
+    #[inline]
     pub(crate) fn range(&self, at: usize, bytes: usize) -> NonNull<u8> {
         let end = at.checked_add(bytes).filter(|end| *end <= self.bytes);
         assert!(end.is_some(), "{bytes} bytes at {at} lie outside a mapping of {}", self.bytes);

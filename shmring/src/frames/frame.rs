@@ -11,31 +11,33 @@ use super::{FrameMeta, TensorView};
 use crate::lease::LeasePage;
 use crate::segment::Mapping;
 
-/// One claim; dropping it ends it.
+/// One claim that a reader may make, and what lies under it. It is made once and filled again for picture
+/// after picture, so that taking one neither allocates nor moves anything.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct Hand {
     pub(super) page: Arc<LeasePage>,
     pub(super) hazard: u32,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.page.unpin(self.hazard);
-    }
+    pub(super) data: Arc<Mapping>,
+    pub(super) epoch: u64,
+    pub(super) origin: Arc<Origin>,
+    /// Where its slot begins. `start + described.slot_bytes <= data.bytes()`.
+    pub(super) start: usize,
+    /// Proven to fit its slot.
+    pub(super) described: Described,
 }
 
 /// A leased picture or tensor: while it lives its bytes do not change, whatever the writer does. Nothing was
 /// copied. Holding it costs the ring one slot and nobody any time.
 #[derive(Debug)]
 pub struct Frame {
-    pub(super) lease: Lease,
-    pub(super) data: Arc<Mapping>,
-    /// Where its slot begins. `start + described.slot_bytes <= data.bytes()`.
-    pub(super) start: usize,
-    /// Proven to fit its slot.
-    pub(super) described: Described,
-    pub(super) epoch: u64,
-    pub(super) origin: Arc<Origin>,
+    /// The reader's too, which fills it again once the claim has ended.
+    pub(super) hand: Arc<Hand>,
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        self.hand.page.unpin(self.hand.hazard);
+    }
 }
 
 /// Where the frames of an epoch come from: shared by all of them, so that taking one copies no names.
@@ -47,41 +49,41 @@ pub(super) struct Origin {
 
 impl Frame {
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.hand.epoch
     }
 
     /// Counted from 1 in each epoch.
     pub fn sequence(&self) -> u64 {
-        self.described.sequence
+        self.hand.described.sequence
     }
 
     /// The ring it was read from.
     pub fn ring(&self) -> &RingName {
-        &self.origin.ring
+        &self.hand.origin.ring
     }
 
     pub fn meta(&self) -> &FrameMeta {
-        &self.described.meta
+        &self.hand.described.meta
     }
 
     pub fn published(&self) -> MonoNs {
-        self.described.published
+        self.hand.described.published
     }
 
     /// The picture's identity: the packet it came from, or its place in this ring.
     pub fn frame_id(&self) -> FrameId {
-        let Origin { ring, source } = &*self.origin;
-        match (source, self.described.meta.source) {
+        let Origin { ring, source } = &*self.hand.origin;
+        match (source, self.hand.described.meta.source) {
             (Some(ring), Some(id)) => {
                 FrameId { ring: ring.clone(), epoch: id.epoch, sequence: id.sequence }
             }
-            _ => FrameId { ring: ring.clone(), epoch: self.epoch, sequence: self.sequence() },
+            _ => FrameId { ring: ring.clone(), epoch: self.hand.epoch, sequence: self.sequence() },
         }
     }
 
     /// The visible part of a plane; `None` when the format has no such plane, and for a tensor.
     pub fn plane(&self, number: usize) -> Option<Plane<'_>> {
-        let picture = self.described.meta.picture()?;
+        let picture = self.hand.described.meta.picture()?;
         if number >= picture.format.planes() {
             return None;
         }
@@ -89,7 +91,7 @@ impl Frame {
         let layout = picture.planes[number];
         Some(Plane {
             frame: self,
-            start: self.start + layout.offset as usize,
+            start: self.hand.start + layout.offset as usize,
             linesize: layout.linesize as usize,
             row_bytes: extent.row_bytes as usize,
             rows: extent.rows as usize,
@@ -98,12 +100,12 @@ impl Frame {
 
     /// The elements; `None` for a picture.
     pub fn tensor(&self) -> Option<TensorView<'_>> {
-        Some(TensorView { frame: self, tensor: self.described.meta.tensor()? })
+        Some(TensorView { frame: self, tensor: self.hand.described.meta.tensor()? })
     }
 
     /// Which hazard of its page the lease uses; for tests and tools.
     pub fn lease_number(&self) -> u32 {
-        self.lease.hazard
+        self.hand.hazard
     }
 }
 
@@ -135,7 +137,7 @@ impl Plane<'_> {
     /// Address of the first visible sample, in this process's read-only mapping. While the frame lives,
     /// [`Self::row_bytes`] bytes may be read at `y * linesize` from there for each row `y`.
     pub fn as_ptr(&self) -> *const u8 {
-        self.frame.data.range(self.start, self.row_bytes).as_ptr()
+        self.frame.hand.data.range(self.start, self.row_bytes).as_ptr()
     }
 
     /// Copies row `y`, or as much of it as `into` holds.
@@ -145,7 +147,7 @@ impl Plane<'_> {
     pub fn copy_row(&self, y: usize, into: &mut [u8]) {
         assert!(y < self.rows, "row {y} of a plane of {}", self.rows);
         let bytes = self.row_bytes.min(into.len());
-        let from = self.frame.data.range(self.start + y * self.linesize, bytes);
+        let from = self.frame.hand.data.range(self.start + y * self.linesize, bytes);
         // SAFETY: the range is inside the mapping, which is no Rust object, so it cannot overlap the
         // slice; the lease keeps a writer that keeps to the protocol from changing it, and from one
         // that does not come wrong samples, never an invalid u8.

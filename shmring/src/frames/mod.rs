@@ -12,8 +12,10 @@
 mod choice;
 mod content;
 mod descriptor;
+mod form;
 mod frame;
 mod generation;
+mod hands;
 mod loan;
 mod matching;
 mod pool;

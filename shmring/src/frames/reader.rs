@@ -6,11 +6,13 @@ use std::time::Duration;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 
+use super::Token;
 use super::choice::{Every, FrameStart, Pace, Policy};
 use super::descriptor::Described;
-use super::frame::{Frame, Lease, Origin};
+use super::form::Known;
+use super::frame::{Frame, Origin};
+use super::hands::Hands;
 use super::table::{self, oldest_described, read_descriptor, version_word};
-use super::{Content, Token};
 use crate::Next;
 use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::clock;
@@ -61,8 +63,8 @@ pub struct FrameReader {
     index: Arc<IndexView>,
     signal: Signal,
     page: Arc<LeasePage>,
-    /// The newest generation mapped, and its number.
-    data: Option<(u32, Arc<Mapping>)>,
+    /// Of the newest generation mapped.
+    hands: Option<Hands>,
     options: FrameOptions,
     cursor: u64,
     origin: Arc<Origin>,
@@ -71,18 +73,7 @@ pub struct FrameReader {
     /// To be told before any picture: a hole of unknown size.
     lost_epochs: bool,
     evictions: EvictionWatch,
-    /// What was taken last, in whichever epoch.
-    had: Option<Content>,
-    /// Of the picture claimed last: large, so it moves once, into the frame that is handed out.
-    described: Option<Described>,
-}
-
-/// A picture that is leased and not yet handed out.
-#[derive(Debug)]
-struct Claim {
-    lease: Lease,
-    data: Arc<Mapping>,
-    start: usize,
+    known: Known,
 }
 
 impl FrameReader {
@@ -113,7 +104,7 @@ impl FrameReader {
             index,
             signal,
             page: Arc::new(page),
-            data: None,
+            hands: None,
             options: options.clone(),
             cursor: 0,
             origin: Arc::new(Origin { ring: ring.clone(), source: None }),
@@ -121,8 +112,7 @@ impl FrameReader {
             pace: Pace::new(options.max_fps),
             lost_epochs: false,
             evictions,
-            had: None,
-            described: None,
+            known: Known::default(),
         };
         reader.begin(options.start)?;
         Ok(reader)
@@ -170,7 +160,7 @@ impl FrameReader {
             // each of them is a line of memory that has gone cold.
             if let Some(next) = self.take_due()? {
                 self.signal.told_something();
-                return Ok(self.hand_out(next));
+                return Ok(next);
             }
             let heard = self.signal.hear();
             let now = clock::mono();
@@ -179,7 +169,7 @@ impl FrameReader {
                 && let Some(next) = self.take_next(now)?
             {
                 self.signal.told_something();
-                return Ok(self.hand_out(next));
+                return Ok(next);
             }
             if let Some(next) = self.follow(heard)? {
                 self.signal.told_something();
@@ -212,17 +202,20 @@ impl FrameReader {
                 heard,
                 deadline.saturating_since(now),
             );
+            // Most likely it is the next picture, and what its writer has just written is nowhere near:
+            // head and description are fetched at the same time instead of one for the other.
+            table::fetch_descriptor(&self.index.map, self.cursor.wrapping_add(1));
         }
     }
 
     /// As [`Self::take_next`], without asking for the time where it does not matter.
-    fn take_due(&mut self) -> Result<Option<Next<Claim>>, Error> {
+    fn take_due(&mut self) -> Result<Option<Next<Frame>>, Error> {
         let now = if self.pace.is_limited() { clock::mono() } else { MonoNs(0) };
         if now < self.pace.due() { Ok(None) } else { self.take_next(now) }
     }
 
     /// Tries the pictures this reader has not had, by its policy.
-    fn take_next(&mut self, now: MonoNs) -> Result<Option<Next<Claim>>, Error> {
+    fn take_next(&mut self, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
         if std::mem::take(&mut self.lost_epochs) {
             self.signal.set_owes(false);
             return Ok(Some(Next::Overrun { missed: 0 }));
@@ -245,23 +238,25 @@ impl FrameReader {
         }
     }
 
-    fn take_newest(&mut self, head: u64, now: MonoNs) -> Result<Option<Next<Claim>>, Error> {
+    fn take_newest(&mut self, head: u64, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
         let newest = self.every.newest(head);
-        let claim = self.lease(newest)?;
-        if claim.is_none() && newest < head {
+        if let Some(frame) = self.lease(newest)? {
+            return Ok(Some(self.took(newest, frame, now)));
+        }
+        if newest < head {
             // Gone for good, unlike the head itself, which may just be moving on.
             self.set_cursor(newest);
         }
-        Ok(claim.map(|claim| self.took(newest, claim, now)))
+        Ok(None)
     }
 
-    fn take_in_turn(&mut self, head: u64, now: MonoNs) -> Result<Next<Claim>, Error> {
+    fn take_in_turn(&mut self, head: u64, now: MonoNs) -> Result<Next<Frame>, Error> {
         let next = self.every.following(self.cursor);
         let mut wanted = next.max(self.every.following(oldest_described(head) - 1));
         while let Some(sequence) = wanted.filter(|wanted| *wanted <= head) {
-            if let Some(claim) = self.lease(sequence)? {
+            if let Some(frame) = self.lease(sequence)? {
                 if wanted == next {
-                    return Ok(self.took(sequence, claim, now));
+                    return Ok(self.took(sequence, frame, now));
                 }
                 // Told first; the picture itself is leased again by the next call.
                 return Ok(self.overrun(sequence - 1));
@@ -271,44 +266,23 @@ impl FrameReader {
         Ok(self.overrun(head))
     }
 
-    fn took(&mut self, sequence: u64, claim: Claim, now: MonoNs) -> Next<Claim> {
+    fn took(&mut self, sequence: u64, frame: Frame, now: MonoNs) -> Next<Frame> {
         self.set_cursor(sequence);
-        self.pace.took(now);
-        self.signal.set_not_before(self.pace.due());
-        // Its writer's word may be about a picture that this reader passed over.
-        if let Some(Described { meta, .. }) = &mut self.described
-            && let Some(had) = self.had.replace(meta.content)
-        {
-            meta.format_change = !had.is_like(&meta.content);
+        self.known.took();
+        if self.pace.is_limited() {
+            self.pace.took(now);
+            self.signal.set_not_before(self.pace.due());
         }
-        Next::Item(claim)
+        Next::Item(frame)
     }
 
-    fn hand_out(&mut self, next: Next<Claim>) -> Next<Frame> {
-        match next {
-            Next::Item(Claim { lease, data, start }) => match self.described.take() {
-                Some(described) => {
-                    let (epoch, origin) = (self.index.epoch, Arc::clone(&self.origin));
-                    Next::Item(Frame { lease, data, start, described, epoch, origin })
-                }
-                // No claim is without its description.
-                None => Next::Quiet,
-            },
-            Next::Overrun { missed } => Next::Overrun { missed },
-            Next::NewEpoch { epoch } => Next::NewEpoch { epoch },
-            Next::Evicted { reason } => Next::Evicted { reason },
-            Next::Quiet => Next::Quiet,
-            Next::Ended => Next::Ended,
-        }
-    }
-
-    fn evicted(&mut self) -> Option<Next<Claim>> {
+    fn evicted(&mut self) -> Option<Next<Frame>> {
         let reason = self.evictions.news(&self.index, self.segments.ring())?;
         self.page.add_eviction();
         Some(Next::Evicted { reason })
     }
 
-    fn overrun(&mut self, through: u64) -> Next<Claim> {
+    fn overrun(&mut self, through: u64) -> Next<Frame> {
         // One that came just now is why.
         if let Some(evicted) = self.evicted() {
             return evicted;
@@ -330,27 +304,41 @@ impl FrameReader {
     }
 
     /// Leases the picture of `sequence`; `None` when it was overwritten.
-    fn lease(&mut self, sequence: u64) -> Result<Option<Claim>, Error> {
-        let Some(described) = read_descriptor(&self.index.map, sequence) else {
+    fn lease(&mut self, sequence: u64) -> Result<Option<Frame>, Error> {
+        let hazard = self.page.free()?;
+        let Some(claim) = table::read_token(&self.index.map, sequence) else {
             return Ok(None);
         };
-        let token = Token::unpack(described.token);
+        let token = Token::unpack(claim);
         if token.slot >= table::SLOTS {
             return Ok(None);
         }
-        let Some(data) = self.data_of(token.generation, described.slot_bytes)? else {
+        if self.hands.as_ref().is_none_or(|hands| hands.generation != token.generation)
+            && !self.open_generation(token.generation)?
+        {
             return Ok(None);
-        };
-        let Some(start) = slot_start(token.slot, described.slot_bytes, data.bytes()) else {
+        }
+        let Some(hands) = &mut self.hands else { return Ok(None) };
+        let map = &self.index.map;
+        // Both are needed one after the other, and the claim stands between.
+        table::fetch_version(map, token.generation, token.slot);
+        let start = slot_start(token.slot, self.known.slot_bytes(), hands.data.bytes());
+        hands.data.fetch(start.unwrap_or(0), 1);
+        let version = version_word(map, token.generation, token.slot);
+        if !self.page.pin(hazard, version, claim)? {
             return Ok(None);
-        };
-        let version = version_word(&self.index.map, token.generation, token.slot);
-        let Some(hazard) = self.page.pin(version, described.token)? else {
-            return Ok(None);
-        };
-        self.described = Some(described);
-        let lease = Lease { page: Arc::clone(&self.page), hazard };
-        Ok(Some(Claim { lease, data, start }))
+        }
+        let frame = hands.take_up(hazard, |hand| {
+            let described = &mut hand.described;
+            let is_read = read_descriptor(map, sequence, &mut self.known, described);
+            let start = slot_start(token.slot, described.slot_bytes, hand.data.bytes());
+            hand.start = start.unwrap_or(0);
+            is_read && described.token == claim && start.is_some()
+        });
+        if frame.is_none() {
+            self.page.unpin(hazard);
+        }
+        Ok(frame)
     }
 
     /// Those there are, before a picture needs them: whoever hands out a ring's segments may be gone by
@@ -358,29 +346,27 @@ impl FrameReader {
     fn open_slots(&mut self) {
         let generation = self.index.map.half(index::AT_GENERATION).load(Ordering::Acquire);
         if generation != 0 {
-            let _ = self.data_of(generation, 1);
+            let _ = self.open_generation(generation);
         }
     }
 
-    /// The mapping of a generation; `None` when its name is gone already.
-    fn data_of(&mut self, generation: u32, slot_bytes: u64) -> Result<Option<Arc<Mapping>>, Error> {
-        if let Some((number, data)) = &self.data
-            && *number == generation
-        {
-            return Ok(Some(Arc::clone(data)));
-        }
-        let part = Part::Data { epoch: self.index.epoch, generation };
+    /// Maps the slots of a generation; `false` when its name is gone already.
+    #[cold]
+    fn open_generation(&mut self, generation: u32) -> Result<bool, Error> {
+        let epoch = self.index.epoch;
+        let part = Part::Data { epoch, generation };
         let Some(file) = self.segments.open(part)? else {
-            return Ok(None);
+            return Ok(false);
         };
         let path = self.segments.path(part);
         let bytes = segment::size(&path, &file)?;
-        if slot_bytes == 0 || (bytes as u64) < slot_bytes {
+        if bytes < PAGE {
             return Err(damaged(&*self.segments, part, "it is smaller than one slot"));
         }
         let data = Arc::new(Mapping::open(&path, &file, bytes, Access::Read)?);
-        self.data = Some((generation, Arc::clone(&data)));
-        Ok(Some(data))
+        let (page, origin) = (Arc::clone(&self.page), Arc::clone(&self.origin));
+        self.hands = Some(Hands { generation, page, data, epoch, origin, made: Vec::new() });
+        Ok(true)
     }
 
     /// Goes on to the live epoch. What is left of the old one can be leased no more, because its
@@ -402,7 +388,7 @@ impl FrameReader {
         // First: a claim in a page that names another epoch holds nothing.
         self.enter_page(&index)?;
         self.index = Arc::new(index);
-        self.data = None;
+        self.hands = None;
         self.cursor = 0;
         self.signal.enter(&self.anchor, &self.index, self.progress());
         self.settle(0)?;
@@ -433,11 +419,13 @@ impl FrameReader {
     fn oldest_held(&self, head: u64) -> u64 {
         let map = &self.index.map;
         let is_held = |sequence: &u64| {
-            read_descriptor(map, *sequence).is_some_and(|described| {
-                let Token { generation, slot, .. } = Token::unpack(described.token);
-                let held = || version_word(map, generation, slot).load(Ordering::Acquire);
-                slot < table::SLOTS && held() == described.token
-            })
+            let mut described = Described::blank();
+            if !read_descriptor(map, *sequence, &mut Known::default(), &mut described) {
+                return false;
+            }
+            let Token { generation, slot, .. } = Token::unpack(described.token);
+            let held = || version_word(map, generation, slot).load(Ordering::Acquire);
+            slot < table::SLOTS && held() == described.token
         };
         (oldest_described(head)..head).find(is_held).unwrap_or(head)
     }

@@ -1,24 +1,44 @@
 //! The slot table of a frame ring's index: two banks of version words, then the descriptor ring.
 
-use super::descriptor::{self, Described};
+use super::descriptor::{Described, WORDS};
+use super::form::{Form, Known};
 use crate::layout::{descriptor as layout, index};
 use crate::segment::Mapping;
 use crate::seqlock;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Version words of each bank. A generation uses as many slots as its writer needs.
 pub(crate) const SLOTS: u32 = 256;
 /// At least four descriptors a slot, so that a descriptor outlives the picture it names.
 pub(super) const DESCRIPTORS: u32 = 4 * SLOTS;
 
+const _: () = assert!(layout::AT_SEQUENCE == 0);
 const AT_DESCRIPTORS: usize = index::AT_VERSIONS + 2 * SLOTS as usize * 8;
 /// Length of an index with this table.
 pub(crate) const INDEX_BYTES: usize = AT_DESCRIPTORS + DESCRIPTORS as usize * layout::BYTES;
 
 /// The version word of a slot: generations alternate between two banks.
+#[inline]
 pub(super) fn version_word(map: &Mapping, generation: u32, slot: u32) -> &AtomicU64 {
+    map.word(version_at(generation, slot))
+}
+
+#[inline]
+fn version_at(generation: u32, slot: u32) -> usize {
     let bank = (generation % 2) as usize * SLOTS as usize;
-    map.word(index::AT_VERSIONS + (bank + slot as usize) * 8)
+    index::AT_VERSIONS + (bank + slot as usize) * 8
+}
+
+/// [`Mapping::fetch`] of a slot's version.
+#[inline]
+pub(super) fn fetch_version(map: &Mapping, generation: u32, slot: u32) {
+    map.fetch(version_at(generation, slot), 8);
+}
+
+/// [`Mapping::fetch`] of a descriptor.
+#[inline]
+pub(super) fn fetch_descriptor(map: &Mapping, sequence: u64) {
+    map.fetch(descriptor_at(sequence), layout::BYTES);
 }
 
 /// The oldest sequence whose descriptor may still be there.
@@ -26,28 +46,62 @@ pub(super) fn oldest_described(head: u64) -> u64 {
     head.saturating_sub(u64::from(DESCRIPTORS) - 1).max(1)
 }
 
-pub(super) fn write_descriptor(map: &Mapping, sequence: u64, bytes: &[u8; layout::BYTES]) {
-    let at = descriptor_at(sequence);
+/// `words` puts all of them but the sequence.
+#[inline]
+pub(super) fn write_descriptor(
+    map: &Mapping,
+    sequence: u64,
+    words: impl FnOnce(&[AtomicU64; WORDS]),
+) {
+    let descriptor = map.block(descriptor_at(sequence));
     // PAIR descriptor
-    seqlock::write(map.word(at + layout::AT_SEQUENCE), 0, sequence, || {
-        map.copy_in(at + 8, &bytes[8..]);
-    });
+    seqlock::write(&descriptor[0], 0, sequence, || words(descriptor));
 }
 
-/// `None` when the descriptor is another's by now, or describes no picture that could be.
-pub(super) fn read_descriptor(map: &Mapping, sequence: u64) -> Option<Described> {
-    let at = descriptor_at(sequence);
+/// What the picture of `sequence` is to be claimed with; `None` when its descriptor is another's by now.
+#[inline]
+pub(super) fn read_token(map: &Mapping, sequence: u64) -> Option<u64> {
+    let descriptor: &[AtomicU64; WORDS] = map.block(descriptor_at(sequence));
+    let token = || descriptor[layout::AT_TOKEN / 8].load(Ordering::Relaxed);
     // PAIR descriptor
-    let mut bytes = [0; layout::BYTES];
-    seqlock::read(
-        map.word(at + layout::AT_SEQUENCE),
-        |seen| seen == sequence,
-        || map.copy_out(at, &mut bytes),
-    )?;
-    descriptor::decode(&bytes).filter(Described::fits)
+    seqlock::read(&descriptor[0], |seen| seen == sequence, token)
+}
+
+/// Reads the descriptor of `sequence` into `described`. `false`, and then nothing of it is worth anything:
+/// the descriptor is another's by now, or describes no picture that could be.
+#[inline]
+pub(super) fn read_descriptor(
+    map: &Mapping,
+    sequence: u64,
+    known: &mut Known,
+    described: &mut Described,
+) -> bool {
+    let descriptor: &[AtomicU64; WORDS] = map.block(descriptor_at(sequence));
+    let word = |at: usize| descriptor[at / 8].load(Ordering::Relaxed);
+    let hear = || {
+        described.hear(word);
+        known.is(word)
+    };
+    // PAIR descriptor
+    let is_known = seqlock::read(&descriptor[0], |seen| seen == sequence, hear);
+    let Some(is_known) = is_known else { return false };
+    if !is_known && !learn(descriptor, sequence, known) {
+        return false;
+    }
+    known.complete(described);
+    true
+}
+
+#[cold]
+fn learn(descriptor: &[AtomicU64; WORDS], sequence: u64, known: &mut Known) -> bool {
+    let word = |at: usize| descriptor[at / 8].load(Ordering::Relaxed);
+    // PAIR descriptor
+    let form = seqlock::read(&descriptor[0], |seen| seen == sequence, || Form::hear(word));
+    form.is_some_and(|form| known.learn(&form))
 }
 
 /// Offset in the index.
+#[inline]
 pub(crate) fn descriptor_at(sequence: u64) -> usize {
     let number = usize::try_from(sequence % u64::from(DESCRIPTORS)).unwrap_or(0);
     AT_DESCRIPTORS + number * layout::BYTES

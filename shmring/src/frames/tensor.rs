@@ -38,7 +38,7 @@ impl TensorView<'_> {
     /// index within the shape; of an empty tensor, none.
     pub fn as_ptr(&self) -> *const u8 {
         let first = if self.bytes() == 0 { 0 } else { self.tensor.dtype.bytes() as usize };
-        self.frame.data.range(self.start(), first).as_ptr()
+        self.frame.hand.data.range(self.start(), first).as_ptr()
     }
 
     /// Appends all elements in the order of their indices, tightly packed, as the machine writes them.
@@ -63,7 +63,7 @@ impl TensorView<'_> {
     }
 
     fn copy_run(&self, at: usize, bytes: usize, into: &mut Vec<u8>) {
-        let from = self.frame.data.range(at, bytes);
+        let from = self.frame.hand.data.range(at, bytes);
         let begin = into.len();
         into.resize(begin + bytes, 0);
         let into = &mut into[begin..];
@@ -74,6 +74,6 @@ impl TensorView<'_> {
     }
 
     fn start(&self) -> usize {
-        self.frame.start + self.tensor.offset as usize
+        self.frame.hand.start + self.tensor.offset as usize
     }
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 
+use super::form::Shown;
 use super::generation::{Generation, Memory, Shape};
 use super::loan::{Loan, SlotId};
 use super::table::{self, version_word, write_descriptor};
-use super::{Content, FrameMeta, QUOTA, descriptor};
+use super::{FrameMeta, QUOTA, descriptor};
 use crate::clock;
 use crate::error::Error;
 use crate::fork::Birth;
@@ -52,7 +53,7 @@ struct State {
     generations: u32,
     sequence: u64,
     /// What was published last.
-    newest: Option<Content>,
+    newest: Shown,
 }
 
 impl FrameWriter {
@@ -86,7 +87,7 @@ impl FrameWriter {
             previous: None,
             generations: 0,
             sequence: 0,
-            newest: None,
+            newest: Shown::default(),
         };
         Ok(Self(Arc::new(Shared {
             birth,
@@ -256,30 +257,35 @@ impl State {
     }
 
     fn publish(&mut self, id: SlotId, meta: &FrameMeta, leases: &LeaseTable) -> Result<u64, Error> {
-        let sequence = self.sequence + 1;
-        let Some(generation) = self.generation_of(id).filter(|g| g.is_on_loan(id.slot)) else {
-            return Err(Error::NotOnLoan { ring: self.owner.ring().clone(), slot: id.slot });
+        let Self { owner, keeper, generation, previous, newest, .. } = self;
+        // Last written so many pictures ago; readers wait for it.
+        table::fetch_descriptor(&owner.index, self.sequence + 1);
+        let alive = [generation, previous].into_iter().flatten();
+        let mut of_slot = alive.filter(|alive| alive.number == id.generation);
+        let Some(generation) = of_slot.next().filter(|alive| alive.is_on_loan(id.slot)) else {
+            return Err(Error::NotOnLoan { ring: owner.ring().clone(), slot: id.slot });
         };
         let slot_bytes = generation.memory.slot_bytes() as u64;
-        if let Some(what) = meta.content.misfit(slot_bytes) {
-            return Err(Error::BadPicture { ring: self.owner.ring().clone(), what });
-        }
+        let format_change = newest.turn_to(&meta.content, slot_bytes);
+        let format_change =
+            format_change.map_err(|what| Error::BadPicture { ring: owner.ring().clone(), what })?;
+        self.sequence += 1;
+        let (sequence, map) = (self.sequence, &owner.index);
         generation.published(id.slot, sequence);
-        self.sequence = sequence;
-        let map = &self.owner.index;
         let token = version_word(map, id.generation, id.slot).load(Ordering::Relaxed);
         let now = clock::mono();
-        let changed =
-            self.newest.replace(meta.content).is_some_and(|old| !old.is_like(&meta.content));
-        let meta = &FrameMeta { format_change: changed, ..*meta };
-        write_descriptor(map, sequence, &descriptor::encode(token, slot_bytes, now, meta));
-        store_figures(map, meta, now.0);
+        write_descriptor(map, sequence, |words| {
+            let put = |at: usize, word| words[at / 8].store(word, Ordering::Relaxed);
+            descriptor::tell(token, now, meta, (&newest.form, format_change), put);
+        });
         // PAIR head
         map.word(index::AT_HEAD).store(sequence, Ordering::Release);
-        if let Some(keeper) = &mut self.keeper {
+        owner.ring_bell();
+        // What no reader waits for.
+        store_figures(map, meta, now.0);
+        if let Some(keeper) = keeper {
             keeper.published(leases, map, sequence, now);
         }
-        self.owner.ring_bell();
         Ok(sequence)
     }
 

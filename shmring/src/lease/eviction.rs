@@ -44,12 +44,21 @@ impl EvictionWatch {
     }
 
     /// What this reader is to be told, once.
+    #[inline]
     pub(crate) fn news(&mut self, index: &IndexView, ring: &RingName) -> Option<String> {
         let entry = self.entry?;
         let seen = self.lock_of(index);
-        if seen == self.told {
-            return None;
-        }
+        if seen == self.told { None } else { self.read(index, entry, seen, ring) }
+    }
+
+    #[cold]
+    fn read(
+        &mut self,
+        index: &IndexView,
+        entry: usize,
+        seen: u64,
+        ring: &RingName,
+    ) -> Option<String> {
         let map = &index.map;
         let word = |at: usize| map.word(entry + at).load(Ordering::Relaxed);
         let words = || [at::AT_HEAD, at::AT_TAKEN, at::AT_DEADLINE_NS, at::AT_REASON].map(word);

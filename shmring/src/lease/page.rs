@@ -14,7 +14,7 @@ use protocol::name::RingName;
 use crate::anchor::IndexView;
 use crate::clock;
 use crate::error::{Error, io};
-use crate::fork::Stretch;
+use crate::fork::{Birth, Stretch};
 use crate::layout::{self, lease};
 use crate::lock::Locked;
 use crate::pin;
@@ -30,17 +30,16 @@ pub(crate) struct LeasePage {
     place: u32,
     /// Hazards the writer of the present epoch looks at, or fewer when this reader wants fewer.
     quota: AtomicU32,
-    /// Bit i: hazard i is taken by this process.
-    taken: AtomicU32,
     missed: AtomicU64,
     evicted: AtomicU64,
     refused: AtomicU64,
-    /// When each hazard was taken; of those that are not, nothing.
+    /// When each hazard was taken; 0: it is free. Only the reader takes; frames, in whichever thread they
+    /// are, give back.
     since_ns: [AtomicU64; lease::HAZARDS],
     ring: RingName,
     path: PathBuf,
     /// The process that claimed the page. A forked child has the file too, but no lease.
-    owner_pid: u32,
+    birth: Birth,
     file: Locked,
     /// `None` for a page that is written with pwrite.
     map: Option<Mapping>,
@@ -53,14 +52,13 @@ impl LeasePage {
         let page = Self {
             place,
             quota: AtomicU32::new(0),
-            taken: AtomicU32::new(0),
             missed: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             since_ns: Default::default(),
             ring: segments.ring().clone(),
             path,
-            owner_pid: std::process::id(),
+            birth: Birth::here(),
             file,
             map,
         };
@@ -80,7 +78,7 @@ impl LeasePage {
         put(lease::AT_PID, &u64::from(std::process::id()).to_le_bytes());
         put(lease::AT_NAME, text.as_bytes());
         put(lease::AT_NAME_BYTES, &length.to_le_bytes());
-        self.write(0, &bytes)
+        self.write(0, &bytes).map_err(|source| io(&self.path, source))
     }
 
     pub(crate) fn place(&self) -> u32 {
@@ -99,7 +97,8 @@ impl LeasePage {
     /// holds back a slot of the same number.
     pub(crate) fn enter(&self, epoch: u64, quota: u32) -> Result<(), Error> {
         self.quota.store(quota, Ordering::Relaxed);
-        self.write_word(lease::AT_EPOCH, epoch)?;
+        let entered = self.write_word(lease::AT_EPOCH, epoch);
+        entered.map_err(|source| io(&self.path, source))?;
         fence(Ordering::SeqCst);
         Ok(())
     }
@@ -125,72 +124,82 @@ impl LeasePage {
         self.tell(lease::AT_EVICTED, evicted);
     }
 
-    /// Claims the slot of `version` under `token`. `None` when it is no longer that picture's.
-    pub(crate) fn pin(&self, version: &AtomicU64, token: u64) -> Result<Option<u32>, Error> {
-        let hazard = self.reserve()?;
+    /// A hazard that may be claimed with.
+    #[inline]
+    pub(crate) fn free(&self) -> Result<u32, Error> {
+        let is_free = |(_, since): &(u32, &AtomicU64)| since.load(Ordering::Acquire) == 0;
+        match (0..).zip(self.counted()).find(is_free) {
+            Some((hazard, _)) => Ok(hazard),
+            None => Err(self.refuse()),
+        }
+    }
+
+    #[cold]
+    fn refuse(&self) -> Error {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        self.tell(lease::AT_REFUSED, refused);
+        Error::NoLease { ring: self.ring.clone(), quota: self.quota.load(Ordering::Relaxed) }
+    }
+
+    /// Claims the slot of `version` under `token` with a free hazard. `false` when it is no longer that
+    /// picture's.
+    #[inline]
+    pub(crate) fn pin(&self, hazard: u32, version: &AtomicU64, token: u64) -> Result<bool, Error> {
         let mut written = Ok(());
         let write = |token| written = self.write_hazard(hazard, token);
         let claimed = pin::claim(write, version, token, LOOKS);
         if claimed && written.is_ok() {
-            self.since_ns[hazard as usize].store(clock::mono().0, Ordering::Relaxed);
-            self.tell_oldest(1 << hazard);
-            return Ok(Some(hazard));
+            self.note_since(hazard, clock::mono_coarse().0.max(1));
+            return Ok(true);
         }
         self.unpin(hazard);
-        written.map(|()| None)
+        written.map(|()| false).map_err(|source| io(&self.path, source))
     }
 
     /// Ends a claim and gives its hazard back. In a forked child this does nothing: the claim is its
     /// parent's, who may still be looking at the picture.
     pub(crate) fn unpin(&self, hazard: u32) {
-        if std::process::id() != self.owner_pid {
+        if !self.birth.is_here() {
             return;
         }
         // It fails only for a page that cannot be written: then nothing is claimed in it either.
-        pin::unclaim(|nothing| drop(self.write_hazard(hazard, nothing)));
-        let before = self.taken.fetch_and(!(1 << hazard), Ordering::Release);
-        if before != 1 << hazard {
-            self.tell_oldest(0);
+        pin::unclaim(|nothing| {
+            let _ = self.write_hazard(hazard, nothing);
+        });
+        self.since_ns[hazard as usize].store(0, Ordering::Release);
+        if let Some(oldest) = self.oldest() {
+            self.tell(lease::AT_HELD_SINCE_NS, oldest);
         }
     }
 
-    /// Says since when the oldest lease is held, if a lease of `new` is the only one or one has ended.
-    fn tell_oldest(&self, new: u32) {
-        let taken = self.taken.load(Ordering::Relaxed);
-        if new != 0 {
-            if taken == new {
-                let since = self.since_ns[new.trailing_zeros() as usize].load(Ordering::Relaxed);
-                self.tell(lease::AT_HELD_SINCE_NS, since);
-            }
-            return;
+    #[inline]
+    fn note_since(&self, hazard: u32, now_ns: u64) {
+        if self.counted().iter().all(|since| since.load(Ordering::Relaxed) == 0) {
+            self.tell(lease::AT_HELD_SINCE_NS, now_ns);
         }
-        let held = (0..lease::HAZARDS).filter(|hazard| taken & 1 << hazard != 0);
-        let oldest = held.map(|hazard| self.since_ns[hazard].load(Ordering::Relaxed)).min();
-        self.tell(lease::AT_HELD_SINCE_NS, oldest.unwrap_or(0));
+        self.since_ns[hazard as usize].store(now_ns, Ordering::Relaxed);
     }
 
-    fn reserve(&self) -> Result<u32, Error> {
-        let quota = self.quota.load(Ordering::Relaxed);
-        let take_lowest = |taken: u32| {
-            let free = (!taken).trailing_zeros();
-            (free < quota).then(|| taken | 1 << free)
-        };
-        match self.taken.fetch_update(Ordering::Acquire, Ordering::Relaxed, take_lowest) {
-            Ok(before) => Ok((!before).trailing_zeros()),
-            Err(_) => {
-                let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-                self.tell(lease::AT_REFUSED, refused);
-                Err(Error::NoLease { ring: self.ring.clone(), quota })
-            }
-        }
+    /// Since when the oldest claim is held.
+    fn oldest(&self) -> Option<u64> {
+        let since = self.counted().iter().map(|since| since.load(Ordering::Relaxed));
+        since.filter(|since| *since != 0).min()
     }
 
-    fn write_hazard(&self, number: u32, token: u64) -> Result<(), Error> {
+    /// Of the hazards that the writer looks at.
+    fn counted(&self) -> &[AtomicU64] {
+        let quota = self.quota.load(Ordering::Relaxed) as usize;
+        self.since_ns.get(..quota).unwrap_or(&self.since_ns)
+    }
+
+    #[inline]
+    fn write_hazard(&self, number: u32, token: u64) -> Result<(), Errno> {
         self.write_word(lease::AT_HAZARDS + number as usize * 8, token)
     }
 
     /// A hazard is ordered by the fences of `pin`, whichever way it is written.
-    fn write_word(&self, at: usize, word: u64) -> Result<(), Error> {
+    #[inline]
+    fn write_word(&self, at: usize, word: u64) -> Result<(), Errno> {
         match &self.map {
             Some(map) => {
                 map.word(at).store(word, Ordering::Relaxed);
@@ -215,13 +224,11 @@ impl LeasePage {
         };
     }
 
-    fn write(&self, at: usize, bytes: &[u8]) -> Result<(), Error> {
+    #[cold]
+    fn write(&self, at: usize, bytes: &[u8]) -> Result<(), Errno> {
         let offset = i64::try_from(at).unwrap_or(i64::MAX);
-        match pwrite(&self.file, bytes, offset) {
-            Ok(count) if count == bytes.len() => Ok(()),
-            Ok(_) => Err(io(&self.path, Errno::ENOSPC)),
-            Err(source) => Err(io(&self.path, source)),
-        }
+        let count = pwrite(&self.file, bytes, offset)?;
+        if count == bytes.len() { Ok(()) } else { Err(Errno::ENOSPC) }
     }
 }
 
@@ -279,8 +286,9 @@ mod tests {
         let mut page = LeasePage::claim(&*segments, 1, "parent").unwrap();
         page.enter(writer.epoch(), 1).unwrap();
         let version = AtomicU64::new(6);
-        let hazard = page.pin(&version, 6).unwrap().unwrap();
-        page.owner_pid += 1;
+        let hazard = page.free().unwrap();
+        assert!(page.pin(hazard, &version, 6).unwrap());
+        page.birth = Birth::elsewhere();
         page.unpin(hazard);
         let mut held = [0; 8];
         pread(&page.file, &mut held, i64::try_from(lease::AT_HAZARDS).unwrap()).unwrap();
