@@ -29,6 +29,8 @@ pub(super) enum Template {
     Demo,
     /// A media file as a camera
     File,
+    /// Sixteen network cameras, the short way: ranges, a template, defaults
+    Nvr16,
     /// A network camera
     Rtsp,
 }
@@ -38,6 +40,7 @@ impl Template {
         match self {
             Self::Demo => include_str!("templates/demo.yml"),
             Self::File => include_str!("templates/file.yml"),
+            Self::Nvr16 => include_str!("../../../scripts/topologies/nvr16.yml"),
             Self::Rtsp => include_str!("templates/rtsp.yml"),
         }
     }

@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod completion;
+mod config;
 mod down;
 mod dump;
 mod error;
@@ -159,6 +160,9 @@ enum Verb {
     /// Write a topology to begin with
     #[command(after_help = init::EXAMPLES)]
     Init(init::Args),
+    /// Print the topology in one piece, as written or expanded
+    #[command(after_help = config::EXAMPLES)]
+    Config(config::Args),
     /// Look for mistakes in the topology, without starting anything
     #[command(after_help = check::EXAMPLES)]
     Check(FileArg),
@@ -217,6 +221,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             dump::run(&context(file), args)
         }
         Verb::Gc(mut args) => gc::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Config(mut args) => config::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Check(file) => check::run(&context(file)),
         Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Plan(file) => plan::run(&context(file)),

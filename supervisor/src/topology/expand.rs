@@ -348,6 +348,17 @@ impl Family<'_> {
     }
 }
 
+/// What is left of `defaults` in an expanded tree: rings that are not listed have no other place.
+pub(super) fn only_rings_defaults(root: &mut Node) {
+    let Value::Map(top) = &mut root.value else { return };
+    let Some(defaults) = take(top, "defaults") else { return };
+    if let Some(rings) = get(map(&defaults.value), RINGS) {
+        let key = Key { text: RINGS.to_owned(), place: rings.place };
+        let value = Value::Map(vec![Entry { key, value: rings.clone() }]);
+        top.push(Entry { value: Node { value, ..defaults.value }, ..defaults });
+    }
+}
+
 /// A section's entries under `name`, made if it is not there.
 pub(super) fn section_of<'a>(top: &'a mut Map, name: &str, place: Place) -> Option<&'a mut Map> {
     if get(top, name).is_none_or(|node| matches!(node.value, Value::Null)) {

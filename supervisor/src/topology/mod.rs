@@ -6,6 +6,7 @@
 mod boot;
 mod cameras;
 mod credentials;
+mod emit;
 mod expand;
 mod format;
 mod graph;
@@ -99,6 +100,29 @@ pub fn load(files: &[PathBuf], overrides: &Overrides) -> Result<Topology, Report
 fn here(sources: Vec<Source>, folder: &Path, mut overrides: Overrides) -> Result<Topology, Report> {
     overrides.credentials = credentials::find(&sources, folder, &overrides.variables);
     read(sources, folder, &overrides)
+}
+
+/// The topology that `files` are together, as YAML: as written, or expanded to plain workers and
+/// rings. Variables and credentials stay as references.
+pub fn config(
+    files: &[PathBuf],
+    overrides: &Overrides,
+    is_expanded: bool,
+) -> Result<String, Report> {
+    let (sources, folder) = sources::read(files)?;
+    let mut overrides = overrides.clone();
+    overrides.credentials = credentials::find(&sources, &folder, &overrides.variables);
+    let (tree, _) = tree_of(&sources);
+    // Only what has no mistakes is printed.
+    read(sources, &folder, &overrides)?;
+    let printed = tree.map(|mut tree| {
+        if is_expanded {
+            expand::expand(&mut tree, &overrides, &mut Vec::new());
+            expand::only_rings_defaults(&mut tree);
+        }
+        emit::yaml(&tree)
+    });
+    Ok(printed.unwrap_or_default())
 }
 
 /// What `text`, the content of the topology at the absolute path `file`, means.

@@ -144,7 +144,7 @@ fn shortened(text: String) -> String {
 }
 
 /// `rtsp://user:pw@host` with user and password starred out, at the same length.
-fn without_secrets(text: &str) -> String {
+pub(super) fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {

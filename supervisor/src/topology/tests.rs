@@ -807,3 +807,42 @@ workers:
     assert!(!all.contains("s3cret"), "{all}");
     assert!(all.contains("looked for /srv/yard/credentials/nobody, then $FRAMEVISOR_CRED_NOBODY"));
 }
+
+#[test]
+fn what_config_prints_means_the_same_with_nothing_short_left() {
+    let folder = std::env::temp_dir().join(format!("framevisor-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let first = file(
+        "framevisor.yml",
+        "version: 1
+defaults: {rings: {spare_readers: 3}, decoder: {threads: 2}}
+templates: {indoor: {motion: true, serve: web}}
+cameras:
+  hall-{1..2}: {like: indoor, url: 'rtsp://10.0.0.{1..2}/${PART:-main}'}
+  door: '${cred:url}'
+",
+    );
+    let second = file("more.toml", "workers.own.run = ['sh', '-c', 'echo \\t']\n");
+    let variables =
+        [("FRAMEVISOR_CRED_URL".to_owned(), "rtsp://u:s3cret@10.0.0.9/".to_owned())].into();
+    let overrides = Overrides { variables, ..Overrides::default() };
+    let files = [first, second];
+    let meant = load(&files, &overrides).unwrap_or_else(|report| panic!("{report}"));
+    for is_expanded in [false, true] {
+        let text = config(&files, &overrides, is_expanded).unwrap();
+        assert!(text.contains("${cred:url}") && !text.contains("s3cret"), "{text}");
+        assert!(text.contains("${PART:-main}"), "{text}");
+        for short in ["cameras:", "templates:", "like:", "{1..2}", "decoder:"] {
+            assert_eq!(text.contains(short), !is_expanded, "{short}: {text}");
+        }
+        let printed = file("printed.yml", &text);
+        let again = load(&[printed], &overrides).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!((again.workers, again.rings), (meant.workers.clone(), meant.rings.clone()));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
