@@ -42,6 +42,13 @@ pub mod env {
     pub const ACCESS: &str = "FRAMEVISOR_ACCESS";
     /// Socket of the broker of rings without names.
     pub const BROKER: &str = "FRAMEVISOR_BROKER";
+    /// Where a worker that may outlive its supervisor listens for the next one. It carries no death signal
+    /// once it is ready.
+    pub const ADOPTION: &str = "FRAMEVISOR_ADOPTION";
+    /// The [`Fence`](crate::adoption::Fence) that a supervisor must name there.
+    pub const FENCE: &str = "FRAMEVISOR_FENCE";
+    /// After so many milliseconds without a supervisor it ends itself.
+    pub const ADOPT_WITHIN_MS: &str = "FRAMEVISOR_ADOPT_WITHIN_MS";
     /// Folder of the `framevisor-<kind>` binaries, when not beside the command.
     pub const LIBEXEC: &str = "FRAMEVISOR_LIBEXEC";
     /// `WORKER:SEQUENCE`: that built-in worker aborts whenever it takes this item, to try out what

@@ -51,6 +51,8 @@ pub enum ExitReason {
     Spawn(String),
     /// A person or a plan asked for it.
     Operator,
+    /// Nobody who could tell saw it end.
+    Unseen,
 }
 
 impl ExitReason {
@@ -66,7 +68,11 @@ impl ExitReason {
             Self::Code(code) => *code != 0,
             Self::Signal { number, .. } => matches!(number, 4 | 5 | 6 | 7 | 8 | 11 | 31),
             Self::NoHeartbeat | Self::NoProgress => true,
-            Self::StartTimeout | Self::Protocol(_) | Self::Spawn(_) | Self::Operator => false,
+            Self::StartTimeout
+            | Self::Protocol(_)
+            | Self::Spawn(_)
+            | Self::Operator
+            | Self::Unseen => false,
         }
     }
 }
@@ -90,6 +96,7 @@ impl fmt::Display for ExitReason {
             Self::Protocol(what) => write!(f, "broke the control protocol: {what}"),
             Self::Spawn(what) => write!(f, "cannot start: {what}"),
             Self::Operator => f.write_str("asked to"),
+            Self::Unseen => f.write_str("ended, seen by nobody"),
         }
     }
 }

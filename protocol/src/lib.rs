@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod adoption;
 pub mod codec;
 pub mod config;
 pub mod control;

@@ -7,11 +7,13 @@ use crate::process::ProcessId;
 pub(crate) enum Event {
     /// Somebody connects to the control socket.
     AdminConnection,
+    /// A worker that was adopted ended.
+    AdoptedEnded(ProcessId),
     /// A child ended: a worker's process, or an orphan that became ours.
     ChildEnded,
     /// A connection of the control socket has something to read, or room to write.
     Client(ClientId),
-    /// The guard is gone.
+    /// The guard says something, or is gone.
     GuardLink,
     /// A hand-over thread has finished.
     HandOverEnded,

@@ -37,6 +37,12 @@ impl History {
         self.changes.push_back(change);
     }
 
+    /// The newest of them, for whoever follows if this supervisor is killed.
+    pub(crate) fn newest(&self, count: usize) -> Self {
+        let surplus = self.changes.len().saturating_sub(count);
+        Self { changes: self.changes.iter().skip(surplus).cloned().collect() }
+    }
+
     /// The newest `count` of those that are wanted, oldest first.
     pub(crate) fn last(&self, count: usize, wants: impl Fn(&Change) -> bool) -> Vec<&Change> {
         let mut changes: Vec<&Change> =

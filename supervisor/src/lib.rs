@@ -13,6 +13,7 @@ pub mod topology;
 mod turns;
 
 mod admin;
+mod adoption;
 mod beat;
 mod budget;
 mod dossier;
@@ -46,5 +47,6 @@ mod startup;
 mod supervisor;
 mod talk;
 mod trial;
+mod will;
 mod worker;
 mod workers;

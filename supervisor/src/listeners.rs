@@ -41,6 +41,22 @@ pub(crate) fn bind_all(topology: &Topology) -> Result<Vec<Listener>, ListenError
         .collect()
 }
 
+/// Those of a supervisor that was killed, told apart by their addresses; one that was not held is bound anew.
+pub(crate) fn again(
+    addresses: Vec<(WorkerName, SocketAddr)>,
+    mut held: Vec<TcpListener>,
+) -> Result<Vec<Listener>, ListenError> {
+    let find = |(worker, address): (WorkerName, SocketAddr)| {
+        let is_it = |socket: &TcpListener| socket.local_addr().is_ok_and(|own| own == address);
+        let socket = match held.iter().position(is_it) {
+            Some(at) => held.swap_remove(at),
+            None => TcpListener::bind(address).map_err(|e| explain(&worker, address, e))?,
+        };
+        Ok(Listener { worker, socket })
+    };
+    addresses.into_iter().map(find).collect()
+}
+
 fn explain(worker: &WorkerName, address: SocketAddr, source: io::Error) -> ListenError {
     let worker = worker.clone();
     if source.kind() == io::ErrorKind::AddrInUse {

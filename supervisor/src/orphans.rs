@@ -45,6 +45,13 @@ pub(crate) fn group_of(pid: u32) -> Option<u32> {
     fields.split_whitespace().nth(2)?.parse().ok()
 }
 
+/// When `pid` was started, in ticks since boot (proc(5), field 22).
+pub(crate) fn born(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields = stat.rsplit_once(')')?.1;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
 /// The value of a variable that `pid` was started with, as far as it can be seen.
 pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
     let block = fs::read(format!("/proc/{pid}/environ")).ok()?;

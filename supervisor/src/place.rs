@@ -6,12 +6,14 @@
 //! broker.sock   mode 0600, or 0660 for the project's group; only with rings that need it
 //! log           what `up -d` says
 //! tmp/N         TMPDIR of the Nth process, removed after it
+//! tmp/N.sock    where it waits for another supervisor, if it may outlive this one
+//! manifest      what that supervisor finds
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -79,6 +81,17 @@ impl Place {
         self.path.join(shmring::broker::SOCKET)
     }
 
+    /// What a supervisor that is killed leaves to the next.
+    pub(crate) fn will(&self) -> PathBuf {
+        self.path.join("manifest")
+    }
+
+    /// Where the process with this number listens for another supervisor. Beside its TMPDIR, which its
+    /// death removes.
+    pub(crate) fn adoption(&self, number: u64) -> PathBuf {
+        self.path.join("tmp").join(format!("{number}.sock"))
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")
     }
@@ -123,12 +136,46 @@ impl Place {
         Lock { file: File::from(lock) }
     }
 
+    /// As [`Self::take`], of a project that goes on: `lock` is what it had, `heirs` are the processes that
+    /// keep their folders and sockets.
+    pub(crate) fn take_over(
+        &self,
+        lock: OwnedFd,
+        guard: u32,
+        heirs: &[u64],
+    ) -> Result<Lock, PlaceError> {
+        let file = File::from(lock);
+        // The descriptor's place in the file is where the last writer left it.
+        let text = format!("supervisor {}\nguard {guard}\n", std::process::id());
+        file.write_all_at(text.as_bytes(), 0)
+            .and_then(|()| file.set_len(text.len() as u64))
+            .map_err(self.failed("write pid file"))?;
+        let kept = |name: &str| {
+            let number = name.strip_suffix(".sock").unwrap_or(name).parse();
+            number.is_ok_and(|number: u64| heirs.contains(&number))
+        };
+        for entry in fs::read_dir(self.path.join("tmp")).into_iter().flatten().flatten() {
+            if !entry.file_name().to_str().is_some_and(kept) {
+                // A file or a folder; what stays goes when the project ends.
+                let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+            }
+        }
+        let _ = fs::remove_file(self.broker_socket());
+        match fs::remove_file(self.control_socket()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.failed("remove what an earlier run left")(error))
+            }
+            _ => Ok(Lock { file }),
+        }
+    }
+
     /// Removes what a project left behind. Only for the holder of its lock.
     pub(crate) fn clear(&self) -> Result<(), PlaceError> {
         for gone in [
             fs::remove_dir_all(self.path.join("tmp")),
             fs::remove_file(self.control_socket()),
             fs::remove_file(self.broker_socket()),
+            fs::remove_file(self.will()),
         ] {
             match gone {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,5 +1,6 @@
 //! One running process of a worker: what it was given and how it is reached.
 
+mod bond;
 mod handed_on;
 
 use std::fs::{self, DirBuilder, File};
@@ -32,6 +33,7 @@ use crate::rings::Outlook;
 use crate::topology::{Launch, Topology, WorkerSpec};
 use crate::workers::WorkerId;
 
+pub(crate) use bond::Bond;
 pub(crate) use handed_on::Handed;
 
 const READ_BYTES: usize = 16 * 1024;
@@ -82,12 +84,24 @@ pub(crate) struct Process {
     pub(crate) tmp: PathBuf,
     /// Its end of the control link is closed; unless it dies first, it is killed then.
     pub(crate) closed: Option<MonoNs>,
+    /// `None` of one that ends with this supervisor.
+    pub(crate) bond: Option<Bond>,
+    /// A child of the guard: this supervisor did not start it, and cannot reap it.
+    pub(crate) adopted: Option<Adopted>,
     pidfd: OwnedFd,
     health: Option<File>,
     link_token: Token,
     pipes: Vec<Pipe>,
     /// Reads of its output since the last look.
     reads: u32,
+}
+
+/// Of a process that was taken up: how its end is seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Adopted {
+    pidfd_token: Token,
+    /// When it was seen to have ended; the guard tells how.
+    pub(crate) ended: Option<MonoNs>,
 }
 
 /// One of its output pipes, until its end.
@@ -146,7 +160,13 @@ impl Spawner {
         let numbers = numbers(health.is_some(), listeners.len());
         let broker = self.outlook.broker.as_ref().map(|_| self.place.broker_socket());
         let access = Access { group: self.group, broker };
-        let plan = self.launcher.plan(&self.topology, worker, &tmp, &numbers, &access);
+        let mut plan = self.launcher.plan(&self.topology, worker, &tmp, &numbers, &access);
+        let bond = self
+            .topology
+            .outlives(worker)
+            .map(|within| Bond::new(self.place.adoption(id.number), within));
+        let bond = bond.transpose().map_err(at("fence"))?;
+        plan.env.extend(bond.iter().flat_map(Bond::environment));
         let inherit: Vec<BorrowedFd<'_>> = std::iter::once(their_link.as_fd())
             .chain(health.as_ref().map(AsFd::as_fd))
             .chain(listeners)
@@ -165,7 +185,8 @@ impl Spawner {
         let process = attach(id, now, tmp, running, link, poller);
         // What nobody watches must not run; the reaper takes it as an unknown child.
         let process = process.inspect_err(|_| orphans::kill_child(pid))?;
-        Ok(Process { health: health.map(File::from), ..process })
+        let bond = bond.map(|bond| Bond { born: orphans::born(pid), ..bond });
+        Ok(Process { health: health.map(File::from), bond, ..process })
     }
 }
 
@@ -214,6 +235,8 @@ fn attach(
         asking: Asking::default(),
         tmp,
         closed: None,
+        bond: None,
+        adopted: None,
         pidfd,
         health: None,
         link_token,
@@ -232,11 +255,27 @@ impl Process {
     }
 
     /// To the process, which cannot be mistaken, and to the rest of its group: it leads it, and as
-    /// it was not reaped yet the group's number cannot belong to another.
+    /// it was not reaped yet the group's number cannot belong to another. One that was adopted may have
+    /// been reaped by the guard; as built-in workers do, it has a group of one.
     fn signal(&self, signal: Signal, same: rustix::process::Signal) {
         // ESRCH is a process that has just ended: its death is on the way.
-        let _ = killpg(as_pid(self.pid), signal);
+        if self.adopted.is_none() {
+            let _ = killpg(as_pid(self.pid), signal);
+        }
         let _ = pidfd_send_signal(&self.pidfd, same);
+    }
+
+    /// An adopted process has ended: the guard will tell how.
+    pub(crate) fn note_end(&mut self, now: MonoNs, poller: &mut Poller<Event>) {
+        if let Some(adopted) = &mut self.adopted {
+            adopted.ended.get_or_insert(now);
+            // It stays readable.
+            poller.forget(&self.pidfd, adopted.pidfd_token);
+        }
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     /// What its health page says. The worker can write anything there; it is believed only as far
@@ -309,6 +348,13 @@ impl Process {
             lines.extend(pipe.splitter.rest().map(|rest| (pipe.stream, rest)));
         }
         poller.forget(&self.link, self.link_token);
+        if let Some(adopted) = self.adopted {
+            poller.forget(&self.pidfd, adopted.pidfd_token);
+        }
+        if let Some(bond) = self.bond {
+            // A process that was stopped before it listened has none.
+            let _ = fs::remove_file(bond.socket);
+        }
         remove_later(self.tmp);
         lines
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,20 +17,21 @@ use shmring::clock;
 
 use crate::admin::Admin;
 use crate::floors::{self, Floors, FloorsError};
-use crate::guard::link::{self, Meaning};
+use crate::guard::link::{self, Message};
 use crate::launch::{LaunchError, Launcher};
 use crate::listeners::{self, ListenError, Listener};
 use crate::manager::Manager;
-use crate::manifest::{Left, Manifest, ManifestError};
+use crate::manifest::{Left, Manifest, ManifestError, Open};
 use crate::place::{Lock, Place, PlaceError};
 use crate::poller::Poller;
 use crate::process::Spawner;
 use crate::rings::{self, Outlook, TwoWriters};
 use crate::signals::Signals;
-use crate::supervisor::{Parts, Supervisor};
+use crate::supervisor::{Parts, Supervisor, take_up};
 use crate::talk::Talk;
 use crate::topology::{MachineProblem, Report, Topology, probe};
 use crate::trial::Program;
+use crate::workers::WorkerId;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartupError {
@@ -70,7 +72,6 @@ pub(crate) fn open(
     place: Place,
     guard: FromGuard,
     talk: Talk,
-    program: Program,
 ) -> Result<Supervisor, StartupError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
     raise_descriptor_limit();
@@ -92,6 +93,7 @@ pub(crate) fn open(
     let outlook = Outlook { project: topology.project.clone(), broker };
     let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
     give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
+    let program = Program::of(own_path()?, &spawner.topology.project, &spawner.place);
     let FromGuard { link, pid: guard_pid, stop, .. } = guard;
     let manager = Manager::of_environment(guard_pid);
     let (guard, seed) = (Some(link), seed());
@@ -112,6 +114,73 @@ pub(crate) fn open(
     Supervisor::new(parts).map_err(at("event loop"))
 }
 
+/// After a death: takes up who was left, and what the guard has held.
+pub(crate) fn succeed(
+    manifest: Manifest,
+    place: Place,
+    guard: FromGuard,
+    talk: Talk,
+) -> Result<(Supervisor, Vec<WorkerId>), StartupError> {
+    set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
+    raise_descriptor_limit();
+    let topology = manifest.topology.again()?;
+    let launcher = Launcher::find(&topology)?;
+    let group = probe::group_id(&topology)?;
+    let mut held = held_by(&guard.link).map_err(at("guard"))?.into_iter();
+    let lock = held.next().ok_or_else(|| at("guard")(io::ErrorKind::NotFound.into()))?;
+    let Manifest { mut past, addresses, .. } = manifest;
+    let heirs = take_up(std::mem::take(&mut past.workers));
+    let numbers: Vec<u64> = heirs
+        .iter()
+        .filter_map(|(worker, taken)| taken.as_ref().and(worker.process.as_ref()))
+        .map(|process| process.number)
+        .collect();
+    let lock = place.take_over(lock, guard.pid, &numbers)?;
+    let listeners = listeners::again(addresses, held.map(TcpListener::from).collect())?;
+    let floors = open_floors(&topology)?;
+    let mut poller = Poller::new().map_err(at("epoll"))?;
+    let admin = Admin::open(&place.control_socket(), &mut poller).map_err(at("control socket"))?;
+    let broker = open_broker(&topology, &place, group)?;
+    let outlook = Outlook { project: topology.project.clone(), broker };
+    let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
+    let program = Program::of(own_path()?, &spawner.topology.project, &spawner.place);
+    let FromGuard { link, pid: guard_pid, stop, .. } = guard;
+    let manager = Manager::of_environment(guard_pid);
+    let (guard, seed) = (Some(link), seed());
+    let parts = Parts {
+        spawner,
+        poller,
+        admin,
+        floors,
+        guard,
+        guard_pid,
+        lock,
+        stop,
+        talk,
+        manager,
+        program,
+        seed,
+    };
+    Ok(Supervisor::succeed(parts, past, heirs)?)
+}
+
+/// What the last supervisor gave it, in that order: it was sent before this process was started.
+fn held_by(link: &OwnedFd) -> io::Result<Vec<OwnedFd>> {
+    let mut held = Vec::new();
+    loop {
+        match link::receive(link)? {
+            Some((Message::Hold, fds)) => held.extend(fds),
+            Some((Message::Begin, _)) => return Ok(held),
+            Some(_) => {}
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+fn own_path() -> Result<PathBuf, StartupError> {
+    std::env::current_exe().map_err(at("find this program"))
+}
+
 fn seed() -> u64 {
     clock::now().utc.0 ^ u64::from(std::process::id())
 }
@@ -128,9 +197,9 @@ pub(crate) fn could_go_on(manifest: &Manifest) -> Result<(), StartupError> {
 /// After an upgrade: takes over everything that is open, and starts nothing.
 pub(crate) fn go_on(
     manifest: Manifest,
+    open: Open,
     stop: Signals,
     talk: Talk,
-    program: Program,
 ) -> Result<Supervisor, StartupError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
     let topology = manifest.topology.again()?;
@@ -141,7 +210,6 @@ pub(crate) fn go_on(
     let state_file = floors::state_file(&topology.project);
     let floors = Floors::resume(state_file, &rings, manifest.floors, clock::now().utc)?;
     let mut poller = Poller::new().map_err(at("epoll"))?;
-    let open = manifest.open;
     let guard = open.guard.map(Left::take).transpose()?;
     let lock = Place::keep(open.lock.take()?);
     let listeners = open
@@ -153,6 +221,7 @@ pub(crate) fn go_on(
     let outlook = Outlook { project: topology.project.clone(), broker: None };
     let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
     let guard_pid = std::os::unix::process::parent_id();
+    let program = Program::of(manifest.program, &spawner.topology.project, &spawner.place);
     let manager = Manager::of_environment(guard_pid);
     let seed = seed();
     let parts = Parts {
@@ -209,11 +278,11 @@ fn open_floors(topology: &Topology) -> Result<Floors, FloorsError> {
 fn give_to_guard(guard: &FromGuard, lock: &Lock, spawner: &Spawner) -> io::Result<()> {
     let mut held = vec![lock.file.as_fd()];
     held.extend(spawner.listeners.iter().map(|listener| listener.socket.as_fd()));
-    link::send(&guard.link, Meaning::Hold, &held)?;
+    link::send(&guard.link, &Message::Hold, &held)?;
     if guard.detach {
         let path = spawner.place.log();
         let log = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        link::send(&guard.link, Meaning::Log, &[log.as_fd()])?;
+        link::send(&guard.link, &Message::Log, &[log.as_fd()])?;
         rustix::stdio::dup2_stdout(&log)?;
         rustix::stdio::dup2_stderr(&log)?;
     }

@@ -12,12 +12,14 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use protocol::exit::ExitReason;
+use protocol::name::ProjectName;
 use protocol::time::MonoNs;
 use serde::{Deserialize, Serialize};
 use spawn::{Command, FIRST_INHERITED, Output, StartError};
 
 use crate::manifest::{MANIFEST_FD, PROGRAM};
 use crate::orphans;
+use crate::place::Place;
 
 /// It reads some megabytes at most; a program that does something else is not waited for.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -46,6 +48,18 @@ pub(crate) struct Trial {
 }
 
 impl Program {
+    /// The running one, or what it becomes; the project's place is all it needs to know.
+    pub(crate) fn of(path: PathBuf, project: &ProjectName, place: &Place) -> Self {
+        let words: [OsString; 5] = [
+            "--project".into(),
+            project.as_str().into(),
+            "--runtime-dir".into(),
+            place.path().into(),
+            "resume".into(),
+        ];
+        Self { path, args: words.into() }
+    }
+
     /// Its command line as another process sees it, and its environment.
     pub(crate) fn environment(manifest: i32) -> Vec<(OsString, OsString)> {
         let others = std::env::vars_os().filter(|(name, _)| name != MANIFEST_FD);

@@ -65,6 +65,8 @@ pub(crate) struct Row {
     #[serde(flatten)]
     pub(crate) status: WorkerStatus,
     pub(crate) listen: Vec<SocketAddr>,
+    /// If the supervisor is killed now, it goes on.
+    pub(crate) outlives: bool,
 }
 
 /// The topology has tried it: one that is none would find nothing.
@@ -102,10 +104,19 @@ impl Worker {
 
     pub(crate) fn hand_on<'a>(&'a self, leaving: &mut Leaving<'a>) -> Handed {
         Handed {
-            name: self.spec.name.clone(),
-            life: self.life.snapshot(),
             process: self.process.as_ref().map(|process| process.hand_on(leaving)),
             lines: self.log.lines().cloned().collect(),
+            ..self.leave_behind()
+        }
+    }
+
+    /// For whoever follows if this supervisor is killed: what it printed is not kept for that.
+    pub(crate) fn leave_behind(&self) -> Handed {
+        Handed {
+            name: self.spec.name.clone(),
+            life: self.life.snapshot(),
+            process: self.process.as_ref().map(Process::leave_behind),
+            lines: Vec::new(),
             dossier: self.dossier.clone(),
             poison: self.poison.clone(),
             leaves: false,

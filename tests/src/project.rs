@@ -137,6 +137,11 @@ impl Project {
         self.pids()?.first().copied().ok_or_else(|| Failure::new("no supervisor pid"))
     }
 
+    /// Pid of its guard, from the same file.
+    pub fn guard_pid(&self) -> Outcome<u32> {
+        self.pids()?.get(1).copied().ok_or_else(|| Failure::new("no guard pid"))
+    }
+
     fn pids(&self) -> Outcome<Vec<u32>> {
         let text = fs::read_to_string(self.dir.join("run/pid")).map_err(Failure::new)?;
         Ok(text

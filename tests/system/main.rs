@@ -8,5 +8,6 @@ mod faults;
 mod faults_page;
 mod first_light;
 mod ring_verbs;
+mod succession;
 mod top_on_a_terminal;
 mod topologies;

@@ -52,7 +52,7 @@ pub(super) fn guard(context: &Context, args: supervise::Args) -> Result<ExitCode
         let _ = nix::unistd::setsid();
         supervise.push("--detach".into());
     }
-    match guard::run(&supervise)? {
+    match guard::run(&supervise, terminal::talk)? {
         Ended::Code(code) => Ok(ExitCode::from(code)),
         Ended::Killed(signal) => {
             terminal::talk(&format!(

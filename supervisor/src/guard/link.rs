@@ -1,10 +1,14 @@
-//! What the supervisor tells its guard, over a SOCK_SEQPACKET pair: one byte, with descriptors.
+//! What guard and supervisor tell each other, over a SOCK_SEQPACKET pair: one byte, what goes with it,
+//! and descriptors. docs/protocol.md lists them.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use protocol::exit::ExitReason;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -14,26 +18,79 @@ use rustix::net::{
 pub(crate) const GUARD_FD: &str = "FRAMEVISOR_GUARD_FD";
 /// The kernel takes at most 253 descriptors a message.
 const FDS_MAX: usize = 64;
+/// A command line with two paths.
+const MESSAGE_MAX_BYTES: usize = 3 * 4096;
 
-/// What a message's descriptors are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// Keep them open as long as you live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// To the guard: if the supervisor is killed, start this program with these arguments, and leave alone
+    /// who is kept. Nothing at all takes it back.
+    Follow(Vec<OsString>),
+    /// To the guard: this child of the supervisor may live on. With its pidfd.
+    Keep(u32),
+    /// To the guard: that one has ended.
+    Forget(u32),
+    /// Both ways: keep these descriptors open; from a guard to a new supervisor: it is what the last one had.
     Hold,
-    /// Print there from now on.
+    /// To the guard: print there from now on.
     Log,
+    /// To a new supervisor: that was all it held.
+    Begin,
+    /// To the supervisor: a child of the guard has ended.
+    Ended(u32, ExitReason),
 }
 
-impl Meaning {
-    fn code(self) -> u8 {
+impl Message {
+    fn bytes(&self) -> Vec<u8> {
+        let numbered = |code: u8, pid: u32| [&[code][..], &pid.to_le_bytes()].concat();
         match self {
-            Self::Hold => b'H',
-            Self::Log => b'L',
+            Self::Follow(command) => {
+                let words: Vec<&[u8]> = command.iter().map(|word| word.as_bytes()).collect();
+                [b"F", words.join(&0).as_slice()].concat()
+            }
+            Self::Keep(pid) => numbered(b'K', *pid),
+            Self::Forget(pid) => numbered(b'D', *pid),
+            Self::Hold => b"H".to_vec(),
+            Self::Log => b"L".to_vec(),
+            Self::Begin => b"B".to_vec(),
+            Self::Ended(pid, reason) => {
+                let (how, value) = match reason {
+                    ExitReason::Signal { number, core: false } => (b's', *number),
+                    ExitReason::Signal { number, core: true } => (b'c', *number),
+                    ExitReason::Code(code) => (b'e', *code),
+                    _ => (b'e', 1),
+                };
+                [numbered(b'E', *pid), vec![how], value.to_le_bytes().to_vec()].concat()
+            }
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
-        [Self::Hold, Self::Log].into_iter().find(|meaning| meaning.code() == code)
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (code, rest) = bytes.split_first()?;
+        let pid = rest.first_chunk().map(|pid| u32::from_le_bytes(*pid));
+        match code {
+            b'F' => {
+                let words = rest.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+                Some(Self::Follow(words.map(|word| OsStr::from_bytes(word).to_owned()).collect()))
+            }
+            b'K' => Some(Self::Keep(pid?)),
+            b'D' => Some(Self::Forget(pid?)),
+            b'H' => Some(Self::Hold),
+            b'L' => Some(Self::Log),
+            b'B' => Some(Self::Begin),
+            b'E' => {
+                let (how, value) = rest.get(4..)?.split_first()?;
+                let number = i32::from_le_bytes(value.try_into().ok()?);
+                let reason = match how {
+                    b's' => ExitReason::Signal { number, core: false },
+                    b'c' => ExitReason::Signal { number, core: true },
+                    b'e' => ExitReason::Code(number),
+                    _ => return None,
+                };
+                Some(Self::Ended(pid?, reason))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -43,25 +100,33 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
-pub(crate) fn send(link: impl AsFd, meaning: Meaning, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    for some in fds.chunks(FDS_MAX) {
+/// As many messages as the descriptors need; never waits for the other end to read.
+pub(crate) fn send(link: impl AsFd, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let bytes = message.bytes();
+    let mut parts: Vec<&[BorrowedFd<'_>]> = fds.chunks(FDS_MAX).collect();
+    if parts.is_empty() {
+        parts.push(&[]);
+    }
+    for some in parts {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(some));
-        let code = [meaning.code()];
-        sendmsg(&link, &[IoSlice::new(&code)], &mut control, SendFlags::NOSIGNAL)?;
+        if !some.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(some));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        sendmsg(&link, &[IoSlice::new(&bytes)], &mut control, flags)?;
     }
     Ok(())
 }
 
 /// `None` at the end of the link.
-pub(crate) fn receive(link: impl AsFd) -> io::Result<Option<(Meaning, Vec<OwnedFd>)>> {
+pub(crate) fn receive(link: impl AsFd) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut code = [0];
+    let mut bytes = [0; MESSAGE_MAX_BYTES];
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let message = recvmsg(link, &mut [IoSliceMut::new(&mut code)], &mut control, flags)?;
-    if message.bytes == 0 {
+    let received = recvmsg(link, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)?;
+    if received.bytes == 0 {
         return Ok(None);
     }
     let fds = control.drain().filter_map(|message| match message {
@@ -69,8 +134,8 @@ pub(crate) fn receive(link: impl AsFd) -> io::Result<Option<(Meaning, Vec<OwnedF
         _ => None,
     });
     let fds = fds.flatten().collect();
-    match Meaning::from_code(code[0]) {
-        Some(meaning) => Ok(Some((meaning, fds))),
+    match Message::parse(&bytes[..received.bytes]) {
+        Some(message) => Ok(Some((message, fds))),
         None => Err(io::Error::new(io::ErrorKind::InvalidData, "unknown message")),
     }
 }
@@ -85,14 +150,37 @@ mod tests {
         let (guard, supervisor) = pair().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        send(&supervisor, Meaning::Hold, &[listener.as_fd()]).unwrap();
+        send(&supervisor, &Message::Hold, &[listener.as_fd()]).unwrap();
         drop(listener);
-        let (meaning, held) = receive(&guard).unwrap().unwrap();
-        assert_eq!((meaning, held.len()), (Meaning::Hold, 1));
+        let (message, held) = receive(&guard).unwrap().unwrap();
+        assert_eq!((message, held.len()), (Message::Hold, 1));
         TcpStream::connect(address).unwrap();
         drop(held);
         assert!(TcpStream::connect(address).is_err());
         drop(supervisor);
         assert!(receive(&guard).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_said_is_what_is_heard() {
+        let (guard, supervisor) = pair().unwrap();
+        for message in [
+            Message::Follow(vec!["/usr/bin/framevisor".into(), "resume".into()]),
+            Message::Follow(Vec::new()),
+            Message::Keep(4_000_000),
+            Message::Forget(1),
+            Message::Begin,
+            Message::Ended(7, ExitReason::Signal { number: 9, core: false }),
+            Message::Ended(7, ExitReason::Signal { number: 11, core: true }),
+            Message::Ended(7, ExitReason::Code(-1)),
+        ] {
+            send(&supervisor, &message, &[]).unwrap();
+            assert_eq!(receive(&guard).unwrap().unwrap().0, message);
+        }
+        for garbage in
+            [&b"x"[..], b"K", b"K\0", b"E\0\0\0\0", b"E\0\0\0\0e\0", b"E\0\0\0\0x\0\0\0\0"]
+        {
+            assert_eq!(Message::parse(garbage), None, "{garbage:?}");
+        }
     }
 }

@@ -7,14 +7,20 @@
 //!   |  listening       |                      +--> their own children: become the supervisor's
 //!   +--sockets, lock---+                           when a worker dies, the guard's when it dies
 //! ```
+//!
+//! A supervisor may name a successor and workers that may live on. If it is killed then, the guard ends
+//! all others, starts the successor, hands it what it holds, and tells it how those end that became its own
+//! children: nobody else can.
 
 pub(crate) mod link;
+mod successor;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -23,16 +29,20 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 use shmring::clock;
 use spawn::{Command, FIRST_INHERITED, Output, StartError};
 
 use crate::orphans;
 use crate::signals::Signals;
-use link::Meaning;
+use link::Message;
+use successor::Deaths;
 
 /// What is not dead a second after SIGKILL is stuck in the kernel, and waiting does not help.
 const CLEANUP: Duration = Duration::from_secs(1);
+/// A supervisor that does not read its link just now is told again after this.
+const TELL_AGAIN_MS: u8 = 100;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuardError {
@@ -49,26 +59,46 @@ pub(crate) enum Ended {
     Killed(Signal),
 }
 
-/// Starts this program again with `args` as the supervisor, and lives as long as it does.
-pub(crate) fn run(args: &[OsString]) -> Result<Ended, GuardError> {
+/// Starts this program again with `args` as the supervisor, and lives as long as it does, or one of those
+/// that follow it. `talk` is for people.
+pub(crate) fn run(args: &[OsString], talk: impl Fn(&str)) -> Result<Ended, GuardError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
     let stop = Signals::stop().map_err(at("signals"))?;
     let child = Signals::child().map_err(at("signals"))?;
     let (link, theirs) = link::pair().map_err(at("link"))?;
-    let supervisor = start(args, theirs)?;
-    let mut guard = Guard { stop, child, link: Some(link), supervisor, held: Vec::new() };
-    let ended = guard.watch()?;
+    let program = std::env::current_exe().map_err(at("find this program"))?;
+    let supervisor = start(&program, args, theirs)?;
+    let mut guard = Guard {
+        stop,
+        child,
+        link: Some(link),
+        supervisor,
+        held: Vec::new(),
+        follow: Vec::new(),
+        kept: BTreeMap::new(),
+        untold: VecDeque::new(),
+        deaths: Deaths::default(),
+        is_stopping: false,
+    };
+    let ended = loop {
+        let ended = guard.watch()?;
+        if !guard.is_followed(ended) {
+            break ended;
+        }
+        guard.end_all_but_kept()?;
+        talk(&guard.obituary(ended));
+        guard.start_next()?;
+    };
     end_everything();
     Ok(ended)
 }
 
-fn start(args: &[OsString], link: OwnedFd) -> Result<Pid, GuardError> {
-    let program = std::env::current_exe().map_err(at("find this program"))?;
+fn start(program: &Path, args: &[OsString], link: OwnedFd) -> Result<Pid, GuardError> {
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     env.push((link::GUARD_FD.into(), FIRST_INHERITED.to_string().into()));
     let command = Command {
-        program: &program,
+        program,
         args,
         cwd: &cwd,
         env: &env,
@@ -87,6 +117,14 @@ struct Guard {
     link: Option<OwnedFd>,
     supervisor: Pid,
     held: Vec<OwnedFd>,
+    /// What to start when the supervisor is killed; nothing when everything ends then.
+    follow: Vec<OsString>,
+    /// Who may live on, and what tells it from another with its number.
+    kept: BTreeMap<u32, OwnedFd>,
+    /// Ends that no supervisor has been told yet.
+    untold: VecDeque<Message>,
+    deaths: Deaths,
+    is_stopping: bool,
 }
 
 impl Guard {
@@ -95,12 +133,17 @@ impl Guard {
         loop {
             self.sleep()?;
             if self.stop.drain() > 0 {
+                self.is_stopping = true;
                 // It is our child and not reaped, so the number is its own.
                 let _ = kill(self.supervisor, Signal::SIGTERM);
             }
-            self.listen();
+            while self.listen() {}
             self.child.drain();
-            if let Some(ended) = self.reap()? {
+            let ended = self.reap()?;
+            self.tell();
+            if let Some(ended) = ended {
+                // What it said last counts.
+                while self.listen() {}
                 return Ok(ended);
             }
         }
@@ -110,33 +153,105 @@ impl Guard {
         let watched = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut fds = vec![watched(self.stop.as_fd()), watched(self.child.as_fd())];
         fds.extend(self.link.as_ref().map(|link| watched(link.as_fd())));
-        match poll(&mut fds, PollTimeout::NONE) {
+        let patience = (!self.untold.is_empty()).then_some(TELL_AGAIN_MS);
+        match poll(&mut fds, PollTimeout::from(patience)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(at("wait")(errno.into())),
         }
     }
 
-    fn listen(&mut self) {
-        let Some(link) = &self.link else { return };
+    /// Takes one message; false when there is none.
+    fn listen(&mut self) -> bool {
+        let Some(link) = &self.link else { return false };
         match link::receive(link) {
-            Ok(Some((Meaning::Hold, fds))) => self.held.extend(fds),
-            Ok(Some((Meaning::Log, fds))) => fds.into_iter().for_each(print_to),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(Some((message, fds))) => self.understand(message, fds),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             // Its end shows as a child that died; without a link it is only guarded.
             Ok(None) | Err(_) => self.link = None,
         }
+        true
     }
 
-    /// Takes whatever has died; the supervisor's end is the end.
-    fn reap(&self) -> Result<Option<Ended>, GuardError> {
+    fn understand(&mut self, message: Message, fds: Vec<OwnedFd>) {
+        match message {
+            Message::Follow(command) => self.follow = command,
+            Message::Keep(pid) => self.kept.extend(fds.into_iter().next().map(|fd| (pid, fd))),
+            Message::Forget(pid) => drop(self.kept.remove(&pid)),
+            Message::Hold => self.held.extend(fds),
+            Message::Log => fds.into_iter().for_each(print_to),
+            // These are ours to say.
+            Message::Begin | Message::Ended(..) => {}
+        }
+    }
+
+    /// Takes whatever has died: how the supervisor did, if it did.
+    fn reap(&mut self) -> Result<Option<Ended>, GuardError> {
+        let mut supervisors = None;
         loop {
             match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(None),
-                Ok(ended) if ended.pid() == Some(self.supervisor) => return Ok(Some(how(ended))),
-                Ok(_) | Err(Errno::EINTR) => {}
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(supervisors),
+                Ok(ended) if ended.pid() == Some(self.supervisor) => supervisors = Some(how(ended)),
+                Ok(ended) => self.note_end(ended),
+                Err(Errno::EINTR) => {}
                 Err(errno) => return Err(at("reap")(errno.into())),
             }
         }
+    }
+
+    fn note_end(&mut self, ended: WaitStatus) {
+        let pid = ended.pid().and_then(|pid| u32::try_from(pid.as_raw()).ok());
+        if let Some(pid) = pid.filter(|pid| self.kept.remove(pid).is_some()) {
+            self.untold.push_back(Message::Ended(pid, reason(ended)));
+        }
+    }
+
+    fn tell(&mut self) {
+        while let (Some(link), Some(message)) = (&self.link, self.untold.front()) {
+            if link::send(link, message, &[]).is_err() {
+                return;
+            }
+            self.untold.pop_front();
+        }
+    }
+
+    fn is_followed(&mut self, ended: Ended) -> bool {
+        !self.follow.is_empty()
+            && !self.is_stopping
+            && self.deaths.are_followed(clock::mono(), ended)
+    }
+
+    fn obituary(&self, ended: Ended) -> String {
+        let how = match ended {
+            Ended::Killed(signal) => format!("was ended by {signal}"),
+            Ended::Code(code) => format!("ended with exit code {code}"),
+        };
+        format!("the supervisor {how}; another one is started, {} workers go on", self.kept.len())
+    }
+
+    /// As [`end_everything`], but for those that may live on.
+    fn end_all_but_kept(&mut self) -> Result<(), GuardError> {
+        let deadline = clock::mono() + CLEANUP;
+        loop {
+            self.reap()?;
+            let mut others = orphans::children().unwrap_or_default();
+            others.retain(|pid| !self.kept.get(pid).is_some_and(is_alive));
+            if others.is_empty() || clock::mono() >= deadline {
+                return Ok(());
+            }
+            others.into_iter().for_each(orphans::kill_child);
+            std::thread::sleep(pause(deadline));
+        }
+    }
+
+    fn start_next(&mut self) -> Result<(), GuardError> {
+        let (link, theirs) = link::pair().map_err(at("link"))?;
+        let held: Vec<BorrowedFd<'_>> = self.held.iter().map(AsFd::as_fd).collect();
+        link::send(&link, &Message::Hold, &held).map_err(at("hand over"))?;
+        link::send(&link, &Message::Begin, &[]).map_err(at("hand over"))?;
+        let Some((program, args)) = self.follow.split_first() else { return Ok(()) };
+        self.supervisor = start(Path::new(program), args, theirs)?;
+        self.link = Some(link);
+        Ok(())
     }
 }
 
@@ -171,6 +286,20 @@ fn any_left() -> bool {
             Err(Errno::EINTR) | Ok(_) => {}
             Err(_) => return false,
         }
+    }
+}
+
+/// One that is dead has left its number to others.
+fn is_alive(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO) == Ok(0)
+}
+
+fn reason(ended: WaitStatus) -> ExitReason {
+    match ended {
+        WaitStatus::Exited(_, code) => ExitReason::Code(code),
+        WaitStatus::Signaled(_, signal, core) => ExitReason::Signal { number: signal as i32, core },
+        _ => ExitReason::Unseen,
     }
 }
 

@@ -7,7 +7,7 @@ use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 use serde::{Deserialize, Serialize};
 
-use super::{Lifecycle, Phase};
+use super::{Lifecycle, Phase, Then};
 use crate::policy::{Memory, Policy};
 
 /// Everything but what the topology says. Times are of this boot.
@@ -37,6 +37,18 @@ impl Lifecycle {
             last_exit: self.last_exit.clone(),
             restart_time: self.restart_time,
         }
+    }
+
+    /// Its process ended with the supervisor that had started it: whether it is started again.
+    pub(crate) fn ended_with_its_supervisor(&mut self) -> bool {
+        let again = match &self.phase {
+            Phase::Starting { .. } | Phase::Up { .. } => true,
+            Phase::Stopping { then, .. } => *then != Then::Rest,
+            Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => return false,
+        };
+        let why = if again { "its supervisor was killed" } else { "asked to" };
+        self.phase = Phase::Stopped { why: why.into() };
+        again
     }
 
     /// Goes on as if nothing had happened.

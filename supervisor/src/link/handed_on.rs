@@ -1,12 +1,15 @@
 //! A link that another supervisor goes on with.
 
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Conversation, Language, Link, MESSAGES_PER_SECOND};
 use crate::manifest::{Leaving, Left, ManifestError};
 use crate::meter::Meter;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Handed {
     socket: Left,
     conversation: Conversation,
@@ -22,6 +25,18 @@ impl Link {
             conversation: self.conversation,
             listens: self.listens,
             queue: self.queue.iter().cloned().collect(),
+        }
+    }
+
+    /// The connection to a built-in worker that a supervisor before this one has started.
+    pub(crate) fn of_a_ready_worker(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            language: Language::Frames,
+            conversation: Conversation::Ready,
+            listens: false,
+            meter: Meter::new(MESSAGES_PER_SECOND),
+            queue: VecDeque::new(),
         }
     }
 

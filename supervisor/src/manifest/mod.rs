@@ -8,9 +8,9 @@ mod left;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use protocol::codec::{self, FrameError};
@@ -23,7 +23,7 @@ use crate::admin::Asker;
 use crate::floors::Floor;
 use crate::history::History;
 use crate::worker::Handed as Worker;
-use crate::{admin, questions, topology};
+use crate::{admin, adoption, questions, topology};
 pub(crate) use left::{Leaving, Left};
 
 /// Raised whenever anything in it changes its meaning or place; another one is refused by number.
@@ -47,6 +47,8 @@ pub(crate) enum ManifestError {
     Frame(#[from] FrameError),
     #[error("manifest: {0}")]
     Inherit(#[from] spawn::InheritError),
+    #[error("manifest: not what this program was left: {what}")]
+    Other { what: &'static str },
     #[error("manifest: worker {name} is not in its topology")]
     Worker { name: WorkerName },
     #[error("manifest: {step}: {source}")]
@@ -67,7 +69,12 @@ pub(crate) struct Manifest {
     /// Seen in use: each ring goes on above it.
     pub(crate) floors: Vec<(RingName, Floor)>,
     pub(crate) past: Past,
-    pub(crate) open: Open,
+    /// Of this boot.
+    pub(crate) boot: String,
+    /// Where each worker's sockets listen.
+    pub(crate) addresses: Vec<(WorkerName, SocketAddr)>,
+    /// `None` where it was left for whoever follows a supervisor that is killed.
+    pub(crate) open: Option<Open>,
 }
 
 /// What became of the project so far.
@@ -95,9 +102,15 @@ pub(crate) struct Open {
 }
 
 impl Manifest {
-    pub(crate) fn write(&self) -> Result<File, ManifestError> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, ManifestError> {
         let mut bytes = VERSION.to_le_bytes().to_vec();
         bytes.extend(codec::encode_within(MAX_BYTES, self)?);
+        Ok(bytes)
+    }
+
+    /// Into a memory file, for the program that this one becomes.
+    pub(crate) fn write(&self) -> Result<File, ManifestError> {
+        let bytes = self.bytes()?;
         let file = memfd_create(c"framevisor-manifest", MFdFlags::MFD_CLOEXEC);
         let mut file = File::from(file.map_err(|errno| at("make")(errno.into()))?);
         file.write_all(&bytes).map_err(at("write"))?;
@@ -105,8 +118,7 @@ impl Manifest {
     }
 
     /// Refuses what another version means otherwise.
-    pub(crate) fn read(file: OwnedFd) -> Result<Self, ManifestError> {
-        let file = File::from(file);
+    pub(crate) fn read(file: &File) -> Result<Self, ManifestError> {
         let length = file.metadata().map_err(at("look at"))?.len();
         let length =
             usize::try_from(length).unwrap_or(usize::MAX).min(MAX_BYTES + size_of::<u32>());
@@ -125,9 +137,18 @@ impl Manifest {
         }
     }
 
+    /// What a killed supervisor left at `path`.
+    pub(crate) fn of_the_dead(path: &Path) -> Result<Self, ManifestError> {
+        let manifest = Self::read(&File::open(path).map_err(at("open"))?)?;
+        if manifest.boot != adoption::boot_id() {
+            return Err(ManifestError::Other { what: "it is of another boot" });
+        }
+        Ok(manifest)
+    }
+
     /// The one this process was given.
     pub(crate) fn inherited() -> Result<Self, ManifestError> {
-        Self::read(spawn::take_inherited(MANIFEST_FD)?)
+        Self::read(&File::from(spawn::take_inherited(MANIFEST_FD)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A process that another supervisor goes on with: it notices nothing.
+//! A process that another supervisor goes on with, after an upgrade or a death.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +6,8 @@ use std::io;
 use protocol::time::MonoNs;
 use serde::{Deserialize, Serialize};
 
-use super::{Pipe, Process, ProcessId};
+use super::{Adopted, Bond, Pipe, Process, ProcessId};
+use crate::adoption::Taken;
 use crate::beat::Beat;
 use crate::event::Event;
 use crate::link::{self, Language, Link};
@@ -17,18 +18,26 @@ use crate::poller::Poller;
 use crate::progress::Progress;
 use crate::readiness::Asking;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Handed {
     pub(crate) number: u64,
-    pid: u32,
+    pub(crate) pid: u32,
     closed: Option<MonoNs>,
+    pub(crate) bond: Option<Bond>,
+    is_adopted: bool,
+    /// `None` where nothing could be left open.
+    open: Option<Open>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Open {
     pidfd: Left,
     health: Option<Left>,
     link: link::Handed,
     pipes: Vec<HandedPipe>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct HandedPipe {
     stream: Stream,
     file: Left,
@@ -37,6 +46,7 @@ struct HandedPipe {
 }
 
 impl Process {
+    /// For the program that this one becomes.
     pub(crate) fn hand_on<'a>(&'a self, leaving: &mut Leaving<'a>) -> Handed {
         let mut pipe = |pipe: &'a Pipe| HandedPipe {
             stream: pipe.stream,
@@ -44,14 +54,24 @@ impl Process {
             partial: pipe.splitter.partial().to_vec(),
         };
         let pipes = self.pipes.iter().map(&mut pipe).collect();
-        Handed {
-            number: self.id.number,
-            pid: self.pid,
-            closed: self.closed,
+        let open = Open {
             pidfd: leaving.leave(&self.pidfd),
             health: self.health.as_ref().map(|page| leaving.leave(page)),
             link: self.link.hand_on(leaving),
             pipes,
+        };
+        Handed { open: Some(open), ..self.leave_behind() }
+    }
+
+    /// For whoever follows if this supervisor is killed.
+    pub(crate) fn leave_behind(&self) -> Handed {
+        Handed {
+            number: self.id.number,
+            pid: self.pid,
+            closed: self.closed,
+            bond: self.bond.clone(),
+            is_adopted: self.adopted.is_some(),
+            open: None,
         }
     }
 
@@ -64,30 +84,85 @@ impl Process {
         now: MonoNs,
         poller: &mut Poller<Event>,
     ) -> Result<Self, ManifestError> {
-        let failed = |source: io::Error| ManifestError::Io { step: "watch a worker", source };
-        let link = Link::resume(handed.link, language)?;
-        let link_token = poller.watch(&link, Event::Link(id)).map_err(failed)?;
+        let open = handed.open.ok_or(ManifestError::Other { what: "a worker is closed" })?;
         let mut pipes = Vec::new();
-        for pipe in handed.pipes {
+        for pipe in open.pipes {
             let file = File::from(pipe.file.take()?);
-            let token = poller.watch(&file, Event::Output(id)).map_err(failed)?;
+            let token = poller.watch(&file, Event::Output(id)).map_err(unwatched)?;
             let splitter = Splitter::resumed(pipe.partial);
             pipes.push(Pipe { stream: pipe.stream, file, splitter, token });
         }
+        let link = Link::resume(open.link, language)?;
+        let health = open.health.map(|page| page.take().map(File::from)).transpose()?;
+        let pidfd = open.pidfd.take()?;
+        let adopted = if handed.is_adopted { Some(watched(&pidfd, id, poller)?) } else { None };
         Ok(Self {
             id,
             pid: handed.pid,
+            link_token: poller.watch(&link, Event::Link(id)).map_err(unwatched)?,
             link,
             beat: Beat::new(now),
             progress: Progress::new(),
             asking: Asking::default(),
             tmp: place.tmp(handed.number),
             closed: handed.closed,
-            pidfd: handed.pidfd.take()?,
-            health: handed.health.map(|page| page.take().map(File::from)).transpose()?,
-            link_token,
+            bond: handed.bond,
+            adopted,
+            pidfd,
+            health,
             pipes,
             reads: 0,
         })
     }
+
+    /// One that a killed supervisor left: a child of the guard.
+    pub(crate) fn adopt(
+        id: ProcessId,
+        handed: Handed,
+        taken: Taken,
+        place: &Place,
+        now: MonoNs,
+        poller: &mut Poller<Event>,
+    ) -> Result<Self, ManifestError> {
+        let Taken { link, pidfd, health, stdout, stderr } = taken;
+        let mut pipes = Vec::new();
+        for (stream, end) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+            let file = File::from(end);
+            let token = poller.watch(&file, Event::Output(id)).map_err(unwatched)?;
+            pipes.push(Pipe { stream, file, splitter: Splitter::default(), token });
+        }
+        let link = Link::of_a_ready_worker(link);
+        // It was, or it would not live.
+        let bond = handed.bond.map(|bond| Bond { is_kept: true, ..bond });
+        Ok(Self {
+            id,
+            pid: handed.pid,
+            link_token: poller.watch(&link, Event::Link(id)).map_err(unwatched)?,
+            link,
+            beat: Beat::new(now),
+            progress: Progress::new(),
+            asking: Asking::default(),
+            tmp: place.tmp(handed.number),
+            closed: None,
+            bond,
+            adopted: Some(watched(&pidfd, id, poller)?),
+            pidfd,
+            health: Some(File::from(health)),
+            pipes,
+            reads: 0,
+        })
+    }
+}
+
+fn watched(
+    pidfd: &impl std::os::fd::AsFd,
+    id: ProcessId,
+    poller: &mut Poller<Event>,
+) -> Result<Adopted, ManifestError> {
+    let pidfd_token = poller.watch(pidfd, Event::AdoptedEnded(id)).map_err(unwatched)?;
+    Ok(Adopted { pidfd_token, ended: None })
+}
+
+fn unwatched(source: io::Error) -> ManifestError {
+    ManifestError::Io { step: "watch a worker", source }
 }

@@ -40,6 +40,7 @@ impl Supervisor {
         };
         self.admin.publish_change(&change, &mut self.poller);
         self.history.add(change);
+        self.will.change();
     }
 
     /// One line for people at every change worth one.

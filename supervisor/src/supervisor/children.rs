@@ -49,7 +49,7 @@ impl Supervisor {
         }
     }
 
-    fn bury(&mut self, at: WorkerId, now: MonoNs, reason: &ExitReason) {
+    pub(super) fn bury(&mut self, at: WorkerId, now: MonoNs, reason: &ExitReason) {
         let Some(process) = self.workers[at].process.take() else { return };
         let worker = &self.spec(at).name;
         if self.workers[at].life.state() == WorkerState::Stopping {
@@ -57,6 +57,7 @@ impl Supervisor {
         } else {
             tracing::warn!(%worker, pid = process.pid, %reason, "died");
         }
+        self.forget_heir(&process);
         let (pid, health) = (process.pid, process.health());
         let last_words = process.bury(&mut self.poller);
         self.add_lines(at, last_words);

@@ -10,6 +10,7 @@ mod children;
 mod control;
 mod messages;
 mod stop;
+mod succession;
 mod upgrade;
 
 pub(crate) use messages::Message;
@@ -47,8 +48,10 @@ use crate::signals::Signals;
 use crate::talk::Talk;
 use crate::topology::Topology;
 use crate::trial::Program;
+use crate::will::Will;
 use crate::worker::{Row, Worker};
 use crate::workers::{WorkerId, Workers};
+pub(crate) use succession::take_up;
 use upgrade::Upgrade;
 
 /// Reads of one output pipe in one turn of the loop: 64 KiB, a full pipe.
@@ -97,6 +100,10 @@ pub(crate) struct Supervisor {
     pub(super) manager: Manager,
     program: Program,
     upgrade: Option<Upgrade>,
+    /// For whoever follows if this one is killed.
+    will: Will,
+    /// The guard knows what to start then.
+    is_followed: bool,
     shutdown: Option<Shutdown>,
     pub(crate) history: History,
     questions: Questions,
@@ -153,6 +160,8 @@ impl Supervisor {
             manager,
             program,
             upgrade: None,
+            will: Will::default(),
+            is_followed: false,
             shutdown: None,
             history: History::default(),
             questions: Questions::default(),
@@ -195,10 +204,11 @@ impl Supervisor {
 
     fn handle(&mut self, now: MonoNs, event: Event) {
         match event {
+            Event::AdoptedEnded(process) => self.note_adopted_end(now, process),
             Event::AdminConnection => self.admin.accept(&mut self.poller),
             Event::ChildEnded => self.reap(now),
             Event::Client(client) => self.serve(now, client),
-            Event::GuardLink => self.guard_gone(now),
+            Event::GuardLink => self.hear_guard(now),
             Event::HandOverEnded => self.hand_overs_ended(),
             Event::Link(process) => self.hear(now, process),
             Event::Output(process) => self.read_output(process),
@@ -222,6 +232,7 @@ impl Supervisor {
         self.advance_waiting(now);
         self.advance_leaving(now);
         self.advance_upgrade(now);
+        self.advance_will();
         self.advance_shutdown(now);
     }
 
@@ -238,6 +249,7 @@ impl Supervisor {
         for process in self.workers.iter_mut().filter_map(|(_, worker)| worker.process.as_mut()) {
             process.resume_output(&self.poller);
         }
+        self.bury_untold(now);
         self.admin.resume(&mut self.poller);
         self.look_for_attached(now);
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
@@ -369,7 +381,9 @@ impl Supervisor {
             let mine = self.spawner.listeners_of(&worker.spec.name);
             let listen: Vec<SocketAddr> =
                 mine.filter_map(|listener| listener.socket.local_addr().ok()).collect();
-            Row { status: worker.status(now), listen }
+            let bond = worker.process.as_ref().and_then(|it| it.bond.as_ref());
+            let outlives = bond.is_some_and(|bond| bond.is_kept);
+            Row { status: worker.status(now), listen, outlives }
         };
         self.workers.values().map(row).collect()
     }

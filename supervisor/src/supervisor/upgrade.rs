@@ -21,7 +21,6 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::execve;
 use protocol::admin::ReplyError;
-use protocol::control::CONTROL_VERSION;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 use serde_json::json;
@@ -151,9 +150,8 @@ impl Supervisor {
         asked: Asker,
         leaving: &mut Leaving<'a>,
     ) -> Manifest {
-        let spawner = &self.spawner;
         let mut listeners = Vec::new();
-        for listener in &spawner.listeners {
+        for listener in &self.spawner.listeners {
             listeners.push((listener.worker.clone(), leaving.leave(&listener.socket)));
         }
         let workers = self.workers.iter().map(|(id, worker)| {
@@ -162,29 +160,21 @@ impl Supervisor {
             handed.waits = self.waiting.contains(&id);
             handed
         });
-        let workers = workers.collect();
-        Manifest {
-            control: CONTROL_VERSION,
-            topology: spawner.topology.reading(),
-            runtime_dir: spawner.place.path().to_owned(),
-            program: program.path.clone(),
-            written_by: PROGRAM.to_owned(),
-            floors: self.floors.seen(),
-            past: Past {
-                workers,
-                history: self.history.clone(),
-                questions: self.questions.hand_on(),
-                processes: self.processes,
-                started: self.started,
-            },
-            open: Open {
-                guard: self.guard.as_ref().map(|guard| leaving.leave(guard)),
-                lock: leaving.leave(&self.lock.file),
-                listeners,
-                admin: self.admin.hand_on(leaving),
-                asked,
-            },
-        }
+        let past = Past {
+            workers: workers.collect(),
+            history: self.history.clone(),
+            questions: self.questions.hand_on(),
+            processes: self.processes,
+            started: self.started,
+        };
+        let open = Open {
+            guard: self.guard.as_ref().map(|guard| leaving.leave(guard)),
+            lock: leaving.leave(&self.lock.file),
+            listeners,
+            admin: self.admin.hand_on(leaving),
+            asked,
+        };
+        self.manifest_of(past, program, Some(open))
     }
 
     /// Returns only when it could not: then all is as before.
@@ -220,11 +210,11 @@ impl Supervisor {
 /// The other side.
 impl Supervisor {
     /// Goes on with what another program left.
-    pub(crate) fn resume(parts: Parts, past: Past) -> Result<Self, ManifestError> {
+    pub(crate) fn resume(parts: Parts, mut past: Past) -> Result<Self, ManifestError> {
         let failed = |source: io::Error| ManifestError::Io { step: "event loop", source };
         let now = clock::mono();
         let mut this = Self::new(parts).map_err(failed)?;
-        for mut handed in past.workers {
+        for mut handed in std::mem::take(&mut past.workers) {
             let Some(id) = this.workers.named(&handed.name) else {
                 return Err(ManifestError::Worker { name: handed.name });
             };
@@ -245,11 +235,16 @@ impl Supervisor {
                 worker.process = Some(process);
             }
         }
-        let processes = this.workers.values().filter_map(|worker| worker.process.as_ref());
-        this.questions = Questions::resume(past.questions, processes.map(|process| process.id));
-        this.history = past.history;
-        (this.processes, this.started) = (past.processes, past.started);
+        this.resume_past(past);
         Ok(this)
+    }
+
+    /// All but the workers, which are there.
+    pub(super) fn resume_past(&mut self, past: Past) {
+        let processes = self.workers.values().filter_map(|worker| worker.process.as_ref());
+        self.questions = Questions::resume(past.questions, processes.map(|process| process.id));
+        self.history = past.history;
+        (self.processes, self.started) = (past.processes, past.started);
     }
 
     /// As [`Self::run`], of one that was resumed.

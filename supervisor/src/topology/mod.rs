@@ -23,6 +23,7 @@ mod restart;
 mod section;
 mod series;
 mod sources;
+mod survival;
 #[cfg(test)]
 mod tests;
 mod toml;
@@ -55,6 +56,7 @@ pub(crate) use graph::{Edge as GraphEdge, Node as GraphNode};
 pub(crate) use problem::MachineProblem;
 pub use report::{Mistake, Report};
 pub(crate) use sources::{is_stream, stdin_path};
+pub use survival::Survival;
 pub(crate) use wiring::matches;
 
 /// A thousand workers fit ten times; more is a mistaken file.
@@ -157,7 +159,8 @@ pub fn read(
         Some(project) => {
             let (file, group) = (sources[0].name.clone(), written.group.clone());
             let (folder, origin) = (folder.to_owned(), Origin::new(sources, &written));
-            Ok(Topology { project, group, file, folder, workers, rings, origin })
+            let survival = written.survival;
+            Ok(Topology { project, group, survival, file, folder, workers, rings, origin })
         }
         None => Err(Report::new(&sources, findings)),
     }
@@ -195,6 +198,8 @@ pub struct Topology {
     pub project: ProjectName,
     /// Name or number of the group whose members may read the rings.
     pub group: Option<String>,
+    /// Who goes on when the supervisor is killed.
+    pub survival: Survival,
     /// The first of its files.
     pub file: PathBuf,
     folder: PathBuf,

@@ -8,19 +8,29 @@ use protocol::name::{ProjectName, RingName, WorkerName};
 use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::{Located, Section};
 use super::tree::{Entry, Key, Node, Place, Value};
-use super::{Launch, Readiness};
-use super::{cameras, expand, ranges, restart, worker};
+use super::{Launch, Readiness, Survival};
+use super::{cameras, expand, ranges, restart, survival, worker};
 
 /// More processes than one host takes; what relates workers to each other grows with its square.
 pub(super) const WORKERS_MAX: usize = 2_000;
 
-pub(super) const KEYS: [&str; 8] =
-    ["version", "project", "group", "cameras", "workers", "rings", "defaults", "templates"];
+pub(super) const KEYS: [&str; 9] = [
+    "version",
+    "project",
+    "group",
+    "supervisor",
+    "cameras",
+    "workers",
+    "rings",
+    "defaults",
+    "templates",
+];
 
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) project: Option<ProjectName>,
     pub(super) group: Option<String>,
+    pub(super) survival: Survival,
     /// Those that have a name.
     pub(super) workers: Vec<WrittenWorker>,
     /// Whether there are others.
@@ -84,10 +94,11 @@ pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written 
     version(&mut top);
     let project = top.parsed("project", "a name").map(|name| name.value);
     let group = top.text("group", "the name of a group").map(|group| group.value.to_owned());
+    let survival = survival::read(&mut top);
     // First: a default with a mistake is told as one, not as a mistake of who has it.
     let ring_defaults = defaults(&mut top);
     let (workers, unnamed) = workers(&mut top);
-    Written { project, group, workers, unnamed, rings: rings(&mut top), ring_defaults }
+    Written { project, group, survival, workers, unnamed, rings: rings(&mut top), ring_defaults }
 }
 
 /// Looks at each part of `defaults` by itself, whether anybody has it or not.

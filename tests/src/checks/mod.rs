@@ -14,6 +14,7 @@ pub mod order;
 pub mod pages;
 pub mod python;
 pub mod rings;
+pub mod succession;
 
 use protocol::name::{ProjectName, RingName};
 use protocol::time::MonoNs;

@@ -6,6 +6,7 @@
 //! belongs here: everything the supervisor expects of any worker.
 #![forbid(unsafe_code)]
 
+mod adoption;
 mod context;
 mod fault;
 mod hand_over;

@@ -22,6 +22,8 @@ fn init_at(level: &str) {
         .with_ansi(false)
         .without_time()
         .with_target(false)
+        // Nobody may be reading just now: what cannot be said is no reason to die.
+        .log_internal_errors(false)
         .finish();
     // Fails only when one is set already, as in a test process.
     let _ = tracing::subscriber::set_global_default(subscriber);

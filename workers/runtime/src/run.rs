@@ -1,6 +1,7 @@
 //! From `main` to the exit code: handshake, step loop, stop.
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,6 +12,7 @@ use protocol::exit::WorkerExit;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use spawn::HealthPage;
 
+use crate::adoption::Adoption;
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::link::Link;
@@ -35,10 +37,15 @@ fn live<W: Worker>() -> Result<(), Fault> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Fault::failed)?;
     }
     let link = open_link(&stop)?;
-    let mut cx = open_context(link.clone(), stop)?;
+    let page = spawn::take_inherited(env::HEALTH_FD).map_err(Fault::contract)?;
+    let adoption = Adoption::open(&page)?;
+    let mut cx = open_context(link.clone(), stop, page)?;
     let config = cx_config::<W>(&cx)?;
     let mut worker = W::start(config, &mut cx)?;
     cx.beat();
+    if let Some(adoption) = adoption {
+        link.outlive_the_supervisor(adoption)?;
+    }
     link.send(&ToSupervisor::Ready)?;
     step_until_stopped(&mut worker, &mut cx)?;
     worker.stop(&mut cx)?;
@@ -70,8 +77,7 @@ fn open_link(stop: &Arc<AtomicBool>) -> Result<Link, Fault> {
     Ok(link)
 }
 
-fn open_context(link: Link, stop: Arc<AtomicBool>) -> Result<Context, Fault> {
-    let page = spawn::take_inherited(env::HEALTH_FD).map_err(Fault::contract)?;
+fn open_context(link: Link, stop: Arc<AtomicBool>, page: OwnedFd) -> Result<Context, Fault> {
     let health = HealthPage::map(page).map_err(Fault::contract)?;
     let sockets = spawn::take_inherited_list(env::LISTEN_FDS).map_err(Fault::contract)?;
     let listeners = sockets.into_iter().map(TcpListener::from).collect();
