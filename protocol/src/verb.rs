@@ -54,6 +54,17 @@ pub struct Dump {
     pub force: bool,
 }
 
+/// Answer of `codecs`, which takes no arguments: what the system's FFmpeg can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codecs {
+    /// Its name and version.
+    pub library: String,
+    /// Video codecs of the rings that it decodes.
+    pub decoders: Vec<String>,
+    /// What framevisor could use and is not there.
+    pub missing: Vec<String>,
+}
+
 /// What `dump` wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dumped {

@@ -183,7 +183,9 @@ fn comma_list<T: ToString>(items: &[T]) -> String {
 fn search_path() -> Vec<PathBuf> {
     let libexec = std::env::var_os(env::LIBEXEC).map(PathBuf::from);
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
-    libexec.into_iter().chain(beside).collect()
+    // Where a package puts programs that nobody types: /usr/libexec beside /usr/bin.
+    let installed = beside.as_ref().and_then(|bin| Some(bin.parent()?.join("libexec/framevisor")));
+    libexec.into_iter().chain(beside).chain(installed).collect()
 }
 
 fn program_in(folders: &[PathBuf], kind: Kind) -> Option<PathBuf> {

@@ -39,6 +39,7 @@ mod process;
 mod progress;
 mod questions;
 mod readiness;
+mod redact;
 mod rings;
 mod selector;
 mod shutdown;

@@ -41,7 +41,8 @@ const ENDLESS: &[(&str, &str)] = &[
 const ON_A_TERMINAL: &[(&str, &str)] = &[("tap cam1.frames", "--png"), ("top", "--once")];
 
 /// Other exit codes than 0 that are an answer too, and why.
-const OTHER_ANSWERS: &[(&str, i32, &str)] = &[];
+const OTHER_ANSWERS: &[(&str, i32, &str)] =
+    &[("doctor", 5, "not every machine has a delegated control group, or a synchronized clock")];
 
 /// Verbs that start a project, or a topology, where there is none.
 const WITHOUT_PROJECT: &[&str] = &["up"];

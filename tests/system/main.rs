@@ -3,10 +3,13 @@
 #![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod architecture;
+mod doctor_examines;
 mod examples_of_help;
+mod explained_commands_run;
 mod faults;
 mod faults_page;
 mod first_light;
+mod packages;
 mod ring_verbs;
 mod succession;
 mod top_on_a_terminal;

@@ -1,13 +1,15 @@
 //! The unsafe corner of starting a process and of taking what it inherits.
 //!
 //! What belongs here: what must run between fork and exec, descriptors that arrive as numbers, and
-//! the mapping of the health page. What does not: which process to start, when, and with what.
+//! the mapping of the health page, and what the kernel tells by a raw call alone. What does not: which process to start, when, and with what.
 //! Used by the supervisor (which forbids unsafe code) and by the worker runtime.
 
 mod child;
 mod health;
 mod inherit;
+mod kernel;
 
 pub use child::{Command, FIRST_INHERITED, Output, Running, StartError};
 pub use health::{HealthError, HealthPage};
 pub use inherit::{InheritError, take_inherited, take_inherited_list, take_inherited_number};
+pub use kernel::{ClockState, clock_state, landlock_version};

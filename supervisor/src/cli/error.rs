@@ -85,6 +85,8 @@ pub(super) enum CliError {
     Topology(Report),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error("no worker is named {wanted}; the workers are {known}")]
+    NoWorker { wanted: String, known: String },
     #[error("top needs a terminal as stdin and stdout; show it once with --once")]
     NoScreen,
     #[error("{known} have rings here; choose one of them with -p NAME")]

@@ -4,10 +4,12 @@ mod check;
 mod client;
 mod completion;
 mod config;
+mod doctor;
 mod down;
 mod dump;
 mod error;
 mod events;
+mod explain;
 mod files;
 mod gc;
 mod graph;
@@ -154,9 +156,15 @@ enum Verb {
     /// Show which worker writes which ring, and who reads it
     #[command(after_help = graph::EXAMPLES)]
     Graph(graph::Args),
+    /// Print the ffmpeg command that does by hand what a worker does
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Args),
     /// Show what `up` would start and take, without starting anything
     #[command(after_help = plan::EXAMPLES)]
     Plan(FileArg),
+    /// Examine whether this machine can do what the topology asks, and what to do about it
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
     /// Write a topology to begin with
     #[command(after_help = init::EXAMPLES)]
     Init(init::Args),
@@ -225,6 +233,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Check(file) => check::run(&context(file)),
         Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Plan(file) => plan::run(&context(file)),
+        Verb::Doctor(mut args) => doctor::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Explain(mut args) => explain::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Init(mut args) => init::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man => man::run(),

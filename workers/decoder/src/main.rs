@@ -7,11 +7,12 @@
 //!                                  └──> Slots ──> FrameWriter::loan
 //! ```
 //!
-//! And two verbs of the framevisor command, because what they need is here: `tap` (`pictures`,
-//! `blocks`) and `dump` of frame rings (`y4m`).
+//! And verbs of the framevisor command, because what they need is here: `tap` (`pictures`,
+//! `blocks`), `dump` of frame rings (`y4m`), and the `codecs` of `doctor`.
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod codecs;
 mod decoding;
 mod dump;
 mod notes;
@@ -28,6 +29,6 @@ use std::process::ExitCode;
 use worker::verb::Verb;
 
 fn main() -> ExitCode {
-    let verbs: [Verb; 2] = [("dump", dump::verb), ("tap", tap::verb)];
+    let verbs: [Verb; 3] = [("codecs", codecs::verb), ("dump", dump::verb), ("tap", tap::verb)];
     worker::verb::run_or::<worker_kind::DecoderWorker>(&verbs)
 }

@@ -11,6 +11,7 @@
 //! unsafe code in it is calls into FFmpeg and the callbacks FFmpeg makes.
 
 mod annexb;
+mod available;
 mod bitstream;
 mod codec;
 mod decode;
@@ -22,6 +23,7 @@ mod raw;
 mod still;
 
 pub use annexb::{Family, ParameterSets};
+pub use available::{decodes, encodes_h264, library};
 pub use decode::{
     Decoder, DecoderOptions, Picture, PictureAllocator, PictureHome, PictureMemory, PictureNeed,
     PlaneAt, TightLayout,

@@ -1,0 +1,263 @@
+//! `explain`: what a person would type to get by hand what a worker does, as far as ffmpeg can do it. A
+//! pure function of the topology: nothing need run, and no media library is asked.
+
+use std::process::ExitCode;
+
+use protocol::config::ingest::{IngestConfig, Source, TestPattern};
+use protocol::config::{RecorderConfig, WorkerConfig};
+use protocol::name::{RingName, WorkerName};
+use serde::Serialize;
+
+use super::{CliError, Context, FileArg, terminal};
+use crate::redact::HIDDEN;
+use crate::topology::{Launch, Topology, WorkerSpec};
+
+pub(super) const EXAMPLES: &str = "Examples:
+  framevisor explain cam1
+  framevisor explain recorder -o json";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The worker
+    name: WorkerName,
+    #[command(flatten)]
+    pub(super) file: FileArg,
+}
+
+/// Commands that do the same one behind the other, or none, and what differs.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Explained {
+    worker: String,
+    /// Each a program and its arguments.
+    commands: Vec<Vec<String>>,
+    notes: Vec<String>,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
+    let topology = context.topology()?;
+    let Some(worker) = topology.worker(&args.name) else {
+        let known: Vec<String> = topology.workers.iter().map(|w| w.name.to_string()).collect();
+        return Err(CliError::NoWorker { wanted: args.name.to_string(), known: known.join(", ") });
+    };
+    let explained = explain(&topology, worker);
+    if context.is_json() {
+        terminal::json(&explained)?;
+    } else {
+        terminal::data(&page(&explained))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A script: notes are its comments.
+fn page(explained: &Explained) -> String {
+    let notes = explained.notes.iter().map(|note| format!("# {note}\n"));
+    let commands = explained.commands.iter().map(|command| {
+        let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+        format!("{}\n", words.join(" "))
+    });
+    notes.chain(commands).collect()
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
+    let mut explained = Explained { worker: worker.name.to_string(), ..Explained::default() };
+    let to = &mut explained;
+    match &worker.launch {
+        Launch::Run { argv, .. } => {
+            to.notes.push("its own command, without the variables that name its rings".to_owned());
+            to.commands.push(argv.clone());
+        }
+        Launch::Use(WorkerConfig::Ingest(ingest)) => {
+            to.notes
+                .push("the packets go nowhere here; the worker puts them into its ring".to_owned());
+            let copy = ["-c", "copy", "-f", "null", "-"];
+            let nothing = ["-f", "null", "-"];
+            let synthetic = matches!(ingest.source, Source::Test(_));
+            let words: &[&str] = if synthetic { &nothing } else { &copy };
+            let command = ffmpeg(ingest, words, &mut to.notes);
+            to.commands.push(command);
+        }
+        Launch::Use(WorkerConfig::Decoder(_)) => {
+            to.notes.push(
+                "the pictures go nowhere here; the worker draws them into its ring".to_owned(),
+            );
+            of_sources(topology, worker, to, |_, _| words(&["-an", "-f", "null", "-"]));
+        }
+        Launch::Use(WorkerConfig::Recorder(recorder)) => {
+            to.notes.push(
+                "a kill costs ffmpeg the unfinished fragment, and each start begins anew"
+                    .to_owned(),
+            );
+            let folders = worker.inputs.iter().map(|ring| folder(recorder, ring));
+            let mkdir = words(&["mkdir", "-p"]).into_iter().chain(folders).collect();
+            to.commands.push(mkdir);
+            of_sources(topology, worker, to, |ring, ingest| segments(recorder, ring, ingest));
+        }
+        Launch::Use(other) => {
+            let kind = other.kind();
+            to.notes.push(format!("there is no ffmpeg command that does what {kind} does"));
+        }
+    }
+    explained
+}
+
+/// A command for each camera that it reads: ffmpeg has no rings, and opens the source itself.
+fn of_sources(
+    topology: &Topology,
+    worker: &WorkerSpec,
+    to: &mut Explained,
+    output: impl Fn(&RingName, &IngestConfig) -> Vec<String>,
+) {
+    to.notes.push(
+        "it opens the camera itself: a second connection, which some cameras refuse".to_owned(),
+    );
+    for ring in &worker.inputs {
+        match source(topology, ring) {
+            Some(ingest) => {
+                let output = output(ring, ingest);
+                let output: Vec<&str> = output.iter().map(String::as_str).collect();
+                let command = ffmpeg(ingest, &output, &mut to.notes);
+                to.commands.push(command);
+            }
+            None => {
+                to.notes.push(format!("{ring}: not from a camera or file that ffmpeg could open"))
+            }
+        }
+    }
+}
+
+fn source<'a>(topology: &'a Topology, ring: &RingName) -> Option<&'a IngestConfig> {
+    let writer = topology.worker(&topology.ring(ring)?.writer)?;
+    match &writer.launch {
+        Launch::Use(WorkerConfig::Ingest(ingest)) => Some(ingest),
+        _ => None,
+    }
+}
+
+fn ffmpeg(ingest: &IngestConfig, output: &[&str], notes: &mut Vec<String>) -> Vec<String> {
+    let mut command = words(&["ffmpeg", "-hide_banner", "-nostdin"]);
+    command.extend(input(ingest, notes));
+    command.extend(words(output));
+    command
+}
+
+fn input(ingest: &IngestConfig, notes: &mut Vec<String>) -> Vec<String> {
+    match &ingest.source {
+        Source::File(path) => {
+            let mut input = words(&["-re"]);
+            if ingest.repeat {
+                input.extend(words(&["-stream_loop", "-1"]));
+            }
+            input.extend(["-i".to_owned(), path.display().to_string()]);
+            input
+        }
+        Source::Test(pattern) => {
+            let note = "ffmpeg's own test picture: it has no frame code";
+            if !notes.iter().any(|known| known == note) {
+                notes.push(note.to_owned());
+            }
+            synthetic(pattern)
+        }
+        // As shown: a password would stay in the shell's history and in `ps`.
+        source @ Source::Rtsp(url) => {
+            let shown = source.to_string();
+            if shown != url.url() {
+                notes.push(format!("user and password are left out: rtsp://{HIDDEN}@..."));
+            }
+            words(&["-rtsp_transport", "tcp", "-i", &shown])
+        }
+    }
+}
+
+fn synthetic(pattern: &TestPattern) -> Vec<String> {
+    let picture = format!("testsrc2=size={}:rate={}", pattern.size, pattern.fps);
+    let (gop, rate) = (pattern.gop.to_string(), pattern.bitrate.0.to_string());
+    let encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"];
+    let mut input = words(&["-re", "-f", "lavfi", "-i", &picture]);
+    input.extend(words(&encoder));
+    input.extend(words(&["-pix_fmt", "yuv420p", "-g", &gop, "-b:v", &rate]));
+    input
+}
+
+fn segments(recorder: &RecorderConfig, ring: &RingName, ingest: &IngestConfig) -> Vec<String> {
+    let seconds = recorder.segment.duration().as_secs_f64().to_string();
+    let fragments = "segment_format_options=movflags=+frag_keyframe+empty_moov+default_base_moof";
+    let options = fragments.split_once('=').unwrap_or_default();
+    // What is encoded here anyway is not copied.
+    let mut output =
+        if matches!(ingest.source, Source::Test(_)) { vec![] } else { words(&["-c", "copy"]) };
+    output.extend(words(&[
+        "-f",
+        "segment",
+        "-segment_time",
+        &seconds,
+        "-segment_atclocktime",
+        "1",
+    ]));
+    output.extend(words(&["-reset_timestamps", "1", "-strftime", "1", "-segment_format", "mp4"]));
+    output.extend([format!("-{}", options.0), options.1.to_owned()]);
+    output.push(format!("{}/%Y%m%dT%H%M%S.mp4", folder(recorder, ring)));
+    output
+}
+
+fn folder(recorder: &RecorderConfig, ring: &RingName) -> String {
+    let camera = ring.as_str().split('.').next().unwrap_or_default();
+    recorder.dir.join(camera).display().to_string()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{self, Overrides};
+
+    fn told(workers: &str, name: &str) -> String {
+        let text = format!("version: 1\nworkers:\n{workers}");
+        let file = "/srv/yard/framevisor.yml".as_ref();
+        let topology = topology::parse(&text, file, &Overrides::default())
+            .unwrap_or_else(|report| panic!("{report}"));
+        page(&explain(&topology, topology.worker(&name.parse().unwrap()).unwrap()))
+    }
+
+    #[test]
+    fn a_camera_is_explained_without_its_password() {
+        let told = told("  cam: {use: ingest, source: 'rtsp://a:b@10.0.0.5/main'}\n", "cam");
+        let line = "ffmpeg -hide_banner -nostdin -rtsp_transport tcp -i rtsp://10.0.0.5/main -c copy -f null -";
+        assert!(
+            told.contains(line) && told.contains("left out") && !told.contains("a:b"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_recorder_is_a_command_for_each_camera_behind_their_folders() {
+        let workers = "  cam1: {use: ingest, source: 'file:a b.mp4', loop: false}
+  cam2: {use: ingest, source: 'test:'}
+  rec: {use: recorder, in: '*.packets', dir: 'r'}\n";
+        let told = told(workers, "rec");
+        assert!(told.contains("mkdir -p /srv/yard/r/cam1 /srv/yard/r/cam2\n"), "{told}");
+        assert!(
+            told.contains("-re -i '/srv/yard/a b.mp4' -c copy -f segment -segment_time 60 "),
+            "{told}"
+        );
+        assert!(told.contains("testsrc2=size=640x480:rate=25"), "{told}");
+    }
+
+    #[test]
+    fn where_there_is_no_equivalent_it_says_so() {
+        let workers = "  cam1: {use: ingest, source: 'test:'}
+  page: {use: web, in: cam1.packets, listen: '127.0.0.1:0'}\n";
+        assert_eq!(told(workers, "page"), "# there is no ffmpeg command that does what web does\n");
+    }
+}

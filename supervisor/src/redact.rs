@@ -1,0 +1,144 @@
+//! Taking secrets out of what leaves the machine. Rather too much is hidden than a part shown. Pure.
+
+use std::borrow::Cow;
+
+use protocol::config::WorkerConfig;
+use protocol::config::ingest::Source;
+use regex_lite::Regex;
+
+use crate::topology::{EnvText, Launch, Topology};
+
+/// What stands where a secret was.
+pub(crate) const HIDDEN: &str = "***";
+/// Shorter values are words of everyday texts, which would be riddled with holes.
+const SECRET_MIN_CHARS: usize = 3;
+
+const NAMES: &str =
+    "password|passwd|passphrase|secret|token|api_?key|private_?key|credential|authorization";
+
+/// Hides what has the form of a secret, and each of the `known` ones wherever it stands.
+#[derive(Debug)]
+pub(crate) struct Redactor {
+    known: Vec<String>,
+    /// Everything between a scheme and the last `@` of a word.
+    url: Regex,
+    /// A value behind a name that tells what it is.
+    named: Regex,
+    /// A name that tells so by itself.
+    name: Regex,
+}
+
+impl Redactor {
+    pub(crate) fn new(mut known: Vec<String>) -> Self {
+        known.retain(|secret| secret.chars().count() >= SECRET_MIN_CHARS);
+        // A secret that holds another is hidden whole.
+        known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        known.dedup();
+        let value = r#"("(\\.|[^"\\])*"|'[^']*'|[^\s,}]+)"#;
+        let named = format!(r#"(?i)((\w|-)*({NAMES})(\w|-)*\\?["']?\s*[:=]\s*){value}"#);
+        let expect = |pattern: &str| Regex::new(pattern).expect("a pattern of ours");
+        Self {
+            known,
+            url: expect(r#"([A-Za-z][A-Za-z0-9+.-]*://)[^\s"'<>]*@"#),
+            named: expect(&named),
+            name: expect(&format!("(?i)({NAMES})")),
+        }
+    }
+
+    /// Knows the passwords of the cameras and the secret variables of the commands.
+    pub(crate) fn of(topology: &Topology) -> Self {
+        let plain = Self::new(Vec::new());
+        let mut known = Vec::new();
+        for worker in &topology.workers {
+            match &worker.launch {
+                Launch::Run { env, .. } => {
+                    let is_secret = |name: &str, text: &EnvText| {
+                        plain.is_secret_name(name) || text.to_string() != text.value()
+                    };
+                    let secret = env.iter().filter(|(name, text)| is_secret(name, text));
+                    known.extend(secret.map(|(_, text)| text.value().to_owned()));
+                }
+                Launch::Use(WorkerConfig::Ingest(ingest)) => {
+                    if let Source::Rtsp(url) = &ingest.source {
+                        known.extend(credentials(url.url()));
+                        // A credential that holds the whole of it.
+                        known.extend(url.to_string().contains("${").then(|| url.url().to_owned()));
+                    }
+                }
+                Launch::Use(_) => {}
+            }
+        }
+        Self::new(known)
+    }
+
+    pub(crate) fn is_secret_name(&self, name: &str) -> bool {
+        self.name.is_match(name)
+    }
+
+    pub(crate) fn text(&self, text: &str) -> String {
+        let mut text = Cow::Borrowed(text);
+        for secret in self.known.iter().filter(|secret| !secret.is_empty()) {
+            if text.contains(secret) {
+                text = Cow::Owned(text.replace(secret, HIDDEN));
+            }
+        }
+        let text = self.url.replace_all(&text, format!("${{1}}{HIDDEN}@"));
+        self.named.replace_all(&text, format!("${{1}}\"{HIDDEN}\"")).into_owned()
+    }
+}
+
+/// `user:pw` of a URL: both together, and the password alone; written and decoded alike.
+fn credentials(url: &str) -> Vec<String> {
+    let Some((_, rest)) = url.split_once("//") else { return Vec::new() };
+    let Some((user_info, _)) = rest.rsplit_once('@') else { return Vec::new() };
+    let password = user_info.split_once(':').map(|(_, password)| password.to_owned());
+    let decoded = password.as_deref().map(decoded);
+    [Some(user_info.to_owned()), password, decoded].into_iter().flatten().collect()
+}
+
+/// `%2F` as `/`: programs print either form.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.get(..2).filter(|_| *first == b'%');
+        let byte =
+            digits.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{self, Overrides};
+
+    #[test]
+    fn what_looks_like_a_secret_is_hidden_and_the_rest_stays() {
+        let plain = Redactor::new(Vec::new());
+        let hides = |text: &str| plain.text(text);
+        assert_eq!(
+            hides("to rtsp://a:b@10.0.0.5:554/main: 401"),
+            "to rtsp://***@10.0.0.5:554/main: 401"
+        );
+        assert_eq!(hides("MQTT_PASSWORD=hunter2 next"), "MQTT_PASSWORD=\"***\" next");
+        assert_eq!(hides("  api_key: 'k e y'\n  fps: 5"), "  api_key: \"***\"\n  fps: 5");
+        assert_eq!(hides(r#"{"token":"a\"b","pid":7}"#), r#"{"token":"***","pid":7}"#);
+        let harmless = r#"{"name":"cam1","why":"SIGKILL","url":"rtsp://10.0.0.5/x"}"#;
+        assert_eq!(hides(harmless), harmless);
+    }
+
+    #[test]
+    fn the_passwords_of_a_topology_are_hidden_wherever_they_stand() {
+        let text = "version: 1\nworkers:
+  cam: {use: ingest, source: 'rtsp://admin:s%40cret@10.0.0.5/main'}
+  mine: {run: [x], env: {MY_TOKEN: abcdef, PLAIN: visible}}\n";
+        let file = "/srv/yard/framevisor.yml".as_ref();
+        let topology = topology::parse(text, file, &Overrides::default()).unwrap();
+        let redactor = Redactor::of(&topology);
+        let said = redactor.text("login s@cret failed, s%40cret, abcdef; visible");
+        assert_eq!(said, "login *** failed, ***, ***; visible");
+    }
+}
