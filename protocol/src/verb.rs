@@ -105,6 +105,65 @@ pub struct Gap {
     pub missing: u64,
 }
 
+/// Arguments of `recordings`: what lies in the directories of recorders, and what becomes of it. `List`
+/// and `Verify` answer with a [`Recording`] for each file, the others with those they changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recordings {
+    /// Directories of cameras; one that is not there holds nothing.
+    pub folders: Vec<PathBuf>,
+    pub work: RecordingsWork,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingsWork {
+    /// By their headers.
+    List,
+    /// By their every byte.
+    Verify,
+    /// They stay, whatever retention wants. The text says why, for people.
+    Pin {
+        files: Vec<PathBuf>,
+        why: String,
+    },
+    Unpin {
+        files: Vec<PathBuf>,
+    },
+    Remove {
+        files: Vec<PathBuf>,
+    },
+    /// Cuts off what is not whole at the end of files that nobody writes.
+    Repair,
+}
+
+/// A recorded file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Name of its directory.
+    pub camera: String,
+    pub file: PathBuf,
+    /// Counts up for each camera, and is never used again.
+    pub number: u64,
+    /// When its first packet was captured; `None` when nothing of the file is whole.
+    pub from_utc_ns: Option<UtcNs>,
+    /// The end of its last picture or sound.
+    pub to_utc_ns: Option<UtcNs>,
+    /// Packets of the ring that are in it.
+    pub packets: u64,
+    pub bytes: u64,
+    /// Packets of the ring that no file holds, before this one and inside it.
+    pub missing: u64,
+    /// The source was interrupted before it or inside it; what it sent meanwhile is unknown.
+    pub interrupted: bool,
+    /// Why it stays, when it is pinned.
+    pub pinned: Option<String>,
+    /// What is not whole; of the file being written that is its end.
+    pub damage: Option<String>,
+    /// A recorder writes it now.
+    pub open: bool,
+}
+
 /// An item of a ring, by what a range of them is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemId {

@@ -39,6 +39,8 @@ pub(super) enum CliError {
     Exists { path: PathBuf },
     #[error("what asks the supervisor has ended; please report this")]
     FeedEnded,
+    #[error("cannot list {}: {source}; name the directory of a recorder", path.display())]
+    Folder { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Guard(#[from] GuardError),
     #[error("project {project} does not fit into shared memory: {shortage}")]
@@ -67,6 +69,8 @@ pub(super) enum CliError {
         "not running: project {project} has no rings; start it with `framevisor up`, or choose another with -p NAME"
     )]
     NoRings { project: ProjectName },
+    #[error("no recorder of the topology writes a camera {camera}; there are {known}")]
+    NoCamera { camera: String, known: String },
     #[error("the supervisor (pid {pid}) does not answer: {source}")]
     NoAnswer { pid: String, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]

@@ -22,6 +22,7 @@ mod memory;
 mod plan;
 mod project;
 mod ps;
+mod recordings;
 mod restart;
 mod resume;
 mod rings;
@@ -135,6 +136,9 @@ enum Verb {
     /// Stop workers; they stay stopped until they are started
     #[command(after_help = stop::EXAMPLES)]
     Stop(restart::Args),
+    /// List, check, pin and remove what was recorded
+    #[command(after_help = recordings::EXAMPLES)]
+    Recordings(recordings::Args),
     /// Give a message to a worker that listens, and print its reply
     #[command(after_help = send::EXAMPLES)]
     Send(send::Args),
@@ -219,6 +223,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Why(mut args) => why::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Recordings(mut args) => recordings::run(&context(args.take_file()), args),
         Verb::Send(mut args) => send::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),

@@ -79,19 +79,15 @@ impl Folder {
 
     /// All recordings, oldest first.
     pub(crate) fn recordings(&self) -> Result<Vec<Recording>, Error> {
-        let failed = || Error::io("list", &self.path);
-        let mut found = Vec::new();
-        for entry in self.path.read_dir().map_err(failed())? {
-            let entry = entry.map_err(failed())?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            if let Some(number) = FileName::number_in(name) {
-                let capture = capture_in(name);
-                found.push(Recording { number, capture, path: entry.path() });
-            }
-        }
-        found.sort_by_key(|recording| recording.number);
-        Ok(found)
+        recordings_in(&self.path).map_err(Error::io("list", &self.path))
+    }
+
+    /// Whether a recorder writes here.
+    pub(crate) fn is_locked(path: &Path) -> bool {
+        let Ok(lock) = File::open(path.join(LOCK_FILE)) else { return false };
+        let mut probe = whole_file();
+        let asked = fcntl(&lock, FcntlArg::F_OFD_GETLK(&mut probe));
+        asked.is_ok() && i32::from(probe.l_type) != libc::F_UNLCK
     }
 
     /// A new, empty recording whose name survives a power cut.
@@ -138,6 +134,21 @@ impl Folder {
     }
 }
 
+/// The recordings of a directory, oldest first.
+pub(crate) fn recordings_in(path: &Path) -> std::io::Result<Vec<Recording>> {
+    let mut found = Vec::new();
+    for entry in path.read_dir()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if let Some(number) = FileName::number_in(name) {
+            found.push(Recording { number, capture: capture_in(name), path: entry.path() });
+        }
+    }
+    found.sort_by_key(|recording| recording.number);
+    Ok(found)
+}
+
 /// What the lock file says.
 struct Said {
     number: u64,
@@ -164,15 +175,18 @@ fn read_lock(lock: &mut File) -> Said {
 
 /// An open-file-description lock: it goes with the last descriptor, however the process ends.
 fn take_lock(lock: &File) -> Result<(), Errno> {
-    let whole = libc::flock {
+    fcntl(lock, FcntlArg::F_OFD_SETLK(&whole_file())).map(|_| ())
+}
+
+fn whole_file() -> libc::flock {
+    libc::flock {
         #[expect(clippy::cast_possible_truncation, reason = "F_WRLCK is 1")]
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: 0,
         l_start: 0,
         l_len: 0,
         l_pid: 0,
-    };
-    fcntl(lock, FcntlArg::F_OFD_SETLK(&whole)).map(|_| ())
+    }
 }
 
 #[cfg(test)]

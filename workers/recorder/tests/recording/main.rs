@@ -10,6 +10,7 @@ mod disk;
 mod dump;
 mod feed;
 mod kills;
+mod recordings;
 mod retention;
 mod rig;
 mod steady;
