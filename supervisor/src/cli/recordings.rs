@@ -20,7 +20,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   framevisor recordings ls cam1 -o json
   framevisor recordings du
   framevisor recordings verify --dir recordings
-  framevisor recordings pin recordings/cam1/*-00000001.mp4 --why 'the night of the storm'
+  framevisor recordings pin recordings/cam1/*-00000001.mp4 --why storm
   framevisor recordings unpin recordings/cam1/*-00000001.mp4";
 
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use super::{CliError, Context, FileArg, terminal};
 use crate::supervisor::Message;
 
 pub(super) const EXAMPLES: &str = "Examples:
-  framevisor send detector '{\"threshold\": 0.5}'
+  framevisor send detector '{\"threshold\":0.5}'
   framevisor send detector '\"reload\"'
 
 The worker must listen: docs/protocol.md, or the Python package framevisor.";
