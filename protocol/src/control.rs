@@ -7,6 +7,7 @@
 //!   | Ready ------------------------> |     rings, sockets and sandbox are in place
 //!   | Condition ... ----------------> |     whenever it changes
 //!   | Ask -> <- Answer                |
+//!   | <---------------------- Hang    |     a drill, if somebody asks for one
 //!   | <---------------------- Stop    |
 //!   | Stopped ----------------------> |     then it exits with a typed code
 //! ```
@@ -169,4 +170,7 @@ pub enum ToWorker {
     Stop { grace_ms: u32 },
     /// JSON text.
     Answer { id: u64, body: String },
+    /// A drill: take nothing more and let the heart beat on, as a worker does that waits for ever. A stop
+    /// still ends it.
+    Hang,
 }

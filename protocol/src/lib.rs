@@ -17,3 +17,4 @@ pub mod stream;
 pub mod time;
 pub mod units;
 pub mod verb;
+pub mod witness;

@@ -143,6 +143,12 @@ impl RingName {
         self.kind
     }
 
+    /// All but the last part: who writes it and, of several outputs, which. A recording's folder is named
+    /// after it.
+    pub fn owner(&self) -> &str {
+        self.text.rsplit_once('.').map_or(&self.text, |(owner, _)| owner)
+    }
+
     /// The first part: the camera of a packet or frame ring, the worker of an event ring.
     pub fn camera(&self) -> &str {
         self.text.split('.').next().unwrap_or(&self.text)

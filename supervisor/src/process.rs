@@ -254,6 +254,11 @@ impl Process {
         self.signal(Signal::SIGKILL, rustix::process::Signal::KILL);
     }
 
+    /// It is to stand still without knowing it.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP, rustix::process::Signal::STOP);
+    }
+
     /// To the process, which cannot be mistaken, and to the rest of its group: it leads it, and as
     /// it was not reaped yet the group's number cannot belong to another. One that was adopted may have
     /// been reaped by the guard; as built-in workers do, it has a group of one.

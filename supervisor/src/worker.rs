@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     pub(crate) log: LogBook,
     pub(crate) dossier: Dossier,
     pub(crate) poison: Poison,
+    /// Its next death is a drill's.
+    pub(crate) drilled: bool,
     /// A line that finds this says that it is up.
     pub(crate) ready_line: Option<Regex>,
     /// Its turn when the project stops.
@@ -53,6 +55,8 @@ pub(crate) struct Handed {
     lines: Vec<LogLine>,
     dossier: Dossier,
     poison: Poison,
+    #[serde(default)]
+    drilled: bool,
     /// A person wants it stopped, and it has not ended yet.
     pub(crate) leaves: bool,
     /// It is not started before others are up.
@@ -96,6 +100,7 @@ impl Worker {
             log: LogBook::new(spec.name.clone()),
             dossier: Dossier::default(),
             poison: Poison::default(),
+            drilled: false,
             ready_line: ready_line(&spec),
             stage: shutdown::stage(kind),
             spec,
@@ -119,6 +124,7 @@ impl Worker {
             lines: Vec::new(),
             dossier: self.dossier.clone(),
             poison: self.poison.clone(),
+            drilled: self.drilled,
             leaves: false,
             waits: false,
         }
@@ -129,6 +135,7 @@ impl Worker {
         self.life.resume(handed.life);
         self.log = LogBook::resumed(self.spec.name.clone(), handed.lines);
         (self.dossier, self.poison) = (handed.dossier, handed.poison);
+        self.drilled = handed.drilled;
     }
 
     pub(crate) fn status(&self, now: MonoNs) -> WorkerStatus {

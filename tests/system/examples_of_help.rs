@@ -21,6 +21,8 @@ const ENDS_WITHIN_S: u64 = 180;
 /// Examples that are not run: their beginning, and why.
 const NOT_RUN: &[(&str, &str)] = &[
     ("gc --all", "it cleans up behind every project of this machine, also of other tests"),
+    ("drill", "it ends workers for minutes; tests/system/drill.rs runs it"),
+    ("-p yard drill", "no project yard runs"),
     ("send detector", "no worker of the demo listens; supervisor/python/tests sends messages"),
     ("upgrade --binary", "no second framevisor is at that place"),
 ];

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod doctor_examines;
+mod drill;
 mod examples_of_help;
 mod explained_commands_run;
 mod faults;

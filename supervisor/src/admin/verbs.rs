@@ -143,10 +143,12 @@ impl Supervisor {
                 self.stop_requested(now);
                 Ok(Value::Bool(true))
             }
+            "drill" => self.drill(now, arguments(request)?),
             "events" => self.events(client, arguments(request)?),
             "graph" => Ok(json!(Graph::of(self.topology()))),
             "logs" => self.logs(client, arguments(request)?),
             "ps" => Ok(json!(self.rows(now))),
+            "recorders" => Ok(json!(self.recorders())),
             "restart" => self.restart(now, arguments(request)?),
             "rings" => Ok(json!(self.outlook().census_of(self.topology()))),
             "send" => return self.send_message(now, asker, arguments(request)?),
@@ -161,7 +163,7 @@ impl Supervisor {
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows down, events, graph, logs, ps, restart, rings, send, start, status, stop, upgrade and why",
+                "this supervisor knows down, drill, events, graph, logs, ps, recorders, restart, rings, send, start, status, stop, upgrade and why",
             )),
         };
         answered.map(Answer::Now)
@@ -249,7 +251,7 @@ impl Supervisor {
     }
 
     /// Each worker once, in the order of the file.
-    fn places_of(&self, selectors: &[Selector]) -> Result<Vec<WorkerId>, ReplyError> {
+    pub(crate) fn places_of(&self, selectors: &[Selector]) -> Result<Vec<WorkerId>, ReplyError> {
         let names = || self.workers.values().map(|worker| worker.spec.name.as_str());
         let selected = |s: &Selector| self.workers.values().any(|w| s.matches(&w.spec.name));
         if let Some(unknown) = selectors.iter().find(|selector| !selected(selector)) {

@@ -79,10 +79,18 @@ pub(super) enum CliError {
     Overwrites { path: PathBuf },
     #[error(transparent)]
     Place(#[from] PlaceError),
+    #[error(
+        "drill would end workers of the running project {project}; say --yes where nobody can be asked"
+    )]
+    Unconfirmed { project: ProjectName },
+    #[error("the rehearsal did not come up:\n{said}")]
+    Rehearsal { said: String },
     #[error(transparent)]
     Ring(#[from] shmring::Error),
     #[error(transparent)]
     Startup(#[from] StartupError),
+    #[error("the witness of the recordings: {0}")]
+    Witness(String),
     #[error("{what} did not come within {limit}{missing}")]
     Timeout { what: &'static str, limit: Span, missing: String },
     #[error("{0}")]
@@ -124,7 +132,8 @@ impl CliError {
             | Self::ManyRings { .. }
             | Self::NoPictures { .. }
             | Self::NoScreen
-            | Self::NoTerminal { .. } => USAGE,
+            | Self::NoTerminal { .. }
+            | Self::Unconfirmed { .. } => USAGE,
             Self::Topology(_) => TOPOLOGY,
             Self::NoRings { .. } | Self::Client(framevisor_client::Error::NotRunning { .. }) => {
                 NOT_RUNNING

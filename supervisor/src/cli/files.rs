@@ -27,7 +27,12 @@ impl Context {
     }
 
     pub(super) fn topology(&self) -> Result<Topology, CliError> {
-        topology::load(&self.files(), &self.overrides()).map_err(CliError::Topology)
+        let read = topology::load(&self.files(), &self.overrides());
+        let mut topology = read.map_err(CliError::Topology)?;
+        if let Some(folder) = &self.globals.rehearsal {
+            topology.rehearse(folder);
+        }
+        Ok(topology)
     }
 
     pub(super) fn overrides(&self) -> Overrides {

@@ -6,6 +6,7 @@ mod completion;
 mod config;
 mod doctor;
 mod down;
+mod drill;
 mod dump;
 mod error;
 mod events;
@@ -23,6 +24,7 @@ mod plan;
 mod project;
 mod ps;
 mod recordings;
+mod rehearsal;
 mod restart;
 mod resume;
 mod rings;
@@ -39,6 +41,7 @@ mod up;
 mod upgrade;
 mod waiting;
 mod why;
+mod witness;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -96,6 +99,9 @@ struct Globals {
     /// Where the project's sockets and pid file are
     #[arg(long, global = true, value_name = "DIR", env = "FRAMEVISOR_RUNTIME_DIR")]
     runtime_dir: Option<PathBuf>,
+    /// Rehearse in this folder: recordings go there, addresses are free ones, restarts are immediate
+    #[arg(long, global = true, hide = true, value_name = "DIR")]
+    rehearsal: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -154,6 +160,9 @@ enum Verb {
     /// Write the last of what a ring still holds into a file
     #[command(after_help = dump::EXAMPLES)]
     Dump(dump::Args),
+    /// Kill, stop and hang workers under load, and tell what was lost
+    #[command(after_help = drill::EXAMPLES)]
+    Drill(drill::Args),
     /// Remove what dead writers left in shared memory
     #[command(after_help = gc::EXAMPLES)]
     Gc(gc::Args),
@@ -233,6 +242,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             let file = FileArg { files: args.file.take().into_iter().collect(), form };
             dump::run(&context(file), args)
         }
+        Verb::Drill(mut args) => drill::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Gc(mut args) => gc::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Config(mut args) => config::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Check(file) => check::run(&context(file)),
@@ -305,6 +315,9 @@ impl Context {
         if let Some(path) = &self.globals.runtime_dir {
             args.extend(["--runtime-dir".into(), absolute(path)?.into()]);
         }
+        if let Some(folder) = &self.globals.rehearsal {
+            args.extend(["--rehearsal".into(), absolute(folder)?.into()]);
+        }
         args.push(verb.into());
         Ok(args)
     }
@@ -340,10 +353,10 @@ mod tests {
 
     #[test]
     fn a_hint_repeats_what_was_given() {
-        let globals = Globals { project: "yard".parse().ok(), runtime_dir: None };
+        let globals = Globals { project: "yard".parse().ok(), runtime_dir: None, rehearsal: None };
         let named = Context { files: vec!["y.yml".into()], form: Form::Text, globals };
         assert_eq!(named.hint("ps"), "`framevisor -f y.yml -p yard ps`");
-        let globals = Globals { project: None, runtime_dir: None };
+        let globals = Globals { project: None, runtime_dir: None, rehearsal: None };
         let plain = Context { files: Vec::new(), form: Form::Text, globals };
         assert_eq!(plain.hint("ps"), "`framevisor ps`");
     }

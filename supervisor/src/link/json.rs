@@ -85,6 +85,7 @@ pub(super) fn refusal(id: u64, error: ReplyError) -> Vec<u8> {
 
 pub(super) fn render(message: &ToWorker) -> Vec<u8> {
     match message {
+        ToWorker::Hang => json!({"event": {"hang": {}}}).to_string().into_bytes(),
         ToWorker::Stop { grace_ms } => {
             json!({"event": {"stop": {"grace_ms": grace_ms}}}).to_string().into_bytes()
         }

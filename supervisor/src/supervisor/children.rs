@@ -73,8 +73,10 @@ impl Supervisor {
         pid: Option<u32>,
         health: Option<Health>,
     ) {
+        let drilled = std::mem::take(&mut self.workers[at].drilled);
         let (spec, worker) = (self.spec(at), &self.workers[at]);
         let (reason, asked_for) = worker.life.judged(reason);
+        let asked_for = asked_for || drilled;
         let item = health.as_ref().and_then(item_in_hand);
         let rings = spec.inputs.iter().chain(&spec.output);
         let lines = worker.log.last(dossier::LINES, UtcNs(0), "");

@@ -145,7 +145,7 @@ impl Supervisor {
         }
     }
 
-    fn cut_off(&mut self, now: MonoNs, id: ProcessId, violation: &Violation) {
+    pub(super) fn cut_off(&mut self, now: MonoNs, id: ProcessId, violation: &Violation) {
         let Some(process) = current(&mut self.workers, id) else { return };
         process.forget_link(&mut self.poller);
         self.tell(id.worker, now, Input::Fault(ExitReason::Protocol(violation.to_string())));

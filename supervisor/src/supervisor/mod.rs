@@ -8,6 +8,7 @@ mod boot;
 mod changes;
 mod children;
 mod control;
+pub(crate) mod drill;
 mod messages;
 mod stop;
 mod succession;

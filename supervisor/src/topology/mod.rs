@@ -18,6 +18,7 @@ mod policy;
 pub mod probe;
 mod problem;
 mod ranges;
+mod rehearsal;
 mod report;
 mod restart;
 mod section;

@@ -29,6 +29,7 @@ mod retention;
 mod session;
 mod status;
 mod supervise;
+mod witness;
 mod writer;
 
 pub use camera::{Camera, Job};
@@ -38,3 +39,4 @@ pub use keeper::Keeper;
 pub use recordings::{RecordingsError, recordings, recordings_verb};
 pub use status::Status;
 pub use supervise::Recorder;
+pub use witness::witness_verb;

@@ -1,4 +1,5 @@
-//! `framevisor-recorder`: started by the supervisor; `dump` and `recordings` by the framevisor command.
+//! `framevisor-recorder`: started by the supervisor; `dump`, `recordings` and `witness` by the framevisor
+//! command.
 
 use std::process::ExitCode;
 
@@ -6,5 +7,6 @@ fn main() -> ExitCode {
     worker::verb::run_or::<recorder::Recorder>(&[
         ("dump", recorder::dump_verb),
         ("recordings", recorder::recordings_verb),
+        ("witness", recorder::witness_verb),
     ])
 }

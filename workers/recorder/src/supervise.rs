@@ -115,8 +115,7 @@ impl Running {
 /// `DIR/CAMERA`; a second stream of a camera gets `DIR/CAMERA.OUTPUT`, since a directory is of one
 /// ring.
 fn folder(dir: &Path, ring: &RingName) -> PathBuf {
-    let name = ring.as_str().rsplit_once('.').map_or(ring.as_str(), |(owner, _)| owner);
-    dir.join(name)
+    dir.join(ring.owner())
 }
 
 /// The condition of the worst camera, with the reasons of all that are as bad.

@@ -12,6 +12,7 @@ use shmring::{
 };
 
 use crate::context::Context;
+use crate::drill;
 use crate::fault::Fault;
 use crate::quarantine;
 
@@ -169,6 +170,10 @@ impl<R> Place<R> {
         attach: impl Fn(&RingName) -> Result<R, Error>,
         next: impl FnOnce(&mut R) -> Result<Next<T>, Error>,
     ) -> Result<Option<Next<T>>, Fault> {
+        if drill::hangs() {
+            thread::sleep(wait);
+            return Ok(Some(Next::Quiet));
+        }
         if self.reader.is_none() {
             (self.reader, self.refused) = attach_within(wait, || attach(&self.ring))?;
         }

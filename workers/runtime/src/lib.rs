@@ -8,6 +8,7 @@
 
 mod adoption;
 mod context;
+mod drill;
 mod fault;
 mod hand_over;
 mod input;

@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::adoption::{self, Adoption};
+use crate::drill;
 use crate::fault::Fault;
 
 /// How long a send may wait for room in the socket.
@@ -160,6 +161,7 @@ impl Link {
 
     fn handle(&self, frame: &[u8]) {
         match codec::decode(frame) {
+            Ok(ToWorker::Hang) => drill::hang(),
             Ok(ToWorker::Stop { .. }) => self.0.stop.store(true, Ordering::Release),
             Ok(ToWorker::Answer { id, body }) => {
                 if let Some(asker) = self.waiting().remove(&id) {

@@ -16,7 +16,7 @@ use crate::adoption::Adoption;
 use crate::context::Context;
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::{Step, Worker, hand_over, log};
+use crate::{STEP_WAIT, Step, Worker, drill, hand_over, log};
 
 /// The whole life of a worker process.
 pub fn run<W: Worker>() -> ExitCode {
@@ -58,7 +58,9 @@ fn live<W: Worker>() -> Result<(), Fault> {
 fn step_until_stopped<W: Worker>(worker: &mut W, cx: &mut Context) -> Result<(), Fault> {
     while !cx.stopping() {
         cx.beat();
-        if worker.step(cx)? == Step::Done {
+        if drill::hangs() {
+            thread::sleep(STEP_WAIT);
+        } else if worker.step(cx)? == Step::Done {
             break;
         }
     }

@@ -1,0 +1,68 @@
+//! A topology that is tried out beside whatever else runs on this machine.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use protocol::config::{RecorderConfig, RestartConfig, WorkerConfig};
+use protocol::units::Span;
+
+use super::{Launch, Topology};
+
+impl Topology {
+    /// Files go below `folder`, each recorder's to a folder of its own; servers listen on free ports of
+    /// this machine alone; what dies is started again at once, as often as it dies.
+    pub(crate) fn rehearse(&mut self, folder: &Path) {
+        for worker in &mut self.workers {
+            worker.restart = RestartConfig {
+                delay: Span::from_millis(0),
+                limit: None,
+                ..RestartConfig::default()
+            };
+            match &mut worker.launch {
+                Launch::Use(WorkerConfig::Recorder(recorder)) => {
+                    let dir = folder.join("recordings").join(worker.name.as_str());
+                    // All of it is kept: it is looked into at the end.
+                    let segment = recorder.segment;
+                    *recorder = RecorderConfig { segment, ..RecorderConfig::at(dir) };
+                }
+                Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.listen = free(rtsp.listen),
+                Launch::Use(WorkerConfig::Web(web)) => web.listen = free(web.listen),
+                Launch::Run { .. } | Launch::Use(_) => {}
+            }
+        }
+    }
+}
+
+/// Of the same family.
+fn free(listen: SocketAddr) -> SocketAddr {
+    match listen {
+        SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, 0).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{Overrides, parse};
+
+    #[test]
+    fn a_rehearsal_touches_neither_the_recordings_nor_the_addresses_of_the_real_thing() {
+        let text = "version: 1
+project: yard
+workers:
+  cam1: {use: ingest, source: 'test:', restart: {limit: 3 in 60s}}
+  recorder: {use: recorder, in: cam1.packets, dir: /srv/recordings}
+  rtsp: {use: rtsp, in: cam1.packets, listen: '0.0.0.0:8554'}
+";
+        let mut topology =
+            parse(text, "/srv/framevisor.yml".as_ref(), &Overrides::default()).unwrap();
+        topology.rehearse("/tmp/x".as_ref());
+        assert!(topology.workers.iter().all(|worker| worker.restart.limit.is_none()));
+        assert_eq!(topology.workers[2].listen(), Some("127.0.0.1:0".parse().unwrap()));
+        let Launch::Use(WorkerConfig::Recorder(recorder)) = &topology.workers[1].launch else {
+            panic!("{:?}", topology.workers[1]);
+        };
+        assert_eq!(recorder.dir, Path::new("/tmp/x/recordings/recorder"));
+    }
+}
