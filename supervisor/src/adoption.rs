@@ -163,3 +163,29 @@ pub(crate) fn boot_id() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use protocol::units::Span;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_only_has_the_number_is_neither_adopted_nor_ended() {
+        let mut child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let bond = Bond::new(PathBuf::from("/nowhere"), Span::from_millis(1)).unwrap();
+        let born = orphans::born(child.id());
+        for other in [None, born.map(|ticks| ticks + 1)] {
+            let stranger = Bond { born: other, ..bond.clone() };
+            assert!(matches!(take_up(child.id(), &stranger), Err(AdoptionError::Gone)));
+            assert_eq!(child.try_wait().unwrap(), None);
+        }
+        // The process itself, which does not listen, makes room for another.
+        let own = Bond { born, ..bond };
+        assert!(matches!(take_up(child.id(), &own), Err(AdoptionError::Io { .. })));
+        assert!(!child.wait().unwrap().success());
+    }
+}

@@ -343,8 +343,13 @@ mod tests {
             assert!(!examples.is_empty(), "{name} has none");
             for example in examples {
                 // As far as a shell would give it to us.
-                let line = example.split(" > ").next().unwrap_or_default().replace('\'', "");
-                let words = std::iter::once("framevisor").chain(line.split(' '));
+                let line = example.split(" > ").next().unwrap_or_default();
+                let words = std::iter::once("framevisor").chain(
+                    line.split('\'').enumerate().flat_map(|(at, part)| match at % 2 {
+                        0 => part.split_whitespace().collect(),
+                        _ => vec![part],
+                    }),
+                );
                 assert!(line.contains(name), "{name}: {example}");
                 Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{example}: {error}"));
             }

@@ -38,6 +38,8 @@ pub(crate) enum Message {
     Begin,
     /// To the supervisor: a child of the guard has ended.
     Ended(u32, ExitReason),
+    /// Of another version: after an upgrade the guard is the older program. It is passed over.
+    Unknown,
 }
 
 impl Message {
@@ -62,6 +64,7 @@ impl Message {
                 };
                 [numbered(b'E', *pid), vec![how], value.to_le_bytes().to_vec()].concat()
             }
+            Self::Unknown => Vec::new(),
         }
     }
 
@@ -134,16 +137,16 @@ pub(crate) fn receive(link: impl AsFd) -> io::Result<Option<(Message, Vec<OwnedF
         _ => None,
     });
     let fds = fds.flatten().collect();
-    match Message::parse(&bytes[..received.bytes]) {
-        Some(message) => Ok(Some((message, fds))),
-        None => Err(io::Error::new(io::ErrorKind::InvalidData, "unknown message")),
-    }
+    let message = Message::parse(&bytes[..received.bytes]).unwrap_or(Message::Unknown);
+    Ok(Some((message, fds)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::MsgFlags;
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn a_held_duplicate_keeps_a_listening_socket_open() {
@@ -182,5 +185,7 @@ mod tests {
         {
             assert_eq!(Message::parse(garbage), None, "{garbage:?}");
         }
+        nix::sys::socket::send(supervisor.as_raw_fd(), b"?", MsgFlags::empty()).unwrap();
+        assert_eq!(receive(&guard).unwrap().unwrap().0, Message::Unknown);
     }
 }

@@ -80,17 +80,10 @@ pub(crate) fn run(args: &[OsString], talk: impl Fn(&str)) -> Result<Ended, Guard
         deaths: Deaths::default(),
         is_stopping: false,
     };
-    let ended = loop {
-        let ended = guard.watch()?;
-        if !guard.is_followed(ended) {
-            break ended;
-        }
-        guard.end_all_but_kept()?;
-        talk(&guard.obituary(ended));
-        guard.start_next()?;
-    };
+    let ended = guard.live(talk);
+    // Whatever has become of the guard itself.
     end_everything();
-    Ok(ended)
+    ended
 }
 
 fn start(program: &Path, args: &[OsString], link: OwnedFd) -> Result<Pid, GuardError> {
@@ -128,6 +121,19 @@ struct Guard {
 }
 
 impl Guard {
+    /// Until a supervisor has ended that is followed by none: how.
+    fn live(&mut self, talk: impl Fn(&str)) -> Result<Ended, GuardError> {
+        loop {
+            let ended = self.watch()?;
+            if !self.is_followed(ended) {
+                return Ok(ended);
+            }
+            self.end_all_but_kept()?;
+            talk(&self.obituary(ended));
+            self.start_next()?;
+        }
+    }
+
     /// Until the supervisor has ended: how.
     fn watch(&mut self) -> Result<Ended, GuardError> {
         loop {
@@ -179,8 +185,8 @@ impl Guard {
             Message::Forget(pid) => drop(self.kept.remove(&pid)),
             Message::Hold => self.held.extend(fds),
             Message::Log => fds.into_iter().for_each(print_to),
-            // These are ours to say.
-            Message::Begin | Message::Ended(..) => {}
+            // These are ours to say, and that is nothing we know.
+            Message::Begin | Message::Ended(..) | Message::Unknown => {}
         }
     }
 

@@ -121,6 +121,8 @@ fn example(key: &str) -> String {
         "max_clients" => "max_clients: 256",
         "max_pixels" => "max_pixels: 8294400",
         "motion" => "motion: {fps: 5}",
+        "on_death" | "supervisor" => "supervisor: {on_death: adopt}",
+        "adopt_within" => "supervisor: {on_death: adopt, adopt_within: 30s}",
         "out" => "out: cam1.frames",
         "policy" | "policy.essential" | "essential" => "policy: {essential: 2s}",
         "project" => "project: yard",
