@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use tests::checks::{
     clean, cycles, deaths, errors, exits, faults, hangs, kills, many, order, pages, python, rings,
+    succession,
 };
 use tests::report::Report;
 
@@ -94,11 +95,30 @@ fn supervision(seed: u64) -> Report {
     let mut report = Report::default();
     deaths_of_workers(&mut report, seed);
     hangs_and_stops(&mut report);
-    let alone = ["faults::", "nothing_survives_the_supervisor::", "one_project_runs_once::"];
-    report.promise("faults_without_media", || rings::named_tests("supervisor", "main", &alone));
+    report.promise("upgrade", || succession::upgrades_are_not_noticed(10));
     report.promise("late_server", || order::a_publisher_waits_for_its_late_server(20));
     memory_and_many_cameras(&mut report);
+    tests_of_the_surface(&mut report);
     report
+}
+
+/// Promises that are tests of their own.
+fn tests_of_the_surface(report: &mut Report) {
+    for (row, package, test, names) in [
+        ("faults_without_media", "supervisor", "main", &["faults::", "nothing_survives_"][..]),
+        ("man_and_completions", "supervisor", "main", &["shells_and_manual::"]),
+        ("control_by_script", "supervisor", "main", &["python_client::", "a_rust_program_"]),
+        ("help_examples", "tests", "system", &["examples_of_help::"]),
+        ("top", "tests", "system", &["top_on_a_terminal::"]),
+        (
+            "doctor_and_explain",
+            "tests",
+            "system",
+            &["doctor_examines::", "explained_commands_run::"],
+        ),
+    ] {
+        report.promise(row, || rings::named_tests(package, test, names));
+    }
 }
 
 fn deaths_of_workers(report: &mut Report, seed: u64) {
@@ -110,6 +130,7 @@ fn deaths_of_workers(report: &mut Report, seed: u64) {
     report.promise("fault_05", || deaths::servers_die(10, seed));
     let killed = report.promise("fault_06", || kills::the_supervisor_takes_all_with_it(10));
     report.target_below("all_ended_ms", &killed["all_ended_ms"], 1000.0);
+    report.promise("fault_07", || succession::the_adopted_go_on(3));
     let ends = report.promise("fault_12", exits::who_ends_again_and_again_is_held);
     report.target_below("crash_loop_cpu_percent", &ends["crash_loop_cpu_percent"], 5.0);
     report.promise("fault_19", || cycles::nothing_is_left_of(200));
