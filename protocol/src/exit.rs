@@ -39,6 +39,8 @@ pub enum ExitReason {
         number: i32,
         core: bool,
     },
+    /// It used more memory than it may, or than there is.
+    Oom(String),
     /// No Ready before the deadline.
     StartTimeout,
     /// The health page's beat stood still.
@@ -67,7 +69,7 @@ impl ExitReason {
         match self {
             Self::Code(code) => *code != 0,
             Self::Signal { number, .. } => matches!(number, 4 | 5 | 6 | 7 | 8 | 11 | 31),
-            Self::NoHeartbeat | Self::NoProgress => true,
+            Self::NoHeartbeat | Self::NoProgress | Self::Oom(_) => true,
             Self::StartTimeout
             | Self::Protocol(_)
             | Self::Spawn(_)
@@ -90,6 +92,7 @@ impl fmt::Display for ExitReason {
                 write!(f, "{}", signal_name(*number))?;
                 if *core { f.write_str(" (core dumped)") } else { Ok(()) }
             }
+            Self::Oom(what) => write!(f, "oom: {what}"),
             Self::StartTimeout => f.write_str("not ready in time"),
             Self::NoHeartbeat => f.write_str("no heartbeat"),
             Self::NoProgress => f.write_str("no progress while its input went on"),

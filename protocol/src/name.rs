@@ -1,6 +1,7 @@
 //! Names, parsed once at the border and trusted inside.
 //!
-//! A part is `[a-z0-9][a-z0-9_-]{0,40}`. A ring is `<worker or camera>[.<output>].<kind>` with the
+//! A part is `[a-z0-9][a-z0-9_-]{0,40}`. A worker's name is one part; what framevisor itself adds to a worker
+//! of the file, or to none, has two with a slash between them: `NAME/pipe`, `hook/NAME`. A ring is `<worker or camera>[.<output>].<kind>` with the
 //! closed set of kinds `packets`, `frames`, `events`, or `ext.<name>.events`. The limits keep every
 //! derived file name far under NAME_MAX (255) and free of `/`, `..` and leading dots.
 
@@ -33,8 +34,12 @@ fn is_part(text: &str) -> bool {
         && bytes.iter().all(|&b| ok(b) || b == b'_' || b == b'-')
 }
 
+fn is_worker(text: &str) -> bool {
+    text.split('/').count() <= 2 && text.split('/').all(is_part)
+}
+
 macro_rules! part_name {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $fits:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -49,7 +54,7 @@ macro_rules! part_name {
         impl FromStr for $name {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
-                if is_part(text) {
+                if $fits(text) {
                     Ok(Self(text.to_owned()))
                 } else {
                     Err(NameError::Part { what: $what, seen: text.to_owned() })
@@ -81,13 +86,27 @@ macro_rules! part_name {
 part_name!(
     /// One supervised system on this host; the second part of every shared-memory file name.
     ProjectName,
-    "project"
+    "project",
+    is_part
 );
 part_name!(
     /// One supervised process, or the camera that names its rings.
     WorkerName,
-    "worker"
+    "worker",
+    is_worker
 );
+
+impl WorkerName {
+    /// `owner/name`; neither may have two parts already.
+    pub fn part(owner: &str, name: &Self) -> Result<Self, NameError> {
+        format!("{owner}/{name}").parse()
+    }
+
+    /// The first of two parts.
+    pub fn owner(&self) -> Option<&str> {
+        self.0.split_once('/').map(|(owner, _)| owner)
+    }
+}
 
 /// What flows in a ring; the last part of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -201,7 +220,9 @@ mod tests {
     #[test]
     fn names_that_could_leave_the_prefix_are_refused() {
         let long = "x".repeat(PART_MAX_BYTES + 1);
-        for bad in ["", "../x", "a/b", "-a", "A", "a b", "é", ".a", long.as_str()] {
+        for bad in
+            ["", "../x", "a/../b", "a/b/c", "/a", "a/", "-a", "A", "a b", "é", ".a", long.as_str()]
+        {
             assert!(bad.parse::<WorkerName>().is_err(), "{bad:?} was taken");
             assert!(
                 format!("{bad}.packets").parse::<RingName>().is_err(),
@@ -211,6 +232,16 @@ mod tests {
         for bad in ["cam1", "cam1.video", "a.b.c.frames", "cam1.packets.", "packets"] {
             assert!(bad.parse::<RingName>().is_err(), "{bad:?} was taken");
         }
+    }
+
+    #[test]
+    fn what_framevisor_adds_has_two_parts_and_no_ring_has() {
+        let name: WorkerName = "cam1/pipe".parse().unwrap();
+        assert_eq!((name.owner(), name.as_str()), (Some("cam1"), "cam1/pipe"));
+        assert_eq!("cam1".parse::<WorkerName>().unwrap().owner(), None);
+        assert!(WorkerName::part("hook", &name).is_err());
+        assert!("a/b.packets".parse::<RingName>().is_err());
+        assert!("a/b".parse::<ProjectName>().is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Everything that can happen to the supervisor.
 
 use crate::admin::ClientId;
+use crate::hooks::HookRun;
 use crate::process::ProcessId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Event {
     GuardLink,
     /// A hand-over thread has finished.
     HandOverEnded,
+    /// A hook printed something.
+    HookOutput(HookRun),
     /// A worker's control link has something to read, or room to write.
     Link(ProcessId),
     /// A worker printed something.

@@ -104,6 +104,11 @@ impl Launcher {
         Ok(Self { programs, passed_on })
     }
 
+    /// What every process of the project sees of the environment.
+    pub(crate) fn passed_on(&self) -> &[(OsString, OsString)] {
+        &self.passed_on
+    }
+
     /// `numbers` names the inherited descriptors.
     pub(crate) fn plan(
         &self,

@@ -16,11 +16,15 @@ use protocol::health::{Health, PAGE_BYTES};
 use protocol::name::WorkerName;
 use protocol::time::MonoNs;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
-use spawn::{Command, FIRST_INHERITED, HealthError, HealthPage, Output, Running, StartError};
+use spawn::{
+    Command, FIRST_INHERITED, HealthError, HealthPage, Input, Limit, Output, Running, StartError,
+};
 
 use crate::beat::Beat;
+use crate::cgroup::{self, Cgroup, Cgroups};
 use crate::event::Event;
 use crate::launch::{Access, Launcher, Numbers};
+use crate::limits::{self, Enforced, Limits};
 use crate::link::{self, Language, Link};
 use crate::listeners::Listener;
 use crate::logs::{Splitter, Stream};
@@ -56,6 +60,9 @@ pub(crate) enum SpawnError {
     Start(#[from] StartError),
     #[error(transparent)]
     Health(#[from] HealthError),
+    /// Only for a worker whose limits are required.
+    #[error("limits that it requires cannot be set: {0}")]
+    Limits(String),
     #[error("{step}: {source}")]
     Io { step: &'static str, source: io::Error },
 }
@@ -70,6 +77,10 @@ pub(crate) struct Spawner {
     pub(crate) launcher: Launcher,
     pub(crate) place: Place,
     pub(crate) listeners: Vec<Listener>,
+    /// `None` where none can be made.
+    pub(crate) cgroups: Option<Cgroups>,
+    /// Most descriptors a process of ours may have.
+    pub(crate) nofile_max: u64,
 }
 
 #[derive(Debug)]
@@ -88,6 +99,8 @@ pub(crate) struct Process {
     pub(crate) bond: Option<Bond>,
     /// A child of the guard: this supervisor did not start it, and cannot reap it.
     pub(crate) adopted: Option<Adopted>,
+    pub(crate) limits: Enforced,
+    pub(crate) cgroup: Option<Cgroup>,
     pidfd: OwnedFd,
     health: Option<File>,
     link_token: Token,
@@ -171,23 +184,72 @@ impl Spawner {
             .chain(health.as_ref().map(AsFd::as_fd))
             .chain(listeners)
             .collect();
+        let limits = Limits::of(worker, self.nofile_max);
+        let cgroup = self.cgroup_of(worker, id.number, &limits);
         let command = Command {
             program: &plan.program,
             args: &plan.args,
             cwd: self.topology.folder(),
             env: &plan.env,
             inherit: &inherit,
+            input: Input::Nothing,
             output: Output::Piped,
+            limits: &limits.of_process(worker),
+            cgroup: cgroup.as_ref().map(|group| group.procs.as_fd()),
             death_signal: Signal::SIGKILL,
         };
         let running = command.start()?;
         let pid = running.pid;
-        let process = attach(id, now, tmp, running, link, poller);
+        let limits = self.enforced(worker, limits, cgroup.is_some(), &running);
+        let process = match missing(worker, &limits) {
+            Some(text) => Err(SpawnError::Limits(text)),
+            None => attach(id, now, tmp, running, (limits, cgroup), link, poller),
+        };
         // What nobody watches must not run; the reaper takes it as an unknown child.
         let process = process.inspect_err(|_| orphans::kill_child(pid))?;
         let bond = bond.map(|bond| Bond { born: orphans::born(pid), ..bond });
         Ok(Process { health: health.map(File::from), bond, ..process })
     }
+}
+
+impl Spawner {
+    pub(crate) fn hook_limits(&self) -> spawn::Limits {
+        limits::of_hooks(self.nofile_max)
+    }
+
+    /// A worker runs without a group rather than not at all.
+    fn cgroup_of(&self, worker: &WorkerSpec, number: u64, limits: &Limits) -> Option<Cgroup> {
+        let made =
+            self.cgroups.as_ref()?.create(&worker.name, number, limits, worker.output.is_some());
+        let told = |error: &io::Error| {
+            tracing::warn!(worker = %worker.name, %error, "runs without a cgroup of its own");
+        };
+        made.inspect_err(told).ok()
+    }
+
+    fn enforced(
+        &self,
+        worker: &WorkerSpec,
+        limits: Limits,
+        in_group: bool,
+        running: &Running,
+    ) -> Enforced {
+        let lacks = match &self.cgroups {
+            Some(groups) if in_group => groups.lacks(&limits),
+            _ => cgroup::lacking(&limits, |_| false),
+        };
+        let in_group = in_group && running.refused.iter().all(|it| it.limit != Limit::Cgroup);
+        let refused = running.refused.iter().map(ToString::to_string);
+        let not_set: Vec<String> = refused.chain(lacks).collect();
+        tracing::debug!(worker = %worker.name, ?limits, ?not_set, "limits");
+        Enforced { limits, cgroup: in_group, not_set }
+    }
+}
+
+/// What the file asks for, requires, and does not get.
+fn missing(worker: &WorkerSpec, limits: &Enforced) -> Option<String> {
+    let missing = limits.not_set_of(&worker.limits);
+    (worker.limits.require && !missing.is_empty()).then(|| missing.join("; "))
 }
 
 /// The link, then the health page, then the sockets: in the order they are inherited.
@@ -206,6 +268,7 @@ fn attach(
     now: MonoNs,
     tmp: PathBuf,
     running: Running,
+    (limits, cgroup): (Enforced, Option<Cgroup>),
     link: Link,
     poller: &mut Poller<Event>,
 ) -> Result<Process, SpawnError> {
@@ -215,20 +278,12 @@ fn attach(
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
         .map_err(|errno| at("pidfd")(errno.into()))?;
     let link_token = poller.watch(&link, Event::Link(id)).map_err(at("watch its link"))?;
-    let ends = [(Stream::Stdout, running.stdout), (Stream::Stderr, running.stderr)];
-    let mut pipes = Vec::new();
-    for (stream, end) in ends {
-        let Some(end) = end else { continue };
-        let file = File::from(end);
-        fcntl(&file, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-            .map_err(|errno| at("its output")(errno.into()))?;
-        let token = poller.watch(&file, Event::Output(id)).map_err(at("watch its output"))?;
-        pipes.push(Pipe { stream, file, splitter: Splitter::default(), token });
-    }
+    let number = running.pid;
+    let pipes = Pipe::watch_both(running, Event::Output(id), poller).map_err(at("its output"))?;
     let beat = Beat::new(now);
     Ok(Process {
         id,
-        pid: running.pid,
+        pid: number,
         link,
         beat,
         progress: Progress::new(),
@@ -237,6 +292,8 @@ fn attach(
         closed: None,
         bond: None,
         adopted: None,
+        limits,
+        cgroup,
         pidfd,
         health: None,
         link_token,
@@ -252,6 +309,9 @@ impl Process {
 
     pub(crate) fn kill(&self) {
         self.signal(Signal::SIGKILL, rustix::process::Signal::KILL);
+        if let Some(group) = &self.cgroup {
+            group.kill();
+        }
     }
 
     /// It is to stand still without knowing it.
@@ -334,24 +394,12 @@ impl Process {
         turns: usize,
         poller: &mut Poller<Event>,
     ) -> Vec<(Stream, String)> {
-        let mut lines = Vec::new();
-        self.pipes.retain_mut(|pipe| {
-            let open = pipe.read(turns, &mut lines);
-            if !open {
-                poller.forget(&pipe.file, pipe.token);
-            }
-            open
-        });
-        lines
+        Pipe::read_all(&mut self.pipes, turns, poller)
     }
 
     /// It is dead: takes its last words and ends all watching.
     pub(crate) fn bury(mut self, poller: &mut Poller<Event>) -> Vec<(Stream, String)> {
-        let mut lines = self.read_output(LAST_WORDS_TURNS, poller);
-        for mut pipe in self.pipes.drain(..) {
-            poller.forget(&pipe.file, pipe.token);
-            lines.extend(pipe.splitter.rest().map(|rest| (pipe.stream, rest)));
-        }
+        let lines = Pipe::bury_all(std::mem::take(&mut self.pipes), poller);
         poller.forget(&self.link, self.link_token);
         if let Some(adopted) = self.adopted {
             poller.forget(&self.pidfd, adopted.pidfd_token);
@@ -366,6 +414,54 @@ impl Process {
 }
 
 impl Pipe {
+    /// Of a process just started: `event` is given whenever it has printed something.
+    pub(crate) fn watch_both(
+        running: Running,
+        event: Event,
+        poller: &mut Poller<Event>,
+    ) -> io::Result<Vec<Self>> {
+        let ends = [(Stream::Stdout, running.stdout), (Stream::Stderr, running.stderr)];
+        let mut pipes = Vec::new();
+        for (stream, end) in ends {
+            let Some(end) = end else { continue };
+            let file = File::from(end);
+            fcntl(&file, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            let token = poller.watch(&file, event)?;
+            pipes.push(Self { stream, file, splitter: Splitter::default(), token });
+        }
+        Ok(pipes)
+    }
+
+    /// At most `turns` reads each; those at their end are let go.
+    pub(crate) fn read_all(
+        pipes: &mut Vec<Self>,
+        turns: usize,
+        poller: &mut Poller<Event>,
+    ) -> Vec<(Stream, String)> {
+        let mut lines = Vec::new();
+        pipes.retain_mut(|pipe| {
+            let open = pipe.read(turns, &mut lines);
+            if !open {
+                poller.forget(&pipe.file, pipe.token);
+            }
+            open
+        });
+        lines
+    }
+
+    /// The last words of a process that is dead.
+    pub(crate) fn bury_all(
+        mut pipes: Vec<Self>,
+        poller: &mut Poller<Event>,
+    ) -> Vec<(Stream, String)> {
+        let mut lines = Self::read_all(&mut pipes, LAST_WORDS_TURNS, poller);
+        for mut pipe in pipes {
+            poller.forget(&pipe.file, pipe.token);
+            lines.extend(pipe.splitter.rest().map(|rest| (pipe.stream, rest)));
+        }
+        lines
+    }
+
     /// False at its end.
     fn read(&mut self, turns: usize, lines: &mut Vec<(Stream, String)>) -> bool {
         let mut buffer = [0; READ_BYTES];

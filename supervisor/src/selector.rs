@@ -18,7 +18,8 @@ impl Selector {
     }
 
     pub(crate) fn matches(&self, name: &WorkerName) -> bool {
-        matches(&self.0, name.as_str())
+        let owner = name.owner().is_some_and(|owner| matches(&self.0, owner));
+        owner || matches(&self.0, name.as_str())
     }
 }
 
@@ -26,7 +27,7 @@ impl FromStr for Selector {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"*_-".contains(&b);
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"*_-/".contains(&b);
         if !(text.contains('*') && text.bytes().all(fits)) {
             text.parse::<WorkerName>()?;
         }
@@ -99,6 +100,10 @@ mod tests {
         };
         assert!(selects("cam1", "cam1") && !selects("cam1", "cam10"));
         assert!(selects("cam*", "cam10") && !selects("cam*", "recorder"));
+        assert!(
+            selects("x", "x/pipe") && selects("x/pipe", "x/pipe") && selects("*/pipe", "x/pipe")
+        );
+        assert!(!selects("x/pipe", "x/command") && !selects("pipe", "x/pipe"));
         for wrong in ["", "Cam*", "cam.*", "cam 1"] {
             assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
         }

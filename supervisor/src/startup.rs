@@ -1,7 +1,7 @@
 //! Everything that must be in order before the first worker starts. An error here leaves nothing
 //! running, and says what to do.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +16,7 @@ use shmring::broker::Broker;
 use shmring::clock;
 
 use crate::admin::Admin;
+use crate::cgroup::Cgroups;
 use crate::floors::{self, Floors, FloorsError};
 use crate::guard::link::{self, Message};
 use crate::launch::{LaunchError, Launcher};
@@ -32,6 +33,9 @@ use crate::talk::Talk;
 use crate::topology::{MachineProblem, Report, Topology, probe};
 use crate::trial::Program;
 use crate::workers::WorkerId;
+
+/// Of guard and supervisor.
+const OOM_SCORE_ADJ: i32 = -500;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartupError {
@@ -74,13 +78,15 @@ pub(crate) fn open(
     talk: Talk,
 ) -> Result<Supervisor, StartupError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
-    raise_descriptor_limit();
+    let nofile_max = raise_descriptor_limit();
+    protect_from_oom();
     let launcher = Launcher::find(&topology)?;
     let group = probe::group_id(&topology)?;
     let lock = place.take(&topology.project, guard.pid)?;
     rings::refuse_second_writer(&topology)?;
     let listeners = listeners::bind_all(&topology)?;
     rings::sweep(&topology);
+    let cgroups = open_cgroups(&topology, guard.pid);
     let floors = open_floors(&topology)?;
     let mut poller = Poller::new().map_err(at("epoll"))?;
     let admin = Admin::open(&place.control_socket(), &mut poller).map_err(at("control socket"))?;
@@ -91,7 +97,8 @@ pub(crate) fn open(
     }
     let broker = open_broker(&topology, &place, group)?;
     let outlook = Outlook { project: topology.project.clone(), broker };
-    let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
+    let spawner =
+        Spawner { topology, group, outlook, launcher, place, listeners, cgroups, nofile_max };
     give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
     let program = Program::of(own_path()?, &spawner.topology.project, &spawner.place);
     let FromGuard { link, pid: guard_pid, stop, .. } = guard;
@@ -122,7 +129,8 @@ pub(crate) fn succeed(
     talk: Talk,
 ) -> Result<(Supervisor, Vec<WorkerId>), StartupError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
-    raise_descriptor_limit();
+    let nofile_max = raise_descriptor_limit();
+    protect_from_oom();
     let topology = manifest.topology.again()?;
     let launcher = Launcher::find(&topology)?;
     let group = probe::group_id(&topology)?;
@@ -142,7 +150,9 @@ pub(crate) fn succeed(
     let admin = Admin::open(&place.control_socket(), &mut poller).map_err(at("control socket"))?;
     let broker = open_broker(&topology, &place, group)?;
     let outlook = Outlook { project: topology.project.clone(), broker };
-    let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
+    let cgroups = Cgroups::open(&topology.project, guard.pid).ok();
+    let spawner =
+        Spawner { topology, group, outlook, launcher, place, listeners, cgroups, nofile_max };
     let program = Program::of(own_path()?, &spawner.topology.project, &spawner.place);
     let FromGuard { link, pid: guard_pid, stop, .. } = guard;
     let manager = Manager::of_environment(guard_pid);
@@ -219,8 +229,11 @@ pub(crate) fn go_on(
     let listeners = listeners.collect::<Result<Vec<_>, ManifestError>>()?;
     let admin = Admin::handed_on(open.admin, &mut poller)?;
     let outlook = Outlook { project: topology.project.clone(), broker: None };
-    let spawner = Spawner { topology, group, outlook, launcher, place, listeners };
     let guard_pid = std::os::unix::process::parent_id();
+    let cgroups = Cgroups::open(&topology.project, guard_pid).ok();
+    let nofile_max = raise_descriptor_limit();
+    let spawner =
+        Spawner { topology, group, outlook, launcher, place, listeners, cgroups, nofile_max };
     let program = Program::of(manifest.program, &spawner.topology.project, &spawner.place);
     let manager = Manager::of_environment(guard_pid);
     let seed = seed();
@@ -259,13 +272,39 @@ fn open_broker(
     broker.map(Some).map_err(at("broker of rings without names"))
 }
 
-/// A worker costs five descriptors here, and the usual soft limit is 1024. What select() could not
-/// take is no concern of ours; workers inherit the limit, and a recorder of many cameras needs it.
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+/// A worker costs five descriptors here, and the usual soft limit is 1024. Gives the limit back.
+fn raise_descriptor_limit() -> u64 {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            soft
+        }
+    }
+}
+
+/// When memory is short the kernel begins with others: what we restart is worth less than who
+/// restarts it. Only where this is allowed, and not over a stronger word of our own manager's.
+pub(crate) fn protect_from_oom() {
+    const PATH: &str = "/proc/self/oom_score_adj";
+    let now = fs::read_to_string(PATH).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    if now.is_some_and(|now| now > OOM_SCORE_ADJ) {
+        // Whoever may not is as safe as he was before.
+        let _ = fs::write(PATH, OOM_SCORE_ADJ.to_string());
+    }
+}
+
+fn open_cgroups(topology: &Topology, guard: u32) -> Option<Cgroups> {
+    match Cgroups::open(&topology.project, guard) {
+        Ok(groups) => {
+            groups.sweep();
+            Some(groups)
+        }
+        Err(error) => {
+            tracing::debug!(%error, "workers have no cgroups of their own");
+            None
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use protocol::exit::ExitReason;
 use protocol::name::ProjectName;
 use protocol::time::MonoNs;
 use serde::{Deserialize, Serialize};
-use spawn::{Command, FIRST_INHERITED, Output, StartError};
+use spawn::{Command, FIRST_INHERITED, Input, Limits, Output, StartError};
 
 use crate::manifest::{MANIFEST_FD, PROGRAM};
 use crate::orphans;
@@ -77,7 +77,10 @@ impl Program {
             cwd: Path::new("/"),
             env: &Self::environment(FIRST_INHERITED),
             inherit: &[manifest.as_fd()],
+            input: Input::Nothing,
             output: Output::Piped,
+            limits: &Limits::default(),
+            cgroup: None,
             death_signal: Signal::SIGKILL,
         };
         let running = command.start()?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dossier::Dossier;
 use crate::lifecycle::{self, Lifecycle, Traits};
+use crate::limits::Shown;
 use crate::logs::{LogBook, LogLine};
 use crate::manifest::Leaving;
 use crate::poison::Poison;
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) ready_line: Option<Regex>,
     /// Its turn when the project stops.
     pub(crate) stage: u8,
+    /// Of its limits, what could not be set and was told.
+    pub(crate) told: Vec<String>,
 }
 
 /// A worker that another supervisor goes on with.
@@ -63,7 +66,7 @@ pub(crate) struct Handed {
     pub(crate) waits: bool,
 }
 
-/// A row of `ps -o json`: what is promised, and the addresses it listens on.
+/// A row of `ps -o json`: what is promised, the addresses it listens on, its limits.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     #[serde(flatten)]
@@ -71,6 +74,9 @@ pub(crate) struct Row {
     pub(crate) listen: Vec<SocketAddr>,
     /// If the supervisor is killed now, it goes on.
     pub(crate) outlives: bool,
+    /// What holds for its process; left out while there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limits: Option<Shown>,
 }
 
 /// The topology has tried it: one that is none would find nothing.
@@ -104,6 +110,7 @@ impl Worker {
             ready_line: ready_line(&spec),
             stage: shutdown::stage(kind),
             spec,
+            told: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod decoder;
 pub mod ingest;
+pub mod limits;
 pub mod motion;
 pub mod policy;
 pub mod recorder;
@@ -18,6 +19,7 @@ use crate::units::{BitRate, Span};
 
 pub use decoder::DecoderConfig;
 pub use ingest::IngestConfig;
+pub use limits::{Ceiling, Cpus, LimitsConfig};
 pub use motion::MotionConfig;
 pub use policy::ReadPolicy;
 pub use recorder::{FreeSpace, Keep, RecorderConfig};

@@ -5,13 +5,14 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
+
+use crate::limits::{InChild, Limits, Refused, Setting, duplicate_above};
 
 /// The first inherited descriptor gets this number, the next ones follow.
 pub const FIRST_INHERITED: RawFd = 3;
@@ -34,8 +35,16 @@ pub enum Output {
     Piped,
 }
 
-/// What to start. It gets its own process group and /dev/null as stdin; of the descriptors of this
-/// process it sees `inherit` and no other.
+/// Where stdin of the new process comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// /dev/null.
+    Nothing,
+    From(BorrowedFd<'a>),
+}
+
+/// What to start. It gets its own process group; of the descriptors of this process it sees `inherit`
+/// and no other.
 #[derive(Debug)]
 pub struct Command<'a> {
     pub program: &'a Path,
@@ -45,7 +54,11 @@ pub struct Command<'a> {
     pub env: &'a [(OsString, OsString)],
     /// Become 3, 4, 5... in this order.
     pub inherit: &'a [BorrowedFd<'a>],
+    pub input: Input<'a>,
     pub output: Output,
+    pub limits: &'a Limits,
+    /// The open `cgroup.procs` of the group it is born into.
+    pub cgroup: Option<BorrowedFd<'a>>,
     /// Sent by the kernel when the *thread* that calls [`Command::start`] ends: call it from the
     /// main thread.
     pub death_signal: Signal,
@@ -57,6 +70,8 @@ pub struct Running {
     pub pid: u32,
     pub stdout: Option<OwnedFd>,
     pub stderr: Option<OwnedFd>,
+    /// Limits that could not be set; it runs without them.
+    pub refused: Vec<Refused>,
 }
 
 impl Command<'_> {
@@ -69,7 +84,11 @@ impl Command<'_> {
         let _low = occupy_below(above).map_err(failed)?;
         let sources = self.duplicates(above).map_err(failed)?;
         let numbers = sources.iter().map(AsRawFd::as_raw_fd).collect();
-        let mut child = self.command(numbers).spawn().map_err(|source| StartError::Exec {
+        let stdin = self.stdin(above).map_err(failed)?;
+        let setting = Setting::new(self.cgroup, above).map_err(failed)?;
+        let limits = setting.in_child(self.limits);
+        let mut command = self.command(numbers, stdin, limits);
+        let mut child = command.spawn().map_err(|source| StartError::Exec {
             program: self.program.to_owned(),
             cwd: self.cwd.to_owned(),
             source,
@@ -78,22 +97,24 @@ impl Command<'_> {
             pid: child.id(),
             stdout: child.stdout.take().map(OwnedFd::from),
             stderr: child.stderr.take().map(OwnedFd::from),
+            refused: setting.refused(),
         })
+    }
+
+    /// A copy above the final numbers, like the others.
+    fn stdin(&self, above: RawFd) -> io::Result<Stdio> {
+        match self.input {
+            Input::Nothing => Ok(Stdio::null()),
+            Input::From(fd) => duplicate_above(fd, above).map(Stdio::from),
+        }
     }
 
     /// Copies above the final numbers, so that moving one never overwrites another.
     fn duplicates(&self, above: RawFd) -> io::Result<Vec<OwnedFd>> {
-        self.inherit
-            .iter()
-            .map(|fd| {
-                let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(above))?;
-                // SAFETY: fcntl has just made this descriptor, so nobody else owns it.
-                Ok(unsafe { OwnedFd::from_raw_fd(number) })
-            })
-            .collect()
+        self.inherit.iter().map(|fd| duplicate_above(fd.as_fd(), above)).collect()
     }
 
-    fn command(&self, sources: Vec<RawFd>) -> std::process::Command {
+    fn command(&self, sources: Vec<RawFd>, stdin: Stdio, limits: InChild) -> std::process::Command {
         let mut command = std::process::Command::new(self.program);
         let output = || match self.output {
             Output::Inherited => Stdio::inherit(),
@@ -104,13 +125,14 @@ impl Command<'_> {
             .current_dir(self.cwd)
             .env_clear()
             .envs(self.env.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(output())
             .stderr(output())
             .process_group(0);
         let parent = std::process::id();
         let death_signal = self.death_signal;
         let prepare = move || {
+            limits.apply();
             keep_only(&sources)?;
             die_with(parent, death_signal)
         };
@@ -172,12 +194,18 @@ fn check(result: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limit;
+    use nix::fcntl::{FcntlArg, fcntl};
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::Pid;
     use std::io::{Read, Write};
     use std::os::fd::AsFd;
 
     fn shell(script: &str, inherit: &[BorrowedFd<'_>]) -> Running {
+        limited(script, inherit, &Limits::default())
+    }
+
+    fn limited(script: &str, inherit: &[BorrowedFd<'_>], limits: &Limits) -> Running {
         let args = ["-c".into(), script.into()];
         let env = [("PATH".into(), "/usr/bin:/bin".into())];
         let command = Command {
@@ -186,7 +214,10 @@ mod tests {
             cwd: Path::new("/"),
             env: &env,
             inherit,
+            input: Input::Nothing,
             output: Output::Piped,
+            limits,
+            cgroup: None,
             death_signal: Signal::SIGKILL,
         };
         command.start().unwrap()
@@ -240,6 +271,47 @@ mod tests {
     }
 
     #[test]
+    fn limits_hold_in_the_child_and_not_in_its_parent() {
+        let before = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let (a, _a_in) = std::io::pipe().unwrap();
+        let limits = Limits {
+            core: Some(0),
+            data: Some(64 << 20),
+            nofile: Some(40),
+            nice: Some(7),
+            cpus: vec![0],
+            oom_score_adj: Some(321),
+        };
+        let script = "cat /proc/self/limits /proc/self/oom_score_adj; \
+                      grep Cpus_allowed_list /proc/self/status; cut -d' ' -f19 /proc/self/stat";
+        let running = limited(script, &[a.as_fd()], &limits);
+        assert!(running.refused.is_empty(), "{:?}", running.refused);
+        let text = said(running);
+        let values = |name: &str| {
+            let rest = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            rest.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(values("Max core file size"), "0 0");
+        assert_eq!(values("Max data size"), "67108864 67108864");
+        assert_eq!(values("Max open files"), "40 40");
+        assert_eq!(values("Cpus_allowed_list:"), "0");
+        assert!(text.lines().any(|line| line == "321"), "{text}");
+        assert_eq!(text.lines().last(), Some("7"));
+        assert_eq!(std::fs::read_to_string("/proc/self/limits").unwrap(), before);
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_set_is_told_and_the_program_runs() {
+        // No machine has this processor, so its set is empty.
+        let limits = Limits { cpus: vec![1023], nofile: Some(40), ..Limits::default() };
+        let running = limited("ulimit -n", &[], &limits);
+        let refused: Vec<Limit> = running.refused.iter().map(|it| it.limit).collect();
+        assert_eq!(refused, [Limit::Cpus]);
+        assert!(running.refused[0].to_string().starts_with("cpus: Invalid argument"));
+        assert_eq!(said(running), "40\n");
+    }
+
+    #[test]
     fn a_program_that_is_not_there_is_named() {
         let command = Command {
             program: Path::new("/nonexistent/worker"),
@@ -247,7 +319,10 @@ mod tests {
             cwd: Path::new("/"),
             env: &[],
             inherit: &[],
+            input: Input::Nothing,
             output: Output::Inherited,
+            limits: &Limits::default(),
+            cgroup: None,
             death_signal: Signal::SIGKILL,
         };
         let error = command.start().unwrap_err().to_string();

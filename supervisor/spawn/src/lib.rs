@@ -8,8 +8,10 @@ mod child;
 mod health;
 mod inherit;
 mod kernel;
+mod limits;
 
-pub use child::{Command, FIRST_INHERITED, Output, Running, StartError};
+pub use child::{Command, FIRST_INHERITED, Input, Output, Running, StartError};
 pub use health::{HealthError, HealthPage};
 pub use inherit::{InheritError, take_inherited, take_inherited_list, take_inherited_number};
 pub use kernel::{ClockState, clock_state, landlock_version};
+pub use limits::{Limit, Limits, Refused};

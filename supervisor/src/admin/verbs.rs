@@ -210,14 +210,18 @@ impl Supervisor {
     }
 
     fn logs(&mut self, client: ClientId, args: LogsWanted) -> Result<Value, ReplyError> {
-        let places = self.places_of(&args.names)?;
+        let is_hook = |s: &Selector| self.hooks().any(|(name, _)| s.matches(name));
+        let of_workers: Vec<Selector> =
+            args.names.iter().filter(|selector| !is_hook(selector)).cloned().collect();
+        let places = self.places_of(&of_workers)?;
         let oldest =
             args.since.map_or(UtcNs(0), |since| UtcNs(clock::now().utc.0.saturating_sub(since.0)));
         let wanted = |at: &WorkerId| args.names.is_empty() || places.contains(at);
         let workers = self.workers.iter().filter(|(at, _)| wanted(at));
-        let mut lines: Vec<&LogLine> = workers
-            .flat_map(|(_, worker)| worker.log.last(args.lines, oldest, &args.grep))
-            .collect();
+        let hooks = self.hooks().filter(|(name, _)| selects(&args.names, name));
+        let books = workers.map(|(_, worker)| &worker.log).chain(hooks.map(|(_, log)| log));
+        let mut lines: Vec<&LogLine> =
+            books.flat_map(|log| log.last(args.lines, oldest, &args.grep)).collect();
         lines.sort_by_key(|line| line.time_utc_ns);
         let lines = json!(lines);
         if args.follow {

@@ -123,6 +123,10 @@ fn of_last_death(why: &Why) -> Option<Advice> {
     if last.reason.ends_with("(core dumped)") {
         return Some(new("it left a core", format!("coredumpctl info {pid}")));
     }
+    if is("oom") {
+        let because = "it used more memory than it may: `limits: {memory: 2GiB}` gives it more";
+        return Some(new(because, "framevisor ps -o json"));
+    }
     if is("SIGKILL") {
         return Some(new("the kernel kills so when memory is short", "dmesg | grep -i oom"));
     }

@@ -32,10 +32,10 @@ use nix::unistd::Pid;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 use shmring::clock;
-use spawn::{Command, FIRST_INHERITED, Output, StartError};
+use spawn::{Command, FIRST_INHERITED, Input, Limits, Output, StartError};
 
-use crate::orphans;
 use crate::signals::Signals;
+use crate::{cgroup, orphans, startup};
 use link::Message;
 use successor::Deaths;
 
@@ -63,6 +63,7 @@ pub(crate) enum Ended {
 /// that follow it. `talk` is for people.
 pub(crate) fn run(args: &[OsString], talk: impl Fn(&str)) -> Result<Ended, GuardError> {
     set_child_subreaper(true).map_err(|errno| at("subreaper")(errno.into()))?;
+    startup::protect_from_oom();
     let stop = Signals::stop().map_err(at("signals"))?;
     let child = Signals::child().map_err(at("signals"))?;
     let (link, theirs) = link::pair().map_err(at("link"))?;
@@ -83,6 +84,7 @@ pub(crate) fn run(args: &[OsString], talk: impl Fn(&str)) -> Result<Ended, Guard
     let ended = guard.live(talk);
     // Whatever has become of the guard itself.
     end_everything();
+    cgroup::end_groups_of(std::process::id());
     ended
 }
 
@@ -96,7 +98,10 @@ fn start(program: &Path, args: &[OsString], link: OwnedFd) -> Result<Pid, GuardE
         cwd: &cwd,
         env: &env,
         inherit: &[link.as_fd()],
+        input: Input::Nothing,
         output: Output::Inherited,
+        limits: &Limits::default(),
+        cgroup: None,
         // It then ends everything itself.
         death_signal: Signal::SIGTERM,
     };

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use protocol::time::MonoNs;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Adopted, Bond, Pipe, Process, ProcessId};
 use crate::adoption::Taken;
 use crate::beat::Beat;
+use crate::cgroup::Cgroup;
 use crate::event::Event;
+use crate::limits::Enforced;
 use crate::link::{self, Language, Link};
 use crate::logs::{Splitter, Stream};
 use crate::manifest::{Leaving, Left, ManifestError};
@@ -25,6 +28,8 @@ pub(crate) struct Handed {
     closed: Option<MonoNs>,
     pub(crate) bond: Option<Bond>,
     is_adopted: bool,
+    limits: Enforced,
+    cgroup: Option<PathBuf>,
     /// `None` where nothing could be left open.
     open: Option<Open>,
 }
@@ -72,6 +77,8 @@ impl Process {
             bond: self.bond.clone(),
             is_adopted: self.adopted.is_some(),
             open: None,
+            limits: self.limits.clone(),
+            cgroup: self.cgroup.as_ref().map(|group| group.path().to_owned()),
         }
     }
 
@@ -106,6 +113,8 @@ impl Process {
             asking: Asking::default(),
             tmp: place.tmp(handed.number),
             closed: handed.closed,
+            limits: handed.limits,
+            cgroup: handed.cgroup.and_then(Cgroup::resume),
             bond: handed.bond,
             adopted,
             pidfd,
@@ -144,6 +153,8 @@ impl Process {
             asking: Asking::default(),
             tmp: place.tmp(handed.number),
             closed: None,
+            limits: handed.limits,
+            cgroup: handed.cgroup.and_then(Cgroup::resume),
             bond,
             adopted: Some(watched(&pidfd, id, poller)?),
             pidfd,

@@ -39,6 +39,7 @@ impl Supervisor {
             reason: cause.reason(life, now),
         };
         self.admin.publish_change(&change, &mut self.poller);
+        self.hook_change(at, &change, cause);
         self.history.add(change);
         self.will.change();
     }

@@ -11,9 +11,11 @@ use protocol::time::{MonoNs, UtcNs};
 use shmring::clock;
 
 use super::Supervisor;
+use crate::cgroup;
 use crate::dossier::{self, Death, Progress, RingHead, item_in_hand};
 use crate::launch::TMPDIR;
 use crate::lifecycle::Input;
+use crate::limits;
 use crate::orphans;
 use crate::process::Process;
 use crate::workers::WorkerId;
@@ -33,11 +35,13 @@ impl Supervisor {
                 process.as_ref().is_some_and(|process| process.pid == pid)
             };
             let whose = self.workers.iter().find(|(_, worker)| of(&worker.process));
-            if let Some((at, _)) = whose {
+            if self.hooks.is_pid(pid) {
+                self.hook_reaped(pid, &reason);
+            } else if let Some((at, _)) = whose {
                 deaths.push((at, reason));
             }
         }
-        for (at, reason) in &deaths {
+        for (at, reason) in &mut deaths {
             self.bury(*at, now, reason);
         }
         // Before any restart: an orphan may still hold what its successor needs.
@@ -49,19 +53,39 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn bury(&mut self, at: WorkerId, now: MonoNs, reason: &ExitReason) {
+    pub(super) fn bury(&mut self, at: WorkerId, now: MonoNs, reason: &mut ExitReason) {
         let Some(process) = self.workers[at].process.take() else { return };
-        let worker = &self.spec(at).name;
-        if self.workers[at].life.state() == WorkerState::Stopping {
-            tracing::debug!(%worker, pid = process.pid, %reason, "ended");
-        } else {
-            tracing::warn!(%worker, pid = process.pid, %reason, "died");
+        let (pid, health, limit) = (process.pid, process.health(), process.limits.limits.memory);
+        let killed = self.was_killed_for_memory(&process, reason);
+        if let (Some(groups), Some(group)) = (&mut self.spawner.cgroups, &process.cgroup) {
+            groups.end(group);
         }
         self.forget_heir(&process);
-        let (pid, health) = (process.pid, process.health());
         let last_words = process.bury(&mut self.poller);
         self.add_lines(at, last_words);
+        let lines = self.workers[at].log.last(dossier::LINES, UtcNs(0), "");
+        let texts = lines.iter().map(|line| line.text.as_str());
+        if let Some(known) = limits::out_of_memory(reason, limit, killed, texts) {
+            *reason = known;
+        }
+        let worker = &self.spec(at).name;
+        if self.workers[at].life.state() == WorkerState::Stopping {
+            tracing::debug!(%worker, pid, %reason, "ended");
+        } else {
+            tracing::warn!(%worker, pid, %reason, "died");
+        }
         self.remember(at, now, reason, Some(pid), health);
+    }
+
+    /// By its own group's count, or the machine's: the latter tells of any process of the machine, so
+    /// it is only asked at a death that looks like it.
+    fn was_killed_for_memory(&mut self, process: &Process, reason: &ExitReason) -> bool {
+        if !matches!(reason, ExitReason::Signal { number: 9, .. }) {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.oom_kills, cgroup::oom_kills_of_machine());
+        let own = process.cgroup.as_ref().is_some_and(|group| group.was_out_of_memory());
+        own || self.oom_kills > before
     }
 
     /// Keeps what explains a death, before its successor changes the rings.
@@ -93,6 +117,7 @@ impl Supervisor {
         };
         self.workers[at].dossier.add(death);
         if !asked_for {
+            self.hook_death(at, &reason);
             self.suspect(at, &reason, item);
         }
     }
@@ -122,7 +147,8 @@ impl Supervisor {
         let processes = || self.workers.values().filter_map(|worker| worker.process.as_ref());
         for child in children {
             let is_tried = self.upgrade.as_ref().is_some_and(|upgrade| upgrade.tries(child));
-            if is_tried || processes().any(|process| process.pid == child) {
+            let is_known = is_tried || self.hooks.is_pid(child);
+            if is_known || processes().any(|process| process.pid == child) {
                 continue;
             }
             let group = orphans::group_of(child);
@@ -130,7 +156,7 @@ impl Supervisor {
             let adopted = |process: &Process| {
                 group == Some(process.pid) || tmp.as_deref() == process.tmp.to_str()
             };
-            if !processes().any(adopted) {
+            if !processes().any(adopted) && !self.hooks.is_group(group) {
                 orphans::kill_child(child);
             }
         }

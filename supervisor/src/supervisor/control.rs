@@ -194,7 +194,7 @@ mod tests {
             last_exit: String::new(),
             restart_ms: None,
         };
-        Row { status, listen: Vec::new(), outlives: false }
+        Row { status, listen: Vec::new(), outlives: false, limits: None }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod changes;
 mod children;
 mod control;
 pub(crate) mod drill;
+mod hooks;
 mod messages;
 mod stop;
 mod succession;
@@ -29,10 +30,12 @@ use shmring::clock;
 
 use crate::admin::Admin;
 use crate::beat::{Late, Rhythm};
+use crate::cgroup;
 use crate::event::Event;
 use crate::floors::Floors;
 use crate::hand_over::HandOvers;
 use crate::history::History;
+use crate::hooks::Hooks;
 use crate::lifecycle::{Action, Input};
 use crate::link::Violation;
 use crate::logs::{LogLine, Stream};
@@ -108,6 +111,7 @@ pub(crate) struct Supervisor {
     shutdown: Option<Shutdown>,
     pub(crate) history: History,
     questions: Questions,
+    hooks: Hooks,
     /// Workers that a person wants stopped and that have not ended yet.
     leaving: BTreeSet<WorkerId>,
     /// Workers that are not started before others are up.
@@ -119,6 +123,8 @@ pub(crate) struct Supervisor {
     rhythm: Rhythm,
     looks: u64,
     processes: u64,
+    /// Processes of this machine that the kernel had killed for want of memory.
+    oom_kills: u64,
     started: MonoNs,
     name_width: usize,
 }
@@ -142,6 +148,7 @@ impl Supervisor {
         for (at, spec) in (0..).zip(specs) {
             workers.add(Worker::new(spec.clone(), seed.wrapping_add(at)));
         }
+        let hooks = Hooks::new(&spawner.topology.hooks);
         let name_width = specs.iter().map(|spec| spec.name.as_str().len()).max().unwrap_or(0);
         let now = clock::mono();
         Ok(Self {
@@ -166,6 +173,7 @@ impl Supervisor {
             shutdown: None,
             history: History::default(),
             questions: Questions::default(),
+            hooks,
             leaving: BTreeSet::new(),
             waiting: BTreeSet::new(),
             queue: 0,
@@ -173,6 +181,7 @@ impl Supervisor {
             rhythm: Rhythm::new(now),
             looks: 0,
             processes: 0,
+            oom_kills: cgroup::oom_kills_of_machine(),
             started: now,
             name_width,
         })
@@ -181,11 +190,12 @@ impl Supervisor {
     /// Starts everything and lives until everything has ended.
     pub(crate) fn run(mut self) -> ExitCode {
         self.boot(clock::mono());
+        self.hook_project("project.started");
         self.live()
     }
 
     fn live(mut self) -> ExitCode {
-        while !self.is_over() {
+        while !self.is_over(clock::mono()) {
             let wait = self.next_deadline().saturating_since(clock::mono());
             match self.poller.wait(wait) {
                 Ok(events) => {
@@ -211,6 +221,7 @@ impl Supervisor {
             Event::Client(client) => self.serve(now, client),
             Event::GuardLink => self.hear_guard(now),
             Event::HandOverEnded => self.hand_overs_ended(),
+            Event::HookOutput(run) => self.hook_output(run),
             Event::Link(process) => self.hear(now, process),
             Event::Output(process) => self.read_output(process),
             Event::ProbeAnswered => self.probes_answered(now),
@@ -235,6 +246,7 @@ impl Supervisor {
         self.advance_upgrade(now);
         self.advance_will();
         self.advance_shutdown(now);
+        self.advance_hooks(now);
     }
 
     /// Beats, closed links, floors: everything that is looked at rather than told.
@@ -256,6 +268,9 @@ impl Supervisor {
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
             let stalled = self.look_at_rings(now);
             self.floors.save_later();
+            if let Some(groups) = &mut self.spawner.cgroups {
+                groups.remove_empty();
+            }
             for at in stalled.into_iter().filter(|_| !late) {
                 self.tell(at, now, Input::Fault(ExitReason::NoProgress));
             }
@@ -325,6 +340,7 @@ impl Supervisor {
         match self.spawner.start(&self.workers[at].spec, id, now, &mut self.poller) {
             Ok(process) => {
                 tracing::debug!(worker = %self.spec(at).name, pid = process.pid, "started");
+                self.tell_limits(at, &process);
                 self.workers[at].process = Some(process);
                 self.begin_asking(at);
                 Input::Spawned
@@ -335,6 +351,16 @@ impl Supervisor {
                 Input::SpawnFailed(error.to_string())
             }
         }
+    }
+
+    /// Once, unless it changes.
+    fn tell_limits(&mut self, at: WorkerId, process: &Process) {
+        let not_set = &process.limits.not_set;
+        if !not_set.is_empty() && self.workers[at].told != *not_set {
+            let worker = &self.spec(at).name;
+            tracing::warn!(%worker, "limits that could not be set: {}", not_set.join("; "));
+        }
+        self.workers[at].told.clone_from(not_set);
     }
 
     fn read_output(&mut self, id: ProcessId) {
@@ -357,7 +383,7 @@ impl Supervisor {
         }
     }
 
-    fn show(&self, line: &LogLine) {
+    pub(super) fn show(&self, line: &LogLine) {
         let text = format!("{:width$} | {}\n", line.worker, line.text, width = self.name_width);
         self.talk.say(text.into_bytes());
     }
@@ -365,6 +391,7 @@ impl Supervisor {
     fn next_deadline(&self) -> MonoNs {
         let lives = self.workers.values().filter_map(|worker| worker.life.deadline());
         let others = [self.rhythm.next()].into_iter().chain(self.manager.next_beat());
+        let others = others.chain(self.hooks.deadline());
         let others = others.chain(self.questions.next_deadline());
         let others = others.chain(self.next_turn(clock::mono()));
         lives.chain(others).fold(MonoNs(u64::MAX), MonoNs::min)
@@ -384,7 +411,8 @@ impl Supervisor {
                 mine.filter_map(|listener| listener.socket.local_addr().ok()).collect();
             let bond = worker.process.as_ref().and_then(|it| it.bond.as_ref());
             let outlives = bond.is_some_and(|bond| bond.is_kept);
-            Row { status: worker.status(now), listen, outlives }
+            let limits = worker.process.as_ref().map(|process| process.limits.shown());
+            Row { status: worker.status(now), listen, outlives, limits }
         };
         self.workers.values().map(row).collect()
     }

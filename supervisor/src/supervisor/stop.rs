@@ -31,6 +31,7 @@ impl Supervisor {
             None => {
                 tracing::info!("stopping");
                 self.manager.stopping();
+                self.hook_project("project.stopping");
                 self.shutdown = Some(Shutdown::ordered(now));
             }
         }
@@ -88,11 +89,6 @@ impl Supervisor {
         for at in turns {
             self.tell(at, now, Input::Stop);
         }
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        let stopped = |worker: &Worker| worker.life.state() == WorkerState::Stopped;
-        self.shutdown.is_some() && self.workers.values().all(stopped)
     }
 
     /// Everything has stopped: leaves nothing behind.

@@ -149,7 +149,8 @@ impl Supervisor {
         let found =
             self.workers.iter().find(|(_, worker)| worker.process.as_ref().is_some_and(is_it));
         let Some(at) = found.map(|(at, _)| at) else { return };
-        self.bury(at, now, &reason);
+        let mut reason = reason;
+        self.bury(at, now, &mut reason);
         self.tell(at, now, Input::Died(reason));
     }
 
@@ -172,8 +173,9 @@ impl Supervisor {
             .filter(|(_, worker)| worker.process.as_ref().is_some_and(is_untold));
         let untold: Vec<_> = untold.map(|(at, _)| at).collect();
         for at in untold {
-            self.bury(at, now, &ExitReason::Unseen);
-            self.tell(at, now, Input::Died(ExitReason::Unseen));
+            let mut reason = ExitReason::Unseen;
+            self.bury(at, now, &mut reason);
+            self.tell(at, now, Input::Died(reason));
         }
     }
 }

@@ -136,6 +136,9 @@ impl Supervisor {
         if !self.hand_overs.is_idle() {
             return Some("a worker is still being told what it is to do");
         }
+        if !self.hooks.is_idle() {
+            return Some("a hook has not ended");
+        }
         self.floors.is_saving().then_some("the disk of the state file does not finish a write")
     }
 

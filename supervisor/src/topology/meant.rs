@@ -14,7 +14,7 @@ use super::problem::{Finding, Subject, WiringProblem};
 use super::tree::Place;
 use super::wiring::{self, Wiring};
 use super::written::{Written, WrittenWorker};
-use super::{Launch, RingSpec, WorkerSpec};
+use super::{HookSpec, Launch, RingSpec, WorkerSpec};
 
 /// Whatever has a mistake is left out; every mistake is in `findings`.
 pub(super) fn relate(
@@ -41,6 +41,7 @@ fn workers(written: &Written, wiring: &Wiring, folder: &Path) -> Vec<WorkerSpec>
             output: output.clone(),
             policy: worker.policy,
             restart: worker.restart,
+            limits: worker.limits.clone(),
             ready: worker.ready.clone(),
             after: worker.after.iter().map(|name| name.value.clone()).collect(),
         })
@@ -53,13 +54,7 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
     // Through components, which leave out a '.' in the middle.
     let join = |path: &mut PathBuf| *path = folder.join(&*path).components().collect();
     match &mut launch {
-        Launch::Run { argv, .. } => {
-            if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
-                let mut path = PathBuf::from(&*program);
-                join(&mut path);
-                *program = path.to_string_lossy().into_owned();
-            }
-        }
+        Launch::Run { argv, .. } => absolute_command(argv, folder),
         Launch::Use(WorkerConfig::Ingest(ingest)) => {
             if let Source::File(path) = &mut ingest.source {
                 join(path);
@@ -69,6 +64,20 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
         Launch::Use(_) => {}
     }
     launch
+}
+
+pub(super) fn hook(hook: &HookSpec, folder: &Path) -> HookSpec {
+    let mut hook = hook.clone();
+    absolute_command(&mut hook.argv, folder);
+    hook
+}
+
+/// A command with a slash is a path.
+fn absolute_command(argv: &mut [String], folder: &Path) {
+    if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
+        let path: PathBuf = folder.join(&*program).components().collect();
+        *program = path.to_string_lossy().into_owned();
+    }
 }
 
 fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>) -> Vec<RingSpec> {

@@ -10,6 +10,8 @@ mod emit;
 mod expand;
 mod format;
 mod graph;
+mod hooks;
+mod limits;
 mod loadable;
 mod meant;
 mod merge;
@@ -41,7 +43,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use protocol::config::{ReadPolicy, RestartConfig, RingConfig, WorkerConfig};
+use protocol::config::{LimitsConfig, ReadPolicy, RestartConfig, RingConfig, WorkerConfig};
 use protocol::control::Essential;
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,9 @@ pub use boot::Readiness;
 pub(crate) use graph::Graph;
 #[cfg(test)]
 pub(crate) use graph::{Edge as GraphEdge, Node as GraphNode};
+#[cfg(test)]
+pub(crate) use hooks::EVENTS;
+pub use hooks::HookSpec;
 pub(crate) use problem::MachineProblem;
 pub use report::{Mistake, Report};
 pub(crate) use sources::{is_stream, stdin_path};
@@ -161,7 +166,8 @@ pub fn read(
             let (file, group) = (sources[0].name.clone(), written.group.clone());
             let (folder, origin) = (folder.to_owned(), Origin::new(sources, &written));
             let survival = written.survival;
-            Ok(Topology { project, group, survival, file, folder, workers, rings, origin })
+            let hooks = written.hooks.iter().map(|hook| meant::hook(hook, &folder)).collect();
+            Ok(Topology { project, group, survival, file, folder, workers, rings, hooks, origin })
         }
         None => Err(Report::new(&sources, findings)),
     }
@@ -208,6 +214,7 @@ pub struct Topology {
     pub workers: Vec<WorkerSpec>,
     /// In the order of their writers.
     pub rings: Vec<RingSpec>,
+    pub hooks: Vec<HookSpec>,
     pub origin: Origin,
 }
 
@@ -247,6 +254,8 @@ pub struct WorkerSpec {
     /// How it reads its rings; `None` when it does not say.
     pub policy: Option<ReadPolicy>,
     pub restart: RestartConfig,
+    /// What its process may use, as far as the file says.
+    pub limits: LimitsConfig,
     /// What shows that it is up; `None` when its kind, or its running, does.
     pub ready: Option<Readiness>,
     /// Workers that must be up before it is started for the first time.

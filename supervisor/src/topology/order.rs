@@ -38,7 +38,7 @@ fn writers_of(workers: &[WorkerSpec]) -> Vec<BTreeSet<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::config::RestartConfig;
+    use protocol::config::{LimitsConfig, RestartConfig};
 
     use super::super::Launch;
     use super::*;
@@ -51,6 +51,7 @@ mod tests {
             output: output.map(|ring| ring.parse().unwrap()),
             policy: None,
             restart: RestartConfig::default(),
+            limits: LimitsConfig::default(),
             ready: None,
             after: Vec::new(),
         }

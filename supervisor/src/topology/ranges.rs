@@ -3,9 +3,10 @@
 use std::fmt::Display;
 
 use protocol::config::{
-    DecoderConfig, IngestConfig, MotionConfig, RecorderConfig, RingConfig, RtspConfig, WebConfig,
+    Ceiling, DecoderConfig, IngestConfig, LimitsConfig, MotionConfig, RecorderConfig, RingConfig,
+    RtspConfig, WebConfig,
 };
-use protocol::units::{BitRate, Span};
+use protocol::units::{BitRate, Bytes, Span};
 
 use super::problem::KeyProblem;
 
@@ -53,6 +54,24 @@ pub(super) fn of_ring(config: &RingConfig) -> Problems {
 }
 
 fn among<const N: usize>(checks: [Check; N]) -> Problems {
+    checks.into_iter().flatten().collect()
+}
+
+/// As [`of_worker`], for its `limits:`.
+pub(super) fn of_limits(limits: &LimitsConfig) -> Vec<(&'static str, KeyProblem)> {
+    let memory = match limits.memory {
+        // Less than any of our workers needs to begin.
+        Some(Ceiling::At(bytes)) => check("memory", bytes, Bytes(8 << 20), Bytes(1 << 50)),
+        _ => None,
+    };
+    let checks = [
+        memory,
+        limits.cpu_weight.and_then(|it| check("cpu_weight", it, 1, 10_000)),
+        limits.nice.and_then(|it| check("nice", it, -20, 19)),
+        limits.nofile.and_then(|it| check("nofile", it, 16, 1 << 20)),
+        limits.pids.and_then(|it| check("pids", it, 1, 1 << 22)),
+        limits.oom_score_adj.and_then(|it| check("oom_score_adj", it, -1_000, 1_000)),
+    ];
     checks.into_iter().flatten().collect()
 }
 

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use protocol::config::{IngestConfig, Kind, WorkerConfig};
+use protocol::name::{NameError, WorkerName};
 
 use super::problem::{CredentialProblem, Finding, KeyProblem, Subject};
 use super::section::{Located, Section};
 use super::tree::{Key, Node, Value};
 use super::variables::is_variable_name;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
-use super::{EnvText, Launch, boot, policy, ranges, restart};
+use super::{EnvText, Launch, boot, limits, policy, ranges, restart};
 
 /// Keys of a built-in worker beside those of its kind.
-const USE: [&str; 5] = ["use", "in", "out", "restart", "after"];
-const USE_WITH_POLICY: [&str; 6] = ["use", "in", "out", "policy", "restart", "after"];
-const RUN: [&str; 8] = ["run", "in", "out", "policy", "restart", "env", "ready", "after"];
+const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
+const USE_WITH_POLICY: [&str; 7] = ["use", "in", "out", "policy", "restart", "limits", "after"];
+const RUN: [&str; 9] = ["run", "in", "out", "policy", "restart", "limits", "env", "ready", "after"];
 
 const IDENTITY: [&str; 4] = ["use", "run", "in", "out"];
 
@@ -23,7 +24,7 @@ const COMMAND: &str = "a list: the command, then its arguments";
 
 /// `None` when the worker cannot even be named.
 pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Option<WrittenWorker> {
-    let value = match key.text.parse() {
+    let value = match plain_name(&key.text) {
         Ok(name) => name,
         Err(problem) => {
             let (place, problem) = (Some(key.place), KeyProblem::Name(problem).into());
@@ -42,6 +43,7 @@ pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Optio
         output: output(&mut section),
         policy: policy::read(&mut section, kind),
         restart: restart::read(&mut section),
+        limits: limits::read(&mut section),
         // A built-in worker that has the key is told that it is unknown.
         ready: if kind == WrittenKind::Run { boot::ready(&mut section) } else { None },
         after: boot::after(&mut section),
@@ -57,6 +59,7 @@ pub(super) fn look_at_defaults(section: &mut Section<'_>, kind: Option<Kind>) {
         section.complain(entry.key.place, KeyProblem::Unknown { key, known });
     }
     restart::read(section);
+    limits::read(section);
     boot::after(section);
     match kind {
         Some(kind) => {
@@ -69,6 +72,15 @@ pub(super) fn look_at_defaults(section: &mut Section<'_>, kind: Option<Kind>) {
             boot::ready(section);
             policy::read(section, WrittenKind::Run);
         }
+    }
+}
+
+/// Names with a slash are ours to give.
+pub(super) fn plain_name(text: &str) -> Result<WorkerName, NameError> {
+    let name: WorkerName = text.parse()?;
+    match name.owner() {
+        None => Ok(name),
+        Some(_) => Err(NameError::Part { what: "worker", seen: text.to_owned() }),
     }
 }
 
@@ -153,7 +165,7 @@ fn run(section: &mut Section<'_>) -> Option<Launch> {
     Some(Launch::Run { argv, env })
 }
 
-fn env(section: &mut Section<'_>) -> BTreeMap<String, EnvText> {
+pub(super) fn env(section: &mut Section<'_>) -> BTreeMap<String, EnvText> {
     let mut env = BTreeMap::new();
     let Some(mut variables) = section.below("env") else { return env };
     for entry in variables.entries() {

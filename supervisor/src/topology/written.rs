@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use protocol::config::{Kind, ReadPolicy, RestartConfig, RingConfig};
+use protocol::config::{Kind, LimitsConfig, ReadPolicy, RestartConfig, RingConfig};
 use protocol::name::{ProjectName, RingName, WorkerName};
 
 use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::{Located, Section};
 use super::tree::{Entry, Key, Node, Place, Value};
-use super::{Launch, Readiness, Survival};
-use super::{cameras, expand, ranges, restart, survival, worker};
+use super::{HookSpec, Launch, Readiness, Survival};
+use super::{cameras, expand, hooks, ranges, restart, survival, worker};
 
 /// More processes than one host takes; what relates workers to each other grows with its square.
 pub(super) const WORKERS_MAX: usize = 2_000;
 
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "version",
     "project",
     "group",
@@ -22,6 +22,7 @@ pub(super) const KEYS: [&str; 9] = [
     "cameras",
     "workers",
     "rings",
+    "hooks",
     "defaults",
     "templates",
 ];
@@ -38,6 +39,7 @@ pub(super) struct Written {
     pub(super) rings: Vec<(Located<RingName>, RingConfig)>,
     /// Of rings that are not listed.
     pub(super) ring_defaults: RingConfig,
+    pub(super) hooks: Vec<HookSpec>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(super) struct WrittenWorker {
     pub(super) output: WrittenOutput,
     pub(super) policy: Option<ReadPolicy>,
     pub(super) restart: RestartConfig,
+    pub(super) limits: LimitsConfig,
     pub(super) ready: Option<Readiness>,
     pub(super) after: Vec<Located<WorkerName>>,
     /// Where the value of each key stands.
@@ -98,7 +101,9 @@ pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written 
     // First: a default with a mistake is told as one, not as a mistake of who has it.
     let ring_defaults = defaults(&mut top);
     let (workers, unnamed) = workers(&mut top);
-    Written { project, group, survival, workers, unnamed, rings: rings(&mut top), ring_defaults }
+    let hooks = hooks::read(&mut top);
+    let rings = rings(&mut top);
+    Written { project, group, survival, workers, unnamed, rings, ring_defaults, hooks }
 }
 
 /// Looks at each part of `defaults` by itself, whether anybody has it or not.

@@ -33,6 +33,8 @@ pub(crate) enum KeyProblem {
     RunEmpty,
     #[error("unknown key '{key}'")]
     Unknown { key: String, known: Vec<String> },
+    #[error("unknown event '{seen}'")]
+    UnknownEvent { seen: String, known: Vec<String> },
     #[error("unknown kind '{seen}'")]
     UnknownKind { seen: String },
     /// Said by the value's own type.
@@ -70,6 +72,7 @@ impl KeyProblem {
                 "'env' belongs to 'run' workers: remove it here".into()
             }
             Self::Unknown { key, known } => suggest(key, known, "keys here"),
+            Self::UnknownEvent { seen, known } => suggest(seen, known, "events"),
             Self::UnknownKind { seen } => unknown_kind(seen),
             Self::Version { .. } => "write version: 1".into(),
         }
@@ -110,8 +113,21 @@ fn example(key: &str) -> String {
         "frames" => "frames: {threads: 2}",
         "group" => "group: video",
         "history" => "history: 1",
+        "hooks" => "hooks: {tell: {on: worker.held, run: [./tell.sh]}}",
         "in" => "in: cam1.packets",
         "jpeg_quality" => "jpeg_quality: 80",
+        "core" => "limits: {core: true}",
+        "cpu_weight" => "limits: {cpu_weight: 200}",
+        "cpus" => "limits: {cpus: 0-3}",
+        "limits" => "limits: {memory: 512MiB, nice: 5}",
+        "memory" => "limits: {memory: 512MiB}",
+        "nice" => "limits: {nice: 5}",
+        "nofile" => "limits: {nofile: 256}",
+        "on" => "on: [worker.held, camera.down]",
+        "timeout" => "timeout: 10s",
+        "oom_score_adj" => "limits: {oom_score_adj: 500}",
+        "pids" => "limits: {pids: 100}",
+        "require" => "limits: {nice: -5, require: true}",
         "limit" | "restart.limit" => "restart: {limit: 5 in 60s}",
         "keep" => "keep: {age: 30d, size: 200GB}",
         "like" => "like: front",

@@ -35,6 +35,7 @@ pub(super) enum Subject {
     Camera(String),
     /// The `defaults` of cameras, rings, workers or a kind.
     Defaults(String),
+    Hook(String),
     Ring(String),
     Topology,
     Worker(String),
@@ -45,6 +46,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Camera(name) => write!(f, "camera {name}: "),
             Self::Defaults(name) => write!(f, "defaults of {name}: "),
+            Self::Hook(name) => write!(f, "hook {name}: "),
             Self::Ring(name) => write!(f, "ring {name}: "),
             Self::Topology => Ok(()),
             Self::Worker(name) => write!(f, "worker {name}: "),
