@@ -62,6 +62,8 @@ pub enum WorkerState {
     Running,
     Degraded,
     Stopping,
+    /// Its successor works; it ends when its last client has gone.
+    Draining,
     Backoff,
     /// Died too often; tried now and then.
     Held,
@@ -78,6 +80,7 @@ impl WorkerState {
             Self::Running => "running",
             Self::Degraded => "degraded",
             Self::Stopping => "stopping",
+            Self::Draining => "draining",
             Self::Backoff => "backoff",
             Self::Held => "held",
             Self::Quarantined => "quarantined",

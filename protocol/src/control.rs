@@ -8,6 +8,9 @@
 //!   | Condition ... ----------------> |     whenever it changes
 //!   | Ask -> <- Answer                |
 //!   | <---------------------- Hang    |     a drill, if somebody asks for one
+//!   | <--------------------- Drain    |     a successor takes over: see there
+//!   | Yielded ----------------------> |
+//!   | <------------------ TakeOver    |     to the successor of a writer that stood by
 //!   | <---------------------- Stop    |
 //!   | Stopped ----------------------> |     then it exits with a typed code
 //! ```
@@ -21,7 +24,7 @@ use crate::name::{ProjectName, RingName, WorkerName};
 use crate::units::Span;
 
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
-pub const CONTROL_VERSION: u32 = 3;
+pub const CONTROL_VERSION: u32 = 4;
 
 /// Environment of every worker.
 pub mod env {
@@ -73,6 +76,9 @@ pub struct StartUp {
     pub poison: Vec<ItemId>,
     /// Where such files go; made when the first one does.
     pub quarantine_dir: PathBuf,
+    /// Another process still writes its ring: it is ready when it could write, and begins with
+    /// [`ToWorker::TakeOver`].
+    pub stands_by: bool,
 }
 
 /// A packet or picture within the rings that one worker reads. Epochs begin with the microsecond, so
@@ -138,8 +144,19 @@ pub enum ToSupervisor {
     Condition { condition: Condition, why: String },
     /// Answered by [`ToWorker::Answer`] with the same id.
     Ask { id: u64, query: Query },
+    /// It has published all it will, because it was told to [drain](ToWorker::Drain); its exit follows.
+    Yielded { to: Joint },
     /// Last message before a clean exit.
     Stopped,
+}
+
+/// Where one writer of a ring ends and the next begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joint {
+    /// The last item of its input that is in what it published; `None` when it published nothing.
+    pub after: Option<ItemId>,
+    /// The next item stands alone (a key frame), so nothing before it is needed.
+    pub at_key: bool,
 }
 
 /// How a ready worker is doing.
@@ -168,6 +185,11 @@ pub enum Query {
 pub enum ToWorker {
     /// Finish within `grace_ms`, say [`ToSupervisor::Stopped`], exit 0.
     Stop { grace_ms: u32 },
+    /// A successor is ready. A server accepts no more and ends when its last client has gone; a writer
+    /// ends before the next key frame and says [`ToSupervisor::Yielded`].
+    Drain,
+    /// To one that [stands by](StartUp::stands_by): the ring is free.
+    TakeOver { from: Joint },
     /// JSON text.
     Answer { id: u64, body: String },
     /// A drill: take nothing more and let the heart beat on, as a worker does that waits for ever. A stop

@@ -24,6 +24,8 @@ pub(crate) enum Event {
     Link(ProcessId),
     /// A worker printed something.
     Output(ProcessId),
+    /// A change of the topology is ready to be made, or refused.
+    Prepared,
     /// A command that was asked whether it is up has answered.
     ProbeAnswered,
     /// Somebody wants the project to end.

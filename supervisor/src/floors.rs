@@ -76,12 +76,7 @@ impl Floors {
         let promised = read(&path)?;
         let mut floors =
             Self { path, promised, seen: BTreeMap::new(), unsaved: true, saving: None };
-        for ring in rings {
-            let first = || Floor { epoch: 0, gop: utc.0 / 1_000_000 };
-            let floor = floors.promised.get(ring).copied().unwrap_or_else(first);
-            floors.observe(ring, floor);
-            floors.seen.insert(ring.clone(), floor);
-        }
+        floors.reserve(rings, utc);
         floors.save_now()?;
         Ok(floors)
     }
@@ -106,6 +101,30 @@ impl Floors {
     /// Whether the disk is being written to.
     pub(crate) fn is_saving(&self) -> bool {
         self.saving.as_ref().is_some_and(|saving| !saving.is_finished())
+    }
+
+    /// Reserves the first step for each of `rings`; those that are known already stay as they are. Their
+    /// writers may start when it [is saved](Self::is_saved).
+    pub(crate) fn reserve<'a>(
+        &mut self,
+        rings: impl IntoIterator<Item = &'a RingName>,
+        utc: UtcNs,
+    ) {
+        for ring in rings {
+            if self.seen.contains_key(ring) {
+                continue;
+            }
+            let first = || Floor { epoch: 0, gop: utc.0 / 1_000_000 };
+            let floor = self.promised.get(ring).copied().unwrap_or_else(first);
+            self.observe(ring, floor);
+            self.seen.insert(ring.clone(), floor);
+            self.unsaved = true;
+        }
+    }
+
+    /// Whether everything promised is on disk, or cannot be brought there at all.
+    pub(crate) fn is_saved(&self) -> bool {
+        !self.unsaved && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     pub(crate) fn of(&self, ring: &RingName) -> Floor {

@@ -65,7 +65,7 @@ impl Cause {
     pub(crate) fn of(input: &Input) -> Self {
         match input {
             Input::Died(_) | Input::SpawnFailed(_) => Self::Died,
-            Input::KillNow | Input::Restart | Input::Stop => Self::Asked,
+            Input::Drain(_) | Input::KillNow | Input::Restart | Input::Stop => Self::Asked,
             Input::Time => Self::Waited,
             Input::Await(_)
             | Input::Condition(..)

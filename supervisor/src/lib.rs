@@ -38,6 +38,7 @@ mod place;
 mod poison;
 mod policy;
 mod poller;
+mod preparing;
 mod process;
 mod progress;
 mod questions;

@@ -13,6 +13,8 @@ use crate::topology::Topology;
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) worker: WorkerName,
+    /// As the topology says it; the socket's own port differs where that is 0.
+    pub(crate) address: SocketAddr,
     pub(crate) socket: TcpListener,
 }
 
@@ -32,27 +34,30 @@ pub(crate) enum ListenError {
 pub(crate) fn bind_all(topology: &Topology) -> Result<Vec<Listener>, ListenError> {
     let wanted =
         topology.workers.iter().filter_map(|worker| Some((&worker.name, worker.listen()?)));
-    wanted
-        .map(|(worker, address)| {
-            // std sets SO_REUSEADDR and close-on-exec.
-            let socket = TcpListener::bind(address).map_err(|e| explain(worker, address, e))?;
-            Ok(Listener { worker: worker.clone(), socket })
-        })
-        .collect()
+    wanted.map(|(worker, address)| bind(worker, address)).collect()
+}
+
+pub(crate) fn bind(worker: &WorkerName, address: SocketAddr) -> Result<Listener, ListenError> {
+    // std sets SO_REUSEADDR and close-on-exec.
+    let socket = TcpListener::bind(address).map_err(|e| explain(worker, address, e))?;
+    Ok(Listener { worker: worker.clone(), address, socket })
 }
 
 /// Those of a supervisor that was killed, told apart by their addresses; one that was not held is bound anew.
 pub(crate) fn again(
     addresses: Vec<(WorkerName, SocketAddr)>,
     mut held: Vec<TcpListener>,
+    topology: &Topology,
 ) -> Result<Vec<Listener>, ListenError> {
+    let as_written = |worker: &WorkerName| topology.worker(worker)?.listen();
     let find = |(worker, address): (WorkerName, SocketAddr)| {
         let is_it = |socket: &TcpListener| socket.local_addr().is_ok_and(|own| own == address);
         let socket = match held.iter().position(is_it) {
             Some(at) => held.swap_remove(at),
             None => TcpListener::bind(address).map_err(|e| explain(&worker, address, e))?,
         };
-        Ok(Listener { worker, socket })
+        let address = as_written(&worker).unwrap_or(address);
+        Ok(Listener { worker, address, socket })
     };
     addresses.into_iter().map(find).collect()
 }

@@ -79,6 +79,14 @@ impl LogBook {
         shown.into_iter()
     }
 
+    /// What an earlier process of the same worker printed comes before its own.
+    pub(crate) fn inherit(&mut self, mut older: VecDeque<LogLine>) {
+        older.append(&mut self.lines);
+        self.lines = older;
+        let surplus = self.lines.len().saturating_sub(LINES_MAX);
+        self.lines.drain(..surplus);
+    }
+
     /// The newest `count` lines of those not older than `oldest` and with `text` in them, oldest
     /// first.
     pub(crate) fn last(&self, count: usize, oldest: UtcNs, text: &str) -> Vec<&LogLine> {

@@ -13,7 +13,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use protocol::health::{Health, PAGE_BYTES};
-use protocol::name::WorkerName;
 use protocol::time::MonoNs;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use spawn::{
@@ -129,9 +128,11 @@ pub(crate) struct Pipe {
 impl Spawner {
     pub(crate) fn listeners_of<'a>(
         &'a self,
-        worker: &'a WorkerName,
+        worker: &'a WorkerSpec,
     ) -> impl Iterator<Item = &'a Listener> {
-        self.listeners.iter().filter(move |listener| listener.worker == *worker)
+        self.listeners.iter().filter(move |listener| {
+            listener.worker == worker.name && Some(listener.address) == worker.listen()
+        })
     }
 
     /// Starts the worker's process. On an error nothing is left of it.
@@ -169,7 +170,7 @@ impl Spawner {
         let (link, their_link) = link::pair(language).map_err(at("control link"))?;
         let health = built_in.then(HealthPage::create).transpose()?;
         let listeners: Vec<BorrowedFd<'_>> =
-            self.listeners_of(&worker.name).map(|listener| listener.socket.as_fd()).collect();
+            self.listeners_of(worker).map(|listener| listener.socket.as_fd()).collect();
         let numbers = numbers(health.is_some(), listeners.len());
         let broker = self.outlook.broker.as_ref().map(|_| self.place.broker_socket());
         let access = Access { group: self.group, broker };

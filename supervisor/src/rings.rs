@@ -55,6 +55,11 @@ pub(crate) fn sweep(topology: &Topology) {
     census::sweep(&topology.project, &names);
 }
 
+/// Removes what is left of rings whose writers are gone for good.
+pub(crate) fn sweep_named(project: &ProjectName, names: &[RingName]) {
+    census::sweep(project, names);
+}
+
 /// Removes what is left of every ring under the project's prefix, also of programs outside the topology,
 /// unless somebody still writes it.
 pub(crate) fn sweep_all(topology: &Topology) {

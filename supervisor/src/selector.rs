@@ -19,7 +19,12 @@ impl Selector {
 
     pub(crate) fn matches(&self, name: &WorkerName) -> bool {
         let owner = name.owner().is_some_and(|owner| matches(&self.0, owner));
-        owner || matches(&self.0, name.as_str())
+        owner || self.matches_text(name.as_str())
+    }
+
+    /// Also of a camera.
+    pub(crate) fn matches_text(&self, name: &str) -> bool {
+        matches(&self.0, name)
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::config::Access;
-use protocol::name::RingName;
+use protocol::name::{RingName, WorkerName};
 use shmring::broker::Broker;
 use shmring::clock;
 
@@ -30,7 +30,7 @@ use crate::rings::{self, Outlook, TwoWriters};
 use crate::signals::Signals;
 use crate::supervisor::{Parts, Supervisor, take_up};
 use crate::talk::Talk;
-use crate::topology::{MachineProblem, Report, Topology, probe};
+use crate::topology::{MachineProblem, Report, Topology, WorkerSpec, probe};
 use crate::trial::Program;
 use crate::workers::WorkerId;
 
@@ -144,7 +144,7 @@ pub(crate) fn succeed(
         .map(|process| process.number)
         .collect();
     let lock = place.take_over(lock, guard.pid, &numbers)?;
-    let listeners = listeners::again(addresses, held.map(TcpListener::from).collect())?;
+    let listeners = listeners::again(addresses, held.map(TcpListener::from).collect(), &topology)?;
     let floors = open_floors(&topology)?;
     let mut poller = Poller::new().map_err(at("epoll"))?;
     let admin = Admin::open(&place.control_socket(), &mut poller).map_err(at("control socket"))?;
@@ -222,10 +222,12 @@ pub(crate) fn go_on(
     let mut poller = Poller::new().map_err(at("epoll"))?;
     let guard = open.guard.map(Left::take).transpose()?;
     let lock = Place::keep(open.lock.take()?);
-    let listeners = open
-        .listeners
-        .into_iter()
-        .map(|(worker, left)| Ok(Listener { worker, socket: TcpListener::from(left.take()?) }));
+    let address = |worker: &WorkerName| topology.worker(worker).and_then(WorkerSpec::listen);
+    let listeners = open.listeners.into_iter().filter_map(|(worker, left)| {
+        let address = address(&worker)?;
+        let socket = left.take().map(TcpListener::from);
+        Some(socket.map(|socket| Listener { worker, address, socket }))
+    });
     let listeners = listeners.collect::<Result<Vec<_>, ManifestError>>()?;
     let admin = Admin::handed_on(open.admin, &mut poller)?;
     let outlook = Outlook { project: topology.project.clone(), broker: None };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use protocol::admin::{WorkerState, WorkerStatus};
 use protocol::config::Kind;
+use protocol::control::Joint;
 use protocol::name::WorkerName;
 use protocol::time::MonoNs;
 use regex_lite::Regex;
@@ -19,7 +20,7 @@ use crate::poison::Poison;
 use crate::policy::Policy;
 use crate::process::{self, Process};
 use crate::shutdown;
-use crate::topology::{Launch, Readiness, WorkerSpec};
+use crate::topology::{Launch, Readiness, RingSpec, WorkerSpec};
 
 /// Our own workers attach rings and open sockets in milliseconds; a camera that is down is no
 /// reason to be late, because that is a condition.
@@ -30,10 +31,29 @@ const GRACE: Duration = Duration::from_secs(2);
 /// A recorder finishes a fragment and syncs it to a disk that may be slow.
 const GRACE_RECORDER: Duration = Duration::from_secs(5);
 
+/// What a worker is to the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Goes when its process has ended.
+    Departing,
+    Member,
+    /// Comes up beside a member, whose place it takes when it is healthy.
+    Successor,
+}
+
 #[derive(Debug)]
 pub(crate) struct Worker {
     /// As it was started: its own, because the topology may have changed since.
     pub(crate) spec: WorkerSpec,
+    /// The ring it writes, as its next process is to make it.
+    pub(crate) writes: Option<RingSpec>,
+    /// Places that its present process was told to give that ring.
+    pub(crate) laid: Option<u32>,
+    pub(crate) role: Role,
+    /// Another process still writes its ring.
+    pub(crate) stands_by: bool,
+    /// Where it left its ring to its successor.
+    pub(crate) joint: Option<Joint>,
     pub(crate) life: Lifecycle,
     pub(crate) process: Option<Process>,
     pub(crate) log: LogBook,
@@ -60,6 +80,7 @@ pub(crate) struct Handed {
     poison: Poison,
     #[serde(default)]
     drilled: bool,
+    laid: Option<u32>,
     /// A person wants it stopped, and it has not ended yet.
     pub(crate) leaves: bool,
     /// It is not started before others are up.
@@ -79,6 +100,24 @@ pub(crate) struct Row {
     pub(crate) limits: Option<Shown>,
 }
 
+fn kind(spec: &WorkerSpec) -> Option<Kind> {
+    match &spec.launch {
+        Launch::Run { .. } => None,
+        Launch::Use(config) => Some(config.kind()),
+    }
+}
+
+fn traits(spec: &WorkerSpec) -> Traits {
+    let kind = kind(spec);
+    Traits {
+        start_deadline: if kind.is_some() { START_BUILT_IN } else { START_RUN },
+        grace: if kind == Some(Kind::Recorder) { GRACE_RECORDER } else { GRACE },
+        speaks_at_start: kind.is_some(),
+        ready_at_start: kind.is_none() && spec.ready.is_none(),
+        may_finish: kind.is_some(),
+    }
+}
+
 /// The topology has tried it: one that is none would find nothing.
 fn ready_line(spec: &WorkerSpec) -> Option<Regex> {
     match &spec.ready {
@@ -88,20 +127,15 @@ fn ready_line(spec: &WorkerSpec) -> Option<Regex> {
 }
 
 impl Worker {
-    pub(crate) fn new(spec: WorkerSpec, seed: u64) -> Self {
-        let kind = match &spec.launch {
-            Launch::Run { .. } => None,
-            Launch::Use(config) => Some(config.kind()),
-        };
-        let traits = Traits {
-            start_deadline: if kind.is_some() { START_BUILT_IN } else { START_RUN },
-            grace: if kind == Some(Kind::Recorder) { GRACE_RECORDER } else { GRACE },
-            speaks_at_start: kind.is_some(),
-            ready_at_start: kind.is_none() && spec.ready.is_none(),
-            may_finish: kind.is_some(),
-        };
+    pub(crate) fn new(spec: WorkerSpec, writes: Option<RingSpec>, seed: u64) -> Self {
+        let kind = kind(&spec);
         Self {
-            life: Lifecycle::new(traits, Policy::new(spec.restart, seed)),
+            writes,
+            laid: None,
+            role: Role::Member,
+            stands_by: false,
+            joint: None,
+            life: Lifecycle::new(traits(&spec), Policy::new(spec.restart, seed)),
             process: None,
             log: LogBook::new(spec.name.clone()),
             dossier: Dossier::default(),
@@ -132,6 +166,7 @@ impl Worker {
             dossier: self.dossier.clone(),
             poison: self.poison.clone(),
             drilled: self.drilled,
+            laid: self.laid,
             leaves: false,
             waits: false,
         }
@@ -143,6 +178,17 @@ impl Worker {
         self.log = LogBook::resumed(self.spec.name.clone(), handed.lines);
         (self.dossier, self.poison) = (handed.dossier, handed.poison);
         self.drilled = handed.drilled;
+        self.laid = handed.laid;
+    }
+
+    /// It is to be this from now on. A process that runs goes on as it was started.
+    pub(crate) fn change_to(&mut self, spec: WorkerSpec, writes: Option<RingSpec>, seed: u64) {
+        let policy = (spec.restart != self.spec.restart).then(|| Policy::new(spec.restart, seed));
+        self.life.adjust(traits(&spec), policy);
+        self.ready_line = ready_line(&spec);
+        self.stage = shutdown::stage(kind(&spec));
+        self.spec = spec;
+        self.writes = writes;
     }
 
     pub(crate) fn status(&self, now: MonoNs) -> WorkerStatus {

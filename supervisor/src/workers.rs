@@ -6,7 +6,7 @@ use std::ops::{Index, IndexMut};
 
 use protocol::name::WorkerName;
 
-use crate::worker::Worker;
+use crate::worker::{Role, Worker};
 
 /// Who is meant, also when the topology changes around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +52,14 @@ impl Workers {
         self.map.values()
     }
 
+    /// The one that the topology means.
     pub(crate) fn named(&self, name: &WorkerName) -> Option<WorkerId> {
-        self.iter().find(|(_, worker)| worker.spec.name == *name).map(|(id, _)| id)
+        let is_meant = |worker: &Worker| worker.spec.name == *name && worker.role == Role::Member;
+        self.iter().find(|(_, worker)| is_meant(worker)).map(|(id, _)| id)
+    }
+
+    pub(crate) fn remove(&mut self, id: WorkerId) {
+        self.map.remove(&id);
     }
 
     pub(crate) fn len(&self) -> usize {

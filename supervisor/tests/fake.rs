@@ -11,7 +11,9 @@ use std::time::Duration;
 use ipc_channel::ipc::IpcOneShotServer;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, send, sendmsg};
 use protocol::codec;
-use protocol::control::{CONTROL_VERSION, Condition, ItemId, StartUp, ToSupervisor, ToWorker, env};
+use protocol::control::{
+    CONTROL_VERSION, Condition, ItemId, Joint, StartUp, ToSupervisor, ToWorker, env,
+};
 use protocol::health::word;
 use shmring::{Next, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 use spawn::HealthPage;
@@ -25,7 +27,7 @@ fn in_the_role_of_a_worker() {
     let name = std::env::var(env::WORKER).unwrap();
     let link = spawn::take_inherited(env::CONTROL_FD).unwrap();
     match name.split('-').next().unwrap() {
-        "good" => Fake::start(link, &name).work(true),
+        "good" | "stays" => Fake::start(link, &name).work(true),
         "works" => {
             let fake = Fake::start(link, &name);
             fake.page.add(word::ITEM_EPOCH, 7);
@@ -186,8 +188,11 @@ impl Fake {
             }
             let seen = recv(self.link.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT);
             let message = seen.ok().and_then(|length| codec::decode(&buffer[..length]).ok());
-            if let Some(ToWorker::Stop { .. }) = message {
-                break;
+            match message {
+                Some(ToWorker::Stop { .. }) => break,
+                Some(ToWorker::Drain) => self.drain(),
+                Some(ToWorker::TakeOver { from }) => println!("took over from {from:?}"),
+                _ => {}
             }
             step();
             std::thread::sleep(Duration::from_millis(10));
@@ -195,6 +200,19 @@ impl Fake {
         self.note("stopped.txt");
         self.say(&ToSupervisor::Stopped);
         die();
+    }
+
+    /// A server keeps its client until a file says that it has left; a writer leaves its ring.
+    fn drain(&self) {
+        if self.start_up.output.is_some() {
+            let after = Some(ItemId { epoch: 7, sequence: 42 });
+            self.say(&ToSupervisor::Yielded { to: Joint { after, at_key: true } });
+        }
+        while self.name.starts_with("stays") && !std::path::Path::new("leave").exists() {
+            self.beat();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     fn beat(&self) {

@@ -43,12 +43,18 @@ fn assert_fates(expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn fault_08_a_second_up_is_refused_with_the_pid_and_touches_nothing() {
+fn fault_08_a_second_up_touches_nothing_and_one_of_another_file_is_refused_with_the_pid() {
     let mut project = Project::new("  a: {run: [sleep, '1000']}\n");
     project.up();
     let before = project.pid("a");
+    let other = project.dir.join("other.yml");
+    std::fs::copy(project.dir.join("framevisor.yml"), &other).unwrap();
     for verb in [&["up"][..], &["up", "-d"]] {
-        let refused = project.run(verb);
+        let same = project.run(verb);
+        assert_eq!(same.status.code(), Some(0), "{}", text(&same.stderr));
+        assert!(text(&same.stderr).contains("nothing changed"), "{}", text(&same.stderr));
+        // In place of the file of this project.
+        let refused = project.run_on(&other, verb);
         assert_eq!(refused.status.code(), Some(1));
         let said = text(&refused.stderr);
         let pid = format!("already running, pid {}", project.supervisor());

@@ -64,10 +64,14 @@ impl Project {
     }
 
     pub(crate) fn command_at(&self, program: &Path, args: &[&str]) -> Command {
+        self.command_on(&self.dir.join("framevisor.yml"), program, args)
+    }
+
+    fn command_on(&self, file: &Path, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
             .arg("-f")
-            .arg(self.dir.join("framevisor.yml"))
+            .arg(file)
             .arg("--runtime-dir")
             .arg(self.runtime_dir())
             .args(args)
@@ -79,6 +83,11 @@ impl Project {
 
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         output_of(self.command(args))
+    }
+
+    /// With another topology than the project's own.
+    pub(crate) fn run_on(&self, file: &Path, args: &[&str]) -> Output {
+        output_of(self.command_on(file, Path::new(env!("CARGO_BIN_EXE_framevisor")), args))
     }
 
     /// `up` in the foreground; its stderr goes to `up.err`.
@@ -145,6 +154,10 @@ impl Project {
 
     pub(crate) fn supervisor(&self) -> u32 {
         self.pid_of("supervisor")
+    }
+
+    pub(crate) fn guard(&self) -> u32 {
+        self.pid_of("guard")
     }
 
     fn pid_of(&self, role: &str) -> u32 {

@@ -12,6 +12,7 @@ mod harness;
 
 mod a_rust_program_controls_a_project;
 mod a_service_manager_is_told;
+mod changes_without_harm;
 mod coming_up_in_order;
 mod commands_that_speak;
 mod control_socket;

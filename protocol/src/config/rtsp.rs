@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::Span;
+
 /// What the user writes under `use: rtsp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -12,10 +14,14 @@ pub struct RtspConfig {
     pub listen: SocketAddr,
     /// Most clients at once; one more is answered 503.
     pub max_clients: u32,
+    /// How long clients may stay with a process that was replaced. Default 10m.
+    pub drain: Span,
 }
+
+const DRAIN: Span = Span::from_millis(600_000);
 
 impl Default for RtspConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8554)), max_clients: 256 }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8554)), max_clients: 256, drain: DRAIN }
     }
 }

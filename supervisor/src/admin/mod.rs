@@ -2,6 +2,7 @@
 //!
 //! What belongs here: connections, their buffers and limits. What a verb does is in `verbs`.
 
+pub(crate) mod changes;
 mod handed_on;
 pub(crate) mod verbs;
 pub(crate) mod why;

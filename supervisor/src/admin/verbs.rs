@@ -20,7 +20,7 @@ use crate::rings;
 use crate::selector::Selector;
 use crate::supervisor::Supervisor;
 use crate::topology::Graph;
-use crate::worker::Worker;
+use crate::worker::{Role, Worker};
 use crate::workers::WorkerId;
 
 /// What becomes of a request that is not refused.
@@ -95,6 +95,9 @@ pub(crate) struct Status {
     pub(crate) project: String,
     pub(crate) supervisor: u32,
     pub(crate) guard: u32,
+    /// The topology's.
+    #[serde(default)]
+    pub(crate) file: PathBuf,
     pub(crate) uptime_s: f64,
     pub(crate) stopping: bool,
     /// Rings without data whose writer is not parked; `up --wait` waits for this to become empty.
@@ -139,6 +142,7 @@ impl Supervisor {
             return Err(error("version", text, "use the framevisor command of the same release"));
         }
         let answered = match request.verb.as_str() {
+            "add" => return self.add(asker, arguments(request)?),
             "down" => {
                 self.stop_requested(now);
                 Ok(Value::Bool(true))
@@ -147,8 +151,12 @@ impl Supervisor {
             "events" => self.events(client, arguments(request)?),
             "graph" => Ok(json!(Graph::of(self.topology()))),
             "logs" => self.logs(client, arguments(request)?),
+            "plan" => return self.plan(asker, arguments(request)?),
             "ps" => Ok(json!(self.rows(now))),
             "recorders" => Ok(json!(self.recorders())),
+            "reload" => return self.reload(asker, arguments(request)?),
+            "remove" => return self.remove(asker, arguments(request)?),
+            "replace" => return self.replace_named(asker, arguments(request)?),
             "restart" => self.restart(now, arguments(request)?),
             "rings" => Ok(json!(self.outlook().census_of(self.topology()))),
             "send" => return self.send_message(now, asker, arguments(request)?),
@@ -163,7 +171,7 @@ impl Supervisor {
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows down, drill, events, graph, logs, ps, recorders, restart, rings, send, start, status, stop, upgrade and why",
+                "this supervisor knows add, down, drill, events, graph, logs, plan, ps, recorders, reload, remove, replace, restart, rings, send, start, status, stop, upgrade and why",
             )),
         };
         answered.map(Answer::Now)
@@ -201,6 +209,8 @@ impl Supervisor {
             return Err(error("stopping", text, "start it with `framevisor up`"));
         }
         let mut places = self.places_of(names)?;
+        // A process that keeps its last clients is not started again: its successor is.
+        places.retain(|at| self.workers[*at].role == Role::Member);
         let order = self.topology().start_order();
         let turn =
             |at: &WorkerId| order.iter().position(|spec| spec.name == self.workers[*at].spec.name);
@@ -251,19 +261,42 @@ impl Supervisor {
     }
 
     fn names_of(&self, places: &[WorkerId]) -> Value {
-        json!(places.iter().map(|&at| &self.workers[at].spec.name).collect::<Vec<_>>())
+        let mut names: Vec<&WorkerName> =
+            places.iter().map(|&at| &self.workers[at].spec.name).collect();
+        // One that was replaced may still be there beside its successor.
+        names.dedup();
+        json!(names)
     }
 
-    /// Each worker once, in the order of the file.
+    /// Each worker, and behind it those it has replaced.
     pub(crate) fn places_of(&self, selectors: &[Selector]) -> Result<Vec<WorkerId>, ReplyError> {
         let names = || self.workers.values().map(|worker| worker.spec.name.as_str());
-        let selected = |s: &Selector| self.workers.values().any(|w| s.matches(&w.spec.name));
+        let selected = |s: &Selector| self.workers.values().any(|w| self.is_meant(s, &w.spec.name));
         if let Some(unknown) = selectors.iter().find(|selector| !selected(selector)) {
             return Err(unknown_worker(unknown, names()));
         }
-        let wanted = |worker: &Worker| selectors.iter().any(|s| s.matches(&worker.spec.name));
+        let wanted =
+            |worker: &Worker| selectors.iter().any(|s| self.is_meant(s, &worker.spec.name));
         let workers = self.workers.iter().filter(|(_, worker)| wanted(worker));
-        Ok(workers.map(|(at, _)| at).collect())
+        let mut places: Vec<WorkerId> = workers.map(|(at, _)| at).collect();
+        let place = |at: &WorkerId| {
+            let worker = &self.workers[*at];
+            let specs = &self.topology().workers;
+            let place = specs.iter().position(|spec| spec.name == worker.spec.name);
+            (place.unwrap_or(usize::MAX), worker.role != Role::Member)
+        };
+        places.sort_by_cached_key(place);
+        Ok(places)
+    }
+
+    /// By its own name, or by that of the camera whose it is.
+    fn is_meant(&self, selector: &Selector, name: &WorkerName) -> bool {
+        let topology = self.topology();
+        let of_camera = |camera: &str| {
+            let own = topology.workers_of(camera).unwrap_or_default();
+            selector.matches_text(camera) && own.contains(name)
+        };
+        selector.matches(name) || topology.cameras().any(of_camera)
     }
 
     fn status(&self, now: MonoNs) -> Status {
@@ -271,6 +304,7 @@ impl Supervisor {
             project: self.topology().project.to_string(),
             supervisor: std::process::id(),
             guard: self.guard_pid(),
+            file: self.topology().file.clone(),
             uptime_s: now.saturating_since(self.started()).as_secs_f64(),
             stopping: self.is_stopping(),
             not_flowing: self.not_flowing(now),
@@ -294,7 +328,7 @@ impl Supervisor {
     }
 }
 
-fn arguments<T: DeserializeOwned>(request: Request) -> Result<T, ReplyError> {
+pub(super) fn arguments<T: DeserializeOwned>(request: Request) -> Result<T, ReplyError> {
     serde_json::from_value(request.args).map_err(|cause| {
         error(
             "args",

@@ -148,7 +148,8 @@ fn of_state(why: &Why) -> Option<Advice> {
         WorkerState::Degraded => {
             Some(new("it runs and says what it lacks", format!("framevisor logs -f {name}")))
         }
-        WorkerState::Ready
+        WorkerState::Draining
+        | WorkerState::Ready
         | WorkerState::Running
         | WorkerState::Starting
         | WorkerState::Stopping => None,

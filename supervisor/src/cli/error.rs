@@ -19,6 +19,8 @@ use crate::topology::Report;
 
 /// 0 is success; 2 is mostly clap's.
 const FAILED: u8 = 1;
+/// How a supervisor calls a topology with mistakes.
+const INVALID: &str = "topology";
 const USAGE: u8 = 2;
 const TOPOLOGY: u8 = 3;
 const NOT_RUNNING: u8 = 4;
@@ -122,6 +124,7 @@ impl CliError {
     pub(super) fn tell(&self) {
         match self {
             Self::Topology(report) => terminal::report(&report.to_string()),
+            Self::Answer(error) if error.code == INVALID => terminal::report(&error.text),
             other => terminal::talk(&other.to_string()),
         }
     }
@@ -135,6 +138,7 @@ impl CliError {
             | Self::NoTerminal { .. }
             | Self::Unconfirmed { .. } => USAGE,
             Self::Topology(_) => TOPOLOGY,
+            Self::Answer(error) if error.code == INVALID => TOPOLOGY,
             Self::NoRings { .. } | Self::Client(framevisor_client::Error::NotRunning { .. }) => {
                 NOT_RUNNING
             }

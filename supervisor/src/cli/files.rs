@@ -39,6 +39,20 @@ impl Context {
         Overrides { project: self.globals.project.clone(), ..Overrides::from_environment() }
     }
 
+    /// Whether the command line names any.
+    pub(super) fn names_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// The files as another process can read them while this one lives.
+    pub(super) fn readable_files(&self) -> Result<Vec<PathBuf>, CliError> {
+        let readable = |file: PathBuf| match file == Path::new("-") {
+            true => Ok(topology::stdin_path()),
+            false => std::path::absolute(&file).map_err(CliError::io("current directory")),
+        };
+        self.files().into_iter().map(readable).collect()
+    }
+
     /// `-f FILE` for another process of this command, which may run elsewhere and see no stdin of
     /// ours: `keeps_stdin` if it does.
     pub(super) fn file_arguments(&self, keeps_stdin: bool) -> Result<Vec<OsString>, CliError> {

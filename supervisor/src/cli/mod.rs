@@ -1,5 +1,7 @@
 //! What people type: one file a verb. stdout is data, stderr is talk.
 
+mod add;
+mod change;
 mod check;
 mod client;
 mod completion;
@@ -25,6 +27,9 @@ mod project;
 mod ps;
 mod recordings;
 mod rehearsal;
+mod reload;
+mod remove;
+mod replace;
 mod restart;
 mod resume;
 mod rings;
@@ -130,6 +135,18 @@ enum Verb {
     /// Show what became of the workers: each change of their states, with its reason
     #[command(after_help = events::EXAMPLES)]
     Events(events::Args),
+    /// Bring a running project to what its topology says now; only what differs is touched
+    #[command(after_help = reload::EXAMPLES)]
+    Reload(reload::Args),
+    /// Add workers and cameras to a running project
+    #[command(after_help = add::EXAMPLES)]
+    Add(add::Args),
+    /// Stop workers or whole cameras and forget them, with their rings
+    #[command(after_help = remove::EXAMPLES)]
+    Remove(restart::Args),
+    /// Give workers new processes; servers keep their clients, writers their readers
+    #[command(after_help = replace::EXAMPLES)]
+    Replace(restart::Args),
     /// Restart workers
     #[command(after_help = restart::EXAMPLES)]
     Restart(restart::Args),
@@ -228,6 +245,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Events(mut args) => {
             events::run(&context(std::mem::take(&mut args.form).into()), args)
         }
+        Verb::Reload(mut args) => reload::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Add(mut args) => add::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Remove(mut args) => remove::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Replace(mut args) => replace::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Restart(mut args) => restart::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Why(mut args) => why::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
@@ -258,6 +279,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Guard(args) => up::guard(&context(FileArg::default()), args),
         Verb::Supervise(args) => supervise::run(&context(FileArg::default()), args),
     }
+}
+
+/// What the rings of this topology lack of shared memory.
+pub(crate) fn shortage_of(topology: &Topology) -> Option<String> {
+    memory::check(topology).err().map(|error| error.to_string())
 }
 
 /// What every verb is told.

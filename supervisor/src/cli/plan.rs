@@ -1,4 +1,5 @@
-//! `plan`: what `up` would start and take. Nothing is started, bound or written.
+//! `plan`: what `up` would start and take, or what `reload` would change of a project that runs. Nothing
+//! is started, bound or written.
 
 use std::process::ExitCode;
 
@@ -6,8 +7,10 @@ use protocol::name::RingName;
 use protocol::units::Size;
 use serde_json::{Value, json};
 
+use super::client::Client;
 use super::memory::shared_memory;
-use super::{CliError, Context, shortage, table, terminal};
+use super::{CliError, Context, change, shortage, table, terminal};
+use crate::admin::changes::ReloadWanted;
 use crate::budget::{self, Memory};
 use crate::topology::{RingSpec, Topology, WorkerSpec};
 
@@ -22,12 +25,23 @@ const USUAL: Size = Size { width: 1920, height: 1080 };
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {
     let topology = context.topology()?;
+    if context.place_of(&topology)?.is_taken() {
+        return against_running(context, &topology);
+    }
     if context.is_json() {
         terminal::json(&data(&topology))?;
     } else {
         terminal::data(&page(&topology))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a reload of this file would do.
+fn against_running(context: &Context, topology: &Topology) -> Result<ExitCode, CliError> {
+    let mut client = Client::connect(&context.place_of(topology)?)?;
+    let files = context.readable_files()?;
+    let wanted = ReloadWanted { files, ..ReloadWanted::default() };
+    change::ask(context, &mut client, "plan", &wanted, None)
 }
 
 fn data(topology: &Topology) -> Value {

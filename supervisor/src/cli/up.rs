@@ -8,7 +8,8 @@ use protocol::units::Span;
 use shmring::clock;
 
 use super::client::Client;
-use super::{CliError, Context, FileArg, memory, supervise, terminal};
+use super::{CliError, Context, FileArg, change, memory, supervise, terminal};
+use crate::admin::changes::ReloadWanted;
 use crate::admin::verbs::{NotFlowing, Status};
 use crate::guard::{self, Ended};
 use crate::place::{Place, PlaceError};
@@ -37,11 +38,37 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let topology = context.topology()?;
+    if let Some(mut running) = same_project(context, &topology)? {
+        return reloaded(context, args, &mut running);
+    }
     memory::check(&topology)?;
     if args.detach || args.wait {
         return detached(context, args, topology);
     }
     guard(context, supervise::Args { detach: false })
+}
+
+/// The supervisor that runs this very topology; another file of the same name is another project.
+fn same_project(context: &Context, topology: &Topology) -> Result<Option<Client>, CliError> {
+    let place = context.place_of(topology)?;
+    if !place.is_taken() {
+        return Ok(None);
+    }
+    // One that is just starting or ending answers nobody yet.
+    let Ok(mut client) = Client::connect(&place) else { return Ok(None) };
+    let status: Status = client.ask("status", &())?;
+    Ok((status.file == topology.file && !status.stopping).then_some(client))
+}
+
+fn reloaded(context: &Context, args: &Args, client: &mut Client) -> Result<ExitCode, CliError> {
+    let project = &context.topology()?.project;
+    terminal::talk(&format!("project {project} runs already: only what differs is changed"));
+    let wanted = ReloadWanted { files: context.readable_files()?, ..ReloadWanted::default() };
+    let done = change::ask(context, client, "reload", &wanted, None)?;
+    if args.wait {
+        Patience { limit: args.timeout, began: clock::mono() }.wait_for_flow(client)?;
+    }
+    Ok(done)
 }
 
 /// `guard` (hidden): lives as long as its supervisor.
@@ -71,10 +98,11 @@ fn detached(context: &Context, args: &Args, topology: Topology) -> Result<ExitCo
         return Err(PlaceError::AlreadyRunning { project, pid }.into());
     }
     let started = start_guard(context)?;
-    let mut start = Start { guard: started, place, limit: args.timeout, began: clock::mono() };
+    let patience = Patience { limit: args.timeout, began: clock::mono() };
+    let mut start = Start { guard: started, place, patience };
     let Some(mut client) = start.connect()? else { return Ok(start.failed()) };
     if args.wait {
-        start.wait_for_flow(&mut client)?;
+        patience.wait_for_flow(&mut client)?;
     }
     terminal::talk(&format!(
         "project {} runs; {} lists it, {} ends it",
@@ -99,6 +127,12 @@ fn start_guard(context: &Context) -> Result<Child, CliError> {
 struct Start {
     guard: Child,
     place: Place,
+    patience: Patience,
+}
+
+/// How long somebody waits.
+#[derive(Clone, Copy)]
+struct Patience {
     limit: Span,
     began: MonoNs,
 }
@@ -115,7 +149,7 @@ impl Start {
             {
                 return Ok(Some(client));
             }
-            self.pause("an answer of the supervisor", String::new)?;
+            self.patience.pause("an answer of the supervisor", String::new)?;
         }
     }
 
@@ -127,7 +161,9 @@ impl Start {
             .filter(|code| *code != 0)
             .map_or(ExitCode::FAILURE, ExitCode::from)
     }
+}
 
+impl Patience {
     fn wait_for_flow(&self, client: &mut Client) -> Result<(), CliError> {
         loop {
             let dry = client.ask::<Status>("status", &())?.not_flowing;

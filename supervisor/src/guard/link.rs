@@ -32,6 +32,8 @@ pub(crate) enum Message {
     Forget(u32),
     /// Both ways: keep these descriptors open; from a guard to a new supervisor: it is what the last one had.
     Hold,
+    /// To the guard: keep these sockets no longer.
+    Release,
     /// To the guard: print there from now on.
     Log,
     /// To a new supervisor: that was all it held.
@@ -54,6 +56,7 @@ impl Message {
             Self::Forget(pid) => numbered(b'D', *pid),
             Self::Hold => b"H".to_vec(),
             Self::Log => b"L".to_vec(),
+            Self::Release => b"R".to_vec(),
             Self::Begin => b"B".to_vec(),
             Self::Ended(pid, reason) => {
                 let (how, value) = match reason {
@@ -80,6 +83,7 @@ impl Message {
             b'D' => Some(Self::Forget(pid?)),
             b'H' => Some(Self::Hold),
             b'L' => Some(Self::Log),
+            b'R' => Some(Self::Release),
             b'B' => Some(Self::Begin),
             b'E' => {
                 let (how, value) = rest.get(4..)?.split_first()?;

@@ -189,10 +189,17 @@ impl Guard {
             Message::Keep(pid) => self.kept.extend(fds.into_iter().next().map(|fd| (pid, fd))),
             Message::Forget(pid) => drop(self.kept.remove(&pid)),
             Message::Hold => self.held.extend(fds),
+            Message::Release => self.release(&fds),
             Message::Log => fds.into_iter().for_each(print_to),
             // These are ours to say, and that is nothing we know.
             Message::Begin | Message::Ended(..) | Message::Unknown => {}
         }
+    }
+
+    /// Every duplicate of these.
+    fn release(&mut self, fds: &[OwnedFd]) {
+        let gone: Vec<_> = fds.iter().filter_map(identity).collect();
+        self.held.retain(|held| identity(held).is_none_or(|it| !gone.contains(&it)));
     }
 
     /// Takes whatever has died: how the supervisor did, if it did.
@@ -264,6 +271,12 @@ impl Guard {
         self.link = Some(link);
         Ok(())
     }
+}
+
+/// What all duplicates of a descriptor have in common.
+fn identity(fd: &OwnedFd) -> Option<(u64, u64)> {
+    let stat = rustix::fs::fstat(fd).ok()?;
+    Some((stat.st_dev, stat.st_ino))
 }
 
 /// Detached: the terminal it was started from is not ours any more.

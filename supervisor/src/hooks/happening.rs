@@ -113,6 +113,7 @@ fn event_of(state: WorkerState) -> &'static str {
         WorkerState::Ready => "worker.ready",
         WorkerState::Running => "worker.running",
         WorkerState::Degraded => "worker.degraded",
+        WorkerState::Draining => "worker.draining",
         WorkerState::Stopping => "worker.stopping",
         WorkerState::Backoff => "worker.backoff",
         WorkerState::Held => "worker.held",

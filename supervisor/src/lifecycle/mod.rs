@@ -15,6 +15,8 @@
 //!                    |    +--> Held ----- 5 min, or restart ---> Starting
 //!                    |           (after three tries in vain: quarantined, restart only)
 //!                    +-------> Backoff -- delay, or restart ---> Starting
+//!
+//! Up -- its successor is ready --> Draining -- its last client has gone, or time --> Stopped
 //! ```
 
 use std::borrow::Cow;
@@ -34,6 +36,8 @@ pub(crate) use snapshot::Snapshot;
 
 /// From SIGTERM to SIGKILL, after the worker had its grace already.
 const TERM_TIME: Duration = Duration::from_millis(500);
+/// Why it rests that used up its input.
+const FINISHED: &str = "finished: its input ended";
 /// SIGKILL cannot be refused; a process stuck in the kernel gets it again this often.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
 
@@ -71,6 +75,8 @@ pub(crate) enum Input {
     Fault(ExitReason),
     /// Its process is gone.
     Died(ExitReason),
+    /// Its successor is ready: it may keep its clients for so long.
+    Drain(Duration),
     /// A person wants it stopped and started again.
     Restart,
     /// The whole project stops.
@@ -89,6 +95,8 @@ pub(crate) enum Action {
     Ask {
         grace: Duration,
     },
+    /// Tell it that its successor is ready.
+    Drain,
     Term,
     Kill,
 }
@@ -103,6 +111,10 @@ enum Phase {
     },
     Up {
         since: MonoNs,
+    },
+    Draining {
+        since: MonoNs,
+        until: MonoNs,
     },
     Stopping {
         step: Step,
@@ -188,6 +200,7 @@ impl Lifecycle {
             }
             Input::Fault(reason) => self.end(now, reason, Then::Judge, Step::Killed),
             Input::Died(reason) => self.died(now, reason),
+            Input::Drain(limit) => self.drain(now, limit),
             Input::Restart => self.restart(now),
             Input::Stop => self.stop(now, Step::Asked),
             Input::KillNow => self.stop(now, Step::Killed),
@@ -199,7 +212,7 @@ impl Lifecycle {
     pub(crate) fn deadline(&self) -> Option<MonoNs> {
         match self.phase {
             Phase::Starting { deadline } | Phase::Stopping { deadline, .. } => Some(deadline),
-            Phase::Backoff { until } => Some(until),
+            Phase::Backoff { until } | Phase::Draining { until, .. } => Some(until),
             Phase::Held { until } => until,
             Phase::Stopped { .. } | Phase::Up { .. } => None,
         }
@@ -218,6 +231,14 @@ impl Lifecycle {
         self.policy.forgive();
     }
 
+    /// Other rules from now on; a new policy knows nothing of past deaths.
+    pub(crate) fn adjust(&mut self, traits: Traits, policy: Option<Policy>) {
+        self.traits = traits;
+        if let Some(policy) = policy {
+            self.policy = policy;
+        }
+    }
+
     fn start(&mut self, now: MonoNs) -> Option<Action> {
         match self.phase {
             Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => {
@@ -228,7 +249,10 @@ impl Lifecycle {
                 self.condition = None;
                 Some(Action::Spawn)
             }
-            Phase::Starting { .. } | Phase::Up { .. } | Phase::Stopping { .. } => None,
+            Phase::Starting { .. }
+            | Phase::Up { .. }
+            | Phase::Draining { .. }
+            | Phase::Stopping { .. } => None,
         }
     }
 
@@ -266,13 +290,14 @@ impl Lifecycle {
         self.died.get_or_insert(now);
         let (reason, then) = match &self.phase {
             Phase::Starting { .. } | Phase::Up { .. } => (reason, Then::Judge),
+            Phase::Draining { .. } => (reason, Then::Rest),
             Phase::Stopping { reason: cause, then, .. } => (told_by(cause, reason), *then),
             Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => return None,
         };
         let finished = self.traits.may_finish && reason == ExitReason::Code(0);
         self.last_exit = Some(reason);
         match then {
-            Then::Judge if finished => self.rest("finished: its input ended"),
+            Then::Judge if finished => self.rest(FINISHED),
             Then::Judge => self.judge(now, good_for),
             Then::Rest => self.rest("asked to"),
             Then::Start => {
@@ -316,6 +341,7 @@ impl Lifecycle {
                 *then = Then::Start;
                 None
             }
+            Phase::Draining { .. } => None,
             Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => {
                 self.died = None;
                 self.start(now)
@@ -331,18 +357,32 @@ impl Lifecycle {
                 let harder = step == Step::Killed && *reached != Step::Killed;
                 if harder { self.take_step(now, Step::Killed) } else { None }
             }
-            Phase::Starting { .. } | Phase::Up { .. } => {
+            Phase::Starting { .. } | Phase::Up { .. } | Phase::Draining { .. } => {
                 self.end(now, ExitReason::Operator, Then::Rest, step)
             }
             Phase::Stopped { .. } => None,
         }
     }
 
+    /// One that understands nothing of it, or is not up, is stopped.
+    fn drain(&mut self, now: MonoNs, limit: Duration) -> Option<Action> {
+        match self.phase {
+            Phase::Up { since } if self.traits.speaks_at_start => {
+                self.phase = Phase::Draining { since, until: now + limit };
+                Some(Action::Drain)
+            }
+            _ => self.stop(now, Step::Asked),
+        }
+    }
+
     /// Begins to end its process; does nothing when there is none or it is being ended.
     fn end(&mut self, now: MonoNs, reason: ExitReason, then: Then, step: Step) -> Option<Action> {
-        if !matches!(self.phase, Phase::Starting { .. } | Phase::Up { .. }) {
-            return None;
-        }
+        let then = match self.phase {
+            Phase::Starting { .. } | Phase::Up { .. } => then,
+            // It has a successor: whatever ends it, it is not started again.
+            Phase::Draining { .. } => Then::Rest,
+            _ => return None,
+        };
         self.phase =
             Phase::Stopping { step, deadline: now, reason, then, good_for: self.good_for(now) };
         // Who never spoke over the link would sit out the grace without knowing.
@@ -383,6 +423,7 @@ impl Lifecycle {
                 };
                 self.take_step(now, next)
             }
+            Phase::Draining { .. } => self.end(now, ExitReason::Operator, Then::Rest, Step::Asked),
             Phase::Backoff { .. } | Phase::Held { .. } => self.start(now),
             Phase::Stopped { .. } | Phase::Up { .. } => None,
         }
@@ -390,7 +431,7 @@ impl Lifecycle {
 
     fn good_for(&self, now: MonoNs) -> Duration {
         match self.phase {
-            Phase::Up { since } => now.saturating_since(since),
+            Phase::Up { since } | Phase::Draining { since, .. } => now.saturating_since(since),
             Phase::Stopping { good_for, .. } => good_for,
             _ => Duration::ZERO,
         }

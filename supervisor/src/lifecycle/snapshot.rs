@@ -44,6 +44,7 @@ impl Lifecycle {
         let again = match &self.phase {
             Phase::Starting { .. } | Phase::Up { .. } => true,
             Phase::Stopping { then, .. } => *then != Then::Rest,
+            Phase::Draining { .. } => false,
             Phase::Stopped { .. } | Phase::Backoff { .. } | Phase::Held { .. } => return false,
         };
         let why = if again { "its supervisor was killed" } else { "asked to" };

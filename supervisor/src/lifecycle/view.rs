@@ -7,7 +7,7 @@ use protocol::control::Condition;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 
-use super::{Lifecycle, Phase, told_by};
+use super::{FINISHED, Lifecycle, Phase, told_by};
 use crate::policy::TRIES_MAX;
 
 impl Lifecycle {
@@ -20,6 +20,7 @@ impl Lifecycle {
                 Some((Condition::Flowing, _)) => WorkerState::Running,
                 Some((Condition::Degraded, _)) => WorkerState::Degraded,
             },
+            Phase::Draining { .. } => WorkerState::Draining,
             Phase::Stopping { .. } => WorkerState::Stopping,
             Phase::Backoff { .. } => WorkerState::Backoff,
             Phase::Held { until: Some(_) } => WorkerState::Held,
@@ -34,6 +35,10 @@ impl Lifecycle {
             Phase::Stopped { why } => why.clone().into_owned(),
             Phase::Starting { .. } => String::new(),
             Phase::Up { .. } => self.condition_text(),
+            Phase::Draining { until, .. } => {
+                let left = until.saturating_since(now).as_secs();
+                format!("its successor works; its clients may stay for {left} s")
+            }
             Phase::Stopping { reason, .. } => reason.to_string(),
             Phase::Backoff { until } => {
                 let left = until.saturating_since(now).as_secs_f64();
@@ -66,6 +71,7 @@ impl Lifecycle {
             Phase::Stopping { reason, .. } => {
                 (told_by(reason, seen.clone()), *reason == ExitReason::Operator)
             }
+            Phase::Draining { .. } if *seen == ExitReason::Code(0) => (seen.clone(), true),
             _ => (seen.clone(), false),
         }
     }
@@ -80,6 +86,11 @@ impl Lifecycle {
         matches!(self.phase, Phase::Starting { .. })
     }
 
+    /// Whether it works off what it has for the sake of its clients.
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
+    }
+
     /// Whether readiness and heartbeat may be expected of it.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Up { .. })
@@ -87,6 +98,28 @@ impl Lifecycle {
 
     pub(crate) fn is_parked(&self) -> bool {
         self.is_up() && matches!(self.condition, Some((Condition::Parked, _)))
+    }
+
+    /// For how long it has been up without a break.
+    pub(crate) fn up_for(&self, now: MonoNs) -> Option<Duration> {
+        match self.phase {
+            Phase::Up { since } => Some(now.saturating_since(since)),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing but its running shows that it does its work.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.traits.ready_at_start && !self.speaks
+    }
+
+    /// Whether its input has ended.
+    pub(crate) fn has_finished(&self) -> bool {
+        matches!(&self.phase, Phase::Stopped { why } if why == FINISHED)
+    }
+
+    pub(crate) fn starts(&self) -> u64 {
+        self.starts
     }
 
     pub(crate) fn restarts(&self) -> u64 {

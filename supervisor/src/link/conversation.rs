@@ -37,6 +37,7 @@ impl Conversation {
                 Ok(Heard::Condition(condition, one_line(&why)))
             }
             ToSupervisor::Ask { id, query } => Ok(Heard::Ask { id, query }),
+            ToSupervisor::Yielded { to } => Ok(Heard::Yielded(to)),
             ToSupervisor::Stopped => Ok(Heard::Stopped),
         }
     }
@@ -63,6 +64,7 @@ fn name_of(message: &ToSupervisor) -> &'static str {
         ToSupervisor::Ready => "Ready",
         ToSupervisor::Condition { .. } => "Condition",
         ToSupervisor::Ask { .. } => "Ask",
+        ToSupervisor::Yielded { .. } => "Yielded",
         ToSupervisor::Stopped => "Stopped",
     }
 }

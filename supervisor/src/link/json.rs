@@ -89,6 +89,10 @@ pub(super) fn render(message: &ToWorker) -> Vec<u8> {
         ToWorker::Stop { grace_ms } => {
             json!({"event": {"stop": {"grace_ms": grace_ms}}}).to_string().into_bytes()
         }
+        // Only built-in workers are told these.
+        ToWorker::Drain | ToWorker::TakeOver { .. } => {
+            json!({"event": {}}).to_string().into_bytes()
+        }
         ToWorker::Answer { id, body } => {
             let body = serde_json::from_str(body).unwrap_or(Value::Null);
             reply(*id, Some(body), None)

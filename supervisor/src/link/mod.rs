@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use protocol::codec::{self, FRAME_MAX_BYTES};
-use protocol::control::{Condition, Query, ToWorker};
+use protocol::control::{Condition, Joint, Query, ToWorker};
 use protocol::time::MonoNs;
 use serde_json::Value;
 
@@ -91,6 +91,8 @@ pub(crate) enum Heard {
     },
     /// Goodbye; its exit follows.
     Stopped,
+    /// It leaves its ring to its successor; its exit follows.
+    Yielded(Joint),
     /// Nothing for the supervisor to do; it was answered.
     Answered,
 }

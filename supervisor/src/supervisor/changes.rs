@@ -58,6 +58,7 @@ impl Supervisor {
             WorkerState::Ready => tracing::info!(%worker, why, "ready, waits"),
             WorkerState::Running => tracing::info!(%worker, "running"),
             WorkerState::Stopped => tracing::info!(%worker, why, "stopped"),
+            WorkerState::Draining => tracing::info!(%worker, why, "drains"),
             WorkerState::Starting | WorkerState::Stopping => {
                 tracing::debug!(%worker, why, "{}", state.as_str())
             }

@@ -14,7 +14,7 @@ use crate::lifecycle::Input;
 use crate::link::{Heard, Received, Violation};
 use crate::process::ProcessId;
 use crate::rings;
-use crate::topology::Launch;
+use crate::topology::{Launch, RingSpec};
 use crate::worker::Row;
 use crate::workers::WorkerId;
 
@@ -50,6 +50,10 @@ impl Supervisor {
                 return self.answer_worker(now, id, question, query);
             }
             Heard::HandOver(server) => return self.hand_over(id, server),
+            Heard::Yielded(to) => {
+                self.yielded(id, to);
+                return Ok(());
+            }
             Heard::Condition(condition, why) => Input::Condition(condition, why),
             Heard::Reply { to, result } => {
                 self.replied(id, to, result);
@@ -92,9 +96,11 @@ impl Supervisor {
     /// `None` for a `run:` worker, which cannot ask for one.
     fn start_up(&mut self, at: WorkerId) -> Option<StartUp> {
         let topology = &self.spawner.topology;
-        let spec = &self.workers[at].spec;
+        let worker = self.workers.get_mut(at)?;
+        let spec = &worker.spec;
         let Launch::Use(config) = &spec.launch else { return None };
-        let ring = spec.output.as_ref().and_then(|name| topology.ring(name));
+        let ring = worker.writes.as_ref();
+        worker.laid = ring.map(RingSpec::places);
         let contract = |ring| RingContract {
             group: self.spawner.group,
             ..rings::contract(&self.spawner.outlook, ring, &mut self.floors)
@@ -108,7 +114,8 @@ impl Supervisor {
             inputs: spec.inputs.clone(),
             output,
             runtime_dir: self.spawner.place.path().to_owned(),
-            poison: self.workers[at].poison.passed_over(),
+            poison: worker.poison.passed_over(),
+            stands_by: worker.stands_by,
             quarantine_dir: floors::state_folder(&topology.project).join("quarantine"),
         })
     }

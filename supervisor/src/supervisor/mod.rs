@@ -11,13 +11,16 @@ mod control;
 pub(crate) mod drill;
 mod hooks;
 mod messages;
+mod orders;
+mod replacing;
 mod stop;
 mod succession;
+mod transition;
 mod upgrade;
 
 pub(crate) use messages::Message;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -42,6 +45,7 @@ use crate::logs::{LogLine, Stream};
 use crate::manager::Manager;
 use crate::place::Lock;
 use crate::poller::Poller;
+use crate::preparing::Preparations;
 use crate::process::{Process, ProcessId, Spawner};
 use crate::progress;
 use crate::questions::Questions;
@@ -53,10 +57,13 @@ use crate::talk::Talk;
 use crate::topology::Topology;
 use crate::trial::Program;
 use crate::will::Will;
-use crate::worker::{Row, Worker};
+use crate::worker::{Role, Row, Worker};
 use crate::workers::{WorkerId, Workers};
 pub(crate) use succession::take_up;
+use transition::Transition;
 use upgrade::Upgrade;
+
+pub(crate) use orders::Wanted;
 
 /// Reads of one output pipe in one turn of the loop: 64 KiB, a full pipe.
 const OUTPUT_TURNS: usize = 4;
@@ -120,6 +127,13 @@ pub(crate) struct Supervisor {
     queue: usize,
     /// The service manager has been told that all were started.
     announced: bool,
+    /// Writers that leave their ring, and who takes it over.
+    successions: BTreeMap<WorkerId, WorkerId>,
+    wanted: VecDeque<Wanted>,
+    preparations: Preparations,
+    preparing: Option<Wanted>,
+    transition: Option<Transition>,
+    seed: u64,
     rhythm: Rhythm,
     looks: u64,
     processes: u64,
@@ -136,6 +150,7 @@ impl Supervisor {
         let child = Signals::child()?;
         let hand_overs = HandOvers::new()?;
         let probes = Probes::new()?;
+        let preparations = Preparations::new()?;
         poller.watch(&child, Event::ChildEnded)?;
         poller.watch(&stop, Event::StopSignal)?;
         poller.watch(&hand_overs, Event::HandOverEnded)?;
@@ -143,10 +158,12 @@ impl Supervisor {
             poller.watch(guard, Event::GuardLink)?;
         }
         poller.watch(&probes, Event::ProbeAnswered)?;
+        poller.watch(&preparations, Event::Prepared)?;
         let specs = &spawner.topology.workers;
         let mut workers = Workers::default();
         for (at, spec) in (0..).zip(specs) {
-            workers.add(Worker::new(spec.clone(), seed.wrapping_add(at)));
+            let writes = spec.output.as_ref().and_then(|ring| spawner.topology.ring(ring)).cloned();
+            workers.add(Worker::new(spec.clone(), writes, seed.wrapping_add(at)));
         }
         let hooks = Hooks::new(&spawner.topology.hooks);
         let name_width = specs.iter().map(|spec| spec.name.as_str().len()).max().unwrap_or(0);
@@ -178,6 +195,12 @@ impl Supervisor {
             waiting: BTreeSet::new(),
             queue: 0,
             announced: false,
+            successions: BTreeMap::new(),
+            wanted: VecDeque::new(),
+            preparations,
+            preparing: None,
+            transition: None,
+            seed,
             rhythm: Rhythm::new(now),
             looks: 0,
             processes: 0,
@@ -224,6 +247,7 @@ impl Supervisor {
             Event::HookOutput(run) => self.hook_output(run),
             Event::Link(process) => self.hear(now, process),
             Event::Output(process) => self.read_output(process),
+            Event::Prepared => self.prepared(),
             Event::ProbeAnswered => self.probes_answered(now),
             Event::StopSignal => self.stop_signalled(now),
             Event::Tick => self.tick(now),
@@ -243,6 +267,8 @@ impl Supervisor {
         self.give_up_questions(now);
         self.advance_waiting(now);
         self.advance_leaving(now);
+        self.drop_departed(now);
+        self.advance_transition(now);
         self.advance_upgrade(now);
         self.advance_will();
         self.advance_shutdown(now);
@@ -313,7 +339,8 @@ impl Supervisor {
         if closed_for.is_some_and(|time| time >= CLOSED_GRACE) {
             return Some(ExitReason::Protocol(Violation::Closed.to_string()));
         }
-        let judged = worker.life.is_up() && process.has_health_page();
+        let judged =
+            (worker.life.is_up() || worker.life.is_draining()) && process.has_health_page();
         let health = process.health();
         (judged && process.beat.is_stuck(now, health)).then_some(ExitReason::NoHeartbeat)
     }
@@ -322,6 +349,7 @@ impl Supervisor {
         match action {
             Action::Spawn => return Some(self.spawn(at, now)),
             Action::Ask { grace } => self.ask_to_stop(at, now, grace),
+            Action::Drain => self.tell_to_drain(at, now),
             Action::Term => self.process_of(at, Process::term),
             Action::Kill => self.process_of(at, Process::kill),
         }
@@ -391,7 +419,7 @@ impl Supervisor {
     fn next_deadline(&self) -> MonoNs {
         let lives = self.workers.values().filter_map(|worker| worker.life.deadline());
         let others = [self.rhythm.next()].into_iter().chain(self.manager.next_beat());
-        let others = others.chain(self.hooks.deadline());
+        let others = others.chain(self.hooks.deadline()).chain(self.next_look());
         let others = others.chain(self.questions.next_deadline());
         let others = others.chain(self.next_turn(clock::mono()));
         lives.chain(others).fold(MonoNs(u64::MAX), MonoNs::min)
@@ -406,7 +434,7 @@ impl Supervisor {
 impl Supervisor {
     pub(crate) fn rows(&self, now: MonoNs) -> Vec<Row> {
         let row = |worker: &Worker| {
-            let mine = self.spawner.listeners_of(&worker.spec.name);
+            let mine = self.spawner.listeners_of(&worker.spec);
             let listen: Vec<SocketAddr> =
                 mine.filter_map(|listener| listener.socket.local_addr().ok()).collect();
             let bond = worker.process.as_ref().and_then(|it| it.bond.as_ref());
@@ -414,7 +442,15 @@ impl Supervisor {
             let limits = worker.process.as_ref().map(|process| process.limits.shown());
             Row { status: worker.status(now), listen, outlives, limits }
         };
-        self.workers.values().map(row).collect()
+        let place = |worker: &Worker| {
+            self.topology().workers.iter().position(|spec| spec.name == worker.spec.name)
+        };
+        let mut workers: Vec<&Worker> = self.workers.values().collect();
+        // Those that were replaced come behind their successors, those that were removed last.
+        workers.sort_by_cached_key(|worker| {
+            (place(worker).unwrap_or(usize::MAX), worker.role != Role::Member)
+        });
+        workers.into_iter().map(row).collect()
     }
 
     pub(crate) fn topology(&self) -> &Topology {

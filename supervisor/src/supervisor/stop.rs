@@ -1,5 +1,6 @@
 //! How the project ends: in order, or at once.
 
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use protocol::admin::WorkerState;
@@ -7,7 +8,9 @@ use protocol::time::MonoNs;
 
 use super::Supervisor;
 use crate::guard;
+use crate::guard::link::{self, Message};
 use crate::lifecycle::Input;
+use crate::listeners::Listener;
 use crate::rings;
 use crate::shutdown::Shutdown;
 use crate::worker::Worker;
@@ -34,6 +37,23 @@ impl Supervisor {
                 self.hook_project("project.stopping");
                 self.shutdown = Some(Shutdown::ordered(now));
             }
+        }
+    }
+
+    /// So that its port outlives this supervisor.
+    pub(super) fn tell_guard_to_hold(&self, listener: &Listener) {
+        self.tell_guard(&Message::Hold, listener);
+    }
+
+    /// So that nobody connects to a port that nobody serves.
+    pub(super) fn tell_guard_to_release(&self, listener: &Listener) {
+        self.tell_guard(&Message::Release, listener);
+    }
+
+    fn tell_guard(&self, message: &Message, listener: &Listener) {
+        let Some(guard) = &self.guard else { return };
+        if let Err(error) = link::send(guard, message, &[listener.socket.as_fd()]) {
+            tracing::warn!(%error, worker = %listener.worker, "the guard was not told of its port");
         }
     }
 

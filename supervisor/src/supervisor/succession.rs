@@ -25,7 +25,7 @@ use crate::manifest::{Manifest, ManifestError, PROGRAM, Past};
 use crate::process::{Process, ProcessId};
 use crate::questions::Questions;
 use crate::topology::Survival;
-use crate::worker::Handed;
+use crate::worker::{Handed, Role};
 use crate::workers::WorkerId;
 
 /// The guard reaps at once and tells at once.
@@ -42,7 +42,7 @@ impl Supervisor {
         if let Some(heirs) = self.will.written() {
             self.keep(&heirs);
         }
-        if self.will.is_due() && !self.is_stopping() {
+        if self.will.is_due() && !self.is_stopping() && self.transition.is_none() {
             let heirs = self.heirs();
             let manifest = self.left_manifest();
             self.will.write(self.spawner.place.will(), heirs, &manifest);
@@ -89,7 +89,9 @@ impl Supervisor {
     }
 
     fn left_manifest(&self) -> Manifest {
-        let workers = self.workers.iter().map(|(id, worker)| {
+        // Who was replaced ends with this supervisor.
+        let members = self.workers.iter().filter(|(_, worker)| worker.role == Role::Member);
+        let workers = members.map(|(id, worker)| {
             let mut handed = worker.leave_behind();
             handed.leaves = self.leaving.contains(&id);
             handed.waits = self.waiting.contains(&id);

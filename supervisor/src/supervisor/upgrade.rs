@@ -36,6 +36,7 @@ use crate::process::{Process, ProcessId};
 use crate::questions::Questions;
 use crate::topology::Launch;
 use crate::trial::{Program, Trial};
+use crate::worker::Role;
 
 /// A hand-over lasts at most as long as a start may; a disk is given as much.
 const QUIET_WITHIN: Duration = Duration::from_secs(10);
@@ -138,6 +139,13 @@ impl Supervisor {
         }
         if !self.hooks.is_idle() {
             return Some("a hook has not ended");
+        }
+        if self.transition.is_some() || self.preparing.is_some() || !self.wanted.is_empty() {
+            return Some("the topology is being changed");
+        }
+        // Another program reads of each worker once what became of it.
+        if self.workers.values().any(|worker| worker.role != Role::Member) {
+            return Some("a process that was replaced still keeps its clients");
         }
         self.floors.is_saving().then_some("the disk of the state file does not finish a write")
     }

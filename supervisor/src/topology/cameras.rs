@@ -7,8 +7,11 @@
 //!   -> recorder, rtsp, web                           joined, or made by the first that asks
 //! ```
 
+use std::collections::BTreeMap;
+
 use protocol::config::Kind;
 use protocol::config::ingest::Source;
+use protocol::name::WorkerName;
 
 use super::expand::{CAMERAS, RINGS, WORKERS, map, section_of};
 use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
@@ -47,17 +50,30 @@ pub(super) fn one_liner(camera: &mut Entry) {
 /// Takes `cameras` out of the topology and puts what it means into `workers` and `rings`.
 ///
 /// `has_dir`: recorders have a folder by default.
-pub(super) fn expand(top: &mut Map, has_dir: bool, findings: &mut Vec<Finding>) {
-    let Some(section) = take(top, CAMERAS) else { return };
+///
+/// The workers of each camera alone.
+pub(super) fn expand(
+    top: &mut Map,
+    has_dir: bool,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Vec<WorkerName>> {
+    let mut grown = BTreeMap::new();
+    let Some(section) = take(top, CAMERAS) else { return grown };
     let place = section.key.place;
     if Section::of(Subject::Topology, &section.key, &section.value, findings).is_none() {
-        return;
+        return grown;
     }
     let read = |entry: &Entry| Camera::read(entry, has_dir, findings);
     let cameras: Vec<Camera> = map(&section.value).iter().filter_map(read).collect();
     if let Some(workers) = section_of(top, WORKERS, place) {
         let mut yard = Yard { own: Map::new(), shared: Map::new(), written: workers, findings };
-        cameras.iter().for_each(|camera| yard.add(camera));
+        for camera in &cameras {
+            let before = yard.own.len();
+            yard.add(camera);
+            // A name that is none is complained of where it is read.
+            let own = yard.own[before..].iter().filter_map(|it| it.key.text.parse().ok());
+            grown.insert(camera.name.text.clone(), own.collect());
+        }
         let Yard { own, shared, .. } = yard;
         // Cameras first: they come before what is written by hand in `ps` too.
         let by_hand = std::mem::take(workers);
@@ -69,6 +85,7 @@ pub(super) fn expand(top: &mut Map, has_dir: bool, findings: &mut Vec<Finding>) 
             take(top, RINGS);
         }
     }
+    grown
 }
 
 /// One camera as meant.

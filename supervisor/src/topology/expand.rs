@@ -2,9 +2,10 @@
 //!
 //! A tree comes in and a tree goes out; whatever is copied keeps the place it was copied from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use protocol::config::Kind;
+use protocol::name::WorkerName;
 
 use super::problem::{ExpandProblem, Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::Section;
@@ -29,11 +30,15 @@ pub(super) fn defaults_keys() -> Vec<&'static str> {
 }
 
 /// Expands `root` in place. `defaults` stays: `written` looks whether it makes sense.
-pub(super) fn expand(root: &mut Node, overrides: &Overrides, findings: &mut Vec<Finding>) {
+pub(super) fn expand(
+    root: &mut Node,
+    scope: &Scope<'_>,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Vec<WorkerName>> {
     let place = root.place;
     let Value::Map(top) = &mut root.value else {
-        findings.extend(variables::fill(root, overrides));
-        return;
+        findings.extend(variables::fill(root, scope.overrides));
+        return BTreeMap::new();
     };
     let templates = take(top, "templates");
     if let Some(Entry { key, value }) = &templates {
@@ -53,22 +58,58 @@ pub(super) fn expand(root: &mut Node, overrides: &Overrides, findings: &mut Vec<
         let base = get(defaults, name).filter(|_| subject == Kin::Camera).map_or(&[][..], map);
         *entries = Family { kin: subject, templates, base, findings, room: &mut room }
             .grown(std::mem::take(entries));
+        if subject == Kin::Camera {
+            entries.retain(|camera| !scope.without.contains(&camera.key.text));
+        }
     }
     if room == 0 {
         let problem = TextProblem::TooManyNodes.into();
         findings.push(Finding { place: Some(place), subject: Subject::Topology, problem });
     }
-    findings.extend(variables::fill(root, overrides));
+    findings.extend(variables::fill(root, scope.overrides));
     credentials::only_where_hidden(root, findings);
+    let mut cameras = BTreeMap::new();
     if let Value::Map(top) = &mut root.value {
         let defaults = get(top, "defaults").cloned();
         let recorder = defaults.as_ref().and_then(|node| get(map(node), "recorder"));
         let has_dir = recorder.is_some_and(|recorder| get(map(recorder), "dir").is_some());
-        cameras::expand(top, has_dir, findings);
+        cameras = cameras::expand(top, has_dir, findings);
+        leave_out(top, scope.without);
         let defaults = defaults.as_ref().map_or(&[][..], map);
         workers_defaults(top, defaults);
         rings_defaults(top, defaults);
     }
+    cameras
+}
+
+/// What is decided outside of the texts.
+pub(super) struct Scope<'a> {
+    pub(super) overrides: &'a Overrides,
+    /// Workers and cameras that are left out.
+    pub(super) without: &'a BTreeSet<String>,
+}
+
+/// Settings of rings go with the workers that would write them.
+fn leave_out(top: &mut Map, without: &BTreeSet<String>) {
+    if without.is_empty() {
+        return;
+    }
+    for (section, name_of) in [(WORKERS, whole as fn(&str) -> &str), (RINGS, first_part)] {
+        let Some(section) = top.iter_mut().find(|entry| entry.key.text == section) else {
+            continue;
+        };
+        if let Value::Map(entries) = &mut section.value.value {
+            entries.retain(|entry| !without.contains(name_of(&entry.key.text)));
+        }
+    }
+}
+
+fn whole(name: &str) -> &str {
+    name
+}
+
+fn first_part(ring: &str) -> &str {
+    ring.split('.').next().unwrap_or(ring)
 }
 
 pub(super) fn map(node: &Node) -> &[Entry] {

@@ -11,7 +11,7 @@ use super::tree::{Entry, Value};
 use super::{EnvText, matches, worker};
 
 /// Everything a hook may wait for, as docs/supervision.md explains it.
-pub(crate) const EVENTS: [&str; 14] = [
+pub(crate) const EVENTS: [&str; 15] = [
     "camera.down",
     "camera.up",
     "project.started",
@@ -25,6 +25,7 @@ pub(crate) const EVENTS: [&str; 14] = [
     "worker.running",
     "worker.starting",
     "worker.stopped",
+    "worker.draining",
     "worker.stopping",
 ];
 

@@ -6,12 +6,14 @@
 mod boot;
 mod cameras;
 mod credentials;
+mod difference;
 mod emit;
 mod expand;
 mod format;
 mod graph;
 mod hooks;
 mod limits;
+pub(crate) mod live;
 mod loadable;
 mod meant;
 mod merge;
@@ -38,7 +40,7 @@ mod worker;
 mod written;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,11 +50,14 @@ use protocol::control::Essential;
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
 use serde::{Deserialize, Serialize};
 
+use expand::Scope;
+use live::Edits;
 use problem::{Finding, KeyProblem, Problem, Subject};
 use tree::{Node, Place};
 use written::Written;
 
 pub use boot::Readiness;
+pub(crate) use difference::{Change, How, Laid, brokered, clash, difference, replacement};
 pub(crate) use graph::Graph;
 #[cfg(test)]
 pub(crate) use graph::{Edge as GraphEdge, Node as GraphNode};
@@ -101,13 +106,18 @@ pub struct Source {
 /// machine: [`probe::check`] does.
 pub fn load(files: &[PathBuf], overrides: &Overrides) -> Result<Topology, Report> {
     let (sources, folder) = sources::read(files)?;
-    here(sources, &folder, overrides.clone())
+    here(sources, Edits::default(), &folder, overrides.clone())
 }
 
 /// As [`read`], with the credentials of this machine.
-fn here(sources: Vec<Source>, folder: &Path, mut overrides: Overrides) -> Result<Topology, Report> {
+fn here(
+    sources: Vec<Source>,
+    edits: Edits,
+    folder: &Path,
+    mut overrides: Overrides,
+) -> Result<Topology, Report> {
     overrides.credentials = credentials::find(&sources, folder, &overrides.variables);
-    read(sources, folder, &overrides)
+    read_edited(sources, edits, folder, &overrides)
 }
 
 /// The topology that `files` are together, as YAML: as written, or expanded to plain workers and
@@ -125,7 +135,8 @@ pub fn config(
     read(sources, &folder, &overrides)?;
     let printed = tree.map(|mut tree| {
         if is_expanded {
-            expand::expand(&mut tree, &overrides, &mut Vec::new());
+            let scope = Scope { overrides: &overrides, without: &BTreeSet::new() };
+            expand::expand(&mut tree, &scope, &mut Vec::new());
             expand::only_rings_defaults(&mut tree);
         }
         emit::yaml(&tree)
@@ -146,11 +157,22 @@ pub fn read(
     folder: &Path,
     overrides: &Overrides,
 ) -> Result<Topology, Report> {
+    read_edited(sources, Edits::default(), folder, overrides)
+}
+
+fn read_edited(
+    sources: Vec<Source>,
+    edits: Edits,
+    folder: &Path,
+    overrides: &Overrides,
+) -> Result<Topology, Report> {
     let (mut root, mut findings) = tree_of(&sources);
     // A text that cannot be read to its end says nothing about what it means.
     let readable = root.is_some() || findings.is_empty();
+    let mut cameras = BTreeMap::new();
     if let Some(root) = &mut root {
-        expand::expand(root, overrides, &mut findings);
+        let scope = Scope { overrides, without: &edits.without };
+        cameras = expand::expand(root, &scope, &mut findings);
     }
     let written =
         if readable { written::read(root.as_ref(), &mut findings) } else { Written::default() };
@@ -164,10 +186,22 @@ pub fn read(
     match project.filter(|_| findings.is_empty()) {
         Some(project) => {
             let (file, group) = (sources[0].name.clone(), written.group.clone());
-            let (folder, origin) = (folder.to_owned(), Origin::new(sources, &written));
+            let (folder, origin) = (folder.to_owned(), Origin::new(sources, edits, &written));
             let survival = written.survival;
             let hooks = written.hooks.iter().map(|hook| meant::hook(hook, &folder)).collect();
-            Ok(Topology { project, group, survival, file, folder, workers, rings, hooks, origin })
+            let spec = Topology {
+                project,
+                group,
+                survival,
+                file,
+                folder,
+                workers,
+                rings,
+                hooks,
+                origin,
+                cameras,
+            };
+            Ok(spec)
         }
         None => Err(Report::new(&sources, findings)),
     }
@@ -216,12 +250,15 @@ pub struct Topology {
     pub rings: Vec<RingSpec>,
     pub hooks: Vec<HookSpec>,
     pub origin: Origin,
+    /// The workers of each camera alone.
+    cameras: BTreeMap<String, Vec<WorkerName>>,
 }
 
 /// The texts a topology came from: what goes wrong with it later is shown there too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origin {
     sources: Vec<Source>,
+    edits: Edits,
     /// Worker and key; the key of the worker's name is empty.
     places: BTreeMap<(WorkerName, String), Place>,
 }
@@ -230,6 +267,7 @@ pub struct Origin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     sources: Vec<Source>,
+    edits: Edits,
     folder: PathBuf,
     project: ProjectName,
 }
@@ -239,7 +277,7 @@ impl Reading {
     pub fn again(&self) -> Result<Topology, Report> {
         let project = Some(self.project.clone());
         let overrides = Overrides { project, ..Overrides::from_environment() };
-        here(self.sources.clone(), &self.folder, overrides)
+        here(self.sources.clone(), self.edits.clone(), &self.folder, overrides)
     }
 }
 
@@ -322,8 +360,26 @@ impl Topology {
     }
 
     pub fn reading(&self) -> Reading {
-        let (sources, folder) = (self.origin.sources.clone(), self.folder.clone());
-        Reading { sources, folder, project: self.project.clone() }
+        let Origin { sources, edits, .. } = self.origin.clone();
+        Reading { sources, edits, folder: self.folder.clone(), project: self.project.clone() }
+    }
+
+    /// The workers that a camera of `cameras:` has for itself; `None` when there is no such camera.
+    pub(crate) fn workers_of(&self, camera: &str) -> Option<&[WorkerName]> {
+        self.cameras.get(camera).map(Vec::as_slice)
+    }
+
+    pub(crate) fn cameras(&self) -> impl Iterator<Item = &str> {
+        self.cameras.keys().map(String::as_str)
+    }
+
+    /// What it was started with; `None` when that cannot be read once more.
+    pub(crate) fn files(&self) -> Option<Vec<PathBuf>> {
+        let Origin { sources, edits, .. } = &self.origin;
+        let own = sources.len().saturating_sub(edits.added);
+        let files = sources.iter().take(own).map(|source| source.name.clone());
+        let files: Vec<PathBuf> = files.collect();
+        files.iter().all(|file| file.is_absolute()).then_some(files)
     }
 
     pub fn worker(&self, name: &WorkerName) -> Option<&WorkerSpec> {
@@ -346,7 +402,7 @@ impl Topology {
 }
 
 impl Origin {
-    fn new(sources: Vec<Source>, written: &Written) -> Self {
+    fn new(sources: Vec<Source>, edits: Edits, written: &Written) -> Self {
         let mut places = BTreeMap::new();
         for worker in &written.workers {
             let name = &worker.name;
@@ -355,7 +411,7 @@ impl Origin {
                 places.insert((name.value.clone(), key.clone()), *place);
             }
         }
-        Self { sources, places }
+        Self { sources, edits, places }
     }
 
     /// Where the value of `key` stands; a default stands where the worker's name does.

@@ -745,7 +745,8 @@ fn with_credentials(text: &str) -> Result<Topology, Report> {
         name: "/srv/yard/framevisor.yml".into(),
         text: format!("version: 1\n{text}"),
     };
-    here(vec![source], Path::new("/srv/yard"), Overrides { variables, ..Overrides::default() })
+    let overrides = Overrides { variables, ..Overrides::default() };
+    here(vec![source], Edits::default(), Path::new("/srv/yard"), overrides)
 }
 
 #[test]

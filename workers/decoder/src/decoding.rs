@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use media::{Decoder, DecoderOptions, MediaError, Picture, PictureHome, PlaneAt};
+use protocol::control::ItemId;
 use protocol::stream::Track;
 use shmring::{Error, FrameMeta, FrameWriter, Packet, PlaneLayout, SlotId, SourceId, clock};
 
@@ -57,6 +58,16 @@ impl Decoding {
             newest: None,
             shown: None,
         }
+    }
+
+    /// The last packet that was decoded.
+    pub(crate) fn newest(&self) -> Option<ItemId> {
+        self.newest.map(|SourceId { epoch, sequence }| ItemId { epoch, sequence })
+    }
+
+    /// A predecessor has published the pictures up to this one.
+    pub(crate) fn has_shown(&mut self, last: Option<ItemId>) {
+        self.shown = last.map(|ItemId { epoch, sequence }| SourceId { epoch, sequence });
     }
 
     /// Packets before the next one are lost.

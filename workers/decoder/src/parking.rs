@@ -25,6 +25,11 @@ pub(crate) enum Turn {
 }
 
 impl Parking {
+    /// As of one whose readers are about to come.
+    pub(crate) fn working() -> Self {
+        Self::Working { alone_since: None }
+    }
+
     pub(crate) fn update(&mut self, readers: u32, now: MonoNs) -> Turn {
         let (next, turn) = match *self {
             Self::Parked if readers == 0 => (Self::Parked, Turn::GoOn),

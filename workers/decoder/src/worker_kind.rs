@@ -1,12 +1,14 @@
 //! The worker: follows the packet ring, decodes while somebody looks.
 
 use std::thread;
+use std::time::Duration;
 
 use media::DecoderOptions;
 use protocol::config::{DecoderConfig, WorkerConfig};
-use protocol::control::Condition;
+use protocol::control::{Condition, ItemId, Joint, RingContract};
 use protocol::name::RingName;
 use protocol::stream::Track;
+use protocol::time::MonoNs;
 use shmring::{FrameWriter, Next, Packet, Start, clock};
 use worker::{Context, Fault, PacketInput, STEP_WAIT, Step, Worker};
 
@@ -18,8 +20,30 @@ const QUIET_STEPS: u32 = 20;
 /// The frame threads that FFmpeg's own documentation advises against exceeding.
 const THREADS_MAX: u32 = 16;
 
+/// How often a decoder that stands by looks whether its ring is free.
+const LOOK: Duration = Duration::from_millis(5);
+/// A replaced decoder ends before the next key frame, or after this long without one.
+const KEY_WITHIN: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
-pub(crate) struct DecoderWorker {
+pub(crate) enum DecoderWorker {
+    /// Another process still writes the ring.
+    StandsBy(Plan),
+    Works(Box<Working>),
+    /// Its successor goes on: nothing is said to readers.
+    Yielded,
+}
+
+/// What to decode into what.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    source: RingName,
+    contract: RingContract,
+    options: DecoderOptions,
+}
+
+#[derive(Debug)]
+pub(crate) struct Working {
     input: PacketInput,
     source: RingName,
     ring: FrameWriter,
@@ -27,6 +51,8 @@ pub(crate) struct DecoderWorker {
     decoding: Decoding,
     parking: Parking,
     quiet_steps: u32,
+    /// Since when a successor waits.
+    draining: Option<MonoNs>,
 }
 
 impl Worker for DecoderWorker {
@@ -46,34 +72,102 @@ impl Worker for DecoderWorker {
                 cx.inputs().len()
             )));
         };
-        let (source, target) = (source.clone(), contract.name.clone());
-        let ring = FrameWriter::create(cx.project(), contract, Some(&source))?;
-        ring.while_waiting(cx.while_waiting());
         let options = DecoderOptions {
             threads: config.threads.clamp(1, THREADS_MAX),
             max_pixels: config.max_pixels,
         };
-        Ok(Self {
-            input: PacketInput::new(cx, &source, Start::NewestKey),
-            source,
-            decoding: Decoding::new(ring.clone(), options),
-            ring,
-            target,
-            parking: Parking::default(),
-            quiet_steps: 0,
-        })
+        let plan = Plan { source: source.clone(), contract: contract.clone(), options };
+        if cx.stands_by() {
+            return Ok(Self::StandsBy(plan));
+        }
+        Working::begin(plan, None, cx).map(Box::new).map(Self::Works)
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
-        match self.parking.update(self.ring.readers(), clock::mono()) {
+        match self {
+            Self::StandsBy(plan) => match cx.take_over() {
+                Some(from) => {
+                    let plan = plan.clone();
+                    *self = Self::Works(Box::new(Working::begin(plan, Some(from), cx)?));
+                }
+                None => {
+                    cx.condition(Condition::Waiting, "its predecessor still writes the ring");
+                    thread::sleep(LOOK);
+                }
+            },
+            Self::Works(working) => {
+                if let Some(to) = working.step(cx)? {
+                    // The ring is free before its successor is told.
+                    *self = Self::Yielded;
+                    cx.yield_to_successor(to)?;
+                }
+            }
+            Self::Yielded => return Ok(Step::Done),
+        }
+        Ok(Step::Again)
+    }
+
+    fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {
+        if let Self::Works(working) = self {
+            working.decoding.rest();
+            working.ring.finish();
+        }
+        Ok(())
+    }
+}
+
+impl Working {
+    /// Takes the ring and begins to decode: at the newest key frame, or where a predecessor ended.
+    fn begin(plan: Plan, from: Option<Joint>, cx: &Context) -> Result<Self, Fault> {
+        let Plan { source, contract, options } = plan;
+        let ring = FrameWriter::create(cx.project(), &contract, Some(&source))?;
+        ring.while_waiting(cx.while_waiting());
+        let mut decoding = Decoding::new(ring.clone(), options);
+        let last = from.and_then(|joint| joint.after);
+        let start = match (from, last) {
+            (Some(Joint { at_key: true, .. }), Some(ItemId { epoch, sequence })) => {
+                Start::After { epoch, sequence }
+            }
+            (_, last) => {
+                decoding.has_shown(last);
+                Start::NewestKey
+            }
+        };
+        Ok(Self {
+            input: PacketInput::new(cx, &source, start),
+            source,
+            decoding,
+            ring,
+            target: contract.name,
+            // Readers come over from the old epoch as soon as there is a new one.
+            parking: if last.is_some() { Parking::working() } else { Parking::default() },
+            quiet_steps: 0,
+            draining: None,
+        })
+    }
+
+    /// Where its successor goes on, when it is time.
+    fn step(&mut self, cx: &mut Context) -> Result<Option<Joint>, Fault> {
+        let now = clock::mono();
+        if cx.draining() && self.draining.is_none() {
+            self.draining = Some(now);
+        }
+        match self.parking.update(self.ring.readers(), now) {
             Turn::GoOn => {}
             Turn::Park => self.decoding.rest(),
             // Attached anew: the newest key frame lies behind this reader's place.
             Turn::Resume => self.input = PacketInput::new(cx, &self.source, Start::NewestKey),
         }
+        let waited = self.draining.map(|since| now.saturating_since(since));
+        if waited.is_some_and(|time| self.parking.is_parked() || time >= KEY_WITHIN) {
+            return Ok(Some(self.end(false, cx)));
+        }
         let next = self.input.next(cx, STEP_WAIT)?;
         self.tell_if_resting(&next, cx);
         match next {
+            Next::Item(packet) if waited.is_some() && self.is_entry(&packet) => {
+                return Ok(Some(self.end(true, cx)));
+            }
             Next::Item(packet) => self.take(&packet, cx),
             Next::Overrun { .. } | Next::NewEpoch { .. } => self.decoding.lost(),
             // What is lost of it follows as an overrun.
@@ -84,17 +178,23 @@ impl Worker for DecoderWorker {
                 thread::sleep(STEP_WAIT);
             }
         }
-        Ok(Step::Again)
+        Ok(None)
     }
 
-    fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {
-        self.decoding.rest();
-        self.ring.finish();
-        Ok(())
+    /// Whether nothing before it is needed to decode it.
+    fn is_entry(&self, packet: &Packet) -> bool {
+        let video = video_track(self.input.tracks());
+        packet.meta.key && video.is_some_and(|(number, _)| packet.meta.track == number)
     }
-}
 
-impl DecoderWorker {
+    /// All pictures of what was taken come out.
+    fn end(&mut self, at_key: bool, cx: &mut Context) -> Joint {
+        // What was decoded before it parked is long past.
+        let newest = self.decoding.newest().filter(|_| !self.parking.is_parked());
+        report(&self.decoding.drain(), cx);
+        Joint { after: newest, at_key }
+    }
+
     fn take(&mut self, packet: &Packet, cx: &mut Context) {
         if self.parking.is_parked() {
             return;

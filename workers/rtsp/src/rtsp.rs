@@ -61,6 +61,9 @@ impl worker::Worker for Rtsp {
         thread::sleep(STEP_WAIT);
         self.end_with_a_dead_tap()?;
         self.check_pulse(clock::mono())?;
+        if cx.draining() {
+            return Ok(self.drain(cx));
+        }
         self.report(cx);
         Ok(Step::Again)
     }
@@ -79,6 +82,17 @@ fn path(ring: &RingName) -> &str {
 }
 
 impl Rtsp {
+    /// A successor serves whoever comes; those who are here may stay.
+    fn drain(&mut self, cx: &mut Context) -> Step {
+        self.server.close_door();
+        if self.server.is_empty() {
+            return Step::Done;
+        }
+        let clients = self.server.clients();
+        cx.condition(Condition::Flowing, format!("{clients} clients stay"));
+        Step::Again
+    }
+
     fn end_with_a_dead_tap(&mut self) -> Result<(), Fault> {
         match self.taps.iter().position(Tap::has_ended) {
             Some(dead) => self.taps.swap_remove(dead).close(),

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const PULSE: Duration = Duration::from_millis(200);
 pub struct Server {
     thread: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
+    open: watch::Sender<bool>,
+    inside: Arc<AtomicUsize>,
     pulse: Arc<AtomicU64>,
     address: SocketAddr,
 }
@@ -39,15 +41,37 @@ impl Server {
         let address = listener.local_addr()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
-        let pulse = Arc::new(AtomicU64::new(0));
-        let door = Door { feeds, clients, pulse: Arc::clone(&pulse), connections: JoinSet::new() };
-        let run = move || run(&runtime, listener, door, stopped);
+        let (open, opened) = watch::channel(true);
+        let (pulse, inside) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let door = Door {
+            feeds,
+            clients,
+            pulse: Arc::clone(&pulse),
+            inside: Arc::clone(&inside),
+            connections: JoinSet::new(),
+        };
+        let run = move || run(&runtime, listener, door, opened, stopped);
         let thread = thread::Builder::new().name("sockets".into()).spawn(run)?;
-        Ok(Self { thread: Some(thread), stop, pulse, address })
+        Ok(Self { thread: Some(thread), stop, open, inside, pulse, address })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets nobody in any more and closes the listening socket; connections go on.
+    pub fn close_door(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Connections open now.
+    pub fn clients(&self) -> usize {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    /// Whether the door is closed and nobody is inside.
+    pub fn is_empty(&self) -> bool {
+        !*self.open.borrow() && self.open.is_closed() && self.clients() == 0
     }
 
     /// Closes every connection and waits for the thread.
@@ -76,6 +100,7 @@ fn run(
     runtime: &Runtime,
     listener: TcpListener,
     mut door: Door,
+    opened: watch::Receiver<bool>,
     mut stopped: watch::Receiver<bool>,
 ) {
     runtime.block_on(async {
@@ -84,7 +109,7 @@ fn run(
             Err(error) => return tracing::error!(%error, "cannot wait for clients"),
         };
         tokio::select! {
-            () = door.keep(&listener) => {}
+            () = door.keep(listener, opened) => {}
             _ = stopped.wait_for(|stop| *stop) => {}
         }
     });
@@ -95,20 +120,27 @@ struct Door {
     feeds: Feeds,
     clients: usize,
     pulse: Arc<AtomicU64>,
+    inside: Arc<AtomicUsize>,
     connections: JoinSet<()>,
 }
 
 impl Door {
-    async fn keep(&mut self, listener: &tokio::net::TcpListener) {
+    async fn keep(&mut self, listener: tokio::net::TcpListener, opened: watch::Receiver<bool>) {
         let mut pulse = tokio::time::interval(PULSE);
+        // While it is here, the door is open; who asks whether all have left waits for it to go.
+        let mut entrance = Some((listener, opened));
         loop {
+            self.inside.store(self.connections.len(), Ordering::Relaxed);
             tokio::select! {
-                accepted = listener.accept() => match accepted {
+                arrived = arrival(entrance.as_mut()) => match arrived {
+                    None => entrance = None,
+                    Some(accepted) => match accepted {
                     Ok((socket, peer)) => self.let_in(socket, peer),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a client");
                         tokio::time::sleep(ACCEPT_RETRY).await;
                     }
+                    },
                 },
                 Some(ended) = self.connections.join_next() => {
                     if let Err(error) = ended {
@@ -136,5 +168,18 @@ impl Door {
             Ok(connection) => drop(self.connections.spawn(connection.serve())),
             Err(error) => tracing::debug!(client = %peer, %error, "connection lost at once"),
         }
+    }
+}
+
+/// The next client; `None` when the door closes. Without a door nobody ever comes.
+async fn arrival(
+    entrance: Option<&mut (tokio::net::TcpListener, watch::Receiver<bool>)>,
+) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    match entrance {
+        None => std::future::pending().await,
+        Some((listener, opened)) => tokio::select! {
+            accepted = listener.accept() => Some(accepted),
+            _ = opened.wait_for(|open| !*open) => None,
+        },
     }
 }

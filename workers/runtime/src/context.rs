@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::config::WorkerConfig;
-use protocol::control::{Condition, ItemId, RingContract, StartUp, ToSupervisor, env};
+use protocol::control::{Condition, ItemId, Joint, RingContract, StartUp, ToSupervisor, env};
 use protocol::health::word;
 use protocol::name::{ProjectName, RingName, WorkerName};
 use spawn::HealthPage;
 
+use crate::fault::Fault;
 use crate::link::Link;
 
 /// A worker's names, rings, sockets, and its ways to speak to the supervisor.
@@ -154,6 +155,29 @@ impl Context {
             health.add(word::TAKEN, 1);
             !stop.load(Ordering::Acquire)
         }
+    }
+
+    /// Whether a successor is ready: a server lets nobody in any more and is [done](crate::Step::Done)
+    /// when its last client has gone; a writer [yields](Self::yield_to_successor) before the next key
+    /// frame.
+    pub fn draining(&self) -> bool {
+        self.link.is_draining()
+    }
+
+    /// Says where the successor is to go on. The ring is let go of by the end of this process, which
+    /// must follow, without a word to readers that the ring has ended.
+    pub fn yield_to_successor(&self, to: Joint) -> Result<(), Fault> {
+        self.link.send(&ToSupervisor::Yielded { to })
+    }
+
+    /// Whether another process still writes the ring that this one is to write.
+    pub fn stands_by(&self) -> bool {
+        self.start_up.stands_by
+    }
+
+    /// Where to go on with it: once, when it is free.
+    pub fn take_over(&self) -> Option<Joint> {
+        self.link.take_over()
     }
 
     pub fn stopping(&self) -> bool {

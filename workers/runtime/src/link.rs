@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use protocol::codec;
-use protocol::control::{Condition, Query, ToSupervisor, ToWorker};
+use protocol::control::{Condition, Joint, Query, ToSupervisor, ToWorker};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -43,6 +43,8 @@ struct Shared {
     stop: Arc<AtomicBool>,
     orphaned: AtomicBool,
     next_id: AtomicU64,
+    draining: AtomicBool,
+    take_over: Mutex<Option<Joint>>,
     waiting: Mutex<HashMap<u64, Sender<String>>>,
 }
 
@@ -55,6 +57,8 @@ impl Link {
             stop,
             orphaned: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            take_over: Mutex::new(None),
             waiting: Mutex::new(HashMap::new()),
         }))
     }
@@ -163,6 +167,8 @@ impl Link {
         match codec::decode(frame) {
             Ok(ToWorker::Hang) => drill::hang(),
             Ok(ToWorker::Stop { .. }) => self.0.stop.store(true, Ordering::Release),
+            Ok(ToWorker::Drain) => self.0.draining.store(true, Ordering::Release),
+            Ok(ToWorker::TakeOver { from }) => *self.take_over_slot() = Some(from),
             Ok(ToWorker::Answer { id, body }) => {
                 if let Some(asker) = self.waiting().remove(&id) {
                     // The asker may have given up meanwhile.
@@ -171,6 +177,20 @@ impl Link {
             }
             Err(error) => tracing::warn!(%error, "control message refused"),
         }
+    }
+
+    /// Whether a successor is ready.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// Where to take over, once it is time.
+    pub(crate) fn take_over(&self) -> Option<Joint> {
+        self.take_over_slot().take()
+    }
+
+    fn take_over_slot(&self) -> MutexGuard<'_, Option<Joint>> {
+        self.0.take_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_orphaned(&self) -> bool {

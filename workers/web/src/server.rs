@@ -7,6 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::map_response;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -46,17 +50,20 @@ pub struct Server {
     /// One permit an open connection.
     pub places: Arc<Semaphore>,
     pub deadlines: Deadlines,
+    /// Turns true when a successor serves whoever comes: each connection ends with its next answer.
+    pub drain: watch::Receiver<bool>,
     /// Turns true when the worker stops.
     pub stop: watch::Receiver<bool>,
 }
 
 impl Server {
-    /// Accepts until told to stop, then returns; open connections finish the request they are in.
+    /// Accepts until told to stop or to drain, then returns; open connections finish the request they are in.
     pub async fn serve(mut self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 _ = self.stop.wait_for(|stop| *stop) => return,
+                _ = self.drain.wait_for(|drain| *drain) => return,
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer),
@@ -91,13 +98,28 @@ impl Server {
             .header_read_timeout(self.deadlines.header)
             .max_buf_size(HEADER_MAX_BYTES)
             .max_headers(HEADERS_MAX);
-        let serving = http.serve_connection(io, TowerToHyperService::new(self.router));
+        let router = self.router.layer(map_response(last_of(self.drain)));
+        let serving = http.serve_connection(io, TowerToHyperService::new(router));
         tokio::pin!(serving);
         tokio::select! {
             ended = serving.as_mut() => return ended,
             _ = self.stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
         }
         serving.await
+    }
+}
+
+/// While others are let in elsewhere, a connection ends with an answer, never between two: no request
+/// can meet a closing socket.
+fn last_of(
+    drain: watch::Receiver<bool>,
+) -> impl Fn(Response) -> std::future::Ready<Response> + Clone + Send + Sync + 'static {
+    move |mut response: Response| {
+        if *drain.borrow() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        std::future::ready(response)
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Web {
     rings: Rings,
     events: Vec<EventInput>,
     stop: watch::Sender<bool>,
+    drain: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
@@ -58,24 +59,29 @@ impl Worker for Web {
             .build()
             .map_err(Fault::failed)?;
         let (stop, stopped) = watch::channel(false);
+        let (drain, drained) = watch::channel(false);
         let server = Server {
             router: router(Arc::clone(&site), Hosts::new(config.listen)),
             places: Arc::clone(&site.connections),
             deadlines: Deadlines::default(),
+            drain: drained,
             stop: stopped,
         };
         let listener = listener(&runtime, cx)?;
         let serving = runtime.spawn(server.serve(listener));
         let events = event_inputs(cx.inputs());
         cx.condition(Condition::Flowing, "");
-        Ok(Self { runtime: Some(runtime), site, rings, events, stop, serving })
+        Ok(Self { runtime: Some(runtime), site, rings, events, stop, drain, serving })
     }
 
-    fn step(&mut self, _cx: &mut Context) -> Result<Step, Fault> {
+    fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
         for input in &mut self.events {
             input.drain(&self.rings, &self.site.events);
         }
         self.site.desk.rest(clock::mono());
+        if cx.draining() {
+            return Ok(self.drain(cx));
+        }
         if self.serving.is_finished() {
             return Err(Fault::failed("the server of connections ended by itself"));
         }
@@ -98,6 +104,18 @@ impl Worker for Web {
 }
 
 impl Web {
+    /// A successor serves whoever comes; those who are here may finish.
+    fn drain(&mut self, cx: &mut Context) -> Step {
+        self.drain.send_replace(true);
+        self.drive(STEP_WAIT);
+        let open = self.site.open_connections();
+        if self.serving.is_finished() && open == 0 {
+            return Step::Done;
+        }
+        cx.condition(Condition::Flowing, format!("{open} connections stay"));
+        Step::Again
+    }
+
     /// Lets connections and requests go on for `span`.
     fn drive(&self, span: Duration) {
         if let Some(runtime) = &self.runtime {

@@ -41,7 +41,9 @@ impl Page {
         let places = Arc::clone(&site.connections);
         let tests = Router::new().route("/tests/{file}", get(test_file));
         let router = router(site, Hosts::new(address)).merge(tests);
-        let server = Server { router, places, deadlines: Deadlines::default(), stop: stopped };
+        let deadlines = Deadlines::default();
+        let drain = watch::channel(false).1;
+        let server = Server { router, places, deadlines, drain, stop: stopped };
         let thread = std::thread::spawn(move || {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().expect("a runtime").block_on(async {

@@ -25,6 +25,7 @@ const SHORT: Duration = Duration::from_millis(300);
 struct Served {
     address: SocketAddr,
     site: Arc<Site>,
+    drain: watch::Sender<bool>,
     stop: watch::Sender<bool>,
 }
 
@@ -33,10 +34,12 @@ async fn serve(deadlines: Deadlines) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
+    let (drain, drained) = watch::channel(false);
     let router = router(Arc::clone(&site), Hosts::new(address));
     let places = Arc::clone(&site.connections);
-    tokio::spawn(Server { router, places, deadlines, stop: stopped }.serve(listener));
-    Served { address, site, stop }
+    let server = Server { router, places, deadlines, drain: drained, stop: stopped };
+    tokio::spawn(server.serve(listener));
+    Served { address, site, drain, stop }
 }
 
 impl Served {

@@ -183,7 +183,10 @@ fn colour(state: WorkerState) -> Style {
     let colour = match state {
         WorkerState::Running => Color::Green,
         WorkerState::Ready | WorkerState::Starting => Color::Blue,
-        WorkerState::Degraded | WorkerState::Stopping | WorkerState::Backoff => Color::Yellow,
+        WorkerState::Degraded
+        | WorkerState::Draining
+        | WorkerState::Stopping
+        | WorkerState::Backoff => Color::Yellow,
         WorkerState::Held | WorkerState::Quarantined => Color::Red,
         WorkerState::Stopped => Color::DarkGray,
     };

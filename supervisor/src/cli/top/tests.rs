@@ -47,6 +47,7 @@ fn look(cameras: usize, at_s: u64) -> Look {
         at: MonoNs(at_s * 1_000_000_000),
         utc: UtcNs(0),
         status: Status {
+            file: std::path::PathBuf::new(),
             project: "yard".to_owned(),
             supervisor: 4,
             guard: 3,

@@ -157,6 +157,7 @@ fn example(key: &str) -> String {
         "the topology" => "version: 1, and below it workers:",
         "threads" => "threads: 2",
         "url" => "url: rtsp://10.0.0.5/main (or test:, or the path of a file)",
+        "drain" => "drain: 10m",
         "use" => "use: ingest",
         "version" => "version: 1",
         "worker" => "cam1: or front-door:",
