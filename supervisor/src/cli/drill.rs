@@ -112,7 +112,8 @@ fn victims(client: &mut Client, names: &[Selector]) -> Result<Vec<WorkerStatus>,
     let matches = |name: &&Selector| !workers.iter().any(|worker| name.matches(&worker.name));
     if let Some(unknown) = names.iter().find(matches) {
         let known: Vec<&str> = workers.iter().map(|worker| worker.name.as_str()).collect();
-        return Err(CliError::NoWorker { wanted: unknown.to_string(), known: known.join(", ") });
+        let (wanted, known) = (unknown.to_string(), known.join(", "));
+        return Err(CliError::NoNamed { what: "worker", wanted, known });
     }
     let is_up = |worker: &WorkerStatus| worker.state != WorkerState::Stopped;
     Ok(workers.into_iter().filter(|worker| wanted(worker) && is_up(worker)).collect())

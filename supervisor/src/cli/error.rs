@@ -71,8 +71,6 @@ pub(super) enum CliError {
         "not running: project {project} has no rings; start it with `framevisor up`, or choose another with -p NAME"
     )]
     NoRings { project: ProjectName },
-    #[error("no recorder of the topology writes a camera {camera}; there are {known}")]
-    NoCamera { camera: String, known: String },
     #[error("the supervisor (pid {pid}) does not answer: {source}")]
     NoAnswer { pid: String, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]
@@ -99,8 +97,8 @@ pub(super) enum CliError {
     Topology(Report),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("no worker is named {wanted}; the workers are {known}")]
-    NoWorker { wanted: String, known: String },
+    #[error("no {what} is named {wanted}; the {what}s are {known}")]
+    NoNamed { what: &'static str, wanted: String, known: String },
     #[error("top needs a terminal as stdin and stdout; show it once with --once")]
     NoScreen,
     #[error("{known} have rings here; choose one of them with -p NAME")]

@@ -37,7 +37,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
     let topology = context.topology()?;
     let Some(worker) = topology.worker(&args.name) else {
         let known: Vec<String> = topology.workers.iter().map(|w| w.name.to_string()).collect();
-        return Err(CliError::NoWorker { wanted: args.name.to_string(), known: known.join(", ") });
+        return Err(CliError::NoNamed {
+            what: "worker",
+            wanted: args.name.to_string(),
+            known: known.join(", "),
+        });
     };
     let explained = explain(&topology, worker);
     if context.is_json() {

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod completion;
 mod config;
+mod describe;
 mod doctor;
 mod down;
 mod drill;
@@ -192,6 +193,9 @@ enum Verb {
     /// Show what `up` would start and take, without starting anything
     #[command(after_help = plan::EXAMPLES)]
     Plan(FileArg),
+    /// Tell everything about one worker or ring, without secrets
+    #[command(after_help = describe::EXAMPLES)]
+    Describe(describe::Args),
     /// Examine whether this machine can do what the topology asks, and what to do about it
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
@@ -269,6 +273,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Check(file) => check::run(&context(file)),
         Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Plan(file) => plan::run(&context(file)),
+        Verb::Describe(mut args) => describe::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Doctor(mut args) => doctor::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Explain(mut args) => explain::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Init(mut args) => init::run(&context(std::mem::take(&mut args.file)), &args),

@@ -137,8 +137,8 @@ fn ask(context: &Context, wanted: &Cameras, work: RecordingsWork) -> Result<Answ
             |folder: &Path| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known: Vec<String> = folders.iter().map(|folder| name(folder)).collect();
         if let Some(unknown) = wanted.cameras.iter().find(|camera| !known.contains(camera)) {
-            let (camera, known) = (unknown.clone(), known.join(", "));
-            return Err(CliError::NoCamera { camera, known });
+            let (wanted, known) = (unknown.clone(), known.join(", "));
+            return Err(CliError::NoNamed { what: "recorded camera", wanted, known });
         }
         folders.retain(|folder| wanted.cameras.contains(&name(folder)));
     }
