@@ -13,10 +13,16 @@ fn init_writes_a_topology_that_check_and_graph_take_and_never_over_a_file() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("is there already"), "{}", text(&refused.stderr));
     assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    let schema = project.dir.join("framevisor.schema.json");
+    assert!(!schema.exists(), "a refused init leaves nothing");
     for template in ["demo", "rtsp"] {
         fs::remove_file(&file).unwrap();
         let written = project.run(&["init", template]);
         assert!(written.status.success(), "{}", text(&written.stderr));
+        let first = fs::read_to_string(&file).unwrap().lines().next().unwrap().to_owned();
+        assert_eq!(first, "# yaml-language-server: $schema=framevisor.schema.json");
+        let printed = project.run(&["schema"]).stdout;
+        assert_eq!(fs::read(&schema).unwrap(), printed, "beside the topology");
         let checked = project.run(&["check"]);
         assert!(checked.status.success(), "{template}: {}", text(&checked.stderr));
     }
@@ -27,6 +33,17 @@ fn init_writes_a_topology_that_check_and_graph_take_and_never_over_a_file() {
     let data = text(&project.run(&["graph", "-o", "json"]).stdout);
     let data: serde_json::Value = serde_json::from_str(&data).unwrap();
     assert_eq!(data["rings"][0]["writer"], "yard");
+}
+
+#[test]
+fn init_leaves_a_schema_that_is_there() {
+    let project = Project::new("  a: {run: [sleep, '1']}\n");
+    let schema = project.dir.join("framevisor.schema.json");
+    fs::write(&schema, "{}").unwrap();
+    let other = project.dir.join("other.yml");
+    let written = project.run(&["init", "-f", other.to_str().unwrap()]);
+    assert!(written.status.success(), "{}", text(&written.stderr));
+    assert_eq!(fs::read_to_string(&schema).unwrap(), "{}");
 }
 
 #[test]

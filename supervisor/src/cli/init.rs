@@ -1,13 +1,14 @@
-//! `init`: a topology to begin with. It never writes over a file.
+//! `init`: a topology to begin with, and its schema for editors. It never writes over a file.
 
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::{CliError, Context, FileArg, terminal};
+use super::{CliError, Context, FileArg, schema, terminal};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor init
@@ -46,18 +47,21 @@ impl Template {
     }
 }
 
+/// Beside the topology: what its first line names.
+const SCHEMA: &str = "framevisor.schema.json";
+
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let files = context.files();
     let path = files[0].as_path();
-    let new = OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = new.map_err(|source| match source.kind() {
-        ErrorKind::AlreadyExists => CliError::Exists { path: path.to_owned() },
-        _ => CliError::Write { path: path.to_owned(), source },
-    })?;
-    file.write_all(args.template.text().as_bytes())
-        .map_err(|source| CliError::Write { path: path.to_owned(), source })?;
+    create(path, &text(args.template)).map_err(|source| failure(path, source))?;
+    let beside = path.with_file_name(SCHEMA);
+    match create(&beside, &schema::text()) {
+        // That of another topology in this folder, or one that somebody keeps.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        written => written.map_err(|source| failure(&beside, source))?,
+    }
     if context.is_json() {
-        terminal::json(&json!({"file": path}))?;
+        terminal::json(&json!({"file": path, "schema": beside}))?;
     }
     terminal::talk(&format!(
         "wrote {}; look into it, then {} and {}",
@@ -66,6 +70,23 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
         context.hint("up"),
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// With the line by which editors find the schema.
+fn text(template: Template) -> String {
+    format!("# yaml-language-server: $schema={SCHEMA}\n{}", template.text())
+}
+
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
+
+fn failure(path: &Path, source: io::Error) -> CliError {
+    let path = path.to_owned();
+    match source.kind() {
+        ErrorKind::AlreadyExists => CliError::Exists { path },
+        _ => CliError::Write { path, source },
+    }
 }
 
 #[cfg(test)]
@@ -77,9 +98,11 @@ mod tests {
     fn every_template_is_a_topology_without_mistakes() {
         for template in Template::value_variants() {
             let file = "/srv/yard/framevisor.yml".as_ref();
-            let topology = topology::parse(template.text(), file, &Overrides::default());
+            let text = text(*template);
+            let topology = topology::parse(&text, file, &Overrides::default());
             let topology = topology.unwrap_or_else(|report| panic!("{template:?}: {report}"));
             assert!(topology.workers.len() >= 5);
+            assert_eq!(topology::schema_refusal(&text), None, "{template:?}");
         }
     }
 }

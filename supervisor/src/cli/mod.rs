@@ -34,6 +34,7 @@ mod replace;
 mod restart;
 mod resume;
 mod rings;
+mod schema;
 mod send;
 mod shortage;
 mod start;
@@ -208,6 +209,9 @@ enum Verb {
     /// Look for mistakes in the topology, without starting anything
     #[command(after_help = check::EXAMPLES)]
     Check(FileArg),
+    /// Print a JSON Schema of topologies, for editors
+    #[command(after_help = schema::EXAMPLES)]
+    Schema,
     /// Print what a shell needs to complete this command line
     #[command(after_help = completion::EXAMPLES)]
     Completion(completion::Args),
@@ -277,6 +281,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Doctor(mut args) => doctor::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Explain(mut args) => explain::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Init(mut args) => init::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Schema => schema::run(),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man => man::run(),
         Verb::Upgrade(mut args) => upgrade::run(&context(std::mem::take(&mut args.file)), &args),

@@ -31,7 +31,7 @@ pub(super) const KEYS: [&str; 10] = [
     "like",
 ];
 /// The expansion itself says these.
-const OURS: [&str; 4] = ["use", "run", "in", "out"];
+pub(super) const OURS: [&str; 4] = ["use", "run", "in", "out"];
 const URL: &str = "rtsp://HOST/PATH, test: or the path of a file";
 const SERVE: &str = "a list of rtsp and web";
 const RECORD: &str = "true, false, a folder or a section with keys";

@@ -29,6 +29,8 @@ pub(crate) const EVENTS: [&str; 15] = [
     "worker.stopping",
 ];
 
+pub(super) const KEYS: [&str; 4] = ["on", "run", "env", "timeout"];
+
 const ON: &str = "an event such as worker.held, a pattern such as 'worker.*', or a list of them";
 const COMMAND: &str = "a list: the command, then its arguments";
 const TIMEOUT: &str = "a span of 100ms to 10m such as 10s";
@@ -82,7 +84,7 @@ fn hook(hooks: &mut Section<'_>, entry: &Entry) -> Option<HookSpec> {
     };
     let subject = Subject::Hook(entry.key.text.clone());
     let mut section = Section::of(subject, &entry.key, &entry.value, hooks.findings())?;
-    section.refuse_others(&["on", "run", "env", "timeout"]);
+    section.refuse_others(&KEYS);
     for key in ["on", "run"] {
         if section.get(key).is_none() {
             section.missing(key);

@@ -25,6 +25,7 @@ mod ranges;
 mod rehearsal;
 mod report;
 mod restart;
+mod schema;
 mod section;
 mod series;
 mod sources;
@@ -66,6 +67,9 @@ pub(crate) use hooks::EVENTS;
 pub use hooks::HookSpec;
 pub(crate) use problem::MachineProblem;
 pub use report::{Mistake, Report};
+pub(crate) use schema::schema;
+#[cfg(test)]
+pub(crate) use schema::tests::refusal as schema_refusal;
 pub(crate) use sources::{is_stream, stdin_path};
 pub use survival::Survival;
 pub(crate) use wiring::matches;

@@ -6,6 +6,8 @@ use protocol::units::Span;
 use super::problem::KeyProblem;
 use super::section::Section;
 
+pub(super) const KEYS: [&str; 2] = ["delay", "limit"];
+
 const DELAY: &str = "a span such as 0.25s..30s, or 0s for none";
 const LIMIT: &str = "a count in a time such as 5 in 60s, or none";
 
@@ -18,7 +20,7 @@ const DEATHS_MAX: u32 = 1_000;
 pub(super) fn read(worker: &mut Section<'_>) -> RestartConfig {
     let mut restart = RestartConfig::default();
     let Some(mut section) = worker.below("restart") else { return restart };
-    section.refuse_others(&["delay", "limit"]);
+    section.refuse_others(&KEYS);
     if let Some((delay, delay_max)) = value(&mut section, "delay", DELAY, delay) {
         (restart.delay, restart.delay_max) = (delay, delay_max);
     }

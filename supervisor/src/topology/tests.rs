@@ -6,7 +6,7 @@ use protocol::units::{BitRate, Span};
 
 use super::*;
 
-const PAGE: &str = include_str!("../../../docs/topology.md");
+pub(super) const PAGE: &str = include_str!("../../../docs/topology.md");
 
 fn yard(text: &str) -> Result<Topology, Report> {
     parse(text, Path::new("/srv/Back Yard/framevisor.yml"), &Overrides::default())
@@ -207,7 +207,7 @@ fn the_examples_are_topologies() {
 }
 
 /// The page's examples: YAML, and the output that follows it, if one does.
-fn page_blocks() -> Vec<(&'static str, Option<&'static str>)> {
+pub(super) fn page_blocks() -> Vec<(&'static str, Option<&'static str>)> {
     let mut blocks = Vec::new();
     for piece in PAGE.split("```yaml\n").skip(1) {
         let (yaml, rest) = piece.split_once("```").unwrap();

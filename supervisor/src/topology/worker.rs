@@ -13,9 +13,11 @@ use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
 use super::{EnvText, Launch, boot, limits, policy, ranges, restart};
 
 /// Keys of a built-in worker beside those of its kind.
-const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
-const USE_WITH_POLICY: [&str; 7] = ["use", "in", "out", "policy", "restart", "limits", "after"];
-const RUN: [&str; 9] = ["run", "in", "out", "policy", "restart", "limits", "env", "ready", "after"];
+pub(super) const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
+pub(super) const USE_WITH_POLICY: [&str; 7] =
+    ["use", "in", "out", "policy", "restart", "limits", "after"];
+pub(super) const RUN: [&str; 9] =
+    ["run", "in", "out", "policy", "restart", "limits", "env", "ready", "after"];
 
 const IDENTITY: [&str; 4] = ["use", "run", "in", "out"];
 

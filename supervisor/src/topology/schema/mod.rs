@@ -1,0 +1,292 @@
+//! The topology file for editors and other validators: a JSON Schema (draft 2020-12).
+//!
+//! It refuses unknown keys and values that can mean nothing, and says of each key what the page
+//! says. What belongs to `check` alone: what is missing (another file, a template or a default may
+//! say it), names nobody has, ranges of different length, and numbers in quotes.
+
+mod page;
+#[cfg(test)]
+pub(super) mod tests;
+mod values;
+
+use protocol::config::Kind;
+use serde_json::{Map, Value, json};
+
+use super::worker::{RUN, USE, USE_WITH_POLICY};
+use super::{cameras, expand};
+use values::{by_any_name, by_name, by_ring, either, number, shared, words};
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// Headings of the page whose tables describe keys of more than one place.
+const EVERY_WORKER: &str = "Keys of every worker";
+const RESTART: &str = "restart";
+const CAMERAS: &str = "cameras";
+const HOOKS: &str = "hooks";
+const LIMITS: &str = "limits";
+const RINGS: &str = "rings";
+const SUPERVISOR: &str = "When the supervisor is killed";
+const TOP: &str = "Top level";
+
+type Keys = Vec<(&'static str, Value)>;
+
+/// The schema of a topology file, or of a part of one.
+pub(crate) fn schema() -> Value {
+    let mut schema = section(described(TOP, top()));
+    schema["$schema"] = DRAFT.into();
+    schema["title"] = "framevisor topology".into();
+    schema["type"] = "object".into();
+    schema["$defs"] = definitions().into();
+    schema
+}
+
+fn top() -> Keys {
+    vec![
+        ("version", values::version()),
+        ("project", shared("name")),
+        ("group", shared("text")),
+        ("supervisor", shared("supervisor")),
+        ("cameras", by_name("camera")),
+        ("workers", by_name("worker")),
+        ("rings", by_ring("ring_settings")),
+        ("hooks", values::by_plain_name("hook")),
+        ("defaults", shared("defaults")),
+        ("templates", by_any_name("template")),
+    ]
+}
+
+fn definitions() -> Map<String, Value> {
+    let mut all = values::definitions();
+    let mut add = |name: &str, schema: Value| all.insert(name.to_owned(), schema);
+    add("supervisor", section(described(SUPERVISOR, supervisor())));
+    add("restart", section(described(RESTART, restart())));
+    add("limits", section(described(LIMITS, limits())));
+    add("hook", section(described(HOOKS, hook())));
+    add("ring_settings", section(ring_settings()));
+    add("keep", keep());
+    add("camera", either(vec![shared("source"), shared("camera_section")]));
+    add("camera_section", section(described(CAMERAS, camera())));
+    add("defaults", section(defaults()));
+    add("worker", worker());
+    add("run", section(with_like(of_worker(&RUN))));
+    for kind in Kind::ALL {
+        add(kind.as_str(), section(with_like(of_kind(kind))));
+    }
+    add("any_worker", section(any_worker()));
+    add("template", template());
+    add(
+        "any_template",
+        section(described(CAMERAS, camera()).into_iter().chain(any_worker()).collect()),
+    );
+    all
+}
+
+fn supervisor() -> Keys {
+    vec![("on_death", words(&["end", "adopt"])), ("adopt_within", shared("span"))]
+}
+
+fn restart() -> Keys {
+    vec![("delay", values::delay()), ("limit", values::limit())]
+}
+
+fn limits() -> Keys {
+    vec![
+        ("memory", shared("ceiling")),
+        ("cpu_weight", number(1, 10_000)),
+        ("nice", number(-20, 19)),
+        ("cpus", shared("processors")),
+        ("nofile", number(16, 1 << 20)),
+        ("pids", number(1, 1 << 22)),
+        ("oom_score_adj", number(-1_000, 1_000)),
+        ("core", shared("boolean")),
+        ("require", shared("boolean")),
+    ]
+}
+
+fn hook() -> Keys {
+    vec![
+        ("on", shared("events")),
+        ("run", values::command()),
+        ("timeout", shared("span")),
+        ("env", values::environment()),
+    ]
+}
+
+fn ring_settings() -> Keys {
+    let keys = vec![
+        ("spare_readers", number(0, 64)),
+        ("history", number(0, 64)),
+        ("max_bitrate", shared("bit_rate")),
+        ("access", words(&["named", "brokered"])),
+    ];
+    described(RINGS, keys)
+}
+
+fn keep() -> Value {
+    let say = |name: &str, text: &str| {
+        let mut value = shared(name);
+        value["description"] = text.into();
+        value
+    };
+    let keep = section(vec![
+        (
+            "age",
+            say("span", "a file goes when its last picture is older than this (default: never)"),
+        ),
+        ("size", say("bytes", "the files of a camera take no more than this, pinned ones apart")),
+    ]);
+    with(keep, "type", "object".into())
+}
+
+fn camera() -> Keys {
+    vec![
+        ("url", shared("source")),
+        ("loop", shared("boolean")),
+        ("serve", shared("serve")),
+        ("record", either(vec![shared("boolean"), shared("text"), part_of_camera(Kind::Recorder)])),
+        ("frames", either(vec![shared("boolean"), part_of_camera(Kind::Decoder)])),
+        ("motion", either(vec![shared("boolean"), part_of_camera(Kind::Motion)])),
+        ("max_bitrate", shared("bit_rate")),
+        ("restart", shared("restart")),
+        ("after", shared("names")),
+        ("like", shared("name")),
+    ]
+}
+
+/// Keys of a worker that a camera brings with it; the camera says who it is.
+fn part_of_camera(kind: Kind) -> Value {
+    with(section(without(of_kind(kind), &cameras::OURS)), "type", "object".into())
+}
+
+fn defaults() -> Keys {
+    let sections = expand::defaults_keys().into_iter().map(|name| {
+        let keys = match (name, Kind::from_name(name)) {
+            (_, Some(kind)) => without(of_kind(kind), &cameras::OURS),
+            (expand::CAMERAS, _) => without(described(CAMERAS, camera()), &["like"]),
+            (expand::RINGS, _) => ring_settings(),
+            (expand::RUN, _) => without(of_worker(&RUN), &cameras::OURS),
+            _ => of_worker(&["restart"]),
+        };
+        let text = match name {
+            expand::CAMERAS | expand::RINGS | expand::WORKERS => format!("what all {name} have"),
+            name => format!("what all {name} workers have"),
+        };
+        (name, with(section(keys), "description", text.into()))
+    });
+    sections.collect()
+}
+
+/// What a worker may say depends on its kind; one that does not say its kind may say anything.
+fn worker() -> Value {
+    let is = |kind: &str| json!({"required": ["use"], "properties": {"use": {"const": kind}}});
+    let runs = json!({"required": ["run"]});
+    let mut known: Vec<Value> = Kind::ALL.iter().map(|kind| is(kind.as_str())).collect();
+    let when = |condition: &Value, name: &str| json!({"if": condition, "then": shared(name)});
+    let mut cases: Vec<Value> =
+        Kind::ALL.iter().zip(&known).map(|(kind, is)| when(is, kind.as_str())).collect();
+    cases.push(when(&runs, "run"));
+    known.push(runs);
+    cases.push(when(&json!({"not": {"anyOf": known}}), "any_worker"));
+    json!({"type": ["object", "null"], "allOf": cases})
+}
+
+/// An entry that starts nothing: of a camera, or of a worker.
+fn template() -> Value {
+    let is_worker = json!({"anyOf": [{"required": ["use"]}, {"required": ["run"]}]});
+    json!({
+        "type": ["object", "null"],
+        "if": is_worker, "then": shared("worker"), "else": shared("any_template"),
+    })
+}
+
+/// Keys of all kinds together.
+fn any_worker() -> Keys {
+    let own = Kind::ALL.into_iter().flat_map(|kind| described(kind.as_str(), own(kind)));
+    described(EVERY_WORKER, every_worker()).into_iter().chain(own).collect()
+}
+
+fn with_like(keys: Keys) -> Keys {
+    keys.into_iter().chain(of_worker(&["like"])).collect()
+}
+
+fn of_kind(kind: Kind) -> Keys {
+    let known: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
+    let mut keys = of_worker(known);
+    keys.retain(|(key, _)| match *key {
+        "in" => !kind.reads().is_empty(),
+        "out" => kind.writes().is_some(),
+        _ => true,
+    });
+    for (key, value) in &mut keys {
+        if *key == "policy" {
+            // A built-in worker takes each item in turn.
+            value["$ref"] = shared("policy_in_turn")["$ref"].clone();
+        }
+    }
+    keys.extend(described(kind.as_str(), own(kind)));
+    keys
+}
+
+fn of_worker(known: &[&str]) -> Keys {
+    let keys = every_worker().into_iter().filter(|(key, _)| known.contains(key)).collect();
+    described(EVERY_WORKER, keys)
+}
+
+fn every_worker() -> Keys {
+    vec![
+        ("use", values::kind()),
+        ("run", values::command()),
+        ("in", shared("rings")),
+        ("out", shared("ring")),
+        ("policy", shared("policy")),
+        ("restart", shared("restart")),
+        ("limits", shared("limits")),
+        ("after", shared("names")),
+        ("ready", shared("ready")),
+        ("like", shared("name")),
+        ("env", values::environment()),
+    ]
+}
+
+/// Keys of one kind alone.
+fn own(kind: Kind) -> Keys {
+    match kind {
+        Kind::Decoder => {
+            vec![("threads", number(1, 16)), ("max_pixels", number(64, 16_384 * 16_384))]
+        }
+        Kind::Ingest => vec![("source", shared("source")), ("loop", shared("boolean"))],
+        Kind::Motion => vec![("fps", number(1, 240)), ("sensitivity", number(1, 100))],
+        Kind::Recorder => vec![
+            ("dir", shared("text")),
+            ("segment", shared("span")),
+            ("keep", shared("keep")),
+            ("min_free", shared("free_space")),
+        ],
+        Kind::Rtsp => vec![("listen", shared("address")), ("max_clients", number(1, 10_000))],
+        Kind::Web => vec![("listen", shared("address")), ("jpeg_quality", number(1, 100))],
+    }
+}
+
+/// The keys with what the page says of them under `heading`.
+fn described(heading: &str, keys: Keys) -> Keys {
+    let describe = |(key, value): (&'static str, Value)| match page::says(heading, key) {
+        Some(text) => (key, with(value, "description", text.into())),
+        None => (key, value),
+    };
+    keys.into_iter().map(describe).collect()
+}
+
+fn without(keys: Keys, others: &[&str]) -> Keys {
+    keys.into_iter().filter(|(key, _)| !others.contains(key)).collect()
+}
+
+fn with(mut schema: Value, keyword: &str, value: Value) -> Value {
+    schema[keyword] = value;
+    schema
+}
+
+/// These keys and no others. A section without any is one too.
+fn section(keys: Keys) -> Value {
+    let properties: Map<String, Value> =
+        keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false})
+}

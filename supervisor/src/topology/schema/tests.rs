@@ -1,0 +1,471 @@
+//! That the schema knows what the reader and the page know, and refuses what the reader refuses.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use boon::{Compiler, SchemaIndex, Schemas};
+use protocol::config::ingest::Source as Ingested;
+use protocol::config::*;
+
+use super::super::tests::{PAGE, page_blocks};
+use super::super::tree::Node;
+use super::super::{
+    Overrides, Source, expand, format, hooks, parse, restart, survival, tree, written,
+};
+use super::*;
+
+struct Validator {
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+impl Validator {
+    fn new() -> Self {
+        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+        compiler.add_resource("framevisor.schema.json", schema()).unwrap();
+        let index = compiler.compile("framevisor.schema.json", &mut schemas).unwrap();
+        Self { schemas, index }
+    }
+
+    /// Why `text` is no topology; texts and what they could be in YAML must not make a difference.
+    fn refusal(&self, name: &str, text: &str) -> Option<String> {
+        let source = Source { name: name.into(), text: text.to_owned() };
+        let root =
+            format::parse(&source, 0).0.unwrap_or_else(|| panic!("no text of a tree: {text}"));
+        let validate = |value: Value| {
+            let result = self.schemas.validate(&value, self.index);
+            result.err().map(|error| format!("{error:#}"))
+        };
+        let [quoted, plain] = [false, true].map(|is_plain| validate(json_of(&root, is_plain)));
+        if plain.is_none() {
+            assert_eq!(quoted, None, "quotes make a difference in {text}");
+        }
+        plain
+    }
+}
+
+/// Why the schema refuses the topology `text`, if it does.
+pub(crate) fn refusal(text: &str) -> Option<String> {
+    Validator::new().refusal("framevisor.yml", text)
+}
+
+/// As an editor has it, if `is_plain`: a scalar that looks like a number is one.
+fn json_of(node: &Node, is_plain: bool) -> Value {
+    match &node.value {
+        tree::Value::Broken | tree::Value::Null => Value::Null,
+        tree::Value::List(items) => items.iter().map(|item| json_of(item, is_plain)).collect(),
+        tree::Value::Map(entries) => {
+            let pair = |it: &tree::Entry| (it.key.text.clone(), json_of(&it.value, is_plain));
+            Value::Object(entries.iter().map(pair).collect())
+        }
+        tree::Value::Text(text) => {
+            let is_word = |word: &Value| word.is_number() || word.is_boolean();
+            let meant = serde_json::from_str(&text.value).ok().filter(is_word);
+            meant.filter(|_| is_plain).unwrap_or_else(|| text.value.as_str().into())
+        }
+    }
+}
+
+fn keys_at(pointer: &str) -> BTreeSet<String> {
+    let schema = schema();
+    let at = schema.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
+    at["properties"].as_object().unwrap().keys().cloned().collect()
+}
+
+fn set<'a>(keys: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    keys.into_iter().map(str::to_owned).collect()
+}
+
+/// The keys of a worker of `kind` as the reader's own types have them.
+fn read_keys(kind: Kind) -> BTreeSet<String> {
+    let section = match kind {
+        Kind::Decoder => json!(DecoderConfig::default()),
+        Kind::Ingest => json!(IngestConfig { source: Ingested::File("x".into()), repeat: true }),
+        Kind::Motion => json!(MotionConfig::default()),
+        Kind::Recorder => json!(RecorderConfig::at("x".into())),
+        Kind::Rtsp => json!(RtspConfig::default()),
+        Kind::Web => json!(WebConfig::default()),
+    };
+    set(section.as_object().unwrap().keys().map(String::as_str))
+}
+
+#[test]
+fn the_schema_has_the_keys_that_the_reader_knows() {
+    assert_eq!(keys_at(""), set(written::KEYS));
+    assert_eq!(keys_at("/$defs/supervisor"), set(survival::KEYS));
+    assert_eq!(keys_at("/$defs/restart"), set(restart::KEYS));
+    assert_eq!(keys_at("/$defs/hook"), set(hooks::KEYS));
+    let limits = json!(LimitsConfig::default());
+    assert_eq!(keys_at("/$defs/limits"), set(limits.as_object().unwrap().keys().map(|k| &**k)));
+    assert_eq!(keys_at("/$defs/camera_section"), set(cameras::KEYS));
+    assert_eq!(keys_at("/$defs/defaults"), set(expand::defaults_keys()));
+    let ring = json!(RingConfig::default());
+    assert_eq!(
+        keys_at("/$defs/ring_settings"),
+        set(ring.as_object().unwrap().keys().map(|k| &**k))
+    );
+    let keep = json!(Keep::default());
+    assert_eq!(keys_at("/$defs/keep"), set(keep.as_object().unwrap().keys().map(|k| &**k)));
+    assert_eq!(keys_at("/$defs/run"), set(RUN.into_iter().chain(["like"])));
+    for kind in Kind::ALL {
+        let common: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
+        let mut known = set(common.iter().copied().chain(["like"]));
+        known.append(&mut read_keys(kind));
+        // The reader knows them all the same, to say that this kind has none.
+        let refused = [("in", kind.reads().is_empty()), ("out", kind.writes().is_none())];
+        refused.iter().filter(|it| it.1).for_each(|it| assert!(known.remove(it.0)));
+        assert_eq!(keys_at(&format!("/$defs/{kind}")), known, "{kind}");
+    }
+}
+
+#[test]
+fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
+    let on_page = |heading: &str| -> BTreeSet<String> {
+        let rows = page::rows(heading);
+        assert!(!rows.is_empty(), "no table under {heading}");
+        rows.iter().map(|row| row.key.to_owned()).collect()
+    };
+    for (heading, pointer) in [
+        (TOP, ""),
+        (SUPERVISOR, "/$defs/supervisor"),
+        (RESTART, "/$defs/restart"),
+        (LIMITS, "/$defs/limits"),
+        (HOOKS, "/$defs/hook"),
+        (CAMERAS, "/$defs/camera_section"),
+        (RINGS, "/$defs/ring_settings"),
+    ] {
+        assert_eq!(keys_at(pointer), on_page(heading), "{heading}");
+    }
+    let mut all = on_page(EVERY_WORKER);
+    for kind in Kind::ALL {
+        let own = on_page(kind.as_str());
+        assert_eq!(own, read_keys(kind), "{kind}");
+        all.extend(own);
+    }
+    assert_eq!(keys_at("/$defs/any_worker"), all);
+    let tables = PAGE.matches("| key | unit | default | effect |").count();
+    assert_eq!(tables, 8 + Kind::ALL.len(), "a table of the page is not in the schema");
+}
+
+/// Calls `each` for every schema below `value`.
+fn visit(value: &Value, path: &str, each: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(keys) => {
+            each(path, value);
+            keys.iter().for_each(|(key, below)| visit(below, &format!("{path}/{key}"), each));
+        }
+        Value::Array(items) => items.iter().for_each(|item| visit(item, path, each)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_section_is_closed_and_every_key_of_it_described() {
+    let mut sections = 0;
+    visit(&schema(), "", &mut |path, value| {
+        // A condition looks at one key alone.
+        let Some(properties) =
+            value["properties"].as_object().filter(|_| value["required"] != json!(["use"]))
+        else {
+            return;
+        };
+        sections += 1;
+        assert_eq!(value["additionalProperties"], json!(false), "{path}");
+        for (key, value) in properties {
+            let text = value["description"].as_str().unwrap_or_default();
+            assert!(text.len() > 5 && !text.contains("]("), "{path} {key}: '{text}'");
+        }
+    });
+    assert!(sections > 20, "{sections}");
+}
+
+#[test]
+fn the_examples_fit() {
+    let validator = Validator::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/topologies");
+    let mut count = 0;
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(validator.refusal(path.to_str().unwrap(), &text), None, "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 4);
+    let toml = PAGE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(validator.refusal("framevisor.toml", toml), None);
+}
+
+/// Mistakes of the page that lie in one place of the file; the others need more than a schema.
+const SEEN_BY_THE_SCHEMA: [&str; 9] = [
+    "bad host",
+    "bad name",
+    "bad source",
+    "missing unit",
+    "number out of range",
+    "several at once",
+    "unknown key",
+    "unknown kind",
+    "wrong type",
+];
+
+#[test]
+fn the_pages_topologies_fit_and_its_mistakes_of_one_place_do_not() {
+    let validator = Validator::new();
+    let (mut refused, mut taken) = (BTreeSet::new(), 0);
+    for (yaml, _) in page_blocks() {
+        let before = PAGE.split(yaml).next().unwrap();
+        let heading =
+            before.lines().rev().find_map(|line| line.strip_prefix("### ")).unwrap_or_default();
+        let source = Source { name: "framevisor.yml".into(), text: yaml.to_owned() };
+        let is_readable = format::parse(&source, 0).1.is_empty();
+        match is_readable.then(|| validator.refusal("framevisor.yml", yaml)).flatten() {
+            Some(why) if before.contains("## What goes wrong") => {
+                assert!(refused.insert(heading), "{why}");
+            }
+            Some(why) => panic!("{yaml}\n{why}"),
+            None => taken += 1,
+        }
+    }
+    assert_eq!(refused, SEEN_BY_THE_SCHEMA.into_iter().collect());
+    assert!(taken > 15, "{taken}");
+}
+
+/// One line of a topology each, and below it: in which worker, camera or ring it stands.
+const TAKEN: &[(&str, &str)] = &[
+    ("", "project: 12"),
+    ("", "group: 1000"),
+    ("", "supervisor: {on_death: adopt, adopt_within: 1.5m}"),
+    ("", "supervisor:"),
+    (
+        "",
+        "rings: {'cam-{1..2}.packets': {max_bitrate: 64k, spare_readers: 0, history: 64, access: brokered}}",
+    ),
+    (
+        "",
+        "defaults: {workers: {restart: {limit: none}}, run: {env: {A: 1, B: true}, policy: every 5}}",
+    ),
+    (
+        "",
+        "defaults: {recorder: {segment: 5m, policy: {essential: 2s}}, cameras: {serve: false}, rings: {history: 2}}",
+    ),
+    (
+        "",
+        "templates: {a: {use: decoder, threads: 2}, b: {record: true, serve: web}, c: {threads: 3}, d: {run: [x]}}",
+    ),
+    (
+        "",
+        "hooks: {tell: {on: worker.held, run: [x], timeout: 100ms, env: {A: 1}}, more: {on: [camera.down, 'worker.*'], run: [x]}}",
+    ),
+    ("", "defaults: {run: {limits: {memory: none}}, decoder: {limits: {memory: 2GiB}}}"),
+    ("cameras", "hall: 'test:'"),
+    ("cameras", "hall: {url: 'test:', frames: {limits: {nice: -20}}}"),
+    (
+        "workers",
+        "x: {run: [x], limits: {memory: 512MiB, nice: 19, cpus: '0-3,6', nofile: 16, pids: 1, core: true, require: false}}",
+    ),
+    ("workers", "x: {run: [x], limits: {cpus: 2, oom_score_adj: -1000, cpu_weight: 10000}}"),
+    (
+        "cameras",
+        "'hall-{01..03}': {url: 'rtsp://10.0.0.{1..3}/main', after: 'cam-{1..3}', serve: [web]}",
+    ),
+    (
+        "cameras",
+        "hall: {url: clip.mp4, loop: false, record: /srv/x, frames: true, motion: {fps: 1, restart: {delay: 1s}}}",
+    ),
+    (
+        "cameras",
+        "hall: {url: 'test:', record: {dir: x, keep: {age: 30d, size: 200GB}, min_free: 10%, policy: sequential}}",
+    ),
+    (
+        "cameras",
+        "hall: {like: cam-4, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION:-true}'}",
+    ),
+    (
+        "workers",
+        "d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixels: 64}",
+    ),
+    (
+        "workers",
+        "d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}",
+    ),
+    (
+        "workers",
+        "w: {use: web, in: ['*', '*.events', 'cam-{1..2}.packets'], listen: '[::1]:80', jpeg_quality: 100}",
+    ),
+    ("workers", "w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}"),
+    ("workers", "r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000}"),
+    (
+        "workers",
+        "r: {use: recorder, in: cam-1.packets, dir: 2026, min_free: 20GB, policy: essential 100ms}",
+    ),
+    (
+        "workers",
+        "i: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25&bitrate=2M&mode=live', loop: true}",
+    ),
+    (
+        "workers",
+        "i: {use: ingest, source: 'rtsp://u:p@ss@nvr.local:554/a', restart: {delay: 0s, limit: none}}",
+    ),
+    (
+        "workers",
+        "i: {use: ingest, source: 'file:/srv/a.mp4', restart: {delay: 0.25s..30s, limit: 5 in 60s}}",
+    ),
+    ("workers", "i: {use: ingest, source: '${URL:-rtsp://10.0.0.5/main}'}"),
+    ("workers", "i: {use: ingest, source: 'rtsp:odd'}"),
+    (
+        "workers",
+        "x: {run: [sleep, 1], in: cam-1.packets, out: x.events, ready: attach, policy: every 1000}",
+    ),
+    ("workers", "x: {run: [sleep, '1'], ready: tcp 8554, env: {A: 1, B: true, C: '${HOME}'}}"),
+    ("workers", "x: {run: [x], ready: 'http http://127.0.0.1:9997/v3', after: cam-1}"),
+    ("workers", "x: {run: [x], ready: 'log listening .*', policy: latest}"),
+    ("workers", "x: {like: cam-4, loop: false}"),
+    (
+        "workers",
+        "'y-{1..2}': {use: decoder, in: 'cam-{1..2}.packets', out: 'y-{1..2}.frames', threads: '{1..2}'}",
+    ),
+];
+
+const REFUSED: &[(&str, &str)] = &[
+    ("", "projct: a"),
+    ("", "project: Yard"),
+    ("", "group: [a]"),
+    ("", "supervisor: {on_death: live}"),
+    ("", "supervisor: {adopt_within: 30}"),
+    ("", "supervisor: {on_deth: adopt}"),
+    ("", "rings: {cam-1: {}}"),
+    ("", "rings: {cam-1.packets: {max_bitrate: 8}}"),
+    ("", "rings: {cam-1.packets: {max_bitrate: 8Mbit}}"),
+    ("", "rings: {cam-1.packets: {spare_readers: 65}}"),
+    ("", "rings: {cam-1.packets: {history: -1}}"),
+    ("", "rings: {cam-1.packets: {access: open}}"),
+    ("", "rings: {cam-1.packets: {like: cam-2}}"),
+    ("", "defaults: {encoder: {}}"),
+    ("", "defaults: {workers: {after: cam-1}}"),
+    ("", "defaults: {cameras: {like: cam-1}}"),
+    ("", "defaults: {decoder: {in: cam-1.packets}}"),
+    ("", "defaults: {decoder: {policy: sequential}}"),
+    ("", "defaults: {run: {run: [x]}}"),
+    ("", "hooks: {Tell: {on: worker.held, run: [x]}}"),
+    ("", "hooks: {tell: {on: worker.fell, run: [x]}}"),
+    ("", "hooks: {tell: {on: worker.held, run: [x], timeout: 10}}"),
+    ("", "hooks: {tell: {on: worker.held, run: x}}"),
+    ("", "hooks: {tell: {on: worker.held, run: [x], after: cam-1}}"),
+    ("workers", "x: {run: [x], limits: {memory: 512}}"),
+    ("workers", "x: {run: [x], limits: {nice: 20}}"),
+    ("workers", "x: {run: [x], limits: {cpus: all}}"),
+    ("workers", "x: {run: [x], limits: {cpu: 2}}"),
+    ("workers", "x: {run: [x], limits: {nofile: 15}}"),
+    ("workers", "x: {run: [x], limits: {pids: 0}}"),
+    ("workers", "x: {run: [x], limits: {cpu_weight: 10001}}"),
+    ("workers", "x: {run: [x], limits: {oom_score_adj: 1001}}"),
+    ("workers", "x: {run: [x], limits: {core: 1}}"),
+    ("cameras", "hall: {urll: 'test:'}"),
+    ("cameras", "hall: {url: 'test:', use: ingest}"),
+    ("cameras", "hall: {url: 'http://10.0.0.5/main'}"),
+    ("cameras", "hall: 'exec://x'"),
+    ("cameras", "hall: {url: 'test:', serve: [rtsp, http]}"),
+    ("cameras", "hall: {url: 'test:', serve: true}"),
+    ("cameras", "hall: {url: 'test:', record: {segment: 60}}"),
+    ("cameras", "hall: {url: 'test:', record: {dir: x, keep: {age: 30}}}"),
+    ("cameras", "hall: {url: 'test:', record: {dir: x, keep: {days: 30d}}}"),
+    ("cameras", "hall: {url: 'test:', record: [x]}"),
+    ("cameras", "hall: {url: 'test:', motion: {fps: 0}}"),
+    ("cameras", "hall: {url: 'test:', motion: {in: cam-1.frames}}"),
+    ("cameras", "hall: {url: 'test:', frames: yes}"),
+    ("cameras", "hall: {url: 'test:', frames: {fps: 5}}"),
+    ("cameras", "hall: {url: 'test:', max_bitrate: 8000000}"),
+    ("cameras", "Hall: 'test:'"),
+    ("workers", "-d: {use: decoder, in: cam-1.packets}"),
+    ("workers", "d: {use: decodr, in: cam-1.packets}"),
+    ("workers", "d: {use: decoder, run: [x], in: cam-1.packets}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, fps: 5}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, env: {A: b}}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, policy: latest}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, ready: attach}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, threads: 0}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, threads: 1.5}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, max_pixels: 63}"),
+    ("workers", "d: {use: decoder, in: cam-1}"),
+    ("workers", "d: {use: decoder, in: cam-1.packets, out: d.pictures}"),
+    ("workers", "d: [decoder]"),
+    ("workers", "w: {use: web, in: '*.pictures'}"),
+    ("workers", "w: {use: web, in: '*', out: w.events}"),
+    ("workers", "w: {use: web, in: '*', listen: localhost:8080}"),
+    ("workers", "w: {use: web, in: '*', listen: 8080}"),
+    ("workers", "w: {use: web, in: '*', jpeg_quality: 101}"),
+    ("workers", "r: {use: rtsp, in: '*', max_clients: 10001}"),
+    ("workers", "r: {use: recorder, in: '*', dir: x, min_free: 100%}"),
+    ("workers", "r: {use: recorder, in: '*', dir: x, min_free: 20}"),
+    ("workers", "r: {use: recorder, in: '*', dir: x, keep: 30d}"),
+    ("workers", "r: {use: recorder, in: '*', dir: x, segment: 1 m}"),
+    ("workers", "r: {use: recorder, in: '*', dir: x, policy: latest}"),
+    ("workers", "r: {use: recorder, in: '*', dir: x, policy: {essential: 2}}"),
+    ("workers", "r: {use: recorder, in: '*', dir: x, policy: {essental: 2s}}"),
+    ("workers", "i: {use: ingest, source: 'test:?colour=red'}"),
+    ("workers", "i: {use: ingest, source: 'test:?fps=x'}"),
+    ("workers", "i: {use: ingest, source: 'rtsp:///main'}"),
+    ("workers", "i: {use: ingest, source: 'test:', in: cam-1.packets}"),
+    ("workers", "i: {use: ingest, source: 'test:', loop: 1}"),
+    ("workers", "i: {use: ingest, source: 'test:', restart: {dely: 1s}}"),
+    ("workers", "i: {use: ingest, source: 'test:', restart: {delay: 1}}"),
+    ("workers", "i: {use: ingest, source: 'test:', restart: {limit: 5}}"),
+    ("workers", "i: {use: ingest, source: 'test:', like: [cam-4]}"),
+    ("workers", "x: {run: sleep 1}"),
+    ("workers", "x: {run: []}"),
+    ("workers", "x: {run: [x], threads: 1}"),
+    ("workers", "x: {run: [x], env: {FRAMEVISOR_IN: x}}"),
+    ("workers", "x: {run: [x], env: {1A: x}}"),
+    ("workers", "x: {run: [x], env: {A: [x]}}"),
+    ("workers", "x: {run: [x], ready: up}"),
+    ("workers", "x: {run: [x], ready: tcp x}"),
+    ("workers", "x: {run: [x], policy: every 1001}"),
+    ("workers", "x: {run: [x], policy: newest}"),
+    ("workers", "x: {run: [x], after: {a: b}}"),
+];
+
+/// A topology that is right without `line`, which stands in `section`, or at its top.
+fn topology(section: &str, line: &str) -> String {
+    let workers: String =
+        (1..=4).map(|n| format!("  cam-{n}: {{use: ingest, source: 'test:'}}\n")).collect();
+    match section {
+        "" => format!("version: 1\nworkers:\n{workers}{line}\n"),
+        "workers" => format!("version: 1\nworkers:\n{workers}  {line}\n"),
+        section => {
+            format!("version: 1\nworkers:\n{workers}{section}:\n  cam-5: 'test:'\n  {line}\n")
+        }
+    }
+}
+
+#[test]
+fn schema_and_reader_agree_on_every_value() {
+    let validator = Validator::new();
+    let overrides =
+        Overrides { variables: [("HOME".into(), "/".into())].into(), ..Overrides::default() };
+    for (lines, is_right) in [(TAKEN, true), (REFUSED, false)] {
+        for (section, line) in lines {
+            let text = topology(section, line).replace("like: cam-4, url", "like: cam-5, url");
+            let read = parse(&text, "/srv/yard/framevisor.yml".as_ref(), &overrides);
+            assert_eq!(
+                read.is_ok(),
+                is_right,
+                "the reader of {line}: {:?}",
+                read.map_err(|it| it.to_string())
+            );
+            let refused = validator.refusal("framevisor.yml", &text);
+            assert_eq!(refused.is_none(), is_right, "the schema of {line}: {refused:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_elsewhere_is_missing_nowhere() {
+    let validator = Validator::new();
+    for part in [
+        "cameras: {front: {record: true}}",
+        "workers: {rec: {use: recorder}, x: {segment: 1m}}",
+        "version: 1\ndefaults: {ingest: {loop: false}}",
+    ] {
+        assert_eq!(validator.refusal("framevisor.yml", part), None, "{part}");
+    }
+}

@@ -1,0 +1,204 @@
+//! Values of a topology as patterns: units, names, rings, addresses.
+//!
+//! Every one takes `${NAME}` too, and a range, which an entry that stands for many may have anywhere.
+//! A number may stand in quotes, as for the reader.
+
+use protocol::config::Kind;
+use serde_json::{Map, Value, json};
+
+use super::super::hooks::EVENTS;
+
+/// What nobody can look into before it is filled in.
+const OPEN: &str = r"\$\{|\{[0-9]{1,9}\.\.[0-9]{1,9}\}";
+const RANGE: &str = r"\{[0-9]{1,9}\.\.[0-9]{1,9}\}";
+const SPAN: &str = r"[0-9]+(?:\.[0-9]{1,9})?(?:ns|us|ms|s|m|h|d)";
+const BIT_RATE: &str = r"[0-9]+(?:\.[0-9]{1,9})?(?:bit|k|M|G)";
+const BYTES: &str = r"[0-9]+(?:\.[0-9]{1,9})?(?:B|KB|KiB|MB|MiB|GB|GiB|TB|TiB)";
+const PART: &str = "[a-z0-9][a-z0-9_-]{0,40}";
+const RING_KINDS: &str = "(?:packets|frames|events)";
+
+/// A part of a name, in which ranges may stand.
+fn part() -> String {
+    let counted = format!("(?:[a-z0-9][a-z0-9_-]*)?{RANGE}(?:[a-z0-9_-]|{RANGE})*");
+    format!("(?:{PART}|{counted})")
+}
+
+fn ring_text() -> String {
+    format!(r"{part}(?:\.{part})?\.{RING_KINDS}", part = part())
+}
+
+/// Values that several keys have, by the names that [`shared`] refers to.
+pub(super) fn definitions() -> Map<String, Value> {
+    let definitions = [
+        ("address", text(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}")),
+        ("bit_rate", text(BIT_RATE)),
+        ("boolean", either(vec![json!({"type": "boolean"}), text("true|false")])),
+        ("bytes", text(BYTES)),
+        ("ceiling", text(&format!("none|{BYTES}"))),
+        ("event", event()),
+        ("events", one_or_list("event")),
+        ("free_space", text(&format!("{BYTES}|[1-9][0-9]?%"))),
+        ("name", name(&part())),
+        ("names", one_or_list("name")),
+        (
+            "policy",
+            policy(&format!("latest|sequential|every (?:[1-9][0-9]{{0,2}}|1000)|essential {SPAN}")),
+        ),
+        ("policy_in_turn", policy(&format!("sequential|essential {SPAN}"))),
+        ("processors", processors()),
+        ("ready", text(r"attach|tcp +(?:[^ ]+:)?[0-9]{1,5}|http +http://[^ ]+|log +.+")),
+        ("ring", text(&ring_text())),
+        ("rings", one_or_list("ring_or_glob")),
+        (
+            "ring_or_glob",
+            text(&format!(
+                r"{}|[a-z0-9*._-]*\*(?:[a-z0-9*_-]*|[a-z0-9*._-]*\.{RING_KINDS})",
+                ring_text()
+            )),
+        ),
+        ("serve", serve()),
+        ("source", source()),
+        ("span", text(SPAN)),
+        ("text", json!({"type": ["string", "number", "boolean"]})),
+    ];
+    definitions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// One of [`definitions`], or of the schema's sections.
+pub(super) fn shared(name: &str) -> Value {
+    json!({"$ref": format!("#/$defs/{name}")})
+}
+
+pub(super) fn either(choices: Vec<Value>) -> Value {
+    json!({"anyOf": choices})
+}
+
+/// A text that `pattern` describes as a whole.
+pub(super) fn text(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": format!("^(?:{pattern})$|{OPEN}")})
+}
+
+/// One of these words, which editors then offer.
+pub(super) fn words(words: &[&str]) -> Value {
+    either(vec![json!({"enum": words}), json!({"type": "string", "pattern": OPEN})])
+}
+
+pub(super) fn number(lowest: i32, highest: i32) -> Value {
+    let number = json!({"type": "integer", "minimum": lowest, "maximum": highest});
+    either(vec![number, text("-?[0-9]+")])
+}
+
+pub(super) fn version() -> Value {
+    either(vec![json!({"const": 1}), text("1")])
+}
+
+pub(super) fn command() -> Value {
+    json!({"type": "array", "minItems": 1, "items": shared("text")})
+}
+
+pub(super) fn delay() -> Value {
+    text(&format!(r" *{SPAN} *(?:\.\. *{SPAN} *)?"))
+}
+
+pub(super) fn limit() -> Value {
+    text(&format!("none| *[0-9]+ * in +{SPAN} *"))
+}
+
+pub(super) fn kind() -> Value {
+    words(&Kind::ALL.map(Kind::as_str))
+}
+
+/// Entries by names of workers or cameras, which may be ranges.
+pub(super) fn by_name(entry: &str) -> Value {
+    named(&part(), entry)
+}
+
+/// Entries by names that are no ranges.
+pub(super) fn by_plain_name(entry: &str) -> Value {
+    named(PART, entry)
+}
+
+pub(super) fn by_ring(entry: &str) -> Value {
+    named(&ring_text(), entry)
+}
+
+/// Entries by any name.
+pub(super) fn by_any_name(entry: &str) -> Value {
+    json!({"type": ["object", "null"], "additionalProperties": shared(entry)})
+}
+
+/// Variables of a command.
+pub(super) fn environment() -> Value {
+    json!({
+        "type": ["object", "null"],
+        "propertyNames": {
+            "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
+            "not": {"pattern": "^FRAMEVISOR_"},
+        },
+        "additionalProperties": shared("text"),
+    })
+}
+
+fn named(pattern: &str, entry: &str) -> Value {
+    let pattern = format!("^{pattern}$");
+    json!({
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": pattern},
+        "additionalProperties": shared(entry),
+    })
+}
+
+/// Digits alone are a name, and a number for who reads YAML.
+fn name(pattern: &str) -> Value {
+    either(vec![text(pattern), json!({"type": "integer", "minimum": 0})])
+}
+
+fn one_or_list(item: &str) -> Value {
+    either(vec![shared(item), json!({"type": "array", "items": shared(item)})])
+}
+
+fn policy(pattern: &str) -> Value {
+    let essential = json!({
+        "type": "object",
+        "properties": {"essential": {
+            "$ref": "#/$defs/span",
+            "description": "each item in turn, and its rings keep what it has not taken for so long (100ms to 1m)",
+        }},
+        "required": ["essential"],
+        "additionalProperties": false,
+    });
+    either(vec![text(pattern), essential])
+}
+
+/// `0-3,6`, or one number.
+fn processors() -> Value {
+    let part = " *[0-9]+ *(?:- *[0-9]+ *)?";
+    either(vec![
+        text(&format!("{part}(?:,{part})*")),
+        json!({"type": "integer", "minimum": 0, "maximum": 1023}),
+    ])
+}
+
+/// Patterns of events are not looked into further.
+fn event() -> Value {
+    either(vec![words(&EVENTS), json!({"type": "string", "pattern": r"^[a-z.*]*\*[a-z.*]*$"})])
+}
+
+fn serve() -> Value {
+    let one = words(&["rtsp", "web"]);
+    let none = either(vec![json!({"const": false}), text("false")]);
+    either(vec![json!({"type": "array", "items": one}), one, none])
+}
+
+fn source() -> Value {
+    let rate = BIT_RATE;
+    let part =
+        format!("size=[0-9]+x[0-9]+|fps=[0-9]+|gop=[0-9]+|bitrate={rate}|mode=(?:live|loop)");
+    let test = format!(r"test:\?*(?:&|(?:{part})(?:&|$))*");
+    let rtsp = r"rtsp://(?:[^/?#]*@)?[^/?#@: ].*";
+    let other = json!({
+        "type": ["string", "number", "boolean"], "minLength": 1,
+        "not": {"type": "string", "pattern": "^(?:test:|[^:]*://)"},
+    });
+    either(vec![text(&format!("{test}|{rtsp}|file:.*")), other])
+}
