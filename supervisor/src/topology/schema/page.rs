@@ -38,7 +38,8 @@ impl Row {
     }
 
     fn text(&self) -> String {
-        let of_the_page = |cell: &&str| cell.is_empty() || cell.starts_with("see [");
+        let of_the_page =
+            |cell: &&str| cell.is_empty() || *cell == "section" || cell.starts_with("see [");
         let unit = Some(self.unit).filter(|it| !of_the_page(it)).map(str::to_owned);
         let default = Some(self.default).filter(|it| !of_the_page(it)).map(|default| {
             if default.contains("required") { default.into() } else { format!("default {default}") }
