@@ -261,8 +261,16 @@ fn own(kind: Kind) -> Keys {
             ("keep", shared("keep")),
             ("min_free", shared("free_space")),
         ],
-        Kind::Rtsp => vec![("listen", shared("address")), ("max_clients", number(1, 10_000))],
-        Kind::Web => vec![("listen", shared("address")), ("jpeg_quality", number(1, 100))],
+        Kind::Rtsp => vec![
+            ("listen", shared("address")),
+            ("max_clients", number(1, 10_000)),
+            ("drain", shared("span")),
+        ],
+        Kind::Web => vec![
+            ("listen", shared("address")),
+            ("jpeg_quality", number(1, 100)),
+            ("drain", shared("span")),
+        ],
     }
 }
 

@@ -262,7 +262,7 @@ d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixel
 d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}
 w: {use: web, in: ['*', '*.events', 'cam-{1..2}.packets'], listen: '[::1]:80', jpeg_quality: 100}
 w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}
-r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000}
+r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000, drain: 1m}
 r: {use: recorder, in: cam-1.packets, dir: 2026, min_free: 20GB, policy: essential 100ms}
 i: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25&bitrate=2M&mode=live', loop: true}
 i: {use: ingest, source: 'rtsp://u:p@ss@nvr.local:554/a', restart: {delay: 0s, limit: none}}
@@ -360,6 +360,7 @@ w: {use: web, in: '*', listen: localhost:8080}
 w: {use: web, in: '*', listen: 8080}
 w: {use: web, in: '*', jpeg_quality: 101}
 r: {use: rtsp, in: '*', max_clients: 10001}
+r: {use: rtsp, in: '*', drain: 10}
 r: {use: recorder, in: '*', dir: x, min_free: 100%}
 r: {use: recorder, in: '*', dir: x, min_free: 20}
 r: {use: recorder, in: '*', dir: x, keep: 30d}
