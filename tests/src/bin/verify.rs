@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use tests::checks::{
-    clean, cycles, deaths, errors, exits, faults, hangs, kills, many, order, pages, python, rings,
-    succession,
+    clean, cycles, deaths, drills, errors, exits, faults, hangs, kills, many, order, pages, python,
+    rings, succession,
 };
 use tests::report::Report;
 
@@ -93,6 +93,8 @@ const MAY_STOP: [&str; 6] = ["motion", "cam1-decoder", "recorder", "rtsp", "web"
 
 fn supervision(seed: u64) -> Report {
     let mut report = Report::default();
+    let drill = report.promise("drill", || drills::the_demo_loses_nothing(seed));
+    report.target_met("drill_targets", &drill["targets_met"]);
     deaths_of_workers(&mut report, seed);
     hangs_and_stops(&mut report);
     report.promise("upgrade", || succession::upgrades_are_not_noticed(10));

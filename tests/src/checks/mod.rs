@@ -4,6 +4,7 @@
 pub mod clean;
 pub mod cycles;
 pub mod deaths;
+pub mod drills;
 pub mod errors;
 pub mod exits;
 pub mod faults;
