@@ -53,23 +53,41 @@ pub fn entries(pid: u32, folder: &str) -> usize {
     fs::read_dir(format!("/proc/{pid}/{folder}")).map_or(0, Iterator::count)
 }
 
-/// Memory that it shares with nobody, in KiB, rings apart: of those, pages that nobody else maps just now
+/// Memory that a process shares with nobody, rings apart: of those, pages that nobody else maps just now
 /// count as private too.
-pub fn private_kib(pid: u32) -> Option<u64> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).ok()?;
-    let mut of_ring = false;
-    let mut sum_kib = 0;
-    for line in maps.lines() {
-        let mut words = line.split_whitespace();
-        let first = words.next()?;
-        if !first.ends_with(':') {
-            // The head of a mapping: address, rights, offset, device, inode, path.
-            of_ring = words.nth(4).is_some_and(is_ring);
-        } else if !of_ring && (first == "Private_Clean:" || first == "Private_Dirty:") {
-            sum_kib += words.next()?.parse::<u64>().ok()?;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Private {
+    /// What it has written: what one more process of its kind costs.
+    pub dirty_kib: u64,
+    /// Pages of its program and libraries that no other process maps just now; a second one shares them.
+    pub clean_kib: u64,
+}
+
+impl Private {
+    /// From its smaps; `None` when it is gone.
+    pub fn of(pid: u32) -> Option<Self> {
+        let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).ok()?;
+        let mut sum = Self::default();
+        let mut of_ring = false;
+        for line in maps.lines() {
+            let mut words = line.split_whitespace();
+            let first = words.next()?;
+            let kib = match first {
+                "Private_Dirty:" => &mut sum.dirty_kib,
+                "Private_Clean:" => &mut sum.clean_kib,
+                // The head of a mapping: address, rights, offset, device, inode, path.
+                _ if !first.ends_with(':') => {
+                    of_ring = words.nth(4).is_some_and(is_ring);
+                    continue;
+                }
+                _ => continue,
+            };
+            if !of_ring {
+                *kib += words.next()?.parse::<u64>().ok()?;
+            }
         }
+        Some(sum)
     }
-    Some(sum_kib)
 }
 
 fn is_ring(path: &str) -> bool {

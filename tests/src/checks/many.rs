@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use shmring::clock;
 
 use super::{Watched, median_and_worst, ms_since};
+use crate::processes::Private;
 use crate::project::Project;
 use crate::witness::Witness;
 use crate::{Outcome, ensure, processes, recordings, wait_for};
@@ -41,9 +42,7 @@ pub fn cameras_are_recorded(cameras: usize, fps: u64, seconds: u64) -> Outcome<V
     ]);
     let restarts: u64 = project.ps()?.iter().map(|worker| worker.restarts).sum();
     ensure(restarts == 0, || format!("{restarts} restarts"))?;
-    for (kind, mib) in private_mib(&project)? {
-        figures.insert(format!("private_mib_{kind}"), json!(mib));
-    }
+    tell_memory(&project, &mut figures)?;
     let start = clock::mono();
     project.down()?;
     figures.insert("down_ms".into(), json!(ms_since(start).round()));
@@ -69,9 +68,7 @@ pub fn memory_of_each_kind(seconds: u64) -> Outcome<Value> {
     let watched = Watched::start("")?;
     thread::sleep(Duration::from_secs(seconds));
     let mut figures = Map::new();
-    for (kind, mib) in private_mib(watched.project())? {
-        figures.insert(format!("private_mib_{kind}"), json!(mib));
-    }
+    tell_memory(watched.project(), &mut figures)?;
     watched.finish(&[])?.tell(&mut figures);
     Ok(Value::Object(figures))
 }
@@ -90,17 +87,22 @@ fn topology(names: &[String], fps: u64) -> String {
     text + &format!("  recorder: {{use: recorder, in: [{rings}], dir: '{{dir}}/recordings'}}\n")
 }
 
-/// The largest private memory among the workers of each kind, in MiB. Rings are shared, so not in it.
-fn private_mib(project: &Project) -> Outcome<BTreeMap<String, f64>> {
-    let mut largest: BTreeMap<String, f64> = BTreeMap::new();
+/// The largest private memory among the workers of each kind, in MiB: what they have written, and beside it
+/// the pages of the program that nobody else maps just now. Rings are shared, so not in it.
+fn tell_memory(project: &Project, figures: &mut Map<String, Value>) -> Outcome<()> {
+    let mut largest: BTreeMap<String, Private> = BTreeMap::new();
     for worker in project.ps()? {
-        let private = worker.pid.and_then(processes::private_kib);
-        let Some(kib) = private else { continue };
-        let mib = (kib as f64 / 102.4).round() / 10.0;
+        let Some(private) = worker.pid.and_then(Private::of) else { continue };
         let most = largest.entry(worker.kind).or_default();
-        *most = most.max(mib);
+        most.dirty_kib = most.dirty_kib.max(private.dirty_kib);
+        most.clean_kib = most.clean_kib.max(private.clean_kib);
     }
-    Ok(largest)
+    let mib = |kib: u64| (kib as f64 / 102.4).round() / 10.0;
+    for (kind, private) in largest {
+        figures.insert(format!("private_mib_{kind}"), json!(mib(private.dirty_kib)));
+        figures.insert(format!("own_program_mib_{kind}"), json!(mib(private.clean_kib)));
+    }
+    Ok(())
 }
 
 /// Median time of `ps`, the start of its process included.
