@@ -108,6 +108,7 @@ fn supervision(seed: u64) -> Report {
 fn tests_of_the_surface(report: &mut Report) {
     for (row, package, test, names) in [
         ("faults_without_media", "supervisor", "main", &["faults::", "nothing_survives_"][..]),
+        ("reload_add_replace", "supervisor", "main", &["changes_without_harm::"]),
         ("man_and_completions", "supervisor", "main", &["shells_and_manual::"]),
         ("control_by_script", "supervisor", "main", &["python_client::", "a_rust_program_"]),
         ("help_examples", "tests", "system", &["examples_of_help::"]),
