@@ -58,7 +58,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
     match create(&beside, &schema::text()) {
         // That of another topology in this folder, or one that somebody keeps.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        written => written.map_err(|source| failure(&beside, source))?,
+        written => {
+            written.map_err(|source| failure(&beside, source))?;
+            terminal::talk(&format!("wrote {}, for editors", beside.display()));
+        }
     }
     if context.is_json() {
         terminal::json(&json!({"file": path, "schema": beside}))?;
