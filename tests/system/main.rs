@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod architecture;
+mod changes;
 mod doctor_examines;
 mod drill;
 mod examples_of_help;

@@ -1,0 +1,254 @@
+//! Changes of a running project, seen by those who look on: real cameras, clients and readers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use protocol::admin::WorkerState;
+use serde_json::json;
+use shmring::{FrameOptions, Next, Policy};
+use tests::project::{Project, free_port};
+use tests::{Failure, Outcome, ensure, ffmpeg, framecode, wait_for};
+use worker::FrameInput;
+
+use crate::first_light::holds;
+
+const SIZE: (usize, usize) = (320, 192);
+const CAM1: &str = "  cam1: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}\n";
+const CAM2: &str = "  cam2: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}\n";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn topology(workers: &[&str]) -> String {
+    format!("version: 1\nworkers:\n{}", workers.concat())
+}
+
+fn server(kind: &str, inputs: &str, port: u16) -> String {
+    format!("  {kind}: {{use: {kind}, in: [{inputs}], listen: '127.0.0.1:{port}'}}\n")
+}
+
+/// An RTSP client for so long, and the frame numbers it saw.
+fn watch(port: u16, seconds: u32) -> JoinHandle<Outcome<framecode::Run>> {
+    thread::spawn(move || {
+        let (url, seconds) = (format!("rtsp://127.0.0.1:{port}/cam1"), seconds.to_string());
+        let input = ["-rtsp_transport", "tcp", "-i", &url, "-t", &seconds];
+        Ok(framecode::Run::of(&ffmpeg::codes(&input, SIZE.0, SIZE.1)?, None))
+    })
+}
+
+/// When somebody is connected to the server's port.
+fn wait_for_client(port: u16) -> Outcome<()> {
+    let wanted = format!(":{port:04X}");
+    // 01 is ESTABLISHED; the server's side has the port as its own.
+    let is_ours = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(1).is_some_and(|local| local.ends_with(&wanted)) && fields.get(3) == Some(&"01")
+    };
+    let connected = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        table.lines().any(is_ours).then_some(())
+    };
+    wait_for(20, "an RTSP client", connected).map(drop)
+}
+
+fn joined(watching: JoinHandle<Outcome<framecode::Run>>) -> Outcome<framecode::Run> {
+    watching.join().map_err(|_| Failure::new("the client panicked"))?
+}
+
+#[test]
+fn a_reload_that_adds_a_camera_leaves_no_gap_for_who_watches_another() {
+    holds(|| {
+        let port = free_port()?;
+        let one = server("rtsp", "'*.packets'", port);
+        let project = Project::new(&topology(&[CAM1, &one]))?;
+        project.up()?;
+        let before = project.pid("rtsp")?;
+        let watching = watch(port, 8);
+        wait_for_client(port)?;
+        thread::sleep(Duration::from_secs(1));
+        project.write_topology(&topology(&[CAM1, CAM2, &one]))?;
+        project.succeed(&["reload"])?;
+        let drains = |state| project.ps().is_ok_and(|rows| rows.iter().any(|r| r.state == state));
+        ensure(drains(WorkerState::Draining), || "nobody drains".into())?;
+        ensure(project.pid("rtsp")? != before, || "rtsp was not replaced".into())?;
+        // The new process serves the new camera at once.
+        let url = format!("rtsp://127.0.0.1:{port}/cam2");
+        let said = ffmpeg::complaints(&["-rtsp_transport", "tcp", "-i", &url, "-t", "1"])?;
+        ensure(said.is_empty(), || format!("cam2: {said}"))?;
+        let run = joined(watching)?;
+        ensure(run.is_exact() && run.pictures > 100, || format!("frame numbers: {run:?}"))?;
+        let gone = || (!drains(WorkerState::Draining)).then_some(());
+        wait_for(20, "the old process to end with its last client", gone)?;
+        project.down()?;
+        Ok(json!({ "pictures": run.pictures, "first": run.first, "last": run.last }))
+    });
+}
+
+#[test]
+fn a_replaced_rtsp_server_disconnects_and_refuses_nobody() {
+    holds(|| {
+        let port = free_port()?;
+        let project = Project::new(&topology(&[CAM1, &server("rtsp", "cam1.packets", port)]))?;
+        project.up()?;
+        let watching = watch(port, 7);
+        wait_for_client(port)?;
+        let options = || ask_rtsp(([127, 0, 0, 1], port).into());
+        let asked = meanwhile(options, || {
+            thread::sleep(Duration::from_millis(500));
+            project.succeed(&["replace", "rtsp"]).map(drop)?;
+            thread::sleep(Duration::from_millis(500));
+            Ok(())
+        })?;
+        let run = joined(watching)?;
+        ensure(run.is_exact() && run.pictures > 100, || format!("frame numbers: {run:?}"))?;
+        project.down()?;
+        Ok(json!({ "connections": asked, "refused": 0, "pictures": run.pictures }))
+    });
+}
+
+#[test]
+fn a_replaced_web_server_disconnects_and_refuses_nobody() {
+    holds(|| {
+        let port = free_port()?;
+        let project = Project::new(&topology(&[CAM1, &server("web", "cam1.packets", port)]))?;
+        project.up()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        // One that keeps its connection as long as it may, beside those that come anew.
+        let mut kept: Option<BufReader<TcpStream>> = None;
+        let again = move || ask_page(address, &mut kept);
+        let asked = meanwhile(again, || {
+            for _ in 0..3 {
+                project.succeed(&["replace", "web"]).map(drop)?;
+                thread::sleep(Duration::from_millis(300));
+            }
+            Ok(())
+        })?;
+        project.down()?;
+        Ok(json!({ "requests": asked, "refused": 0, "replaced": 3 }))
+    });
+}
+
+#[test]
+fn a_replaced_decoder_loses_no_picture() {
+    holds(|| {
+        let decoder = "  cam1-decoder: {use: decoder, in: cam1.packets}\n";
+        let project = Project::new(&topology(&[CAM1, decoder]))?;
+        project.up()?;
+        let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("watcher") };
+        let ring = Project::ring("cam1.frames")?;
+        let mut input = FrameInput::detached(project.name(), &ring, options);
+        let mut seen: Vec<(u64, u64)> = Vec::new();
+        let (mut epochs, mut missed) = (0, 0);
+        let mut look = |until: &dyn Fn() -> bool, seen: &mut Vec<(u64, u64)>| -> Outcome<()> {
+            while !until() {
+                let next = input.poll(Duration::from_millis(20)).map_err(Failure::new)?;
+                match next {
+                    Some(Next::Item(frame)) => {
+                        let id = frame.frame_id();
+                        seen.push((id.epoch, id.sequence));
+                    }
+                    Some(Next::NewEpoch { .. }) => epochs += 1,
+                    Some(Next::Overrun { missed: more }) => missed += more,
+                    Some(Next::Ended) => return Err(Failure::new("the ring has ended")),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let started = shmring::clock::mono();
+        let over =
+            move |span: Duration| move || shmring::clock::mono().saturating_since(started) > span;
+        look(&over(Duration::from_secs(2)), &mut seen)?;
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| -> Outcome<()> {
+            let replaced = scope.spawn(|| {
+                let replaced = project.succeed(&["replace", "cam1-decoder"]);
+                done.store(true, Ordering::Release);
+                replaced
+            });
+            look(&|| done.load(Ordering::Acquire), &mut seen)?;
+            replaced.join().map_err(|_| Failure::new("replace panicked"))?.map(drop)
+        })?;
+        let so_far = seen.len();
+        let end = shmring::clock::mono() + Duration::from_secs(3);
+        look(&move || shmring::clock::mono() > end, &mut seen)?;
+        let holes = seen.windows(2).filter(|pair| pair[1] != (pair[0].0, pair[0].1 + 1)).count();
+        ensure(epochs == 1, || format!("{epochs} epochs followed"))?;
+        ensure(seen.len() > so_far + 25, || format!("{} pictures after it", seen.len() - so_far))?;
+        ensure(holes == 0 && missed == 0, || format!("{holes} holes, {missed} missed: {seen:?}"))?;
+        project.down()?;
+        Ok(json!({ "pictures": seen.len(), "holes": holes, "missed": missed }))
+    });
+}
+
+/// Repeats `ask` while `work` goes on; any failure of it is the answer. How often it was asked.
+fn meanwhile(
+    mut ask: impl FnMut() -> Outcome<()> + Send,
+    work: impl FnOnce() -> Outcome<()>,
+) -> Outcome<u64> {
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
+    thread::scope(|scope| {
+        let asking = scope.spawn(move || -> Outcome<u64> {
+            let mut asked = 0;
+            while !ended.load(Ordering::Acquire) {
+                ask()?;
+                asked += 1;
+            }
+            Ok(asked)
+        });
+        let worked = work();
+        over.store(true, Ordering::Release);
+        let asked = asking.join().map_err(|_| Failure::new("the client panicked"))??;
+        worked?;
+        ensure(asked > 10, || format!("only {asked} were asked"))?;
+        Ok(asked)
+    })
+}
+
+fn connect(address: SocketAddr) -> Outcome<TcpStream> {
+    let stream = TcpStream::connect(address).map_err(|e| Failure(format!("refused: {e}")))?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(Failure::new)?;
+    Ok(stream)
+}
+
+fn ask_rtsp(address: SocketAddr) -> Outcome<()> {
+    let mut stream = connect(address)?;
+    let url = format!("rtsp://{address}/cam1");
+    write!(stream, "OPTIONS {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n").map_err(Failure::new)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).map_err(Failure::new)?;
+    ensure(line.starts_with("RTSP/1.0 200"), || format!("answered: {line:?}"))
+}
+
+/// On the connection that is there, until an answer says that it closes.
+fn ask_page(address: SocketAddr, kept: &mut Option<BufReader<TcpStream>>) -> Outcome<()> {
+    let mut stream = match kept.take() {
+        Some(stream) => stream,
+        None => BufReader::new(connect(address)?),
+    };
+    let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.get_mut().write_all(request.as_bytes()).map_err(Failure::new)?;
+    let (mut length, mut closes, mut line) = (0, false, String::new());
+    let mut first = true;
+    loop {
+        line.clear();
+        stream.read_line(&mut line).map_err(Failure::new)?;
+        let lower = line.trim().to_ascii_lowercase();
+        if std::mem::take(&mut first) {
+            ensure(lower.starts_with("http/1.1 200"), || format!("answered: {line:?}"))?;
+        }
+        if lower.is_empty() {
+            break;
+        }
+        closes |= lower == "connection: close";
+        if let Some(bytes) = lower.strip_prefix("content-length: ") {
+            length = bytes.parse().map_err(Failure::new)?;
+        }
+    }
+    stream.read_exact(&mut vec![0; length]).map_err(Failure::new)?;
+    *kept = (!closes).then_some(stream);
+    Ok(())
+}
