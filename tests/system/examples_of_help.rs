@@ -49,6 +49,8 @@ const OTHER_ANSWERS: &[(&str, i32, &str)] =
 /// Verbs that start a project, or a topology, where there is none.
 const WITHOUT_PROJECT: &[&str] = &["up"];
 const WITHOUT_FILE: &[&str] = &["init"];
+/// Cameras that have files of their own beside the topology: `add` adds them, `remove` finds them.
+const ADDED: [&str; 3] = ["cam9", "cam10", "cam11"];
 
 #[test]
 fn the_examples_of_every_help_run_as_they_stand() {
@@ -113,6 +115,11 @@ impl Stage {
         stage.project.write_topology(&text)?;
         let demo = stage.dir().join("demo.yml");
         fs::copy(stage.project.file(), demo).map_err(Failure::new)?;
+        for name in ADDED {
+            let text =
+                format!("version: 1\nworkers: {{{name}: {{use: ingest, source: 'test:'}}}}\n");
+            fs::write(stage.dir().join(format!("{name}.yml")), text).map_err(Failure::new)?;
+        }
         Ok(stage)
     }
 
@@ -151,7 +158,20 @@ impl Stage {
         } else {
             self.succeed("up -d --wait --timeout 60s", self.dir())?;
         }
+        if verb == "remove" {
+            self.add_missing()?;
+        }
         Ok(self.dir().to_owned())
+    }
+
+    fn add_missing(&self) -> Outcome<()> {
+        let rows = self.project.ps()?;
+        let missing =
+            ADDED.iter().filter(|name| !rows.iter().any(|row| row.name.as_str() == **name));
+        for name in missing {
+            self.succeed(&format!("add {name}.yml"), self.dir())?;
+        }
+        Ok(())
     }
 
     fn all_work(&self) -> bool {

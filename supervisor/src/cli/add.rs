@@ -11,7 +11,7 @@ use crate::admin::changes::FilesAdded;
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor add cam9.yml
-  framevisor add cam9.yml cam10.yml --wait 10s";
+  framevisor add cam10.yml cam11.yml --wait 10s";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -9,7 +9,7 @@ use crate::admin::verbs::Names;
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor remove cam9
-  framevisor remove 'cam1*' motion1";
+  framevisor remove cam10 cam11";
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
