@@ -183,6 +183,11 @@ fn a_replaced_decoder_loses_no_picture() {
     });
 }
 
+#[test]
+fn sixteen_cameras_come_and_go_by_a_script_and_leave_nothing() {
+    holds(tests::checks::scripts::sixteen_cameras_come_and_go);
+}
+
 /// Repeats `ask` while `work` goes on; any failure of it is the answer. How often it was asked.
 fn meanwhile(
     mut ask: impl FnMut() -> Outcome<()> + Send,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use tests::checks::{
     clean, cycles, deaths, drills, errors, exits, faults, hangs, kills, many, order, pages, python,
-    rings, succession,
+    rings, scripts, succession,
 };
 use tests::report::Report;
 
@@ -98,6 +98,7 @@ fn supervision(seed: u64) -> Report {
     deaths_of_workers(&mut report, seed);
     hangs_and_stops(&mut report);
     report.promise("upgrade", || succession::upgrades_are_not_noticed(10));
+    report.promise("sixteen", scripts::sixteen_cameras_come_and_go);
     report.promise("late_server", || order::a_publisher_waits_for_its_late_server(20));
     memory_and_many_cameras(&mut report);
     tests_of_the_surface(&mut report);
@@ -109,6 +110,7 @@ fn tests_of_the_surface(report: &mut Report) {
     for (row, package, test, names) in [
         ("faults_without_media", "supervisor", "main", &["faults::", "nothing_survives_"][..]),
         ("reload_add_replace", "supervisor", "main", &["changes_without_harm::"]),
+        ("changes_seen_from_outside", "tests", "system", &["changes::"]),
         ("man_and_completions", "supervisor", "main", &["shells_and_manual::"]),
         ("control_by_script", "supervisor", "main", &["python_client::", "a_rust_program_"]),
         ("help_examples", "tests", "system", &["examples_of_help::"]),

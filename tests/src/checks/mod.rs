@@ -15,6 +15,7 @@ pub mod order;
 pub mod pages;
 pub mod python;
 pub mod rings;
+pub mod scripts;
 pub mod succession;
 
 use protocol::name::{ProjectName, RingName};
