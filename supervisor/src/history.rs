@@ -64,7 +64,7 @@ pub(crate) enum Cause {
 impl Cause {
     pub(crate) fn of(input: &Input) -> Self {
         match input {
-            Input::Died(_) | Input::SpawnFailed(_) => Self::Died,
+            Input::Died(_) | Input::NoRoom(_) | Input::SpawnFailed(_) => Self::Died,
             Input::Drain(_) | Input::KillNow | Input::Restart | Input::Stop => Self::Asked,
             Input::Time => Self::Waited,
             Input::Await(_)

@@ -44,6 +44,7 @@ mod progress;
 mod questions;
 mod readiness;
 mod redact;
+mod reserve;
 mod rings;
 mod selector;
 mod shutdown;

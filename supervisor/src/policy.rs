@@ -16,6 +16,10 @@ const RESET_AFTER: Duration = Duration::from_secs(30);
 pub(crate) const RETRY_HELD_AFTER: Duration = Duration::from_secs(300);
 /// So many tries in vain, a quarter of an hour, are no fault that goes away by itself.
 pub(crate) const TRIES_MAX: u32 = 3;
+/// Pauses after a start that failed for want of descriptors, processes or memory: doubling to the last. It
+/// is no worker's fault, so neither its own delays nor its limit apply.
+const SHORTAGE_DELAY: Duration = Duration::from_millis(250);
+const SHORTAGE_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Even `{delay: 0s, limit: none}` may not turn a worker that dies at birth into a fork storm: after
 /// this many deaths within a second each further restart waits a little.
 const STORM_DEATHS: usize = 10;
@@ -50,6 +54,9 @@ pub(crate) struct Memory {
     half_open: bool,
     /// Tries of a held worker that ended in its death, since it last proved itself.
     failed_tries: u32,
+    /// Starts in a row that failed for want of something.
+    #[serde(default)]
+    shortages: u32,
     jitter: Jitter,
 }
 
@@ -61,6 +68,7 @@ impl Policy {
             last_delay: Duration::ZERO,
             half_open: false,
             failed_tries: 0,
+            shortages: 0,
             jitter: Jitter(seed),
         };
         Self { config, memory }
@@ -97,6 +105,19 @@ impl Policy {
         let delay = self.next_delay();
         self.memory.last_delay = delay;
         Decision::RestartAfter(delay.max(self.storm_delay(now)))
+    }
+
+    /// It could not be started, for want of something that it has no share in.
+    pub(crate) fn on_shortage(&mut self) -> Duration {
+        let doublings = self.memory.shortages;
+        self.memory.shortages = doublings.saturating_add(1);
+        let delay = SHORTAGE_DELAY.saturating_mul(2u32.saturating_pow(doublings));
+        self.memory.jitter.spread(delay.min(SHORTAGE_DELAY_MAX))
+    }
+
+    /// It could be started.
+    pub(crate) fn on_start(&mut self) {
+        self.memory.shortages = 0;
     }
 
     /// A person vouches for it, or it ran well for long enough.
@@ -202,6 +223,18 @@ mod tests {
                 "{delay:?} for {nominal:?}"
             );
         }
+    }
+
+    #[test]
+    fn want_of_something_makes_growing_pauses_and_is_no_death() {
+        let mut policy = Policy::new(RestartConfig::default(), 3);
+        for nominal_ms in [250u64, 500, 1000, 2000, 4000, 5000, 5000] {
+            let (delay, nominal) = (policy.on_shortage(), Duration::from_millis(nominal_ms));
+            assert!(delay >= nominal * 4 / 5 && delay <= nominal * 6 / 5, "{delay:?} {nominal:?}");
+        }
+        policy.on_start();
+        assert!(policy.on_shortage() <= SHORTAGE_DELAY * 6 / 5);
+        assert_eq!(policy.on_death(at(0), BRIEFLY), Decision::RestartAfter(Duration::ZERO));
     }
 
     #[test]

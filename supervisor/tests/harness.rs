@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,6 +25,14 @@ pub(crate) struct Project {
     pub(crate) dir: PathBuf,
     pub(crate) name: String,
     guards: Vec<Child>,
+    /// Whose project it is, if not the one who tests.
+    owner: Option<Owner>,
+}
+
+struct Owner {
+    uid: u32,
+    /// A copy of the command: the original may lie where this user cannot go.
+    program: PathBuf,
 }
 
 impl Project {
@@ -32,7 +41,7 @@ impl Project {
         let name = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(format!("fv-{name}"));
         fs::create_dir(&dir).unwrap();
-        let project = Self { dir, name, guards: Vec::new() };
+        let project = Self { dir, name, guards: Vec::new(), owner: None };
         project.write_topology(workers);
         for kind in ["decoder", "ingest", "motion", "recorder", "rtsp", "web"] {
             project.write_program(&format!("framevisor-{kind}"));
@@ -60,7 +69,23 @@ impl Project {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        self.command_at(Path::new(env!("CARGO_BIN_EXE_framevisor")), args)
+        let built = Path::new(env!("CARGO_BIN_EXE_framevisor"));
+        let Some(Owner { uid, program }) = &self.owner else {
+            return self.command_at(built, args);
+        };
+        let mut command = self.command_at(program, args);
+        command.uid(*uid).gid(*uid);
+        command
+    }
+
+    /// Gives it to another user, before `up`; only root can.
+    pub(crate) fn give_to(&mut self, uid: u32) {
+        let program = self.dir.join("framevisor");
+        fs::copy(env!("CARGO_BIN_EXE_framevisor"), &program).unwrap();
+        for path in [&self.dir, &self.dir.join("framevisor.yml")] {
+            chown(path, Some(uid), Some(uid)).unwrap();
+        }
+        self.owner = Some(Owner { uid, program });
     }
 
     pub(crate) fn command_at(&self, program: &Path, args: &[&str]) -> Command {

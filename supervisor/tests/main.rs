@@ -38,4 +38,5 @@ mod stopping_is_ordered_and_bounded;
 mod topologies_from_several_places;
 mod upgrade;
 mod verbs_that_live_in_workers;
+mod when_descriptors_run_out;
 mod why_explains_deaths;

@@ -54,11 +54,12 @@ impl Admin {
             let HandedClient { id, stream, input, output, follows } = client;
             let stream = UnixStream::from(stream.take()?);
             let token = poller.watch(&stream, Event::Client(id)).map_err(failed)?;
-            let client = Client { stream, token, input, output, follows, ended: false };
+            let client =
+                Client { stream, token, input, output, follows, silent_since: None, ended: false };
             // What waits is sent as soon as there is room; one that has gone shows as such.
             let _ = poller.want_write(&client.stream, client.token, !client.output.is_empty());
             clients.insert(id, client);
         }
-        Ok(Self { listener, listening, clients, next: handed.next })
+        Ok(Self { listener, listening, clients, next: handed.next, looks: 0 })
     }
 }

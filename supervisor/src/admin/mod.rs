@@ -23,6 +23,7 @@ use crate::event::Event;
 use crate::history::Change;
 use crate::logs::LogLine;
 use crate::poller::{Poller, Token};
+use crate::reserve::{self, Reserve};
 use crate::selector::Selector;
 pub(crate) use handed_on::Handed;
 
@@ -31,6 +32,9 @@ const CLIENTS_MAX: usize = 64;
 const OUTPUT_MAX_BYTES: usize = 16 * 1024 * 1024;
 const FOLLOW_MAX_BYTES: usize = 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
+/// Who has said nothing for so many looks of the supervisor, 0.2 s each, may be cut off when there is no
+/// descriptor left for others.
+const SILENT_LOOKS: u64 = 2;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ClientId(u64);
@@ -50,6 +54,7 @@ pub(crate) struct Admin {
     listening: Option<Token>,
     clients: BTreeMap<ClientId, Client>,
     next: u64,
+    looks: u64,
 }
 
 #[derive(Debug)]
@@ -59,6 +64,8 @@ struct Client {
     input: Vec<u8>,
     output: Vec<u8>,
     follows: Option<Follows>,
+    /// The look since which it could have said something; `None` once it has.
+    silent_since: Option<u64>,
     /// It closed its sending side, or broke the rules.
     ended: bool,
 }
@@ -82,15 +89,19 @@ impl Admin {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         let listening = Some(poller.watch(&listener, Event::AdminConnection)?);
-        Ok(Self { listener, listening, clients: BTreeMap::new(), next: 0 })
+        Ok(Self { listener, listening, clients: BTreeMap::new(), next: 0, looks: 0 })
     }
 
-    pub(crate) fn accept(&mut self, poller: &mut Poller<Event>) {
+    /// Without a free descriptor, with one of `reserve` or of a connection that says nothing.
+    pub(crate) fn accept(&mut self, poller: &mut Poller<Event>, reserve: &mut Reserve) {
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) => self.admit(stream, poller),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if reserve::is_shortage(&error)
+                        && (reserve.give_one() || self.cut_off_silent(poller)) => {}
                 Err(error) => {
                     tracing::warn!(%error, "control socket: cannot accept, trying again shortly");
                     if let Some(token) = self.listening.take() {
@@ -104,6 +115,7 @@ impl Admin {
 
     /// Listens again after a shortage of descriptors; to be called now and then.
     pub(crate) fn resume(&mut self, poller: &mut Poller<Event>) {
+        self.looks += 1;
         if self.listening.is_none() {
             self.listening = poller.watch(&self.listener, Event::AdminConnection).ok();
         }
@@ -126,9 +138,23 @@ impl Admin {
             input: Vec::new(),
             output: Vec::new(),
             follows: None,
+            silent_since: Some(self.looks),
             ended: false,
         };
         self.clients.insert(id, client);
+    }
+
+    /// Whoever connects to ask something asks at once; the one that has waited longest goes.
+    fn cut_off_silent(&mut self, poller: &mut Poller<Event>) -> bool {
+        let is_silent = |client: &Client| {
+            client.silent_since.is_some_and(|since| self.looks >= since + SILENT_LOOKS)
+        };
+        let silent = self.clients.iter().find(|(_, client)| is_silent(client)).map(|(id, _)| *id);
+        silent.is_some_and(|id| {
+            tracing::warn!("control socket: a connection that said nothing was closed for another");
+            self.close(id, poller);
+            true
+        })
     }
 
     /// The requests a client has sent since; an error stands for a line that is none.
@@ -228,6 +254,7 @@ impl Client {
         match self.stream.read(&mut buffer) {
             Ok(0) => false,
             Ok(count) => {
+                self.silent_since = None;
                 self.input.extend_from_slice(&buffer[..count]);
                 true
             }

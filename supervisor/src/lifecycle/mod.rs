@@ -67,6 +67,8 @@ pub(crate) enum Input {
     Spawned,
     /// Its process could not be started.
     SpawnFailed(String),
+    /// There were no descriptors, processes or memory left to start it with.
+    NoRoom(String),
     /// A `run:` worker says that it will tell when it is ready.
     Greeted,
     Ready,
@@ -192,6 +194,7 @@ impl Lifecycle {
             Input::Start => self.start(now),
             Input::Spawned => self.spawned(now),
             Input::SpawnFailed(text) => self.died(now, ExitReason::Spawn(text)),
+            Input::NoRoom(text) => self.no_room(now, ExitReason::Spawn(text)),
             Input::Greeted => self.greeted(now),
             Input::Ready => self.ready(now),
             Input::Condition(condition, why) => {
@@ -256,7 +259,18 @@ impl Lifecycle {
         }
     }
 
+    /// Nothing has begun, so nothing is counted; it is tried again until there is room.
+    fn no_room(&mut self, now: MonoNs, reason: ExitReason) -> Option<Action> {
+        if let Phase::Starting { .. } = self.phase {
+            self.starts -= 1;
+            self.last_exit = Some(reason);
+            self.phase = Phase::Backoff { until: now + self.policy.on_shortage() };
+        }
+        None
+    }
+
     fn spawned(&mut self, now: MonoNs) -> Option<Action> {
+        self.policy.on_start();
         if self.traits.ready_at_start {
             self.condition = Some((Condition::Flowing, String::new()));
             self.ready(now);

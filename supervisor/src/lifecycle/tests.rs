@@ -209,3 +209,19 @@ fn stopping_now_kills_whatever_it_is_doing() {
     assert_eq!(asked.on(at(310), Input::Died(KILLED)), None);
     assert_eq!(asked.state(), WorkerState::Stopped);
 }
+
+#[test]
+fn a_worker_without_room_to_start_is_tried_until_there_is_and_never_held() {
+    let mut life = up();
+    assert_eq!(life.on(at(200), Input::Died(KILLED)), Some(Action::Spawn));
+    for _ in 0..20 {
+        assert_eq!(life.on(at(200), Input::NoRoom("too many open files".into())), None);
+        assert_eq!(life.state(), WorkerState::Backoff);
+        let now = life.deadline().unwrap();
+        assert!(life.why(now).starts_with("cannot start: too many open files"));
+        assert_eq!(life.on(now, Input::Time), Some(Action::Spawn));
+    }
+    life.on(at(300_000), Input::Spawned);
+    life.on(at(300_100), Input::Ready);
+    assert_eq!((life.state(), life.restarts()), (WorkerState::Ready, 1));
+}

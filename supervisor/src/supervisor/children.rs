@@ -23,6 +23,7 @@ use crate::workers::WorkerId;
 impl Supervisor {
     pub(super) fn reap(&mut self, now: MonoNs) {
         self.child.drain();
+        self.reserve.lend();
         let mut any = false;
         let mut deaths = Vec::new();
         while let Some((pid, reason)) = next_dead() {

@@ -90,6 +90,7 @@ impl Supervisor {
     fn hand_over(&mut self, id: ProcessId, server: String) -> Result<(), Violation> {
         let Some(start_up) = self.start_up(id.worker) else { return Ok(()) };
         let Some(process) = current(&mut self.workers, id) else { return Ok(()) };
+        self.reserve.lend();
         self.hand_overs.start(id, server, &process.tmp, start_up)
     }
 

@@ -13,6 +13,7 @@ mod hooks;
 mod messages;
 mod orders;
 mod replacing;
+mod room;
 mod stop;
 mod succession;
 mod transition;
@@ -50,6 +51,7 @@ use crate::process::{Process, ProcessId, Spawner};
 use crate::progress;
 use crate::questions::Questions;
 use crate::readiness::Probes;
+use crate::reserve::{self, Reserve};
 use crate::rings;
 use crate::shutdown::Shutdown;
 use crate::signals::Signals;
@@ -119,6 +121,7 @@ pub(crate) struct Supervisor {
     pub(crate) history: History,
     questions: Questions,
     hooks: Hooks,
+    reserve: Reserve,
     /// Workers that a person wants stopped and that have not ended yet.
     leaving: BTreeSet<WorkerId>,
     /// Workers that are not started before others are up.
@@ -166,6 +169,7 @@ impl Supervisor {
             workers.add(Worker::new(spec.clone(), writes, seed.wrapping_add(at)));
         }
         let hooks = Hooks::new(&spawner.topology.hooks);
+        let reserve = Reserve::new(spawner.listeners.len());
         let name_width = specs.iter().map(|spec| spec.name.as_str().len()).max().unwrap_or(0);
         let now = clock::mono();
         Ok(Self {
@@ -191,6 +195,7 @@ impl Supervisor {
             history: History::default(),
             questions: Questions::default(),
             hooks,
+            reserve,
             leaving: BTreeSet::new(),
             waiting: BTreeSet::new(),
             queue: 0,
@@ -232,6 +237,7 @@ impl Supervisor {
                 }
             }
             self.handle(clock::mono(), Event::Tick);
+            self.keep_reserve();
         }
         self.finish()
     }
@@ -239,9 +245,12 @@ impl Supervisor {
     fn handle(&mut self, now: MonoNs, event: Event) {
         match event {
             Event::AdoptedEnded(process) => self.note_adopted_end(now, process),
-            Event::AdminConnection => self.admin.accept(&mut self.poller),
+            Event::AdminConnection => self.admin.accept(&mut self.poller, &mut self.reserve),
             Event::ChildEnded => self.reap(now),
-            Event::Client(client) => self.serve(now, client),
+            Event::Client(client) => {
+                self.reserve.lend();
+                self.serve(now, client);
+            }
             Event::GuardLink => self.hear_guard(now),
             Event::HandOverEnded => self.hand_overs_ended(),
             Event::HookOutput(run) => self.hook_output(run),
@@ -292,6 +301,7 @@ impl Supervisor {
         self.admin.resume(&mut self.poller);
         self.look_for_attached(now);
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
+            self.reserve.lend();
             let stalled = self.look_at_rings(now);
             self.floors.save_later();
             if let Some(groups) = &mut self.spawner.cgroups {
@@ -365,6 +375,7 @@ impl Supervisor {
     fn spawn(&mut self, at: WorkerId, now: MonoNs) -> Input {
         self.processes += 1;
         let id = ProcessId { worker: at, number: self.processes };
+        self.reserve.lend();
         match self.spawner.start(&self.workers[at].spec, id, now, &mut self.poller) {
             Ok(process) => {
                 tracing::debug!(worker = %self.spec(at).name, pid = process.pid, "started");
@@ -373,6 +384,7 @@ impl Supervisor {
                 self.begin_asking(at);
                 Input::Spawned
             }
+            Err(error) if reserve::is_shortage(&error) => self.no_room(at, now, &error),
             Err(error) => {
                 tracing::warn!(worker = %self.spec(at).name, %error, "cannot be started");
                 self.remember(at, now, &ExitReason::Spawn(error.to_string()), None, None);

@@ -109,6 +109,7 @@ impl Supervisor {
 
     pub(super) fn advance_upgrade(&mut self, now: MonoNs) {
         let Some(upgrade) = &self.upgrade else { return };
+        self.reserve.lend();
         if let Step::Tried(trial) = &upgrade.step
             && (trial.is_late(now) || self.is_stopping())
         {
