@@ -44,7 +44,14 @@ fn a_command_that_closes_its_link_is_left_alone() {
 #[test]
 fn a_command_sees_its_own_environment_and_no_other() {
     let project = Project::new(
-        "  a: {run: [sh, -c, 'env > env.new; mv env.new env; sleep 1000'], env: {COLOUR: red}}\n",
+        "  a:
+    run: [sh, -c, 'env > env.new; mv env.new env; sleep 1000']
+    env: {COLOUR: red}
+    in: [good.packets, other.packets]
+    out: a.events
+    policy: every 5
+  good: {use: ingest, source: 'test:'}
+  other: {use: ingest, source: 'test:'}\n",
     );
     let secret = ["SECRET_OF_THE_SHELL", "x"];
     let up = project.command(&["up", "-d"]).env(secret[0], secret[1]).output().unwrap();
@@ -55,6 +62,9 @@ fn a_command_sees_its_own_environment_and_no_other() {
         "COLOUR=red".to_owned(),
         format!("FRAMEVISOR_PROJECT={}", project.name),
         "FRAMEVISOR_WORKER=a".to_owned(),
+        "FRAMEVISOR_IN=good.packets,other.packets".to_owned(),
+        "FRAMEVISOR_OUT=a.events".to_owned(),
+        "FRAMEVISOR_POLICY=every 5".to_owned(),
         "FRAMEVISOR_CONTROL_FD=3".to_owned(),
         format!("TMPDIR={}", project.runtime_dir().join("tmp/1").display()),
     ] {

@@ -69,9 +69,8 @@ impl Project {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let built = Path::new(env!("CARGO_BIN_EXE_framevisor"));
         let Some(Owner { uid, program }) = &self.owner else {
-            return self.command_at(built, args);
+            return self.command_at(built(), args);
         };
         let mut command = self.command_at(program, args);
         command.uid(*uid).gid(*uid);
@@ -81,7 +80,10 @@ impl Project {
     /// Gives it to another user, before `up`; only root can.
     pub(crate) fn give_to(&mut self, uid: u32) {
         let program = self.dir.join("framevisor");
-        fs::copy(env!("CARGO_BIN_EXE_framevisor"), &program).unwrap();
+        // By another process: a file that this one has open for writing, while a test beside starts
+        // something, could not be executed.
+        let mut copy = Command::new("cp");
+        assert!(copy.arg(built()).arg(&program).status().unwrap().success());
         for path in [&self.dir, &self.dir.join("framevisor.yml")] {
             chown(path, Some(uid), Some(uid)).unwrap();
         }
@@ -208,6 +210,10 @@ impl Drop for Project {
         shmring::census::sweep_unowned(&self.name.parse().unwrap());
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+fn built() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_framevisor"))
 }
 
 /// A verb that goes on until it is interrupted, or the test ends.

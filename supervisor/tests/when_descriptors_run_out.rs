@@ -115,7 +115,10 @@ fn fault_62_a_worker_that_cannot_be_forked_is_tried_until_it_can_and_never_held(
         events.lines().filter(|line| line.contains(r#""to":"backoff""#)).count() > 5
     });
     let before = getrlimit(Resource::Nproc).maximum;
-    limit_processes(&project, &before.map_or("unlimited".into(), |most| most.to_string()));
+    limit_processes(
+        &project,
+        &before.map_or_else(|| "unlimited".to_owned(), |most| most.to_string()),
+    );
     let again = project.wait_for_state("a", "running");
     assert_eq!(again["restarts"], 1);
     assert_eq!((project.supervisor(), project.pid("b")), (supervisor, b));

@@ -821,7 +821,9 @@ fn what_config_prints_means_the_same_with_nothing_short_left() {
     let first = file(
         "framevisor.yml",
         "version: 1
-defaults: {rings: {spare_readers: 3}, decoder: {threads: 2}}
+defaults: {rings: {spare_readers: 3}, decoder: {threads: 2, limits: {nice: 5}}}
+hooks:
+  tell: {on: worker.held, run: [./tell, '${PART:-main}']}
 templates: {indoor: {motion: true, serve: web}}
 cameras:
   hall-{1..2}: {like: indoor, url: 'rtsp://10.0.0.{1..2}/${PART:-main}'}
@@ -843,6 +845,9 @@ cameras:
         }
         let printed = file("printed.yml", &text);
         let again = load(&[printed], &overrides).unwrap_or_else(|report| panic!("{report}"));
+        let limited = again.workers.iter().filter(|worker| worker.limits.nice == Some(5));
+        assert_eq!(limited.count(), 2, "{text}");
+        assert_eq!(again.hooks, meant.hooks);
         assert_eq!((again.workers, again.rings), (meant.workers.clone(), meant.rings.clone()));
     }
     std::fs::remove_dir_all(&folder).unwrap();
