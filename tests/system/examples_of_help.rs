@@ -23,6 +23,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("gc --all", "it cleans up behind every project of this machine, also of other tests"),
     ("drill", "it ends workers for minutes; tests/system/drill.rs runs it"),
     ("-p yard drill", "no project yard runs"),
+    ("bench", "it loads the machine until something is lost; tests/system/bench.rs runs it"),
     ("send detector", "no worker of the demo listens; supervisor/python/tests sends messages"),
     ("upgrade --binary", "no second framevisor is at that place"),
 ];

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
 mod architecture;
+mod bench;
 mod changes;
 mod doctor_examines;
 mod drill;

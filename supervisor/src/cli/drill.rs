@@ -73,7 +73,7 @@ impl Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let interrupt = Interrupt::listen()?;
-    let mut stage = Stage::find(context, args.yes)?;
+    let mut stage = Stage::find(context, args.yes, &interrupt)?;
     let seed = args.seed.unwrap_or_else(|| clock::now().utc.0 % 1_000_000);
     let report = rehearse(&mut stage, args, seed, &interrupt)?;
     if context.is_json() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use protocol::admin::ReplyError;
+use protocol::config::ingest::SourceError;
 use protocol::name::{ProjectName, RingName};
 use protocol::units::Span;
 
@@ -33,6 +34,8 @@ pub(super) enum CliError {
     Answer(ReplyError),
     #[error("{0}")]
     Degraded(String),
+    #[error("such a camera cannot be: {0}")]
+    Camera(SourceError),
     #[error(transparent)]
     Client(framevisor_client::Error),
     #[error("{}: expected a name that ends in {expected}", path.display())]
@@ -49,6 +52,8 @@ pub(super) enum CliError {
     NoMemory { project: ProjectName, shortage: Shortage },
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    #[error("interrupted")]
+    Interrupted,
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
     #[error("{wanted} means {rings}; this verb takes one ring: name it")]
@@ -129,7 +134,8 @@ impl CliError {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Ending { .. }
+            Self::Camera(_)
+            | Self::Ending { .. }
             | Self::ManyRings { .. }
             | Self::NoPictures { .. }
             | Self::NoScreen

@@ -1,6 +1,7 @@
 //! What people type: one file a verb. stdout is data, stderr is talk.
 
 mod add;
+mod bench;
 mod change;
 mod check;
 mod client;
@@ -182,6 +183,9 @@ enum Verb {
     /// Kill, stop and hang workers under load, and tell what was lost
     #[command(after_help = drill::EXAMPLES)]
     Drill(drill::Args),
+    /// Find out how many cameras this machine records, and what limits it
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Args),
     /// Remove what dead writers left in shared memory
     #[command(after_help = gc::EXAMPLES)]
     Gc(gc::Args),
@@ -272,6 +276,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             dump::run(&context(file), args)
         }
         Verb::Drill(mut args) => drill::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Bench(mut args) => bench::run(&context(std::mem::take(&mut args.form).into()), &args),
         Verb::Gc(mut args) => gc::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Config(mut args) => config::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Check(file) => check::run(&context(file)),

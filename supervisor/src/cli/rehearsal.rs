@@ -1,18 +1,24 @@
 //! A project of our own, beside whatever runs here: a topology brought up in a temporary place, with its
 //! recordings, sockets and state there, free addresses and immediate restarts. It ends with its value.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use protocol::name::ProjectName;
 
+use super::client::Client;
 use super::files::DEFAULT_FILE;
+use super::interrupt::Interrupt;
 use super::{CliError, Context, Form, Globals, down, terminal};
 
 /// Loop sources encode a minute first, the first time.
 const UP_WITHIN: &str = "120s";
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct Rehearsal {
@@ -40,22 +46,56 @@ impl Rehearsal {
         Ok(Self { context, folder, is_up: false })
     }
 
-    /// Returns when everything flows.
-    pub(super) fn up(&mut self) -> Result<(), CliError> {
+    /// Returns when everything flows, or, with an error, when the user has had enough.
+    pub(super) fn up(&mut self, interrupt: &Interrupt) -> Result<(), CliError> {
+        // A file and no pipe: the project may hold its end long after `up` has ended.
+        let said = self.folder.join("said");
+        let mut up = self.start(&said)?;
+        // What does not flow may run all the same.
+        self.is_up = true;
+        let ended = loop {
+            let ended = up.try_wait().map_err(CliError::io("start the project"))?;
+            match ended {
+                None if interrupt.came() && self.answers() => return self.give_up(&mut up),
+                None => thread::sleep(LOOK_EVERY),
+                Some(status) => break status,
+            }
+        };
+        if ended.success() {
+            return Ok(());
+        }
+        let said = fs::read(&said).unwrap_or_default();
+        Err(CliError::Rehearsal { said: String::from_utf8_lossy(&said).into_owned() })
+    }
+
+    fn start(&self, said: &Path) -> Result<Child, CliError> {
         let program = std::env::current_exe().map_err(CliError::io("find this program"))?;
+        let file = File::create(said);
+        let file = file.map_err(|source| CliError::Write { path: said.to_owned(), source })?;
         let mut command = Command::new(program);
         command
             .args(self.context.arguments("up")?)
             .args(["--wait", "--timeout", UP_WITHIN])
             .env("XDG_STATE_HOME", self.folder.join("state"))
-            .stdin(Stdio::null());
-        // What does not flow may run all the same.
-        self.is_up = true;
-        let output = command.output().map_err(CliError::io("start the project"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(CliError::Rehearsal { said: String::from_utf8_lossy(&output.stderr).into_owned() })
+            // The terminal's Ctrl-C is for us, who end it in order: killed halfway, it would leave a
+            // project behind that nobody can reach yet.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file);
+        command.spawn().map_err(CliError::io("start the project"))
+    }
+
+    /// Whether it can be told to end.
+    fn answers(&self) -> bool {
+        self.context.place().is_ok_and(|place| Client::connect(&place).is_ok())
+    }
+
+    fn give_up(&mut self, up: &mut Child) -> Result<(), CliError> {
+        self.down()?;
+        // It sees the end of the project, and ends with it.
+        up.wait().map_err(CliError::io("start the project"))?;
+        Err(CliError::Interrupted)
     }
 
     pub(super) fn down(&mut self) -> Result<(), CliError> {

@@ -2,6 +2,7 @@
 //! (`protocol::witness`).
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
@@ -27,6 +28,8 @@ impl Witness {
     pub(super) fn start(watch: &Watch, broker: &Path) -> Result<Self, CliError> {
         let mut command = launch::verb(Kind::Recorder, "witness", watch)?;
         command.env(env::BROKER, broker).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Ctrl-C is for us: what it saw until then is still asked for. It ends with its stdin.
+        command.process_group(0);
         let mut child = command.spawn().map_err(CliError::io("start the program of the verb"))?;
         let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(CliError::Witness("it has no pipes".to_owned()));

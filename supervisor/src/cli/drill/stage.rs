@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use protocol::name::ProjectName;
 
+use super::super::interrupt::Interrupt;
 use super::super::rehearsal::{Rehearsal, Source};
 use super::super::{CliError, Context, terminal};
 use crate::place::Place;
@@ -16,11 +17,15 @@ pub(super) enum Stage {
 impl Stage {
     /// The project that is meant if it runs, when somebody agrees; else its topology, or the demo, brought
     /// up for this.
-    pub(super) fn find(context: &Context, agreed: bool) -> Result<Self, CliError> {
+    pub(super) fn find(
+        context: &Context,
+        agreed: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Self, CliError> {
         let has_file = context.has_files();
         let is_named = context.globals.project.is_some() || context.globals.runtime_dir.is_some();
         if !has_file && !is_named {
-            return Self::own(&Source::Text(include_str!("../templates/demo.yml")));
+            return Self::own(&Source::Text(include_str!("../templates/demo.yml")), interrupt);
         }
         let place = context.place()?;
         if place.is_taken() {
@@ -31,17 +36,17 @@ impl Stage {
         if has_file {
             // Its mistakes are told here and not by another process.
             context.topology()?;
-            return Self::own(&Source::Files(context.files()));
+            return Self::own(&Source::Files(context.files()), interrupt);
         }
         // Says where it looked.
         let project = Self::project_at(context, &place)?;
         Ok(Self::Running { place, project })
     }
 
-    fn own(source: &Source<'_>) -> Result<Self, CliError> {
+    fn own(source: &Source<'_>, interrupt: &Interrupt) -> Result<Self, CliError> {
         let mut rehearsal = Rehearsal::new(&format!("drill-{}", std::process::id()), source)?;
         terminal::talk("no such project runs: bringing one up in a temporary place");
-        rehearsal.up()?;
+        rehearsal.up(interrupt)?;
         Ok(Self::Own(rehearsal))
     }
 
