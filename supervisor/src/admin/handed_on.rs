@@ -60,6 +60,6 @@ impl Admin {
             let _ = poller.want_write(&client.stream, client.token, !client.output.is_empty());
             clients.insert(id, client);
         }
-        Ok(Self { listener, listening, clients, next: handed.next, looks: 0 })
+        Ok(Self { listener, listening, clients, next: handed.next, looks: 0, told: false })
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Admin {
     clients: BTreeMap<ClientId, Client>,
     next: u64,
     looks: u64,
+    /// That it cannot accept was told since it last could.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -89,21 +91,26 @@ impl Admin {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         let listening = Some(poller.watch(&listener, Event::AdminConnection)?);
-        Ok(Self { listener, listening, clients: BTreeMap::new(), next: 0, looks: 0 })
+        Ok(Self { listener, listening, clients: BTreeMap::new(), next: 0, looks: 0, told: false })
     }
 
     /// Without a free descriptor, with one of `reserve` or of a connection that says nothing.
     pub(crate) fn accept(&mut self, poller: &mut Poller<Event>, reserve: &mut Reserve) {
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) => self.admit(stream, poller),
+                Ok((stream, _)) => {
+                    self.told = false;
+                    self.admit(stream, poller);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error)
                     if reserve::is_shortage(&error)
                         && (reserve.give_one() || self.cut_off_silent(poller)) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "control socket: cannot accept, trying again shortly");
+                    if !std::mem::replace(&mut self.told, true) {
+                        tracing::warn!(%error, "control socket: cannot accept, trying until it can");
+                    }
                     if let Some(token) = self.listening.take() {
                         poller.forget(&self.listener, token);
                     }
@@ -151,7 +158,9 @@ impl Admin {
         };
         let silent = self.clients.iter().find(|(_, client)| is_silent(client)).map(|(id, _)| *id);
         silent.is_some_and(|id| {
-            tracing::warn!("control socket: a connection that said nothing was closed for another");
+            tracing::debug!(
+                "control socket: a connection that said nothing was closed for another"
+            );
             self.close(id, poller);
             true
         })
