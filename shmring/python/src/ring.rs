@@ -94,7 +94,6 @@ pub(crate) fn wrap(
 }
 
 /// What one look at the ring brought.
-#[expect(clippy::large_enum_variant, reason = "moved once, from the reader into its Python object")]
 enum Step {
     Item(Item),
     /// Something else than an item, after which there may be one at once.

@@ -12,6 +12,7 @@
 /// The worker is a program, not a library: its files, not copies of them.
 #[path = "../src"]
 mod worker_files {
+    #[expect(dead_code, reason = "what only a running worker needs")]
     pub(crate) mod decoding;
     pub(crate) mod notes;
     pub(crate) mod resync;

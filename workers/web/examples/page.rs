@@ -29,6 +29,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let places = Arc::clone(&site.connections);
     let (_stop, stop) = watch::channel(false);
     let router = router(site, Hosts::new(listen));
-    Server { router, places, deadlines: Deadlines::default(), stop }.serve(listener).await;
+    let (_never, drain) = watch::channel(false);
+    let deadlines = Deadlines::default();
+    Server { router, places, deadlines, drain, stop }.serve(listener).await;
     Ok(())
 }

@@ -68,6 +68,22 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
+async fn a_server_that_drains_answers_on_an_open_connection_once_more_and_closes_it() {
+    const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let served = serve(Deadlines::default()).await;
+    let mut kept = served.connect().await;
+    kept.write_all(REQUEST).await.unwrap();
+    let mut first = [0; 1024];
+    let read = timeout(DEADLINE, kept.read(&mut first)).await.unwrap().unwrap();
+    let first = String::from_utf8_lossy(&first[..read]).to_ascii_lowercase();
+    assert!(first.starts_with("http/1.1 200") && !first.contains("connection: close"), "{first}");
+    served.drain.send_replace(true);
+    kept.write_all(REQUEST).await.unwrap();
+    let last = rest(&mut kept).await.to_ascii_lowercase();
+    assert!(last.contains("http/1.1 200") && last.contains("connection: close"), "{last}");
+}
+
+#[tokio::test]
 async fn half_a_request_is_closed_and_others_are_served() {
     let served = serve(Deadlines { header: SHORT, ..Deadlines::default() }).await;
     let mut slow = served.connect().await;
