@@ -1,11 +1,12 @@
 //! What people do wrong, and what they are told. `docs/errors.md` shows the same rows.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use protocol::admin::WorkerState;
 use serde_json::{Value, json};
 
-use crate::project::{Project, source_root};
+use crate::project::{Project, binary, source_root};
 use crate::{Failure, Outcome, ensure, wait_for};
 
 /// One mistake in a topology: what is written, and what stderr must say.
@@ -120,7 +121,13 @@ fn a_second_up_touches_nothing() -> Outcome<()> {
     let project = Project::new("version: 1\nworkers:\n  cam1: {use: ingest, source: 'test:'}\n")?;
     project.up()?;
     let (camera, supervisor) = (project.pid("cam1")?, project.supervisor_pid()?);
-    let output = project.run(&["up", "-d"])?;
+    project.succeed(&["up", "-d"])?;
+    // Another file that gives itself the same name.
+    let other = project.dir().join("other.yml");
+    std::fs::copy(project.file(), &other).map_err(Failure::new)?;
+    let mut command = Command::new(binary("framevisor"));
+    command.arg("-f").arg(other).arg("--runtime-dir").arg(project.dir().join("run"));
+    let output = command.args(["up", "-d"]).output().map_err(Failure::new)?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure(output.status.code() == Some(1), || {
         format!("second up: exit {:?}\n{said}", output.status.code())
