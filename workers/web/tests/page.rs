@@ -42,9 +42,11 @@ impl Page {
         let tests = Router::new().route("/tests/{file}", get(test_file));
         let router = router(site, Hosts::new(address)).merge(tests);
         let deadlines = Deadlines::default();
-        let drain = watch::channel(false).1;
+        let (never, drain) = watch::channel(false);
         let server = Server { router, places, deadlines, drain, stop: stopped };
         let thread = std::thread::spawn(move || {
+            // A server whose owner is gone drains.
+            let _never = never;
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().expect("a runtime").block_on(async {
                 let listener = TcpListener::from_std(listener).expect("a socket");
