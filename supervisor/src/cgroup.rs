@@ -8,7 +8,7 @@
 //! Nothing rests on it: without groups, orphans are found by their parent and their TMPDIR.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,8 +39,8 @@ pub(crate) struct Cgroups {
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     path: PathBuf,
-    /// Who writes 0 here joins.
-    pub(crate) procs: File,
+    /// Its folder, for a process to be born into.
+    pub(crate) folder: File,
 }
 
 impl Cgroups {
@@ -91,8 +91,8 @@ impl Cgroups {
             worker.as_str().replace('/', "+")
         ));
         fs::create_dir(&path)?;
-        let procs = OpenOptions::new().write(true).open(path.join("cgroup.procs"))?;
-        let group = Cgroup { path, procs };
+        let folder = File::open(&path)?;
+        let group = Cgroup { path, folder };
         let set = |controller, file, value: Option<String>| match value {
             Some(value) if self.controllers.contains(controller) => group.write(file, &value),
             _ => Ok(()),
@@ -146,8 +146,8 @@ impl Cgroup {
 
     /// The group of a process that another supervisor started; `None` when it is gone.
     pub(crate) fn resume(path: PathBuf) -> Option<Self> {
-        let procs = OpenOptions::new().write(true).open(path.join("cgroup.procs")).ok()?;
-        Some(Self { path, procs })
+        let folder = File::open(&path).ok()?;
+        Some(Self { path, folder })
     }
 
     /// Everything in it, at once.
@@ -288,7 +288,7 @@ pub(crate) fn oom_kills_of_machine() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::process::CommandExt;
+    use std::os::fd::AsFd;
 
     #[test]
     fn our_group_is_found_where_version_two_is_mounted() {
@@ -344,14 +344,28 @@ mod tests {
             pids: None,
         };
         let group = groups.create(&"w".parse().unwrap(), 1, &limits, false).unwrap();
-        let mut child = std::process::Command::new("/usr/bin/setsid")
-            .args(["-w", "/bin/sleep", "1000"])
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        fs::write(group.path.join("cgroup.procs"), child.id().to_string()).unwrap();
+        let command = spawn::Command {
+            program: Path::new("/usr/bin/setsid"),
+            args: &["-w".into(), "/bin/sleep".into(), "1000".into()],
+            cwd: Path::new("/"),
+            env: &[],
+            inherit: &[],
+            input: spawn::Input::Nothing,
+            output: spawn::Output::Inherited,
+            limits: &spawn::Limits::default(),
+            cgroup: Some(group.folder.as_fd()),
+            death_signal: nix::sys::signal::Signal::SIGKILL,
+        };
+        let child = command.start().unwrap();
+        assert!(child.refused.is_empty(), "{:?}", child.refused);
+        let inside = fs::read_to_string(group.path.join("cgroup.procs")).unwrap();
+        assert!(inside.lines().any(|pid| pid == child.pid.to_string()), "{inside}");
         groups.end(&group);
-        assert!(!child.wait().unwrap().success());
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.pid).unwrap());
+        assert!(matches!(
+            nix::sys::wait::waitpid(pid, None).unwrap(),
+            nix::sys::wait::WaitStatus::Signaled(..)
+        ));
         let deadline = clock::mono() + Duration::from_secs(5);
         while group.path.exists() && clock::mono() < deadline {
             groups.remove_empty();

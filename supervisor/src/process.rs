@@ -196,7 +196,7 @@ impl Spawner {
             input: Input::Nothing,
             output: Output::Piped,
             limits: &limits.of_process(worker),
-            cgroup: cgroup.as_ref().map(|group| group.procs.as_fd()),
+            cgroup: cgroup.as_ref().map(|group| group.folder.as_fd()),
             death_signal: Signal::SIGKILL,
         };
         let running = command.start()?;

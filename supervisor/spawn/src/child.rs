@@ -6,13 +6,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
-use crate::limits::{InChild, Limits, Refused, Setting, duplicate_above};
+use crate::fork::{Image, Setup, pipe_above};
+use crate::limits::{Limits, Refused, Setting, duplicate_above};
 
 /// The first inherited descriptor gets this number, the next ones follow.
 pub const FIRST_INHERITED: RawFd = 3;
@@ -57,7 +56,7 @@ pub struct Command<'a> {
     pub input: Input<'a>,
     pub output: Output,
     pub limits: &'a Limits,
-    /// The open `cgroup.procs` of the group it is born into.
+    /// The open folder of the cgroup it is born into.
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Sent by the kernel when the *thread* that calls [`Command::start`] ends: call it from the
     /// main thread.
@@ -77,118 +76,79 @@ pub struct Running {
 impl Command<'_> {
     pub fn start(&self) -> Result<Running, StartError> {
         let failed = |source| StartError::Descriptors { program: self.program.to_owned(), source };
-        let count = RawFd::try_from(self.inherit.len()).unwrap_or(RawFd::MAX);
-        let above = FIRST_INHERITED.saturating_add(count);
-        // std reports a failed exec through a pipe of its own: it must not get a number that the
-        // child is about to overwrite.
-        let _low = occupy_below(above).map_err(failed)?;
-        let sources = self.duplicates(above).map_err(failed)?;
-        let numbers = sources.iter().map(AsRawFd::as_raw_fd).collect();
-        let stdin = self.stdin(above).map_err(failed)?;
-        let setting = Setting::new(self.cgroup, above).map_err(failed)?;
-        let limits = setting.in_child(self.limits);
-        let mut command = self.command(numbers, stdin, limits);
-        let mut child = command.spawn().map_err(|source| StartError::Exec {
+        let not_run = |source| StartError::Exec {
             program: self.program.to_owned(),
             cwd: self.cwd.to_owned(),
             source,
-        })?;
+        };
+        let count = RawFd::try_from(self.inherit.len()).unwrap_or(RawFd::MAX);
+        let above = FIRST_INHERITED.saturating_add(count);
+        let sources = self.duplicates(above).map_err(failed)?;
+        let standard = Standard::new(self, above).map_err(failed)?;
+        let setting = Setting::new(above).map_err(failed)?;
+        let image = Image::new(self.program, self.args, self.cwd, self.env).map_err(not_run)?;
+        let numbers: Vec<RawFd> = sources.iter().map(AsRawFd::as_raw_fd).collect();
+        let group = self.cgroup.map(|fd| duplicate_above(fd, above)).transpose().map_err(failed)?;
+        let group = group.as_ref().map(AsRawFd::as_raw_fd);
+        let setup = Setup {
+            standard: standard.numbers(),
+            inherit: &numbers,
+            first: FIRST_INHERITED,
+            limits: &setting.in_child(self.limits, group),
+            death_signal: self.death_signal as libc::c_int,
+        };
+        let pid = image.run(group, &setup, above).map_err(not_run)?;
+        let Standard { stdout, stderr, .. } = standard;
         Ok(Running {
-            pid: child.id(),
-            stdout: child.stdout.take().map(OwnedFd::from),
-            stderr: child.stderr.take().map(OwnedFd::from),
+            pid,
+            stdout: stdout.map(|pipe| pipe.ours),
+            stderr: stderr.map(|pipe| pipe.ours),
             refused: setting.refused(),
         })
-    }
-
-    /// A copy above the final numbers, like the others.
-    fn stdin(&self, above: RawFd) -> io::Result<Stdio> {
-        match self.input {
-            Input::Nothing => Ok(Stdio::null()),
-            Input::From(fd) => duplicate_above(fd, above).map(Stdio::from),
-        }
     }
 
     /// Copies above the final numbers, so that moving one never overwrites another.
     fn duplicates(&self, above: RawFd) -> io::Result<Vec<OwnedFd>> {
         self.inherit.iter().map(|fd| duplicate_above(fd.as_fd(), above)).collect()
     }
+}
 
-    fn command(&self, sources: Vec<RawFd>, stdin: Stdio, limits: InChild) -> std::process::Command {
-        let mut command = std::process::Command::new(self.program);
-        let output = || match self.output {
-            Output::Inherited => Stdio::inherit(),
-            Output::Piped => Stdio::piped(),
+/// stdin, stdout and stderr to be, above the final numbers like the others.
+struct Standard {
+    stdin: OwnedFd,
+    stdout: Option<Pipe>,
+    stderr: Option<Pipe>,
+}
+
+struct Pipe {
+    ours: OwnedFd,
+    theirs: OwnedFd,
+}
+
+impl Standard {
+    fn new(command: &Command<'_>, above: RawFd) -> io::Result<Self> {
+        let stdin = match command.input {
+            Input::Nothing => duplicate_above(File::open("/dev/null")?.as_fd(), above)?,
+            Input::From(fd) => duplicate_above(fd, above)?,
         };
-        command
-            .args(self.args)
-            .current_dir(self.cwd)
-            .env_clear()
-            .envs(self.env.iter().map(|(key, value)| (key, value)))
-            .stdin(stdin)
-            .stdout(output())
-            .stderr(output())
-            .process_group(0);
-        let parent = std::process::id();
-        let death_signal = self.death_signal;
-        let prepare = move || {
-            limits.apply();
-            keep_only(&sources)?;
-            die_with(parent, death_signal)
+        let pipe = || match command.output {
+            Output::Inherited => Ok(None),
+            Output::Piped => Pipe::new(above).map(Some),
         };
-        // SAFETY: the closure runs between fork and exec; it makes system calls on numbers computed
-        // before, allocates nothing and takes no lock.
-        unsafe { command.pre_exec(prepare) };
-        command
+        Ok(Self { stdin, stdout: pipe()?, stderr: pipe()? })
+    }
+
+    fn numbers(&self) -> [Option<RawFd>; 3] {
+        let theirs = |pipe: &Option<Pipe>| pipe.as_ref().map(|pipe| pipe.theirs.as_raw_fd());
+        [Some(self.stdin.as_raw_fd()), theirs(&self.stdout), theirs(&self.stderr)]
     }
 }
 
-/// Fills every free number below `above`.
-fn occupy_below(above: RawFd) -> io::Result<Vec<File>> {
-    let mut low = Vec::new();
-    loop {
-        let file = File::open("/dev/null")?;
-        if file.as_raw_fd() >= above {
-            return Ok(low);
-        }
-        low.push(file);
+impl Pipe {
+    fn new(above: RawFd) -> io::Result<Self> {
+        let (ours, theirs) = pipe_above(above)?;
+        Ok(Self { ours: ours.into(), theirs })
     }
-}
-
-/// In the child: everything above stderr closes on exec, but for `sources`, moved to 3, 4, 5...
-fn keep_only(sources: &[RawFd]) -> io::Result<()> {
-    // An old kernel refuses this, and nothing is lost: all our own descriptors carry the flag, it
-    // is there for what this process itself was started with.
-    // SAFETY: close_range with CLOEXEC sets a flag on descriptors; it takes no pointer.
-    unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            FIRST_INHERITED,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    for (target, &source) in (FIRST_INHERITED..).zip(sources) {
-        // SAFETY: in the child of a fork the descriptor table is private; the target is one of the
-        // numbers `occupy_below` filled, so no owner of this process's is overwritten.
-        check(unsafe { libc::dup2(source, target) })?;
-    }
-    Ok(())
-}
-
-/// In the child: the kernel sends `signal` when the parent ends. It may have ended already.
-fn die_with(parent: u32, signal: Signal) -> io::Result<()> {
-    // SAFETY: PR_SET_PDEATHSIG takes a number and changes this process only.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) })?;
-    if std::os::unix::process::parent_id() == parent {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(libc::ESRCH))
-    }
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -221,6 +181,66 @@ mod tests {
             death_signal: Signal::SIGKILL,
         };
         command.start().unwrap()
+    }
+
+    #[test]
+    fn a_program_without_a_slash_is_found_by_the_path_of_its_own_environment() {
+        let named = |path: &str| {
+            let command = Command {
+                program: Path::new("echo"),
+                args: &["here".into()],
+                cwd: Path::new("/"),
+                env: &[("PATH".into(), path.into())],
+                inherit: &[],
+                input: Input::Nothing,
+                output: Output::Piped,
+                limits: &Limits::default(),
+                cgroup: None,
+                death_signal: Signal::SIGKILL,
+            };
+            command.start()
+        };
+        assert_eq!(said(named("/nonexistent:/bin").unwrap()), "here\n");
+        assert!(named("/nonexistent").unwrap_err().to_string().contains("No such file"));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_executed_leaves_no_child_behind() {
+        let folder = std::env::temp_dir().join(format!("spawn-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("text");
+        std::fs::write(&file, "no program").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&file, mode).unwrap();
+        let command = Command {
+            program: &file,
+            args: &[],
+            cwd: Path::new("/"),
+            env: &[],
+            inherit: &[],
+            input: Input::Nothing,
+            output: Output::Piped,
+            limits: &Limits::default(),
+            cgroup: None,
+            death_signal: Signal::SIGKILL,
+        };
+        let error = command.start().unwrap_err().to_string();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(error.contains("Exec format error"), "{error}");
+        let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+        assert_eq!(children, "");
+    }
+
+    #[test]
+    fn signals_come_through_and_a_broken_pipe_ends_the_program() {
+        // proc(5): a bit for each signal, the first is signal 1.
+        let text = said(shell("exec cat /proc/self/status", &[]));
+        let bits = |name: &str| {
+            let digits = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(digits.trim(), 16).unwrap()
+        };
+        assert_eq!(bits("SigBlk:"), 0);
+        assert_eq!(bits("SigIgn:") & (1 << (libc::SIGPIPE - 1)), 0);
     }
 
     fn said(running: Running) -> String {

@@ -5,6 +5,7 @@
 //! Used by the supervisor (which forbids unsafe code) and by the worker runtime.
 
 mod child;
+mod fork;
 mod health;
 mod inherit;
 mod kernel;

@@ -2,13 +2,16 @@
 //!
 //! What cannot be set is told over a pipe and left as it is: the caller decides whether that matters.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
+
+use crate::fork::pipe_above;
 
 /// Limits of one process; what is `None` stays as the parent has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,23 +89,20 @@ pub(crate) struct Setting {
     told: File,
     /// Closed in this process once the child runs.
     tell: OwnedFd,
-    cgroup: Option<OwnedFd>,
 }
 
 impl Setting {
     /// Descriptors lie at `above` or higher, out of the way of those the child moves.
-    pub(crate) fn new(cgroup: Option<BorrowedFd<'_>>, above: RawFd) -> io::Result<Self> {
-        let (told, tell) = io::pipe()?;
-        let told = File::from(duplicate_above(told.as_fd(), above)?);
-        let tell = duplicate_above(tell.as_fd(), above)?;
-        let cgroup = cgroup.map(|fd| duplicate_above(fd, above)).transpose()?;
-        Ok(Self { told, tell, cgroup })
+    pub(crate) fn new(above: RawFd) -> io::Result<Self> {
+        let (told, tell) = pipe_above(above)?;
+        Ok(Self { told, tell })
     }
 
-    pub(crate) fn in_child(&self, limits: &Limits) -> InChild {
+    /// `cgroup` is the open folder of its group.
+    pub(crate) fn in_child(&self, limits: &Limits, cgroup: Option<RawFd>) -> InChild {
         InChild {
             tell: self.tell.as_raw_fd(),
-            cgroup: self.cgroup.as_ref().map(AsRawFd::as_raw_fd),
+            cgroup,
             core: limits.core,
             data: limits.data,
             nofile: limits.nofile,
@@ -114,8 +114,8 @@ impl Setting {
 
     /// The child has executed its program: what it could not set.
     pub(crate) fn refused(self) -> Vec<Refused> {
-        let Self { mut told, tell, cgroup } = self;
-        drop((tell, cgroup));
+        let Self { mut told, tell } = self;
+        drop(tell);
         let mut bytes = Vec::new();
         // Every writer is closed, so this ends; a pipe of a few bytes has no other error.
         let _ = told.read_to_end(&mut bytes);
@@ -146,12 +146,14 @@ pub(crate) struct InChild {
 impl InChild {
     /// System calls only: this runs between fork and exec. Files first, before the number of
     /// descriptors shrinks.
-    pub(crate) fn apply(&self) {
-        if let Some(cgroup) = self.cgroup {
-            self.tell_unless(Limit::Cgroup, write_all(cgroup, b"0"));
+    pub(crate) fn apply(&self, in_group: bool) {
+        if let Some(cgroup) = self.cgroup.filter(|_| !in_group) {
+            self.tell_unless(Limit::Cgroup, write_at(cgroup, c"cgroup.procs", b"0"));
         }
         if let Some(digits) = &self.oom {
-            self.tell_unless(Limit::OomScoreAdj, write_oom(digits.bytes()));
+            let path = c"/proc/self/oom_score_adj";
+            let done = write_at(libc::AT_FDCWD, path, digits.bytes());
+            self.tell_unless(Limit::OomScoreAdj, done);
         }
         if let Some(nice) = self.nice {
             // SAFETY: takes numbers; 0 is this process.
@@ -195,14 +197,13 @@ fn write_all(fd: RawFd, bytes: &[u8]) -> bool {
     usize::try_from(count) == Ok(bytes.len())
 }
 
-fn write_oom(digits: &[u8]) -> bool {
-    let path = c"/proc/self/oom_score_adj";
-    // SAFETY: the path ends with a zero and lives for ever.
-    let fd = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+fn write_at(folder: RawFd, path: &CStr, bytes: &[u8]) -> bool {
+    // SAFETY: the path ends with a zero and lives through the call.
+    let fd = unsafe { libc::openat(folder, path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
     if fd < 0 {
         return false;
     }
-    let done = write_all(fd, digits);
+    let done = write_all(fd, bytes);
     if done {
         // A descriptor that is not closed here closes on exec; after a failure errno stays for the teller.
         // SAFETY: the number was opened above and belongs to nobody else.
