@@ -23,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fmp4", &["protocol"]),
     ("ingest", &["protocol", "shmring", "worker", "media"]),
     ("decoder", &["protocol", "shmring", "worker", "media"]),
-    ("recorder", &["protocol", "shmring", "worker", "fmp4"]),
+    ("recordings", &["protocol", "fmp4"]),
+    ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("rtsp", &["protocol", "shmring", "worker"]),
     ("web", &["protocol", "shmring", "worker", "fmp4"]),
     ("motion", &["protocol", "shmring", "worker"]),
@@ -120,6 +121,7 @@ fn the_supervisor_and_the_runtime_forbid_unsafe_code() {
         "workers/runtime/src/lib.rs",
         "protocol/src/lib.rs",
         "workers/fmp4/src/lib.rs",
+        "workers/recordings/src/lib.rs",
     ] {
         let text = fs::read_to_string(source_root().join(root)).unwrap();
         assert!(text.contains("#![forbid(unsafe_code)]"), "{root}");

@@ -14,11 +14,13 @@
 mod annexb;
 mod audio;
 mod boxes;
+mod describe;
 mod error;
 mod fragment;
 mod movie;
 mod muxer;
 mod origin;
+mod packet;
 mod params;
 mod scan;
 mod video;
@@ -28,5 +30,9 @@ pub use fragment::{Fragment, NextDecode, Sample};
 pub use movie::Movie;
 pub use muxer::Muxer;
 pub use origin::{FRAGMENT_UUID, Origin, OriginFlags};
+pub use packet::as_packet;
 pub use params::parameter_sets;
-pub use scan::{Damage, FoundFragment, FoundSample, FoundTrack, Scan, is_intact, scan};
+pub use scan::{
+    Damage, FoundFragment, FoundSample, FoundTrack, Init, Scan, is_intact, read_fragment,
+    read_init, scan,
+};

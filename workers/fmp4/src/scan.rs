@@ -1,15 +1,17 @@
 //! Reading a file back: what is whole, which packets it holds, and where it is torn.
 //!
 //! [`scan`] reads headers only and skips the media, so an hour's file costs a few thousand small
-//! reads. [`is_intact`] reads a fragment's every byte. Both take any bytes without a panic.
+//! reads; [`read_init`] and [`read_fragment`] are the same a piece at a time. [`is_intact`] reads a
+//! fragment's every byte. All take any bytes without a panic.
 
 use std::io::{Read, Seek, SeekFrom};
 
-use mp4_atom::{FourCC, Mdhd, Tfdt, Tfhd, Tkhd, Trun, TrunSamples};
+use mp4_atom::{Elst, FourCC, Mdhd, Tfdt, Tfhd, Tkhd, Trun, TrunSamples};
+use protocol::stream::Track;
 use protocol::time::TimeBase;
 
-use crate::boxes;
 use crate::origin::{CRC_BYTES, HEADER_BYTES, Origin};
+use crate::{boxes, describe};
 
 /// Most bytes of a box that is read whole: a thousand times what the recorder writes.
 const READ_MAX_BYTES: u64 = 16 << 20;
@@ -31,12 +33,24 @@ pub struct Scan {
     pub damage: Option<Damage>,
 }
 
+/// What stands before a file's first fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// Of `ftyp` and `moov` together.
+    pub bytes: u64,
+    pub tracks: Vec<FoundTrack>,
+    /// The same tracks as a ring would describe them; `None` for what [`crate::Movie`] does not write.
+    pub streams: Vec<Option<Track>>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundTrack {
     /// Index into the ring's tracks.
     pub track: u32,
     pub video: bool,
     pub base: TimeBase,
+    /// Decode time that is the file's time zero, from the edit list.
+    pub lead_ticks: u64,
 }
 
 /// A whole fragment.
@@ -91,15 +105,31 @@ pub fn scan<R: Read + Seek>(reader: &mut R) -> std::io::Result<Scan> {
         damage: None,
     };
     found.damage = match file.init_segment()? {
-        Ok((bytes, tracks)) => {
-            found.init_bytes = bytes;
-            found.whole_bytes = bytes;
-            found.tracks = tracks;
+        Ok(init) => {
+            found.init_bytes = init.bytes;
+            found.whole_bytes = init.bytes;
+            found.tracks = init.tracks;
             found.take_fragments(&mut file)?
         }
         Err(what) => Some(Damage { at_bytes: 0, what }),
     };
     Ok(found)
+}
+
+/// Reads what stands before the fragments. The outer `Err` is the reader's.
+pub fn read_init<R: Read + Seek>(reader: &mut R) -> std::io::Result<Result<Init, Damage>> {
+    let mut file = File { len: reader.seek(SeekFrom::End(0))?, reader };
+    Ok(file.init_segment()?.map_err(|what| Damage { at_bytes: 0, what }))
+}
+
+/// Reads the headers of the fragment that begins at `at_bytes`. The outer `Err` is the reader's.
+pub fn read_fragment<R: Read + Seek>(
+    reader: &mut R,
+    at_bytes: u64,
+    tracks: &[FoundTrack],
+) -> std::io::Result<Result<FoundFragment, Damage>> {
+    let mut file = File { len: reader.seek(SeekFrom::End(0))?, reader };
+    Ok(file.fragment(at_bytes, tracks)?.map_err(|what| Damage { at_bytes, what }))
 }
 
 /// Reads a fragment's every byte and compares its checksum.
@@ -183,11 +213,14 @@ impl Place {
 }
 
 impl<R: Read + Seek> File<'_, R> {
-    fn init_segment(&mut self) -> Found<(u64, Vec<FoundTrack>)> {
+    fn init_segment(&mut self) -> Found<Init> {
         let ftyp = whole!(self.place(0, b"ftyp")?);
         let moov = whole!(self.place(ftyp.end(), b"moov")?);
         let content = whole!(self.content(moov)?);
-        Ok(tracks(&content).map(|tracks| (moov.end(), tracks)).ok_or("the moov box makes no sense"))
+        let found: Option<(Vec<_>, Vec<_>)> =
+            tracks(&content).map(|found| found.into_iter().unzip());
+        let (tracks, streams) = whole!(found.ok_or("the moov box makes no sense"));
+        Ok(Ok(Init { bytes: moov.end(), tracks, streams }))
     }
 
     fn fragment(&mut self, at: u64, tracks: &[FoundTrack]) -> Found<FoundFragment> {
@@ -236,7 +269,7 @@ impl<R: Read + Seek> File<'_, R> {
     }
 }
 
-fn tracks(moov: &[u8]) -> Option<Vec<FoundTrack>> {
+fn tracks(moov: &[u8]) -> Option<Vec<(FoundTrack, Option<Track>)>> {
     let mut found = Vec::new();
     for child in boxes::children(moov) {
         let (kind, trak) = child?;
@@ -247,13 +280,22 @@ fn tracks(moov: &[u8]) -> Option<Vec<FoundTrack>> {
     Some(found)
 }
 
-fn track(trak: &[u8]) -> Option<FoundTrack> {
+fn track(trak: &[u8]) -> Option<(FoundTrack, Option<Track>)> {
     let tkhd: Tkhd = boxes::decode(boxes::only(trak, b"tkhd")?)?;
     let mdia = boxes::only(trak, b"mdia")?;
     let mdhd: Mdhd = boxes::decode(boxes::only(mdia, b"mdhd")?)?;
     let video = boxes::only(boxes::only(mdia, b"minf")?, b"vmhd").is_some();
     let base = TimeBase { num: 1, den: mdhd.timescale };
-    (mdhd.timescale > 0).then_some(FoundTrack { track: tkhd.track_id.checked_sub(1)?, video, base })
+    let index = tkhd.track_id.checked_sub(1)?;
+    let found = FoundTrack { track: index, video, base, lead_ticks: lead_ticks(trak) };
+    (mdhd.timescale > 0).then(|| (found, describe::stream(trak, base)))
+}
+
+/// Where the only edit that we write begins; without one the track begins at zero.
+fn lead_ticks(trak: &[u8]) -> u64 {
+    let elst = boxes::only(trak, b"edts").and_then(|edts| boxes::only(edts, b"elst"));
+    let elst: Option<Elst> = elst.and_then(boxes::decode);
+    elst.and_then(|elst| elst.entries.first()?.media_time).unwrap_or(0)
 }
 
 fn samples(

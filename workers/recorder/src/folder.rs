@@ -1,4 +1,4 @@
-//! A camera's directory: its lock, its numbers, its files.
+//! A camera's directory, written: its lock, its numbers, its files.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -10,31 +10,22 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use protocol::time::UtcNs;
 
-use crate::error::Error;
-use crate::file_name::{FileName, capture_in};
+pub(crate) use recordings::Named as Recording;
+use recordings::{FileName, LOCK_FILE, named};
 
-/// Held while the folder is written; also keeps the highest number ever used, so that a number does
-/// not come back when its file is deleted.
-const LOCK_FILE: &str = ".lock";
+use crate::error::Error;
+
 /// Recordings show people: the owner and a group, nobody else.
 const FILE_MODE: u32 = 0o640;
 const FOLDER_MODE: u32 = 0o750;
 
-/// A directory that this process alone writes.
+/// A directory that this process alone writes. Its lock file also keeps the highest number ever used, so
+/// that a number does not come back when its file is deleted.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     lock: File,
     highest_number: u64,
-}
-
-/// A recording in the folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Recording {
-    pub(crate) number: u64,
-    /// Of its first packet, as its name tells it.
-    pub(crate) capture: Option<UtcNs>,
-    pub(crate) path: PathBuf,
 }
 
 /// Where a group of pictures begins in a recording.
@@ -79,15 +70,7 @@ impl Folder {
 
     /// All recordings, oldest first.
     pub(crate) fn recordings(&self) -> Result<Vec<Recording>, Error> {
-        recordings_in(&self.path).map_err(Error::io("list", &self.path))
-    }
-
-    /// Whether a recorder writes here.
-    pub(crate) fn is_locked(path: &Path) -> bool {
-        let Ok(lock) = File::open(path.join(LOCK_FILE)) else { return false };
-        let mut probe = whole_file();
-        let asked = fcntl(&lock, FcntlArg::F_OFD_GETLK(&mut probe));
-        asked.is_ok() && i32::from(probe.l_type) != libc::F_UNLCK
+        named(&self.path).map_err(Error::io("list", &self.path))
     }
 
     /// A new, empty recording whose name survives a power cut.
@@ -132,21 +115,6 @@ impl Folder {
         let path = self.path.join(LOCK_FILE);
         self.lock.write_all_at(text.as_bytes(), 0).map_err(Error::io("write", &path))
     }
-}
-
-/// The recordings of a directory, oldest first.
-pub(crate) fn recordings_in(path: &Path) -> std::io::Result<Vec<Recording>> {
-    let mut found = Vec::new();
-    for entry in path.read_dir()? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if let Some(number) = FileName::number_in(name) {
-            found.push(Recording { number, capture: capture_in(name), path: entry.path() });
-        }
-    }
-    found.sort_by_key(|recording| recording.number);
-    Ok(found)
 }
 
 /// What the lock file says.

@@ -6,18 +6,16 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::statvfs::statvfs;
 use protocol::config::{FreeSpace, Keep};
 use protocol::time::UtcNs;
+use recordings::is_pinned;
 
 use crate::folder::Recording;
 use crate::retention::{Ledger, Limits, Reason, Shelved};
-
-/// Beside a recording that must stay: `NAME.mp4.pin`, with the reason as its text.
-const PIN: &str = "pin";
 
 #[derive(Debug)]
 pub struct Keeper {
@@ -108,15 +106,6 @@ impl Keeper {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Where the pin of a recording is.
-pub(crate) fn pin_of(path: &Path) -> PathBuf {
-    path.with_added_extension(PIN)
-}
-
-pub(crate) fn is_pinned(path: &Path) -> bool {
-    pin_of(path).exists()
 }
 
 /// `None` when it is gone meanwhile, or its name tells no time: then it is not ours to remove.

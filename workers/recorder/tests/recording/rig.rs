@@ -14,7 +14,8 @@ use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::MonoNs;
-use recorder::{Camera, FileName, Job, Keeper, Status};
+use recorder::{Camera, Job, Keeper, Status};
+use recordings::FileName;
 use shmring::{PacketWriter, census, clock};
 
 /// Longest any wait of these tests may take.

@@ -19,23 +19,23 @@ impl FileName {
         let digits = number.len() >= 8 && number.bytes().all(|byte| byte.is_ascii_digit());
         (digits && time.ends_with('Z')).then(|| number.parse().ok())?
     }
-}
 
-/// The time in the name of a recording; `None` when it tells none.
-pub(crate) fn capture_in(name: &str) -> Option<UtcNs> {
-    let (time, _) = name.rsplit_once('-')?;
-    if !time.is_ascii() || time.len() < "20261120T130900Z".len() {
-        return None;
+    /// The time in the name of a recording; `None` when it tells none.
+    pub fn capture_in(name: &str) -> Option<UtcNs> {
+        let (time, _) = name.rsplit_once('-')?;
+        if !time.is_ascii() || time.len() < "20261120T130900Z".len() {
+            return None;
+        }
+        let (date, clock) = time.split_once('T')?;
+        let (year, month_and_day) = date.split_at_checked(4)?;
+        let (month, day) = month_and_day.split_at_checked(2)?;
+        let (hour, rest) = clock.split_at_checked(2)?;
+        let (minute, second) = rest.split_at_checked(2)?;
+        let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}");
+        let time = humantime::parse_rfc3339(&text).ok()?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_nanos()).ok().map(UtcNs)
     }
-    let (date, clock) = time.split_once('T')?;
-    let (year, month_and_day) = date.split_at_checked(4)?;
-    let (month, day) = month_and_day.split_at_checked(2)?;
-    let (hour, rest) = clock.split_at_checked(2)?;
-    let (minute, second) = rest.split_at_checked(2)?;
-    let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}");
-    let time = humantime::parse_rfc3339(&text).ok()?;
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_nanos()).ok().map(UtcNs)
 }
 
 impl fmt::Display for FileName {
@@ -56,14 +56,14 @@ mod tests {
         let name = FileName { capture: UtcNs(1_795_180_140_123_999_999), number: 42 };
         assert_eq!(name.to_string(), "20261120T130900.123Z-00000042.mp4");
         assert_eq!(FileName::number_in(&name.to_string()), Some(42));
-        assert_eq!(capture_in(&name.to_string()), Some(UtcNs(1_795_180_140_123_000_000)));
+        assert_eq!(FileName::capture_in(&name.to_string()), Some(UtcNs(1_795_180_140_123_000_000)));
     }
 
     #[test]
     fn a_name_that_tells_no_time_has_none() {
         for name in ["Z-00000001.mp4", "2026T-1", "yesterdayTnoonüüüüüüüü-00000001.mp4", "", "-"]
         {
-            assert_eq!(capture_in(name), None, "{name}");
+            assert_eq!(FileName::capture_in(name), None, "{name}");
         }
     }
 

@@ -5,13 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use fmp4::{FoundFragment, Scan, is_intact, scan};
-use protocol::time::UtcNs;
 use protocol::verb::{Recording, Recordings, RecordingsWork};
+use recordings::{
+    Entry, Error, Facts, Fragment, Gap, GapReason, RecordingFile, is_written, list, pin_of, pinned,
+};
 use worker::verb::{VerbError, answer, arguments};
-
-use crate::folder::{self, Folder};
-use crate::keeper::pin_of;
 
 /// Files of a folder that its recorder may still change: the one it writes, and the one it joins.
 const IN_HAND: usize = 2;
@@ -28,6 +26,8 @@ pub enum RecordingsError {
     Foreign(PathBuf),
     #[error("{}: a recorder writes it; stop the recorder first", .0.display())]
     InHand(PathBuf),
+    #[error(transparent)]
+    Read(#[from] Error),
     #[error("{}: pinned ({why}); `framevisor recordings unpin` it first", file.display())]
     Pinned { file: PathBuf, why: String },
 }
@@ -63,24 +63,23 @@ fn of_all(wanted: &Recordings, every_byte: bool) -> Result<Vec<Recording>, Recor
     Ok(all)
 }
 
+/// The last fragment of a camera's files so far, and whether its file is damaged behind it.
+type Before = Option<(Fragment, bool)>;
+
 /// A folder's files, oldest first.
 fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, RecordingsError> {
-    let files = match folder::recordings_in(folder) {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(failed("list", folder)(source)),
-    };
-    let locked = Folder::is_locked(folder);
-    let count = files.len();
-    let mut before: Option<FoundFragment> = None;
+    let entries = list(folder)?;
+    let locked = is_written(folder);
+    let count = entries.len();
+    let mut before = None;
     let mut told = Vec::with_capacity(count);
-    for (at, file) in files.into_iter().enumerate() {
+    for (at, entry) in entries.into_iter().enumerate() {
         let open = locked && at + 1 == count;
-        match told_of(folder, &file, open, every_byte, &mut before) {
+        match told_of(folder, entry, open, every_byte, &mut before) {
             Ok(recording) => told.push(recording),
             // Retention took it meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(failed("read", &file.path)(source)),
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(told)
@@ -88,72 +87,61 @@ fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, Recordin
 
 fn told_of(
     folder: &Path,
-    recording: &folder::Recording,
+    entry: Entry,
     open: bool,
     every_byte: bool,
-    before: &mut Option<FoundFragment>,
-) -> io::Result<Recording> {
-    let mut file = File::open(&recording.path)?;
-    let bytes = file.metadata()?.len();
-    let found = scan(&mut file)?;
-    let mut damage = found.damage.map(|damage| damage.to_string());
+    before: &mut Before,
+) -> Result<Recording, Error> {
+    let facts = Facts::read(&entry.path)?;
+    let mut damage = facts.damage.clone();
     if every_byte && damage.is_none() {
-        damage = first_damaged(&mut file, &found)?;
+        damage = first_damaged(&entry.path)?;
     }
-    let (mut missing, mut interrupted) = (0, false);
-    for fragment in &found.fragments {
-        missing += before.as_ref().map_or(0, |before| missing_between(before, fragment));
-        interrupted |= before.is_some() && fragment.origin.flags.discontinuity;
-        *before = Some(fragment.clone());
-    }
-    let packets = found.fragments.iter().map(|fragment| fragment.origin.recorded().count() as u64);
+    let (missing, interrupted) = holes(&facts, before);
     Ok(Recording {
         camera: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        file: recording.path.clone(),
-        number: recording.number,
-        from_utc_ns: found.fragments.first().map(|fragment| fragment.origin.capture),
-        to_utc_ns: found.fragments.last().map(|fragment| end_of(&found, fragment)),
-        packets: packets.sum(),
-        bytes,
+        file: entry.path,
+        number: entry.number,
+        from_utc_ns: facts.fragments.first().map(|fragment| fragment.capture),
+        to_utc_ns: facts.fragments.last().map(|fragment| fragment.end),
+        packets: facts.fragments.iter().map(|fragment| fragment.recorded).sum(),
+        bytes: facts.bytes,
         missing,
         interrupted,
-        pinned: pinned(&recording.path),
+        pinned: entry.pinned,
         damage,
         open,
     })
 }
 
-fn first_damaged(file: &mut File, found: &Scan) -> io::Result<Option<String>> {
-    for fragment in &found.fragments {
-        if !is_intact(file, fragment)? {
-            return Ok(Some(format!("byte {}: checksum differs", fragment.at_bytes)));
+/// Packets that are missing in front of a file and inside it, and whether its source was interrupted.
+fn holes(facts: &Facts, before: &mut Before) -> (u64, bool) {
+    let (mut missing, mut interrupted) = (0, false);
+    for fragment in &facts.fragments {
+        let gap = before.as_ref().and_then(|(last, torn)| Gap::between(last, *torn, fragment));
+        if let Some(gap) = gap {
+            missing += gap.missing;
+            interrupted |= fragment.discontinuity || gap.reason == GapReason::SourceRestart;
         }
+        *before = Some((*fragment, false));
+    }
+    if let Some((_, torn)) = before {
+        *torn |= facts.damage.is_some();
+    }
+    (missing, interrupted)
+}
+
+fn first_damaged(path: &Path) -> Result<Option<String>, Error> {
+    let mut file = RecordingFile::open(path)?;
+    let mut at_bytes = file.init_bytes();
+    while at_bytes < file.bytes() {
+        let fragment = file.fragment(at_bytes)?;
+        if !file.is_intact(&fragment)? {
+            return Ok(Some(format!("byte {at_bytes}: checksum differs")));
+        }
+        at_bytes += fragment.bytes;
     }
     Ok(None)
-}
-
-/// Packets of one epoch that neither holds; those of an epoch that ended between them are unknown.
-fn missing_between(before: &FoundFragment, next: &FoundFragment) -> u64 {
-    let (before, next) = (&before.origin, &next.origin);
-    if before.epoch == next.epoch {
-        return next.first.saturating_sub(before.last() + 1);
-    }
-    next.first.saturating_sub(1)
-}
-
-/// Its first packet's capture time and what its longest track lasts.
-fn end_of(found: &Scan, fragment: &FoundFragment) -> UtcNs {
-    let lasts_ns = found.tracks.iter().map(|track| {
-        let own = fragment.samples.iter().filter(|sample| sample.track == track.track);
-        let ticks: u64 = own.map(|sample| u64::from(sample.duration_ticks)).sum();
-        track.base.to_ns(i64::try_from(ticks).unwrap_or(i64::MAX))
-    });
-    let longest_ns = lasts_ns.max().unwrap_or(0);
-    UtcNs(fragment.origin.capture.0.saturating_add_signed(longest_ns))
-}
-
-fn pinned(path: &Path) -> Option<String> {
-    fs::read_to_string(pin_of(path)).ok().map(|why| why.trim().to_owned())
 }
 
 /// Changes each of these files, all of which have to be recordings.
@@ -217,7 +205,7 @@ fn repair(wanted: &Recordings) -> Result<Vec<Recording>, RecordingsError> {
     let mut repaired = Vec::new();
     for folder in &wanted.folders {
         let mut files = of_folder(folder, false)?;
-        if Folder::is_locked(folder) {
+        if is_written(folder) {
             files.truncate(files.len().saturating_sub(IN_HAND));
         }
         for recording in files.into_iter().filter(|file| file.damage.is_some()) {
@@ -232,7 +220,7 @@ fn repair(wanted: &Recordings) -> Result<Vec<Recording>, RecordingsError> {
 fn cut_torn_end(path: &Path) -> Result<(), RecordingsError> {
     let open = OpenOptions::new().read(true).write(true).open(path);
     let mut file = open.map_err(failed("open", path))?;
-    let found = scan(&mut file).map_err(failed("read", path))?;
+    let found = Facts::read(path)?;
     if found.fragments.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,72 @@
+//! A sample of a file as the packet that it was in its ring.
+
+use protocol::stream::{Codec, Track};
+
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
+/// Access unit delimiters: H.264 table 7-1, H.265 table 7-1. One stands before everything else.
+const H264_DELIMITER: u8 = 9;
+const H265_DELIMITER: u8 = 35;
+
+/// The bytes a ring carries for this sample: Annex B with the parameter sets of the file in front of
+/// a key frame; sound as it is. `None` when the sample is not made of whole NAL units.
+///
+/// Bytes need not be those of the original packet, but what a decoder makes of them is the same: start
+/// codes all have four bytes, and sets that the file keeps once stand before each key frame.
+pub fn as_packet(stream: &Track, key: bool, sample: &[u8]) -> Option<Vec<u8>> {
+    if !stream.codec.is_video() {
+        return Some(sample.to_vec());
+    }
+    let sets: &[u8] = if key { &stream.extradata } else { &[] };
+    let mut packet = Vec::with_capacity(sample.len() + sets.len());
+    let mut sets_due = !sets.is_empty();
+    let mut rest = sample;
+    while !rest.is_empty() {
+        let (head, body) = rest.split_first_chunk::<4>()?;
+        let bytes = usize::try_from(u32::from_be_bytes(*head)).ok()?;
+        let (unit, behind) = body.split_at_checked(bytes)?;
+        if sets_due && !is_delimiter(stream.codec, unit) {
+            packet.extend_from_slice(sets);
+            sets_due = false;
+        }
+        packet.extend(START_CODE);
+        packet.extend_from_slice(unit);
+        rest = behind;
+    }
+    Some(packet)
+}
+
+fn is_delimiter(codec: Codec, unit: &[u8]) -> bool {
+    let Some(first) = unit.first() else { return false };
+    match codec {
+        Codec::H264 => first & 0x1f == H264_DELIMITER,
+        Codec::H265 => (first >> 1) & 0x3f == H265_DELIMITER,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::movie::tests::{SETS, aac, h264};
+
+    #[test]
+    fn sets_stand_behind_the_delimiter_and_before_the_key_frame() {
+        let sample = [0, 0, 0, 2, 9, 0x10, 0, 0, 0, 3, 0x65, 1, 2];
+        let expected = [&[0, 0, 0, 1, 9, 0x10], SETS, &[0, 0, 0, 1, 0x65, 1, 2]].concat();
+        assert_eq!(as_packet(&h264(), true, &sample), Some(expected));
+        let other = [0, 0, 0, 2, 0x41, 7];
+        assert_eq!(as_packet(&h264(), false, &other), Some(vec![0, 0, 0, 1, 0x41, 7]));
+    }
+
+    #[test]
+    fn sound_is_as_it_was() {
+        assert_eq!(as_packet(&aac(), true, &[0, 0, 0, 9]), Some(vec![0, 0, 0, 9]));
+    }
+
+    #[test]
+    fn a_length_beyond_the_sample_is_no_packet() {
+        for torn in [&[0, 0, 0, 9, 1][..], &[0, 0], &[0xff; 8]] {
+            assert_eq!(as_packet(&h264(), true, torn), None, "{torn:?}");
+        }
+    }
+}

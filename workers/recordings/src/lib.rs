@@ -1,0 +1,34 @@
+//! What recorders have written, for all that read it: lists, timelines, exports, playback.
+//!
+//! What belongs here: names, the files of a camera and what they hold, what is missing between them.
+//! What does not: boxes (`fmp4`), rings, and writing recordings (`recorder`). A recorder may write a
+//! directory while it is read here. `docs/recording.md` has the rules.
+//!
+//! ```text
+//! DIR/CAMERA ── list ──> Entry ── Facts::read ──> Fragment* ──> Timeline: spans, gaps
+//!                                (headers only)                     └── samples ──> Sample*, payloads
+//! ```
+#![forbid(unsafe_code)]
+
+mod comments;
+mod error;
+mod facts;
+mod file;
+mod file_name;
+mod folder;
+mod gap;
+mod packet_id;
+mod samples;
+mod timeline;
+mod window;
+
+pub use comments::{Comment, Remark, add_comment, comments, comments_file, remove_comment};
+pub use error::Error;
+pub use facts::{Facts, Fragment};
+pub use file::{Fragments, RecordingFile};
+pub use file_name::FileName;
+pub use folder::{Entry, LOCK_FILE, Named, is_pinned, is_written, list, named, pin_of, pinned};
+pub use gap::{Gap, GapReason};
+pub use packet_id::PacketId;
+pub use samples::{Sample, Samples};
+pub use timeline::{Range, Span, Timeline, TimelineFragment};
