@@ -95,7 +95,8 @@ impl Feed {
     }
 
     pub fn publish(&self, unit: Unit, now: MonoNs) {
-        self.state().history.push(Arc::new(unit), now);
+        let watched = self.changes.receiver_count() > 0;
+        self.state().history.push(Arc::new(unit), now, watched);
         self.raise();
     }
 

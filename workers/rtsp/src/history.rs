@@ -22,10 +22,11 @@ use protocol::time::MonoNs;
 
 use crate::unit::Unit;
 
-/// Groups of pictures that are kept whole: the one in progress, from which new viewers begin, and
-/// the one before it, in which they may still be reading when it ends.
-const GROUPS_KEPT: usize = 2;
-/// Kept beyond those groups, so that short groups do not make viewers skip at the first hiccup: a
+/// Groups of pictures that are kept whole: the one in progress, from which new viewers begin ...
+const GROUPS_UNWATCHED: usize = 1;
+/// ... and the one before it, in which viewers may still be reading when it ends.
+const GROUPS_WATCHED: usize = 2;
+/// Kept beyond those groups while somebody watches, so that short groups do not make viewers skip at the first hiccup: a
 /// viewer may be this far behind ...
 const KEPT_BYTES: usize = 4 << 20;
 /// ... but not this long, since what it sees is meant to be live.
@@ -72,13 +73,14 @@ pub enum Taken {
 }
 
 impl History {
-    pub fn push(&mut self, unit: Arc<Unit>, now: MonoNs) {
+    /// Nothing is spared for viewers when `watched` is false.
+    pub fn push(&mut self, unit: Arc<Unit>, now: MonoNs, watched: bool) {
         if unit.entry {
             self.entries.push_back(self.end());
         }
         self.bytes += unit.payload.len();
         self.units.push_back(Entry { unit, added: now });
-        while self.is_over(now) {
+        while self.is_over(now, watched) {
             self.drop_oldest();
         }
         debug_assert!(self.entries.front().is_none_or(|entry| *entry >= self.first));
@@ -118,13 +120,15 @@ impl History {
         self.first + self.units.len() as u64
     }
 
-    fn is_over(&self, now: MonoNs) -> bool {
+    fn is_over(&self, now: MonoNs, watched: bool) -> bool {
         let Some(oldest) = self.units.front() else { return false };
-        let in_kept_group = match self.entries.len().checked_sub(GROUPS_KEPT) {
+        let groups = if watched { GROUPS_WATCHED } else { GROUPS_UNWATCHED };
+        let in_kept_group = match self.entries.len().checked_sub(groups) {
             Some(at) => self.first >= self.entries[at],
             None => !self.entries.is_empty(),
         };
-        let is_spare = self.bytes > KEPT_BYTES || now.saturating_since(oldest.added) > KEPT_FOR;
+        let is_old = self.bytes > KEPT_BYTES || now.saturating_since(oldest.added) > KEPT_FOR;
+        let is_spare = is_old || !watched;
         self.bytes > MOST_BYTES || (is_spare && !in_kept_group)
     }
 
@@ -160,7 +164,7 @@ mod tests {
         let mut history = History::default();
         for number in 0..groups * length {
             let now = MonoNs(u64::try_from(number).unwrap() * 40_000_000);
-            history.push(unit(number, number % length == 0, bytes), now);
+            history.push(unit(number, number % length == 0, bytes), now, true);
         }
         history
     }
@@ -176,11 +180,11 @@ mod tests {
     #[test]
     fn a_late_viewer_begins_at_the_last_key_frame_and_meets_the_live_units_without_a_seam() {
         let mut history = filled(3, 25, 100);
-        history.push(unit(75, true, 100), MonoNs(0));
-        history.push(unit(76, false, 100), MonoNs(0));
+        history.push(unit(75, true, 100), MonoNs(0), true);
+        history.push(unit(76, false, 100), MonoNs(0), true);
         let mut cursor = history.join();
         assert_eq!(take_all(&history, &mut cursor), [75, 76]);
-        history.push(unit(77, false, 100), MonoNs(0));
+        history.push(unit(77, false, 100), MonoNs(0), true);
         assert_eq!(take_all(&history, &mut cursor), [77]);
         assert!(matches!(history.take(&mut cursor), Taken::Nothing));
     }
@@ -188,12 +192,12 @@ mod tests {
     #[test]
     fn a_viewer_before_the_first_key_frame_waits_for_it() {
         let mut history = History::default();
-        history.push(unit(0, false, 1), MonoNs(0));
+        history.push(unit(0, false, 1), MonoNs(0), true);
         let mut cursor = history.join();
-        history.push(unit(1, false, 1), MonoNs(0));
+        history.push(unit(1, false, 1), MonoNs(0), true);
         assert!(take_all(&history, &mut cursor).is_empty());
-        history.push(unit(2, true, 1), MonoNs(0));
-        history.push(unit(3, false, 1), MonoNs(0));
+        history.push(unit(2, true, 1), MonoNs(0), true);
+        history.push(unit(3, false, 1), MonoNs(0), true);
         assert_eq!(take_all(&history, &mut cursor), [2, 3]);
     }
 
@@ -202,10 +206,19 @@ mod tests {
         let mut history = filled(1, 25, 1 << 20);
         let mut cursor = history.join();
         for number in 25..110 {
-            history.push(unit(number, number % 25 == 0, 1 << 20), MonoNs(0));
+            history.push(unit(number, number % 25 == 0, 1 << 20), MonoNs(0), true);
         }
         assert!(matches!(history.take(&mut cursor), Taken::Skipped { units: 100 }));
         assert_eq!(take_all(&history, &mut cursor)[..2], [100, 101]);
+    }
+
+    #[test]
+    fn while_nobody_watches_only_the_group_in_progress_is_kept() {
+        let mut history = filled(3, 25, 100);
+        history.push(unit(75, true, 100), MonoNs(0), false);
+        history.push(unit(76, false, 100), MonoNs(0), false);
+        assert_eq!(history.units.len(), 2);
+        assert_eq!(take_all(&history, &mut history.join()), [75, 76]);
     }
 
     #[test]
@@ -233,7 +246,7 @@ mod tests {
         assert!(history.bytes <= MOST_BYTES);
         let mut cursor = history.join();
         assert!(take_all(&history, &mut cursor).is_empty());
-        history.push(unit(5000, true, 1), MonoNs(0));
+        history.push(unit(5000, true, 1), MonoNs(0), true);
         assert_eq!(take_all(&history, &mut cursor), [5000]);
     }
 
@@ -246,7 +259,7 @@ mod tests {
             let mut cursor = history.join();
             let (mut last, mut needs_entry) = (None, true);
             for (number, (entry, bytes, takes)) in steps.into_iter().enumerate() {
-                history.push(unit(i64::try_from(number).unwrap(), entry, bytes), MonoNs(0));
+                history.push(unit(i64::try_from(number).unwrap(), entry, bytes), MonoNs(0), true);
                 for _ in 0..takes {
                     match history.take(&mut cursor) {
                         Taken::Unit(unit) => {
