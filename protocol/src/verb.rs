@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::control;
 use crate::name::{ProjectName, RingName};
 use crate::time::UtcNs;
 use crate::units::Span;
@@ -52,6 +53,36 @@ pub struct Dump {
     pub file: PathBuf,
     /// Write over what is there.
     pub force: bool,
+}
+
+/// Arguments of `keep`: one thing of a ring as files, for whoever wants to know why a worker died.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    pub project: ProjectName,
+    pub ring: RingName,
+    pub what: KeepWhat,
+    /// Where to; nothing there is written over.
+    pub folder: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepWhat {
+    /// The packet behind its group of pictures, or the picture, and a `.json` that describes it.
+    Item(control::ItemId),
+    /// The newest picture as PNG, decoded if the ring is of packets.
+    Picture,
+}
+
+/// Answer of `keep`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Names in the folder.
+    pub files: Vec<PathBuf>,
+    pub epoch: u64,
+    pub sequence: u64,
+    pub captured_utc_ns: UtcNs,
 }
 
 /// Answer of `codecs`, which takes no arguments: what the system's FFmpeg can do.

@@ -70,6 +70,11 @@ pub(crate) fn state_folder(project: &ProjectName) -> PathBuf {
     state_file(project).with_extension("")
 }
 
+/// Items that killed a worker twice, in a folder for each worker.
+pub(crate) fn quarantine_folder(project: &ProjectName) -> PathBuf {
+    state_folder(project).join("quarantine")
+}
+
 impl Floors {
     /// Reads the file and reserves the first step for each of `rings`, on disk, before any starts.
     pub(crate) fn open(path: PathBuf, rings: &[RingName], utc: UtcNs) -> Result<Self, FloorsError> {

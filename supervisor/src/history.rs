@@ -7,7 +7,10 @@ use protocol::name::WorkerName;
 use protocol::time::{MonoNs, UtcNs};
 use serde::{Deserialize, Serialize};
 
+use crate::admin::selects;
 use crate::lifecycle::{Input, Lifecycle};
+use crate::selector::Selector;
+use crate::topology::matches;
 
 /// A site with a bad night still fits; at some 200 bytes each.
 const CHANGES_MAX: usize = 1000;
@@ -21,6 +24,33 @@ pub(crate) struct Change {
     pub(crate) to: WorkerState,
     /// Empty when there is nothing to say.
     pub(crate) reason: String,
+    /// What `hooks:` call it: `worker.backoff`, and `worker.died` or `camera.down` with it.
+    #[serde(default)]
+    pub(crate) events: Vec<String>,
+}
+
+/// Which changes somebody wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangesWanted {
+    /// None is all workers.
+    pub(crate) workers: Vec<Selector>,
+    /// Names of events, or patterns of them; none is all.
+    pub(crate) types: Vec<String>,
+    pub(crate) from: Option<UtcNs>,
+    /// This moment too.
+    pub(crate) to: Option<UtcNs>,
+}
+
+impl ChangesWanted {
+    pub(crate) fn holds(&self, change: &Change) -> bool {
+        let Self { workers, types, from, to } = self;
+        let time = change.time_utc_ns;
+        let is_of = |pattern: &String| change.events.iter().any(|event| matches(pattern, event));
+        selects(workers, &change.worker)
+            && (types.is_empty() || types.iter().any(is_of))
+            && from.is_none_or(|from| from <= time)
+            && to.is_none_or(|to| time <= to)
+    }
 }
 
 /// The newest changes of all workers.
@@ -101,7 +131,29 @@ mod tests {
             from: WorkerState::Starting,
             to: WorkerState::Ready,
             reason: String::new(),
+            events: vec!["worker.ready".to_owned()],
         }
+    }
+
+    #[test]
+    fn changes_are_chosen_by_worker_event_and_time() {
+        let held = Change { events: vec!["worker.held".to_owned()], ..change(20, "a") };
+        let changes = [change(10, "a"), held, change(30, "b")];
+        let chosen = |wanted: ChangesWanted| {
+            let chosen = changes.iter().filter(|change| wanted.holds(change));
+            chosen.map(|change| change.time_utc_ns.0).collect::<Vec<_>>()
+        };
+        let all = ChangesWanted::default;
+        assert_eq!(chosen(all()), [10, 20, 30]);
+        assert_eq!(
+            chosen(ChangesWanted { workers: vec!["a".parse().unwrap()], ..all() }),
+            [10, 20]
+        );
+        let types = vec!["camera.*".to_owned(), "worker.h*".to_owned()];
+        assert_eq!(chosen(ChangesWanted { types, ..all() }), [20]);
+        let (from, to) = (Some(UtcNs(20)), Some(UtcNs(30)));
+        assert_eq!(chosen(ChangesWanted { from, to, ..all() }), [20, 30]);
+        assert_eq!(chosen(ChangesWanted { to: Some(UtcNs(29)), from, ..all() }), [20]);
     }
 
     #[test]

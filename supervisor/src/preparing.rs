@@ -196,8 +196,11 @@ fn fits(order: &Order, new: &Topology, change: &Change) -> Result<(), ReplyError
         let text = "`group` cannot change while rings are in use".to_owned();
         return Err(refusal("refused", text, anew));
     }
-    if old.hooks != new.hooks {
-        let text = "`hooks` cannot change while they may run".to_owned();
+    if old.survival != new.survival {
+        let text = format!(
+            "`supervisor: on_death` is {} since the start, the file says {}: workers are told once whether they outlive their supervisor",
+            old.survival, new.survival
+        );
         return Err(refusal("refused", text, anew));
     }
     if topology::brokered(old) != topology::brokered(new) {

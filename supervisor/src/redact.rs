@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
 use regex_lite::Regex;
+use serde_json::Value;
 
 use crate::topology::{EnvText, Launch, Topology};
 
@@ -15,6 +16,26 @@ const SECRET_MIN_CHARS: usize = 3;
 
 const NAMES: &str =
     "password|passwd|passphrase|secret|token|api_?key|private_?key|credential|authorization";
+/// As [`NAMES`], for those who look at many.
+const NAMES_PLAIN: [&str; 11] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "privatekey",
+    "private_key",
+    "credential",
+    "authorization",
+];
+
+/// Whether what has this name is nobody's business.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    NAMES_PLAIN.iter().any(|secret| name.contains(secret))
+}
 
 /// Hides what has the form of a secret, and each of the `known` ones wherever it stands.
 #[derive(Debug)]
@@ -24,8 +45,6 @@ pub(crate) struct Redactor {
     url: Regex,
     /// A value behind a name that tells what it is.
     named: Regex,
-    /// A name that tells so by itself.
-    name: Regex,
 }
 
 impl Redactor {
@@ -41,19 +60,17 @@ impl Redactor {
             known,
             url: expect(r#"([A-Za-z][A-Za-z0-9+.-]*://)[^\s"'<>]*@"#),
             named: expect(&named),
-            name: expect(&format!("(?i)({NAMES})")),
         }
     }
 
     /// Knows the passwords of the cameras and the secret variables of the commands.
     pub(crate) fn of(topology: &Topology) -> Self {
-        let plain = Self::new(Vec::new());
         let mut known = Vec::new();
         for worker in &topology.workers {
             match &worker.launch {
                 Launch::Run { env, .. } => {
                     let is_secret = |name: &str, text: &EnvText| {
-                        plain.is_secret_name(name) || text.to_string() != text.value()
+                        is_secret_name(name) || text.to_string() != text.value()
                     };
                     let secret = env.iter().filter(|(name, text)| is_secret(name, text));
                     known.extend(secret.map(|(_, text)| text.value().to_owned()));
@@ -71,10 +88,6 @@ impl Redactor {
         Self::new(known)
     }
 
-    pub(crate) fn is_secret_name(&self, name: &str) -> bool {
-        self.name.is_match(name)
-    }
-
     pub(crate) fn text(&self, text: &str) -> String {
         let mut text = Cow::Borrowed(text);
         for secret in self.known.iter().filter(|secret| !secret.is_empty()) {
@@ -84,6 +97,22 @@ impl Redactor {
         }
         let text = self.url.replace_all(&text, format!("${{1}}{HIDDEN}@"));
         self.named.replace_all(&text, format!("${{1}}\"{HIDDEN}\"")).into_owned()
+    }
+
+    /// As [`Self::text`] each text by itself: what comes out is JSON again.
+    pub(crate) fn value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.text(text).into(),
+            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            Value::Object(entries) => {
+                let entry = |(name, value): (&String, &Value)| {
+                    let is_secret = is_secret_name(name) && value.is_string();
+                    (name.clone(), if is_secret { HIDDEN.into() } else { self.value(value) })
+                };
+                Value::Object(entries.iter().map(entry).collect())
+            }
+            Value::Bool(_) | Value::Null | Value::Number(_) => value.clone(),
+        }
     }
 }
 
@@ -128,6 +157,23 @@ mod tests {
         assert_eq!(hides(r#"{"token":"a\"b","pid":7}"#), r#"{"token":"***","pid":7}"#);
         let harmless = r#"{"name":"cam1","why":"SIGKILL","url":"rtsp://10.0.0.5/x"}"#;
         assert_eq!(hides(harmless), harmless);
+    }
+
+    #[test]
+    fn of_json_the_texts_are_hidden_and_it_stays_json() {
+        let plain = Redactor::new(Vec::new());
+        let value = serde_json::json!({"token": "abc", "n": 7, "line": ["the password=x", "a"]});
+        let hidden =
+            serde_json::json!({"token": "***", "n": 7, "line": ["the password=\"***\"", "a"]});
+        assert_eq!(plain.value(&value), hidden);
+    }
+
+    #[test]
+    fn names_of_secrets_are_known_one_by_one_and_in_texts_alike() {
+        let in_texts = Regex::new(&format!("(?i)^({NAMES})$")).unwrap();
+        assert!(NAMES_PLAIN.iter().all(|name| in_texts.is_match(name)));
+        assert!(is_secret_name("MQTT_PASSWORD") && is_secret_name("apiKey"));
+        assert!(!is_secret_name("URL") && !is_secret_name("pass_through"));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(crate) struct Worker {
     pub(crate) poison: Poison,
     /// Its next death is a drill's.
     pub(crate) drilled: bool,
+    /// It has died unasked, and the change of its state that follows at once is still to tell so.
+    pub(crate) died: bool,
     /// A line that finds this says that it is up.
     pub(crate) ready_line: Option<Regex>,
     /// Its turn when the project stops.
@@ -141,6 +143,7 @@ impl Worker {
             dossier: Dossier::default(),
             poison: Poison::default(),
             drilled: false,
+            died: false,
             ready_line: ready_line(&spec),
             stage: shutdown::stage(kind),
             spec,

@@ -280,3 +280,21 @@ fn the_name_of_a_camera_stands_for_its_workers_and_what_still_reads_it_is_told()
     let unknown = project.run(&["remove", "good-c"]);
     assert!(text(&unknown.stderr).contains("no worker or camera is named good-c"));
 }
+
+#[test]
+fn who_outlives_the_supervisor_cannot_change_while_it_runs_and_the_refusal_says_what_to_do() {
+    let project = running(CAM);
+    let before = project.pid("good-a");
+    let file = project.dir.join("framevisor.yml");
+    let text_before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text_before}supervisor: {{on_death: adopt}}\n")).unwrap();
+    for verb in ["plan", "reload"] {
+        let refused = project.run(&[verb]);
+        assert_eq!(refused.status.code(), Some(1), "{verb}");
+        let said = text(&refused.stderr);
+        for part in ["on_death` is end", "the file says adopt", "framevisor down"] {
+            assert!(said.contains(part), "no '{part}' in {said}");
+        }
+    }
+    assert_eq!(project.pid("good-a"), before);
+}

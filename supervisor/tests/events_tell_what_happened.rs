@@ -46,6 +46,40 @@ fn a_kill_a_stop_and_a_start_are_told_in_order_with_their_reasons() {
 }
 
 #[test]
+fn events_are_chosen_by_time_and_by_what_hooks_call_them() {
+    let mut project = Project::new(TWO);
+    project.up();
+    signal(project.pid("a"), Signal::SIGKILL);
+    wait_for("a restart", || project.worker("a")["restarts"] == 1);
+    project.wait_for_state("a", "running");
+    assert!(project.run(&["stop", "b"]).status.success());
+    project.wait_for_state("b", "stopped");
+    let told = |args: &[&str]| -> Vec<Value> {
+        let output = project.run(&[&["events", "-o", "json"], args].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = told(&[]);
+    let died = told(&["--type", "worker.died"]);
+    assert_eq!(died.len(), 1, "{died:?}");
+    assert_eq!((&died[0]["worker"], &died[0]["reason"]), (&"a".into(), &"SIGKILL".into()));
+    assert_eq!(told(&["--type", "worker.st*,camera.down", "b"]).len(), 3);
+    assert_eq!(told(&["--since", "1h"]), all);
+    assert!(told(&["--to", "1h"]).is_empty());
+    let time = died[0]["time_utc_ns"].as_u64().unwrap();
+    let split = all.iter().filter(|it| it["time_utc_ns"].as_u64().unwrap() <= time).count();
+    let shown = humantime::format_rfc3339_nanos(
+        std::time::UNIX_EPOCH + std::time::Duration::from_nanos(time),
+    );
+    assert_eq!(told(&["--to", &shown.to_string()]), all[..split]);
+    assert_eq!(told(&["--since", &shown.to_string()]), all[split - 1..]);
+    let refused = project.run(&["events", "--type", "worker.dead"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.contains("'worker.dead'") && said.contains("worker.died"), "{said}");
+}
+
+#[test]
 fn who_follows_gets_one_json_object_a_line_as_it_happens() {
     let mut project = Project::new(TWO);
     project.up();

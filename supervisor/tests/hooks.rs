@@ -51,6 +51,86 @@ fn a_hook_is_told_what_happened_on_its_stdin_and_by_variables() {
 }
 
 #[test]
+fn a_hook_may_ask_the_project_why_and_keep_what_it_hears() {
+    let program = env!("CARGO_BIN_EXE_framevisor");
+    let mut project = Project::with_hooks(
+        MORTAL,
+        &format!(
+            "  keep:
+    on: worker.died
+    timeout: 60s
+    run: [sh, -c, '{program} why $FRAMEVISOR_EVENT_WORKER --save died/$FRAMEVISOR_EVENT_TIME_UTC_NS']\n"
+        ),
+    );
+    project.up();
+    signal(project.number_in("pid"), Signal::SIGKILL);
+    let kept = || fs::read_dir(project.dir.join("died")).ok()?.next()?.ok().map(|it| it.path());
+    wait_for("the dossier", || kept().is_some_and(|folder| folder.join("saved.json").exists()));
+    let why = fs::read(kept().unwrap().join("why.json")).unwrap();
+    let why: Value = serde_json::from_slice(&why).unwrap();
+    assert_eq!(why["deaths"][0]["reason"], "SIGKILL");
+}
+
+#[test]
+fn hooks_are_described_with_what_became_of_them_and_without_secrets() {
+    let mut project = Project::with_hooks(
+        MORTAL,
+        "  fails: {on: worker.died, run: [sh, -c, 'exit 7', 'http://u:hunter2@h/'], env: {A_TOKEN: hunter2}}
+  other: {on: project.stopping, run: ['true']}\n",
+    );
+    project.up();
+    signal(project.number_in("pid"), Signal::SIGKILL);
+    let described = |name: &str| -> Value {
+        let output = project.run(&["describe", name, "-o", "json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(!text(&output.stdout).contains("hunter2"), "{}", text(&output.stdout));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    wait_for("its failure", || described("hook/fails")["hook"]["failures"] == 1);
+    let hook = described("hook/fails");
+    assert_eq!((&hook["hook"]["runs"], &hook["hook"]["last_end"]), (&json!(1), &json!("exit 7")));
+    assert_eq!(hook["lines"][0]["text"], "ended with exit 7");
+    let worker = described("a");
+    let names: Vec<&Value> =
+        worker["hooks"].as_array().unwrap().iter().map(|hook| &hook["name"]).collect();
+    assert_eq!(names, ["hook/fails"]);
+    let unknown = project.run(&["describe", "hook/none"]);
+    let said = text(&unknown.stderr);
+    assert!(
+        said.contains("no hook is named hook/none; the hooks are hook/fails, hook/other"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_reload_gives_events_to_the_hooks_of_the_new_file() {
+    let mut project = Project::with_hooks(
+        MORTAL,
+        "  old: {on: worker.died, run: [sh, -c, 'echo x >> old']}
+  stays: {on: worker.died, run: [sh, -c, 'echo before']}\n",
+    );
+    project.up();
+    let pid = project.number_in("pid");
+    let file = project.dir.join("framevisor.yml");
+    let topology = fs::read_to_string(&file).unwrap();
+    let (workers, _) = topology.split_once("hooks:").unwrap();
+    let hooks = "hooks:
+  stays: {on: worker.died, run: [sh, -c, 'echo after']}
+  new: {on: worker.died, run: [sh, -c, 'echo x >> new']}\n";
+    fs::write(&file, format!("{workers}{hooks}")).unwrap();
+    let plan = text(&project.run(&["plan"]).stdout);
+    assert!(plan.contains("hooks: +hook/new, -hook/old, ~hook/stays"), "{plan}");
+    let done = project.run(&["reload"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(project.number_in("pid"), pid, "no worker was touched");
+    signal(pid, Signal::SIGKILL);
+    wait_for("the new hook", || project.dir.join("new").exists());
+    wait_for("the one that stays", || project.hook_lines("hook/stays") == ["after"]);
+    assert!(!project.dir.join("old").exists());
+    assert!(text(&project.run(&["reload"]).stderr).contains("nothing changed"));
+}
+
+#[test]
 fn a_hook_that_hangs_or_fails_or_is_missing_harms_nobody_and_is_told() {
     let mut project = Project::with_hooks(
         MORTAL,

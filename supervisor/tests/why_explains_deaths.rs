@@ -1,5 +1,7 @@
 //! `why` tells what a person would look for: reasons, last words, the item in hand, rings, advice.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -74,4 +76,60 @@ fn only_ten_deaths_are_kept_and_a_program_that_cannot_start_is_one() {
     assert_eq!(why["advice"][0]["command"], "framevisor check");
     let unknown = project.run(&["why", "b"]);
     assert!(text(&unknown.stderr).contains("no worker is named b; the workers are a"));
+}
+
+#[test]
+fn a_death_is_saved_as_files_without_secrets_and_never_over_others() {
+    let script = "echo the password=hunter2 was wrong; exit 3";
+    let mut project = Project::new(&format!(
+        "  a:\n    run: [sh, -c, '{script}']\n    restart: {{limit: 2 in 60s, delay: 0s}}\n"
+    ));
+    project.up();
+    project.wait_for_state("a", "held");
+    let folder = project.dir.join("died/a");
+    let name = folder.display().to_string();
+    let save = || project.run(&["why", "a", "--save", &name, "-o", "json"]);
+    let saved = save();
+    assert!(saved.status.success(), "{}", text(&saved.stderr));
+    let saved: Value = serde_json::from_slice(&saved.stdout).unwrap();
+    let files = ["events.jsonl", "log.jsonl", "saved.json", "why.json", "why.txt"];
+    let mut there: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    there.sort();
+    assert_eq!(there, files);
+    let listed = saved["files"].as_array().unwrap().iter().map(|file| file["file"].clone());
+    assert!(listed.clone().all(|file| files.contains(&file.as_str().unwrap())), "{saved}");
+    assert_eq!((listed.count(), &saved["left_out"]), (files.len(), &json!([])));
+    let why: Value = serde_json::from_slice(&fs::read(folder.join("why.json")).unwrap()).unwrap();
+    assert_eq!(why["deaths"].as_array().unwrap().len(), 2);
+    for file in files {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(!text.contains("hunter2"), "{file}: {text}");
+    }
+    assert!(fs::read_to_string(folder.join("log.jsonl")).unwrap().contains("was wrong"));
+    let before = fs::metadata(folder.join("why.json")).unwrap().modified().unwrap();
+    let again = save();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("is not empty; name a folder"), "{}", text(&again.stderr));
+    assert_eq!(fs::metadata(folder.join("why.json")).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn what_cannot_be_saved_is_told_and_the_rest_is_kept() {
+    let mut project = Project::new(
+        "  good-cam: {use: ingest, source: 'test:', out: cam1.packets}\n  \
+         works: {use: decoder, in: cam1.packets}\n",
+    );
+    project.up();
+    project.wait_for_state("works", "running");
+    // The programs here know no verbs, and these rings are never made.
+    let folder = project.dir.join("died");
+    let saved = project.run(&["why", "works", "--save", &folder.display().to_string()]);
+    assert!(saved.status.success(), "{}", text(&saved.stderr));
+    let said = text(&saved.stdout);
+    assert!(said.contains("why.json") && said.contains("left out"), "{said}");
+    for part in ["the last picture of cam1.frames: ", "the last 10s of cam1.packets: "] {
+        assert!(said.contains(part), "no '{part}' in {said}");
+    }
+    assert!(folder.join("saved.json").exists());
 }

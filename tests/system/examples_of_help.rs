@@ -113,7 +113,9 @@ impl Stage {
         let text =
             text.replace("127.0.0.1:8554", "127.0.0.1:0").replace("127.0.0.1:8080", "127.0.0.1:0");
         fs::remove_file(&file).map_err(Failure::new)?;
-        stage.project.write_topology(&text)?;
+        // One that `describe` can be asked for.
+        let hook = "hooks: {tell: {on: worker.held, run: ['true']}}\n";
+        stage.project.write_topology(&format!("{text}{hook}"))?;
         let demo = stage.dir().join("demo.yml");
         fs::copy(stage.project.file(), demo).map_err(Failure::new)?;
         for name in ADDED {

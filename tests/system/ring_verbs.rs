@@ -173,3 +173,50 @@ fn a_measurement_of_a_pipeline_has_the_latency_of_each_stage() {
         Ok(())
     });
 }
+
+/// Of the files that a dossier says it has, those of this ring.
+fn saved_of<'a>(saved: &'a Value, what: &str, ring: &str) -> Vec<&'a Value> {
+    let files = saved["files"].as_array().into_iter().flatten();
+    files.filter(|file| file["what"] == what && file["of"]["ring"] == ring).collect()
+}
+
+#[test]
+fn a_death_is_saved_with_the_packet_in_hand_its_last_picture_and_the_last_of_its_rings() {
+    holds(|| {
+        let project = Project::new(TOPOLOGY)?;
+        let up = project
+            .command(&["up", "-d"])
+            .env("FRAMEVISOR_DRILL_ABORT", "dec:60")
+            .status()
+            .map_err(tests::Failure::new)?;
+        ensure(up.success(), || format!("up: {up}"))?;
+        let died = || (project.worker("dec").ok()?.restarts > 0).then_some(());
+        wait_for(60, "the decoder to die of its packet", died)?;
+        let flows = || {
+            project
+                .rings()
+                .ok()?
+                .iter()
+                .any(|it| it.name.as_str() == "cam1.frames" && it.head > 0)
+                .then_some(())
+        };
+        wait_for(60, "pictures", flows)?;
+        let folder = project.dir().join("died");
+        let name = folder.display().to_string();
+        let saved = project.succeed(&["why", "dec", "--save", &name, "-o", "json"])?;
+        let saved: Value = serde_json::from_str(&saved).map_err(tests::Failure::new)?;
+        ensure(saved["left_out"] == serde_json::json!([]), || format!("left out: {saved:#}"))?;
+        let item = saved_of(&saved, "the item in hand", "cam1.packets");
+        ensure(item.len() == 2 && item[0]["of"]["first"] == 60, || format!("{saved:#}"))?;
+        // The group of pictures up to the packet: it began with packet 51.
+        let group = folder.join(item[0]["file"].as_str().unwrap_or_default());
+        is_exact(&group, 10)?;
+        let picture = saved_of(&saved, "the last picture", "cam1.frames");
+        ensure(picture.len() == 1, || format!("{saved:#}"))?;
+        is_exact(&folder.join("cam1.frames.png"), 1)?;
+        let clip = saved_of(&saved, "the last 10s of cam1.packets", "cam1.packets");
+        let part = &clip[0]["of"];
+        let items = part["last"].as_u64().unwrap_or(0) - part["first"].as_u64().unwrap_or(0) + 1;
+        is_exact(&folder.join("cam1.packets.mp4"), items)
+    });
+}

@@ -20,7 +20,7 @@ use protocol::name::WorkerName;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::history::Change;
+use crate::history::{Change, ChangesWanted};
 use crate::logs::LogLine;
 use crate::poller::{Poller, Token};
 use crate::reserve::{self, Reserve};
@@ -75,9 +75,7 @@ struct Client {
 /// What a client wants as it comes; an empty list of workers is all.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Follows {
-    Changes {
-        workers: Vec<Selector>,
-    },
+    Changes(ChangesWanted),
     Lines {
         workers: Vec<Selector>,
         /// A line must contain it.
@@ -242,7 +240,7 @@ impl Admin {
 
 impl Follows {
     fn wants_change(&self, change: &Change) -> bool {
-        matches!(self, Self::Changes { workers } if selects(workers, &change.worker))
+        matches!(self, Self::Changes(wanted) if wanted.holds(change))
     }
 
     fn wants_line(&self, line: &LogLine) -> bool {

@@ -13,7 +13,7 @@ use shmring::clock;
 
 use super::why::Whose;
 use super::{Asker, ClientId, Follows, selects};
-use crate::history::Change;
+use crate::history::ChangesWanted;
 use crate::lifecycle::Input;
 use crate::logs::LogLine;
 use crate::rings;
@@ -57,6 +57,19 @@ pub(crate) struct LogsWanted {
     pub(crate) grep: String,
 }
 
+impl LogsWanted {
+    /// All that are kept, of all workers.
+    pub(crate) fn all() -> Self {
+        Self {
+            names: Vec::new(),
+            lines: usize::MAX,
+            follow: false,
+            since: None,
+            grep: String::new(),
+        }
+    }
+}
+
 /// Arguments of `events`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +81,28 @@ pub(crate) struct EventsWanted {
     pub(crate) count: usize,
     #[serde(default)]
     pub(crate) follow: bool,
+    /// Not older, and not newer than these.
+    #[serde(default)]
+    pub(crate) from_utc_ns: Option<UtcNs>,
+    #[serde(default)]
+    pub(crate) to_utc_ns: Option<UtcNs>,
+    /// Names of events as `hooks:` have them, or patterns; an empty list is all.
+    #[serde(default)]
+    pub(crate) types: Vec<String>,
+}
+
+impl EventsWanted {
+    /// All that are kept, of all workers.
+    pub(crate) fn all() -> Self {
+        Self {
+            names: Vec::new(),
+            count: usize::MAX,
+            follow: false,
+            from_utc_ns: None,
+            to_utc_ns: None,
+            types: Vec::new(),
+        }
+    }
 }
 
 /// Arguments of `upgrade`.
@@ -150,6 +185,7 @@ impl Supervisor {
             "drill" => self.drill(now, arguments(request)?),
             "events" => self.events(client, arguments(request)?),
             "graph" => Ok(json!(Graph::of(self.topology()))),
+            "hooks" => Ok(json!(self.hook_rows())),
             "logs" => self.logs(client, arguments(request)?),
             "plan" => return self.plan(asker, arguments(request)?),
             "ps" => Ok(json!(self.rows(now))),
@@ -171,7 +207,7 @@ impl Supervisor {
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows add, down, drill, events, graph, logs, plan, ps, recorders, reload, remove, replace, restart, rings, send, start, status, stop, upgrade and why",
+                "this supervisor knows add, down, drill, events, graph, hooks, logs, plan, ps, recorders, reload, remove, replace, restart, rings, send, start, status, stop, upgrade and why",
             )),
         };
         answered.map(Answer::Now)
@@ -242,10 +278,12 @@ impl Supervisor {
 
     fn events(&mut self, client: ClientId, args: EventsWanted) -> Result<Value, ReplyError> {
         self.places_of(&args.names)?;
-        let wants = |change: &Change| selects(&args.names, &change.worker);
-        let changes = json!(self.history.last(args.count, wants));
-        if args.follow {
-            self.admin.follow(client, Follows::Changes { workers: args.names });
+        let EventsWanted { names, count, follow, from_utc_ns, to_utc_ns, types } = args;
+        let (from, to) = (from_utc_ns, to_utc_ns);
+        let wanted = ChangesWanted { workers: names, types, from, to };
+        let changes = json!(self.history.last(count, |change| wanted.holds(change)));
+        if follow {
+            self.admin.follow(client, Follows::Changes(wanted));
         }
         Ok(changes)
     }

@@ -1,5 +1,7 @@
 //! `why NAME`: everything known about one worker, and what to try next. The advice is pure.
 
+use std::path::PathBuf;
+
 use protocol::admin::{WorkerState, WorkerStatus};
 use protocol::control::ItemId;
 use protocol::name::WorkerName;
@@ -7,6 +9,7 @@ use protocol::time::{MonoNs, UtcNs};
 use serde::{Deserialize, Serialize};
 
 use crate::dossier::{Death, LINES, Progress, RingHead, item_in_hand};
+use crate::floors;
 use crate::logs::LogLine;
 use crate::supervisor::Supervisor;
 use crate::topology::WorkerSpec;
@@ -28,6 +31,9 @@ pub(crate) struct Why {
     /// Items that it died on twice and passes over now, oldest first.
     #[serde(default)]
     pub(crate) passed_over: Vec<ItemId>,
+    /// Where those are kept as files.
+    #[serde(default)]
+    pub(crate) kept_in: PathBuf,
     pub(crate) progress: Option<Progress>,
     pub(crate) reads: Vec<Reads>,
     pub(crate) writes: Option<RingHead>,
@@ -61,6 +67,7 @@ impl Supervisor {
             worker: worker.status(now),
             item: health.as_ref().and_then(item_in_hand),
             passed_over: worker.poison.passed_over(),
+            kept_in: floors::quarantine_folder(&self.topology().project).join(spec.name.as_str()),
             progress: health.as_ref().map(Progress::of),
             reads: self.reads(spec),
             writes: spec.output.as_ref().map(|ring| self.ring_head(ring)),
@@ -157,11 +164,11 @@ fn of_state(why: &Why) -> Option<Advice> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::dossier::tests::death;
 
-    fn why(state: WorkerState, deaths: Vec<Death>) -> Why {
+    pub(crate) fn why(state: WorkerState, deaths: Vec<Death>) -> Why {
         let worker = WorkerStatus {
             name: "motion".parse().unwrap(),
             kind: "motion".into(),
@@ -177,6 +184,7 @@ mod tests {
             worker,
             item: None,
             passed_over: Vec::new(),
+            kept_in: PathBuf::new(),
             progress: None,
             reads: Vec::new(),
             writes: None,

@@ -44,7 +44,12 @@ pub(super) fn show(context: &Context, changed: &Changed) -> Result<(), CliError>
 }
 
 fn page(change: &Change) -> String {
-    let mut page = table::render(&["", "WORKER", "WHY", "WHO LOOKS ON LOSES"], &rows(change));
+    let rows = rows(change);
+    let mut page = match rows.is_empty() {
+        // Nothing but hooks.
+        true => String::new(),
+        false => table::render(&["", "WORKER", "WHY", "WHO LOOKS ON LOSES"], &rows),
+    };
     let mut line = |title: &str, items: Vec<String>| {
         if !items.is_empty() {
             page.push_str(&format!("{title}: {}\n", items.join(", ")));
@@ -65,6 +70,14 @@ fn page(change: &Change) -> String {
             .flat_map(|(sign, ports)| {
                 ports.iter().map(move |port| format!("{sign}{} ({})", port.address, port.worker))
             })
+            .collect(),
+    );
+    let hooks = &change.hooks;
+    line(
+        "hooks",
+        [("+", &hooks.added), ("-", &hooks.removed), ("~", &hooks.changed)]
+            .into_iter()
+            .flat_map(|(sign, names)| names.iter().map(move |name| format!("{sign}{name}")))
             .collect(),
     );
     let memory = change.memory;

@@ -1,26 +1,32 @@
-//! `describe`: everything about one worker or ring of a running project, without secrets.
+//! `describe`: everything about one worker, ring or hook of a running project, without secrets.
 
 use std::fs;
 use std::process::ExitCode;
 
-use protocol::name::RingName;
+use protocol::name::{RingName, WorkerName};
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use super::{CliError, Context, FileArg, terminal};
-use crate::redact::{HIDDEN, Redactor};
+use crate::admin::verbs::LogsWanted;
+use crate::redact::{HIDDEN, Redactor, is_secret_name};
+use crate::topology::{EVENTS, matches};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor describe motion1
   framevisor describe cam1.packets
+  framevisor describe hook/tell
   framevisor describe recorder -o json";
 
 /// The newest of each, beside all the rest.
-const EVENTS: usize = 10;
+const CHANGES: usize = 10;
+const LINES: usize = 10;
+/// How hooks are called among workers.
+const HOOK: &str = "hook/";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The worker, or the ring
+    /// The worker, the ring, or the hook, as hook/NAME
     name: String,
     #[command(flatten)]
     pub(super) file: FileArg,
@@ -30,6 +36,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
     let mut client = Client::connect(&context.place()?)?;
     let described = match args.name.parse::<RingName>() {
         Ok(ring) => describe_ring(&mut client, &ring)?,
+        Err(_) if args.name.starts_with(HOOK) => describe_hook(context, &mut client, &args.name)?,
         Err(_) => describe_worker(context, &mut client, &args.name)?,
     };
     if context.is_json() {
@@ -51,6 +58,45 @@ fn describe_ring(client: &mut Client, ring: &RingName) -> Result<Value, CliError
     Ok(json!({"ring": status, "writer": edge["writer"], "readers": edge["readers"]}))
 }
 
+/// How a hook runs, with the last that it printed.
+fn describe_hook(context: &Context, client: &mut Client, name: &str) -> Result<Value, CliError> {
+    let rows: Value = client.ask("hooks", &())?;
+    let Some(row) = named(&rows, name) else {
+        let known = listed(&rows);
+        return Err(CliError::NoNamed { what: "hook", wanted: name.to_owned(), known });
+    };
+    let names = name.parse::<WorkerName>().into_iter().map(Into::into).collect();
+    let lines: Value =
+        client.ask("logs", &LogsWanted { names, lines: LINES, ..LogsWanted::all() })?;
+    Ok(json!({"hook": shown(row, &redactor(context)), "lines": lines}))
+}
+
+/// Those of its life and, if it is a camera's, of the camera.
+fn hooks_of(client: &mut Client, kind: &str, redactor: &Redactor) -> Result<Value, CliError> {
+    let rows: Value = client.ask("hooks", &())?;
+    let concerns = |event: &&&str| {
+        event.starts_with("worker.") || (kind == "ingest" && event.starts_with("camera."))
+    };
+    let waits = |row: &&Value| {
+        let patterns = row["on"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        patterns.into_iter().any(|on| EVENTS.iter().filter(concerns).any(|it| matches(on, it)))
+    };
+    let hooks = rows.as_array().into_iter().flatten().filter(waits);
+    Ok(hooks.map(|row| shown(row.clone(), redactor)).collect())
+}
+
+/// Without the secrets of its command.
+fn shown(mut row: Value, redactor: &Redactor) -> Value {
+    for word in row["run"].as_array_mut().into_iter().flatten() {
+        *word = redactor.text(word.as_str().unwrap_or_default()).into();
+    }
+    for (name, value) in row["env"].as_object_mut().into_iter().flatten() {
+        let text = value.as_str().unwrap_or_default();
+        *value = if is_secret_name(name) { HIDDEN.into() } else { redactor.text(text).into() };
+    }
+    row
+}
+
 fn describe_worker(context: &Context, client: &mut Client, name: &str) -> Result<Value, CliError> {
     let rows: Value = client.ask("ps", &())?;
     let Some(row) = named(&rows, name) else {
@@ -60,18 +106,20 @@ fn describe_worker(context: &Context, client: &mut Client, name: &str) -> Result
     let graph: Value = client.ask("graph", &())?;
     let node = named(&graph["workers"], name).unwrap_or_default();
     let why: Value = client.ask("why", &json!({"name": name}))?;
-    let wanted = json!({"names": [name], "count": EVENTS});
+    let wanted = json!({"names": [name], "count": CHANGES});
     let events: Value = client.ask("events", &wanted)?;
-    let process = row["pid"].as_u64().map(|pid| process(pid, &redactor(context)));
+    let redactor = redactor(context);
+    let process = row["pid"].as_u64().map(|pid| process(pid, &redactor));
+    let hooks = hooks_of(client, row["kind"].as_str().unwrap_or_default(), &redactor)?;
     Ok(json!({
         "worker": row, "in": node["in"], "out": node["out"], "process": process,
         "reads": why["reads"], "writes": why["writes"], "progress": why["progress"],
-        "deaths": why["deaths"].as_array().map(Vec::len), "events": events,
+        "deaths": why["deaths"].as_array().map(Vec::len), "events": events, "hooks": hooks,
     }))
 }
 
 /// Knows the topology's secrets where the topology can be read.
-fn redactor(context: &Context) -> Redactor {
+pub(super) fn redactor(context: &Context) -> Redactor {
     context
         .topology()
         .map_or_else(|_| Redactor::new(Vec::new()), |topology| Redactor::of(&topology))
@@ -98,7 +146,7 @@ fn process(pid: u64, redactor: &Redactor) -> Value {
 
 fn environment(words: &[String], redactor: &Redactor) -> Map<String, Value> {
     let shown = |(name, value): (&str, &str)| {
-        let hidden = redactor.is_secret_name(name);
+        let hidden = is_secret_name(name);
         let value = if hidden { HIDDEN.to_owned() } else { redactor.text(value) };
         (name.to_owned(), Value::String(value))
     };

@@ -87,7 +87,7 @@ fn by_program(kind: Kind, wanted: &Dump) -> Result<Result<Dumped, ExitCode>, Cli
 }
 
 /// A line each, as they were emitted.
-fn records(wanted: &Dump) -> Result<Dumped, CliError> {
+pub(super) fn records(wanted: &Dump) -> Result<Dumped, CliError> {
     if wanted.file.extension().is_none_or(|ending| ending != "jsonl") {
         return Err(CliError::Ending { path: wanted.file.clone(), expected: ".jsonl" });
     }

@@ -76,6 +76,8 @@ pub(super) enum CliError {
         "not running: project {project} has no rings; start it with `framevisor up`, or choose another with -p NAME"
     )]
     NoRings { project: ProjectName },
+    #[error("{} is not empty; name a folder that is not there yet", path.display())]
+    NotEmpty { path: PathBuf },
     #[error("the supervisor (pid {pid}) does not answer: {source}")]
     NoAnswer { pid: String, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]

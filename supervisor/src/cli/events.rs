@@ -1,18 +1,24 @@
 //! `events`: what became of the workers, and becomes.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use protocol::time::UtcNs;
+use shmring::clock;
 
 use super::client::Client;
+use super::moment::Moment;
 use super::{CliError, Context, FormArg, terminal};
 use crate::admin::verbs::EventsWanted;
 use crate::history::Change;
 use crate::selector::Selector;
+use crate::topology::{EVENTS, matches};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor events
+  framevisor events --since 10m --to 5m
+  framevisor events 'cam*' --type worker.died,camera.down
   framevisor events -f 'cam*'
   framevisor events -f -o json";
 
@@ -26,14 +32,33 @@ pub(super) struct Args {
     /// Newest events; the last 1000 are kept
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1000)]
     count: usize,
+    /// Only what happened since: so long ago, for example 10m, or a UTC time, for example
+    /// 2026-11-20T13:09:00Z
+    #[arg(long, value_name = "MOMENT")]
+    since: Option<Moment>,
+    /// Only what happened until then
+    #[arg(long, visible_alias = "until", value_name = "MOMENT", conflicts_with = "follow")]
+    to: Option<Moment>,
+    /// Only these, by the names that `hooks:` know or patterns of them: worker.died, 'camera.*'
+    #[arg(long = "type", value_name = "EVENTS", value_delimiter = ',')]
+    types: Vec<EventType>,
     #[command(flatten)]
     pub(super) form: FormArg,
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
-    let Args { names, follow, count, form: _ } = args;
-    let past: Vec<Change> = client.ask("events", &EventsWanted { names, count, follow })?;
+    let Args { names, follow, count, since, to, types, form: _ } = args;
+    let now = clock::now().utc;
+    let wanted = EventsWanted {
+        names,
+        count,
+        follow,
+        from_utc_ns: since.map(|moment| moment.utc(now)),
+        to_utc_ns: to.map(|moment| moment.utc(now)),
+        types: types.into_iter().map(|EventType(pattern)| pattern).collect(),
+    };
+    let past: Vec<Change> = client.ask("events", &wanted)?;
     let width = past.iter().map(|change| change.worker.as_str().len()).max().unwrap_or(0);
     for change in &past {
         show(context, change, width)?;
@@ -51,10 +76,34 @@ fn show(context: &Context, change: &Change, width: usize) -> Result<(), CliError
     if context.is_json() {
         return terminal::json(change);
     }
-    let Change { time_utc_ns, worker, from, to, reason } = change;
+    let Change { time_utc_ns, worker, from, to, reason, events: _ } = change;
     let (time, from, to) = (time_of(*time_utc_ns), from.as_str(), to.as_str());
     let line = format!("{time}  {worker:width$}  {from} -> {to}  {reason}");
     terminal::data(&format!("{}\n", line.trim_end()))
+}
+
+/// An event of a worker or camera, or a pattern that some of them have.
+#[derive(Clone, Debug)]
+struct EventType(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("no event is named '{seen}'; there are {}", known.join(", "))]
+struct NoEvent {
+    seen: String,
+    known: Vec<&'static str>,
+}
+
+impl FromStr for EventType {
+    type Err = NoEvent;
+
+    fn from_str(text: &str) -> Result<Self, NoEvent> {
+        let known: Vec<&str> =
+            EVENTS.into_iter().filter(|event| !event.starts_with("project.")).collect();
+        if known.iter().any(|event| matches(text, event)) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(NoEvent { seen: text.to_owned(), known })
+    }
 }
 
 /// `2026-11-20T13:09:00.123Z`.

@@ -53,6 +53,7 @@ const SCHEMA: &str = "framevisor.schema.json";
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let files = context.files();
     let path = files[0].as_path();
+    refuse_other_forms(path)?;
     create(path, &text(args.template)).map_err(|source| failure(path, source))?;
     let beside = path.with_file_name(SCHEMA);
     match create(&beside, &schema::text()) {
@@ -73,6 +74,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
         context.hint("up"),
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is written is YAML, and is read by its name.
+fn refuse_other_forms(path: &Path) -> Result<(), CliError> {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    match ending.as_str() {
+        "json" | "toml" => {
+            Err(CliError::Ending { path: path.to_owned(), expected: ".yml: init writes YAML" })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// With the line by which editors find the schema.
@@ -96,6 +108,17 @@ fn failure(path: &Path, source: io::Error) -> CliError {
 mod tests {
     use super::*;
     use crate::topology::{self, Overrides};
+
+    #[test]
+    fn a_name_that_would_be_read_in_another_form_is_refused() {
+        for name in ["yard.toml", "yard.JSON"] {
+            let refused = refuse_other_forms(Path::new(name)).unwrap_err().to_string();
+            assert!(refused.contains(name) && refused.contains("ends in .yml"), "{refused}");
+        }
+        for name in ["yard.yml", "yard.yaml", "yard", "-"] {
+            refuse_other_forms(Path::new(name)).unwrap();
+        }
+    }
 
     #[test]
     fn every_template_is_a_topology_without_mistakes() {

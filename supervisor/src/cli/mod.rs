@@ -24,6 +24,7 @@ mod interrupt;
 mod logs;
 mod man;
 mod memory;
+mod moment;
 mod plan;
 mod project;
 mod ps;
@@ -198,7 +199,7 @@ enum Verb {
     /// Show what `up` would start and take, without starting anything
     #[command(after_help = plan::EXAMPLES)]
     Plan(FileArg),
-    /// Tell everything about one worker or ring, without secrets
+    /// Tell everything about one worker, ring or hook, without secrets
     #[command(after_help = describe::EXAMPLES)]
     Describe(describe::Args),
     /// Examine whether this machine can do what the topology asks, and what to do about it

@@ -1,11 +1,15 @@
-//! `why`: one screen that says why a worker does not run, or was started again.
+//! `why`: one screen that says why a worker does not run, or was started again; or all of it as files.
+
+mod save;
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use protocol::control::ItemId;
 use protocol::name::WorkerName;
 use protocol::time::UtcNs;
+use protocol::units::Span;
 use serde_json::Value;
 
 use super::client::Client;
@@ -16,7 +20,8 @@ use crate::dossier::{Death, RingHead};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor why motion1
-  framevisor why motion1 -o json";
+  framevisor why motion1 -o json
+  framevisor why motion1 --save motion1-died";
 
 /// Deaths that fit on a screen beside the rest; JSON has them all.
 const DEATHS_SHOWN: usize = 5;
@@ -25,6 +30,13 @@ const DEATHS_SHOWN: usize = 5;
 pub(super) struct Args {
     /// The worker
     name: WorkerName,
+    /// Write all of it into this folder, which must be new or empty: what is known, its lines and
+    /// events, the item in hand, the last picture, and the last of its rings
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+    /// How much of its rings goes with --save
+    #[arg(long, value_name = "SPAN", default_value = "10s", requires = "save")]
+    last: Span,
     #[command(flatten)]
     pub(super) file: FileArg,
 }
@@ -32,6 +44,15 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
     let answer: Value = client.ask("why", &Whose { name: args.name })?;
+    if let Some(folder) = args.save {
+        let saved = save::save(context, &mut client, &answer, (&folder, args.last))?;
+        if context.is_json() {
+            terminal::json(&saved)?;
+        } else {
+            terminal::data(&save::in_words(&saved))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     if context.is_json() {
         // As it came: keys this command does not know stay.
         terminal::json(&answer)?;

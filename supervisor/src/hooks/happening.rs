@@ -11,6 +11,9 @@ use crate::history::Change;
 /// A text of a camera's may be long; what a hook is told fits into its pipe.
 const REASON_MAX_CHARS: usize = 2_000;
 
+/// A process ended and nobody had asked for it.
+pub(crate) const DIED: &str = "worker.died";
+
 /// One event. More keys may come; these stay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Happening {
@@ -60,7 +63,7 @@ impl Happening {
         time: UtcNs,
         project: &ProjectName,
     ) -> Self {
-        let event = "worker.died";
+        let event = DIED;
         let (worker, kind) = (Some(worker.clone()), Some(kind));
         Self { worker, kind, reason: shortened(reason), ..Self::of_project(event, time, project) }
     }

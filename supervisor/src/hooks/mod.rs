@@ -16,7 +16,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use protocol::exit::ExitReason;
+use protocol::name::WorkerName;
 use protocol::time::MonoNs;
+use protocol::units::Span;
+use serde::Serialize;
 use spawn::{Command, Input, Limits, Output, StartError};
 
 use crate::event::Event;
@@ -27,6 +30,8 @@ use crate::topology::HookSpec;
 use happening::Happening;
 use queue::Queue;
 
+/// As the command line reads it.
+const RUNTIME_DIR: &str = "FRAMEVISOR_RUNTIME_DIR";
 /// Lines it prints are read in turns, as those of workers are.
 const READ_TURNS: usize = 4;
 /// When all workers have ended, hooks have this long.
@@ -52,6 +57,42 @@ pub(crate) struct Hook {
     pub(crate) log: LogBook,
     /// Events it did not get because it is too slow; told when it gets the next.
     dropped: u64,
+    /// Since the project started.
+    counts: Counts,
+    /// The topology has it no more: it hears of nothing.
+    is_gone: bool,
+}
+
+/// What became of a hook's events.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    runs: u64,
+    failures: u64,
+    dropped: u64,
+    last_end: String,
+}
+
+/// A row of the control socket's `hooks`. More keys may come; these stay.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row<'a> {
+    /// `hook/NAME`.
+    name: &'a WorkerName,
+    on: &'a [String],
+    run: &'a [String],
+    /// Names and, as far as people may see it, values.
+    env: BTreeMap<&'a str, String>,
+    timeout: Span,
+    /// Of the process that runs now.
+    pid: Option<u32>,
+    /// Events that wait for their turn.
+    waiting: usize,
+    runs: u64,
+    /// Runs that could not be started, were killed, or ended with another code than 0.
+    failures: u64,
+    /// Events that were dropped because it is too slow.
+    dropped: u64,
+    /// How the last run ended; empty before.
+    last_end: &'a str,
 }
 
 #[derive(Debug)]
@@ -67,6 +108,8 @@ struct Run {
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) folder: &'a Path,
+    /// So that the command `framevisor` finds the project.
+    pub(crate) runtime_dir: &'a Path,
     pub(crate) env: &'a [(OsString, OsString)],
     pub(crate) limits: &'a Limits,
 }
@@ -76,17 +119,60 @@ pub(crate) type Said = (usize, Vec<(Stream, String)>);
 
 impl Hooks {
     pub(crate) fn new(specs: &[HookSpec]) -> Self {
-        let hook = |spec: &HookSpec| Hook {
-            spec: spec.clone(),
-            log: LogBook::new(spec.name.clone()),
-            dropped: 0,
-        };
-        let hooks = specs.iter().map(hook).collect();
+        let hooks = specs.iter().map(Hook::new).collect();
         Self { hooks, queue: Queue::new(), runs: BTreeMap::new(), next: 0, last: None }
     }
 
-    pub(crate) fn all(&self) -> &[Hook] {
-        &self.hooks
+    /// These from now on. What runs ends as it began, what waits for a hook that is gone is dropped, and
+    /// one that stays keeps its lines.
+    pub(crate) fn change_to(&mut self, specs: &[HookSpec]) {
+        for (at, hook) in self.hooks.iter_mut().enumerate() {
+            hook.is_gone = !specs.iter().any(|spec| spec.name == hook.spec.name);
+            if hook.is_gone {
+                self.queue.drop_waiting(at);
+            }
+        }
+        for spec in specs {
+            let known = self.hooks.iter_mut().find(|hook| hook.spec.name == spec.name);
+            if let Some(hook) = known {
+                hook.spec = spec.clone();
+                continue;
+            }
+            // Places are numbers that runs and events know a hook by.
+            let runs = |at: usize| self.runs.values().any(|run| run.hook == at);
+            let free = (0..self.hooks.len()).find(|&at| self.hooks[at].is_gone && !runs(at));
+            match free {
+                Some(at) => self.hooks[at] = Hook::new(spec),
+                None => self.hooks.push(Hook::new(spec)),
+            }
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(|hook| !hook.is_gone)
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
+        let all = self.hooks.iter().enumerate().filter(|(_, hook)| !hook.is_gone);
+        all.map(|(at, hook)| self.row(at, hook)).collect()
+    }
+
+    fn row<'a>(&'a self, at: usize, hook: &'a Hook) -> Row<'a> {
+        let Hook { spec, counts, .. } = hook;
+        let run = self.runs.values().find(|run| run.hook == at);
+        Row {
+            name: &spec.name,
+            on: &spec.on,
+            run: &spec.argv,
+            env: spec.env.iter().map(|(key, text)| (key.as_str(), text.to_string())).collect(),
+            timeout: spec.timeout,
+            pid: run.map(|run| run.pid),
+            waiting: self.queue.waiting(at),
+            runs: counts.runs,
+            failures: counts.failures,
+            dropped: counts.dropped,
+            last_end: &counts.last_end,
+        }
     }
 
     pub(crate) fn log_of(&mut self, hook: usize) -> Option<&mut LogBook> {
@@ -96,8 +182,10 @@ impl Hooks {
     /// To all that wait for it.
     pub(crate) fn happened(&mut self, happening: &Happening) {
         for (at, hook) in self.hooks.iter_mut().enumerate() {
-            if hook.spec.waits_for(happening.event) && !self.queue.offer(at, happening.clone()) {
+            let waits = !hook.is_gone && hook.spec.waits_for(happening.event);
+            if waits && !self.queue.offer(at, happening.clone()) {
                 hook.dropped += 1;
+                hook.counts.dropped += 1;
             }
         }
     }
@@ -119,10 +207,12 @@ impl Hooks {
             match self.start(now, at, &happening, setting, poller) {
                 Ok(run) => {
                     self.next += 1;
+                    self.hooks[at].counts.runs += 1;
                     self.runs.insert(HookRun(self.next), run);
                 }
                 Err(error) => {
                     self.queue.ended(at);
+                    self.hooks[at].counts.failed(error.to_string());
                     said.push(own_words(at, format!("{}: {error}", happening.event)));
                 }
             }
@@ -144,6 +234,7 @@ impl Hooks {
         told.write_all(&serde_json::to_vec(happening).unwrap_or_default())?;
         drop(told);
         let mut env = setting.env.to_vec();
+        env.push((RUNTIME_DIR.into(), setting.runtime_dir.into()));
         env.extend(spec.env.iter().map(|(key, value)| (key.into(), value.value().into())));
         let variables = happening.variables();
         env.extend(variables.into_iter().map(|(key, value)| (key.into(), value.into())));
@@ -211,11 +302,15 @@ impl Hooks {
         let mut run = self.runs.remove(&number)?;
         let mut lines = Pipe::bury_all(std::mem::take(&mut run.pipes), poller);
         self.queue.ended(run.hook);
-        let spec = &self.hooks[run.hook].spec;
+        let Hook { spec, counts, .. } = &mut self.hooks[run.hook];
         if run.killed {
             let text = format!("killed: it ran longer than {}", spec.timeout);
+            counts.failed(text.clone());
             lines.push((Stream::Stderr, text));
-        } else if *reason != ExitReason::Code(0) {
+        } else if *reason == ExitReason::Code(0) {
+            counts.last_end = reason.to_string();
+        } else {
+            counts.failed(reason.to_string());
             lines.push((Stream::Stderr, format!("ended with {reason}")));
         }
         Some((run.hook, lines))
@@ -238,6 +333,25 @@ impl Hooks {
     pub(crate) fn deadline(&self) -> Option<MonoNs> {
         let alive = self.runs.values().filter(|run| !run.killed);
         alive.map(|run| self.last.unwrap_or(run.deadline).min(run.deadline)).min()
+    }
+}
+
+impl Hook {
+    fn new(spec: &HookSpec) -> Self {
+        Self {
+            spec: spec.clone(),
+            log: LogBook::new(spec.name.clone()),
+            dropped: 0,
+            counts: Counts::default(),
+            is_gone: false,
+        }
+    }
+}
+
+impl Counts {
+    fn failed(&mut self, why: String) {
+        self.failures += 1;
+        self.last_end = why;
     }
 }
 

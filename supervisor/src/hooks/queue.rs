@@ -22,12 +22,16 @@ impl<T> Queue<T> {
 
     /// False when it was dropped: too many wait for this hook.
     pub(crate) fn offer(&mut self, hook: usize, item: T) -> bool {
-        let waits = self.waiting.iter().filter(|(other, _)| *other == hook).count();
-        let fits = waits < WAITING_MAX;
+        let fits = self.waiting(hook) < WAITING_MAX;
         if fits {
             self.waiting.push_back((hook, item));
         }
         fits
+    }
+
+    /// How many wait for this hook.
+    pub(crate) fn waiting(&self, hook: usize) -> usize {
+        self.waiting.iter().filter(|(other, _)| *other == hook).count()
     }
 
     /// What is to be started now; its hook runs until [`Self::ended`].
@@ -48,6 +52,11 @@ impl<T> Queue<T> {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// Nothing waits for this hook any more.
+    pub(crate) fn drop_waiting(&mut self, hook: usize) {
+        self.waiting.retain(|(other, _)| *other != hook);
     }
 
     pub(crate) fn clear(&mut self) {

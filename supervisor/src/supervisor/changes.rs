@@ -6,6 +6,7 @@ use shmring::clock;
 
 use super::Supervisor;
 use crate::history::{Cause, Change};
+use crate::hooks::happening::DIED;
 use crate::lifecycle::Input;
 use crate::workers::WorkerId;
 
@@ -31,15 +32,21 @@ impl Supervisor {
         if life.state() == from {
             return;
         }
+        let (to, reason) = (life.state(), cause.reason(life, now));
+        let events = self.events_of(at, from, to, cause);
+        // Its hooks were told of the death itself.
+        let died = cause == Cause::Died && std::mem::take(&mut self.workers[at].died);
+        let names = events.iter().copied().chain(died.then_some(DIED));
         let change = Change {
             time_utc_ns: clock::now().utc,
             worker: self.spec(at).name.clone(),
             from,
-            to: life.state(),
-            reason: cause.reason(life, now),
+            to,
+            reason,
+            events: names.map(str::to_owned).collect(),
         };
         self.admin.publish_change(&change, &mut self.poller);
-        self.hook_change(at, &change, cause);
+        self.hook_change(at, &change, &events);
         self.history.add(change);
         self.will.change();
     }

@@ -118,6 +118,7 @@ impl Supervisor {
         };
         self.workers[at].dossier.add(death);
         if !asked_for {
+            self.workers[at].died = true;
             self.hook_death(at, &reason);
             self.suspect(at, &reason, item);
         }

@@ -9,7 +9,7 @@ use shmring::clock;
 use super::Supervisor;
 use crate::history::{Cause, Change};
 use crate::hooks::happening::{Happening, events_of};
-use crate::hooks::{HookRun, Said, Setting};
+use crate::hooks::{HookRun, Row, Said, Setting};
 use crate::logs::LogBook;
 use crate::topology::Launch;
 use crate::workers::WorkerId;
@@ -17,7 +17,11 @@ use crate::workers::WorkerId;
 impl Supervisor {
     /// Each with its lines.
     pub(crate) fn hooks(&self) -> impl Iterator<Item = (&WorkerName, &LogBook)> {
-        self.hooks.all().iter().map(|hook| (&hook.spec.name, &hook.log))
+        self.hooks.all().map(|hook| (&hook.spec.name, &hook.log))
+    }
+
+    pub(crate) fn hook_rows(&self) -> Vec<Row<'_>> {
+        self.hooks.rows()
     }
 
     pub(super) fn hook_project(&mut self, event: &'static str) {
@@ -25,14 +29,25 @@ impl Supervisor {
         self.hooks.happened(&Happening::of_project(event, clock::now().utc, project));
     }
 
-    pub(super) fn hook_change(&mut self, at: WorkerId, change: &Change, cause: Cause) {
-        let spec = &self.workers[at].spec;
-        let kind = match &spec.launch {
+    /// What a change of a worker's state is called.
+    pub(super) fn events_of(
+        &self,
+        at: WorkerId,
+        from: WorkerState,
+        to: WorkerState,
+        cause: Cause,
+    ) -> Vec<&'static str> {
+        let kind = match &self.workers[at].spec.launch {
             Launch::Run { .. } => None,
             Launch::Use(config) => Some(config.kind()),
         };
         let asked = cause == Cause::Asked || self.shutdown.is_some();
-        for event in events_of(kind, change.from, change.to, asked) {
+        events_of(kind, from, to, asked)
+    }
+
+    pub(super) fn hook_change(&mut self, at: WorkerId, change: &Change, events: &[&'static str]) {
+        let spec = &self.workers[at].spec;
+        for event in events.iter().copied() {
             let project = &self.spawner.topology.project;
             self.hooks.happened(&Happening::of_change(event, change, spec.kind_name(), project));
         }
@@ -48,6 +63,7 @@ impl Supervisor {
     pub(super) fn advance_hooks(&mut self, now: MonoNs) {
         let setting = Setting {
             folder: self.spawner.topology.folder(),
+            runtime_dir: self.spawner.place.path(),
             env: self.spawner.launcher.passed_on(),
             limits: &self.spawner.hook_limits(),
         };

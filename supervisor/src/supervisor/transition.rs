@@ -368,6 +368,7 @@ impl Supervisor {
     fn finish_change(&mut self, transition: Transition) {
         self.sweep_rings(&transition.change.rings.removed);
         self.close_sockets();
+        self.hooks.change_to(&self.spawner.topology.hooks);
         let Transition { asker, change, .. } = transition;
         tracing::info!(
             started = change.start.len(),

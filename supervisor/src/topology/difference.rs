@@ -12,7 +12,7 @@ use protocol::name::{RingName, WorkerName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Launch, RingSpec, Topology, WorkerSpec};
+use super::{HookSpec, Launch, RingSpec, Topology, WorkerSpec};
 use crate::budget;
 
 /// Places that rings were given at their writers' last start; of one that is missing, those that the
@@ -35,6 +35,8 @@ pub(crate) struct Change {
     pub(crate) keep: Vec<WorkerName>,
     pub(crate) rings: Rings,
     pub(crate) ports: Ports,
+    #[serde(default)]
+    pub(crate) hooks: Hooks,
     pub(crate) memory: Memory,
     /// One entry for each worker whose stop or restart somebody may notice, or need not.
     pub(crate) viewers: Vec<Loss>,
@@ -77,6 +79,14 @@ pub(crate) struct Ports {
     pub(crate) closed: Vec<Port>,
 }
 
+/// As `hook/NAME`. Runs under way end as they began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hooks {
+    pub(crate) added: Vec<WorkerName>,
+    pub(crate) removed: Vec<WorkerName>,
+    pub(crate) changed: Vec<WorkerName>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Port {
     pub(crate) worker: WorkerName,
@@ -106,8 +116,9 @@ impl Change {
 
     /// Nothing starts, stops or changes.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { start, stop, restart, adjust, .. } = self;
-        start.is_empty() && stop.is_empty() && restart.is_empty() && adjust.is_empty()
+        let Self { start, stop, restart, adjust, hooks, .. } = self;
+        let workers = [start, stop].iter().all(|names| names.is_empty());
+        workers && restart.is_empty() && adjust.is_empty() && *hooks == Hooks::default()
     }
 }
 
@@ -116,6 +127,7 @@ pub(crate) fn difference(old: &Topology, new: &Topology, laid: &Laid) -> Change 
     let mut change = Change {
         rings: rings(old, new),
         ports: ports(old, new),
+        hooks: hooks(old, new),
         memory: Memory { before_bytes: budget::total(old).0, after_bytes: budget::total(new).0 },
         ..Change::default()
     };
@@ -373,6 +385,20 @@ fn rings(old: &Topology, new: &Topology) -> Rings {
     }
 }
 
+fn hooks(old: &Topology, new: &Topology) -> Hooks {
+    let of = |topology: &Topology, hook: &HookSpec| {
+        topology.hooks.iter().find(|other| other.name == hook.name).cloned()
+    };
+    let names = |hooks: &[HookSpec], differs: &dyn Fn(&HookSpec) -> bool| {
+        hooks.iter().filter(|hook| differs(hook)).map(|hook| hook.name.clone()).collect()
+    };
+    Hooks {
+        added: names(&new.hooks, &|hook| of(old, hook).is_none()),
+        removed: names(&old.hooks, &|hook| of(new, hook).is_none()),
+        changed: names(&new.hooks, &|hook| of(old, hook).is_some_and(|before| before != *hook)),
+    }
+}
+
 fn ports(old: &Topology, new: &Topology) -> Ports {
     let all = |topology: &Topology| -> Vec<Port> {
         let port =
@@ -484,6 +510,25 @@ mod tests {
         assert_eq!(change.restart[0].why, ["rings.cam1.packets.max_bitrate"]);
         assert_eq!(change.rings.resized, ["cam1.packets".parse().unwrap()]);
         assert_eq!(change.keep, names(&["rtsp"]));
+    }
+
+    #[test]
+    fn hooks_that_come_go_or_change_are_named_and_touch_no_worker() {
+        let hook = |name: &str, timeout: u32| {
+            format!("  {name}: {{on: worker.died, run: [x], timeout: {timeout}s}}\n")
+        };
+        let with = |hooks: &[String]| topology(&[CAM1, "hooks:\n", &hooks.concat()]);
+        let old = with(&[hook("a", 1), hook("b", 1), hook("c", 1)]);
+        let change =
+            difference(&old, &with(&[hook("b", 2), hook("c", 1), hook("d", 1)]), &Laid::new());
+        let Hooks { added, removed, changed } = &change.hooks;
+        let named = |name: &str| vec![name.parse::<WorkerName>().unwrap()];
+        assert_eq!(
+            (added, removed, changed),
+            (&named("hook/d"), &named("hook/a"), &named("hook/b"))
+        );
+        assert!(!change.is_empty() && change.touched().next().is_none());
+        assert_eq!(change.keep, names(&["cam1"]));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A tree as YAML, with references where values were filled in: what `config` prints.
 
-use super::report::without_secrets;
-use super::tree::{Entry, Node, Text, Value};
+use super::starred::starred;
+use super::tree::{Entry, Node, Value};
 
-/// The whole tree; it means what it meant, but for passwords in URLs, which are starred out.
+/// The whole tree; it means what it meant, but for passwords and other secrets, which are starred out.
 pub(super) fn yaml(root: &Node) -> String {
     let mut out = String::new();
     if let Value::Map(entries) = &root.value {
@@ -17,12 +17,12 @@ fn section(entries: &[Entry], depth: usize, out: &mut String) {
         indent(depth, out);
         out.push_str(&scalar(&key.text));
         out.push(':');
-        below(value, depth, out);
+        below(&key.text, value, depth, out);
     }
 }
 
-/// What stands behind a key or a dash.
-fn below(node: &Node, depth: usize, out: &mut String) {
+/// What stands behind a key, or behind a dash in the list of one.
+fn below(key: &str, node: &Node, depth: usize, out: &mut String) {
     match &node.value {
         Value::Broken | Value::Null => out.push('\n'),
         Value::List(items) if items.is_empty() => out.push_str(" []\n"),
@@ -31,7 +31,7 @@ fn below(node: &Node, depth: usize, out: &mut String) {
             for item in items {
                 indent(depth + 1, out);
                 out.push('-');
-                below(item, depth + 1, out);
+                below(key, item, depth + 1, out);
             }
         }
         Value::Map(entries) if entries.is_empty() => out.push_str(" {}\n"),
@@ -41,7 +41,7 @@ fn below(node: &Node, depth: usize, out: &mut String) {
         }
         Value::Text(text) => {
             out.push(' ');
-            out.push_str(&shown(text));
+            out.push_str(&scalar(&starred(key, text.written())));
             out.push('\n');
         }
     }
@@ -49,19 +49,6 @@ fn below(node: &Node, depth: usize, out: &mut String) {
 
 fn indent(depth: usize, out: &mut String) {
     out.push_str(&"  ".repeat(depth));
-}
-
-fn shown(text: &Text) -> String {
-    scalar(&hidden(text.written()))
-}
-
-/// A password that is a reference stays one.
-fn hidden(text: &str) -> String {
-    let user = text.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
-    match user {
-        Some((user, _)) if user.contains("${") => text.to_owned(),
-        _ => without_secrets(text),
-    }
 }
 
 /// Plain where that is safe in every YAML, else in quotes that hold anything.

@@ -2,9 +2,16 @@
 
 use super::problem::{ExpandProblem, Finding, Subject};
 use super::tree::{Map, Node, Value};
+use super::written::SCHEMA;
 
 /// All of `trees` in the first. A key may have its value in one file only, or the same in several.
-pub(super) fn merge(trees: Vec<Node>, findings: &mut Vec<Finding>) -> Option<Node> {
+pub(super) fn merge(mut trees: Vec<Node>, findings: &mut Vec<Finding>) -> Option<Node> {
+    // Each may name the schema from where it lies.
+    for tree in trees.iter_mut().skip(1) {
+        if let Value::Map(entries) = &mut tree.value {
+            entries.retain(|entry| entry.key.text != SCHEMA);
+        }
+    }
     trees.into_iter().reduce(|mut all, tree| {
         add(&mut all, tree, "the topology", findings);
         all

@@ -29,6 +29,7 @@ mod schema;
 mod section;
 mod series;
 mod sources;
+mod starred;
 mod survival;
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,6 @@ pub(crate) use difference::{Change, How, Laid, brokered, clash, difference, repl
 pub(crate) use graph::Graph;
 #[cfg(test)]
 pub(crate) use graph::{Edge as GraphEdge, Node as GraphNode};
-#[cfg(test)]
 pub(crate) use hooks::EVENTS;
 pub use hooks::HookSpec;
 pub(crate) use problem::MachineProblem;

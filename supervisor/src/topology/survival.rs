@@ -1,5 +1,7 @@
 //! What becomes of the project when its supervisor is killed: the section `supervisor`.
 
+use std::fmt;
+
 use protocol::config::{Access, Kind};
 use protocol::units::Span;
 
@@ -21,6 +23,15 @@ pub enum Survival {
     End,
     /// Ingest and recorder go on and are adopted by the next; without one they end themselves after this.
     Adopt { within: Span },
+}
+
+impl fmt::Display for Survival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::End => f.write_str("end"),
+            Self::Adopt { within } => write!(f, "adopt (within {within})"),
+        }
+    }
 }
 
 pub(super) fn read(top: &mut Section<'_>) -> Survival {

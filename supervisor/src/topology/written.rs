@@ -14,7 +14,10 @@ use super::{cameras, expand, hooks, ranges, restart, survival, worker};
 /// More processes than one host takes; what relates workers to each other grows with its square.
 pub(super) const WORKERS_MAX: usize = 2_000;
 
-pub(super) const KEYS: [&str; 10] = [
+/// Names the schema, for editors: it says nothing about the project.
+pub(super) const SCHEMA: &str = "$schema";
+
+pub(super) const KEYS: [&str; 11] = [
     "version",
     "project",
     "group",
@@ -25,6 +28,7 @@ pub(super) const KEYS: [&str; 10] = [
     "hooks",
     "defaults",
     "templates",
+    SCHEMA,
 ];
 
 #[derive(Debug, Default)]
@@ -95,6 +99,7 @@ pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written 
     };
     top.refuse_others(&KEYS);
     version(&mut top);
+    top.text(SCHEMA, "the path or address of a JSON Schema");
     let project = top.parsed("project", "a name").map(|name| name.value);
     let group = top.text("group", "the name of a group").map(|group| group.value.to_owned());
     let survival = survival::read(&mut top);

@@ -8,13 +8,14 @@
 //! ```
 //!
 //! And verbs of the framevisor command, because what they need is here: `tap` (`pictures`,
-//! `blocks`), `dump` of frame rings (`y4m`), and the `codecs` of `doctor`.
+//! `blocks`), `dump` of frame rings (`y4m`), `keep` of `why --save`, and the `codecs` of `doctor`.
 #![forbid(unsafe_code)]
 
 mod blocks;
 mod codecs;
 mod decoding;
 mod dump;
+mod keep;
 mod notes;
 mod parking;
 mod pictures;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use worker::verb::Verb;
 
 fn main() -> ExitCode {
-    let verbs: [Verb; 3] = [("codecs", codecs::verb), ("dump", dump::verb), ("tap", tap::verb)];
+    let verbs: [Verb; 4] =
+        [("codecs", codecs::verb), ("dump", dump::verb), ("keep", keep::verb), ("tap", tap::verb)];
     worker::verb::run_or::<worker_kind::DecoderWorker>(&verbs)
 }

@@ -12,6 +12,7 @@ mod drill;
 mod fault;
 mod hand_over;
 mod input;
+pub mod item;
 mod link;
 mod log;
 mod quarantine;

@@ -1,4 +1,5 @@
-//! What a bug report needs, as one archive. Every text goes through the redactor on its way in.
+//! What a bug report needs, as one archive. Every text goes through the redactor on its way in, JSON by its
+//! values, so that it stays JSON.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -33,9 +34,20 @@ pub(super) fn write(
     })?;
     let mut archive = Archive::new(out, clock::now().utc.0 / 1_000_000_000);
     for (name, text) in texts {
-        archive.add(&format!("framevisor-report/{name}"), &redactor.text(&text)).map_err(cannot)?;
+        let text = redacted(&redactor, &name, &text);
+        archive.add(&format!("framevisor-report/{name}"), &text).map_err(cannot)?;
     }
     archive.finish().map_err(cannot)
+}
+
+fn redacted(redactor: &Redactor, name: &str, text: &str) -> String {
+    let value = |text: &str| serde_json::from_str(text).map(|value| redactor.value(&value));
+    let line = |line: &str| value(line).map_or_else(|_| redactor.text(line), |it| it.to_string());
+    match name.rsplit('.').next() {
+        Some("json") => value(text).map_or_else(|_| redactor.text(text), |value| pretty(&value)),
+        Some("jsonl") => text.lines().map(|text| line(text) + "\n").collect(),
+        _ => redactor.text(text),
+    }
 }
 
 /// What cannot be had says why in its place.
@@ -66,15 +78,9 @@ fn running(
     for verb in ["status", "graph", "ps", "rings"] {
         told.push((format!("{verb}.json"), pretty(&client.ask::<Value>(verb, &())?)));
     }
-    let events = EventsWanted { names: Vec::new(), count: 1000, follow: false };
+    let events = EventsWanted::all();
     told.push(("events.jsonl".to_owned(), lines(&client.ask::<Vec<Value>>("events", &events)?)));
-    let logs = LogsWanted {
-        names: Vec::new(),
-        lines: usize::MAX,
-        follow: false,
-        since: None,
-        grep: String::new(),
-    };
+    let logs = LogsWanted::all();
     told.push(("logs.jsonl".to_owned(), lines(&client.ask::<Vec<Value>>("logs", &logs)?)));
     let workers: Vec<Value> = client.ask("ps", &())?;
     for name in workers.iter().filter_map(|worker| worker["name"].as_str()) {
@@ -103,4 +109,21 @@ fn pretty(value: &impl Serialize) -> String {
 
 fn lines(values: &[Value]) -> String {
     values.iter().map(|value| format!("{value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_json_stays_json_without_its_secrets() {
+        let redactor = Redactor::new(Vec::new());
+        let line = json!({"text": "password=x, \"y\""}).to_string();
+        for name in ["logs.jsonl", "a.json"] {
+            let text = redacted(&redactor, name, &line);
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value["text"], "password=\"***\", \"y\"", "{name}");
+        }
+        assert_eq!(redacted(&redactor, "a.txt", "token: abc"), "token: \"***\"");
+    }
 }

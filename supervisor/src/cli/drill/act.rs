@@ -134,7 +134,7 @@ impl Victim<'_> {
         let name = || vec![self.name.clone().into()];
         while clock::mono() < deadline {
             thread::sleep(LOOK_EVERY);
-            let wanted = EventsWanted { names: name(), count: 16, follow: false };
+            let wanted = EventsWanted { names: name(), count: 16, ..EventsWanted::all() };
             let changes: Vec<Change> = client.ask("events", &wanted)?;
             if let Some(outcome) = told(&changes, fault, since) {
                 return Ok(outcome);
@@ -241,6 +241,7 @@ mod tests {
             from,
             to,
             reason: String::new(),
+            events: Vec::new(),
         }
     }
 

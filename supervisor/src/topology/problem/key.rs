@@ -102,6 +102,7 @@ fn unknown_kind(seen: &str) -> String {
 /// A line that would be right.
 fn example(key: &str) -> String {
     let value = match key {
+        "$schema" => "$schema: framevisor.schema.json",
         "access" => "access: brokered",
         "after" => "after: [cam1]",
         "cameras" => "cameras: {front: {url: 'rtsp://10.0.0.5/main'}}",

@@ -13,6 +13,7 @@ use protocol::config::Kind;
 use serde_json::{Map, Value, json};
 
 use super::worker::{RUN, USE, USE_WITH_POLICY};
+use super::written::SCHEMA;
 use super::{cameras, expand};
 use values::{by_any_name, by_name, by_ring, either, number, shared, words};
 
@@ -51,6 +52,7 @@ fn top() -> Keys {
         ("hooks", values::by_plain_name("hook")),
         ("defaults", shared("defaults")),
         ("templates", by_any_name("template")),
+        (SCHEMA, shared("text")),
     ]
 }
 

@@ -235,6 +235,7 @@ const TAKEN: [(&str, &str); 3] = [
     (
         "",
         "project: 12
+$schema: framevisor.schema.json
 group: 1000
 supervisor: {on_death: adopt, adopt_within: 1.5m}
 supervisor:
@@ -283,6 +284,7 @@ const REFUSED: [(&str, &str); 3] = [
     (
         "",
         "projct: a
+$schema: [a]
 project: Yard
 group: [a]
 supervisor: {on_death: live}
