@@ -24,7 +24,7 @@ use crate::name::{ProjectName, RingName, WorkerName};
 use crate::units::Span;
 
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
-pub const CONTROL_VERSION: u32 = 4;
+pub const CONTROL_VERSION: u32 = 5;
 
 /// Environment of every worker.
 pub mod env {
@@ -74,8 +74,8 @@ pub struct StartUp {
     pub runtime_dir: PathBuf,
     /// Items that killed it before: to be kept as files and passed over.
     pub poison: Vec<ItemId>,
-    /// Where such files go; made when the first one does.
-    pub quarantine_dir: PathBuf,
+    /// Of the project: what outlives a run, a folder for each purpose. Made when the first thing is kept.
+    pub state_dir: PathBuf,
     /// Another process still writes its ring: it is ready when it could write, and begins with
     /// [`ToWorker::TakeOver`].
     pub stands_by: bool,

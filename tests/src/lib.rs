@@ -7,6 +7,7 @@
 
 pub mod browser;
 pub mod checks;
+pub mod disks;
 pub mod ffmpeg;
 pub mod framecode;
 pub mod processes;

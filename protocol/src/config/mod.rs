@@ -22,7 +22,7 @@ pub use ingest::IngestConfig;
 pub use limits::{Ceiling, Cpus, LimitsConfig};
 pub use motion::MotionConfig;
 pub use policy::ReadPolicy;
-pub use recorder::{FreeSpace, Keep, RecorderConfig};
+pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig};
 pub use rtsp::RtspConfig;
 pub use web::WebConfig;
 

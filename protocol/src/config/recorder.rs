@@ -8,6 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::units::{Bytes, Span, UnitError};
 
+/// A file in `dir` by which a person says that it is the right directory, whatever the recorder
+/// remembers: `framevisor recordings accept` makes it, the recorder takes it away.
+pub const ACCEPT_FILE: &str = ".framevisor-accept";
+
 /// What the user writes under `use: recorder`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

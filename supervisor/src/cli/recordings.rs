@@ -1,11 +1,11 @@
 //! `recordings`: what recorders have written, and what is to become of it. The recorder's program knows
 //! the files; this one knows where the topology puts them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use protocol::config::{Kind, WorkerConfig};
+use protocol::config::{ACCEPT_FILE, Kind, WorkerConfig};
 use protocol::time::UtcNs;
 use protocol::verb::{Recording, Recordings, RecordingsWork};
 use serde::Serialize;
@@ -21,7 +21,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   framevisor recordings du
   framevisor recordings verify --dir recordings
   framevisor recordings pin recordings/cam1/*-00000001.mp4 --why storm
-  framevisor recordings unpin recordings/cam1/*-00000001.mp4";
+  framevisor recordings unpin recordings/cam1/*-00000001.mp4
+  framevisor recordings accept";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -45,6 +46,8 @@ enum Verb {
     Rm(Files),
     /// Cut off what is not whole at the end of files that nobody writes; it is kept beside them
     Repair(Cameras),
+    /// Say that what is mounted now is the right disk, after a recorder has refused to write to it
+    Accept(Place),
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,6 +102,7 @@ impl Args {
             Verb::Ls(c) | Verb::Du(c) | Verb::Verify(c) | Verb::Repair(c) => &mut c.place,
             Verb::Pin(pin) => &mut pin.files.place,
             Verb::Unpin(files) | Verb::Rm(files) => &mut files.place,
+            Verb::Accept(place) => place,
         };
         std::mem::take(&mut place.file)
     }
@@ -124,6 +128,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
             let work = |files| RecordingsWork::Remove { files };
             changed(context, "removed", change(context, files, work)?)
         }
+        Verb::Accept(place) => accept(context, place),
     }
 }
 
@@ -180,14 +185,10 @@ fn folders(context: &Context, dir: Option<&Path>) -> Result<Vec<PathBuf>, CliErr
 }
 
 fn folders_of(topology: &Topology) -> Vec<PathBuf> {
-    let of_recorder = |launch: &Launch| match launch {
-        Launch::Use(WorkerConfig::Recorder(config)) => Some(config.dir.clone()),
-        _ => None,
-    };
     let recorders = topology
         .workers
         .iter()
-        .filter_map(|worker| of_recorder(&worker.launch).map(|dir| (dir, worker.inputs.clone())));
+        .filter_map(|worker| recorded_to(&worker.launch).map(|dir| (dir, worker.inputs.clone())));
     let folders = recorders.flat_map(|(dir, rings)| {
         rings.into_iter().map(move |ring| {
             let name = ring.as_str().rsplit_once('.').map_or(ring.as_str(), |(owner, _)| owner);
@@ -195,6 +196,31 @@ fn folders_of(topology: &Topology) -> Vec<PathBuf> {
         })
     });
     folders.collect()
+}
+
+fn recorded_to(launch: &Launch) -> Option<PathBuf> {
+    match launch {
+        Launch::Use(WorkerConfig::Recorder(config)) => Some(config.dir.clone()),
+        _ => None,
+    }
+}
+
+/// The recorders see it within a second.
+fn accept(context: &Context, place: Place) -> Result<ExitCode, CliError> {
+    let directories: BTreeSet<PathBuf> = match place.dir {
+        Some(dir) => [std::path::absolute(dir).map_err(CliError::io("current directory"))?].into(),
+        None => context.topology()?.workers.iter().filter_map(|w| recorded_to(&w.launch)).collect(),
+    };
+    for directory in &directories {
+        let word = std::fs::create_dir_all(directory)
+            .and_then(|()| std::fs::write(directory.join(ACCEPT_FILE), ""));
+        word.map_err(|source| CliError::Folder { path: directory.clone(), source })?;
+        terminal::talk(&format!("accepted {}", directory.display()));
+    }
+    if context.is_json() {
+        terminal::json(&directories)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn listed(context: &Context, answered: Answered) -> Result<ExitCode, CliError> {

@@ -117,7 +117,7 @@ impl Supervisor {
             runtime_dir: self.spawner.place.path().to_owned(),
             poison: worker.poison.passed_over(),
             stands_by: worker.stands_by,
-            quarantine_dir: floors::quarantine_folder(&topology.project),
+            state_dir: floors::state_folder(&topology.project),
         })
     }
 

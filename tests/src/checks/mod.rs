@@ -14,8 +14,10 @@ pub mod many;
 pub mod order;
 pub mod pages;
 pub mod python;
+pub mod recording;
 pub mod rings;
 pub mod scripts;
+pub mod storage;
 pub mod succession;
 
 use protocol::name::{ProjectName, RingName};

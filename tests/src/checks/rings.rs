@@ -56,25 +56,38 @@ pub fn bench() -> Outcome<Value> {
 
 /// Tests of one crate by a part of their names: at least one, and all pass.
 pub fn named_tests(package: &str, test: &str, names: &[&str]) -> Outcome<Value> {
-    let output = Command::new("cargo")
-        .args(["test", "--release", "--locked", "--quiet", "-p", package, "--test", test, "--"])
-        .args(names)
-        .args(["--nocapture"])
-        .current_dir(source_root())
-        .output()
-        .map_err(|error| Failure(format!("cargo: {error}")))?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = tests_with(package, test, names, &[])?;
     let passed: u64 = said.lines().filter_map(passed_tests).sum();
-    ensure(output.status.success() && passed > 0, || {
-        let why = String::from_utf8_lossy(&output.stderr);
-        format!("{package} {test} {names:?}: {passed} passed, {}\n{said}{why}", output.status)
-    })?;
     let skipped: Vec<&str> = said.lines().filter(|line| line.contains("skipped:")).collect();
     let mut figures = Map::from_iter([("tests_passed".to_owned(), json!(passed))]);
     if !skipped.is_empty() {
         figures.insert("skipped".into(), json!(skipped));
     }
     Ok(Value::Object(figures))
+}
+
+/// As [`named_tests`], in an environment; what the tests printed.
+pub fn tests_with(
+    package: &str,
+    test: &str,
+    names: &[&str],
+    environment: &[(&str, &str)],
+) -> Outcome<String> {
+    let output = Command::new("cargo")
+        .args(["test", "--release", "--locked", "--quiet", "-p", package, "--test", test, "--"])
+        .args(names)
+        .args(["--nocapture"])
+        .envs(environment.iter().copied())
+        .current_dir(source_root())
+        .output()
+        .map_err(|error| Failure(format!("cargo: {error}")))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let passed: u64 = said.lines().filter_map(passed_tests).sum();
+    ensure(output.status.success() && passed > 0, || {
+        let why = String::from_utf8_lossy(&output.stderr);
+        format!("{package} {test} {names:?}: {passed} passed, {}\n{said}{why}", output.status)
+    })?;
+    Ok(said)
 }
 
 /// `test result: ok. 3 passed; ...` of a test program, or `Ran 3 tests in 0.1s` of Python's.

@@ -27,6 +27,7 @@ pub(crate) struct Piece {
     /// The piece begins a new file, whose first packet was captured then.
     pub(crate) begins: Option<UtcNs>,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) first: PacketId,
     pub(crate) last: PacketId,
 }
 

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use protocol::control::Condition;
 use protocol::name::{ProjectName, RingName};
-use shmring::clock;
+use shmring::{Next, PacketOptions, PacketReader, Start, clock};
 
+use crate::disk::Disk;
+use crate::doubt::Doubt;
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::keeper::Keeper;
@@ -21,6 +23,7 @@ use crate::packet_id::PacketId;
 use crate::recover::recover;
 use crate::session::{Session, WAIT};
 use crate::status::Status;
+use crate::syncer::Syncer;
 
 /// How long trouble is left alone. A ring holds ten seconds and more.
 const RETRY: Duration = Duration::from_secs(1);
@@ -36,7 +39,8 @@ pub struct Job {
     pub folder: PathBuf,
     /// A file is cut at the first key frame after this long.
     pub segment: Duration,
-    /// Of all cameras of the recorder.
+    /// Where `folder` is. Of all cameras of the recorder, as the next.
+    pub disk: Arc<Disk>,
     pub keeper: Arc<Keeper>,
     pub stop: Arc<AtomicBool>,
     pub status: Arc<Status>,
@@ -48,11 +52,14 @@ pub struct Camera {
     job: Job,
     /// The last packet written by this process, for a folder that was emptied meanwhile.
     recorded: Option<PacketId>,
+    syncer: Option<Syncer>,
+    /// What an earlier session left that may not be on the disk.
+    doubt: Option<Doubt>,
 }
 
 impl Camera {
     pub fn new(job: Job) -> Self {
-        Self { job, recorded: None }
+        Self { job, recorded: None, syncer: None, doubt: None }
     }
 
     /// Returns once it has been stopped and everything read is on the disk, or cannot be.
@@ -75,16 +82,36 @@ impl Camera {
 
     /// From the settled folder to the stop.
     fn record(&mut self) -> Result<(), Error> {
+        let busy = self.job.status.writing();
+        self.job.disk.check()?;
         let folder = Folder::open(&self.job.folder)?;
+        if let Some(doubt) = &mut self.doubt {
+            if let Some(first) = doubt.settle(&folder, |first| ring_holds(&self.job, first))? {
+                let sequence = first.sequence.saturating_sub(1);
+                self.recorded = Some(PacketId { sequence, ..first });
+            }
+            self.doubt = None;
+        }
         let recovered = recover(&folder, &self.job.ring)?;
         self.job.keeper.enter(folder.path(), &folder.recordings()?);
-        let mut session = Session::begin(&self.job, folder, recovered, self.recorded);
+        drop(busy);
+        let syncer = match &mut self.syncer {
+            Some(syncer) => syncer,
+            none => {
+                let started = Syncer::start(self.job.ring.camera(), &self.job.status);
+                none.insert(
+                    started.map_err(Error::io("start the thread that syncs", folder.path()))?,
+                )
+            }
+        };
+        let mut session = Session::begin(&self.job, folder, syncer, recovered, self.recorded);
         let outcome = session.run();
         self.recorded = session.recorded().or(self.recorded);
+        let is_repeating = session.is_repeating();
+        self.doubt = session.into_doubt();
         outcome?;
-        if session.is_repeating() {
+        if is_repeating {
             // Stopped before the old group was all in the new file: settle it as after a kill.
-            drop(session);
             recover(&Folder::open(&self.job.folder)?, &self.job.ring)?;
         }
         Ok(())
@@ -99,5 +126,18 @@ impl Camera {
         while !self.stopping() && clock::mono() < until {
             thread::sleep(WAIT);
         }
+    }
+}
+
+/// Whether the ring still has a packet.
+fn ring_holds(job: &Job, id: PacketId) -> bool {
+    let start = Start::After { epoch: id.epoch, sequence: id.sequence.saturating_sub(1) };
+    let options = PacketOptions { reader: job.reader.clone(), start };
+    let Ok(mut reader) = PacketReader::attach(&job.project, &job.ring, &options) else {
+        return false;
+    };
+    match reader.next(Duration::ZERO) {
+        Ok(Next::Item(packet)) => PacketId { epoch: packet.epoch, sequence: packet.sequence } == id,
+        _ => false,
     }
 }

@@ -73,7 +73,7 @@ impl Folder {
         named(&self.path).map_err(Error::io("list", &self.path))
     }
 
-    /// A new, empty recording whose name survives a power cut.
+    /// A new, empty recording. Its name survives a power cut once the directory is synced.
     pub(crate) fn create(&mut self, capture: UtcNs) -> Result<(PathBuf, File), Error> {
         self.highest_number += 1;
         self.say()?;
@@ -82,7 +82,6 @@ impl Folder {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(FILE_MODE);
         let file = options.open(&path).map_err(Error::io("create", &path))?;
-        self.sync()?;
         Ok((path, file))
     }
 

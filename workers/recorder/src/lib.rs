@@ -6,32 +6,39 @@
 //!
 //! ```text
 //! Recorder ── a thread per camera ──> camera ──> assembler ──> writer ──> DIR/CAMERA/UTC-NUMBER.mp4
-//!                                       │          (pure: cut)    └─ joint: the old file's last,
-//!                                       └─ recover, join             unfinished group of pictures
+//!                                       │          (pure: cut)    ├─ syncer: a thread that makes it durable
+//!                                       │                         └─ joint: the old file's last,
+//!                                       └─ disk, recover, join       unfinished group of pictures
 //! ```
 #![forbid(unsafe_code)]
 
 mod assembler;
 mod camera;
 mod cut;
+mod disk;
+mod doubt;
 mod dump;
 mod error;
 mod folder;
 mod join;
 mod keeper;
 mod last;
+mod memory;
 mod open_file;
+mod pace;
 mod packet_id;
 mod recover;
 mod retention;
 mod session;
 mod status;
 mod supervise;
+mod syncer;
 mod verb;
 mod witness;
 mod writer;
 
 pub use camera::{Camera, Job};
+pub use disk::{Disk, MARKER};
 pub use dump::{DumpError, dump, dump_verb};
 pub use keeper::Keeper;
 pub use status::Status;

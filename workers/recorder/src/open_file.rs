@@ -183,15 +183,16 @@ impl OpenFile {
             return Ok(None);
         };
         let origin = fragment.origin();
-        let last = PacketId { epoch: origin.epoch, sequence: origin.last() };
+        let id = |sequence| PacketId { epoch: origin.epoch, sequence };
+        let (first, last) = (id(origin.first), id(origin.last()));
         if let Some(muxer) = &mut self.muxer {
             let bytes = muxer.write(&fragment, next)?;
-            return Ok(Some(Piece { begins: None, bytes, last }));
+            return Ok(Some(Piece { begins: None, bytes, first, last }));
         }
         let muxer = self.muxer.insert(Muxer::new(self.movie.clone(), &fragment));
         let mut bytes = muxer.init_segment()?;
         bytes.extend(muxer.write(&fragment, next)?);
-        Ok(Some(Piece { begins: Some(origin.capture), bytes, last }))
+        Ok(Some(Piece { begins: Some(origin.capture), bytes, first, last }))
     }
 }
 

@@ -72,7 +72,7 @@ fn next_whole(folder: &Folder, recordings: &mut Vec<Recording>) -> Result<Option
     Ok(None)
 }
 
-/// Scans a file and cuts off what is torn or, near its end, damaged.
+/// Scans a file, cuts off what is torn or, near its end, damaged, and makes the rest durable.
 fn whole_part(recording: &Recording) -> Result<Scan, Error> {
     let failed = |doing| Error::io(doing, &recording.path);
     let mut file =
@@ -84,8 +84,9 @@ fn whole_part(recording: &Recording) -> Result<Scan, Error> {
         let torn_bytes = bytes - found.whole_bytes;
         tracing::info!(file = %recording.path.display(), torn_bytes, "torn end cut off");
         file.set_len(found.whole_bytes).map_err(failed("cut"))?;
-        file.sync_data().map_err(failed("sync"))?;
     }
+    // A recorder that was killed may not have synced its last; nobody else will.
+    file.sync_data().map_err(failed("sync"))?;
     Ok(found)
 }
 

@@ -11,12 +11,14 @@ use worker::PacketInput;
 
 use crate::assembler::{Assembler, Piece, Taken};
 use crate::camera::Job;
+use crate::doubt::Doubt;
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::join::{Join, Step};
 use crate::open_file::is_entry;
 use crate::packet_id::PacketId;
 use crate::recover::Recovered;
+use crate::syncer::Syncer;
 use crate::writer::{Joint, Writer};
 
 /// How often recordings that have to go are looked for.
@@ -30,7 +32,7 @@ pub(crate) struct Session<'a> {
     job: &'a Job,
     input: PacketInput,
     assembler: Assembler,
-    writer: Writer,
+    writer: Writer<'a>,
     join: Option<Join>,
     joint: Option<Joint>,
     /// The ring was asked for what follows this packet. A reader that is overtaken while it looks
@@ -41,6 +43,8 @@ pub(crate) struct Session<'a> {
     /// The reader said that it could not read all of the epochs before.
     epochs_lost: bool,
     recorded: Option<PacketId>,
+    /// As `recorded` when the file was last seen to be there.
+    confirmed: Option<PacketId>,
     /// When it was last looked for recordings that have to go.
     tidied: Option<MonoNs>,
 }
@@ -49,6 +53,7 @@ impl<'a> Session<'a> {
     pub(crate) fn begin(
         job: &'a Job,
         folder: Folder,
+        syncer: &'a mut Syncer,
         recovered: Option<Recovered>,
         recorded: Option<PacketId>,
     ) -> Self {
@@ -62,13 +67,14 @@ impl<'a> Session<'a> {
             job,
             input: input(job, last),
             assembler: Assembler::new(&job.ring, job.segment, last),
-            writer: Writer::new(folder),
+            writer: Writer::new(folder, syncer),
             join: tail.map(Join::Probing),
             joint,
             behind: last,
             announced_epoch: last.map_or(0, |last| last.epoch),
             epochs_lost: false,
             recorded: None,
+            confirmed: None,
             tidied: None,
         }
     }
@@ -83,6 +89,11 @@ impl<'a> Session<'a> {
         self.writer.is_repeating()
     }
 
+    /// What may not be on the disk, when it has not ended in order.
+    pub(crate) fn into_doubt(self) -> Option<Doubt> {
+        self.writer.into_doubt()
+    }
+
     /// Until the stop, and then until the ring is drained.
     pub(crate) fn run(&mut self) -> Result<(), Error> {
         loop {
@@ -90,7 +101,7 @@ impl<'a> Session<'a> {
             let drained = self.turn(if stopping { Duration::ZERO } else { WAIT })?;
             if drained && stopping {
                 self.flush()?;
-                return self.writer.sync(clock::mono());
+                return self.finish();
             }
         }
     }
@@ -179,11 +190,13 @@ impl<'a> Session<'a> {
     /// Nothing new: what has waited long enough is written.
     fn idle(&mut self) -> Result<(), Error> {
         let now = clock::mono();
-        self.tidy_when_due(now);
+        self.look_after_disk(now)?;
         if let Some(piece) = self.assembler.flush_stalled(now)? {
             self.write(&piece)?;
         }
-        self.writer.sync_when_due(now)
+        self.writer.sync_when_due(now)?;
+        self.tell_what_is_safe();
+        Ok(())
     }
 
     /// Nobody writes the ring: what there was is made durable.
@@ -191,8 +204,24 @@ impl<'a> Session<'a> {
         self.job.status.set(Condition::Waiting, why);
         self.flush()?;
         let now = clock::mono();
-        self.tidy_when_due(now);
-        self.writer.sync(now)
+        self.look_after_disk(now)?;
+        self.writer.sync(now)?;
+        self.tell_what_is_safe();
+        Ok(())
+    }
+
+    /// All that is written is on the disk.
+    fn finish(&mut self) -> Result<(), Error> {
+        let _busy = self.job.status.writing();
+        self.writer.finish(clock::mono())?;
+        self.tell_what_is_safe();
+        Ok(())
+    }
+
+    fn tell_what_is_safe(&self) {
+        if let Some(id) = self.writer.safe() {
+            self.job.status.set_safe(id);
+        }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -204,10 +233,9 @@ impl<'a> Session<'a> {
 
     fn write(&mut self, piece: &Piece) -> Result<(), Error> {
         let now = clock::mono();
-        if piece.begins.is_some() {
-            self.tidy(now);
-        } else {
-            self.tidy_when_due(now);
+        let _busy = self.job.status.writing();
+        if piece.begins.is_some() || self.is_tidy_due(now) {
+            self.tidy(now)?;
         }
         self.writer.write(piece, now)?;
         if piece.begins.is_some() {
@@ -216,21 +244,36 @@ impl<'a> Session<'a> {
         }
         self.recorded = Some(piece.last);
         self.job.status.set_written(piece.last);
+        self.tell_what_is_safe();
         Ok(())
     }
 
-    fn tidy_when_due(&mut self, now: MonoNs) {
-        if self.tidied.is_none_or(|last| now.saturating_since(last) >= TIDY_EVERY) {
-            self.tidy(now);
+    /// While nothing is written.
+    fn look_after_disk(&mut self, now: MonoNs) -> Result<(), Error> {
+        if !self.is_tidy_due(now) {
+            return Ok(());
         }
+        let _busy = self.job.status.writing();
+        self.tidy(now)
     }
 
-    /// Removes what has to go, before more is written.
-    fn tidy(&mut self, now: MonoNs) {
+    fn is_tidy_due(&self, now: MonoNs) -> bool {
+        self.tidied.is_none_or(|last| now.saturating_since(last) >= TIDY_EVERY)
+    }
+
+    /// Removes what has to go, before more is written; nothing on a disk that is another one.
+    fn tidy(&mut self, now: MonoNs) -> Result<(), Error> {
         self.tidied = Some(now);
+        self.job.disk.check()?;
+        if let Err(removed) = self.writer.look_for_file() {
+            self.recorded = self.confirmed;
+            return Err(removed);
+        }
+        self.confirmed = self.recorded;
         let folder = self.writer.folder().path();
         let shortage = self.job.keeper.make_room(folder, self.writer.bytes(), clock::now().utc);
         self.job.status.set_shortage(shortage.map(|shortage| shortage.to_string()));
+        Ok(())
     }
 
     fn show_condition(&self) {

@@ -5,7 +5,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::control::Condition;
+use protocol::time::MonoNs;
+use shmring::clock;
 
+use crate::pace::{Busy, Pace, Slow, coarse};
 use crate::packet_id::PacketId;
 
 /// Shared by two threads; the words are for people and may be of different instants.
@@ -15,6 +18,14 @@ pub struct Status {
     read: AtomicU64,
     written: AtomicU64,
     missed: AtomicU64,
+    /// Of the last packet that survives a power cut.
+    safe: Mutex<Option<PacketId>>,
+    /// Of the camera's own thread, which reads the ring and writes.
+    writing: Pace,
+    /// Of the thread that syncs.
+    syncing: Pace,
+    /// For people.
+    ring: String,
     condition: Mutex<(Condition, String)>,
     /// Space that could not be freed; recording goes on while there is any.
     shortage: Mutex<Option<String>>,
@@ -28,6 +39,10 @@ impl Status {
             read: AtomicU64::new(0),
             written: AtomicU64::new(0),
             missed: AtomicU64::new(0),
+            safe: Mutex::default(),
+            writing: Pace::default(),
+            syncing: Pace::default(),
+            ring: ring.to_owned(),
             condition: Mutex::new((Condition::Waiting, why)),
             shortage: Mutex::default(),
         }
@@ -37,10 +52,51 @@ impl Status {
     pub fn condition(&self) -> (Condition, String) {
         let shown = self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let shortage = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.0 == Condition::Degraded {
+            return shown;
+        }
+        if let Some(slow) = self.slow(clock::mono()) {
+            return (Condition::Degraded, slow);
+        }
         match (&*shortage, shown.0) {
             (Some(shortage), Condition::Flowing) => (Condition::Degraded, shortage.clone()),
             _ => shown,
         }
+    }
+
+    /// Whether the ring is not read at the moment, because the disk does not answer.
+    pub(crate) fn stands_still(&self, now: MonoNs) -> bool {
+        self.writing.slow(now).is_some_and(|slow| slow.under_way)
+    }
+
+    fn slow(&self, now: MonoNs) -> Option<String> {
+        let told = |what: &str, Slow { time, under_way }: Slow| {
+            let (seconds, so_far) =
+                (coarse(time.as_secs()), if under_way { " so far" } else { "" });
+            format!("{}: disk slow: {what} took {seconds} s or more{so_far}", self.ring)
+        };
+        let writing = self.writing.slow(now).map(|slow| told("a write", slow));
+        writing.or_else(|| self.syncing.slow(now).map(|slow| told("a sync", slow)))
+    }
+
+    /// The camera's thread waits for the disk until the answer is dropped.
+    pub(crate) fn writing(&self) -> Busy<'_> {
+        self.writing.begin()
+    }
+
+    /// The thread that syncs waits for the disk until the answer is dropped.
+    pub(crate) fn syncing(&self) -> Busy<'_> {
+        self.syncing.begin()
+    }
+
+    /// Epoch and sequence of the last packet that is known to survive a power cut.
+    pub fn safe(&self) -> Option<(u64, u64)> {
+        let safe = *self.safe.lock().unwrap_or_else(PoisonError::into_inner);
+        safe.map(|id| (id.epoch, id.sequence))
+    }
+
+    pub(crate) fn set_safe(&self, id: PacketId) {
+        *self.safe.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
     }
 
     /// Epoch and sequence of the last packet read.

@@ -6,17 +6,26 @@ use std::thread::{self, JoinHandle};
 
 use protocol::config::{RecorderConfig, WorkerConfig};
 use protocol::control::Condition;
-use protocol::name::RingName;
+use protocol::name::{ProjectName, RingName};
+use shmring::{census, clock};
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
 use crate::camera::{Camera, Job};
+use crate::disk::Disk;
 use crate::keeper::Keeper;
+use crate::pace::coarse;
 use crate::status::Status;
 
 /// `use: recorder`.
 #[derive(Debug)]
 pub struct Recorder {
     cameras: Vec<Running>,
+}
+
+/// What all cameras have in common.
+struct Shared {
+    disk: Arc<Disk>,
+    keeper: Arc<Keeper>,
 }
 
 #[derive(Debug)]
@@ -41,8 +50,11 @@ impl Worker for Recorder {
             return Err(Fault::contract("recorder without `in`: expected a list of packet rings"));
         }
         let rings = cx.inputs().to_vec();
-        let keeper = Arc::new(Keeper::new(&config.keep, config.min_free));
-        let cameras = rings.iter().map(|ring| Running::begin(&config, &keeper, cx, ring));
+        let shared = Shared {
+            disk: Arc::new(Disk::new(&config.dir, memory(cx))),
+            keeper: Arc::new(Keeper::new(&config.keep, config.min_free)),
+        };
+        let cameras = rings.iter().map(|ring| Running::begin(&config, &shared, cx, ring));
         Ok(Self { cameras: cameras.collect::<Result<_, _>>()? })
     }
 
@@ -79,7 +91,8 @@ impl Recorder {
             cx.made(camera.status.written());
             cx.missed(camera.status.take_missed());
         }
-        let conditions = self.cameras.iter().map(|camera| camera.status.condition());
+        let project = cx.project().clone();
+        let conditions = self.cameras.iter().map(|camera| camera.condition(&project));
         let (condition, why) = worst(conditions);
         cx.condition(condition, why);
     }
@@ -88,7 +101,7 @@ impl Recorder {
 impl Running {
     fn begin(
         config: &RecorderConfig,
-        keeper: &Arc<Keeper>,
+        shared: &Shared,
         cx: &Context,
         ring: &RingName,
     ) -> Result<Self, Fault> {
@@ -99,7 +112,8 @@ impl Running {
             reader: cx.worker().to_string(),
             folder: folder(&config.dir, ring),
             segment: config.segment.duration(),
-            keeper: Arc::clone(keeper),
+            disk: Arc::clone(&shared.disk),
+            keeper: Arc::clone(&shared.keeper),
             stop: cx.stop_flag(),
             status: Arc::clone(&status),
         };
@@ -110,6 +124,24 @@ impl Running {
             .map_err(|error| Fault::unavailable(format!("no thread for {ring}: {error}")))?;
         Ok(Self { ring: ring.clone(), status, thread })
     }
+
+    /// With how much waits in the ring while its disk does not answer.
+    fn condition(&self, project: &ProjectName) -> (Condition, String) {
+        let (condition, why) = self.status.condition();
+        let now = clock::mono();
+        if condition != Condition::Degraded || !self.status.stands_still(now) {
+            return (condition, why);
+        }
+        let (epoch, read) = self.status.read();
+        let ring = census::status(project, &self.ring, now);
+        let waiting = if ring.epoch == epoch { ring.head.saturating_sub(read) } else { ring.head };
+        (condition, format!("{why}; {} packets or more wait in the ring", coarse(waiting)))
+    }
+}
+
+/// Where this recorder keeps which directory it records to.
+fn memory(cx: &Context) -> PathBuf {
+    cx.state_dir().join("recordings").join(format!("{}.json", cx.worker()))
 }
 
 /// `DIR/CAMERA`; a second stream of a camera gets `DIR/CAMERA.OUTPUT`, since a directory is of one

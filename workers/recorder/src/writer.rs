@@ -1,16 +1,28 @@
-//! The file being written: one write a fragment, durable every two seconds.
+//! The files being written: one write a fragment, durable every two seconds.
+//!
+//! ```text
+//! write ──> files: [ ended, being synced ] [ being written ]
+//!                        │ order                 │ order, every two seconds
+//!                        └───────> Syncer <──────┘      done ──> safe: survives a power cut
+//! ```
+//! Only this thread knows what is safe; the syncer's answers are taken in at each write.
 
-use std::fs::File;
-use std::io::Write;
+use std::collections::VecDeque;
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::time::MonoNs;
+use protocol::time::{MonoNs, UtcNs};
 
 use crate::assembler::Piece;
+use crate::doubt::{Doubt, Unsafe};
 use crate::error::Error;
 use crate::folder::{Folder, GroupAt};
 use crate::packet_id::PacketId;
+use crate::syncer::{Done, Syncer, Ticket};
 
 /// What a power cut costs beside the open fragment. A sync a fragment would be one a second and
 /// camera, which a disk of spinning rust cannot give to sixteen cameras.
@@ -25,25 +37,46 @@ pub(crate) struct Joint {
 }
 
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct Writer<'a> {
     folder: Folder,
-    current: Option<Current>,
+    syncer: &'a mut Syncer,
+    /// Oldest first. All but the last have ended and are not yet all on the disk.
+    files: VecDeque<Written>,
     joint: Option<Joint>,
+    safe: Option<PacketId>,
+    /// A sync has failed.
+    failed: bool,
 }
 
 #[derive(Debug)]
-struct Current {
+struct Written {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     bytes: u64,
+    last: PacketId,
     /// `synced_bytes <= bytes`
     synced_bytes: u64,
-    synced_at: MonoNs,
+    /// The first packet behind `synced_bytes`.
+    unsafe_from: PacketId,
+    asked: VecDeque<Asked>,
+    /// The last time; at first when it was made.
+    asked_at: MonoNs,
+    /// Its folder was synced, or is going to be, since it was made.
+    named: bool,
 }
 
-impl Writer {
-    pub(crate) fn new(folder: Folder) -> Self {
-        Self { folder, current: None, joint: None }
+/// A sync under way.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    ticket: Ticket,
+    /// What it makes durable.
+    bytes: u64,
+    last: PacketId,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(folder: Folder, syncer: &'a mut Syncer) -> Self {
+        Self { folder, syncer, files: VecDeque::new(), joint: None, safe: None, failed: false }
     }
 
     pub(crate) fn folder(&self) -> &Folder {
@@ -52,7 +85,27 @@ impl Writer {
 
     /// Of the file being written.
     pub(crate) fn bytes(&self) -> u64 {
-        self.current.as_ref().map_or(0, |current| current.bytes)
+        self.files.back().map_or(0, |current| current.bytes)
+    }
+
+    /// The last packet of which it is known that it survives a power cut, and all this writer wrote
+    /// before it.
+    pub(crate) fn safe(&self) -> Option<PacketId> {
+        self.safe
+    }
+
+    /// Fails when somebody has removed or moved the file being written: what goes into it would be gone
+    /// with it.
+    pub(crate) fn look_for_file(&self) -> Result<(), Error> {
+        let Some(current) = self.files.back() else { return Ok(()) };
+        let failed = || Error::io("look at", &current.path);
+        let own = current.file.metadata().map_err(failed())?;
+        let there = match std::fs::metadata(&current.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            facts => Some(facts.map_err(failed())?),
+        };
+        let is_own = |there: Metadata| (there.dev(), there.ino()) == (own.dev(), own.ino());
+        if there.is_some_and(is_own) { Ok(()) } else { Err(Error::Removed(current.path.clone())) }
     }
 
     /// Cuts the old file once its last group stands in the new one.
@@ -66,29 +119,119 @@ impl Writer {
     }
 
     pub(crate) fn write(&mut self, piece: &Piece, now: MonoNs) -> Result<(), Error> {
+        self.take_in()?;
         if let Some(capture) = piece.begins {
-            self.sync(now)?;
-            let (path, file) = self.folder.create(capture)?;
-            self.current = Some(Current { path, file, bytes: 0, synced_bytes: 0, synced_at: now });
+            self.ask(now);
+            self.begin(capture, piece.first, now)?;
         }
-        if let Some(current) = &mut self.current {
-            current.append(&piece.bytes)?;
+        if let Some(current) = self.files.back_mut() {
+            current.append(piece)?;
         }
         if self.joint.as_ref().is_some_and(|joint| joint.until <= piece.last) {
-            self.sync(now)?;
+            self.finish(now)?;
             return self.cut_old_file();
         }
         self.sync_when_due(now)
     }
 
+    /// Takes in what has become durable, and asks for more when it is time.
     pub(crate) fn sync_when_due(&mut self, now: MonoNs) -> Result<(), Error> {
-        let due = self.current.as_ref().is_some_and(|current| current.is_due(now));
-        if due { self.sync(now) } else { Ok(()) }
+        self.take_in()?;
+        if self.files.back().is_some_and(|current| current.is_due(now)) {
+            self.ask(now);
+        }
+        Ok(())
     }
 
-    /// Makes all that is written durable.
+    /// Asks for all that is written; the answer is taken in later.
     pub(crate) fn sync(&mut self, now: MonoNs) -> Result<(), Error> {
-        self.current.as_mut().map_or(Ok(()), |current| current.sync(now))
+        self.take_in()?;
+        self.ask(now);
+        Ok(())
+    }
+
+    /// Makes all that is written durable, and waits for it.
+    pub(crate) fn finish(&mut self, now: MonoNs) -> Result<(), Error> {
+        self.ask(now);
+        while let Some(waiting) = self.files.iter().find(|file| !file.asked.is_empty()) {
+            let failed = Error::io("sync", &waiting.path);
+            let done = self.syncer.wait().map_err(failed)?;
+            self.done(done)?;
+        }
+        Ok(())
+    }
+
+    /// What may not have reached the disk, now that nothing more is written.
+    pub(crate) fn into_doubt(self) -> Option<Doubt> {
+        let unsafe_files: Vec<Unsafe> = self
+            .files
+            .into_iter()
+            .filter(|file| file.synced_bytes < file.bytes)
+            .map(|file| Unsafe {
+                path: file.path,
+                synced_bytes: file.synced_bytes,
+                first: file.unsafe_from,
+            })
+            .collect();
+        (!unsafe_files.is_empty()).then_some(Doubt { files: unsafe_files, failed: self.failed })
+    }
+
+    /// The file before is no longer written; its last sync may still be under way.
+    fn begin(&mut self, capture: UtcNs, first: PacketId, now: MonoNs) -> Result<(), Error> {
+        self.files.retain(|file| file.synced_bytes < file.bytes);
+        let (path, file) = self.folder.create(capture)?;
+        self.files.push_back(Written {
+            path,
+            file: Arc::new(file),
+            bytes: 0,
+            last: first,
+            synced_bytes: 0,
+            unsafe_from: first,
+            asked: VecDeque::new(),
+            asked_at: now,
+            named: false,
+        });
+        Ok(())
+    }
+
+    fn ask(&mut self, now: MonoNs) {
+        let Some(current) = self.files.back_mut() else { return };
+        if current.asked_bytes() < current.bytes {
+            let folder = (!current.named).then(|| self.folder.path().to_owned());
+            let ticket = self.syncer.order(&current.file, folder);
+            current.named = true;
+            current.asked_at = now;
+            current.asked.push_back(Asked { ticket, bytes: current.bytes, last: current.last });
+        }
+    }
+
+    fn take_in(&mut self) -> Result<(), Error> {
+        while let Some(done) = self.syncer.done() {
+            self.done(done)?;
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), Error> {
+        let asked = |file: &Written| file.asked.front().is_some_and(|a| a.ticket == done.ticket);
+        let Some(at) = self.files.iter().position(asked) else {
+            // Of an earlier session, which has settled it its own way.
+            return Ok(());
+        };
+        let file = &mut self.files[at];
+        if let Err(source) = done.result {
+            self.failed = true;
+            return Err(Error::io("sync", &file.path)(source));
+        }
+        if let Some(asked) = file.asked.pop_front() {
+            file.synced_bytes = asked.bytes;
+            file.unsafe_from = PacketId { sequence: asked.last.sequence + 1, ..asked.last };
+            self.safe = Some(asked.last);
+        }
+        while self.files.len() > 1 && self.files[0].synced_bytes == self.files[0].bytes {
+            self.files.pop_front();
+        }
+        Ok(())
     }
 
     /// The new file holds, durably, what is cut off here: no moment without it.
@@ -97,82 +240,143 @@ impl Writer {
     }
 }
 
-impl Current {
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(Error::io("write", &self.path))?;
-        self.bytes += bytes.len() as u64;
+impl Written {
+    fn append(&mut self, piece: &Piece) -> Result<(), Error> {
+        let mut file: &File = &self.file;
+        let written: io::Result<()> = file.write_all(&piece.bytes);
+        written.map_err(Error::io("write", &self.path))?;
+        self.bytes += piece.bytes.len() as u64;
+        self.last = piece.last;
         Ok(())
     }
 
+    fn asked_bytes(&self) -> u64 {
+        self.asked.back().map_or(self.synced_bytes, |asked| asked.bytes)
+    }
+
+    /// A sync under way is not overtaken by another: a disk that cannot follow gets no more to do.
     fn is_due(&self, now: MonoNs) -> bool {
-        self.synced_bytes < self.bytes && now.saturating_since(self.synced_at) >= SYNC_EVERY
-    }
-
-    fn sync(&mut self, now: MonoNs) -> Result<(), Error> {
-        if self.synced_bytes == self.bytes {
-            return Ok(());
-        }
-        if let Err(source) = self.file.sync_data() {
-            // What a failed sync leaves in the page cache may never reach the disk, although it
-            // can be read: it is given up here and taken from the ring again.
-            let _ = self.file.set_len(self.synced_bytes);
-            return Err(Error::io("sync", &self.path)(source));
-        }
-        self.synced_bytes = self.bytes;
-        self.synced_at = now;
-        Ok(())
+        self.asked.is_empty()
+            && self.synced_bytes < self.bytes
+            && now.saturating_since(self.asked_at) >= SYNC_EVERY
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::time::UtcNs;
+    use crate::status::Status;
+    use crate::syncer::ByHand;
 
-    fn piece(begins: Option<UtcNs>, bytes: &[u8], sequence: u64) -> Piece {
-        Piece { begins, bytes: bytes.to_vec(), last: PacketId { epoch: 1, sequence } }
+    fn id(sequence: u64) -> PacketId {
+        PacketId { epoch: 1, sequence }
     }
 
-    fn writer_with_old_file(dir: &std::path::Path, is_all: bool) -> (Writer, PathBuf) {
+    /// A piece of one packet.
+    fn piece(begins: Option<UtcNs>, bytes: &[u8], sequence: u64) -> Piece {
+        Piece { begins, bytes: bytes.to_vec(), first: id(sequence), last: id(sequence) }
+    }
+
+    fn at(seconds: u64) -> MonoNs {
+        MonoNs(seconds * 1_000_000_000)
+    }
+
+    fn syncer() -> Syncer {
+        Syncer::start("cam1", &Arc::new(Status::new("cam1.packets"))).unwrap()
+    }
+
+    fn with_old_file<'a>(
+        dir: &std::path::Path,
+        syncer: &'a mut Syncer,
+        is_all: bool,
+    ) -> (Writer<'a>, PathBuf) {
         let mut folder = Folder::open(dir).unwrap();
         let (path, mut file) = folder.create(UtcNs(0)).unwrap();
         file.write_all(b"whole group").unwrap();
-        let mut writer = Writer::new(folder);
-        let until = PacketId { epoch: 1, sequence: 20 };
+        let mut writer = Writer::new(folder, syncer);
         let group = GroupAt { path: path.clone(), at_bytes: 5, is_all };
-        writer.repeat_until(Joint { group, until });
+        writer.repeat_until(Joint { group, until: id(20) });
         (writer, path)
     }
 
     #[test]
     fn the_old_group_goes_only_when_the_new_file_has_all_of_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut writer, old) = writer_with_old_file(dir.path(), false);
-        writer.write(&piece(Some(UtcNs(1)), b"a", 19), MonoNs(0)).unwrap();
+        let mut syncer = syncer();
+        let (mut writer, old) = with_old_file(dir.path(), &mut syncer, false);
+        writer.write(&piece(Some(UtcNs(1)), b"a", 19), at(0)).unwrap();
         assert_eq!(std::fs::read(&old).unwrap(), b"whole group");
         assert!(writer.is_repeating());
-        writer.write(&piece(None, b"b", 20), MonoNs(0)).unwrap();
+        writer.write(&piece(None, b"b", 20), at(0)).unwrap();
         assert_eq!(std::fs::read(&old).unwrap(), b"whole");
         assert!(!writer.is_repeating());
+        assert_eq!(writer.safe(), Some(id(20)));
     }
 
     #[test]
     fn an_old_file_of_one_group_goes_as_a_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut writer, old) = writer_with_old_file(dir.path(), true);
-        writer.write(&piece(Some(UtcNs(1)), b"ab", 25), MonoNs(0)).unwrap();
+        let mut syncer = syncer();
+        let (mut writer, old) = with_old_file(dir.path(), &mut syncer, true);
+        writer.write(&piece(Some(UtcNs(1)), b"ab", 25), at(0)).unwrap();
         assert!(!old.exists());
     }
 
     #[test]
-    fn a_sync_is_due_after_two_seconds_with_something_to_sync() {
+    fn all_that_was_written_is_safe_in_the_end() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = Writer::new(Folder::open(dir.path()).unwrap());
-        writer.write(&piece(Some(UtcNs(1)), b"ab", 25), MonoNs(0)).unwrap();
-        let current = writer.current.as_ref().unwrap();
-        assert!(!current.is_due(MonoNs(1_999_999_999)));
-        assert!(current.is_due(MonoNs(2_000_000_000)));
-        writer.sync_when_due(MonoNs(2_000_000_000)).unwrap();
-        assert!(!writer.current.as_ref().unwrap().is_due(MonoNs(9_000_000_000)));
+        let mut syncer = syncer();
+        let mut writer = Writer::new(Folder::open(dir.path()).unwrap(), &mut syncer);
+        writer.write(&piece(Some(UtcNs(1)), b"ab", 25), at(0)).unwrap();
+        writer.write(&piece(Some(UtcNs(2)), b"cd", 26), at(1)).unwrap();
+        writer.finish(at(1)).unwrap();
+        assert_eq!(writer.safe(), Some(id(26)));
+        assert_eq!(writer.into_doubt(), None);
+    }
+
+    #[test]
+    fn writing_goes_on_while_a_sync_hangs_and_what_is_safe_follows_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut syncer, by_hand) = ByHand::syncer();
+        let mut writer = Writer::new(Folder::open(dir.path()).unwrap(), &mut syncer);
+        writer.write(&piece(Some(UtcNs(1)), b"ab", 1), at(0)).unwrap();
+        assert_eq!(by_hand.orders(), 0);
+        writer.write(&piece(None, b"cd", 2), at(2)).unwrap();
+        assert_eq!(by_hand.orders(), 1);
+        // It hangs: no other is asked for, and another file begins.
+        writer.write(&piece(None, b"ef", 3), at(9)).unwrap();
+        assert_eq!(by_hand.orders(), 0);
+        writer.write(&piece(Some(UtcNs(2)), b"gh", 4), at(10)).unwrap();
+        assert_eq!(by_hand.orders(), 1);
+        assert_eq!((writer.safe(), writer.bytes()), (None, 2));
+        by_hand.answer(0, Ok(()));
+        writer.sync_when_due(at(10)).unwrap();
+        assert_eq!(writer.safe(), Some(id(2)));
+        by_hand.answer(1, Ok(()));
+        writer.sync_when_due(at(11)).unwrap();
+        assert_eq!(writer.safe(), Some(id(3)));
+        writer.sync_when_due(at(12)).unwrap();
+        assert_eq!(by_hand.orders(), 1);
+        by_hand.answer(2, Ok(()));
+        writer.sync_when_due(at(12)).unwrap();
+        assert_eq!((writer.safe(), writer.into_doubt()), (Some(id(4)), None));
+    }
+
+    #[test]
+    fn a_sync_that_fails_leaves_in_doubt_what_was_written_since_the_last_good_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut syncer, by_hand) = ByHand::syncer();
+        let mut writer = Writer::new(Folder::open(dir.path()).unwrap(), &mut syncer);
+        writer.write(&piece(Some(UtcNs(1)), b"ab", 1), at(0)).unwrap();
+        writer.write(&piece(None, b"cd", 2), at(2)).unwrap();
+        by_hand.answer(0, Ok(()));
+        writer.write(&piece(None, b"ef", 3), at(3)).unwrap();
+        writer.write(&piece(Some(UtcNs(2)), b"gh", 4), at(4)).unwrap();
+        by_hand.answer(1, Err(io::Error::other("no disk")));
+        let failed = writer.write(&piece(None, b"ij", 5), at(5)).unwrap_err().to_string();
+        assert!(failed.contains("cannot sync") && failed.contains("no disk"), "{failed}");
+        let doubt = writer.into_doubt().unwrap();
+        let files: Vec<_> = doubt.files.iter().map(|f| (f.synced_bytes, f.first)).collect();
+        assert_eq!((doubt.failed, files), (true, vec![(4, id(3)), (0, id(4))]));
     }
 }

@@ -127,8 +127,9 @@ impl Context {
         self.start_up.poison.contains(&item)
     }
 
-    pub(crate) fn quarantine_dir(&self) -> &Path {
-        &self.start_up.quarantine_dir
+    /// Of the project: what outlives a run, a folder for each purpose.
+    pub fn state_dir(&self) -> &Path {
+        &self.start_up.state_dir
     }
 
     /// Sequence of the newest output.

@@ -35,7 +35,7 @@ pub(crate) fn keep_frame(cx: &Context, ring: &RingName, frame: &Frame) {
 
 fn keep(cx: &Context, mut item: Item) {
     item.facts["worker"] = cx.worker().as_str().into();
-    let folder = cx.quarantine_dir().join(cx.worker().as_str());
+    let folder = cx.state_dir().join("quarantine").join(cx.worker().as_str());
     match store(&folder, &item) {
         Ok(file) => {
             tracing::warn!(

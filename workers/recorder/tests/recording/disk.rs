@@ -1,40 +1,15 @@
-//! A directory that cannot be written is a state: told, tried again, over by itself.
+//! A directory that cannot be written, or must not be, is a state: told, tried again, over by itself.
 
-use std::path::Path;
-use std::process::Command;
+use std::fs;
 use std::time::Duration;
 
+use protocol::config::ACCEPT_FILE;
 use protocol::control::Condition;
+use recorder::MARKER;
 
+use crate::disks::Mount;
 use crate::feed::Feed;
-use crate::rig::{InThread, Recorded, Rig};
-
-/// A small file system, where this user may mount one.
-pub(crate) struct Mount<'a>(&'a Path);
-
-impl<'a> Mount<'a> {
-    pub(crate) fn tmpfs(at: &'a Path, size: &str) -> Option<Self> {
-        let size = format!("size={size}");
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
-        let mounted = mount.is_ok_and(|output| output.status.success());
-        if !mounted {
-            println!("skipped: no right to mount");
-        }
-        mounted.then_some(Self(at))
-    }
-}
-
-impl Drop for Mount<'_> {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(self.0).status();
-        assert!(
-            unmounted.is_ok_and(|status| status.success()),
-            "{} stays mounted",
-            self.0.display()
-        );
-    }
-}
+use crate::rig::{InThread, Recorded, Rig, here};
 
 fn is_degraded(recorder: &InThread, reason: &str) -> bool {
     let (condition, why) = recorder.job.status.condition();
@@ -61,7 +36,7 @@ fn a_full_disk_costs_nothing_that_the_ring_still_holds() {
     let rig = Rig::new();
     std::fs::create_dir(rig.folder()).unwrap();
     let folder = rig.folder();
-    let Some(_mount) = Mount::tmpfs(&folder, "2m") else { return };
+    let Some(_mount) = here(Mount::tmpfs(&folder, "2m")) else { return };
     let ballast = folder.join("ballast");
     std::fs::write(&ballast, vec![1; 1 << 20]).unwrap();
     let mut feed = Feed::made_up(10_000);
@@ -97,4 +72,105 @@ fn a_second_recorder_of_a_directory_waits_until_the_first_is_gone() {
     let recorded: Recorded = rig.recorded();
     recorded.assert_all_of(&[published, rest].concat());
     recorded.assert_clean();
+}
+
+fn flows_again(recorder: &InThread, sequence: u64) {
+    recorder.wait_until("all read", |status| status.read().1 == sequence);
+    recorder.wait_until("flowing", |status| status.condition().0 == Condition::Flowing);
+}
+
+#[test]
+fn a_disk_that_is_unmounted_is_told_and_nothing_is_written_in_its_place() {
+    let rig = Rig::new();
+    let disk = rig.dir.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(_disk) = here(Mount::tmpfs(&disk, "20m")) else { return };
+    let mounted = Mount::bind(&disk, &rig.root()).unwrap();
+    let mut feed = Feed::made_up(1000);
+    let mut writer = rig.writer(&feed.tracks);
+    let recorder = rig.recorder();
+    let mut published = feed.publish(&mut writer, 50, Duration::ZERO);
+    flows_again(&recorder, 50);
+    drop(mounted);
+    recorder.wait_until("told", |_| is_degraded(&recorder, "disk missing: "));
+    assert!(is_degraded(&recorder, "framevisor recordings accept"));
+    published.extend(feed.publish(&mut writer, 100, Duration::ZERO));
+    recorder.wait_until("told still", |_| is_degraded(&recorder, "disk missing: "));
+    assert_eq!(fs::read_dir(rig.root()).unwrap().count(), 0, "written beneath the disk");
+    let _mounted = Mount::bind(&disk, &rig.root()).unwrap();
+    flows_again(&recorder, 150);
+    recorder.stop();
+    let recorded = rig.recorded();
+    recorded.assert_all_of(&published);
+    recorded.assert_clean();
+}
+
+#[test]
+fn a_directory_below_a_disk_that_is_not_mounted_is_not_made_on_the_disk_beneath() {
+    let mut rig = Rig::new();
+    let place = rig.dir.path().join("recordings");
+    rig.below = Some("deep/down".into());
+    let Some(mounted) = here(Mount::tmpfs(&place, "20m")) else { return };
+    let mut feed = Feed::made_up(1000);
+    let mut writer = rig.writer(&feed.tracks);
+    let recorder = rig.recorder();
+    feed.publish(&mut writer, 50, Duration::ZERO);
+    flows_again(&recorder, 50);
+    recorder.stop();
+    drop(mounted);
+    let recorder = rig.recorder();
+    recorder.wait_until("told", |_| is_degraded(&recorder, "disk missing: "));
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 0, "made beneath the disk");
+    recorder.stop();
+}
+
+#[test]
+fn another_disk_is_refused_until_a_person_says_that_it_is_right() {
+    let rig = Rig::new();
+    let other = rig.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join(MARKER), format!("framevisor-recordings 1 {:032x}\n", 7)).unwrap();
+    let mut feed = Feed::made_up(1000);
+    let mut writer = rig.writer(&feed.tracks);
+    let recorder = rig.recorder();
+    let first = feed.publish(&mut writer, 50, Duration::ZERO);
+    flows_again(&recorder, 50);
+    let Some(mounted) = here(Mount::bind(&other, &rig.root())) else {
+        recorder.stop();
+        return;
+    };
+    recorder.wait_until("told", |_| is_degraded(&recorder, "disk swapped: "));
+    let second = feed.publish(&mut writer, 50, Duration::ZERO);
+    recorder.wait_until("told still", |_| is_degraded(&recorder, "disk swapped: "));
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 1, "written to another disk");
+    fs::write(rig.root().join(ACCEPT_FILE), "").unwrap();
+    flows_again(&recorder, 100);
+    recorder.stop();
+    // Each disk holds its part: nothing is missing, nothing is on both.
+    let on_other = rig.recorded().ids();
+    drop(mounted);
+    let ids = [rig.recorded().ids(), on_other].concat();
+    assert_eq!(ids, [first, second].concat());
+    // The first disk is still known.
+    let recorder = rig.recorder();
+    let third = feed.publish(&mut writer, 50, Duration::ZERO);
+    flows_again(&recorder, 150);
+    recorder.stop();
+    assert!(rig.recorded().ids().ends_with(&third));
+}
+
+#[test]
+fn a_directory_that_is_moved_away_while_it_is_recorded_to_is_made_again_and_nothing_new_is_lost() {
+    let rig = Rig::new();
+    let mut feed = Feed::made_up(1000);
+    let mut writer = rig.writer(&feed.tracks);
+    let recorder = rig.recorder();
+    feed.publish(&mut writer, 50, Duration::ZERO);
+    flows_again(&recorder, 50);
+    fs::rename(rig.root(), rig.dir.path().join("away")).unwrap();
+    let published = feed.publish(&mut writer, 100, Duration::ZERO);
+    recorder.wait_until("made again", |_| rig.folder().join(".lock").exists());
+    flows_again(&recorder, 150);
+    recorder.stop();
+    assert!(rig.recorded().ids().ends_with(&published), "what was captured behind it is missing");
 }

@@ -6,10 +6,16 @@
 #[path = "../../../fmp4/tests/media/mod.rs"]
 mod media;
 
+#[allow(dead_code, unreachable_pub, reason = "another crate uses it too")]
+#[path = "../../../../tests/src/disks.rs"]
+mod disks;
+
 mod disk;
 mod dump;
+mod failing;
 mod feed;
 mod kills;
+mod power_cuts;
 mod recordings;
 mod retention;
 mod rig;

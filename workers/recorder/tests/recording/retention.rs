@@ -8,9 +8,9 @@ use protocol::config::{FreeSpace, Keep};
 use protocol::control::Condition;
 use protocol::units::{Bytes, Span};
 
-use crate::disk::Mount;
+use crate::disks::Mount;
 use crate::feed::Feed;
-use crate::rig::Rig;
+use crate::rig::{Rig, here};
 
 /// One group of 40 pictures a file.
 const A_GROUP: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ fn the_oldest_files_go_for_free_space_and_nothing_new_is_lost() {
     let rig = rig(|rig| rig.min_free = Some(floor));
     let folder = rig.folder();
     fs::create_dir(&folder).unwrap();
-    let Some(_mount) = Mount::tmpfs(&folder, "4m") else { return };
+    let Some(_mount) = here(Mount::tmpfs(&folder, "4m")) else { return };
     // 6.4 MB through 4 MiB.
     let (published, recorded) = record(&rig, 16);
     assert!(published.ends_with(&recorded), "a hole in {recorded:?}");

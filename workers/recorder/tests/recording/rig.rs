@@ -14,7 +14,7 @@ use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::MonoNs;
-use recorder::{Camera, Job, Keeper, Status};
+use recorder::{Camera, Disk, Job, Keeper, Status};
 use recordings::FileName;
 use shmring::{PacketWriter, census, clock};
 
@@ -28,24 +28,38 @@ pub(crate) struct Rig {
     pub(crate) segment: Duration,
     pub(crate) keep: Keep,
     pub(crate) min_free: Option<FreeSpace>,
+    /// The recorder's directory, below the usual one.
+    pub(crate) below: Option<PathBuf>,
 }
 
 impl Rig {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("recordings")).unwrap();
         Self {
             project: format!("rec{}-{number}", std::process::id()).parse().unwrap(),
             ring: "cam1.packets".parse().unwrap(),
-            dir: tempfile::tempdir().unwrap(),
+            dir,
             segment: Duration::from_secs(6),
             keep: Keep::default(),
             min_free: None,
+            below: None,
+        }
+    }
+
+    /// What `dir` says in a topology.
+    pub(crate) fn root(&self) -> PathBuf {
+        let usual = self.dir.path().join("recordings");
+        match &self.below {
+            Some(below) => usual.join(below),
+            None => usual,
         }
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
-        self.dir.path().join("cam1")
+        self.root().join("cam1")
     }
 
     pub(crate) fn writer(&self, tracks: &[Track]) -> PacketWriter {
@@ -60,10 +74,16 @@ impl Rig {
             reader: "rec".to_owned(),
             folder,
             segment: self.segment,
+            disk: Arc::new(self.disk()),
             keeper: Arc::new(Keeper::new(&self.keep, self.min_free)),
             stop: Arc::new(AtomicBool::new(false)),
             status: Arc::new(Status::new(self.ring.as_str())),
         }
+    }
+
+    /// Its memory is kept over the recorders of a test, beside the directory.
+    fn disk(&self) -> Disk {
+        Disk::new(&self.root(), self.dir.path().join("memory.json"))
     }
 
     pub(crate) fn recorder(&self) -> InThread {
@@ -75,7 +95,7 @@ impl Rig {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "rig::the_recorder_of_another_test", "--nocapture"])
             .env("REC_PROJECT", self.project.to_string())
-            .env("REC_FOLDER", self.folder())
+            .env("REC_ROOT", self.root())
             .env("REC_SEGMENT_MS", self.segment.as_millis().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -129,6 +149,10 @@ impl InThread {
 pub(crate) struct InProcess(Child);
 
 impl InProcess {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -148,12 +172,14 @@ fn the_recorder_of_another_test() {
     };
     let segment_ms = std::env::var("REC_SEGMENT_MS").unwrap().parse().unwrap();
     let ring: RingName = "cam1.packets".parse().unwrap();
+    let root = PathBuf::from(std::env::var("REC_ROOT").unwrap());
     let recorder = InThread::start(Job {
         project: project.parse().unwrap(),
         status: Arc::new(Status::new(ring.as_str())),
         ring,
         reader: "rec".to_owned(),
-        folder: std::env::var("REC_FOLDER").unwrap().into(),
+        folder: root.join("cam1"),
+        disk: Arc::new(Disk::new(&root, root.with_file_name("memory.json"))),
         segment: Duration::from_millis(segment_ms),
         keeper: Arc::new(Keeper::of_all()),
         stop: Arc::new(AtomicBool::new(false)),
@@ -168,16 +194,7 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    fn read(folder: &Path) -> Self {
-        let mut paths: Vec<(u64, PathBuf)> = folder
-            .read_dir()
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .filter_map(|entry| {
-                Some((FileName::number_in(entry.file_name().to_str()?)?, entry.path()))
-            })
-            .collect();
-        paths.sort();
+    pub(crate) fn read(folder: &Path) -> Self {
         let whole = |path: PathBuf| {
             let mut file = std::fs::File::open(&path).unwrap();
             let found = scan(&mut file).unwrap();
@@ -186,7 +203,22 @@ impl Recorded {
             }
             (path, found)
         };
-        Self { files: paths.into_iter().map(|(_, path)| whole(path)).collect() }
+        Self { files: numbered(folder).into_iter().map(whole).collect() }
+    }
+
+    /// The sequences of a folder that nobody has repaired: of each file as far as it is whole.
+    pub(crate) fn whole_of(folder: &Path) -> Vec<u64> {
+        let mut sequences = Vec::new();
+        for path in numbered(folder) {
+            let mut file = std::fs::File::open(&path).unwrap();
+            for fragment in scan(&mut file).unwrap().fragments {
+                if !is_intact(&mut file, &fragment).unwrap() {
+                    break;
+                }
+                sequences.extend(fragment.origin.recorded());
+            }
+        }
+        sequences
     }
 
     /// Epoch and sequence of every recorded packet, in the order of the files.
@@ -232,10 +264,25 @@ impl Recorded {
     }
 }
 
+/// The recordings of a folder in the order of their numbers.
+fn numbered(folder: &Path) -> Vec<PathBuf> {
+    let number = |path: &PathBuf| FileName::number_in(path.file_name()?.to_str()?);
+    let paths = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<(u64, PathBuf)> =
+        paths.filter_map(|path| Some((number(&path)?, path))).collect();
+    files.sort();
+    files.into_iter().map(|(_, path)| path).collect()
+}
+
 fn told(path: &Path, found: &Scan) -> String {
     let name = path.file_name().unwrap().to_string_lossy();
     let ids = found.fragments.iter().map(|f| format!("{}..{}", f.origin.first, f.origin.last()));
     format!("{name}: {}", ids.collect::<Vec<_>>().join(" "))
+}
+
+/// What this machine has, or a word that a test says nothing here.
+pub(crate) fn here<T>(had: Result<T, String>) -> Option<T> {
+    had.inspect_err(|why| println!("skipped: {why}")).ok()
 }
 
 pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
