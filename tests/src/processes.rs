@@ -106,6 +106,16 @@ pub fn cpu_ticks(pid: u32) -> u64 {
     (11..=14).filter_map(|field| stat_field(pid, field)).sum()
 }
 
+/// Processor time of a process so far, of its threads that live, in ns.
+pub fn cpu_ns(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of = |task: fs::DirEntry| -> Option<u64> {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    tasks.filter_map(of).sum()
+}
+
 /// A number of /proc/PID/stat, counted from the state behind the command's name: 1 is the parent, 11 to
 /// 14 are processor times.
 fn stat_field(pid: u32, index: usize) -> Option<u64> {

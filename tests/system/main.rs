@@ -13,6 +13,7 @@ mod faults;
 mod faults_page;
 mod first_light;
 mod packages;
+mod recording;
 mod ring_verbs;
 mod succession;
 mod top_on_a_terminal;

@@ -1,4 +1,4 @@
-//! `scripts/soak supervision`: the promises of supervision at full length. Takes a quarter of an hour for a
+//! `scripts/soak supervision|recording`: their promises at full length. Takes a quarter of an hour for a
 //! thousand kills of each, and prints what `scripts/verify` prints: a table and one line of JSON.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
@@ -6,17 +6,23 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tests::checks::{cycles, hangs, kills};
+use tests::checks::{cycles, hangs, kills, recording, storage};
 use tests::report::Report;
 
-/// Kills workers and supervisor at length and accounts for every packet.
+/// Kills workers and supervisor, fills and fails disks, at length, and accounts for every packet.
 #[derive(Debug, Parser)]
 #[command(name = "scripts/soak")]
 struct Options {
     name: Name,
-    /// Deaths of the analyzer, and as many of the decoder.
-    #[arg(long, default_value_t = 1000)]
-    kills: u32,
+    /// Deaths of the analyzer, and as many of the decoder (1000), or of the recorder (300).
+    #[arg(long)]
+    kills: Option<u32>,
+    /// Power cuts of a disk that is recorded to.
+    #[arg(long, default_value_t = 50)]
+    power_cuts: u32,
+    /// How often a disk fills up, and how often one fails.
+    #[arg(long, default_value_t = 12)]
+    rounds: u32,
     /// Deaths after which the supervisor must hold no more than before.
     #[arg(long, default_value_t = 2000)]
     cycles: u32,
@@ -27,6 +33,8 @@ struct Options {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
+    /// What is recorded: deaths, disks that fill up and fail, power cuts.
+    Recording,
     /// Processes: deaths, hangs, and what becomes of capture meanwhile.
     Supervision,
 }
@@ -34,6 +42,7 @@ enum Name {
 fn main() -> ExitCode {
     let options = Options::parse();
     let report = match options.name {
+        Name::Recording => recording(&options),
         Name::Supervision => supervision(&options),
     };
     if let Err(error) = report.print() {
@@ -46,7 +55,8 @@ fn main() -> ExitCode {
 fn supervision(options: &Options) -> Report {
     let mut report = Report::default();
     report.promise("analyzer_and_decoder_killed", || {
-        let victims = [("motion", options.kills), ("cam1-decoder", options.kills)];
+        let kills = options.kills.unwrap_or(1000);
+        let victims = [("motion", kills), ("cam1-decoder", kills)];
         kills::recording_survives(&victims, options.seed)
     });
     report.promise("cycles", || cycles::nothing_is_left_of(options.cycles));
@@ -54,5 +64,21 @@ fn supervision(options: &Options) -> Report {
         report.promise("supervisor_killed", || kills::the_supervisor_takes_all_with_it(10));
     report.target_below("all_ended_ms", &killed["all_ended_ms"], 1000.0);
     report.promise("supervisor_stopped", || hangs::the_supervisor_stands_still(30));
+    report
+}
+
+fn recording(options: &Options) -> Report {
+    let (kills, seed) = (options.kills.unwrap_or(300), options.seed);
+    let mut report = Report::default();
+    report.promise("recorder_killed", || {
+        recording::the_recorder_is_killed_again_and_again(kills, seed)
+    });
+    report.promise("disk_full", || storage::a_disk_fills_up_and_is_freed(options.rounds, seed));
+    report.promise("disk_failing", || storage::a_disk_fails_now_and_then(options.rounds, seed));
+    report.promise("disk_slow", || storage::a_disk_hangs(20));
+    let cuts = report.promise("power_cuts", || recording::power_cuts(options.power_cuts));
+    if let Some(allowed) = cuts["allowed_packets"].as_f64() {
+        report.target_below("power_cut_lost_packets", &cuts["worst_lost_packets"], allowed + 1.0);
+    }
     report
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use tests::checks::{
     clean, cycles, deaths, drills, errors, exits, faults, hangs, kills, many, order, pages, python,
-    rings, scripts, succession,
+    recording, rings, scripts, storage, succession,
 };
 use tests::report::Report;
 
@@ -28,6 +28,8 @@ struct Options {
 enum Name {
     /// The whole pipeline on real input.
     FirstLight,
+    /// What is recorded: kills, disks that fill up, fail, hang or are gone, power cuts, retention.
+    Recording,
     /// The rings: kills, wake-ups, trust, C and Python.
     Rings,
     /// Processes: deaths, hangs, stops, and what becomes of capture meanwhile.
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let report = match options.name {
         Name::FirstLight => first_light(options.seed),
+        Name::Recording => all_about_recording(options.seed),
         Name::Rings => all_about_rings(options.seed),
         Name::Supervision => supervision(options.seed),
     };
@@ -86,6 +89,35 @@ fn all_about_rings(seed: u64) -> Report {
     report.promise("python", || rings::named_tests("shmring-python", "python", &[]));
     report.promise("c", || rings::named_tests("shmring-c", "c", &[]));
     report
+}
+
+fn all_about_recording(seed: u64) -> Report {
+    let mut report = Report::default();
+    report.promise("d1_files_follow_on", || recording::files_follow_on(60, 10));
+    let killed = || recording::the_recorder_is_killed_again_and_again(40, seed);
+    report.promise("recorder_killed", killed);
+    report.promise("d2_disk_full", || storage::a_disk_fills_up_and_is_freed(4, seed));
+    report.promise("disk_slow", || storage::a_disk_hangs(6));
+    report.promise("disk_failing", || storage::a_disk_fails_now_and_then(6, seed));
+    report.promise("disk_unmounted", storage::a_disk_is_unmounted_and_comes_back);
+    let cuts = report.promise("power_cuts", || recording::power_cuts(20));
+    tell_of_cuts(&mut report, &cuts);
+    for (row, names) in [
+        ("retention", &["retention::"][..]),
+        ("wrong_disk_and_slow_sync", &["disk::", "failing::"]),
+        ("kills_without_media", &["kills::", "steady::"]),
+        ("looked_after", &["recordings::", "dump::"]),
+    ] {
+        report.promise(row, || rings::named_tests("recorder", "recording", names));
+    }
+    report
+}
+
+/// How much of a fragment and the time between syncs was lost at most; nothing where no disk can be cut.
+fn tell_of_cuts(report: &mut Report, cuts: &serde_json::Value) {
+    if let Some(allowed) = cuts["allowed_packets"].as_f64() {
+        report.target_below("power_cut_lost_packets", &cuts["worst_lost_packets"], allowed + 1.0);
+    }
 }
 
 /// The workers of `two_cameras` that can stand still while a camera goes on.

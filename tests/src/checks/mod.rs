@@ -2,6 +2,7 @@
 //! saw. Small in the tests, at length in `framevisor-verify`.
 
 pub mod clean;
+pub mod cost;
 pub mod cycles;
 pub mod deaths;
 pub mod drills;

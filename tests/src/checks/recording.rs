@@ -120,7 +120,8 @@ pub fn every_file_plays(recordings: &Path, camera: &str) -> Outcome<(usize, usiz
         let said = ffmpeg::complaints(&["-i", &name])?;
         ensure(said.is_empty(), || format!("{name}: {said}"))?;
         let decoded = ffmpeg::codes(&["-i", &name], SIZE.0, SIZE.1)?.len();
-        let recorded = scanned(path)?.fragments.iter().map(|f| f.origin.recorded().count()).sum();
+        let recorded: usize =
+            scanned(path)?.fragments.iter().map(|f| f.origin.recorded().count()).sum();
         ensure(decoded == recorded, || format!("{name}: {decoded} pictures of {recorded}"))?;
         pictures += decoded;
     }
