@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::harness::{Project, output_of, text, wait_for};
 
@@ -59,7 +60,10 @@ fn a_missing_program_names_worker_and_folders_and_starts_nothing() {
     fs::remove_file(project.dir.join("libexec/framevisor-ingest")).unwrap();
     // Beside the real command there may be real workers.
     let alone = project.dir.join("framevisor");
-    fs::copy(env!("CARGO_BIN_EXE_framevisor"), &alone).unwrap();
+    // A process of its own writes it: a child that another test forks meanwhile would hold the open
+    // file, and the kernel executes nothing that somebody writes (ETXTBSY).
+    let copy = Command::new("cp").arg(env!("CARGO_BIN_EXE_framevisor")).arg(&alone).status();
+    assert!(copy.unwrap().success());
     for verb in [&["up"][..], &["up", "-d"], &["check"]] {
         let refused = output_of(project.command_at(&alone, verb));
         let said = text(&refused.stderr);
