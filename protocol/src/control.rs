@@ -38,6 +38,10 @@ pub mod env {
     pub const CONTROL_FD: &str = "FRAMEVISOR_CONTROL_FD";
     /// Number of the inherited health page; built-in workers only.
     pub const HEALTH_FD: &str = "FRAMEVISOR_HEALTH_FD";
+    /// Number of the pipe to a command's stdin; `pipe` workers only.
+    pub const STDIN_FD: &str = "FRAMEVISOR_STDIN_FD";
+    /// Number of the pipe from a command's stdout; `pipe` workers only.
+    pub const STDOUT_FD: &str = "FRAMEVISOR_STDOUT_FD";
     /// Comma list of the numbers of inherited listening sockets.
     pub const LISTEN_FDS: &str = "FRAMEVISOR_LISTEN_FDS";
     /// Number of the group whose members may read what the worker writes; `run:` workers only.

@@ -55,12 +55,14 @@ pub enum ExitReason {
     Operator,
     /// Nobody who could tell saw it end.
     Unseen,
+    /// A command and its pipe worker have the ends of the same pipes: the other one ended.
+    OtherSide,
 }
 
 impl ExitReason {
     /// Whether it counts against the restart limit.
     pub fn is_failure(&self) -> bool {
-        !matches!(self, Self::Operator)
+        !matches!(self, Self::Operator | Self::OtherSide)
     }
 
     /// Whether the item in hand may be the cause. Of the signals only those that a fault raises
@@ -74,7 +76,8 @@ impl ExitReason {
             | Self::Protocol(_)
             | Self::Spawn(_)
             | Self::Operator
-            | Self::Unseen => false,
+            | Self::Unseen
+            | Self::OtherSide => false,
         }
     }
 }
@@ -100,6 +103,7 @@ impl fmt::Display for ExitReason {
             Self::Spawn(what) => write!(f, "cannot start: {what}"),
             Self::Operator => f.write_str("asked to"),
             Self::Unseen => f.write_str("ended, seen by nobody"),
+            Self::OtherSide => f.write_str("the other side of its pipes ended"),
         }
     }
 }

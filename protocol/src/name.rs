@@ -106,6 +106,11 @@ impl WorkerName {
     pub fn owner(&self) -> Option<&str> {
         self.0.split_once('/').map(|(owner, _)| owner)
     }
+
+    /// What a topology calls it: a part goes by the name of its owner.
+    pub fn in_file(&self) -> &str {
+        self.owner().unwrap_or(&self.0)
+    }
 }
 
 /// What flows in a ring; the last part of its name.

@@ -131,8 +131,9 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     u64::try_from(scaled.checked_mul(factor)? / scale).ok()
 }
 
-/// A picture size, `WIDTHxHEIGHT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A picture size, `WIDTHxHEIGHT`; text in every format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Size {
     pub width: u32,
     pub height: u32,
@@ -148,6 +149,19 @@ impl FromStr for Size {
             part.parse().ok().filter(|side| (1..=16_384).contains(side)).ok_or_else(bad)
         };
         Ok(Self { width: side(width)?, height: side(height)? })
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = UnitError;
+    fn try_from(text: String) -> Result<Self, UnitError> {
+        text.parse()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
     }
 }
 

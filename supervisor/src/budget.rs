@@ -1,7 +1,7 @@
 //! How much shared memory the rings of a topology take. Pure; the layout is shmring's.
 
-use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
+use protocol::config::{Makes, PipeConfig, Raw, WorkerConfig};
 use protocol::control::RingContract;
 use protocol::name::{RingKind, RingName};
 use protocol::stream::PixelFormat;
@@ -27,25 +27,36 @@ pub(crate) struct Memory {
 }
 
 pub(crate) fn memory_of(topology: &Topology, ring: &RingSpec) -> Memory {
+    let raw = raw_of(topology, ring).and_then(|raw| Some((raw.size, raw.picture_bytes()?)));
+    if let Some((size, slot_bytes)) = raw {
+        // All that its writer holds is the picture that it reads.
+        let known = memory(ring, Some(Pictures { slot_bytes, writer_need: 1 }));
+        return Memory { exact: true, size: Some(size), ..known };
+    }
     memory_with(ring, size_of(topology, ring))
 }
 
 /// What the ring takes with pictures of this size.
 pub(crate) fn memory_with(ring: &RingSpec, picture: Option<Size>) -> Memory {
+    let picture = picture.filter(|_| ring.name.kind() == RingKind::Frames);
+    // What the decoder holds shows when it runs.
+    let writer_need = 0;
+    let pictures = picture.map(|size| Pictures { slot_bytes: picture_bytes(size), writer_need });
+    Memory { size: picture, ..memory(ring, pictures) }
+}
+
+fn memory(ring: &RingSpec, pictures: Option<Pictures>) -> Memory {
     let contract = RingContract {
         essential: ring.essential.clone(),
         ..RingContract::new(ring.name.clone(), ring.config, ring.places())
     };
     let is_frames = ring.name.kind() == RingKind::Frames;
-    let picture = picture.filter(|_| is_frames);
-    // What the decoder holds shows when it runs.
-    let writer_need = 0;
-    let pictures = picture.map(|size| Pictures { slot_bytes: picture_bytes(size), writer_need });
+    let writer_need = pictures.map_or(0, |pictures| pictures.writer_need);
     Memory {
         bytes: size::ring_bytes(&contract, pictures),
         exact: !is_frames,
         pictures: is_frames.then(|| size::slots(&contract, writer_need)),
-        size: picture,
+        size: None,
     }
 }
 
@@ -54,6 +65,16 @@ pub(crate) fn picture_bytes(size: Size) -> u64 {
     const ROW_ALIGN: u32 = 64;
     let picture = Picture::packed(size.width, size.height, PixelFormat::Yuv420p, ROW_ALIGN);
     picture.map_or(0, |picture| whole(picture.slot_bytes()))
+}
+
+/// What the command prints that makes the ring's pictures.
+fn raw_of<'a>(topology: &'a Topology, ring: &RingSpec) -> Option<&'a Raw> {
+    match &topology.worker(&ring.writer)?.launch {
+        Launch::Use(WorkerConfig::Pipe(PipeConfig {
+            makes: Some(Makes::Pictures(raw)), ..
+        })) => Some(raw),
+        _ => None,
+    }
 }
 
 /// Of the synthetic camera at the other end of the ring's decoder; any other says it when it runs.
@@ -109,6 +130,20 @@ rings:
         assert!(frames.bytes > 10 * 640 * 480 * 3 / 2 && !frames.exact);
         assert_eq!(of("b.frames").size, None);
         assert_eq!(total(&topology).1, [&"b.frames".parse::<RingName>().unwrap()]);
+    }
+
+    #[test]
+    fn pictures_that_a_command_prints_are_known_before_it_runs() {
+        let text = "version: 1\nworkers:
+  flip: {run: [x], stdout: flip.frames, raw: {format: rgb24, size: 640x480, fps: 25}}
+";
+        let file = "/srv/yard/framevisor.yml".as_ref();
+        let topology = topology::parse(text, file, &Overrides::default()).unwrap();
+        let memory = memory_of(&topology, &topology.rings[0]);
+        let pictures = memory.pictures.unwrap();
+        assert!(memory.exact && memory.bytes > u64::from(pictures) * 640 * 480 * 3, "{memory:?}");
+        assert_eq!(memory.size, Some(Size { width: 640, height: 480 }));
+        assert!(total(&topology).1.is_empty());
     }
 
     #[test]

@@ -103,7 +103,8 @@ impl Cause {
             | Input::Greeted
             | Input::Ready
             | Input::Spawned
-            | Input::Start => Self::Told,
+            | Input::Start
+            | Input::Follow => Self::Told,
         }
     }
 

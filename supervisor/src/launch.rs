@@ -147,6 +147,12 @@ impl Launcher {
         if let Some(health) = numbers.health {
             set(env::HEALTH_FD, health.to_string().into());
         }
+        if let Some(stdin) = numbers.stdin {
+            set(env::STDIN_FD, stdin.to_string().into());
+        }
+        if let Some(stdout) = numbers.stdout {
+            set(env::STDOUT_FD, stdout.to_string().into());
+        }
         if !numbers.listen.is_empty() {
             set(env::LISTEN_FDS, comma_list(&numbers.listen).into());
         }
@@ -172,6 +178,9 @@ pub(crate) struct Numbers {
     pub(crate) control: i32,
     pub(crate) health: Option<i32>,
     pub(crate) listen: Vec<i32>,
+    /// Of a pipe worker: the command's.
+    pub(crate) stdin: Option<i32>,
+    pub(crate) stdout: Option<i32>,
 }
 
 /// A topology refuses an empty `run:`, so the fallback is never used.

@@ -128,7 +128,7 @@ fn nice(kind: Option<Kind>) -> i32 {
 /// Who goes first when memory is short: what only looks, long before what takes and keeps.
 fn oom_score_adj(kind: Option<Kind>) -> i32 {
     match kind {
-        None => 800,
+        None | Some(Kind::Pipe) => 800,
         Some(Kind::Motion) => 700,
         Some(Kind::Decoder) => 500,
         Some(Kind::Rtsp | Kind::Web) => 300,

@@ -160,7 +160,11 @@ fn removable(running: &Topology, selectors: &[Selector]) -> Result<Vec<String>, 
     let theirs: Vec<&WorkerName> =
         cameras.iter().filter_map(|camera| running.workers_of(camera)).flatten().collect();
     let workers = running.workers.iter().map(|spec| &spec.name);
-    let workers = workers.filter(|name| is_meant(name.as_str()) && !theirs.contains(name));
+    // Of a command and its pipe worker the file has the one name that they share.
+    let workers = workers.filter(|name| !theirs.contains(name));
+    let mut workers: Vec<&str> = workers.map(WorkerName::in_file).collect();
+    workers.dedup();
+    let workers = workers.into_iter().filter(|name| is_meant(name));
     let names: Vec<String> =
         workers.map(ToString::to_string).chain(cameras.iter().map(ToString::to_string)).collect();
     let unknown =

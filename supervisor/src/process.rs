@@ -2,6 +2,7 @@
 
 mod bond;
 mod handed_on;
+mod pipes;
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -38,6 +39,7 @@ use crate::workers::WorkerId;
 
 pub(crate) use bond::Bond;
 pub(crate) use handed_on::Handed;
+pub(crate) use pipes::{Ends, Side, SpareEnds};
 
 const READ_BYTES: usize = 16 * 1024;
 /// A dead worker's pipe holds at most 64 KiB, but an orphan of it may still be filling it.
@@ -64,6 +66,12 @@ pub(crate) enum SpawnError {
     Limits(String),
     #[error("{step}: {source}")]
     Io { step: &'static str, source: io::Error },
+}
+
+impl SpawnError {
+    pub(crate) fn pipes(source: io::Error) -> Self {
+        Self::Io { step: "pipes to its other side", source }
+    }
 }
 
 /// What every start needs.
@@ -100,6 +108,8 @@ pub(crate) struct Process {
     pub(crate) adopted: Option<Adopted>,
     pub(crate) limits: Enforced,
     pub(crate) cgroup: Option<Cgroup>,
+    /// The process that its pipes to a command, or to a pipe worker, were made for.
+    pub(crate) pair: Option<u64>,
     pidfd: OwnedFd,
     health: Option<File>,
     link_token: Token,
@@ -140,6 +150,7 @@ impl Spawner {
         &self,
         worker: &WorkerSpec,
         id: ProcessId,
+        ends: Option<&Ends>,
         now: MonoNs,
         poller: &mut Poller<Event>,
     ) -> Result<Process, SpawnError> {
@@ -149,7 +160,7 @@ impl Spawner {
             .mode(0o700)
             .create(&tmp)
             .map_err(at("create its TMPDIR"))?;
-        let started = self.start_in(worker, id, now, tmp.clone(), poller);
+        let started = self.start_in(worker, id, ends, now, tmp.clone(), poller);
         if started.is_err() {
             // What cannot be removed now goes with the whole folder at the next start.
             let _ = fs::remove_dir_all(&tmp);
@@ -161,6 +172,7 @@ impl Spawner {
         &self,
         worker: &WorkerSpec,
         id: ProcessId,
+        ends: Option<&Ends>,
         now: MonoNs,
         tmp: PathBuf,
         poller: &mut Poller<Event>,
@@ -171,7 +183,8 @@ impl Spawner {
         let health = built_in.then(HealthPage::create).transpose()?;
         let listeners: Vec<BorrowedFd<'_>> =
             self.listeners_of(worker).map(|listener| listener.socket.as_fd()).collect();
-        let numbers = numbers(health.is_some(), listeners.len());
+        let held = ends.filter(|_| built_in);
+        let numbers = numbers(health.is_some(), listeners.len(), held);
         let broker = self.outlook.broker.as_ref().map(|_| self.place.broker_socket());
         let access = Access { group: self.group, broker };
         let mut plan = self.launcher.plan(&self.topology, worker, &tmp, &numbers, &access);
@@ -184,17 +197,20 @@ impl Spawner {
         let inherit: Vec<BorrowedFd<'_>> = std::iter::once(their_link.as_fd())
             .chain(health.as_ref().map(AsFd::as_fd))
             .chain(listeners)
+            .chain(held.into_iter().flat_map(Ends::iter))
             .collect();
         let limits = Limits::of(worker, self.nofile_max);
         let cgroup = self.cgroup_of(worker, id.number, &limits);
+        // A command has them as its own stdin and stdout.
+        let own = ends.filter(|_| !built_in);
         let command = Command {
             program: &plan.program,
             args: &plan.args,
             cwd: self.topology.folder(),
             env: &plan.env,
             inherit: &inherit,
-            input: Input::Nothing,
-            output: Output::Piped,
+            input: own.and_then(Ends::stdin).map_or(Input::Nothing, Input::From),
+            output: own.and_then(Ends::stdout).map_or(Output::Piped, Output::To),
             limits: &limits.of_process(worker),
             cgroup: cgroup.as_ref().map(|group| group.folder.as_fd()),
             death_signal: Signal::SIGKILL,
@@ -209,7 +225,12 @@ impl Spawner {
         // What nobody watches must not run; the reaper takes it as an unknown child.
         let process = process.inspect_err(|_| orphans::kill_child(pid))?;
         let bond = bond.map(|bond| Bond { born: orphans::born(pid), ..bond });
-        Ok(Process { health: health.map(File::from), bond, ..process })
+        Ok(Process {
+            health: health.map(File::from),
+            bond,
+            pair: ends.map(|ends| ends.made_for),
+            ..process
+        })
     }
 }
 
@@ -253,14 +274,16 @@ fn missing(worker: &WorkerSpec, limits: &Enforced) -> Option<String> {
     (worker.limits.require && !missing.is_empty()).then(|| missing.join("; "))
 }
 
-/// The link, then the health page, then the sockets: in the order they are inherited.
-fn numbers(has_health: bool, sockets: usize) -> Numbers {
+/// The link, then the health page, then the sockets, then the pipes: in the order they are inherited.
+fn numbers(has_health: bool, sockets: usize, pipes: Option<&Ends>) -> Numbers {
     let mut next = FIRST_INHERITED..;
     let mut number = || next.next().unwrap_or(FIRST_INHERITED);
     Numbers {
         control: number(),
         health: has_health.then(&mut number),
         listen: (0..sockets).map(|_| number()).collect(),
+        stdin: pipes.and_then(Ends::stdin).map(|_| number()),
+        stdout: pipes.and_then(Ends::stdout).map(|_| number()),
     }
 }
 
@@ -295,6 +318,7 @@ fn attach(
         adopted: None,
         limits,
         cgroup,
+        pair: None,
         pidfd,
         health: None,
         link_token,

@@ -19,7 +19,7 @@ pub(crate) fn stage(kind: Option<Kind>) -> u8 {
     match kind {
         Some(Kind::Ingest) => 0,
         Some(Kind::Decoder) => 1,
-        Some(Kind::Motion) | None => 2,
+        Some(Kind::Motion | Kind::Pipe) | None => 2,
         Some(Kind::Recorder) => 3,
         Some(Kind::Rtsp | Kind::Web) => 4,
     }

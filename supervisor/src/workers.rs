@@ -12,6 +12,13 @@ use crate::worker::{Role, Worker};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(u64);
 
+#[cfg(test)]
+impl WorkerId {
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// In the order they came.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rtsp", &["protocol", "shmring", "worker"]),
     ("web", &["protocol", "shmring", "worker", "fmp4"]),
     ("motion", &["protocol", "shmring", "worker"]),
+    ("pipe", &["protocol", "shmring", "worker"]),
     ("tests", &["protocol", "shmring", "worker", "fmp4"]),
 ];
 

@@ -13,6 +13,7 @@ mod faults;
 mod faults_page;
 mod first_light;
 mod packages;
+mod pipes;
 mod recording;
 mod ring_verbs;
 mod succession;

@@ -5,6 +5,7 @@ pub mod decoder;
 pub mod ingest;
 pub mod limits;
 pub mod motion;
+pub mod pipe;
 pub mod policy;
 pub mod recorder;
 pub mod rtsp;
@@ -21,6 +22,7 @@ pub use decoder::DecoderConfig;
 pub use ingest::IngestConfig;
 pub use limits::{Ceiling, Cpus, LimitsConfig};
 pub use motion::MotionConfig;
+pub use pipe::{Coded, Makes, PipeConfig, Raw};
 pub use policy::ReadPolicy;
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig};
 pub use rtsp::RtspConfig;
@@ -36,6 +38,8 @@ pub enum Kind {
     Recorder,
     Rtsp,
     Web,
+    /// Beside a command: `stdin` and `stdout` of `run:` bring it, no file says `use: pipe`.
+    Pipe,
 }
 
 impl Kind {
@@ -50,6 +54,7 @@ impl Kind {
             Self::Recorder => "recorder",
             Self::Rtsp => "rtsp",
             Self::Web => "web",
+            Self::Pipe => "pipe",
         }
     }
 
@@ -63,17 +68,18 @@ impl Kind {
             Self::Ingest => &[],
             Self::Decoder | Self::Recorder | Self::Rtsp => &[RingKind::Packets],
             Self::Motion => &[RingKind::Frames],
+            Self::Pipe => &[RingKind::Packets, RingKind::Frames],
             Self::Web => &[RingKind::Packets, RingKind::Frames, RingKind::Events],
         }
     }
 
-    /// Kind of the ring it writes.
+    /// Kind of the ring it writes; `None` also for one that writes what its section says.
     pub fn writes(self) -> Option<RingKind> {
         match self {
             Self::Ingest => Some(RingKind::Packets),
             Self::Decoder => Some(RingKind::Frames),
             Self::Motion => Some(RingKind::Events),
-            Self::Recorder | Self::Rtsp | Self::Web => None,
+            Self::Pipe | Self::Recorder | Self::Rtsp | Self::Web => None,
         }
     }
 
@@ -84,7 +90,7 @@ impl Kind {
 
     /// Whether it reads exactly one ring.
     pub fn single_input(self) -> bool {
-        matches!(self, Self::Decoder | Self::Motion)
+        matches!(self, Self::Decoder | Self::Motion | Self::Pipe)
     }
 }
 
@@ -103,6 +109,7 @@ pub enum WorkerConfig {
     Recorder(RecorderConfig),
     Rtsp(RtspConfig),
     Web(WebConfig),
+    Pipe(PipeConfig),
 }
 
 impl WorkerConfig {
@@ -114,6 +121,7 @@ impl WorkerConfig {
             Self::Recorder(_) => Kind::Recorder,
             Self::Rtsp(_) => Kind::Rtsp,
             Self::Web(_) => Kind::Web,
+            Self::Pipe(_) => Kind::Pipe,
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Span, UnitError};
 
 /// How a worker reads its rings. As text `latest`, `sequential`, `every N` or `essential SPAN`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum ReadPolicy {
     /// The newest picture each time.
     #[default]
@@ -35,6 +38,20 @@ impl FromStr for ReadPolicy {
             _ => None,
         };
         parsed.ok_or_else(|| UnitError { seen: text.to_owned(), expected: EXPECTED })
+    }
+}
+
+impl TryFrom<String> for ReadPolicy {
+    type Error = UnitError;
+
+    fn try_from(text: String) -> Result<Self, UnitError> {
+        text.parse()
+    }
+}
+
+impl From<ReadPolicy> for String {
+    fn from(policy: ReadPolicy) -> Self {
+        policy.to_string()
     }
 }
 

@@ -26,12 +26,14 @@ pub enum StartError {
 }
 
 /// Where stdout and stderr of the new process go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
     /// To this process's own.
     Inherited,
     /// Into a pipe each, given back in [`Running`].
     Piped,
+    /// Stdout to this; stderr into a pipe, given back in [`Running`].
+    To(BorrowedFd<'a>),
 }
 
 /// Where stdin of the new process comes from.
@@ -54,7 +56,7 @@ pub struct Command<'a> {
     /// Become 3, 4, 5... in this order.
     pub inherit: &'a [BorrowedFd<'a>],
     pub input: Input<'a>,
-    pub output: Output,
+    pub output: Output<'a>,
     pub limits: &'a Limits,
     /// The open folder of the cgroup it is born into.
     pub cgroup: Option<BorrowedFd<'a>>,
@@ -99,12 +101,7 @@ impl Command<'_> {
         };
         let pid = image.run(group, &setup, above).map_err(not_run)?;
         let Standard { stdout, stderr, .. } = standard;
-        Ok(Running {
-            pid,
-            stdout: stdout.map(|pipe| pipe.ours),
-            stderr: stderr.map(|pipe| pipe.ours),
-            refused: setting.refused(),
-        })
+        Ok(Running { pid, stdout: stdout.ours, stderr: stderr.ours, refused: setting.refused() })
     }
 
     /// Copies above the final numbers, so that moving one never overwrites another.
@@ -116,13 +113,15 @@ impl Command<'_> {
 /// stdin, stdout and stderr to be, above the final numbers like the others.
 struct Standard {
     stdin: OwnedFd,
-    stdout: Option<Pipe>,
-    stderr: Option<Pipe>,
+    stdout: Outlet,
+    stderr: Outlet,
 }
 
-struct Pipe {
-    ours: OwnedFd,
-    theirs: OwnedFd,
+/// Where one of the two goes; with neither end to this process's own.
+#[derive(Default)]
+struct Outlet {
+    ours: Option<OwnedFd>,
+    theirs: Option<OwnedFd>,
 }
 
 impl Standard {
@@ -131,23 +130,28 @@ impl Standard {
             Input::Nothing => duplicate_above(File::open("/dev/null")?.as_fd(), above)?,
             Input::From(fd) => duplicate_above(fd, above)?,
         };
-        let pipe = || match command.output {
-            Output::Inherited => Ok(None),
-            Output::Piped => Pipe::new(above).map(Some),
+        let (stdout, stderr) = match command.output {
+            Output::Inherited => (Outlet::default(), Outlet::default()),
+            Output::Piped => (Outlet::pipe(above)?, Outlet::pipe(above)?),
+            Output::To(fd) => (Outlet::to(fd, above)?, Outlet::pipe(above)?),
         };
-        Ok(Self { stdin, stdout: pipe()?, stderr: pipe()? })
+        Ok(Self { stdin, stdout, stderr })
     }
 
     fn numbers(&self) -> [Option<RawFd>; 3] {
-        let theirs = |pipe: &Option<Pipe>| pipe.as_ref().map(|pipe| pipe.theirs.as_raw_fd());
+        let theirs = |outlet: &Outlet| outlet.theirs.as_ref().map(AsRawFd::as_raw_fd);
         [Some(self.stdin.as_raw_fd()), theirs(&self.stdout), theirs(&self.stderr)]
     }
 }
 
-impl Pipe {
-    fn new(above: RawFd) -> io::Result<Self> {
+impl Outlet {
+    fn pipe(above: RawFd) -> io::Result<Self> {
         let (ours, theirs) = pipe_above(above)?;
-        Ok(Self { ours: ours.into(), theirs })
+        Ok(Self { ours: Some(ours.into()), theirs: Some(theirs) })
+    }
+
+    fn to(fd: BorrowedFd<'_>, above: RawFd) -> io::Result<Self> {
+        Ok(Self { ours: None, theirs: Some(duplicate_above(fd, above)?) })
     }
 }
 

@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use protocol::config::ingest::{IngestConfig, Source, TestPattern};
-use protocol::config::{RecorderConfig, WorkerConfig};
-use protocol::name::{RingName, WorkerName};
+use protocol::config::{Coded, Makes, Raw, RecorderConfig, WorkerConfig};
+use protocol::name::{RingKind, RingName, WorkerName};
 use serde::Serialize;
 
 use super::{CliError, Context, FileArg, terminal};
@@ -35,7 +35,7 @@ struct Explained {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let topology = context.topology()?;
-    let Some(worker) = topology.worker(&args.name) else {
+    let Some(worker) = meant(&topology, &args.name) else {
         let known: Vec<String> = topology.workers.iter().map(|w| w.name.to_string()).collect();
         return Err(CliError::NoNamed {
             what: "worker",
@@ -50,6 +50,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
         terminal::data(&page(&explained))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The worker of this name; of a command that has a pipe worker, the command.
+fn meant<'a>(topology: &'a Topology, name: &WorkerName) -> Option<&'a WorkerSpec> {
+    let of_command = || {
+        let mut commands = topology.pairs().map(|(command, _)| command);
+        commands.find(|command| command.name.owner() == Some(name.as_str()))
+    };
+    topology.worker(name).or_else(of_command)
 }
 
 /// A script: notes are its comments.
@@ -77,6 +86,9 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
     match &worker.launch {
         Launch::Run { argv, .. } => {
             to.notes.push("its own command, without the variables that name its rings".to_owned());
+            if let Some((_, pipe)) = topology.pairs().find(|(command, _)| *command == worker) {
+                to.notes.extend(at_its_ends(pipe));
+            }
             to.commands.push(argv.clone());
         }
         Launch::Use(WorkerConfig::Ingest(ingest)) => {
@@ -105,12 +117,41 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
             to.commands.push(mkdir);
             of_sources(topology, worker, to, |ring, ingest| segments(recorder, ring, ingest));
         }
+        Launch::Use(WorkerConfig::Pipe(pipe)) => {
+            to.notes.push(format!("it moves bytes between rings and {}", pipe.command));
+            to.notes.extend(at_its_ends(worker));
+        }
         Launch::Use(other) => {
             let kind = other.kind();
             to.notes.push(format!("there is no ffmpeg command that does what {kind} does"));
         }
     }
     explained
+}
+
+/// What a pipe worker feeds to its command's stdin, and what it takes from its stdout.
+fn at_its_ends(pipe: &WorkerSpec) -> Vec<String> {
+    let Launch::Use(WorkerConfig::Pipe(config)) = &pipe.launch else { return Vec::new() };
+    let feeds = pipe.inputs.iter().map(|ring| {
+        let what = match ring.kind() {
+            RingKind::Frames => "raw pictures, one behind the other",
+            RingKind::Packets | RingKind::Events => "an elementary stream, from a key picture on",
+        };
+        format!("stdin: {what}, from ring {ring}")
+    });
+    let takes = pipe.output.iter().zip(config.makes).map(|(ring, makes)| {
+        let what = match makes {
+            Makes::Pictures(Raw { format, size, fps, .. }) => {
+                format!("raw {} pictures of {size}, {fps} a second", format.as_str())
+            }
+            Makes::Packets(Coded { name, size, fps }) => {
+                let codec = format!("{name:?}").to_lowercase();
+                format!("an elementary {codec} stream of {size}, {fps} pictures a second")
+            }
+        };
+        format!("stdout: {what}, into ring {ring}")
+    });
+    feeds.chain(takes).collect()
 }
 
 /// A command for each camera that it reads: ffmpeg has no rings, and opens the source itself.
@@ -231,7 +272,7 @@ mod tests {
         let file = "/srv/yard/framevisor.yml".as_ref();
         let topology = topology::parse(&text, file, &Overrides::default())
             .unwrap_or_else(|report| panic!("{report}"));
-        page(&explain(&topology, topology.worker(&name.parse().unwrap()).unwrap()))
+        page(&explain(&topology, meant(&topology, &name.parse().unwrap()).unwrap()))
     }
 
     #[test]
@@ -256,6 +297,19 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("testsrc2=size=640x480:rate=25"), "{told}");
+    }
+
+    #[test]
+    fn a_command_between_rings_is_explained_by_its_own_name_with_what_it_gets_and_gives() {
+        let workers = "  cam1: {use: ingest, source: 'test:'}
+  flip: {run: [ffmpeg, -i, '-'], stdin: cam1.packets, stdout: flip.frames,
+         raw: {format: nv12, size: 64x48, fps: 25}}\n";
+        let ends = "# stdin: an elementary stream, from a key picture on, from ring cam1.packets
+# stdout: raw nv12 pictures of 64x48, 25 a second, into ring flip.frames\n";
+        let by_owner = told(workers, "flip");
+        assert!(by_owner.ends_with(&format!("{ends}ffmpeg -i -\n")), "{by_owner}");
+        assert_eq!(by_owner, told(workers, "flip/command"));
+        assert!(told(workers, "flip/pipe").ends_with(ends));
     }
 
     #[test]

@@ -54,6 +54,13 @@ fn mermaid(topology: &Topology) -> String {
             let _ = writeln!(text, "  w{at} --> r{ring}");
         }
     }
+    for (command, pipe) in topology.pairs() {
+        let number =
+            |spec: &WorkerSpec| topology.workers.iter().position(|it| it.name == spec.name);
+        if let (Some(command), Some(pipe)) = (number(command), number(pipe)) {
+            let _ = writeln!(text, "  w{pipe} -.- w{command}");
+        }
+    }
     text
 }
 
@@ -79,8 +86,14 @@ struct Tree<'a> {
 impl<'a> Tree<'a> {
     fn draw(topology: &'a Topology) -> String {
         let mut tree = Self { topology, drawn: BTreeSet::new(), text: String::new() };
+        let has_none = |worker: &&WorkerSpec| worker.inputs.is_empty() && worker.output.is_none();
+        let commands = topology.pairs().map(|(command, _)| command).filter(has_none);
+        // Their pipe workers name them.
+        tree.drawn.extend(commands.map(|command| &command.name));
         for worker in topology.workers.iter().filter(|worker| worker.inputs.is_empty()) {
-            tree.worker(worker, "", "");
+            if !tree.drawn.contains(&worker.name) {
+                tree.worker(worker, "", "");
+            }
         }
         let outside = |ring: &&RingName| topology.ring(ring).is_none();
         for ring in rings_of(topology).into_iter().filter(outside) {
@@ -100,7 +113,13 @@ impl<'a> Tree<'a> {
     fn worker(&mut self, worker: &'a WorkerSpec, before: &str, below: &str) {
         let again = !self.drawn.insert(&worker.name);
         let more = if again && worker.output.is_some() { " (above)" } else { "" };
-        let _ = writeln!(self.text, "{before}{} ({}){more}", worker.name, worker.kind_name());
+        let mut pairs = self.topology.pairs();
+        let of = pairs
+            .find(|(_, pipe)| pipe.name == worker.name)
+            .map_or_else(String::new, |(command, _)| {
+                format!(" of {} ({})", command.name, command.kind_name())
+            });
+        let _ = writeln!(self.text, "{before}{} ({}){of}{more}", worker.name, worker.kind_name());
         if let Some(ring) = worker.output.as_ref().filter(|_| !again) {
             self.ring(ring, below);
         }
@@ -169,6 +188,25 @@ a (run)
          └─ a (run) (above)
 ";
         assert_eq!(Tree::draw(&topology(circle)), expected);
+    }
+
+    #[test]
+    fn a_pipe_worker_is_drawn_with_the_command_whose_rings_it_has() {
+        let flip = topology(
+            "  cam1: {use: ingest, source: 'test:'}
+  flip: {run: [x], stdin: cam1.packets, stdout: flip.frames, raw: {format: nv12, size: 8x8, fps: 5}}
+  look: {use: motion, in: flip.frames}\n",
+        );
+        let expected = "\
+cam1 (ingest)
+└─ cam1.packets
+   └─ flip/pipe (pipe) of flip/command (run)
+      └─ flip.frames
+         └─ look (motion)
+            └─ look.events
+";
+        assert_eq!(Tree::draw(&flip), expected);
+        assert!(mermaid(&flip).contains("  w2 -.- w1\n"));
     }
 
     #[test]

@@ -105,6 +105,9 @@ fn in_words(memory: Memory) -> String {
     let bytes = table::bytes(memory.bytes);
     match (memory.pictures, memory.size) {
         (None, _) => bytes,
+        (Some(pictures), Some(size)) if memory.exact => {
+            format!("{bytes} with {pictures} pictures of {size}")
+        }
         (Some(pictures), Some(size)) => {
             format!("{bytes} with {pictures} pictures of {size}, and what the decoder holds")
         }

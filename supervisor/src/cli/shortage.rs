@@ -73,7 +73,9 @@ fn cure(ring: &RingSpec, memory: Memory, at_most: u64) -> Option<String> {
     let mut settings = slower.chain(fewer_places).chain(shorter);
     let setting = settings.find(|(changed, _)| fits(changed, memory.size));
     setting.map(|(_, text)| text).or_else(|| {
-        let size = smaller(memory.size?).find(|size| fits(ring, Some(*size)))?;
+        // What a command prints is its own affair.
+        let size = memory.size.filter(|_| !memory.exact)?;
+        let size = smaller(size).find(|size| fits(ring, Some(*size)))?;
         Some(format!("pictures of {size} (`size=` of its source)"))
     })
 }

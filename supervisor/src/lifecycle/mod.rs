@@ -81,6 +81,8 @@ pub(crate) enum Input {
     Drain(Duration),
     /// A person wants it stopped and started again.
     Restart,
+    /// The other side of its pipes is gone: it needs new ones, which says nothing of itself.
+    Follow,
     /// The whole project stops.
     Stop,
     /// The whole project stops at once.
@@ -148,7 +150,10 @@ enum Then {
     /// The policy decides.
     Judge,
     Rest,
+    /// A person has asked for it, and so vouches for it.
     Start,
+    /// Start it; its deaths so far count on.
+    Follow,
 }
 
 #[derive(Debug)]
@@ -205,6 +210,7 @@ impl Lifecycle {
             Input::Died(reason) => self.died(now, reason),
             Input::Drain(limit) => self.drain(now, limit),
             Input::Restart => self.restart(now),
+            Input::Follow => self.end(now, ExitReason::OtherSide, Then::Follow, Step::Asked),
             Input::Stop => self.stop(now, Step::Asked),
             Input::KillNow => self.stop(now, Step::Killed),
             Input::Time => self.time(now),
@@ -316,6 +322,10 @@ impl Lifecycle {
             Then::Rest => self.rest("asked to"),
             Then::Start => {
                 self.policy.forgive();
+                self.rest("asked to");
+                self.start(now)
+            }
+            Then::Follow => {
                 self.rest("asked to");
                 self.start(now)
             }

@@ -169,6 +169,22 @@ fn a_restart_by_a_person_stops_it_first_and_forgives_its_past() {
 }
 
 #[test]
+fn one_that_follows_its_other_side_starts_at_once_and_its_own_deaths_still_count() {
+    let mut life = up();
+    assert_eq!(life.on(at(1000), Input::Died(KILLED)), Some(Action::Spawn));
+    life.on(at(1000), Input::Spawned);
+    life.on(at(1100), Input::Ready);
+    assert_eq!(life.on(at(1200), Input::Follow), Some(Action::Ask { grace: GRACE }));
+    assert_eq!(life.on(at(1200), Input::Follow), None, "it is on its way already");
+    assert_eq!(life.on(at(1300), Input::Died(ExitReason::Code(1))), Some(Action::Spawn));
+    assert_eq!(life.last_exit(), Some(&ExitReason::OtherSide));
+    life.on(at(1300), Input::Spawned);
+    life.on(at(1400), Input::Ready);
+    assert_eq!(life.on(at(1500), Input::Died(KILLED)), None);
+    assert_eq!(life.state(), WorkerState::Backoff);
+}
+
+#[test]
 fn a_finite_input_that_ended_is_not_started_again_but_a_service_is() {
     let mut finite = life(false, true);
     finite.on(at(0), Input::Start);

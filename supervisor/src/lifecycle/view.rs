@@ -68,9 +68,7 @@ impl Lifecycle {
     /// What a death counts as that is seen as `seen`, and whether somebody asked for it.
     pub(crate) fn judged(&self, seen: &ExitReason) -> (ExitReason, bool) {
         match &self.phase {
-            Phase::Stopping { reason, .. } => {
-                (told_by(reason, seen.clone()), *reason == ExitReason::Operator)
-            }
+            Phase::Stopping { reason, .. } => (told_by(reason, seen.clone()), !reason.is_failure()),
             Phase::Draining { .. } if *seen == ExitReason::Code(0) => (seen.clone(), true),
             _ => (seen.clone(), false),
         }

@@ -30,6 +30,9 @@ pub(crate) struct Handed {
     is_adopted: bool,
     limits: Enforced,
     cgroup: Option<PathBuf>,
+    /// What a release without pipes left has none.
+    #[serde(default)]
+    pair: Option<u64>,
     /// `None` where nothing could be left open.
     open: Option<Open>,
 }
@@ -79,6 +82,7 @@ impl Process {
             open: None,
             limits: self.limits.clone(),
             cgroup: self.cgroup.as_ref().map(|group| group.path().to_owned()),
+            pair: self.pair,
         }
     }
 
@@ -115,6 +119,7 @@ impl Process {
             closed: handed.closed,
             limits: handed.limits,
             cgroup: handed.cgroup.and_then(Cgroup::resume),
+            pair: handed.pair,
             bond: handed.bond,
             adopted,
             pidfd,
@@ -155,6 +160,7 @@ impl Process {
             closed: None,
             limits: handed.limits,
             cgroup: handed.cgroup.and_then(Cgroup::resume),
+            pair: handed.pair,
             bond,
             adopted: Some(watched(&pidfd, id, poller)?),
             pidfd,

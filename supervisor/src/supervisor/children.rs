@@ -42,6 +42,7 @@ impl Supervisor {
                 deaths.push((at, reason));
             }
         }
+        let pairs: Vec<Option<u64>> = deaths.iter().map(|(at, _)| self.pair_of(*at)).collect();
         for (at, reason) in &mut deaths {
             self.bury(*at, now, reason);
         }
@@ -49,8 +50,9 @@ impl Supervisor {
         if any {
             self.end_orphans();
         }
-        for (at, reason) in deaths {
+        for ((at, reason), pair) in deaths.into_iter().zip(pairs) {
             self.tell(at, now, Input::Died(reason));
+            self.part_from(at, now, pair);
         }
     }
 

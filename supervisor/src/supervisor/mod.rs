@@ -14,6 +14,7 @@ mod messages;
 mod orders;
 mod replacing;
 mod room;
+mod sides;
 mod stop;
 mod succession;
 mod transition;
@@ -47,7 +48,7 @@ use crate::manager::Manager;
 use crate::place::Lock;
 use crate::poller::Poller;
 use crate::preparing::Preparations;
-use crate::process::{Process, ProcessId, Spawner};
+use crate::process::{Process, ProcessId, SpareEnds, SpawnError, Spawner};
 use crate::progress;
 use crate::questions::Questions;
 use crate::readiness::Probes;
@@ -124,6 +125,8 @@ pub(crate) struct Supervisor {
     reserve: Reserve,
     /// Workers that a person wants stopped and that have not ended yet.
     leaving: BTreeSet<WorkerId>,
+    /// Pipes of commands whose other side has not started yet.
+    spare_ends: SpareEnds,
     /// Workers that are not started before others are up.
     waiting: BTreeSet<WorkerId>,
     /// How many of those wait for nothing but their turn.
@@ -197,6 +200,7 @@ impl Supervisor {
             hooks,
             reserve,
             leaving: BTreeSet::new(),
+            spare_ends: SpareEnds::default(),
             waiting: BTreeSet::new(),
             queue: 0,
             announced: false,
@@ -376,12 +380,17 @@ impl Supervisor {
         self.processes += 1;
         let id = ProcessId { worker: at, number: self.processes };
         self.reserve.lend();
-        match self.spawner.start(&self.workers[at].spec, id, now, &mut self.poller) {
+        let started = self.ends_for(id).map_err(SpawnError::pipes).and_then(|ends| {
+            let spec = &self.workers[at].spec;
+            self.spawner.start(spec, id, ends.as_ref(), now, &mut self.poller)
+        });
+        match started {
             Ok(process) => {
                 tracing::debug!(worker = %self.spec(at).name, pid = process.pid, "started");
                 self.tell_limits(at, &process);
                 self.workers[at].process = Some(process);
                 self.begin_asking(at);
+                self.join(at, now);
                 Input::Spawned
             }
             Err(error) if reserve::is_shortage(&error) => self.no_room(at, now, &error),

@@ -137,6 +137,7 @@ pub(crate) fn difference(old: &Topology, new: &Topology, laid: &Laid) -> Change 
             Some(before) => compare(&mut change, (old, before), (new, spec), laid),
         }
     }
+    together(&mut change, new);
     let gone = old.workers.iter().filter(|spec| new.worker(&spec.name).is_none());
     for spec in gone {
         change.stop.push(spec.name.clone());
@@ -183,7 +184,35 @@ pub(crate) fn replacement(running: &Topology, names: &[WorkerName], laid: &Laid)
         change.viewers.extend(loss(spec, loss_of_a_restart(spec, how)));
         change.restart.push(Restart { worker: spec.name.clone(), how, why: why() });
     }
+    together(&mut change, running);
     change
+}
+
+/// A command and its pipe worker have the ends of the same pipes: where one is started again, the other
+/// is too.
+fn together(change: &mut Change, new: &Topology) {
+    for (command, pipe) in new.pairs() {
+        for (one, other) in [(command, pipe), (pipe, command)] {
+            let restarts = |spec: &WorkerSpec| {
+                change.restart.iter().any(|restart| restart.worker == spec.name)
+            };
+            if restarts(one) || !restarts(other) {
+                continue;
+            }
+            let is_there = |name: &WorkerName| *name == one.name;
+            if !change.keep.iter().chain(change.adjust.iter().map(|it| &it.worker)).any(is_there) {
+                continue;
+            }
+            change.keep.retain(|name| *name != one.name);
+            change.adjust.retain(|adjust| adjust.worker != one.name);
+            let why = vec![format!("{} restarts", other.name)];
+            change.viewers.extend(loss(one, loss_of_a_restart(one, How::InPlace)));
+            change.restart.push(Restart { worker: one.name.clone(), how: How::InPlace, why });
+        }
+    }
+    let order = new.start_order();
+    let turn = |restart: &Restart| order.iter().position(|spec| spec.name == restart.worker);
+    change.restart.sort_by_cached_key(turn);
 }
 
 fn compare(
@@ -235,6 +264,7 @@ fn keys(before: &WorkerSpec, after: &WorkerSpec) -> Keys {
         after: waits,
         limits,
     } = before;
+    let is_pipe = kind(before) == Some(Kind::Pipe);
     let launch = launch_keys(launch, &after.launch);
     let (adjust, restart_for) = launch.into_iter().partition(|key| key == DRAIN);
     let mut keys = Keys { restart: restart_for, adjust };
@@ -246,6 +276,9 @@ fn keys(before: &WorkerSpec, after: &WorkerSpec) -> Keys {
     ] {
         keys.restart.extend(differs.then(|| key.to_owned()));
     }
+    if is_pipe {
+        keys.restart = of_its_command(&keys.restart);
+    }
     for (key, differs) in [
         ("restart", *restart != after.restart),
         ("ready", *ready != after.ready),
@@ -254,6 +287,22 @@ fn keys(before: &WorkerSpec, after: &WorkerSpec) -> Keys {
         keys.adjust.extend(differs.then(|| key.to_owned()));
     }
     keys
+}
+
+/// Keys of a pipe worker as its command's section has them, each once.
+fn of_its_command(keys: &[String]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for key in keys {
+        let key = match key.as_str() {
+            "feeds" | "in" => "stdin",
+            "makes" | "out" => "stdout",
+            other => other,
+        };
+        if !found.iter().any(|known| known == key) {
+            found.push(key.to_owned());
+        }
+    }
+    found
 }
 
 fn launch_keys(before: &Launch, after: &Launch) -> Vec<String> {
@@ -360,6 +409,7 @@ fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
         }
         (Some(Kind::Rtsp | Kind::Web), How::InPlace) => "their connections",
         (Some(Kind::Recorder), _) => "nothing: it goes on behind its last frame, from the ring",
+        (Some(Kind::Pipe), _) => "what its command takes and prints until both are up again",
         (Some(Kind::Motion), _) => "what moves until the new process is ready",
         (None, _) => "what the command does until it is up again",
     }
@@ -371,7 +421,7 @@ fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
         Some(Kind::Decoder) => "its pictures",
         Some(Kind::Rtsp | Kind::Web) => "their connections",
         Some(Kind::Recorder) => "the recording from here on",
-        Some(Kind::Motion) | None => "what it does",
+        Some(Kind::Motion | Kind::Pipe) | None => "what it does",
     }
 }
 
@@ -439,6 +489,33 @@ mod tests {
         let change = change(&[CAM1, RTSP], &[RTSP, CAM1]);
         assert!(change.is_empty() && change.viewers.is_empty(), "{change:?}");
         assert_eq!(change.keep, names(&["cam1", "rtsp"]));
+    }
+
+    const FLIP: &str = "  flip: {run: [./flip], stdin: cam1.packets, stdout: flip.frames,
+    raw: {format: nv12, size: 64x48, fps: 25}}\n";
+
+    fn restarts(change: &Change) -> Vec<(&str, String)> {
+        let restarts = change.restart.iter();
+        restarts.map(|it| (it.worker.as_str(), it.why.join(", "))).collect()
+    }
+
+    #[test]
+    fn a_command_and_its_pipe_worker_restart_together_whichever_of_the_two_has_changed() {
+        let other = FLIP.replace("./flip", "./flop");
+        let change = self::change(&[CAM1, FLIP], &[CAM1, &other]);
+        let why = |it: &str| it.to_owned();
+        let expected = [("flip/command", why("run")), ("flip/pipe", why("flip/command restarts"))];
+        assert_eq!(restarts(&change), expected);
+        assert_eq!(change.keep, names(&["cam1"]));
+        let other =
+            FLIP.replace("64x48", "32x24").replace("[./flip]", "[./flip], policy: sequential");
+        let change = self::change(&[CAM1, FLIP], &[CAM1, &other]);
+        let expected = [("flip/command", why("policy")), ("flip/pipe", why("stdout, policy"))];
+        assert_eq!(restarts(&change), expected);
+        let change = replacement(&topology(&[CAM1, FLIP]), &names(&["flip/pipe"]), &Laid::new());
+        let expected =
+            [("flip/command", why("flip/pipe restarts")), ("flip/pipe", why("asked to"))];
+        assert_eq!(restarts(&change), expected);
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Graph {
         let cameras: Vec<Option<String>> =
             node.inputs.iter().map(|ring| self.source(ring, known)).collect();
         let camera = match cameras.split_first() {
+            None if node.output.is_none() => self.camera_of_pipe(node, known),
             None => node.output.as_ref().map(first_part),
             Some((first, others)) => {
                 first.clone().filter(|_| others.iter().all(|other| other == first))
@@ -78,6 +79,14 @@ impl Graph {
         };
         known.insert(&node.name, camera.clone());
         camera
+    }
+
+    /// A command without rings of its own may have them at its stdin and stdout.
+    fn camera_of_pipe<'a>(&'a self, node: &'a Node, known: &mut Known<'a>) -> Option<String> {
+        let owner = node.name.owner()?;
+        let is_other = |other: &&Node| other.name.owner() == Some(owner) && other.name != node.name;
+        let other = self.workers.iter().find(is_other)?;
+        self.camera_of(other, known)
     }
 
     fn source<'a>(&'a self, ring: &RingName, known: &mut Known<'a>) -> Option<String> {
@@ -125,6 +134,16 @@ mod tests {
         let of_one = ["both", "cam1"].map(|name| cam(name, "cam1"));
         assert_eq!(seen[..2], of_one);
         assert_eq!(seen[2..], [cam("cam2", "cam2"), cam("dec", "cam1"), cam("look", "cam1")]);
+    }
+
+    #[test]
+    fn a_command_belongs_to_the_camera_of_its_pipe_worker() {
+        let yard = graph(
+            "  cam1: {use: ingest, source: 'test:'}
+  show: {run: [x], stdin: cam1.packets}\n",
+        );
+        let cam1 = |name: &'static str| (name, "cam1".to_owned());
+        assert_eq!(cameras(&yard), ["cam1", "show/command", "show/pipe"].map(cam1));
     }
 
     #[test]

@@ -151,19 +151,29 @@ fn too_many_places(written: &Written, ring: &RingSpec) -> Finding {
 
 /// Nobody may wait for who is not there, nor in a circle.
 fn order_of_start(written: &Written, findings: &mut Vec<Finding>) {
-    let known = || written.workers.iter().map(|worker| worker.name.value.to_string()).collect();
+    let known = || {
+        let names = written.workers.iter().map(|worker| worker.name.value.in_file().to_owned());
+        let mut names: Vec<String> = names.collect();
+        names.dedup();
+        names
+    };
     let find = |name: &WorkerName| written.workers.iter().find(|other| other.name.value == *name);
     for worker in &written.workers {
         for name in &worker.after {
+            let called = name.value.in_file().to_owned();
             let problem = if find(&name.value).is_none() && !written.unnamed {
-                WiringProblem::AfterNobody { name: name.value.to_string(), known: known() }
+                WiringProblem::AfterNobody { name: called, known: known() }
             } else if waits_for(worker, &name.value, &find) {
-                WiringProblem::AfterItself { name: name.value.to_string() }
+                WiringProblem::AfterItself { name: called }
             } else {
                 continue;
             };
-            let subject = Subject::Worker(worker.name.value.to_string());
-            findings.push(Finding { place: Some(name.place), subject, problem: problem.into() });
+            let subject = Subject::Worker(worker.name.value.in_file().to_owned());
+            let finding = Finding { place: Some(name.place), subject, problem: problem.into() };
+            // Of a command and its pipe worker, which wait for the same, it is said once.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ mod loadable;
 mod meant;
 mod merge;
 mod order;
+mod piped;
 mod policy;
 pub mod probe;
 mod problem;
@@ -397,6 +398,14 @@ impl Topology {
     /// Writers before their readers, otherwise in the order of the file.
     pub fn start_order(&self) -> Vec<&WorkerSpec> {
         order::start_order(&self.workers).into_iter().map(|at| &self.workers[at]).collect()
+    }
+
+    /// Commands with rings at their stdin or stdout, each with its pipe worker.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&WorkerSpec, &WorkerSpec)> {
+        self.workers.iter().filter_map(|pipe| match &pipe.launch {
+            Launch::Use(WorkerConfig::Pipe(config)) => Some((self.worker(&config.command)?, pipe)),
+            _ => None,
+        })
     }
 
     fn finding(&self, worker: &WorkerName, key: &str, problem: Problem) -> Finding {

@@ -10,7 +10,7 @@ use super::tree::{Place, Value};
 use super::written::WrittenKind;
 
 const DEADLINE: &str = "a deadline, for example 2s";
-/// What a built-in worker that loses nothing may say; it takes each item in turn anyway.
+/// What a worker that loses nothing may say; it takes each item in turn anyway.
 const IN_TURN: &str = "sequential or {essential: SPAN}";
 
 /// A shorter one is less than a busy machine's pause; a longer one is a recording, not a ring.
@@ -90,6 +90,11 @@ fn out_of_range(policy: ReadPolicy) -> Option<KeyProblem> {
 
 fn unfit(policy: ReadPolicy, kind: WrittenKind) -> Option<KeyProblem> {
     let WrittenKind::Use(Kind::Recorder) = kind else { return None };
+    not_in_turn(policy)
+}
+
+/// Whatever leaves out items is wrong for one who needs each of them.
+pub(super) fn not_in_turn(policy: ReadPolicy) -> Option<KeyProblem> {
     match policy {
         ReadPolicy::Essential(_) | ReadPolicy::Sequential => None,
         ReadPolicy::Every(_) | ReadPolicy::Latest => Some(KeyProblem::NotA {

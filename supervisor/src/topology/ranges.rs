@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use protocol::config::{
-    Ceiling, DecoderConfig, IngestConfig, LimitsConfig, MotionConfig, RecorderConfig, RingConfig,
-    RtspConfig, WebConfig,
+    Ceiling, Coded, DecoderConfig, IngestConfig, LimitsConfig, MotionConfig, Raw, RecorderConfig,
+    RingConfig, RtspConfig, WebConfig,
 };
 use protocol::units::{BitRate, Bytes, Span};
 
@@ -41,6 +41,22 @@ pub(super) fn of_rtsp(rtsp: &RtspConfig) -> Problems {
 
 pub(super) fn of_web(web: &WebConfig) -> Problems {
     among([check("jpeg_quality", web.jpeg_quality, 1, 100)])
+}
+
+/// For `raw:` of a command's stdout.
+pub(super) fn of_raw(raw: &Raw) -> Problems {
+    let row = raw.format.plane_extent(0, raw.size.width, raw.size.height).row_bytes;
+    // Without one, rows lie side by side.
+    let stride = if raw.stride == 0 { row } else { raw.stride };
+    among([
+        check("fps", raw.fps, 1, 240),
+        check("stride", stride, row, row.saturating_mul(4).max(4_096)),
+    ])
+}
+
+/// For `codec:` of a command's stdout.
+pub(super) fn of_coded(coded: &Coded) -> Problems {
+    among([check("fps", coded.fps, 1, 240)])
 }
 
 /// For one entry of `rings:`.

@@ -73,7 +73,7 @@ fn complain(
     problem: impl Into<Problem>,
     findings: &mut Vec<Finding>,
 ) {
-    let subject = Subject::Worker(worker.name.value.to_string());
+    let subject = Subject::Worker(worker.name.value.in_file().to_owned());
     findings.push(Finding { place: Some(place), subject, problem: problem.into() });
 }
 
@@ -99,6 +99,7 @@ fn wrong_output(ring: &RingName, kind: WrittenKind) -> Option<WiringProblem> {
     }
     let WrittenKind::Use(kind) = kind else { return None };
     match kind.writes() {
+        None if kind == Kind::Pipe => None,
         None => Some(WiringProblem::WritesNothing { kind }),
         Some(expected) if expected != ring.kind() => {
             Some(WiringProblem::WrongOutput { ring, kind, expected })
@@ -124,7 +125,7 @@ fn default_output(worker: &WrittenWorker, kind: Kind) -> Option<Located<RingName
 
 fn is_known((worker, output): (&WrittenWorker, &Option<Located<RingName>>)) -> bool {
     let writes = match worker.kind {
-        WrittenKind::Run => worker.output != WrittenOutput::Default,
+        WrittenKind::Run | WrittenKind::Use(Kind::Pipe) => worker.output != WrittenOutput::Default,
         WrittenKind::Unknown => true,
         WrittenKind::Use(kind) => kind.writes().is_some(),
     };
@@ -143,11 +144,15 @@ fn two_writers(
             first.insert(&output.value, worker);
             continue;
         };
+        let name = &worker.name.value;
         let problem = WiringProblem::TwoWriters {
             ring: output.value.clone(),
-            other: other.name.value.to_string(),
+            other: other.name.value.in_file().to_owned(),
             first: other.name.place,
-            free: RingName::of(&worker.name.value, output.value.kind()),
+            free: RingName::of(
+                &name.in_file().parse().unwrap_or_else(|_| name.clone()),
+                output.value.kind(),
+            ),
         };
         complain(worker, output.place, problem, findings);
     }
@@ -206,6 +211,9 @@ fn wrong_inputs(worker: &WrittenWorker, kind: Option<Kind>) -> Option<Problem> {
     let kind = kind?;
     let written = worker.values.contains_key("in");
     let count = worker.inputs.as_ref().map_or(0, Vec::len);
+    if kind == Kind::Pipe && !written {
+        return None;
+    }
     if kind.reads().is_empty() {
         written.then(|| WiringProblem::ReadsNothing { kind }.into())
     } else if !written || (worker.inputs.is_some() && count == 0) {

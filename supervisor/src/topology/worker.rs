@@ -10,16 +10,20 @@ use super::section::{Located, Section};
 use super::tree::{Key, Node, Value};
 use super::variables::is_variable_name;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
-use super::{EnvText, Launch, boot, limits, policy, ranges, restart};
+use super::{EnvText, Launch, boot, limits, piped, policy, ranges, restart};
 
 /// Keys of a built-in worker beside those of its kind.
 pub(super) const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
 pub(super) const USE_WITH_POLICY: [&str; 7] =
     ["use", "in", "out", "policy", "restart", "limits", "after"];
-pub(super) const RUN: [&str; 9] =
-    ["run", "in", "out", "policy", "restart", "limits", "env", "ready", "after"];
+pub(super) const RUN: [&str; 13] = [
+    "run", "in", "out", "policy", "restart", "limits", "env", "ready", "after", "stdin", "stdout",
+    "raw", "codec",
+];
 
-const IDENTITY: [&str; 4] = ["use", "run", "in", "out"];
+/// What tells workers from each other.
+pub(super) const IDENTITY: [&str; 8] =
+    ["use", "run", "in", "out", "stdin", "stdout", "raw", "codec"];
 
 const INPUTS: &str = "a ring's name, or a list of them";
 const COMMAND: &str = "a list: the command, then its arguments";
@@ -37,13 +41,18 @@ pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Optio
     let subject = Subject::Worker(key.text.clone());
     let mut section = Section::of(subject, key, node, findings)?;
     let kind = kind(&mut section);
+    let policy = policy::read(&mut section, kind);
     Some(WrittenWorker {
         name: Located { value, place: key.place },
         kind,
         launch: launch(&mut section, kind),
         inputs: inputs(&mut section),
         output: output(&mut section),
-        policy: policy::read(&mut section, kind),
+        policy,
+        pipes: match kind {
+            WrittenKind::Run => piped::read(&mut section, policy),
+            _ => None,
+        },
         restart: restart::read(&mut section),
         limits: limits::read(&mut section),
         // A built-in worker that has the key is told that it is unknown.
@@ -134,6 +143,8 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Recorder => {
             section.typed(&USE_WITH_POLICY, ranges::of_recorder).map(WorkerConfig::Recorder)
         }
+        // No file can say it: `from_name` does not know it.
+        Kind::Pipe => None,
         Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
         Kind::Web => section.typed(&USE, ranges::of_web).map(WorkerConfig::Web),
     }

@@ -9,7 +9,7 @@ use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::{Located, Section};
 use super::tree::{Entry, Key, Node, Place, Value};
 use super::{HookSpec, Launch, Readiness, Survival};
-use super::{cameras, expand, hooks, ranges, restart, survival, worker};
+use super::{cameras, expand, hooks, piped, ranges, restart, survival, worker};
 
 /// More processes than one host takes; what relates workers to each other grows with its square.
 pub(super) const WORKERS_MAX: usize = 2_000;
@@ -56,6 +56,8 @@ pub(super) struct WrittenWorker {
     pub(super) inputs: Option<Vec<Located<Input>>>,
     pub(super) output: WrittenOutput,
     pub(super) policy: Option<ReadPolicy>,
+    /// Of a command that is not taken apart yet.
+    pub(super) pipes: Option<piped::Pipes>,
     pub(super) restart: RestartConfig,
     pub(super) limits: LimitsConfig,
     pub(super) ready: Option<Readiness>,
@@ -169,6 +171,8 @@ fn workers(top: &mut Section<'_>) -> (Vec<WrittenWorker>, bool) {
     let read = |entry: &Entry| worker::read(&entry.key, &entry.value, section.findings());
     let workers: Vec<_> = entries.iter().filter_map(read).collect();
     let unnamed = workers.len() < entries.len();
+    let mut workers: Vec<_> = workers.into_iter().flat_map(piped::apart).collect();
+    piped::come_after_both(&mut workers);
     (workers, unnamed)
 }
 

@@ -1,6 +1,7 @@
 //! What a worker may use of its surroundings.
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,6 +74,11 @@ impl Context {
         if self.listeners.is_empty() { None } else { Some(self.listeners.remove(0)) }
     }
 
+    /// The descriptor whose number `variable` holds; each is given once.
+    pub fn inherited(&self, variable: &str) -> Result<OwnedFd, Fault> {
+        spawn::take_inherited(variable).map_err(Fault::contract)
+    }
+
     /// How it is doing, with the reason; sent when it differs from the last.
     pub fn condition(&mut self, condition: Condition, why: impl Into<String>) {
         let why = why.into();
@@ -107,7 +113,7 @@ impl Context {
     }
 
     /// Nothing is in hand: what was taken is done.
-    pub(crate) fn done(&self) {
+    pub fn done(&self) {
         self.health.store(word::ITEM_SEQUENCE, 0);
     }
 

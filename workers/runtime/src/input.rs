@@ -71,6 +71,11 @@ impl PacketInput {
         self.place.absence()
     }
 
+    /// How a worker with nothing else to read is; `None` while the ring is there.
+    pub fn lack(&self) -> Option<(Condition, String)> {
+        self.place.lack()
+    }
+
     /// Empty while the ring is absent.
     pub fn tracks(&self) -> &[Track] {
         self.place.reader.as_ref().map_or(&[], PacketReader::tracks)
@@ -139,6 +144,11 @@ impl FrameInput {
         self.place.absence()
     }
 
+    /// How a worker with nothing else to read is; `None` while the ring is there.
+    pub fn lack(&self) -> Option<(Condition, String)> {
+        self.place.lack()
+    }
+
     /// Gives the place in the ring back; the next read attaches again.
     pub fn detach(&mut self) {
         self.place.reader = None;
@@ -202,10 +212,21 @@ impl<R> Place<R> {
         match &next {
             Some(Next::Overrun { missed }) => cx.missed(*missed),
             Some(_) => {}
-            None if self.refused.is_empty() => cx.condition(Condition::Waiting, self.absence()),
-            None => cx.condition(Condition::Degraded, self.absence()),
+            None => {
+                let (condition, why) = self.lacking();
+                cx.condition(condition, why);
+            }
         }
         next.unwrap_or(Next::Quiet)
+    }
+
+    fn lack(&self) -> Option<(Condition, String)> {
+        self.reader.is_none().then(|| self.lacking())
+    }
+
+    fn lacking(&self) -> (Condition, String) {
+        let awaited = self.refused.is_empty();
+        (if awaited { Condition::Waiting } else { Condition::Degraded }, self.absence())
     }
 
     fn absence(&self) -> String {

@@ -10,9 +10,10 @@ pub(super) mod tests;
 mod values;
 
 use protocol::config::Kind;
+use protocol::stream::PixelFormat;
 use serde_json::{Map, Value, json};
 
-use super::worker::{RUN, USE, USE_WITH_POLICY};
+use super::worker::{IDENTITY, RUN, USE, USE_WITH_POLICY};
 use super::written::SCHEMA;
 use super::{cameras, expand};
 use values::{by_any_name, by_name, by_ring, either, number, shared, words};
@@ -21,6 +22,8 @@ const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Headings of the page whose tables describe keys of more than one place.
 const EVERY_WORKER: &str = "Keys of every worker";
 const RESTART: &str = "restart";
+const RAW: &str = "raw";
+const CODEC: &str = "codec";
 const CAMERAS: &str = "cameras";
 const HOOKS: &str = "hooks";
 const LIMITS: &str = "limits";
@@ -62,6 +65,8 @@ fn definitions() -> Map<String, Value> {
     add("supervisor", section(described(SUPERVISOR, supervisor())));
     add("restart", section(described(RESTART, restart())));
     add("limits", section(described(LIMITS, limits())));
+    add("raw", section(described(RAW, raw())));
+    add("codec", section(described(CODEC, codec())));
     add("hook", section(described(HOOKS, hook())));
     add("ring_settings", section(ring_settings()));
     add("keep", keep());
@@ -101,6 +106,24 @@ fn limits() -> Keys {
         ("oom_score_adj", number(-1_000, 1_000)),
         ("core", shared("boolean")),
         ("require", shared("boolean")),
+    ]
+}
+
+fn raw() -> Keys {
+    let formats = PixelFormat::ALL.map(|format| values::word_of(&format));
+    vec![
+        ("format", words(&formats.each_ref().map(String::as_str))),
+        ("size", shared("size")),
+        ("fps", number(1, 240)),
+        ("stride", number(1, i32::MAX)),
+    ]
+}
+
+fn codec() -> Keys {
+    vec![
+        ("name", words(&["h264", "h265", "mjpeg"])),
+        ("size", shared("size")),
+        ("fps", number(1, 240)),
     ]
 }
 
@@ -165,7 +188,7 @@ fn defaults() -> Keys {
             (_, Some(kind)) => without(of_kind(kind), &cameras::OURS),
             (expand::CAMERAS, _) => without(described(CAMERAS, camera()), &["like"]),
             (expand::RINGS, _) => ring_settings(),
-            (expand::RUN, _) => without(of_worker(&RUN), &cameras::OURS),
+            (expand::RUN, _) => without(without(of_worker(&RUN), &cameras::OURS), &IDENTITY),
             _ => of_worker(&["restart"]),
         };
         let text = match name {
@@ -246,6 +269,10 @@ fn every_worker() -> Keys {
         ("ready", shared("ready")),
         ("like", shared("name")),
         ("env", values::environment()),
+        ("stdin", shared("stream_ring")),
+        ("stdout", shared("stream_ring")),
+        ("raw", shared("raw")),
+        ("codec", shared("codec")),
     ]
 }
 
@@ -263,6 +290,8 @@ fn own(kind: Kind) -> Keys {
             ("keep", shared("keep")),
             ("min_free", shared("free_space")),
         ],
+        // Of no file.
+        Kind::Pipe => Vec::new(),
         Kind::Rtsp => vec![
             ("listen", shared("address")),
             ("max_clients", number(1, 10_000)),

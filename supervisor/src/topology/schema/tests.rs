@@ -6,6 +6,8 @@ use std::path::Path;
 use boon::{Compiler, SchemaIndex, Schemas};
 use protocol::config::ingest::Source as Ingested;
 use protocol::config::*;
+use protocol::stream::Codec;
+use protocol::units::Size;
 
 use super::super::tests::{PAGE, page_blocks};
 use super::super::tree::Node;
@@ -83,6 +85,7 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
         Kind::Ingest => json!(IngestConfig { source: Ingested::File("x".into()), repeat: true }),
         Kind::Motion => json!(MotionConfig::default()),
         Kind::Recorder => json!(RecorderConfig::at("x".into())),
+        Kind::Pipe => json!({}),
         Kind::Rtsp => json!(RtspConfig::default()),
         Kind::Web => json!(WebConfig::default()),
     };
@@ -104,6 +107,11 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
         keys_at("/$defs/ring_settings"),
         set(ring.as_object().unwrap().keys().map(|k| &**k))
     );
+    let size = Size { width: 8, height: 8 };
+    let raw = json!(Raw { format: PixelFormat::Nv12, size, stride: 0, fps: 1 });
+    assert_eq!(keys_at("/$defs/raw"), set(raw.as_object().unwrap().keys().map(|k| &**k)));
+    let coded = json!(Coded { name: Codec::H264, size, fps: 1 });
+    assert_eq!(keys_at("/$defs/codec"), set(coded.as_object().unwrap().keys().map(|k| &**k)));
     let keep = json!(Keep::default());
     assert_eq!(keys_at("/$defs/keep"), set(keep.as_object().unwrap().keys().map(|k| &**k)));
     assert_eq!(keys_at("/$defs/run"), set(RUN.into_iter().chain(["like"])));
@@ -131,6 +139,8 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (RESTART, "/$defs/restart"),
         (LIMITS, "/$defs/limits"),
         (HOOKS, "/$defs/hook"),
+        (RAW, "/$defs/raw"),
+        (CODEC, "/$defs/codec"),
         (CAMERAS, "/$defs/camera_section"),
         (RINGS, "/$defs/ring_settings"),
     ] {
@@ -144,7 +154,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 8 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 10 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
@@ -274,6 +284,8 @@ x: {run: [sleep, 1], in: cam-1.packets, out: x.events, ready: attach, policy: ev
 x: {run: [sleep, '1'], ready: tcp 8554, env: {A: 1, B: true, C: '${HOME}'}}
 x: {run: [x], ready: 'http http://127.0.0.1:9997/v3', after: cam-1}
 x: {run: [x], ready: 'log listening .*', policy: latest}
+x: {run: [x], stdin: cam-1.packets, stdout: x.packets, codec: {name: h264, size: 640x480, fps: 25}}
+x: {run: [x], stdin: cam-1.packets, stdout: x.small.frames, raw: {format: nv12, size: 8x8, fps: 240, stride: 64}}
 x: {like: cam-4, loop: false}
 'y-{1..2}': {use: decoder, in: 'cam-{1..2}.packets', out: 'y-{1..2}.frames', threads: '{1..2}'}",
     ),
@@ -303,6 +315,7 @@ defaults: {cameras: {like: cam-1}}
 defaults: {decoder: {in: cam-1.packets}}
 defaults: {decoder: {policy: sequential}}
 defaults: {run: {run: [x]}}
+defaults: {run: {raw: {format: nv12, size: 8x8, fps: 5}}}
 hooks: {Tell: {on: worker.held, run: [x]}}
 hooks: {tell: {on: worker.fell, run: [x]}}
 hooks: {tell: {on: worker.held, run: [x], timeout: 10}}
@@ -389,6 +402,13 @@ x: {run: [x], ready: up}
 x: {run: [x], ready: tcp x}
 x: {run: [x], policy: every 1001}
 x: {run: [x], policy: newest}
+x: {run: [x], stdin: cam-1.events}
+x: {run: [x], stdout: x.frames, raw: {format: yuv, size: 8x8, fps: 5}}
+x: {run: [x], stdout: x.frames, raw: {format: nv12, size: 8, fps: 5}}
+x: {run: [x], stdout: x.frames, raw: {format: nv12, size: 8x8, fps: 0}}
+x: {run: [x], stdout: x.frames, raw: {format: nv12, size: 8x8, fps: 5, strid: 8}}
+x: {run: [x], stdout: x.packets, codec: {name: vp8, size: 8x8, fps: 5}}
+d: {use: decoder, in: cam-1.packets, stdin: cam-1.packets}
 x: {run: [x], after: {a: b}}",
     ),
 ];

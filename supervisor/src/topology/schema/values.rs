@@ -4,6 +4,7 @@
 //! A number may stand in quotes, as for the reader.
 
 use protocol::config::Kind;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::hooks::EVENTS;
@@ -23,8 +24,8 @@ fn part() -> String {
     format!("(?:{PART}|{counted})")
 }
 
-fn ring_text() -> String {
-    format!(r"{part}(?:\.{part})?\.{RING_KINDS}", part = part())
+fn ring_text(kinds: &str) -> String {
+    format!(r"{part}(?:\.{part})?\.{kinds}", part = part())
 }
 
 /// Values that several keys have, by the names that [`shared`] refers to.
@@ -47,17 +48,19 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("policy_in_turn", policy(&format!("sequential|essential {SPAN}"))),
         ("processors", processors()),
         ("ready", text(r"attach|tcp +(?:[^ ]+:)?[0-9]{1,5}|http +http://[^ ]+|log +.+")),
-        ("ring", text(&ring_text())),
+        ("ring", text(&ring_text(RING_KINDS))),
         ("rings", one_or_list("ring_or_glob")),
         (
             "ring_or_glob",
             text(&format!(
                 r"{}|[a-z0-9*._-]*\*(?:[a-z0-9*_-]*|[a-z0-9*._-]*\.{RING_KINDS})",
-                ring_text()
+                ring_text(RING_KINDS)
             )),
         ),
         ("serve", serve()),
+        ("size", text("[0-9]{1,5}x[0-9]{1,5}")),
         ("source", source()),
+        ("stream_ring", text(&ring_text("(?:packets|frames)"))),
         ("span", text(SPAN)),
         ("text", json!({"type": ["string", "number", "boolean"]})),
     ];
@@ -81,6 +84,11 @@ pub(super) fn text(pattern: &str) -> Value {
 /// One of these words, which editors then offer.
 pub(super) fn words(words: &[&str]) -> Value {
     either(vec![json!({"enum": words}), json!({"type": "string", "pattern": OPEN})])
+}
+
+/// As a file has it.
+pub(super) fn word_of(value: &impl Serialize) -> String {
+    json!(value).as_str().unwrap_or_default().to_owned()
 }
 
 pub(super) fn number(lowest: i32, highest: i32) -> Value {
@@ -119,7 +127,7 @@ pub(super) fn by_plain_name(entry: &str) -> Value {
 }
 
 pub(super) fn by_ring(entry: &str) -> Value {
-    named(&ring_text(), entry)
+    named(&ring_text(RING_KINDS), entry)
 }
 
 /// Entries by any name.

@@ -1,0 +1,287 @@
+//! The command's stdout into a ring, in a thread of its own: reading it never waits for feeding.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use protocol::config::Makes;
+use protocol::control::{Condition, RingContract};
+use protocol::name::ProjectName;
+use protocol::time::MonoNs;
+use shmring::clock;
+use worker::{Context, Fault};
+
+use crate::end::{Moved, PIPE_BYTES, PipeEnd};
+use crate::packets::Packets;
+use crate::pictures::Pictures;
+use crate::units::Unit;
+
+/// A stop is seen this soon.
+const WAIT: Duration = Duration::from_millis(50);
+const READ_BYTES: usize = 256 << 10;
+/// No command that prints what 'raw' says stops inside a picture for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The thread, seen from the worker.
+#[derive(Debug)]
+pub(crate) struct Take {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Asked to end: the worker stops.
+    stop: AtomicBool,
+    status: Mutex<Status>,
+}
+
+#[derive(Debug)]
+struct Status {
+    told: (Condition, String),
+    /// Sequence of the newest item.
+    made: u64,
+    fault: Option<Fault>,
+}
+
+impl Take {
+    pub(crate) fn start(
+        cx: &Context,
+        makes: Makes,
+        contract: &RingContract,
+        end: PipeEnd,
+        command: &str,
+    ) -> Result<Self, Fault> {
+        let told = (Condition::Waiting, format!("{command} has printed nothing yet"));
+        let status = Mutex::new(Status { told, made: 0, fault: None });
+        let shared = Arc::new(Shared { stop: AtomicBool::new(false), status });
+        let out = Out::open(cx.project(), makes, contract)?;
+        let shared_too = Arc::clone(&shared);
+        let source =
+            Source { end, command: command.to_owned(), shared: shared_too, late: Cell::new(0) };
+        let thread = std::thread::Builder::new()
+            .name("stdout".to_owned())
+            .spawn(move || source.run(out))
+            .map_err(Fault::failed)?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// How it goes; an error when it cannot go on.
+    pub(crate) fn status(&self, cx: &Context) -> Result<(Condition, String), Fault> {
+        let mut status = self.shared.lock();
+        if let Some(fault) = status.fault.take() {
+            return Err(fault);
+        }
+        if status.made > 0 {
+            cx.made(status.made);
+        }
+        Ok(status.told.clone())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<(), Fault> {
+        self.shared.stop.store(true, Ordering::Release);
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            return Err(Fault::failed("the thread that reads stdout panicked"));
+        }
+        // Who is stopped has not failed: the command may have been stopped inside a picture too.
+        if let Some(fault) = self.shared.lock().fault.take() {
+            tracing::warn!("{fault}");
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ring, by what it holds.
+#[derive(Debug)]
+enum Out {
+    Pictures(Pictures),
+    Packets(Box<Packets>),
+}
+
+impl Out {
+    fn open(project: &ProjectName, makes: Makes, contract: &RingContract) -> Result<Self, Fault> {
+        match makes {
+            Makes::Pictures(raw) => Pictures::open(project, raw, contract).map(Self::Pictures),
+            Makes::Packets(coded) => {
+                Packets::open(project, coded, contract).map(|it| Self::Packets(Box::new(it)))
+            }
+        }
+    }
+}
+
+/// The thread.
+struct Source {
+    end: PipeEnd,
+    command: String,
+    shared: Arc<Shared>,
+    /// Bytes read since the worker was asked to stop.
+    late: Cell<usize>,
+}
+
+/// What a read came to.
+enum Got {
+    Bytes(usize),
+    /// Nothing for a while.
+    Nothing,
+    Closed,
+    Stop,
+}
+
+/// What filling one picture came to.
+enum Filled {
+    Whole,
+    Stop,
+    /// The command closed its stdout before a picture's first byte.
+    Closed,
+    /// It did so behind this many bytes of one.
+    CutOff(usize),
+}
+
+impl Source {
+    fn run(self, mut out: Out) {
+        let ended = match &mut out {
+            Out::Pictures(pictures) => self.take_pictures(pictures),
+            Out::Packets(packets) => self.take_packets(packets),
+        };
+        match ended {
+            Ok(()) => {
+                self.tell(Condition::Waiting, format!("{} has closed its stdout", self.command))
+            }
+            Err(fault) => self.shared.lock().fault = Some(fault),
+        }
+    }
+
+    fn take_pictures(&self, pictures: &mut Pictures) -> Result<(), Fault> {
+        loop {
+            let mut slot = pictures.slot()?;
+            let mut capture = clock::now();
+            let bytes = &mut slot.bytes()[..pictures.bytes];
+            match self.fill(bytes, || capture = clock::now())? {
+                Filled::Whole => self.tell_made(pictures.publish(slot, capture)?),
+                Filled::Stop | Filled::Closed => break,
+                Filled::CutOff(got) => return Err(self.cut_off(pictures, got)),
+            }
+        }
+        pictures.ring.finish();
+        Ok(())
+    }
+
+    /// Reads until the picture is whole; `begun` is called at its first byte.
+    fn fill(&self, picture: &mut [u8], mut begun: impl FnMut()) -> Result<Filled, Fault> {
+        let (mut filled, mut since) = (0, clock::mono());
+        while filled < picture.len() {
+            match self.read(&mut picture[filled..])? {
+                Got::Bytes(count) => {
+                    if filled == 0 {
+                        begun();
+                    }
+                    filled += count;
+                    since = clock::mono();
+                }
+                Got::Nothing if filled > 0 => self.tell_pause(since, filled, picture.len()),
+                Got::Nothing => {}
+                Got::Stop => return Ok(Filled::Stop),
+                Got::Closed if filled == 0 => return Ok(Filled::Closed),
+                Got::Closed => return Ok(Filled::CutOff(filled)),
+            }
+        }
+        Ok(Filled::Whole)
+    }
+
+    fn tell_pause(&self, since: MonoNs, got: usize, expected: usize) {
+        if clock::mono().saturating_since(since) >= PATIENCE {
+            let why = format!(
+                "{} has stopped inside a picture: expected {expected} bytes, got {got}",
+                self.command
+            );
+            self.tell(Condition::Degraded, why);
+        }
+    }
+
+    fn cut_off(&self, pictures: &Pictures, got: usize) -> Fault {
+        let Pictures { picture, bytes, .. } = pictures;
+        let content = shmring::Content::from(*picture);
+        Fault::failed(format!(
+            "{} closed its stdout inside a picture: expected {bytes} bytes ({content}), got {got}; does it \
+             print what 'raw' says?",
+            self.command
+        ))
+    }
+
+    fn take_packets(&self, packets: &mut Packets) -> Result<(), Fault> {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match self.read(&mut buffer)? {
+                Got::Bytes(count) => {
+                    let units = packets.split(&buffer[..count], &self.command)?;
+                    self.publish(packets, &units)?;
+                }
+                Got::Nothing => {}
+                Got::Stop => break,
+                Got::Closed => {
+                    let units = packets.rest();
+                    self.publish(packets, &units)?;
+                    break;
+                }
+            }
+        }
+        packets.finish();
+        Ok(())
+    }
+
+    fn publish(&self, packets: &mut Packets, units: &[Unit]) -> Result<(), Fault> {
+        for unit in units {
+            if let Some(made) = packets.publish(unit)? {
+                self.tell_made(Some(made));
+            }
+        }
+        if !packets.has_begun() {
+            let (command, codec) = (&self.command, packets.codec());
+            self.tell(
+                Condition::Waiting,
+                format!("{command} has printed no {codec} key picture yet"),
+            );
+        }
+        Ok(())
+    }
+
+    /// `None`: it was lost for want of a slot, which the ring counts.
+    fn tell_made(&self, made: Option<u64>) {
+        let mut status = self.shared.lock();
+        status.made = made.unwrap_or(status.made);
+        status.told = (Condition::Flowing, String::new());
+    }
+
+    fn tell(&self, condition: Condition, why: String) {
+        self.shared.lock().told = (condition, why);
+    }
+
+    /// What a command has printed before its end is read even after a stop: at most a pipe's content,
+    /// as one that lives prints on.
+    fn read(&self, into: &mut [u8]) -> Result<Got, Fault> {
+        let is_late = self.shared.stop.load(Ordering::Acquire);
+        if is_late && self.late.get() >= PIPE_BYTES {
+            return Ok(Got::Stop);
+        }
+        let wait = if is_late { Duration::ZERO } else { WAIT };
+        let failed = |error: io::Error| Fault::failed(format!("{}: stdout: {error}", self.command));
+        Ok(match self.end.read(into, wait).map_err(failed)? {
+            Moved::Bytes(count) => {
+                self.late.set(self.late.get() + if is_late { count } else { 0 });
+                Got::Bytes(count)
+            }
+            Moved::Closed => Got::Closed,
+            Moved::Nothing if is_late => Got::Stop,
+            Moved::Nothing => Got::Nothing,
+        })
+    }
+}
