@@ -17,6 +17,7 @@ mod file;
 mod file_name;
 mod folder;
 mod gap;
+pub mod index;
 mod packet_id;
 mod samples;
 mod timeline;

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::facts::{Facts, Fragment};
 use crate::folder::{Entry, list};
 use crate::gap::Gap;
+use crate::index::{self, Index};
 use crate::packet_id::PacketId;
 use crate::samples::Samples;
 
@@ -91,14 +92,15 @@ impl Timeline {
     pub fn read(folder: &Path, range: Range) -> Result<Self, Error> {
         let entries = list(folder)?;
         let mut candidates = Vec::new();
+        let index = folder.parent().and_then(Index::read);
+        let camera = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for entry in near(&entries, range) {
-            match Facts::read(&entry.path) {
+            match index::facts(index.as_ref(), &camera, entry) {
                 Ok(facts) => candidates.push(Candidate { path: entry.path.clone(), facts }),
                 Err(error) if error.is_gone() => {}
                 Err(error) => return Err(error),
             }
         }
-        let camera = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut timeline = Self::of(camera, range, candidates);
         let is_wanted = |at: UtcNs| range.from <= at && at < range.to;
         timeline.comments = comments(folder)?;

@@ -21,8 +21,8 @@ pub(crate) const SETS: &[u8] = &[
 ];
 
 pub(crate) struct Camera {
-    pub(crate) dir: tempfile::TempDir,
-    number: u64,
+    dir: tempfile::TempDir,
+    pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) flags: OriginFlags,
     tracks: Vec<Track>,
@@ -88,13 +88,9 @@ impl Camera {
             frame_rate: (0, 1),
             extradata: vec![0x11, 0x90],
         };
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            number: 0,
-            epoch: 7,
-            flags: OriginFlags::default(),
-            tracks: vec![video, sound],
-        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("cam1")).unwrap();
+        Self { dir, number: 0, epoch: 7, flags: OriginFlags::default(), tracks: vec![video, sound] }
     }
 
     /// A file of these packets. Its first fragment says what `flags` says.
@@ -126,16 +122,22 @@ impl Camera {
         path
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Its directory.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("cam1")
+    }
+
+    /// That of the recorder.
+    pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }
 
     pub(crate) fn all(&self) -> Timeline {
-        Timeline::read(self.path(), Range::ALL).unwrap()
+        Timeline::read(&self.path(), Range::ALL).unwrap()
     }
 
     /// From the time of one packet to that of another.
     pub(crate) fn between(&self, from: u64, to: u64) -> Timeline {
-        Timeline::read(self.path(), Range { from: time_of(from), to: time_of(to) }).unwrap()
+        Timeline::read(&self.path(), Range { from: time_of(from), to: time_of(to) }).unwrap()
     }
 }

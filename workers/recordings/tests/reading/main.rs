@@ -3,4 +3,5 @@
 
 mod camera;
 mod gaps;
+mod index;
 mod samples;
