@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use protocol::control::Condition;
 use protocol::name::{ProjectName, RingName};
+use recordings::index::Notes;
 use shmring::{Next, PacketOptions, PacketReader, Start, clock};
 
 use crate::disk::Disk;
@@ -42,6 +43,8 @@ pub struct Job {
     /// Where `folder` is. Of all cameras of the recorder, as the next.
     pub disk: Arc<Disk>,
     pub keeper: Arc<Keeper>,
+    /// What is durable is told here.
+    pub index: Notes,
     pub stop: Arc<AtomicBool>,
     pub status: Arc<Status>,
 }
@@ -93,7 +96,9 @@ impl Camera {
             self.doubt = None;
         }
         let recovered = recover(&folder, &self.job.ring)?;
-        self.job.keeper.enter(folder.path(), &folder.recordings()?);
+        let recordings = folder.recordings()?;
+        self.job.keeper.enter(folder.path(), &recordings);
+        self.job.index.opened(folder.path(), recordings.last().map_or(0, |file| file.number));
         drop(busy);
         let syncer = match &mut self.syncer {
             Some(syncer) => syncer,
@@ -112,7 +117,9 @@ impl Camera {
         outcome?;
         if is_repeating {
             // Stopped before the old group was all in the new file: settle it as after a kill.
-            recover(&Folder::open(&self.job.folder)?, &self.job.ring)?;
+            let folder = Folder::open(&self.job.folder)?;
+            recover(&folder, &self.job.ring)?;
+            self.job.index.opened(folder.path(), u64::MAX);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use nix::sys::statvfs::statvfs;
 use protocol::config::{FreeSpace, Keep};
 use protocol::time::UtcNs;
+use recordings::index::Notes;
 use recordings::is_pinned;
 
 use crate::folder::Recording;
@@ -22,6 +23,7 @@ pub struct Keeper {
     limits: Limits,
     min_free: Option<FreeSpace>,
     ledger: Mutex<Ledger>,
+    index: Notes,
 }
 
 /// Space that could not be freed.
@@ -48,7 +50,12 @@ impl Keeper {
             age: keep.age.map(protocol::units::Span::duration),
             bytes: keep.size.map(|size| size.0),
         };
-        Self { limits, min_free, ledger: Mutex::default() }
+        Self { limits, min_free, ledger: Mutex::default(), index: Notes::default() }
+    }
+
+    /// Notes there what it has removed.
+    pub fn telling(self, index: Notes) -> Self {
+        Self { index, ..self }
     }
 
     /// Keeps everything.
@@ -77,7 +84,7 @@ impl Keeper {
             ledger.outlived(folder, &self.limits, now)
         };
         for (file, reason) in outlived {
-            remove(&file.path, reason);
+            self.remove(&file.path, reason);
         }
         self.free_space(folder)
     }
@@ -93,10 +100,26 @@ impl Keeper {
             let Some(oldest) = self.ledger().oldest() else {
                 return Some(Shortage { free_bytes, wanted_bytes });
             };
-            remove(&oldest.path, Reason::FreeSpace);
+            self.remove(&oldest.path, Reason::FreeSpace);
             missing_bytes = missing_bytes.saturating_sub(oldest.bytes);
         }
         None
+    }
+
+    /// Who reads the file goes on reading it. One that cannot be removed is tried again when the folder
+    /// is looked through the next time.
+    fn remove(&self, path: &Path, reason: Reason) {
+        if is_pinned(path) {
+            return;
+        }
+        match fs::remove_file(path) {
+            Ok(()) => {
+                tracing::info!(file = %path.display(), ?reason, "recording removed");
+                self.index.removed(path);
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => not_removed(path, &error),
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -112,19 +135,6 @@ impl Keeper {
 fn shelved(recording: &Recording) -> Option<Shelved> {
     let bytes = fs::metadata(&recording.path).ok()?.len();
     Some(Shelved { path: recording.path.clone(), capture: recording.capture?, bytes })
-}
-
-/// Who reads the file goes on reading it. One that cannot be removed is tried again when the folder is
-/// looked through the next time.
-fn remove(path: &Path, reason: Reason) {
-    if is_pinned(path) {
-        return;
-    }
-    match fs::remove_file(path) {
-        Ok(()) => tracing::info!(file = %path.display(), ?reason, "recording removed"),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => not_removed(path, &error),
-    }
 }
 
 fn not_removed(path: &Path, error: &io::Error) {

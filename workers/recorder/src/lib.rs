@@ -8,7 +8,8 @@
 //! Recorder ── a thread per camera ──> camera ──> assembler ──> writer ──> DIR/CAMERA/UTC-NUMBER.mp4
 //!                                       │          (pure: cut)    ├─ syncer: a thread that makes it durable
 //!                                       │                         └─ joint: the old file's last,
-//!                                       └─ disk, recover, join       unfinished group of pictures
+//!    │                                  └─ disk, recover, join       unfinished group of pictures
+//!    └─ indexing: a thread that is told what is durable ──> DIR/index.sqlite
 //! ```
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod doubt;
 mod dump;
 mod error;
 mod folder;
+mod indexing;
 mod join;
 mod keeper;
 mod last;
@@ -40,6 +42,7 @@ mod writer;
 pub use camera::{Camera, Job};
 pub use disk::{Disk, MARKER};
 pub use dump::{DumpError, dump, dump_verb};
+pub use indexing::Indexing;
 pub use keeper::Keeper;
 pub use status::Status;
 pub use supervise::Recorder;

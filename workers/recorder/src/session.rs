@@ -67,7 +67,7 @@ impl<'a> Session<'a> {
             job,
             input: input(job, last),
             assembler: Assembler::new(&job.ring, job.segment, last),
-            writer: Writer::new(folder, syncer),
+            writer: Writer::new(folder, syncer).telling(job.index.clone()),
             join: tail.map(Join::Probing),
             joint,
             behind: last,

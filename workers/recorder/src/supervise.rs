@@ -3,29 +3,39 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use protocol::config::{RecorderConfig, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::{ProjectName, RingName};
+use recordings::index::Notes;
 use shmring::{census, clock};
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
 use crate::camera::{Camera, Job};
 use crate::disk::Disk;
+use crate::indexing::Indexing;
 use crate::keeper::Keeper;
 use crate::pace::coarse;
 use crate::status::Status;
+
+/// How far the index is behind what is durable. A commit takes a few syncs: for many cameras together,
+/// that is little beside those of their files.
+const INDEX_BEHIND: Duration = Duration::from_secs(2);
 
 /// `use: recorder`.
 #[derive(Debug)]
 pub struct Recorder {
     cameras: Vec<Running>,
+    /// `None` once it has stopped.
+    indexing: Option<Indexing>,
 }
 
 /// What all cameras have in common.
 struct Shared {
     disk: Arc<Disk>,
     keeper: Arc<Keeper>,
+    index: Notes,
 }
 
 #[derive(Debug)]
@@ -50,12 +60,17 @@ impl Worker for Recorder {
             return Err(Fault::contract("recorder without `in`: expected a list of packet rings"));
         }
         let rings = cx.inputs().to_vec();
+        let indexing = Indexing::begin(&config.dir, INDEX_BEHIND)
+            .map_err(|error| Fault::unavailable(format!("no thread for the index: {error}")))?;
+        let keeper = Keeper::new(&config.keep, config.min_free).telling(indexing.notes());
         let shared = Shared {
             disk: Arc::new(Disk::new(&config.dir, memory(cx))),
-            keeper: Arc::new(Keeper::new(&config.keep, config.min_free)),
+            keeper: Arc::new(keeper),
+            index: indexing.notes(),
         };
         let cameras = rings.iter().map(|ring| Running::begin(&config, &shared, cx, ring));
-        Ok(Self { cameras: cameras.collect::<Result<_, _>>()? })
+        let cameras = cameras.collect::<Result<_, _>>()?;
+        Ok(Self { cameras, indexing: Some(indexing) })
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
@@ -80,6 +95,9 @@ impl Worker for Recorder {
                 .map_err(|_| Fault::failed(format!("the thread of {ring} panicked")))?;
             cx.made(camera.status.written());
         }
+        if let Some(indexing) = self.indexing.take() {
+            indexing.end();
+        }
         Ok(())
     }
 }
@@ -93,7 +111,9 @@ impl Recorder {
         }
         let project = cx.project().clone();
         let conditions = self.cameras.iter().map(|camera| camera.condition(&project));
-        let (condition, why) = worst(conditions);
+        let trouble = self.indexing.as_ref().and_then(Indexing::trouble);
+        let trouble = trouble.iter().map(|why| (Condition::Degraded, format!("index: {why}")));
+        let (condition, why) = worst(conditions.chain(trouble));
         cx.condition(condition, why);
     }
 }
@@ -114,6 +134,7 @@ impl Running {
             segment: config.segment.duration(),
             disk: Arc::clone(&shared.disk),
             keeper: Arc::clone(&shared.keeper),
+            index: shared.index.clone(),
             stop: cx.stop_flag(),
             status: Arc::clone(&status),
         };

@@ -6,6 +6,7 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use protocol::verb::{Recording, Recordings, RecordingsWork};
+use recordings::index::{self, Index};
 use recordings::{
     Entry, Error, Facts, Fragment, Gap, GapReason, RecordingFile, is_written, list, pin_of, pinned,
 };
@@ -66,8 +67,9 @@ fn of_all(wanted: &Recordings, every_byte: bool) -> Result<Vec<Recording>, Recor
 /// The last fragment of a camera's files so far, and whether its file is damaged behind it.
 type Before = Option<(Fragment, bool)>;
 
-/// A folder's files, oldest first.
+/// A folder's files, oldest first. What the index knows of a file is not read again, unless every byte is.
 fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, RecordingsError> {
+    let index = folder.parent().filter(|_| !every_byte).and_then(Index::read);
     let entries = list(folder)?;
     let locked = is_written(folder);
     let count = entries.len();
@@ -75,7 +77,7 @@ fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, Recordin
     let mut told = Vec::with_capacity(count);
     for (at, entry) in entries.into_iter().enumerate() {
         let open = locked && at + 1 == count;
-        match told_of(folder, entry, open, every_byte, &mut before) {
+        match told_of(folder, index.as_ref(), entry, open, every_byte, &mut before) {
             Ok(recording) => told.push(recording),
             // Retention took it meanwhile.
             Err(error) if error.is_gone() => {}
@@ -87,19 +89,21 @@ fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, Recordin
 
 fn told_of(
     folder: &Path,
+    index: Option<&Index>,
     entry: Entry,
     open: bool,
     every_byte: bool,
     before: &mut Before,
 ) -> Result<Recording, Error> {
-    let facts = Facts::read(&entry.path)?;
+    let camera = folder.file_name().unwrap_or_default().to_string_lossy();
+    let facts = index::facts(index, &camera, &entry)?;
     let mut damage = facts.damage.clone();
     if every_byte && damage.is_none() {
         damage = first_damaged(&entry.path)?;
     }
     let (missing, interrupted) = holes(&facts, before);
     Ok(Recording {
-        camera: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        camera: camera.into_owned(),
         file: entry.path,
         number: entry.number,
         from_utc_ns: facts.fragments.first().map(|fragment| fragment.capture),

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::time::{MonoNs, UtcNs};
+use recordings::index::Notes;
 
 use crate::assembler::Piece;
 use crate::doubt::{Doubt, Unsafe};
@@ -46,6 +47,7 @@ pub(crate) struct Writer<'a> {
     safe: Option<PacketId>,
     /// A sync has failed.
     failed: bool,
+    index: Notes,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,20 @@ struct Asked {
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(folder: Folder, syncer: &'a mut Syncer) -> Self {
-        Self { folder, syncer, files: VecDeque::new(), joint: None, safe: None, failed: false }
+        Self {
+            folder,
+            syncer,
+            files: VecDeque::new(),
+            joint: None,
+            safe: None,
+            failed: false,
+            index: Notes::default(),
+        }
+    }
+
+    /// Notes there what is durable.
+    pub(crate) fn telling(self, index: Notes) -> Self {
+        Self { index, ..self }
     }
 
     pub(crate) fn folder(&self) -> &Folder {
@@ -227,6 +242,7 @@ impl<'a> Writer<'a> {
             file.synced_bytes = asked.bytes;
             file.unsafe_from = PacketId { sequence: asked.last.sequence + 1, ..asked.last };
             self.safe = Some(asked.last);
+            self.index.durable(&file.path, file.synced_bytes);
         }
         while self.files.len() > 1 && self.files[0].synced_bytes == self.files[0].bytes {
             self.files.pop_front();
@@ -236,7 +252,10 @@ impl<'a> Writer<'a> {
 
     /// The new file holds, durably, what is cut off here: no moment without it.
     fn cut_old_file(&mut self) -> Result<(), Error> {
-        self.joint.take().map_or(Ok(()), |joint| self.folder.cut(&joint.group))
+        let Some(joint) = self.joint.take() else { return Ok(()) };
+        self.folder.cut(&joint.group)?;
+        self.index.changed(&joint.group.path);
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ mod disk;
 mod dump;
 mod failing;
 mod feed;
+mod index;
 mod kills;
 mod power_cuts;
 mod recordings;

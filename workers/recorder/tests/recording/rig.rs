@@ -14,8 +14,9 @@ use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::MonoNs;
-use recorder::{Camera, Disk, Job, Keeper, Status};
+use recorder::{Camera, Disk, Indexing, Job, Keeper, Status};
 use recordings::FileName;
+use recordings::index::Notes;
 use shmring::{PacketWriter, census, clock};
 
 /// Longest any wait of these tests may take.
@@ -76,6 +77,7 @@ impl Rig {
             segment: self.segment,
             disk: Arc::new(self.disk()),
             keeper: Arc::new(Keeper::new(&self.keep, self.min_free)),
+            index: Notes::default(),
             stop: Arc::new(AtomicBool::new(false)),
             status: Arc::new(Status::new(self.ring.as_str())),
         }
@@ -173,6 +175,7 @@ fn the_recorder_of_another_test() {
     let segment_ms = std::env::var("REC_SEGMENT_MS").unwrap().parse().unwrap();
     let ring: RingName = "cam1.packets".parse().unwrap();
     let root = PathBuf::from(std::env::var("REC_ROOT").unwrap());
+    let indexing = Indexing::begin(&root, Duration::from_millis(2)).unwrap();
     let recorder = InThread::start(Job {
         project: project.parse().unwrap(),
         status: Arc::new(Status::new(ring.as_str())),
@@ -181,11 +184,13 @@ fn the_recorder_of_another_test() {
         folder: root.join("cam1"),
         disk: Arc::new(Disk::new(&root, root.with_file_name("memory.json"))),
         segment: Duration::from_millis(segment_ms),
-        keeper: Arc::new(Keeper::of_all()),
+        keeper: Arc::new(Keeper::of_all().telling(indexing.notes())),
+        index: indexing.notes(),
         stop: Arc::new(AtomicBool::new(false)),
     });
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
     recorder.stop();
+    indexing.end();
 }
 
 /// What the files say, read without the recorder.

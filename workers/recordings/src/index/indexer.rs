@@ -20,7 +20,7 @@ use protocol::time::MonoNs;
 use super::fill::{Batch, Gone, Reading, Said};
 use super::notes::{Change, Noted, Opened, What};
 use super::survey::{Look, survey};
-use super::{Found, INDEX_FILE, Identity, Index, IndexError, throw_away};
+use super::{Found, INDEX_FILE, Identity, Index, IndexError, Name, throw_away};
 use crate::comments::{comments, comments_file};
 use crate::error::Error;
 use crate::facts::Facts;
@@ -41,7 +41,8 @@ pub struct Indexer {
     root: PathBuf,
     /// That directory as the recorder found it when it last opened one of its cameras.
     root_identity: Option<Identity>,
-    index: Option<Index>,
+    /// The index that has all that was done.
+    filled: Option<Name>,
     cameras: BTreeMap<PathBuf, Camera>,
 }
 
@@ -62,6 +63,8 @@ struct Camera {
     name: String,
     /// Files up to this number are complete.
     settled: u64,
+    /// The file being written, as far as it is durable: a survey leaves it alone.
+    live: Option<(u64, Change)>,
     survey: Option<Look>,
     surveyed: Option<MonoNs>,
     /// How many files the index had of it then, and when the directory had changed last.
@@ -75,7 +78,7 @@ struct Camera {
 impl Indexer {
     /// Of the directory of a recorder. Nothing is opened before a camera's directory is.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), root_identity: None, index: None, cameras: BTreeMap::new() }
+        Self { root: root.to_owned(), root_identity: None, filled: None, cameras: BTreeMap::new() }
     }
 
     /// Takes what was noted and does a part of what there is to do. After an error nothing is lost: the
@@ -95,11 +98,8 @@ impl Indexer {
 
     /// Some damage shows only when a page is read.
     fn begin_anew(&mut self, now: MonoNs) -> Result<Turn, IndexError> {
-        // Another recorder of the directory may have done so already.
-        let is_there = self.index.take().is_none_or(|index| index.is_in_place());
-        if is_there {
-            throw_away(&self.root.join(INDEX_FILE))?;
-        }
+        throw_away(&self.root.join(INDEX_FILE))?;
+        self.filled = None;
         let turn = self.work(now)?;
         Ok(Turn { found: Some(Found::Unfit), ..turn })
     }
@@ -111,23 +111,28 @@ impl Indexer {
         if let Some(Opened { root, settled }) = noted.opened {
             self.root_identity = root.or(self.root_identity);
             camera.settled = settled;
+            camera.live = None;
             camera.survey = Some(Look::Facts);
         }
         for (number, change) in noted.files {
             if matches!(change.what, What::Durable { again: false, .. }) {
                 camera.settled = camera.settled.max(number.saturating_sub(1));
+                camera.live = Some((number, change.clone()));
             }
             camera.add(number, change);
         }
     }
 
+    /// Nothing is open between two turns: who looks after the disk may want to unmount it.
     fn work(&mut self, now: MonoNs) -> Result<Turn, IndexError> {
-        let mut turn = Turn { found: self.open()?, ..Turn::default() };
-        self.survey(now)?;
-        let batch = self.batch(&mut turn.unreadable)?;
-        if let Some(index) = &mut self.index
-            && !batch.is_empty()
-        {
+        let mut turn = Turn::default();
+        if !self.has_work(now) {
+            return Ok(turn);
+        }
+        let mut index = self.open(&mut turn)?;
+        self.survey(&index, now)?;
+        let batch = self.batch(&index, &mut turn.unreadable)?;
+        if !batch.is_empty() {
             index.write(&batch)?;
             self.done(&batch);
         }
@@ -138,30 +143,44 @@ impl Indexer {
         Ok(turn)
     }
 
-    /// Sees to it that the index is there and is the one that has its name.
-    fn open(&mut self) -> Result<Option<Found>, IndexError> {
-        if self.index.as_ref().is_some_and(Index::is_in_place) {
-            return Ok(None);
-        }
-        self.index = None;
+    fn has_work(&self, now: MonoNs) -> bool {
+        let mut cameras = self.cameras.iter();
+        !self.is_in_place() || cameras.any(|(folder, camera)| camera.has_work(folder, now))
+    }
+
+    /// Whether the file that was filled still has its name.
+    fn is_in_place(&self) -> bool {
+        let there = Identity::of(&self.root.join(INDEX_FILE)).ok();
+        there.is_some() && there == self.filled.as_ref().map(|filled| filled.file)
+    }
+
+    /// One that is not the one filled before lacks everything.
+    fn open(&mut self, turn: &mut Turn) -> Result<Index, IndexError> {
         // Not on whatever disk happens to be there while the right one is away.
         let here = Identity::of(&self.root).ok();
         if here.is_none() || here != self.root_identity {
             return Err(IndexError::OtherDisk(self.root.clone()));
         }
         let (mut index, found) = Index::open(&self.root)?;
+        let name = index.name()?;
+        if self.filled.as_ref() == Some(&name) {
+            return Ok(index);
+        }
         index.forget_cameras(|name| !self.root.join(name).is_dir())?;
         for camera in self.cameras.values_mut() {
             camera.survey = Some(Look::Facts);
             camera.comments = None;
+            if let Some((number, change)) = camera.live.clone() {
+                camera.pending.entry(number).or_insert(change);
+            }
         }
-        self.index = Some(index);
-        Ok(Some(found))
+        self.filled = Some(name);
+        turn.found = Some(found);
+        Ok(index)
     }
 
     /// Looks through some of the directories that have to be.
-    fn survey(&mut self, now: MonoNs) -> Result<(), IndexError> {
-        let Some(index) = &self.index else { return Ok(()) };
+    fn survey(&mut self, index: &Index, now: MonoNs) -> Result<(), IndexError> {
         let mut left = SURVEYS_A_TURN;
         for (folder, camera) in &mut self.cameras {
             // What is named already is read first: a million names take memory.
@@ -178,9 +197,8 @@ impl Indexer {
     }
 
     /// Reads the newest of what is pending of each camera, and comments that have changed.
-    fn batch(&mut self, unreadable: &mut Vec<Error>) -> Result<Batch, IndexError> {
+    fn batch(&mut self, index: &Index, unreadable: &mut Vec<Error>) -> Result<Batch, IndexError> {
         let mut batch = Batch::default();
-        let Some(index) = &self.index else { return Ok(batch) };
         let each = (FILES_A_TURN / self.cameras.len().max(1)).max(1);
         for (folder, camera) in &mut self.cameras {
             let newest: Vec<u64> = camera.pending.keys().rev().take(each).copied().collect();
@@ -217,6 +235,11 @@ impl Indexer {
 }
 
 impl Camera {
+    fn has_work(&self, folder: &Path, now: MonoNs) -> bool {
+        let is_said = || self.comments == Some(said_there(folder));
+        !self.pending.is_empty() || self.due(folder, now).is_some() || !is_said()
+    }
+
     fn add(&mut self, number: u64, change: Change) {
         let before = self.pending.get(&number).map(|before| before.what);
         let what = before.map_or(change.what, |before| before.then(change.what));
@@ -278,8 +301,7 @@ impl Camera {
 
     /// What was said, when that is not what the index has.
     fn said(&mut self, folder: &Path, index: &Index) -> Result<Option<Said>, IndexError> {
-        let facts = fs::metadata(comments_file(folder)).ok();
-        let there = facts.map_or((0, 0), |facts| (facts.len(), modified_ns(&facts)));
+        let there = said_there(folder);
         let read = match self.comments {
             Some(read) => read,
             None => index.comments_read(&self.name)?,
@@ -292,6 +314,12 @@ impl Camera {
         let camera = self.name.clone();
         Ok(Some(Said { camera, comments: comments(folder)?, bytes, modified_ns }))
     }
+}
+
+/// Length and time of the comments of a camera.
+fn said_there(folder: &Path) -> (u64, u64) {
+    let facts = fs::metadata(comments_file(folder));
+    facts.map_or((0, 0), |facts| (facts.len(), modified_ns(&facts)))
 }
 
 /// 0 when it is not there.

@@ -79,6 +79,13 @@ impl Identity {
     }
 }
 
+/// Which index it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Name {
+    file: Identity,
+    made: String,
+}
+
 /// How an index was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -122,9 +129,10 @@ impl Index {
         (version(&db).ok()? == Some(schema::VERSION)).then_some(Self { db, path, identity })
     }
 
-    /// Whether the file that is written still has its name.
-    pub fn is_in_place(&self) -> bool {
-        Identity::of(&self.path).is_ok_and(|now| now == self.identity)
+    /// Told from all others, also from one that had this file's name and inode.
+    fn name(&self) -> Result<Name, IndexError> {
+        let made = self.db.query_row("SELECT name FROM made", [], |row| row.get(0));
+        Ok(Name { file: self.identity, made: made.map_err(self.failed())? })
     }
 
     fn open_or_make(path: &Path) -> Result<(Self, Found), IndexError> {

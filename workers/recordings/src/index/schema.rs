@@ -25,6 +25,9 @@ PRAGMA query_only = ON;
 
 /// All times are ns since 1970, UTC.
 pub(super) const TABLES: &str = "
+-- Which index it is: a file made anew may have the inode of the one before.
+CREATE TABLE made (name TEXT NOT NULL);
+INSERT INTO made VALUES (lower(hex(randomblob(16))));
 CREATE TABLE cameras (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,

@@ -304,6 +304,18 @@ fn an_index_that_is_lost_while_it_is_written_is_made_anew() {
 }
 
 #[test]
+fn the_file_being_written_is_in_an_index_that_is_made_anew_meanwhile() {
+    let mut camera = Camera::new();
+    let mut filler = Filler::start(&camera);
+    record(&mut camera, &mut filler, 1..=100);
+    fs::remove_file(index_file(&camera)).unwrap();
+    filler.settle().unwrap();
+    // It ended with what was durable: nothing more is noted of it.
+    record(&mut camera, &mut filler, 101..=200);
+    assert_eq!(rows_of(&camera, "segments").len(), 2);
+}
+
+#[test]
 fn nothing_is_written_where_another_disk_came_in_place_of_the_right_one() {
     let camera = eventful();
     let mut filler = Filler::start(&camera);
