@@ -168,6 +168,60 @@ pub enum RecordingsWork {
     Repair,
 }
 
+/// Arguments of `export`: what was recorded of cameras over a time, as files for others. It tells its
+/// progress on stderr and its result on stdout, and ends with the exit code of the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// The camera or group, after which files are named that have no other name.
+    pub name: String,
+    pub cameras: Vec<ExportCamera>,
+    pub from: UtcNs,
+    /// Behind `from`.
+    pub to: UtcNs,
+    /// A file, a folder, or a file that ends in `.zip`; `None` is one in the working directory.
+    pub out: Option<PathBuf>,
+    pub format: ExportFormat,
+    /// From exactly `from` to exactly `to`, encoded anew; else from the key frame before, as recorded.
+    pub exact: bool,
+    /// A folder with a manifest, also for one camera.
+    pub manifest: bool,
+    /// Tell the result as JSON.
+    pub json: bool,
+}
+
+/// A camera that an [`Export`] is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportCamera {
+    pub name: String,
+    /// Where its recordings are; one that is not there holds nothing.
+    pub folder: PathBuf,
+}
+
+/// Containers of an [`Export`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportFormat {
+    /// Fragmented MP4, as recorded.
+    Mp4,
+    /// Matroska.
+    Mkv,
+    /// MPEG transport stream.
+    Ts,
+}
+
+impl ExportFormat {
+    /// The ending of file names.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Mkv => "mkv",
+            Self::Ts => "ts",
+        }
+    }
+}
+
 /// A recorded file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {

@@ -9,6 +9,8 @@
 //! file     = ftyp moov fragment*
 //! fragment = uuid (Origin) moof mdat
 //! ```
+//!
+//! [`place`] and [`index`] put fragments of several files into a new one.
 #![forbid(unsafe_code)]
 
 mod annexb;
@@ -22,6 +24,7 @@ mod muxer;
 mod origin;
 mod packet;
 mod params;
+mod place;
 mod scan;
 mod video;
 
@@ -29,9 +32,10 @@ pub use error::Error;
 pub use fragment::{Fragment, NextDecode, Sample};
 pub use movie::Movie;
 pub use muxer::Muxer;
-pub use origin::{FRAGMENT_UUID, Origin, OriginFlags};
+pub use origin::{FRAGMENT_UUID, Origin, OriginFlags, origin_bytes};
 pub use packet::as_packet;
 pub use params::parameter_sets;
+pub use place::{Indexed, Intact, Placed, index, place};
 pub use scan::{
     Damage, FoundFragment, FoundSample, FoundTrack, Init, Scan, is_intact, read_fragment,
     read_init, scan,

@@ -221,7 +221,7 @@ fn assemble(fragment: &Fragment, runs: &[Run<'_>], number: u32) -> Result<Vec<u8
 }
 
 /// CRC-32 (IEEE) of a fragment: everything but the checksum itself.
-fn checksum(before: &[u8], after: &[u8]) -> u32 {
+pub(crate) fn checksum(before: &[u8], after: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(before);
     hasher.update(after);

@@ -33,6 +33,12 @@ pub struct Origin {
     pub packets: Vec<Option<u8>>,
 }
 
+/// Length of the box of a fragment that covers so many packets of a ring.
+pub fn origin_bytes(ring: &RingName, packets: u64) -> u64 {
+    let fixed = HEADER_BYTES + FIXED_BYTES + ring.as_str().len() + CRC_BYTES;
+    packets.saturating_add(fixed as u64)
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OriginFlags {
     /// The first packet does not continue what stands before it.
@@ -121,6 +127,7 @@ mod tests {
     fn the_bytes_of_the_box_never_change() {
         let bytes = origin().encode();
         assert_eq!(bytes.len() + CRC_BYTES, 76);
+        assert_eq!(origin_bytes(&origin().ring, 4), 76);
         assert_eq!(&bytes[..8], b"\0\0\0\x4cuuid");
         assert_eq!(bytes[24..32], [1, 1, 0, 12, 0, 0, 0, 4]);
         assert_eq!(

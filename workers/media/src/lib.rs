@@ -1,10 +1,12 @@
 //! The only crate that names FFmpeg. What belongs here: opening inputs, splitting them into access
-//! units in the ring's form, encoding the test pattern, decoding into memory that the caller lends.
+//! units in the ring's form, encoding the test pattern, decoding into memory that the caller lends,
+//! writing files for other programs.
 //! What does not: rings, clocks, pacing, retries. Those are decisions, and theirs to make who call.
 //!
 //! ```text
 //! file, camera ──> Demuxer ──> AccessUnit ──(ring)──> Decoder ──> Picture in lent memory
 //! pattern ───────> Encoder ──> EncodedUnit            PictureAllocator lends it
+//! AccessUnit ──> Muxer ──> file                       Picture ──> Reencoder ──> AccessUnit
 //! ```
 //!
 //! Written against FFmpeg 5.1 (Debian 12). No FFmpeg type is part of this crate's face, and the
@@ -19,7 +21,9 @@ mod demux;
 mod encode;
 mod error;
 mod log;
+mod mux;
 mod raw;
+mod reencode;
 mod still;
 
 pub use annexb::{Family, ParameterSets};
@@ -31,6 +35,8 @@ pub use decode::{
 pub use demux::{AccessUnit, Demuxer, Input, Interrupt};
 pub use encode::{EncodedUnit, Encoder, EncoderOptions};
 pub use error::MediaError;
+pub use mux::{Container, Muxer};
+pub use reencode::Reencoder;
 pub use still::{NoMemory, Still};
 
 /// Once a process: FFmpeg's error texts, and its log into `tracing`.

@@ -2,8 +2,9 @@
 //! long as the wrapper is.
 
 use ffmpeg_next::codec::{Context, Parameters};
+use ffmpeg_next::format::context::Output;
 use ffmpeg_next::format::stream::StreamMut;
-use ffmpeg_next::{decoder, ffi, frame};
+use ffmpeg_next::{Error, decoder, ffi, frame};
 
 pub(crate) fn parameters(wrapper: &Parameters) -> &ffi::AVCodecParameters {
     // SAFETY: reads the wrapper's pointer, nothing behind it.
@@ -11,6 +12,31 @@ pub(crate) fn parameters(wrapper: &Parameters) -> &ffi::AVCodecParameters {
     // SAFETY: the wrapper owns the struct or keeps its owner alive, and FFmpeg changes a stream's
     // parameters only in calls that need the format context mutably.
     unsafe { &*pointer }
+}
+
+pub(crate) fn parameters_mut(wrapper: &mut Parameters) -> &mut ffi::AVCodecParameters {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper owns the struct, and is borrowed mutably.
+    unsafe { &mut *pointer }
+}
+
+/// What went wrong with an output that had no call to tell it: FFmpeg keeps the first error.
+pub(crate) fn write_error(wrapper: &mut Output) -> Result<(), Error> {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper owns the struct, and is borrowed mutably.
+    let io = unsafe { (*pointer).pb };
+    if io.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the I/O context lives as long as the output that it was opened for.
+    unsafe { ffi::avio_flush(io) };
+    // SAFETY: the same.
+    match unsafe { (*io).error } {
+        code if code < 0 => Err(Error::from(code)),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn extradata(fields: &ffi::AVCodecParameters) -> &[u8] {

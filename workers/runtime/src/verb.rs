@@ -27,6 +27,11 @@ impl VerbError {
         Self { code: WorkerExit::Failed as u8, text: text.to_string() }
     }
 
+    /// Ctrl-C, or another signal that ends it, came: `128 + signal`, as a shell tells it.
+    pub fn interrupted(signal: u8) -> Self {
+        Self { code: 128 + signal, text: "interrupted; nothing was left behind".to_owned() }
+    }
+
     /// What was waited for did not come.
     pub fn timeout(text: impl ToString) -> Self {
         Self { code: TIMEOUT, text: text.to_string() }
@@ -47,10 +52,16 @@ impl From<shmring::Error> for VerbError {
 
 /// [`crate::run`], or one of `verbs` when the command line names it.
 pub fn run_or<W: Worker>(verbs: &[Verb]) -> ExitCode {
+    match std::env::args().len() {
+        0 | 1 => run::<W>(),
+        _ => run_verb(verbs),
+    }
+}
+
+/// The one of `verbs` that the command line names.
+pub fn run_verb(verbs: &[Verb]) -> ExitCode {
     let mut words = std::env::args().skip(1);
-    let Some(name) = words.next() else {
-        return run::<W>();
-    };
+    let name = words.next().unwrap_or_default();
     log::init_quiet();
     let arguments = words.next().unwrap_or_default();
     let found = verbs.iter().find(|(verb, _)| *verb == name);

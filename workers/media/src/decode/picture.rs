@@ -83,6 +83,10 @@ impl Picture {
         Some(layout)
     }
 
+    pub(crate) fn frame(&self) -> &frame::Video {
+        &self.frame
+    }
+
     fn row(&self, plane: usize, y: usize, row_bytes: usize) -> &[u8] {
         let fields = raw::frame(&self.frame);
         let start = fields.data[plane].wrapping_add(y * linesize(fields.linesize[plane]));
