@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -43,21 +44,21 @@ pub(crate) enum LaunchError {
     )]
     NoProgram { worker: WorkerName, kind: Kind, searched: Vec<PathBuf> },
     #[error(
-        "verb {verb}: no program framevisor-{kind} in {}; install it there or name its folder in FRAMEVISOR_LIBEXEC",
+        "verb {verb}: no program framevisor-{program} in {}; install it there or name its folder in FRAMEVISOR_LIBEXEC",
         folders(searched)
     )]
-    NoVerb { verb: &'static str, kind: Kind, searched: Vec<PathBuf> },
+    NoVerb { verb: &'static str, program: String, searched: Vec<PathBuf> },
 }
 
-/// The command of a verb that lives in a worker's program, which is found as the worker is.
+/// The command of a verb that lives in the program of a worker, `framevisor-NAME`, or in one of its own.
 pub(crate) fn verb(
-    kind: Kind,
+    name: impl fmt::Display,
     verb: &'static str,
     arguments: &impl Serialize,
 ) -> Result<Command, LaunchError> {
     let searched = search_path();
-    let Some(program) = program_in(&searched, kind) else {
-        return Err(LaunchError::NoVerb { verb, kind, searched });
+    let Some(program) = program_in(&searched, &name) else {
+        return Err(LaunchError::NoVerb { verb, program: name.to_string(), searched });
     };
     let mut command = Command::new(program);
     // Plain types of ours always encode.
@@ -202,8 +203,8 @@ fn search_path() -> Vec<PathBuf> {
     libexec.into_iter().chain(beside).chain(installed).collect()
 }
 
-fn program_in(folders: &[PathBuf], kind: Kind) -> Option<PathBuf> {
-    let candidates = folders.iter().map(|folder| folder.join(format!("framevisor-{kind}")));
+fn program_in(folders: &[PathBuf], name: impl fmt::Display) -> Option<PathBuf> {
+    let candidates = folders.iter().map(|folder| folder.join(format!("framevisor-{name}")));
     let found = candidates.into_iter().find(|path| path.is_file())?;
     // The worker is started in another folder.
     std::path::absolute(found).ok()

@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("web", &["protocol", "shmring", "worker", "fmp4"]),
     ("motion", &["protocol", "shmring", "worker"]),
     ("pipe", &["protocol", "shmring", "worker"]),
+    ("export", &["protocol", "worker", "media", "fmp4", "recordings"]),
     ("tests", &["protocol", "shmring", "worker", "fmp4"]),
 ];
 

@@ -18,7 +18,8 @@ const FILES: &[&str] = &[
     "usr/share/man/man1/framevisor.1.gz",
     "usr/share/zsh/vendor-completions/_framevisor",
 ];
-const WORKERS: &[&str] = &["decoder", "ingest", "motion", "pipe", "recorder", "rtsp", "web"];
+const WORKERS: &[&str] =
+    &["decoder", "export", "ingest", "motion", "pipe", "recorder", "rtsp", "web"];
 
 struct Folder(PathBuf);
 

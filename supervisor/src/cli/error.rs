@@ -11,6 +11,7 @@ use protocol::units::Span;
 
 use super::shortage::Shortage;
 use super::terminal;
+use super::when::WhenError;
 use crate::guard::GuardError;
 use crate::launch::LaunchError;
 use crate::manifest::ManifestError;
@@ -32,6 +33,8 @@ const TIMEOUT: u8 = 6;
 pub(super) enum CliError {
     #[error("{text}; {hint}", text = .0.text, hint = .0.hint)]
     Answer(ReplyError),
+    #[error("it ends before it begins; --to has to be a time behind --from")]
+    Backwards,
     #[error("{0}")]
     Degraded(String),
     #[error("such a camera cannot be: {0}")]
@@ -54,6 +57,8 @@ pub(super) enum CliError {
     Launch(#[from] LaunchError),
     #[error("interrupted")]
     Interrupted,
+    #[error(transparent)]
+    When(WhenError),
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
     #[error("{wanted} means {rings}; this verb takes one ring: name it")]
@@ -136,7 +141,9 @@ impl CliError {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Camera(_)
+            Self::Backwards
+            | Self::Camera(_)
+            | Self::When(_)
             | Self::Ending { .. }
             | Self::ManyRings { .. }
             | Self::NoPictures { .. }

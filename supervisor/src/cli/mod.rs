@@ -15,6 +15,7 @@ mod dump;
 mod error;
 mod events;
 mod explain;
+mod export;
 mod files;
 mod gc;
 mod graph;
@@ -49,6 +50,7 @@ mod top;
 mod up;
 mod upgrade;
 mod waiting;
+mod when;
 mod why;
 mod witness;
 
@@ -166,6 +168,9 @@ enum Verb {
     /// List, check, pin and remove what was recorded
     #[command(after_help = recordings::EXAMPLES)]
     Recordings(recordings::Args),
+    /// Write what cameras recorded over a time into files for others: a clip, or a folder that plays
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::Args),
     /// Give a message to a worker that listens, and print its reply
     #[command(after_help = send::EXAMPLES)]
     Send(send::Args),
@@ -267,6 +272,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Start(mut args) => start::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Stop(mut args) => stop::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Recordings(mut args) => recordings::run(&context(args.take_file()), args),
+        Verb::Export(mut args) => {
+            let form = FormArg::default();
+            let file = FileArg { files: std::mem::take(&mut args.files), form };
+            export::run(&context(file), args)
+        }
         Verb::Send(mut args) => send::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),

@@ -174,7 +174,7 @@ fn by_program(wanted: &Recordings) -> Result<Answered, CliError> {
 }
 
 /// The directories of cameras: those below `dir`, or those the topology's recorders write.
-fn folders(context: &Context, dir: Option<&Path>) -> Result<Vec<PathBuf>, CliError> {
+pub(super) fn folders(context: &Context, dir: Option<&Path>) -> Result<Vec<PathBuf>, CliError> {
     let Some(dir) = dir else { return Ok(folders_of(&context.topology()?)) };
     let dir = std::path::absolute(dir).map_err(CliError::io("current directory"))?;
     let listed = dir.read_dir().map_err(|source| CliError::Folder { path: dir.clone(), source })?;

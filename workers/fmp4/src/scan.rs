@@ -36,7 +36,7 @@ pub struct Scan {
 /// What stands before a file's first fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
-    /// Of `ftyp` and `moov` together.
+    /// Of `ftyp` and `moov` together, and of the `sidx` boxes of an export.
     pub bytes: u64,
     pub tracks: Vec<FoundTrack>,
     /// The same tracks as a ring would describe them; `None` for what [`crate::Movie`] does not write.
@@ -220,7 +220,12 @@ impl<R: Read + Seek> File<'_, R> {
         let found: Option<(Vec<_>, Vec<_>)> =
             tracks(&content).map(|found| found.into_iter().unzip());
         let (tracks, streams) = whole!(found.ok_or("the moov box makes no sense"));
-        Ok(Ok(Init { bytes: moov.end(), tracks, streams }))
+        let mut bytes = moov.end();
+        // An export has its index here.
+        while let Ok(sidx) = self.place(bytes, b"sidx")? {
+            bytes = sidx.end();
+        }
+        Ok(Ok(Init { bytes, tracks, streams }))
     }
 
     fn fragment(&mut self, at: u64, tracks: &[FoundTrack]) -> Found<FoundFragment> {

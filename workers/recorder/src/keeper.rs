@@ -112,7 +112,19 @@ impl Keeper {
         if is_pinned(path) {
             return;
         }
-        match fs::remove_file(path) {
+        // Somebody may be reading it for long: an export.
+        let claimed = match recordings::claim(path) {
+            Ok(None) => {
+                tracing::info!(file = %path.display(), "a recording that has to go is read; it stays");
+                return;
+            }
+            Ok(Some(file)) => Some(file),
+            // Whatever keeps it from being opened, removing it tells.
+            Err(_) => None,
+        };
+        let removed = fs::remove_file(path);
+        drop(claimed);
+        match removed {
             Ok(()) => {
                 tracing::info!(file = %path.display(), ?reason, "recording removed");
                 self.index.removed(path);
@@ -139,4 +151,27 @@ fn shelved(recording: &Recording) -> Option<Shelved> {
 
 fn not_removed(path: &Path, error: &io::Error) {
     tracing::error!(file = %path.display(), %error, "a recording that has to go cannot be removed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_holds_or_has_pinned_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("20261120T130900.123Z-00000001.mp4");
+        fs::write(&path, b"x").unwrap();
+        let keeper = Keeper::of_all();
+        let held = recordings::hold(&path).unwrap().unwrap();
+        keeper.remove(&path, Reason::Age);
+        assert!(path.exists());
+        drop(held);
+        fs::write(recordings::pin_of(&path), "storm").unwrap();
+        keeper.remove(&path, Reason::Age);
+        assert!(path.exists());
+        fs::remove_file(recordings::pin_of(&path)).unwrap();
+        keeper.remove(&path, Reason::Age);
+        assert!(!path.exists());
+    }
 }

@@ -1,0 +1,279 @@
+//! From what is wanted to what is there.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::SystemTime;
+
+use protocol::time::UtcNs;
+use protocol::verb::{Export, ExportFormat};
+use recordings::Range;
+use serde::Serialize;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use crate::error::ExportError;
+use crate::footage::{Footage, Part};
+use crate::hashing::{Hashing, Sum};
+use crate::manifest::{Manifest, Time};
+use crate::output::{Form, Output, settle};
+use crate::watch::Watch;
+use crate::{copy, exact, held, page, remux};
+
+const MANIFEST: &str = "manifest.json";
+const PAGE: &str = "index.html";
+/// Larger writes gain nothing; a fragment is written at once anyway.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// What was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Exported {
+    /// A file or more of one camera, or a folder, or an archive.
+    pub out: Vec<PathBuf>,
+    pub manifest: Manifest,
+}
+
+/// A file of the export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) name: String,
+    /// Index into the camera's parts.
+    pub(crate) part: usize,
+    pub(crate) sum: Sum,
+    /// On the camera's timeline.
+    pub(crate) zero_ns: i64,
+    pub(crate) end_ns: i64,
+    pub(crate) damaged: u64,
+}
+
+/// Makes what is wanted, or nothing at all.
+pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
+    held::allow_many_files();
+    let footage = each(&wanted.cameras, watch, |camera| {
+        let range = Range { from: wanted.from, to: wanted.to };
+        Footage::read(&camera.name, &camera.folder, range)
+    })?;
+    if footage.iter().all(|footage| footage.parts.is_empty()) {
+        let (from, to) = (Time(wanted.from).short(), Time(wanted.to).short());
+        return Err(ExportError::Nothing { name: wanted.name.clone(), from, to });
+    }
+    watch.expect(footage.iter().map(Footage::bytes).sum(), footage.len());
+    let output = Output::begin(wanted)?;
+    let maker = Maker { wanted, output: &output, watch };
+    let manifest = match output.form {
+        Form::File => maker.manifest(&footage, &maker.write_all(&footage)?),
+        Form::Folder => {
+            let manifest = maker.manifest(&footage, &maker.write_all(&footage)?);
+            for (name, text) in maker.texts(&manifest) {
+                let path = output.file(name);
+                std::fs::write(&path, text).map_err(ExportError::io("write", &path))?;
+                settle(&path)?;
+            }
+            manifest
+        }
+        Form::Zip => maker.zip(&footage)?,
+    };
+    let names: Vec<String> = manifest.files().map(|file| file.file.clone()).collect();
+    let out = output.publish(&names)?;
+    Ok(Exported { out, manifest })
+}
+
+struct Maker<'a> {
+    wanted: &'a Export,
+    output: &'a Output,
+    watch: &'a Watch,
+}
+
+impl Maker<'_> {
+    fn write_all(&self, footage: &[Footage]) -> Result<Vec<Vec<Written>>, ExportError> {
+        each(footage, self.watch, |footage| {
+            let mut files = Vec::new();
+            for (at, part) in footage.parts.iter().enumerate() {
+                let path = self.output.file(&self.name(footage, at));
+                if let Some(written) = self.write(footage, at, part, &path)? {
+                    settle(&path)?;
+                    files.push(written);
+                }
+            }
+            self.watch.did_camera();
+            Ok(files)
+        })
+    }
+
+    fn name(&self, footage: &Footage, part: usize) -> String {
+        self.output.name(&footage.camera, part, self.wanted.format.ending())
+    }
+
+    fn write(
+        &self,
+        footage: &Footage,
+        at: usize,
+        part: &Part,
+        path: &Path,
+    ) -> Result<Option<Written>, ExportError> {
+        if self.is_copy() {
+            let file = File::create_new(path).map_err(ExportError::io("create", path))?;
+            return self.copy(footage, at, part, file, path).map(Some);
+        }
+        let format = self.wanted.format;
+        let (mut zero_ns, mut end_ns) = (part.zero_ns, part.end_ns);
+        if self.wanted.exact {
+            let cut = exact::cut(footage, part, format, path, self.watch)?;
+            let Some(cut) = cut else { return Ok(None) };
+            (zero_ns, end_ns) = (cut.zero_ns, cut.end_ns);
+        } else {
+            remux::remux(footage, part, format, path, self.watch)?;
+        }
+        let sum = sum_of(path, self.watch)?;
+        let name = self.name(footage, at);
+        Ok(Some(Written { name, part: at, sum, zero_ns, end_ns, damaged: 0 }))
+    }
+
+    fn is_copy(&self) -> bool {
+        self.wanted.format == ExportFormat::Mp4 && !self.wanted.exact
+    }
+
+    fn copy(
+        &self,
+        footage: &Footage,
+        at: usize,
+        part: &Part,
+        to: impl Write,
+        path: &Path,
+    ) -> Result<Written, ExportError> {
+        let mut hashing = Hashing::new(to);
+        let damaged = copy::copy(footage, part, &mut hashing, path, self.watch)?;
+        hashing.flush().map_err(ExportError::io("write", path))?;
+        let sum = hashing.finish();
+        let (zero_ns, end_ns) = (copy::zero_of(part), part.end_ns);
+        Ok(Written { name: self.name(footage, at), part: at, sum, zero_ns, end_ns, damaged })
+    }
+
+    fn manifest(&self, footage: &[Footage], written: &[Vec<Written>]) -> Manifest {
+        Manifest::of(self.wanted, footage, written, now())
+    }
+
+    /// What stands beside the media.
+    fn texts(&self, manifest: &Manifest) -> Vec<(&'static str, String)> {
+        // Plain types of ours always encode.
+        let text = serde_json::to_string_pretty(manifest).unwrap_or_default();
+        let mut texts = vec![(MANIFEST, format!("{text}\n"))];
+        // Browsers play no other container of ours.
+        if self.wanted.format == ExportFormat::Mp4 {
+            texts.push((PAGE, page::page(manifest)));
+        }
+        texts
+    }
+
+    fn zip(&self, footage: &[Footage]) -> Result<Manifest, ExportError> {
+        let path = self.output.archive();
+        let file = File::create_new(&path).map_err(ExportError::io("create", &path))?;
+        let failed = || |source| ExportError::Zip { path: path.clone(), source };
+        let mut archive = ZipWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file));
+        // Media does not get smaller; more than 4 GiB is nothing special.
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .large_file(true);
+        let mut written = Vec::new();
+        for footage in footage {
+            let mut files = Vec::new();
+            for (at, part) in footage.parts.iter().enumerate() {
+                let name = self.name(footage, at);
+                if self.is_copy() {
+                    archive.start_file(&name, options).map_err(failed())?;
+                    files.push(self.copy(footage, at, part, &mut archive, &path)?);
+                } else if let Some(one) = self.write(footage, at, part, &self.output.file(&name))? {
+                    archive.start_file(&name, options).map_err(failed())?;
+                    self.move_into(&mut archive, &name)?;
+                    files.push(one);
+                }
+            }
+            self.watch.did_camera();
+            written.push(files);
+        }
+        let manifest = self.manifest(footage, &written);
+        for (name, text) in self.texts(&manifest) {
+            archive.start_file(name, options).map_err(failed())?;
+            archive.write_all(text.as_bytes()).map_err(ExportError::io("write", &path))?;
+        }
+        let mut file = archive.finish().map_err(failed())?;
+        file.flush().map_err(ExportError::io("write", &path))?;
+        settle(&path)?;
+        Ok(manifest)
+    }
+
+    fn move_into(&self, archive: &mut impl Write, name: &str) -> Result<(), ExportError> {
+        let path = self.output.file(name);
+        let mut file = File::open(&path).map_err(ExportError::io("open", &path))?;
+        io::copy(&mut file, archive).map_err(ExportError::io("write", &self.output.archive()))?;
+        std::fs::remove_file(&path).map_err(ExportError::io("remove", &path))
+    }
+}
+
+fn sum_of(path: &Path, watch: &Watch) -> Result<Sum, ExportError> {
+    let mut file = File::open(path).map_err(ExportError::io("open", path))?;
+    let mut hashing = Hashing::new(io::sink());
+    io::copy(&mut file, &mut hashing).map_err(ExportError::io("read", path))?;
+    watch.go_on()?;
+    Ok(hashing.finish())
+}
+
+fn now() -> UtcNs {
+    #[expect(clippy::disallowed_methods, reason = "the edge: when an export was made")]
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UtcNs(since.ok().and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0))
+}
+
+/// Does `work` for each item, several at once, and answers in their order. The first error ends all.
+fn each<T: Sync, R: Send>(
+    items: &[T],
+    watch: &Watch,
+    work: impl Fn(&T) -> Result<R, ExportError> + Sync,
+) -> Result<Vec<R>, ExportError> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, Result<R, ExportError>)>> = Mutex::default();
+    let failed = AtomicUsize::new(0);
+    let run = || {
+        while failed.load(Ordering::Relaxed) == 0 {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { break };
+            let result = watch.go_on().and_then(|()| work(item));
+            failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(run);
+        }
+        run();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, result)| (result.is_ok(), *at));
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answers_in_order_and_with_the_first_error() {
+        let items: Vec<u64> = (0..100).collect();
+        let watch = Watch::default();
+        let all = each(&items, &watch, |item| Ok(item * 2)).unwrap();
+        assert!(all.iter().zip(&items).all(|(twice, item)| *twice == item * 2));
+        let failed = each(&items, &watch, |item| match item {
+            7 => Err(ExportError::Exists("seven".into())),
+            item => Ok(*item),
+        });
+        assert!(failed.unwrap_err().to_string().contains("seven"));
+        watch.interrupt(2);
+        let ended = each(&items, &watch, |item| Ok(*item));
+        assert!(matches!(ended, Err(ExportError::Interrupted { signal: 2 })));
+    }
+}

@@ -1,0 +1,45 @@
+//! `framevisor export`: what was recorded of cameras over a time, as files for others.
+//!
+//! What belongs here: choosing what to copy, the way into the new files, what is told of them. What
+//! does not: how recordings are read (`recordings`), boxes (`fmp4`), codecs (`media`).
+//!
+//! ```text
+//! DIR/CAMERA ── Timeline ──> Footage ──> copy   (fragments as they are)  ──> .mp4     ─┐
+//!                 │ held      parts      remux  (packets as they are)    ──> .mkv .ts  ├─> file, folder, .zip
+//!                 │           clock      exact  (pictures encoded anew)  ──> any       ─┘
+//!                 └──> gaps ─────────────────────> Manifest ──> manifest.json, index.html
+//! ```
+#![forbid(unsafe_code)]
+
+mod clock;
+mod copy;
+mod error;
+mod exact;
+mod export;
+mod footage;
+mod hashing;
+mod held;
+mod in_words;
+mod manifest;
+mod output;
+mod page;
+mod progress;
+mod remux;
+mod skew;
+mod watch;
+
+use protocol::verb::Export;
+use worker::verb::{VerbError, arguments};
+
+pub use error::ExportError;
+pub use export::{Exported, export};
+pub use manifest::Manifest;
+pub use watch::Watch;
+
+/// `framevisor-export export`.
+pub fn export_verb(text: &str) -> Result<(), VerbError> {
+    let wanted: Export = arguments(text)?;
+    let watch = Watch::of_signals().map_err(VerbError::failed)?;
+    let exported = progress::shown(&watch, || export(&wanted, &watch))?;
+    in_words::tell(&wanted, &exported)
+}
