@@ -118,19 +118,39 @@ impl Drop for Peers {
     }
 }
 
+/// The processes of a project that records.
+struct Own {
+    recorder: u32,
+    ingest: Vec<u32>,
+    all: Vec<u32>,
+}
+
+impl Own {
+    fn of(project: &Project) -> Outcome<Self> {
+        let workers = project.ps()?;
+        let ingest = workers.iter().filter(|worker| worker.kind == "ingest");
+        let ingest: Vec<u32> = ingest.filter_map(|worker| worker.pid).collect();
+        let mut all: Vec<u32> = workers.iter().filter_map(|worker| worker.pid).collect();
+        all.extend([project.supervisor_pid()?, project.guard_pid()?]);
+        Ok(Self { recorder: project.pid("recorder")?, ingest, all })
+    }
+}
+
 /// Processor times at one instant, in ns.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     recorder: u64,
+    ingest: u64,
     /// Ingest, recorder, supervisor and guard.
     pipeline: u64,
     peers: u64,
 }
 
 impl Times {
-    fn now(recorder: u32, pipeline: &[u32], peers: &[u32]) -> Self {
+    fn now(own: &Own, peers: &[u32]) -> Self {
         let of = |pids: &[u32]| pids.iter().map(|pid| processes::cpu_ns(*pid)).sum();
-        Self { recorder: of(&[recorder]), pipeline: of(pipeline), peers: of(peers) }
+        let (recorder, ingest) = (of(&[own.recorder]), of(&own.ingest));
+        Self { recorder, ingest, pipeline: of(&own.all), peers: of(peers) }
     }
 }
 
@@ -149,19 +169,14 @@ pub fn beside_ffmpeg(cameras: usize, seconds: u64) -> Outcome<Value> {
     };
     wait_for(120, "every ffmpeg to write", both)?;
     let witness = Witness::start(project.name(), &rings);
-    let recorder = project.pid("recorder")?;
-    let name = project.name().as_str();
-    let mut pipeline = processes::with_environment("FRAMEVISOR_PROJECT", name);
-    pipeline.extend([project.supervisor_pid()?, project.guard_pid()?]);
-    pipeline.sort_unstable();
-    pipeline.dedup();
+    let own = Own::of(&project)?;
     let window = Duration::from_secs(seconds) / WINDOWS;
     let peer_bytes = bytes_below(&folder);
     let own_bytes = bytes_below(&project.recordings());
-    let mut times = vec![Times::now(recorder, &pipeline, &peers.pids())];
+    let mut times = vec![Times::now(&own, &peers.pids())];
     for _ in 0..WINDOWS {
         thread::sleep(window);
-        times.push(Times::now(recorder, &pipeline, &peers.pids()));
+        times.push(Times::now(&own, &peers.pids()));
     }
     peers.all_live()?;
     let (peer_bytes, own_bytes) =
@@ -215,6 +230,7 @@ fn figures(
         "packets_captured": balance.captured,
         "packets_lost": balance.lost,
         "cpu_percent_recorder": percent(&recorder),
+        "cpu_percent_ingest": percent(&spent(|times| times.ingest)),
         "cpu_percent_pipeline": percent(&pipeline),
         "cpu_percent_ffmpeg": percent(&peers),
         "ratio_recorder": median(ratios(&recorder)),
