@@ -180,8 +180,18 @@ pub enum Condition {
 /// What a worker may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
-    /// The list of `ps -o json`.
+    /// The list of `ps -o json`; of more than one datagram takes, those that tell most.
     Workers,
+    /// The same from this place of it on, as a [`WorkersPage`].
+    WorkersFrom(u32),
+}
+
+/// A part of a list that is longer than a datagram, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkersPage<T> {
+    pub workers: Vec<T>,
+    /// What to ask for next; `None` behind the last.
+    pub next: Option<u32>,
 }
 
 /// Supervisor to worker.

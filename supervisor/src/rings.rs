@@ -1,7 +1,5 @@
 //! The project's rings, as shmring's census tells: all the supervisor ever does with shared memory.
 
-use std::collections::BTreeMap;
-
 use protocol::admin::RingStatus;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingKind, RingName};
@@ -90,32 +88,23 @@ pub(crate) fn flows(outlook: &Outlook, ring: &RingName) -> bool {
     }
 }
 
-/// How far each ring is: epoch and head.
-pub(crate) type Heads<'a> = BTreeMap<&'a RingName, (u64, u64)>;
-
-/// Raises the floors of all rings to what is in use, and tells how far they are.
-pub(crate) fn observe_all<'a>(
-    outlook: &Outlook,
-    topology: &'a Topology,
-    floors: &mut Floors,
-) -> Heads<'a> {
-    let rings = topology.rings.iter();
-    rings.map(|ring| (&ring.name, observe(outlook, ring, floors))).collect()
+/// Raises the floors of all rings to what is in use.
+pub(crate) fn observe_all(outlook: &Outlook, topology: &Topology, floors: &mut Floors) {
+    topology.rings.iter().for_each(|ring| observe(outlook, ring, floors));
 }
 
-/// As in [`Heads`], of a ring that a program outside the topology writes.
+/// How far a ring is: epoch and head.
 pub(crate) fn head_of(outlook: &Outlook, ring: &RingName) -> (u64, u64) {
     let status = outlook.status(ring);
     (status.epoch, status.head)
 }
 
-fn observe(outlook: &Outlook, ring: &RingSpec, floors: &mut Floors) -> (u64, u64) {
+fn observe(outlook: &Outlook, ring: &RingSpec, floors: &mut Floors) {
     let status = outlook.status(&ring.name);
     if status.epoch > 0 {
         let floor = Floor { epoch: status.epoch, gop: status.gop_index };
         floors.observe(&ring.name, floor);
     }
-    (status.epoch, status.head)
 }
 
 /// What the next writer of `ring` must keep to.

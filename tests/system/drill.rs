@@ -1,7 +1,8 @@
 //! `framevisor drill` on real processes: what it does, counts and leaves alone. How soon workers are back
 //! is the machine's speed too, so no test asserts it.
 
-use std::process::Output;
+use std::fs::File;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
@@ -10,7 +11,7 @@ use protocol::admin::WorkerState;
 use serde_json::Value;
 use shmring::census;
 use tests::project::Project;
-use tests::recordings;
+use tests::{processes, recordings, wait_for};
 
 const SMALL: &str = "version: 1
 workers:
@@ -102,6 +103,43 @@ fn a_running_project_is_drilled_only_when_somebody_agrees_and_its_breaker_stays_
     let status = project.worker("motion1").unwrap();
     assert!(status.restarts == 7 && status.state != WorkerState::Held, "{status:?}");
     project.down().unwrap();
+}
+
+#[test]
+fn a_drill_that_is_killed_takes_what_it_had_started_with_it() {
+    let project = Project::new(SMALL).unwrap();
+    let mut drill = project.command(&["drill", "motion1", "--times", "1000"]);
+    let mut drill = drill.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let name = format!("drill-{}", drill.id());
+    let folder = std::env::temp_dir().join(format!("framevisor-{name}"));
+    let processes = || processes::with_environment("FRAMEVISOR_PROJECT", &name);
+    let project_id = name.parse().unwrap();
+    let flows = || {
+        let rings = census::rings(&project_id);
+        rings.iter().any(|ring| ring.head > 25).then_some(())
+    };
+    wait_for(60, "the rehearsal to flow", flows).unwrap();
+    assert!(!processes().is_empty());
+    drill.kill().unwrap();
+    drill.wait().unwrap();
+    wait_for(60, "its workers to end", || processes().is_empty().then_some(())).unwrap();
+    wait_for(60, "its rings to go", || census::names(&project_id).is_empty().then_some(()))
+        .unwrap();
+    wait_for(60, "its folder to go", || (!folder.exists()).then_some(())).unwrap();
+}
+
+#[test]
+fn a_drill_takes_its_topology_from_stdin() {
+    let project = Project::new(SMALL).unwrap();
+    let mut drill = Command::new(tests::project::binary("framevisor"));
+    drill.args(["-f", "-", "drill", "motion1", "--faults", "kill", "--times", "1", "-o", "json"]);
+    let topology = File::open(project.file()).unwrap();
+    let output = drill.stdin(topology).current_dir(project.dir()).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    assert_nothing_lost(&report);
+    assert_eq!(rows(&report)[0]["worker"], "motion1", "{report}");
 }
 
 #[test]

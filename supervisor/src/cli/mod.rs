@@ -1,6 +1,7 @@
 //! What people type: one file a verb. stdout is data, stderr is talk.
 
 mod add;
+mod audience;
 mod bench;
 mod change;
 mod check;
@@ -102,7 +103,7 @@ impl From<FormArg> for FileArg {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct Globals {
     /// The project's name, instead of the topology's
     #[arg(short, long, global = true, value_name = "NAME")]
@@ -113,6 +114,9 @@ struct Globals {
     /// Rehearse in this folder: recordings go there, addresses are free ones, restarts are immediate
     #[arg(long, global = true, hide = true, value_name = "DIR")]
     rehearsal: Option<PathBuf>,
+    /// End when this process has ended: the one that rehearses
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    rehearsed_by: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -370,6 +374,9 @@ impl Context {
         if let Some(folder) = &self.globals.rehearsal {
             args.extend(["--rehearsal".into(), absolute(folder)?.into()]);
         }
+        if let Some(pid) = &self.globals.rehearsed_by {
+            args.extend(["--rehearsed-by".into(), pid.to_string().into()]);
+        }
         args.push(verb.into());
         Ok(args)
     }
@@ -410,10 +417,10 @@ mod tests {
 
     #[test]
     fn a_hint_repeats_what_was_given() {
-        let globals = Globals { project: "yard".parse().ok(), runtime_dir: None, rehearsal: None };
+        let globals = Globals { project: "yard".parse().ok(), ..Globals::default() };
         let named = Context { files: vec!["y.yml".into()], form: Form::Text, globals };
         assert_eq!(named.hint("ps"), "`framevisor -f y.yml -p yard ps`");
-        let globals = Globals { project: None, runtime_dir: None, rehearsal: None };
+        let globals = Globals::default();
         let plain = Context { files: Vec::new(), form: Form::Text, globals };
         assert_eq!(plain.hint("ps"), "`framevisor ps`");
     }

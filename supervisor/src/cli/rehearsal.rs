@@ -41,6 +41,8 @@ impl Rehearsal {
             project: name.parse::<ProjectName>().ok(),
             runtime_dir: Some(folder.join("run")),
             rehearsal: Some(folder.clone()),
+            // Killed, we could end nothing.
+            rehearsed_by: Some(std::process::id()),
         };
         let context = Context { files, form: Form::Text, globals };
         Ok(Self { context, folder, is_up: false })

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::audience::Audience;
 use super::{CliError, Context};
 use crate::guard::link::GUARD_FD;
 use crate::signals::Signals;
@@ -18,6 +19,11 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let stop = Signals::stop().map_err(CliError::io("signals"))?;
+    let audience = context.globals.rehearsed_by.map(|pid| {
+        let folder = context.globals.rehearsal.clone();
+        Audience::watch(pid, folder).map_err(CliError::io("watch who rehearses"))
+    });
+    let audience = audience.transpose()?;
     let link = spawn::take_inherited(GUARD_FD);
     let link = link.map_err(|error| CliError::io("guard")(std::io::Error::other(error)))?;
     let pid = std::os::unix::process::parent_id();
@@ -30,5 +36,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let supervisor = startup::open(topology, place, guard, talk.clone());
     // What was said so far comes before what an error says.
     talk.flush();
-    Ok(supervisor?.run())
+    let code = supervisor?.run();
+    if let Some(audience) = audience {
+        audience.clean_up();
+    }
+    Ok(code)
 }

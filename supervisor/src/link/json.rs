@@ -29,6 +29,12 @@ struct ConditionArgs {
 }
 
 #[derive(serde::Deserialize)]
+struct PsArgs {
+    #[serde(default)]
+    from: Option<u32>,
+}
+
+#[derive(serde::Deserialize)]
 struct ReplyArgs {
     to: u64,
     #[serde(default)]
@@ -49,7 +55,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Said, Violation> {
         "hello" => Heard::Greeted,
         "ready" => Heard::Ready,
         "stopped" => Heard::Stopped,
-        "ps" => Heard::Ask { id, query: Query::Workers },
+        "ps" => match serde_json::from_value::<PsArgs>(request.args) {
+            Ok(PsArgs { from: Some(first) }) => Heard::Ask { id, query: Query::WorkersFrom(first) },
+            // Whoever sends something else here has always had the list.
+            Ok(PsArgs { from: None }) | Err(_) => Heard::Ask { id, query: Query::Workers },
+        },
         "condition" => match serde_json::from_value::<ConditionArgs>(request.args) {
             Ok(args) => Heard::Condition(args.condition, one_line(&args.why)),
             Err(error) => return Ok(unknown(id, "args", format!("condition: {error}"))),
@@ -129,6 +139,9 @@ mod tests {
         assert_eq!(heard(text), degraded);
         let query = Query::Workers;
         assert_eq!(heard(r#"{"v":1,"id":9,"verb":"ps"}"#), Heard::Ask { id: 9, query });
+        let query = Query::WorkersFrom(250);
+        let text = r#"{"v":1,"id":9,"verb":"ps","args":{"from":250}}"#;
+        assert_eq!(heard(text), Heard::Ask { id: 9, query });
     }
 
     #[test]

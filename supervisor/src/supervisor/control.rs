@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::admin::WorkerState;
 use protocol::codec::FRAME_MAX_BYTES;
-use protocol::control::{CONTROL_VERSION, Query, RingContract, StartUp, ToWorker};
+use protocol::control::{CONTROL_VERSION, Query, RingContract, StartUp, ToWorker, WorkersPage};
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 
@@ -80,6 +80,7 @@ impl Supervisor {
     ) -> Result<(), Violation> {
         let body = match query {
             Query::Workers => fitting(self.rows(now)),
+            Query::WorkersFrom(first) => page(&self.rows(now), first),
         };
         match current(&mut self.workers, id) {
             Some(process) => process.link.send(&ToWorker::Answer { id: question, body }),
@@ -174,6 +175,24 @@ fn fitting(mut rows: Vec<Row>) -> String {
     }
 }
 
+/// As many rows as one datagram takes, from the `first` on.
+fn page(rows: &[Row], first: u32) -> String {
+    let rest = usize::try_from(first).ok().and_then(|first| rows.get(first..)).unwrap_or_default();
+    let mut count = rest.len();
+    loop {
+        let behind = u32::try_from(count).ok().filter(|_| count < rest.len());
+        let next = behind.and_then(|count| first.checked_add(count));
+        let page = WorkersPage { workers: rest[..count].iter().collect(), next };
+        // Our own types always have a JSON form.
+        let body = serde_json::to_string(&page).unwrap_or_default();
+        if body.len() <= ANSWER_MAX_BYTES || count <= 1 {
+            return body;
+        }
+        // Rows differ in length, so this may take a second turn; it ends as it always shortens.
+        count = (count * ANSWER_MAX_BYTES / body.len()).max(1);
+    }
+}
+
 /// The `count` rows that tell most, in their old order.
 fn most_telling(rows: Vec<Row>, count: usize) -> Vec<Row> {
     let is_well = |row: &Row| matches!(row.status.state, WorkerState::Ready | WorkerState::Running);
@@ -211,6 +230,22 @@ mod tests {
         let rows: Vec<WorkerStatus> = serde_json::from_str(&body).unwrap();
         assert!((100..400).contains(&rows.len()), "{} rows", rows.len());
         codec::encode(&ToWorker::Answer { id: 1, body }).unwrap();
+    }
+
+    #[test]
+    fn page_by_page_a_list_of_any_length_is_whole() {
+        let rows: Vec<Row> = (0..2000).map(row).collect();
+        let (mut names, mut next, mut pages) = (Vec::new(), Some(0), 0);
+        while let Some(first) = next {
+            let body = page(&rows, first);
+            codec::encode(&ToWorker::Answer { id: 1, body: body.clone() }).unwrap();
+            let page: WorkersPage<WorkerStatus> = serde_json::from_str(&body).unwrap();
+            names.extend(page.workers.into_iter().map(|row| row.name.to_string()));
+            (next, pages) = (page.next, pages + 1);
+        }
+        assert_eq!(names, (0..2000).map(|at| format!("w{at}")).collect::<Vec<_>>());
+        assert!((5..30).contains(&pages), "{pages}");
+        assert_eq!(page(&rows, 5000), r#"{"workers":[],"next":null}"#);
     }
 
     #[test]

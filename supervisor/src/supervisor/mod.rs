@@ -306,21 +306,20 @@ impl Supervisor {
         self.look_for_attached(now);
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
             self.reserve.lend();
-            let stalled = self.look_at_rings(now);
+            rings::observe_all(&self.spawner.outlook, &self.spawner.topology, &mut self.floors);
             self.floors.save_later();
             if let Some(groups) = &mut self.spawner.cgroups {
                 groups.remove_empty();
             }
-            for at in stalled.into_iter().filter(|_| !late) {
-                self.tell(at, now, Input::Fault(ExitReason::NoProgress));
-            }
+        }
+        for at in self.look_at_progress(now).into_iter().filter(|_| !late) {
+            self.tell(at, now, Input::Fault(ExitReason::NoProgress));
         }
     }
 
-    /// Raises the floors; the workers whose inputs go on without them.
-    fn look_at_rings(&mut self, now: MonoNs) -> Vec<WorkerId> {
-        let topology = &self.spawner.topology;
-        let heads = rings::observe_all(&self.spawner.outlook, topology, &mut self.floors);
+    /// The workers whose inputs go on without them.
+    fn look_at_progress(&mut self, now: MonoNs) -> Vec<WorkerId> {
+        let outlook = &self.spawner.outlook;
         let stalled = self.workers.iter_mut().filter_map(|(at, worker)| {
             let process = worker.process.as_mut()?;
             let health = process.health()?;
@@ -328,11 +327,8 @@ impl Supervisor {
                 process.progress.excuse();
                 return None;
             }
-            let inputs = worker.spec.inputs.iter().map(|ring| {
-                let outside = || rings::head_of(&self.spawner.outlook, ring);
-                heads.get(ring).copied().unwrap_or_else(outside)
-            });
-            process.progress.is_stalled(now, &health, progress::heads(inputs)).then_some(at)
+            let heads = worker.spec.inputs.iter().map(|ring| rings::head_of(outlook, ring));
+            process.progress.is_stalled(now, &health, || progress::heads(heads)).then_some(at)
         });
         stalled.collect()
     }

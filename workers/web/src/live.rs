@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use protocol::admin::RingStatus;
-use protocol::control::Query;
+use protocol::control::{Query, WorkersPage};
 use protocol::name::{ProjectName, RingName};
 use protocol::time::{MonoNs, Stamp};
+use serde_json::Value;
 use shmring::{
     Frame, FrameOptions, FrameReader, Next, PacketOptions, RecordReader, Start, census, clock,
 };
@@ -43,7 +44,18 @@ impl Sources for Live {
     }
 
     fn workers(&self) -> Result<String, Trouble> {
-        Ok(self.link.ask(Query::Workers)?)
+        let mut all: Vec<Value> = Vec::new();
+        let mut next = Some(0);
+        while let Some(first) = next {
+            let body = self.link.ask(Query::WorkersFrom(first))?;
+            let page: WorkersPage<Value> = serde_json::from_str(&body)?;
+            // While pages are asked for a worker may come or go, and the others change places.
+            let is_new = |row: &Value| !all.iter().any(|other| other["name"] == row["name"]);
+            let new: Vec<Value> = page.workers.into_iter().filter(is_new).collect();
+            all.extend(new);
+            next = page.next.filter(|next| *next > first);
+        }
+        Ok(Value::Array(all).to_string())
     }
 
     fn rings(&self) -> Vec<RingStatus> {
