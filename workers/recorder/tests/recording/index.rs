@@ -2,13 +2,13 @@
 //! of the recorder.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::config::Keep;
 use protocol::units::Bytes;
-use recorder::{Indexing, Keeper};
+use recorder::{Indexing, Job, Keeper};
 use recordings::index::{INDEX_FILE, Index, Indexer, Notes};
 use recordings::{Facts, list};
 use shmring::clock;
@@ -20,25 +20,31 @@ fn index_file(rig: &Rig) -> PathBuf {
     rig.root().join(INDEX_FILE)
 }
 
-fn rows(rig: &Rig) -> Vec<String> {
-    Index::read(&rig.root()).unwrap().dump().unwrap()
+fn rows_in(root: &Path) -> Vec<String> {
+    Index::read(root).unwrap().dump().unwrap()
 }
 
 /// What an index says that is made of the files alone.
-fn rebuilt(rig: &Rig) -> Vec<String> {
-    fs::remove_file(index_file(rig)).unwrap();
+fn rebuilt_in(root: &Path) -> Vec<String> {
+    fs::remove_file(root.join(INDEX_FILE)).unwrap();
     let notes = Notes::new();
-    notes.opened(&rig.folder(), u64::MAX);
-    let mut indexer = Indexer::new(&rig.root());
+    notes.opened(&root.join("cam1"), u64::MAX);
+    let mut indexer = Indexer::new(root);
     while indexer.turn(notes.take(), clock::mono()).unwrap().more {}
-    rows(rig)
+    rows_in(root)
+}
+
+/// The index of a stopped recorder has all that is in its files, and nothing else.
+pub(crate) fn assert_is_of_the_files(root: &Path) {
+    let kept = rows_in(root);
+    assert_eq!(kept, rebuilt_in(root));
 }
 
 /// How many files the index knows as they are; what it says of them is what they say.
-fn told_rightly(rig: &Rig) -> usize {
+pub(crate) fn told_rightly(root: &Path) -> usize {
     // One whose recorder died in a commit cannot be read before the next one has put it right.
-    let Some(index) = Index::read(&rig.root()) else { return 0 };
-    let entries = list(&rig.folder()).unwrap();
+    let Some(index) = Index::read(root) else { return 0 };
+    let entries = list(&root.join("cam1")).unwrap();
     let known = entries.iter().filter(|entry| match index.facts("cam1", entry) {
         Ok(Some(told)) => {
             assert_eq!(told, Facts::read(&entry.path).unwrap(), "{}", entry.path.display());
@@ -51,8 +57,12 @@ fn told_rightly(rig: &Rig) -> usize {
 
 /// A recorder in this process with an index.
 fn recorder(rig: &Rig) -> (InThread, Indexing) {
-    let indexing = Indexing::begin(&rig.root(), Duration::from_millis(20)).unwrap();
-    let mut job = rig.job(rig.folder());
+    with_index(rig, rig.job(rig.folder()))
+}
+
+pub(crate) fn with_index(rig: &Rig, mut job: Job) -> (InThread, Indexing) {
+    let root = job.folder.parent().unwrap();
+    let indexing = Indexing::begin(root, Duration::from_millis(20)).unwrap();
     job.index = indexing.notes();
     job.keeper = Arc::new(Keeper::new(&rig.keep, rig.min_free).telling(indexing.notes()));
     (InThread::start(job), indexing)
@@ -76,15 +86,14 @@ fn kills_at_any_instant_leave_an_index_of_what_is_in_the_files() {
         let recorder = rig.process();
         feed.publish(&mut writer, 10 + life * 37 % 200, Duration::from_micros(900));
         recorder.kill();
-        told += told_rightly(&rig);
+        told += told_rightly(&rig.root());
     }
     let recorder = rig.process();
     feed.publish(&mut writer, 100, Duration::from_millis(1));
     recorder.stop();
     assert!(told > 0, "no index outlived its recorder");
-    assert_eq!(told_rightly(&rig), rig.recorded().files.len());
-    let kept = rows(&rig);
-    assert_eq!(kept, rebuilt(&rig));
+    assert_eq!(told_rightly(&rig.root()), rig.recorded().files.len());
+    assert_is_of_the_files(&rig.root());
 }
 
 #[test]
@@ -102,8 +111,7 @@ fn an_index_that_is_deleted_under_a_running_recorder_comes_back() {
     recorder.wait_until("all read", |status| status.read().1 == 400);
     recorder.stop();
     indexing.end();
-    let kept = rows(&rig);
-    assert_eq!(kept, rebuilt(&rig));
+    assert_is_of_the_files(&rig.root());
     assert_eq!(segments(&rig), rig.recorded().files.len());
 }
 
@@ -125,8 +133,7 @@ fn an_index_that_cannot_be_made_is_told_and_costs_no_packet() {
     recorder.stop();
     indexing.end();
     rig.recorded().assert_all_of(&published);
-    let kept = rows(&rig);
-    assert_eq!(kept, rebuilt(&rig));
+    assert_is_of_the_files(&rig.root());
 }
 
 #[test]
@@ -144,6 +151,5 @@ fn what_retention_removes_leaves_the_index() {
     let files = rig.recorded().files.len();
     assert!((2..8).contains(&files), "{files}");
     assert_eq!(segments(&rig), files);
-    let kept = rows(&rig);
-    assert_eq!(kept, rebuilt(&rig));
+    assert_is_of_the_files(&rig.root());
 }

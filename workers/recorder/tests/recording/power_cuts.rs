@@ -19,6 +19,7 @@ use shmring::PacketWriter;
 
 use crate::disks::{Frozen, Mount};
 use crate::feed::Feed;
+use crate::index::{assert_is_of_the_files, told_rightly, with_index};
 use crate::rig::{InThread, Recorded, Rig, here, wait_until};
 
 /// How many, when nobody asks for more.
@@ -85,14 +86,16 @@ fn goes_on(rig: &Rig, cut: &Cut, stream: &Stream) {
     let mounted = Mount::image(&cut.image, &at).unwrap();
     let mut job = rig.job(folder.clone());
     job.disk = Arc::new(Disk::any(&at));
-    let recorder = InThread::start(job);
+    let (recorder, indexing) = with_index(rig, job);
     let goal = stream.published() + 20;
     recorder.wait_until("recording again", |status| status.read().1 >= goal);
     recorder.stop();
+    indexing.end();
     let recorded = Recorded::read(&folder);
     let ids: Vec<u64> = recorded.ids().iter().map(|(_, sequence)| *sequence).collect();
     let (first, end) = (ids[0], ids[ids.len() - 1]);
     assert!(ids.iter().copied().eq(first..=end) && first == 1 && end >= goal, "{ids:?}");
+    assert_is_of_the_files(&at);
     drop(mounted);
     let checked = Command::new("e2fsck").args(["-f", "-n"]).arg(&cut.image).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
@@ -106,6 +109,8 @@ fn durable(rig: &Rig, cut: &Cut) -> u64 {
         true => Recorded::whole_of(&at.join("cam1")),
         false => Vec::new(),
     };
+    let known = told_rightly(&at);
+    println!("files_known_by_the_index={known}");
     let unbroken = ids.iter().zip(1..).take_while(|(id, expected)| *id == expected).count() as u64;
     assert!(unbroken >= cut.safe, "{} was safe, but only {unbroken} is there: {ids:?}", cut.safe);
     unbroken
@@ -126,7 +131,7 @@ fn a_power_cut_costs_at_most_a_fragment_and_two_seconds_and_harms_nothing_older(
     let Some(_disk) = here(Mount::ext4(&disk, 64, &rig.root())) else { return };
     let feed = Feed::made_up(1000);
     let writer = rig.writer(&feed.tracks);
-    let recorder = rig.recorder();
+    let (recorder, indexing) = with_index(&rig, rig.job(rig.folder()));
     let stream = Stream::begin(feed, writer);
     wait_until("recording", || recorder.job.status.safe().is_some());
     let mut worst = 0;
@@ -142,6 +147,8 @@ fn a_power_cut_costs_at_most_a_fragment_and_two_seconds_and_harms_nothing_older(
     }
     drop(stream.end());
     recorder.stop();
+    indexing.end();
+    assert_is_of_the_files(&rig.root());
     let allowed = FRAGMENT_PACKETS + SYNC_PACKETS;
     println!("power_cuts={cuts} worst_lost_packets={worst} allowed_packets={allowed}");
     // Beside the sync period, the time that a sync itself takes on a busy machine.
