@@ -268,4 +268,23 @@ mod tests {
         let found = scan(&mut Cursor::new(&piece.bytes)).unwrap();
         assert_eq!(found.fragments[0].origin.packets, [Some(0), None, Some(0)]);
     }
+
+    #[test]
+    fn what_mp4_cannot_carry_leaves_no_hole_between_fragments() {
+        let mut assembler = assembler(Duration::from_secs(60));
+        let sound = Track { codec: Codec::PcmAlaw, ..video() };
+        let mut bytes = Vec::new();
+        // Packet 26, a sound, is the first that is a second later than the key frame.
+        for sequence in 1..=100 {
+            let mut packet = picture(sequence);
+            packet.meta.track = u32::from(sequence % 2 == 0);
+            let taken = assembler.take(packet, &[video(), sound.clone()]).unwrap();
+            bytes.extend(taken.piece.into_iter().flat_map(|piece| piece.bytes));
+        }
+        bytes.extend(assembler.flush().unwrap().unwrap().bytes);
+        let found = scan(&mut Cursor::new(&bytes)).unwrap();
+        let covered: Vec<(u64, u64)> =
+            found.fragments.iter().map(|f| (f.origin.first, f.origin.last())).collect();
+        assert_eq!(covered, [(1, 26), (27, 50), (51, 76), (77, 100)]);
+    }
 }

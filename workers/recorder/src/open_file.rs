@@ -95,6 +95,10 @@ impl OpenFile {
         if entry && self.is_described_anew(packet, tracks) {
             return Cut::File;
         }
+        // A fragment that it would begin could not hold it, and it would seem to be lost.
+        if !entry && !self.movie.carries(packet.meta.track) {
+            return Cut::None;
+        }
         let fragment = self.fragment.as_ref();
         let progress = Progress {
             segment_ns,

@@ -140,21 +140,21 @@ fn put(tx: &Transaction<'_>, camera: i64, reading: &Reading) -> rusqlite::Result
     settle_behind(tx, camera, number)
 }
 
-/// The row of a file, from its facts and the rows of its fragments.
+/// The row of a file; of one that has grown the sum of what was known and what came.
 fn put_segment(tx: &Transaction<'_>, camera: i64, reading: &Reading) -> rusqlite::Result<()> {
     let Reading { number, file, facts, .. } = reading;
     let ring = facts.ring.as_ref().map(|ring| ring.as_str().to_owned());
+    let packets: u64 = facts.fragments.iter().map(|fragment| fragment.recorded).sum();
     tx.prepare_cached(
         "INSERT INTO segments (camera, number, file, ring, bytes, modified_ns, whole_bytes, damage, packets,
              from_utc_ns, to_utc_ns)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
-             (SELECT ifnull(sum(recorded), 0) FROM fragments WHERE camera = ?1 AND number = ?2),
-             (SELECT from_utc_ns FROM fragments WHERE camera = ?1 AND number = ?2 ORDER BY at_bytes LIMIT 1),
-             (SELECT to_utc_ns FROM fragments WHERE camera = ?1 AND number = ?2 ORDER BY at_bytes DESC LIMIT 1))
-         ON CONFLICT DO UPDATE SET file = excluded.file, ring = ifnull(excluded.ring, ring),
-             bytes = excluded.bytes, modified_ns = excluded.modified_ns, whole_bytes = excluded.whole_bytes,
-             damage = excluded.damage, packets = excluded.packets, from_utc_ns = excluded.from_utc_ns,
-             to_utc_ns = excluded.to_utc_ns",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT DO UPDATE SET file = excluded.file, bytes = excluded.bytes,
+             modified_ns = excluded.modified_ns, whole_bytes = excluded.whole_bytes, damage = excluded.damage,
+             ring = iif(?12, ifnull(ring, excluded.ring), excluded.ring),
+             packets = iif(?12, packets + excluded.packets, excluded.packets),
+             from_utc_ns = iif(?12, ifnull(from_utc_ns, excluded.from_utc_ns), excluded.from_utc_ns),
+             to_utc_ns = iif(?12, ifnull(excluded.to_utc_ns, to_utc_ns), excluded.to_utc_ns)",
     )?
     .execute(params![
         camera,
@@ -165,6 +165,10 @@ fn put_segment(tx: &Transaction<'_>, camera: i64, reading: &Reading) -> rusqlite
         facts.modified_ns.cast_signed(),
         facts.whole_bytes.cast_signed(),
         facts.damage,
+        packets.cast_signed(),
+        facts.fragments.first().map(|first| first.capture.0.cast_signed()),
+        facts.fragments.last().map(|last| last.end.0.cast_signed()),
+        reading.from_bytes.is_some(),
     ])?;
     Ok(())
 }
