@@ -7,6 +7,8 @@
 //!   | Ready ------------------------> |     rings, sockets and sandbox are in place
 //!   | Condition ... ----------------> |     whenever it changes
 //!   | Ask -> <- Answer                |
+//!   | <---------------- Message       |     what somebody asks of it, answered by Reply
+//!   | Reply, Happened --------------> |
 //!   | <---------------------- Hang    |     a drill, if somebody asks for one
 //!   | <--------------------- Drain    |     a successor takes over: see there
 //!   | Yielded ----------------------> |
@@ -24,7 +26,7 @@ use crate::name::{ProjectName, RingName, WorkerName};
 use crate::units::Span;
 
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
-pub const CONTROL_VERSION: u32 = 5;
+pub const CONTROL_VERSION: u32 = 6;
 
 /// Environment of every worker.
 pub mod env {
@@ -110,6 +112,8 @@ pub struct RingContract {
     pub essential: Vec<Essential>,
     /// The writer may wait for them, because its source can: a file. A live source never waits.
     pub waits: bool,
+    /// Packet rings: so much more than usual is kept, for recorders that want the time before an event.
+    pub pre_roll: Span,
 }
 
 /// A reader of a ring for which more is kept than for others.
@@ -133,6 +137,7 @@ impl RingContract {
             group: None,
             essential: Vec::new(),
             waits: false,
+            pre_roll: Span::default(),
         }
     }
 }
@@ -152,6 +157,27 @@ pub enum ToSupervisor {
     Yielded { to: Joint },
     /// Last message before a clean exit.
     Stopped,
+    /// To a [`ToWorker::Message`]: JSON text, or why not in the worker's own words.
+    Reply { to: u64, result: Result<String, String> },
+    /// For people and hooks; it changes no state.
+    Happened { what: Happening, subject: String, why: String },
+}
+
+/// What a worker tells beside its condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Happening {
+    /// A camera's recording began, or went on after a pause.
+    RecordingStarted,
+    RecordingStopped,
+}
+
+impl Happening {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RecordingStarted => "recording.started",
+            Self::RecordingStopped => "recording.stopped",
+        }
+    }
 }
 
 /// Where one writer of a ring ends and the next begins.
@@ -206,6 +232,8 @@ pub enum ToWorker {
     TakeOver { from: Joint },
     /// JSON text.
     Answer { id: u64, body: String },
+    /// Somebody's message, JSON text, to be answered by [`ToSupervisor::Reply`] with the same id.
+    Message { id: u64, body: String },
     /// A drill: take nothing more and let the heart beat on, as a worker does that waits for ever. A stop
     /// still ends it.
     Hang,

@@ -4,6 +4,7 @@
 use protocol::control::RingContract;
 use protocol::name::RingKind;
 use protocol::time::NS_PER_S;
+use protocol::units::Span;
 
 use crate::frames::{self, QUOTA};
 use crate::layout::{PAGE, anchor, index, lease};
@@ -63,7 +64,8 @@ pub fn log_bytes(contract: &RingContract) -> u64 {
     let base = match contract.name.kind() {
         RingKind::Events => RECORD_LOG_BYTES,
         RingKind::Frames | RingKind::Packets => {
-            a_second.saturating_mul(LOG_SECONDS).max(LOG_MIN_BYTES)
+            let usual = a_second.saturating_mul(LOG_SECONDS).max(LOG_MIN_BYTES);
+            usual.saturating_add(at_highest_rate(contract, contract.pre_roll))
         }
     };
     pages(base.saturating_add(essential_bytes(contract)))
@@ -78,7 +80,11 @@ pub fn slots(contract: &RingContract, writer_need: u32) -> u32 {
 
 /// What comes within the longest deadline of an essential reader, at the highest rate.
 fn essential_bytes(contract: &RingContract) -> u64 {
-    let bits = u128::from(longest_deadline(contract).0) * u128::from(contract.config.max_bitrate.0);
+    at_highest_rate(contract, longest_deadline(contract))
+}
+
+fn at_highest_rate(contract: &RingContract, span: Span) -> u64 {
+    let bits = u128::from(span.0) * u128::from(contract.config.max_bitrate.0);
     u64::try_from(bits / (8 * u128::from(NS_PER_S))).unwrap_or(u64::MAX)
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn memory_with(ring: &RingSpec, picture: Option<Size>) -> Memory {
 fn memory(ring: &RingSpec, pictures: Option<Pictures>) -> Memory {
     let contract = RingContract {
         essential: ring.essential.clone(),
+        pre_roll: ring.pre_roll,
         ..RingContract::new(ring.name.clone(), ring.config, ring.places())
     };
     let is_frames = ring.name.kind() == RingKind::Frames;

@@ -116,6 +116,7 @@ pub(crate) fn contract(outlook: &Outlook, ring: &RingSpec, floors: &mut Floors) 
         gop_floor: floor.gop,
         essential: ring.essential.clone(),
         waits: ring.waits,
+        pre_roll: ring.pre_roll,
         ..RingContract::new(ring.name.clone(), ring.config, ring.places())
     }
 }

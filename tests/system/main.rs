@@ -15,6 +15,7 @@ mod first_light;
 mod packages;
 mod pipes;
 mod recording;
+mod recording_on_demand;
 mod ring_verbs;
 mod succession;
 mod top_on_a_terminal;

@@ -10,6 +10,7 @@ pub mod policy;
 pub mod recorder;
 pub mod rtsp;
 pub mod web;
+pub mod when;
 
 use std::fmt;
 
@@ -27,6 +28,7 @@ pub use policy::ReadPolicy;
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig};
 pub use rtsp::RtspConfig;
 pub use web::WebConfig;
+pub use when::{EventRule, Patterns, When};
 
 /// The built-in worker kinds: what `use:` may say. Each is the binary `framevisor-<kind>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::when::When;
 use crate::units::{Bytes, Span, UnitError};
 
 /// A file in `dir` by which a person says that it is the right directory, whatever the recorder
@@ -13,7 +14,7 @@ use crate::units::{Bytes, Span, UnitError};
 pub const ACCEPT_FILE: &str = ".framevisor-accept";
 
 /// What the user writes under `use: recorder`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecorderConfig {
     /// Files go to `DIR/CAMERA/UTC-SEQ.mp4`. A relative path starts at the topology file's folder.
@@ -27,12 +28,21 @@ pub struct RecorderConfig {
     /// Space on the disk that is left free: the oldest recordings go for it. Default: none.
     #[serde(default)]
     pub min_free: Option<FreeSpace>,
+    /// When it records. Default: always.
+    #[serde(default)]
+    pub when: When,
 }
 
 impl RecorderConfig {
     /// Everything at its default.
     pub fn at(dir: PathBuf) -> Self {
-        Self { dir, segment: one_minute(), keep: Keep::default(), min_free: None }
+        Self {
+            dir,
+            segment: one_minute(),
+            keep: Keep::default(),
+            min_free: None,
+            when: When::default(),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl Project {
         self.connection.ask_within("remove", &json!({ "names": names }), CHANGE_WITHIN)
     }
 
-    /// Gives a message to a `run:` worker that listens, and returns what it replies.
+    /// Gives a message to a `run:` worker that listens or to a recorder, and returns what it replies.
     ///
     /// # Errors
     ///

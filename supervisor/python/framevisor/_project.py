@@ -128,8 +128,49 @@ class Project:
         return self._connection.ask("remove", timeout, names=names)
 
     def send(self, name, message, *, timeout=2 * ANSWER_WITHIN_S):
-        """Gives a message, any JSON value, to a `run:` worker that listens, and returns its reply."""
+        """Gives a message, any JSON value, to a `run:` worker that listens or to a recorder, and returns its
+        reply."""
         return self._connection.ask("send", timeout, name=name, message=message)
+
+    def record(self, order, *cameras, span=None, pre=None):
+        """Starts (`"start"`) or stops (`"stop"`) the recording of cameras, by name or pattern, all without
+        one, or gives it back to the topology (`"auto"`). After `span`, a duration such as "5m", it is auto again; a
+        start reaches `pre` back. Returns what holds now, a dict for each camera."""
+        wanted = {"order": order}
+        if span is not None:
+            wanted["for"] = span
+        if pre is not None:
+            wanted["pre"] = pre
+        return self._recorders("record", cameras, wanted)
+
+    def recording(self, *cameras):
+        """Which cameras are recorded now, and why: a dict for each."""
+        return self._recorders("show", cameras, {})
+
+    def comment(self, camera, text, *, tags=(), author=""):
+        """Says something of the picture of this camera that is recorded at this moment. Returns where it
+        went, a dict for each recorder of the camera."""
+        rows = self._connection.ask("recorders")
+        meant = [row["worker"] for row in rows if row["ring"].rpartition(".")[0] == camera]
+        if not meant:
+            raise KeyError(f"no camera {camera} is recorded")
+        said = {"camera": camera, "text": text, "tags": list(tags), "author": author}
+        return [self.send(worker, {"comment": said}) for worker in meant]
+
+    def _recorders(self, message, cameras, args):
+        rows = self._connection.ask("recorders")
+        camera = {row["ring"]: row["ring"].rpartition(".")[0] for row in rows}
+        for name in cameras:
+            if not any(_selects([name], known) for known in camera.values()):
+                raise KeyError(f"no camera {name} is recorded")
+        meant = {}
+        for row in rows:
+            if _selects(cameras, camera[row["ring"]]):
+                meant.setdefault(row["worker"], []).append(camera[row["ring"]])
+        told = []
+        for worker, names in meant.items():
+            told += self.send(worker, {message: {"cameras": names, **args}})
+        return told
 
     def wait(self, *names, flowing=False, state=None, timeout=30.0):
         """Waits until the workers that `names` means (all without one) are up, or in `state`; with

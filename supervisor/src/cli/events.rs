@@ -76,9 +76,12 @@ fn show(context: &Context, change: &Change, width: usize) -> Result<(), CliError
     if context.is_json() {
         return terminal::json(change);
     }
-    let Change { time_utc_ns, worker, from, to, reason, events: _ } = change;
-    let (time, from, to) = (time_of(*time_utc_ns), from.as_str(), to.as_str());
-    let line = format!("{time}  {worker:width$}  {from} -> {to}  {reason}");
+    let Change { time_utc_ns, worker, from, to, reason, events } = change;
+    let time = time_of(*time_utc_ns);
+    // No change of a state, but something that the worker told of.
+    let what =
+        if from == to { events.join(" ") } else { format!("{} -> {}", from.as_str(), to.as_str()) };
+    let line = format!("{time}  {worker:width$}  {what}  {reason}");
     terminal::data(&format!("{}\n", line.trim_end()))
 }
 

@@ -112,7 +112,7 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
                 "a kill costs ffmpeg the unfinished fragment, and each start begins anew"
                     .to_owned(),
             );
-            let folders = worker.inputs.iter().map(|ring| folder(recorder, ring));
+            let folders = worker.recorded().map(|ring| folder(recorder, ring));
             let mkdir = words(&["mkdir", "-p"]).into_iter().chain(folders).collect();
             to.commands.push(mkdir);
             of_sources(topology, worker, to, |ring, ingest| segments(recorder, ring, ingest));
@@ -164,7 +164,7 @@ fn of_sources(
     to.notes.push(
         "it opens the camera itself: a second connection, which some cameras refuse".to_owned(),
     );
-    for ring in &worker.inputs {
+    for ring in worker.recorded() {
         match source(topology, ring) {
             Some(ingest) => {
                 let output = output(ring, ingest);

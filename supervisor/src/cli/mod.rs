@@ -6,6 +6,7 @@ mod bench;
 mod change;
 mod check;
 mod client;
+mod comment;
 mod completion;
 mod config;
 mod describe;
@@ -30,6 +31,7 @@ mod moment;
 mod plan;
 mod project;
 mod ps;
+mod record;
 mod recordings;
 mod rehearsal;
 mod reload;
@@ -175,6 +177,12 @@ enum Verb {
     /// Write what cameras recorded over a time into files for others: a clip, or a folder that plays
     #[command(after_help = export::EXAMPLES)]
     Export(export::Args),
+    /// Start and stop the recording of cameras, whatever the topology says
+    #[command(after_help = record::EXAMPLES)]
+    Record(record::Args),
+    /// Say something of what is recorded at this moment; it stays with the recording
+    #[command(after_help = comment::EXAMPLES)]
+    Comment(comment::Args),
     /// Give a message to a worker that listens, and print its reply
     #[command(after_help = send::EXAMPLES)]
     Send(send::Args),
@@ -281,6 +289,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             let file = FileArg { files: std::mem::take(&mut args.files), form };
             export::run(&context(file), args)
         }
+        Verb::Record(mut args) => record::run(&context(args.take_file()), args),
+        Verb::Comment(mut args) => comment::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Send(mut args) => send::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),

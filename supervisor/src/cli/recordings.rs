@@ -188,9 +188,9 @@ fn folders_of(topology: &Topology) -> Vec<PathBuf> {
     let recorders = topology
         .workers
         .iter()
-        .filter_map(|worker| recorded_to(&worker.launch).map(|dir| (dir, worker.inputs.clone())));
-    let folders = recorders.flat_map(|(dir, rings)| {
-        rings.into_iter().map(move |ring| {
+        .filter_map(|worker| recorded_to(&worker.launch).map(|dir| (dir, worker)));
+    let folders = recorders.flat_map(|(dir, worker)| {
+        worker.recorded().map(move |ring| {
             let name = ring.as_str().rsplit_once('.').map_or(ring.as_str(), |(owner, _)| owner);
             dir.join(name)
         })

@@ -1,7 +1,7 @@
 //! What a built-in worker may say when. Pure.
 //!
 //! ```text
-//! Silent --Hello--> Greeted --Ready--> Ready      Condition, Ask and Stopped: any time after Hello
+//! Silent --Hello--> Greeted --Ready--> Ready      everything else: any time after Hello
 //! ```
 
 use protocol::control::{CONTROL_VERSION, ToSupervisor};
@@ -39,7 +39,16 @@ impl Conversation {
             ToSupervisor::Ask { id, query } => Ok(Heard::Ask { id, query }),
             ToSupervisor::Yielded { to } => Ok(Heard::Yielded(to)),
             ToSupervisor::Stopped => Ok(Heard::Stopped),
+            ToSupervisor::Reply { to, result } => reply(to, result),
+            ToSupervisor::Happened { what, subject, why } => {
+                Ok(Heard::Happened(what, one_line(&subject), one_line(&why)))
+            }
         }
+    }
+
+    /// Whether the worker works, so that it reads what it is sent.
+    pub(super) fn is_ready(self) -> bool {
+        self == Self::Ready
     }
 
     fn hello(&mut self, version: u32, hand_over: String) -> Result<Heard, Violation> {
@@ -54,6 +63,15 @@ impl Conversation {
     }
 }
 
+fn reply(to: u64, result: Result<String, String>) -> Result<Heard, Violation> {
+    let result = match result {
+        Ok(body) => Ok(serde_json::from_str(&body)
+            .map_err(|error| Violation::Frame(format!("reply: {error}")))?),
+        Err(text) => Err(one_line(&text)),
+    };
+    Ok(Heard::Reply { to, result })
+}
+
 fn out_of_order(said: &'static str, when: &'static str) -> Violation {
     Violation::Order { said, when }
 }
@@ -66,6 +84,8 @@ fn name_of(message: &ToSupervisor) -> &'static str {
         ToSupervisor::Ask { .. } => "Ask",
         ToSupervisor::Yielded { .. } => "Yielded",
         ToSupervisor::Stopped => "Stopped",
+        ToSupervisor::Reply { .. } => "Reply",
+        ToSupervisor::Happened { .. } => "Happened",
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) fn render(message: &ToWorker) -> Vec<u8> {
             json!({"event": {"stop": {"grace_ms": grace_ms}}}).to_string().into_bytes()
         }
         // Only built-in workers are told these.
-        ToWorker::Drain | ToWorker::TakeOver { .. } => {
+        ToWorker::Drain | ToWorker::Message { .. } | ToWorker::TakeOver { .. } => {
             json!({"event": {}}).to_string().into_bytes()
         }
         ToWorker::Answer { id, body } => {

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use protocol::codec::{self, FRAME_MAX_BYTES};
-use protocol::control::{Condition, Joint, Query, ToWorker};
+use protocol::control::{Condition, Happening, Joint, Query, ToWorker};
 use protocol::time::MonoNs;
 use serde_json::Value;
 
@@ -52,8 +52,6 @@ pub(crate) enum Violation {
 /// Why a message does not reach a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undelivered {
-    #[error("is a built-in worker")]
-    BuiltIn,
     #[error("does not listen: it has not said hello over its control link")]
     Silent,
     #[error("does not read its control link")]
@@ -79,6 +77,8 @@ pub(crate) enum Heard {
         query: Query,
     },
     Condition(Condition, String),
+    /// What it tells people and hooks of: what, of whom, and why.
+    Happened(Happening, String, String),
     /// A built-in worker waits for its start-up at this one-shot server.
     HandOver(String),
     /// A `run:` worker will tell when it is ready.
@@ -196,15 +196,20 @@ impl Link {
         Ok(())
     }
 
-    /// Gives a `run:` worker somebody's message. It is never dropped silently.
+    /// Gives a worker somebody's message. It is never dropped silently.
     pub(crate) fn deliver(&mut self, number: u64, message: &Value) -> Result<(), Undelivered> {
-        if self.language != Language::Json {
-            return Err(Undelivered::BuiltIn);
-        }
-        if !self.listens {
+        if !self.listens && !self.conversation.is_ready() {
             return Err(Undelivered::Silent);
         }
-        let message = json::message(number, message);
+        let message = match self.language {
+            Language::Frames => {
+                let body = message.to_string();
+                let seen = body.len();
+                let framed = codec::encode(&ToWorker::Message { id: number, body });
+                framed.map_err(|_| Undelivered::TooLong { seen })?
+            }
+            Language::Json => json::message(number, message),
+        };
         if message.len() > FRAME_MAX_BYTES {
             return Err(Undelivered::TooLong { seen: message.len() });
         }
@@ -216,7 +221,7 @@ impl Link {
         Ok(())
     }
 
-    /// To a `run:` worker, which may well never read: what it leaves unread is dropped.
+    /// To a worker that may well never read it: what it leaves unread is dropped.
     fn post(&mut self, message: Vec<u8>) {
         if self.queue.len() < QUEUE_MAX && message.len() <= FRAME_MAX_BYTES {
             self.queue.push_back(message);
@@ -302,6 +307,30 @@ mod tests {
         assert_eq!(deaf, Some(Violation::Deaf));
         let (mut link, _theirs) = pair(Language::Json).unwrap();
         assert!((0..1000).all(|_| link.send(&message).is_ok()));
+    }
+
+    #[test]
+    fn a_built_in_worker_that_is_ready_takes_messages_and_replies() {
+        let (mut link, theirs) = pair(Language::Frames).unwrap();
+        let message = serde_json::json!({"record": {}});
+        assert_eq!(link.deliver(7, &message), Err(Undelivered::Silent));
+        let hello = ToSupervisor::Hello { version: CONTROL_VERSION, hand_over: "/x/socket".into() };
+        for said in [hello, ToSupervisor::Ready] {
+            say(&theirs, &codec::encode(&said).unwrap());
+            link.receive(NOW).unwrap();
+        }
+        link.deliver(7, &message).unwrap();
+        let body = message.to_string();
+        assert_eq!(codec::decode(&hear(&theirs)).ok(), Some(ToWorker::Message { id: 7, body }));
+        let long = serde_json::json!("x".repeat(FRAME_MAX_BYTES));
+        assert!(matches!(link.deliver(8, &long), Err(Undelivered::TooLong { .. })));
+        let reply = ToSupervisor::Reply { to: 7, result: Ok("[1]".into()) };
+        say(&theirs, &codec::encode(&reply).unwrap());
+        let heard = Heard::Reply { to: 7, result: Ok(serde_json::json!([1])) };
+        assert_eq!(link.receive(NOW), Ok(Received::Message(heard)));
+        let reply = ToSupervisor::Reply { to: 7, result: Ok("[".into()) };
+        say(&theirs, &codec::encode(&reply).unwrap());
+        assert!(matches!(link.receive(NOW), Err(Violation::Frame(_))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What happens to a worker, what its life makes of it, and who is told.
 
 use protocol::admin::WorkerState;
+use protocol::control::Happening;
 use protocol::time::MonoNs;
 use shmring::clock;
 
@@ -47,6 +48,23 @@ impl Supervisor {
         };
         self.admin.publish_change(&change, &mut self.poller);
         self.hook_change(at, &change, &events);
+        self.history.add(change);
+        self.will.change();
+    }
+
+    /// What a worker told of that is no change of its state.
+    pub(super) fn happened(&mut self, at: WorkerId, what: Happening, subject: &str, why: &str) {
+        let state = self.workers[at].life.state();
+        let change = Change {
+            time_utc_ns: clock::now().utc,
+            worker: self.spec(at).name.clone(),
+            from: state,
+            to: state,
+            reason: format!("{subject}: {why}"),
+            events: vec![what.as_str().to_owned()],
+        };
+        self.admin.publish_change(&change, &mut self.poller);
+        self.hook_change(at, &change, &[what.as_str()]);
         self.history.add(change);
         self.will.change();
     }

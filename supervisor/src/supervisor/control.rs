@@ -54,6 +54,10 @@ impl Supervisor {
                 self.yielded(id, to);
                 return Ok(());
             }
+            Heard::Happened(what, subject, why) => {
+                self.happened(id.worker, what, &subject, &why);
+                return Ok(());
+            }
             Heard::Condition(condition, why) => Input::Condition(condition, why),
             Heard::Reply { to, result } => {
                 self.replied(id, to, result);

@@ -134,7 +134,7 @@ impl Supervisor {
                 ring: ring.clone(),
                 folder: dir.join(ring.owner()),
             };
-            dir.into_iter().flat_map(move |dir| spec.inputs.iter().map(move |ring| row(ring, dir)))
+            dir.into_iter().flat_map(move |dir| spec.recorded().map(move |ring| row(ring, dir)))
         });
         rows.collect()
     }

@@ -1,4 +1,4 @@
-//! Messages between a program at the control socket and a `run:` worker: passed on, answered later.
+//! Messages between a program at the control socket and a worker: passed on, answered later.
 
 use protocol::admin::{Reply, ReplyError};
 use protocol::name::WorkerName;
@@ -83,8 +83,9 @@ impl Supervisor {
 
 fn undelivered(worker: &WorkerName, cause: &Undelivered) -> ReplyError {
     let hint = match cause {
-        Undelivered::BuiltIn => "messages are for `run:` workers",
-        Undelivered::Silent => "a worker that listens says hello first, see docs/protocol.md",
+        Undelivered::Silent => {
+            "a built-in worker listens when it is ready, another when it has said hello (docs/protocol.md)"
+        }
         Undelivered::Deaf => "it may be busy: try again, or restart it",
         Undelivered::TooLong { .. } => "put the data into a file or a ring, and send its name",
     };

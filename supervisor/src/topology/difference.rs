@@ -359,6 +359,9 @@ fn outgrown(old: &RingSpec, new: &RingSpec, laid: Option<u32>, writer: &WorkerSp
     if !new.essential.iter().all(|reader| old.essential.contains(reader)) {
         reasons.push(format!("{name} keeps more for {}", named(&new.essential)));
     }
+    if old.pre_roll < new.pre_roll {
+        reasons.push(format!("{name} keeps more for the time before events"));
+    }
     if old.waits != new.waits {
         reasons.push(format!("{name} comes from another kind of source"));
     }

@@ -11,11 +11,13 @@ use super::tree::{Entry, Value};
 use super::{EnvText, matches, worker};
 
 /// Everything a hook may wait for, as docs/supervision.md explains it.
-pub(crate) const EVENTS: [&str; 15] = [
+pub(crate) const EVENTS: [&str; 17] = [
     "camera.down",
     "camera.up",
     "project.started",
     "project.stopping",
+    "recording.started",
+    "recording.stopped",
     "worker.backoff",
     "worker.degraded",
     "worker.died",

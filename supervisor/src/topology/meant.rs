@@ -8,6 +8,7 @@ use protocol::config::ingest::Source;
 use protocol::config::{ReadPolicy, RingConfig, WorkerConfig};
 use protocol::control::Essential;
 use protocol::name::{RingName, WorkerName};
+use protocol::units::Span;
 
 use super::problem::wiring::PLACES_MAX;
 use super::problem::{Finding, Subject, WiringProblem};
@@ -97,6 +98,7 @@ fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>)
             readers: readers.get(name).cloned().unwrap_or_default(),
             essential: essential(workers, name),
             waits: comes_from_file(workers, worker),
+            pre_roll: pre_roll(workers, name),
         };
         if ring.places() > PLACES_MAX {
             findings.push(too_many_places(written, &ring));
@@ -107,14 +109,29 @@ fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>)
 }
 
 fn essential(workers: &[WorkerSpec], ring: &RingName) -> Vec<Essential> {
+    // A recorder hears of events in its own time; what it records it must not lose.
+    let reads = |worker: &WorkerSpec| match worker.launch {
+        Launch::Use(WorkerConfig::Recorder(_)) => worker.recorded().any(|it| it == ring),
+        Launch::Run { .. } | Launch::Use(_) => worker.inputs.contains(ring),
+    };
     let entry = |worker: &WorkerSpec| match worker.policy {
-        Some(ReadPolicy::Essential(deadline)) if worker.inputs.contains(ring) => {
+        Some(ReadPolicy::Essential(deadline)) if reads(worker) => {
             // Workers attach under their own names.
             Some(Essential { reader: worker.name.to_string(), deadline })
         }
         _ => None,
     };
     workers.iter().filter_map(entry).collect()
+}
+
+/// The longest that a recorder of the ring wants of the time before an event.
+fn pre_roll(workers: &[WorkerSpec], ring: &RingName) -> Span {
+    let recorded = workers.iter().filter(|worker| worker.recorded().any(|it| it == ring));
+    let asked = recorded.filter_map(|worker| match &worker.launch {
+        Launch::Use(WorkerConfig::Recorder(recorder)) => Some(recorder.when.pre_roll()),
+        _ => None,
+    });
+    asked.max().unwrap_or_default()
 }
 
 /// Whether what the worker writes can wait: it reads a file, or decodes what comes from one.

@@ -50,7 +50,8 @@ use std::path::{Path, PathBuf};
 
 use protocol::config::{LimitsConfig, ReadPolicy, RestartConfig, RingConfig, WorkerConfig};
 use protocol::control::Essential;
-use protocol::name::{PART_MAX_BYTES, ProjectName, RingName, WorkerName};
+use protocol::name::{PART_MAX_BYTES, ProjectName, RingKind, RingName, WorkerName};
+use protocol::units::Span;
 use serde::{Deserialize, Serialize};
 
 use expand::Scope;
@@ -356,6 +357,8 @@ pub struct RingSpec {
     pub essential: Vec<Essential>,
     /// What it carries comes from a file: its writer may wait for them.
     pub waits: bool,
+    /// What a recorder of it may want of the time before an event.
+    pub pre_roll: Span,
 }
 
 impl Topology {
@@ -441,6 +444,11 @@ impl WorkerSpec {
             Launch::Run { .. } => "run",
             Launch::Use(config) => config.kind().as_str(),
         }
+    }
+
+    /// The rings whose packets a recorder writes into files; it may listen to rings of events besides.
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = &RingName> {
+        self.inputs.iter().filter(|ring| ring.kind() == RingKind::Packets)
     }
 
     /// The address the supervisor binds for this worker.

@@ -32,7 +32,17 @@ pub(super) fn of_motion(motion: &MotionConfig) -> Problems {
 pub(super) fn of_recorder(recorder: &RecorderConfig) -> Problems {
     // A file a second is the most a folder should take; a day is one file a day.
     let (second, day) = (Span::from_millis(1_000), Span::from_millis(86_400_000));
-    among([check("segment", recorder.segment, second, day)])
+    let mut problems = among([check("segment", recorder.segment, second, day)]);
+    for rule in &recorder.when.events {
+        // Shared memory holds the time before an event; after it there is the disk.
+        let (five_minutes, hour) = (Span::from_millis(300_000), Span::from_millis(3_600_000));
+        let checks = [
+            check("pre", rule.pre, Span::default(), five_minutes),
+            check("post", rule.post, Span::default(), hour),
+        ];
+        problems.extend(checks.into_iter().flatten().map(|(_, problem)| ("when", problem)));
+    }
+    problems
 }
 
 pub(super) fn of_rtsp(rtsp: &RtspConfig) -> Problems {

@@ -234,7 +234,10 @@ impl<'a> Section<'a> {
             Why::NotA { seen, expected } => {
                 self.complain(place, KeyProblem::NotA { key, seen, expected });
             }
-            Why::UnknownKey { mut known } => {
+            Why::UnknownKey { key: unknown, known } if unknown != key => {
+                self.complain(place, KeyProblem::Unknown { key: unknown, known });
+            }
+            Why::UnknownKey { mut known, .. } => {
                 known.extend(common.iter().map(|key| (*key).to_owned()));
                 self.complain(key_place, KeyProblem::Unknown { key, known });
             }

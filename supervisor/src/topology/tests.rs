@@ -121,6 +121,61 @@ fn a_ring_of_an_external_program_needs_no_writer() {
 }
 
 #[test]
+fn a_recorder_reads_the_events_it_records_by_and_rings_keep_its_pre_roll() {
+    let with = |when: &str| {
+        meant(&format!(
+            "  cam1: {{use: ingest, source: 'test:'}}
+  decode1: {{use: decoder, in: cam1.packets}}
+  motion1: {{use: motion, in: cam1.frames}}
+  recorder: {{use: recorder, in: '*.packets', dir: x, policy: essential 2s, when: {when}}}"
+        ))
+    };
+    let topology = with("[{pre: 7s}, {events: [motion1.events, ext.door.events], pre: 20s}]");
+    let recorder = worker(&topology, "recorder");
+    let inputs: Vec<_> = recorder.inputs.iter().map(RingName::as_str).collect();
+    assert_eq!(inputs, ["cam1.packets", "motion1.events", "ext.door.events"]);
+    assert_eq!(recorder.recorded().count(), 1);
+    let ring = |name: &str| topology.ring(&name.parse().unwrap()).unwrap();
+    let (packets, events) = (ring("cam1.packets"), ring("motion1.events"));
+    assert_eq!(packets.pre_roll, Span::from_millis(20_000));
+    assert_eq!((packets.essential.len(), events.essential.len()), (1, 0));
+    assert_eq!(events.readers.len(), 1);
+    let always = with("always");
+    let bytes = |topology: &Topology| crate::budget::memory_of(topology, &topology.rings[0]).bytes;
+    // Rings are whole pages.
+    assert!((20_000_000..20_000_000 + 4096).contains(&(bytes(&topology) - bytes(&always))));
+    assert_eq!(worker(&always, "recorder").inputs.len(), 1);
+}
+
+#[test]
+fn a_recorder_that_could_never_record_is_a_mistake() {
+    let refused = |when: &str| {
+        let text = format!(
+            "version: 1\nworkers:\n  cam1: {{use: ingest, source: 'test:'}}
+  recorder: {{use: recorder, in: cam1.packets, dir: x, when: {when}}}"
+        );
+        mistakes(&text).join("; ")
+    };
+    for (when, text) in [
+        ("events", "worker recorder: '*.events' matches no ring that this worker can read"),
+        ("{events: door.events}", "worker recorder: no worker writes ring door.events"),
+        (
+            "{events: cam1.packets}",
+            "worker recorder: when is 'cam1.packets': expected rings of events, by name or with stars",
+        ),
+        (
+            "[always, sometimes]",
+            "worker recorder: when: 'sometimes': expected always, command, events,",
+        ),
+        ("{events: ext.a.events, pre: 10m}", "worker recorder: pre is 10m: expected 0ns to 5m"),
+        ("{evnts: ext.a.events}", "worker recorder: unknown key 'evnts'"),
+    ] {
+        let refused = refused(when);
+        assert!(refused.starts_with(text), "{refused}");
+    }
+}
+
+#[test]
 fn one_broken_worker_does_not_make_others_wrong() {
     let text = "version: 1
 workers:

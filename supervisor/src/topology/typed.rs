@@ -35,7 +35,9 @@ pub(super) enum Why {
         seen: String,
         expected: String,
     },
+    /// In the section itself or in one below it.
     UnknownKey {
+        key: String,
         known: Vec<String>,
     },
     /// Said by the value's own type.
@@ -69,8 +71,9 @@ impl serde::de::Error for Wrong {
         Why::Missing(field).into()
     }
 
-    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
-        Why::UnknownKey { known: known.iter().map(|key| (*key).to_owned()).collect() }.into()
+    fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
+        let known = known.iter().map(|key| (*key).to_owned()).collect();
+        Why::UnknownKey { key: key.to_owned(), known }.into()
     }
 }
 
@@ -284,7 +287,8 @@ mod tests {
     fn an_unknown_key_names_the_keys_there_are() {
         let wrong = read_text::<DecoderConfig>("thread: 2").unwrap_err();
         let known = vec!["threads".to_owned(), "max_pixels".to_owned()];
-        assert_eq!(wrong, Wrong { entry: Some(0), why: Why::UnknownKey { known } });
+        let why = Why::UnknownKey { key: "thread".to_owned(), known };
+        assert_eq!(wrong, Wrong { entry: Some(0), why });
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::config::Kind;
+use protocol::config::{Kind, WorkerConfig};
 use protocol::name::{RingKind, RingName};
+pub(crate) use protocol::pattern::matches;
 
+use super::Launch;
 use super::problem::{Finding, KeyProblem, Problem, Subject, WiringProblem};
 use super::section::Located;
 use super::tree::Place;
 use super::written::{Input, Written, WrittenKind, WrittenOutput, WrittenWorker};
 
+const EVENTS: &[RingKind] = &[RingKind::Events];
 const ALL_KINDS: &[RingKind] = &[RingKind::Packets, RingKind::Frames, RingKind::Events];
 
 /// Per worker, in the order of the file.
@@ -186,7 +189,53 @@ fn inputs(
     if found.is_empty() && findings.len() == before {
         nothing_matches(worker, &reader, findings);
     }
+    let more = events(worker, rings, findings);
+    found.extend(more.into_iter().filter(|ring| known.insert(ring.clone())));
     found
+}
+
+/// The rings that the rules of a recorder listen to.
+fn events(worker: &WrittenWorker, rings: &Rings, findings: &mut Vec<Finding>) -> Vec<RingName> {
+    let Some(Launch::Use(WorkerConfig::Recorder(recorder))) = &worker.launch else {
+        return Vec::new();
+    };
+    let place = *worker.values.get("when").unwrap_or(&worker.name.place);
+    let mut found = Vec::new();
+    for rule in &recorder.when.events {
+        let before = (found.len(), findings.len());
+        for text in &rule.rings.0 {
+            match events_of(text, rings) {
+                Ok(more) => found.extend(more),
+                Err(problem) => complain(worker, place, problem, findings),
+            }
+        }
+        if (found.len(), findings.len()) == before && rings.complete {
+            let (glob, known) = (rule.rings.0.join(", "), rings.of(EVENTS, None));
+            complain(worker, place, WiringProblem::NothingMatches { glob, known }, findings);
+        }
+    }
+    found
+}
+
+fn events_of(text: &str, rings: &Rings) -> Result<Vec<RingName>, Problem> {
+    if text.contains('*') {
+        let fits =
+            |ring: &&RingName| ring.kind() == RingKind::Events && matches(text, ring.as_str());
+        return Ok(rings.names.iter().filter(fits).cloned().collect());
+    }
+    let ring = text.parse::<RingName>().ok().filter(|ring| ring.kind() == RingKind::Events);
+    match ring {
+        None => {
+            let (key, seen) = ("when".to_owned(), format!("'{text}'"));
+            let expected = "rings of events, by name or with stars".to_owned();
+            Err(KeyProblem::NotA { key, seen, expected }.into())
+        }
+        Some(ring) if rings.lacks(&ring) => {
+            let known = rings.of(EVENTS, None);
+            Err(WiringProblem::NoWriter { ring: ring.to_string(), known }.into())
+        }
+        Some(ring) => Ok(vec![ring]),
+    }
 }
 
 /// A glob says "those there are": that one of several matches nothing is no mistake, but a worker
@@ -269,42 +318,9 @@ impl Reader<'_> {
     }
 }
 
-/// Each `*` of `glob` stands for any number of characters.
-pub(crate) fn matches(glob: &str, text: &str) -> bool {
-    let mut pieces = glob.split('*');
-    let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
-    let Some(last) = pieces.next_back() else { return rest.is_empty() };
-    let mut rest = rest;
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (glob, text) in [
-            ("*.events", "motion1.events"),
-            ("*", "cam1.packets"),
-            ("cam*.fr*s", "cam1.small.frames"),
-            ("cam1.*", "cam1.frames"),
-            ("a**b", "ab"),
-        ] {
-            assert!(matches(glob, text), "{glob} {text}");
-        }
-        for (glob, text) in
-            [("*.events", "cam1.frames"), ("cam1.*", "cam10.frames"), ("ab*ba", "aba")]
-        {
-            assert!(!matches(glob, text), "{glob} {text}");
-        }
-    }
 
     #[test]
     fn only_rings_with_three_parts_are_external() {

@@ -211,6 +211,7 @@ fn words(why: Why) -> (&'static str, &'static str) {
                 GapReason::Damage => "the recording is damaged",
                 GapReason::Discontinuity => "the source was interrupted",
                 GapReason::Missing => "packets were lost before they were recorded",
+                GapReason::Paused => "it was not to be recorded",
                 GapReason::SourceRestart => "the camera was started again",
             },
         ),

@@ -45,6 +45,8 @@ pub struct OriginFlags {
     pub discontinuity: bool,
     /// `capture` is the camera's own clock, not the time of arrival.
     pub camera_clock: bool,
+    /// What lies between it and what stands before it was not to be recorded.
+    pub paused: bool,
 }
 
 impl Origin {
@@ -63,7 +65,8 @@ impl Origin {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let name = self.ring.as_str().as_bytes();
         let bytes = HEADER_BYTES + FIXED_BYTES + name.len() + self.packets.len() + CRC_BYTES;
-        let flags = u8::from(self.flags.discontinuity) | u8::from(self.flags.camera_clock) << 1;
+        let OriginFlags { discontinuity, camera_clock, paused } = self.flags;
+        let flags = u8::from(discontinuity) | u8::from(camera_clock) << 1 | u8::from(paused) << 2;
         let mut body = Vec::with_capacity(bytes);
         body.extend(u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes());
         body.extend(b"uuid");
@@ -99,6 +102,7 @@ impl Origin {
             flags: OriginFlags {
                 discontinuity: fixed[1] & 1 != 0,
                 camera_clock: fixed[1] & 2 != 0,
+                paused: fixed[1] & 4 != 0,
             },
             packets: tracks.iter().map(|&track| (track != LEFT_OUT).then_some(track)).collect(),
         };
@@ -118,7 +122,7 @@ mod tests {
             epoch: 0x0102_0304,
             first: 7,
             capture: UtcNs(9),
-            flags: OriginFlags { discontinuity: true, camera_clock: false },
+            flags: OriginFlags { discontinuity: true, camera_clock: false, paused: true },
             packets: vec![Some(0), Some(1), None, Some(0)],
         }
     }
@@ -129,7 +133,7 @@ mod tests {
         assert_eq!(bytes.len() + CRC_BYTES, 76);
         assert_eq!(origin_bytes(&origin().ring, 4), 76);
         assert_eq!(&bytes[..8], b"\0\0\0\x4cuuid");
-        assert_eq!(bytes[24..32], [1, 1, 0, 12, 0, 0, 0, 4]);
+        assert_eq!(bytes[24..32], [1, 5, 0, 12, 0, 0, 0, 4]);
         assert_eq!(
             bytes[32..56],
             [0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9]

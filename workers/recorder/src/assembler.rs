@@ -48,13 +48,20 @@ pub(crate) struct Assembler {
     /// The last packet seen.
     last: Option<PacketId>,
     file: Option<OpenFile>,
+    /// What lies before the next file was not to be recorded.
+    paused: bool,
 }
 
 impl Assembler {
     /// Goes on behind `last`, or begins with whatever comes.
     pub(crate) fn new(ring: &RingName, segment: Duration, last: Option<PacketId>) -> Self {
         let segment_ns = i64::try_from(segment.as_nanos()).unwrap_or(i64::MAX);
-        Self { ring: ring.clone(), segment_ns, last, file: None }
+        Self { ring: ring.clone(), segment_ns, last, file: None, paused: false }
+    }
+
+    /// Begins with whatever comes, behind packets that were not to be recorded.
+    pub(crate) fn behind_a_pause(ring: &RingName, segment: Duration) -> Self {
+        Self { paused: true, ..Self::new(ring, segment, None) }
     }
 
     /// The last packet seen.
@@ -84,7 +91,9 @@ impl Assembler {
         if cut == Cut::File {
             let before = self.file.take();
             let (before, segment_ns) = (before.as_ref(), self.segment_ns);
-            self.file = Some(OpenFile::begin(&packet, tracks, follows, before, segment_ns));
+            let mut file = OpenFile::begin(&packet, tracks, follows, before, segment_ns);
+            file.paused = std::mem::take(&mut self.paused);
+            self.file = Some(file);
         }
         self.last = Some(id);
         let left_out = self.file.as_mut().map_or(0, |file| file.push(&self.ring, packet, entry));
@@ -216,6 +225,19 @@ mod tests {
         assert_eq!(assembler.take(picture(21), &[video()]).unwrap().missing, 10);
         let files = record(&mut assembler, (22..=60).map(picture));
         assert_eq!(files, [[(51..=60).collect::<Vec<_>>()]]);
+    }
+
+    #[test]
+    fn what_lies_before_a_file_that_begins_behind_a_pause_is_not_missing() {
+        let ring = "cam1.packets".parse().unwrap();
+        let mut assembler = Assembler::behind_a_pause(&ring, Duration::from_secs(60));
+        assert_eq!(assembler.take(picture(51), &[video()]).unwrap().missing, 0);
+        let piece = assembler.flush().unwrap().unwrap();
+        let found = scan(&mut Cursor::new(&piece.bytes)).unwrap();
+        assert!(found.fragments[0].origin.flags.paused);
+        assembler.take(picture(52), &[video()]).unwrap();
+        let piece = assembler.take(picture(101), &[video()]).unwrap().piece;
+        assert!(piece.is_some_and(|piece| piece.begins.is_none()));
     }
 
     #[test]

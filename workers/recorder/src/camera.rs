@@ -15,14 +15,17 @@ use protocol::name::{ProjectName, RingName};
 use recordings::index::Notes;
 use shmring::{Next, PacketOptions, PacketReader, Start, clock};
 
+use crate::command;
 use crate::disk::Disk;
 use crate::doubt::Doubt;
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::gate::SharedGate;
 use crate::keeper::Keeper;
 use crate::packet_id::PacketId;
 use crate::recover::recover;
-use crate::session::{Session, WAIT};
+use crate::remarks::Remarks;
+use crate::session::{Ended, Rejoin, Session, WAIT};
 use crate::status::Status;
 use crate::syncer::Syncer;
 
@@ -40,6 +43,10 @@ pub struct Job {
     pub folder: PathBuf,
     /// A file is cut at the first key frame after this long.
     pub segment: Duration,
+    /// Which moments are recorded.
+    pub gate: SharedGate,
+    /// Comments for the camera's folder.
+    pub remarks: Remarks,
     /// Where `folder` is. Of all cameras of the recorder, as the next.
     pub disk: Arc<Disk>,
     pub keeper: Arc<Keeper>,
@@ -58,11 +65,13 @@ pub struct Camera {
     syncer: Option<Syncer>,
     /// What an earlier session left that may not be on the disk.
     doubt: Option<Doubt>,
+    /// Commands of an earlier life are known.
+    remembers: bool,
 }
 
 impl Camera {
     pub fn new(job: Job) -> Self {
-        Self { job, recorded: None, syncer: None, doubt: None }
+        Self { job, recorded: None, syncer: None, doubt: None, remembers: false }
     }
 
     /// Returns once it has been stopped and everything read is on the disk, or cannot be.
@@ -85,9 +94,21 @@ impl Camera {
 
     /// From the settled folder to the stop.
     fn record(&mut self) -> Result<(), Error> {
+        let mut rejoin = None;
+        while let Ended::Rejoin(wanted) = self.session(rejoin)? {
+            rejoin = Some(wanted);
+        }
+        Ok(())
+    }
+
+    fn session(&mut self, rejoin: Option<Rejoin>) -> Result<Ended, Error> {
         let busy = self.job.status.writing();
         self.job.disk.check()?;
         let folder = Folder::open(&self.job.folder)?;
+        if !self.remembers {
+            self.job.gate.lock().remember(command::load(folder.path())?);
+            self.remembers = true;
+        }
         if let Some(doubt) = &mut self.doubt {
             if let Some(first) = doubt.settle(&folder, |first| ring_holds(&self.job, first))? {
                 let sequence = first.sequence.saturating_sub(1);
@@ -109,19 +130,20 @@ impl Camera {
                 )
             }
         };
-        let mut session = Session::begin(&self.job, folder, syncer, recovered, self.recorded);
+        let (job, recorded) = (&self.job, self.recorded);
+        let mut session = Session::begin(job, folder, syncer, recovered, recorded, rejoin);
         let outcome = session.run();
         self.recorded = session.recorded().or(self.recorded);
         let is_repeating = session.is_repeating();
         self.doubt = session.into_doubt();
-        outcome?;
+        let ended = outcome?;
         if is_repeating {
             // Stopped before the old group was all in the new file: settle it as after a kill.
             let folder = Folder::open(&self.job.folder)?;
             recover(&folder, &self.job.ring)?;
             self.job.index.opened(folder.path(), u64::MAX);
         }
-        Ok(())
+        Ok(ended)
     }
 
     fn stopping(&self) -> bool {

@@ -6,45 +6,56 @@
 //!
 //! ```text
 //! Recorder ── a thread per camera ──> camera ──> assembler ──> writer ──> DIR/CAMERA/UTC-NUMBER.mp4
-//!                                       │          (pure: cut)    ├─ syncer: a thread that makes it durable
-//!                                       │                         └─ joint: the old file's last,
-//!    │                                  └─ disk, recover, join       unfinished group of pictures
+//!    │                                  │  ▲       (pure: cut)    ├─ syncer: a thread that makes it durable
+//!    │                                  │  │ turnstile (pure)     └─ joint: the old file's last,
+//!    ├─ listener: events ──> gate ──────┼──┘                         unfinished group of pictures
+//!    │  (pure, with commands)           └─ disk, recover, join
 //!    └─ indexing: a thread that is told what is durable ──> DIR/index.sqlite
 //! ```
 #![forbid(unsafe_code)]
 
 mod assembler;
 mod camera;
+mod command;
 mod cut;
+mod desk;
 mod disk;
 mod doubt;
 mod dump;
 mod error;
 mod folder;
+mod gate;
 mod indexing;
 mod join;
 mod keeper;
 mod last;
+mod listener;
 mod memory;
 mod open_file;
 mod pace;
 mod packet_id;
 mod recover;
+mod remarks;
 mod retention;
 mod session;
 mod status;
 mod supervise;
 mod syncer;
+mod turnstile;
 mod verb;
 mod witness;
 mod writer;
 
 pub use camera::{Camera, Job};
+pub use command::Command;
 pub use disk::{Disk, MARKER};
 pub use dump::{DumpError, dump, dump_verb};
+pub use gate::{Gate, Gates, Moment, SharedGate, Verdict};
 pub use indexing::Indexing;
 pub use keeper::Keeper;
-pub use status::Status;
+pub use listener::Listener;
+pub use remarks::Remarks;
+pub use status::{Status, Turn};
 pub use supervise::Recorder;
 pub use verb::{RecordingsError, recordings, recordings_verb};
 pub use witness::witness_verb;

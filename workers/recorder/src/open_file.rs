@@ -24,8 +24,9 @@ pub(crate) struct OpenFile {
     /// There once the first fragment is complete.
     muxer: Option<Muxer>,
     pub(crate) fragment: Option<OpenFragment>,
-    /// Flag of the next fragment.
+    /// Flags of the next fragment.
     discontinuity: bool,
+    pub(crate) paused: bool,
     /// Pictures can be decoded from what is recorded.
     decodable: bool,
     left_out: u64,
@@ -48,6 +49,11 @@ pub(crate) struct OpenFragment {
 /// Whether a file may begin with this packet.
 pub(crate) fn is_entry(tracks: &[Track], meta: &PacketMeta) -> bool {
     lead(tracks).is_none_or(|lead| meta.key && meta.track == lead)
+}
+
+/// Whether it is of the track whose key frames files begin with; every packet is, without video.
+pub(crate) fn is_lead(tracks: &[Track], meta: &PacketMeta) -> bool {
+    lead(tracks).is_none_or(|lead| meta.track == lead)
 }
 
 /// The track whose key frames begin fragments and files: the first video track that MP4 carries.
@@ -75,6 +81,7 @@ impl OpenFile {
             muxer: None,
             fragment: None,
             discontinuity: !follows,
+            paused: false,
             decodable: follows && before.is_none_or(|file| file.decodable),
             left_out: 0,
             renew: false,
@@ -166,9 +173,10 @@ impl OpenFile {
 
     fn open_fragment(&mut self, ring: &RingName, first: &Packet) -> &mut Fragment {
         let discontinuity = std::mem::take(&mut self.discontinuity);
+        let paused = std::mem::take(&mut self.paused);
         let open = self.fragment.get_or_insert_with(|| {
             let camera_clock = first.meta.clock == ClockSource::Camera;
-            let flags = OriginFlags { discontinuity, camera_clock };
+            let flags = OriginFlags { discontinuity, camera_clock, paused };
             let capture = first.meta.capture.utc;
             OpenFragment {
                 fragment: Fragment::new(ring, first.epoch, first.sequence, capture, flags),

@@ -5,20 +5,23 @@ use std::thread;
 use std::time::Duration;
 
 use protocol::control::Condition;
-use protocol::time::MonoNs;
+use protocol::time::{MonoNs, Stamp, UtcNs};
 use shmring::{Next, Packet, PacketOptions, Start, clock};
 use worker::PacketInput;
 
 use crate::assembler::{Assembler, Piece, Taken};
 use crate::camera::Job;
+use crate::command;
 use crate::doubt::Doubt;
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::gate::Moment;
 use crate::join::{Join, Step};
-use crate::open_file::is_entry;
+use crate::open_file::{is_entry, is_lead};
 use crate::packet_id::PacketId;
 use crate::recover::Recovered;
 use crate::syncer::Syncer;
+use crate::turnstile::{Again, Mark, Pass, Turnstile};
 use crate::writer::{Joint, Writer};
 
 /// How often recordings that have to go are looked for.
@@ -26,6 +29,21 @@ const TIDY_EVERY: Duration = Duration::from_secs(2);
 
 /// How soon a stop is seen, and a stalled fragment written.
 pub(crate) const WAIT: Duration = Duration::from_millis(100);
+
+/// How a session ended without trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It is to go on behind the last recorded packet as after a restart.
+    Rejoin(Rejoin),
+    Stopped,
+}
+
+/// All up to this packet is wanted, because of this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rejoin {
+    through: PacketId,
+    wanted: Moment,
+}
 
 /// Reads the ring and writes the files.
 pub(crate) struct Session<'a> {
@@ -45,6 +63,15 @@ pub(crate) struct Session<'a> {
     recorded: Option<PacketId>,
     /// As `recorded` when the file was last seen to be there.
     confirmed: Option<PacketId>,
+    /// Which packets are recorded.
+    turnstile: Turnstile,
+    rejoin: Option<Rejoin>,
+    /// The ring was asked for this packet, which was in it a moment ago.
+    asked: Option<PacketId>,
+    /// What the ring no longer held of a pre-roll; empty when it held all.
+    short: String,
+    /// That commands could not be kept was told.
+    unkept_told: bool,
     /// When it was last looked for recordings that have to go.
     tidied: Option<MonoNs>,
 }
@@ -56,6 +83,7 @@ impl<'a> Session<'a> {
         syncer: &'a mut Syncer,
         recovered: Option<Recovered>,
         recorded: Option<PacketId>,
+        rejoin: Option<Rejoin>,
     ) -> Self {
         let (tail, joint) = recovered.map_or((None, None), |r| (Some(r.tail), r.joint));
         let last = tail.map(|tail| tail.last).or(recorded);
@@ -75,6 +103,14 @@ impl<'a> Session<'a> {
             epochs_lost: false,
             recorded: None,
             confirmed: None,
+            turnstile: match rejoin {
+                Some(Rejoin { through, wanted }) => Turnstile::rejoining(last, through, wanted),
+                None => Turnstile::new(last),
+            },
+            rejoin: None,
+            asked: None,
+            short: String::new(),
+            unkept_told: false,
             tidied: None,
         }
     }
@@ -95,13 +131,19 @@ impl<'a> Session<'a> {
     }
 
     /// Until the stop, and then until the ring is drained.
-    pub(crate) fn run(&mut self) -> Result<(), Error> {
+    pub(crate) fn run(&mut self) -> Result<Ended, Error> {
         loop {
             let stopping = self.job.stop.load(Ordering::Acquire);
             let drained = self.turn(if stopping { Duration::ZERO } else { WAIT })?;
+            self.keep_commands();
+            self.job.remarks.write(self.writer.folder().path());
+            if let Some(rejoin) = self.rejoin {
+                self.settle()?;
+                return Ok(Ended::Rejoin(rejoin));
+            }
             if drained && stopping {
-                self.flush()?;
-                return self.finish();
+                self.settle()?;
+                return Ok(Ended::Stopped);
             }
         }
     }
@@ -120,16 +162,16 @@ impl<'a> Session<'a> {
             }
             Some(Next::Quiet) => {
                 self.idle()?;
-                return Ok(true);
+                return Ok(!self.has_looked_again());
             }
             Some(Next::Ended) => {
                 self.absent(&format!("the writer of {} has ended", self.job.ring))?;
                 thread::sleep(wait);
-                return Ok(true);
+                return Ok(!self.has_looked_again());
             }
             None => {
                 self.absent(&self.input.absence())?;
-                return Ok(true);
+                return Ok(!self.has_looked_again());
             }
         }
         Ok(false)
@@ -138,17 +180,24 @@ impl<'a> Session<'a> {
     fn packet(&mut self, packet: Packet) -> Result<(), Error> {
         let id = PacketId { epoch: packet.epoch, sequence: packet.sequence };
         let had = |behind: PacketId| behind.epoch == id.epoch && id <= behind;
-        if self.behind.is_some_and(had)
-            || !self.joined(id, is_entry(self.input.tracks(), &packet.meta))
-        {
+        if self.behind.is_some_and(had) {
             return Ok(());
         }
         self.behind = Some(id);
+        self.job.status.set_read(id);
+        let entry = is_entry(self.input.tracks(), &packet.meta);
+        if !self.wanted(&packet, id, entry)? {
+            return Ok(());
+        }
+        self.tell_of_short_pre_roll(id);
+        if !self.joined(id, entry) {
+            return Ok(());
+        }
         let before = self.assembler.last();
         if self.writer.is_repeating() && !before.is_some_and(|before| id.follows(before)) {
             return Err(Error::JointBroken);
         }
-        self.job.status.set_read(id);
+        self.job.status.set_newest(id, packet.meta.capture.utc);
         self.tell_of_lost_epoch(before, id);
         let taken = self.assembler.take(packet, self.input.tracks())?;
         self.tell_of_losses(&taken, id);
@@ -157,6 +206,92 @@ impl<'a> Session<'a> {
         }
         self.show_condition();
         Ok(())
+    }
+
+    /// Whether it is to be recorded. When others before it are, the ring is read from there.
+    fn wanted(&mut self, packet: &Packet, id: PacketId, entry: bool) -> Result<bool, Error> {
+        let lead = is_lead(self.input.tracks(), &packet.meta);
+        let mark = Mark { id, entry, lead, at: moment(packet, clock::now()) };
+        let passed = self.turnstile.passed();
+        let pass = self.turnstile.take(mark, &self.job.gate.lock());
+        match pass {
+            Pass::Begin => self.begin_anew(id, passed),
+            Pass::Record => {}
+            Pass::Close => self.pause()?,
+            Pass::Skip => self.show_idle(),
+            Pass::Again(again) => self.go_back(again, passed),
+        }
+        Ok(matches!(pass, Pass::Begin | Pass::Record))
+    }
+
+    /// Whether what was skipped is wanted now, because of an event or a command.
+    fn has_looked_again(&mut self) -> bool {
+        let passed = self.turnstile.passed();
+        let again = self.turnstile.look(&self.job.gate.lock());
+        if let Some(again) = again {
+            self.go_back(again, passed);
+        }
+        again.is_some()
+    }
+
+    fn go_back(&mut self, again: Again, passed: Option<PacketId>) {
+        match again {
+            Again::Rejoin { through } => {
+                self.rejoin = Some(Rejoin { through, wanted: self.turnstile.wanted() });
+            }
+            Again::From { begin, .. } => {
+                self.begin_anew(begin, passed);
+                let before = PacketId { sequence: begin.sequence.saturating_sub(1), ..begin };
+                self.input = input(self.job, Some(before));
+                self.behind = Some(before);
+                self.asked = Some(begin);
+            }
+        }
+    }
+
+    /// A file that begins with `begin`; what lies between `passed` and it nobody wanted.
+    fn begin_anew(&mut self, begin: PacketId, passed: Option<PacketId>) {
+        let (ring, segment) = (&self.job.ring, self.job.segment);
+        let paused = passed.is_some_and(|passed| !begin.follows(passed));
+        self.assembler = if paused {
+            Assembler::behind_a_pause(ring, segment)
+        } else {
+            Assembler::new(ring, segment, passed)
+        };
+        // The old file stays as it is: it is not gone on with.
+        (self.join, self.joint) = (None, None);
+    }
+
+    /// Nothing more is wanted for now.
+    fn pause(&mut self) -> Result<(), Error> {
+        self.short.clear();
+        self.show_idle();
+        self.flush()?;
+        self.writer.sync(clock::mono())?;
+        self.tell_what_is_safe();
+        Ok(())
+    }
+
+    /// All that was read and wanted is on the disk.
+    fn settle(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        self.finish()
+    }
+
+    /// Commands hold from when they are given; kept, they hold for later lives too.
+    fn keep_commands(&mut self) {
+        let unkept = self.job.gate.lock().unkept();
+        let Some(commands) = unkept else { return };
+        match command::save(self.writer.folder().path(), &commands) {
+            Ok(()) => {
+                self.job.gate.lock().kept(&commands);
+                self.unkept_told = false;
+            }
+            Err(error) if !std::mem::replace(&mut self.unkept_told, true) => {
+                tracing::error!(ring = %self.job.ring, %error, "a command holds until the recorder ends");
+            }
+            Err(_) => {}
+        }
     }
 
     /// Whether the packet is to be recorded; else the ring is read from elsewhere.
@@ -191,6 +326,9 @@ impl<'a> Session<'a> {
     fn idle(&mut self) -> Result<(), Error> {
         let now = clock::mono();
         self.look_after_disk(now)?;
+        if self.turnstile.is_idle() {
+            self.show_idle();
+        }
         if let Some(piece) = self.assembler.flush_stalled(now)? {
             self.write(&piece)?;
         }
@@ -278,10 +416,45 @@ impl<'a> Session<'a> {
 
     fn show_condition(&self) {
         let refused = self.assembler.refused();
-        if refused.is_empty() {
-            self.job.status.set(Condition::Flowing, "");
+        let ring = &self.job.ring;
+        if !refused.is_empty() {
+            self.job.status.set(Condition::Degraded, &format!("{ring}: {refused}"));
+        } else if !self.short.is_empty() {
+            self.job.status.set(Condition::Degraded, &format!("{ring}: {}", self.short));
         } else {
-            self.job.status.set(Condition::Degraded, &format!("{}: {refused}", self.job.ring));
+            self.job.status.set(Condition::Flowing, "");
+        }
+        if !self.job.status.is_recording() {
+            let verdict = self.job.gate.lock().verdict(self.turnstile.wanted());
+            self.job.status.started(&verdict.to_string());
+        }
+    }
+
+    /// Nothing of what comes is recorded, as it is to be.
+    fn show_idle(&self) {
+        let gate = self.job.gate.lock();
+        let why = gate.waits_for(clock::now().utc);
+        self.job.status.set(Condition::Flowing, &format!("{}: {why}", self.job.ring.owner()));
+        if self.job.status.is_recording() {
+            let verdict = gate.verdict(self.turnstile.latest());
+            self.job.status.stopped(&verdict.to_string());
+        }
+    }
+
+    fn tell_of_short_pre_roll(&mut self, first: PacketId) {
+        let asked = self.asked.take().filter(|asked| *asked < first);
+        if let Some(asked) = asked {
+            let ring = &self.job.ring;
+            self.short = match asked.missing_before(first) {
+                Some(packets) => format!(
+                    "the ring no longer held {} packets of the pre-roll; raise its max_bitrate",
+                    packets + 1
+                ),
+                None => {
+                    "the ring no longer held all of the pre-roll; raise its max_bitrate".to_owned()
+                }
+            };
+            tracing::warn!(%ring, %asked, got = %first, "{}", self.short);
         }
     }
 
@@ -315,4 +488,11 @@ fn input(job: &Job, last: Option<PacketId>) -> PacketInput {
         .map_or(Start::Oldest, |last| Start::After { epoch: last.epoch, sequence: last.sequence });
     let reader = job.reader.clone();
     PacketInput::detached(&job.project, &job.ring, PacketOptions { reader, start })
+}
+
+/// Media may carry its camera's time; when it came here is this machine's.
+fn moment(packet: &Packet, now: Stamp) -> Moment {
+    let age = now.mono.saturating_since(packet.published);
+    let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+    Moment { capture: packet.meta.capture.utc, arrival: UtcNs(now.utc.0.saturating_sub(age_ns)) }
 }

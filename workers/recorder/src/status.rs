@@ -1,11 +1,10 @@
 //! What a camera's thread tells the worker's own thread.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::control::Condition;
-use protocol::time::MonoNs;
+use protocol::time::{MonoNs, UtcNs};
 use shmring::clock;
 
 use crate::pace::{Busy, Pace, Slow, coarse};
@@ -29,6 +28,23 @@ pub struct Status {
     condition: Mutex<(Condition, String)>,
     /// Space that could not be freed; recording goes on while there is any.
     shortage: Mutex<Option<String>>,
+    turns: Mutex<Turns>,
+    newest: Mutex<Option<(PacketId, UtcNs)>>,
+}
+
+/// Recording began or paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub began: bool,
+    pub why: String,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    recording: bool,
+    /// Of the last turn.
+    why: String,
+    untold: Vec<Turn>,
 }
 
 impl Status {
@@ -45,6 +61,8 @@ impl Status {
             ring: ring.to_owned(),
             condition: Mutex::new((Condition::Waiting, why)),
             shortage: Mutex::default(),
+            turns: Mutex::default(),
+            newest: Mutex::default(),
         }
     }
 
@@ -114,6 +132,40 @@ impl Status {
         self.missed.swap(0, Ordering::Relaxed)
     }
 
+    /// Whether what comes is recorded now.
+    pub fn is_recording(&self) -> bool {
+        self.turns().recording
+    }
+
+    /// Why it is recorded, or is not any more; empty before the first packet.
+    pub fn why(&self) -> String {
+        self.turns().why.clone()
+    }
+
+    /// What began and paused since the last call, oldest first.
+    pub fn take_turns(&self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns().untold)
+    }
+
+    pub(crate) fn started(&self, why: &str) {
+        self.turn(true, why);
+    }
+
+    pub(crate) fn stopped(&self, why: &str) {
+        self.turn(false, why);
+    }
+
+    fn turn(&self, began: bool, why: &str) {
+        let mut turns = self.turns();
+        turns.recording = began;
+        why.clone_into(&mut turns.why);
+        turns.untold.push(Turn { began, why: why.to_owned() });
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn set(&self, condition: Condition, why: &str) {
         let mut shown = self.condition.lock().unwrap_or_else(PoisonError::into_inner);
         if shown.0 != condition || shown.1 != why {
@@ -123,6 +175,15 @@ impl Status {
 
     pub(crate) fn set_shortage(&self, shortage: Option<String>) {
         *self.shortage.lock().unwrap_or_else(PoisonError::into_inner) = shortage;
+    }
+
+    /// The newest packet that goes into a file, and when it was captured.
+    pub(crate) fn newest(&self) -> Option<(PacketId, UtcNs)> {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_newest(&self, id: PacketId, capture: UtcNs) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, capture));
     }
 
     pub(crate) fn set_read(&self, id: PacketId) {

@@ -6,18 +6,23 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use protocol::config::{RecorderConfig, WorkerConfig};
-use protocol::control::Condition;
-use protocol::name::{ProjectName, RingName};
+use protocol::control::{Condition, Happening};
+use protocol::name::{ProjectName, RingKind, RingName};
 use recordings::index::Notes;
+use serde_json::Value;
 use shmring::{census, clock};
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
 use crate::camera::{Camera, Job};
+use crate::desk::{self, Seat};
 use crate::disk::Disk;
+use crate::gate::{Gate, Gates, SharedGate};
 use crate::indexing::Indexing;
 use crate::keeper::Keeper;
+use crate::listener::Listener;
 use crate::pace::coarse;
-use crate::status::Status;
+use crate::remarks::Remarks;
+use crate::status::{Status, Turn};
 
 /// How far the index is behind what is durable. A commit takes a few syncs: for many cameras together,
 /// that is little beside those of their files.
@@ -27,6 +32,7 @@ const INDEX_BEHIND: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Recorder {
     cameras: Vec<Running>,
+    listener: Listener,
     /// `None` once it has stopped.
     indexing: Option<Indexing>,
 }
@@ -41,6 +47,8 @@ struct Shared {
 #[derive(Debug)]
 struct Running {
     ring: RingName,
+    gate: SharedGate,
+    remarks: Remarks,
     status: Arc<Status>,
     thread: JoinHandle<()>,
 }
@@ -56,10 +64,12 @@ impl Worker for Recorder {
     }
 
     fn start(config: RecorderConfig, cx: &mut Context) -> Result<Self, Fault> {
-        if cx.inputs().is_empty() {
+        let inputs = cx.inputs().to_vec();
+        let (events, rings): (Vec<RingName>, Vec<RingName>) =
+            inputs.into_iter().partition(|ring| ring.kind() == RingKind::Events);
+        if rings.is_empty() {
             return Err(Fault::contract("recorder without `in`: expected a list of packet rings"));
         }
-        let rings = cx.inputs().to_vec();
         let indexing = Indexing::begin(&config.dir, INDEX_BEHIND)
             .map_err(|error| Fault::unavailable(format!("no thread for the index: {error}")))?;
         let keeper = Keeper::new(&config.keep, config.min_free).telling(indexing.notes());
@@ -69,8 +79,11 @@ impl Worker for Recorder {
             index: indexing.notes(),
         };
         let cameras = rings.iter().map(|ring| Running::begin(&config, &shared, cx, ring));
-        let cameras = cameras.collect::<Result<_, _>>()?;
-        Ok(Self { cameras, indexing: Some(indexing) })
+        let cameras: Vec<Running> = cameras.collect::<Result<_, _>>()?;
+        let gates = Gates(cameras.iter().map(|camera| camera.gate.clone()).collect());
+        let (reader, stop) = (cx.worker().to_string(), cx.stop_flag());
+        let listener = Listener::start(cx.project(), &reader, &events, gates, stop)?;
+        Ok(Self { cameras, listener, indexing: Some(indexing) })
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
@@ -81,8 +94,16 @@ impl Worker for Recorder {
             }
             return Err(Fault::failed(format!("the thread of {} ended by itself", ended.ring)));
         }
+        if self.listener.is_finished() && !cx.stopping() {
+            return Err(Fault::failed("the thread that hears events ended by itself"));
+        }
         self.report(cx);
         Ok(Step::Again)
+    }
+
+    fn message(&mut self, _cx: &mut Context, message: Value) -> Result<Value, String> {
+        let seats: Vec<Seat<'_>> = self.cameras.iter().map(Running::seat).collect();
+        desk::answer(&seats, message)
     }
 
     /// The threads see the stop flag themselves, drain their rings and finish their files.
@@ -104,10 +125,16 @@ impl Worker for Recorder {
 
 impl Recorder {
     fn report(&self, cx: &mut Context) {
-        cx.reached(self.cameras.iter().map(|camera| camera.status.read()));
+        let packets = self.cameras.iter().map(|camera| camera.status.read());
+        cx.reached(packets.chain(self.listener.read()));
         for camera in &self.cameras {
             cx.made(camera.status.written());
             cx.missed(camera.status.take_missed());
+            for Turn { began, why } in camera.status.take_turns() {
+                let what =
+                    if began { Happening::RecordingStarted } else { Happening::RecordingStopped };
+                cx.happened(what, camera.ring.owner(), &why);
+            }
         }
         let project = cx.project().clone();
         let conditions = self.cameras.iter().map(|camera| camera.condition(&project));
@@ -119,6 +146,11 @@ impl Recorder {
 }
 
 impl Running {
+    fn seat(&self) -> Seat<'_> {
+        let Self { ring, gate, remarks, status, .. } = self;
+        Seat { ring, gate, remarks, status }
+    }
+
     fn begin(
         config: &RecorderConfig,
         shared: &Shared,
@@ -126,12 +158,16 @@ impl Running {
         ring: &RingName,
     ) -> Result<Self, Fault> {
         let status = Arc::new(Status::new(ring.as_str()));
+        let remarks = Remarks::default();
+        let gate = SharedGate::new(Gate::new(ring, config.when.clone()));
         let job = Job {
             project: cx.project().clone(),
             ring: ring.clone(),
             reader: cx.worker().to_string(),
             folder: folder(&config.dir, ring),
             segment: config.segment.duration(),
+            gate: gate.clone(),
+            remarks: remarks.clone(),
             disk: Arc::clone(&shared.disk),
             keeper: Arc::clone(&shared.keeper),
             index: shared.index.clone(),
@@ -143,7 +179,7 @@ impl Running {
             .name(ring.camera().to_owned())
             .spawn(move || camera.run())
             .map_err(|error| Fault::unavailable(format!("no thread for {ring}: {error}")))?;
-        Ok(Self { ring: ring.clone(), status, thread })
+        Ok(Self { ring: ring.clone(), gate, remarks, status, thread })
     }
 
     /// With how much waits in the ring while its disk does not answer.

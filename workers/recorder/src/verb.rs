@@ -125,7 +125,8 @@ fn holes(facts: &Facts, before: &mut Before) -> (u64, bool) {
         let gap = before.as_ref().and_then(|(last, torn)| Gap::between(last, *torn, fragment));
         if let Some(gap) = gap {
             missing += gap.missing;
-            interrupted |= fragment.discontinuity || gap.reason == GapReason::SourceRestart;
+            let breaks = fragment.discontinuity || gap.reason == GapReason::SourceRestart;
+            interrupted |= breaks && gap.reason != GapReason::Paused;
         }
         *before = Some((*fragment, false));
     }

@@ -50,6 +50,8 @@ pub struct Fragment {
     pub discontinuity: bool,
     /// `capture` is the camera's own clock, not the time of arrival.
     pub camera_clock: bool,
+    /// What lies between it and what stands before it was not to be recorded.
+    pub paused: bool,
 }
 
 impl Facts {
@@ -124,6 +126,7 @@ impl Fragment {
             key,
             discontinuity: origin.flags.discontinuity,
             camera_clock: origin.flags.camera_clock,
+            paused: origin.flags.paused,
         }
     }
 

@@ -33,13 +33,15 @@ pub enum GapReason {
     /// Packets were published and no file holds them: they were overwritten before they were recorded,
     /// or their file was removed.
     Missing,
+    /// It was not to be recorded: no rule and no command wanted it.
+    Paused,
     /// The ring began a new epoch: the camera's ingest was restarted.
     SourceRestart,
 }
 
 impl GapReason {
-    pub const ALL: [Self; 4] =
-        [Self::Damage, Self::Discontinuity, Self::Missing, Self::SourceRestart];
+    pub const ALL: [Self; 5] =
+        [Self::Damage, Self::Discontinuity, Self::Missing, Self::Paused, Self::SourceRestart];
 
     /// As in JSON and in the index.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +49,7 @@ impl GapReason {
             Self::Damage => "damage",
             Self::Discontinuity => "discontinuity",
             Self::Missing => "missing",
+            Self::Paused => "paused",
             Self::SourceRestart => "source_restart",
         }
     }
@@ -59,7 +62,9 @@ impl Gap {
         if before.epoch == after.epoch && after.first <= before.last {
             return None;
         }
-        let reason = if before.epoch != after.epoch {
+        let reason = if after.paused {
+            GapReason::Paused
+        } else if before.epoch != after.epoch {
             GapReason::SourceRestart
         } else if after.first_id().follows(before.last_id()) {
             after.discontinuity.then_some(GapReason::Discontinuity)?
@@ -70,6 +75,8 @@ impl Gap {
         };
         // An epoch counts from 1. Of the one before nobody knows where it ended.
         let missing = before.last_id().missing_before(after.first_id());
+        // What nobody wanted is not missing.
+        let missing = if reason == GapReason::Paused { Some(0) } else { missing };
         Some(Self {
             from: before.end,
             to: after.capture,
@@ -99,6 +106,7 @@ pub(crate) mod tests {
             key: Some(first),
             discontinuity: false,
             camera_clock: false,
+            paused: false,
         }
     }
 
@@ -123,6 +131,16 @@ pub(crate) mod tests {
     fn a_new_epoch_counts_what_it_had_published_before() {
         let gap = Gap::between(&fragment(7, 1, 0), false, &fragment(8, 3, 5)).unwrap();
         assert_eq!((gap.missing, gap.reason), (2, GapReason::SourceRestart));
+    }
+
+    #[test]
+    fn what_was_not_to_be_recorded_is_a_gap_and_not_missing() {
+        let after = Fragment { paused: true, discontinuity: true, ..fragment(7, 31, 9) };
+        let gap = Gap::between(&fragment(7, 1, 0), false, &after).unwrap();
+        assert_eq!((gap.missing, gap.reason), (0, GapReason::Paused));
+        let after = Fragment { epoch: 8, ..after };
+        let gap = Gap::between(&fragment(7, 1, 0), false, &after).unwrap();
+        assert_eq!((gap.missing, gap.reason), (0, GapReason::Paused));
     }
 
     #[test]

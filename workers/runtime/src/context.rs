@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::config::WorkerConfig;
-use protocol::control::{Condition, ItemId, Joint, RingContract, StartUp, ToSupervisor, env};
+use protocol::control::{
+    Condition, Happening, ItemId, Joint, RingContract, StartUp, ToSupervisor, env,
+};
 use protocol::health::word;
 use protocol::name::{ProjectName, RingName, WorkerName};
 use spawn::HealthPage;
@@ -98,6 +100,15 @@ impl Context {
         match self.link.send(&message) {
             Ok(()) => self.condition = Some((condition, why)),
             Err(error) => tracing::warn!(%error, "condition not reported"),
+        }
+    }
+
+    /// Tells people and hooks of something that is no state; `subject` is what it happened to.
+    pub fn happened(&self, what: Happening, subject: &str, why: &str) {
+        tracing::info!(%subject, why, "{}", what.as_str());
+        let (subject, why) = (subject.to_owned(), why.to_owned());
+        if let Err(error) = self.link.send(&ToSupervisor::Happened { what, subject, why }) {
+            tracing::warn!(%error, "{} not reported", what.as_str());
         }
     }
 

@@ -22,6 +22,7 @@ pub mod verb;
 use std::time::Duration;
 
 use protocol::config::WorkerConfig;
+use serde_json::Value;
 
 pub use context::Context;
 pub use fault::Fault;
@@ -46,6 +47,11 @@ pub trait Worker: Sized {
 
     /// One bounded piece of work; waits at most [`STEP_WAIT`].
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault>;
+
+    /// Answers somebody's message; the error is for who sent it. Bounded as a step is.
+    fn message(&mut self, _cx: &mut Context, _message: Value) -> Result<Value, String> {
+        Err("this kind of worker takes no messages".to_owned())
+    }
 
     /// Finishes: drains, flushes, says goodbye, within the grace the supervisor gave.
     fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {

@@ -7,7 +7,7 @@
 //! A worker that may be adopted goes on when the link ends: what it would say is dropped until another
 //! supervisor comes, which is then told its condition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -46,6 +46,16 @@ struct Shared {
     draining: AtomicBool,
     take_over: Mutex<Option<Joint>>,
     waiting: Mutex<HashMap<u64, Sender<String>>>,
+    /// To be answered, oldest first.
+    messages: Mutex<VecDeque<Message>>,
+}
+
+/// Somebody's message, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) id: u64,
+    /// JSON text.
+    pub(crate) body: String,
 }
 
 impl Link {
@@ -60,6 +70,7 @@ impl Link {
             draining: AtomicBool::new(false),
             take_over: Mutex::new(None),
             waiting: Mutex::new(HashMap::new()),
+            messages: Mutex::default(),
         }))
     }
 
@@ -168,6 +179,9 @@ impl Link {
             Ok(ToWorker::Hang) => drill::hang(),
             Ok(ToWorker::Stop { .. }) => self.0.stop.store(true, Ordering::Release),
             Ok(ToWorker::Drain) => self.0.draining.store(true, Ordering::Release),
+            Ok(ToWorker::Message { id, body }) => {
+                held(&self.0.messages).push_back(Message { id, body });
+            }
             Ok(ToWorker::TakeOver { from }) => *self.take_over_slot() = Some(from),
             Ok(ToWorker::Answer { id, body }) => {
                 if let Some(asker) = self.waiting().remove(&id) {
@@ -177,6 +191,11 @@ impl Link {
             }
             Err(error) => tracing::warn!(%error, "control message refused"),
         }
+    }
+
+    /// The next message that waits for a reply.
+    pub(crate) fn take_message(&self) -> Option<Message> {
+        held(&self.0.messages).pop_front()
     }
 
     /// Whether a successor is ready.

@@ -15,7 +15,7 @@ use spawn::HealthPage;
 use crate::adoption::Adoption;
 use crate::context::Context;
 use crate::fault::Fault;
-use crate::link::Link;
+use crate::link::{Link, Message};
 use crate::{STEP_WAIT, Step, Worker, drill, hand_over, log};
 
 /// The whole life of a worker process.
@@ -60,9 +60,23 @@ fn step_until_stopped<W: Worker>(worker: &mut W, cx: &mut Context) -> Result<(),
         cx.beat();
         if drill::hangs() {
             thread::sleep(STEP_WAIT);
-        } else if worker.step(cx)? == Step::Done {
-            break;
+        } else {
+            answer_messages(worker, cx)?;
+            if worker.step(cx)? == Step::Done {
+                break;
+            }
         }
+    }
+    Ok(())
+}
+
+fn answer_messages<W: Worker>(worker: &mut W, cx: &mut Context) -> Result<(), Fault> {
+    let link = cx.link();
+    while let Some(Message { id, body }) = link.take_message() {
+        let message = serde_json::from_str(&body).map_err(|error| error.to_string());
+        let reply = message.and_then(|message| worker.message(cx, message));
+        let result = reply.map(|reply| reply.to_string());
+        link.send(&ToSupervisor::Reply { to: id, result })?;
     }
     Ok(())
 }

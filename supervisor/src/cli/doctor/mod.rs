@@ -193,7 +193,7 @@ fn disks(topology: &Topology) -> Vec<Row> {
 }
 
 fn recorded_bits(topology: &Topology, recorder: &WorkerSpec) -> u64 {
-    let rings = recorder.inputs.iter().filter_map(|ring| topology.ring(ring));
+    let rings = recorder.recorded().filter_map(|ring| topology.ring(ring));
     rings.map(|ring| ring.config.max_bitrate.0).sum()
 }
 

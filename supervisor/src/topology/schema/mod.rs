@@ -28,6 +28,7 @@ const CAMERAS: &str = "cameras";
 const HOOKS: &str = "hooks";
 const LIMITS: &str = "limits";
 const RINGS: &str = "rings";
+const WHEN: &str = "when";
 const SUPERVISOR: &str = "When the supervisor is killed";
 const TOP: &str = "Top level";
 
@@ -70,6 +71,8 @@ fn definitions() -> Map<String, Value> {
     add("hook", section(described(HOOKS, hook())));
     add("ring_settings", section(ring_settings()));
     add("keep", keep());
+    add("event_rule", event_rule());
+    add("when", either(vec![words(&["always", "command", "events"]), shared("event_rule")]));
     add("camera", either(vec![shared("source"), shared("camera_section")]));
     add("camera_section", section(described(CAMERAS, camera())));
     add("defaults", section(defaults()));
@@ -160,6 +163,20 @@ fn keep() -> Value {
         ("size", say("bytes", "the files of a camera take no more than this, pinned ones apart")),
     ]);
     with(keep, "type", "object".into())
+}
+
+/// Events begin a recording.
+fn event_rule() -> Value {
+    let keys = vec![
+        ("events", shared("rings")),
+        ("type", shared("texts")),
+        ("camera", shared("texts")),
+        ("min_score", values::decimal()),
+        ("data", values::by_text("texts")),
+        ("pre", shared("span")),
+        ("post", shared("span")),
+    ];
+    with(section(described(WHEN, keys)), "type", "object".into())
 }
 
 fn camera() -> Keys {
@@ -289,6 +306,7 @@ fn own(kind: Kind) -> Keys {
             ("segment", shared("span")),
             ("keep", shared("keep")),
             ("min_free", shared("free_space")),
+            ("when", values::one_or_list("when")),
         ],
         // Of no file.
         Kind::Pipe => Vec::new(),

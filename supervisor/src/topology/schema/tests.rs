@@ -114,6 +114,8 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     assert_eq!(keys_at("/$defs/codec"), set(coded.as_object().unwrap().keys().map(|k| &**k)));
     let keep = json!(Keep::default());
     assert_eq!(keys_at("/$defs/keep"), set(keep.as_object().unwrap().keys().map(|k| &**k)));
+    let rule = json!(EventRule::default());
+    assert_eq!(keys_at("/$defs/event_rule"), set(rule.as_object().unwrap().keys().map(|k| &**k)));
     assert_eq!(keys_at("/$defs/run"), set(RUN.into_iter().chain(["like"])));
     for kind in Kind::ALL {
         let common: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
@@ -136,6 +138,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     for (heading, pointer) in [
         (TOP, ""),
         (SUPERVISOR, "/$defs/supervisor"),
+        (WHEN, "/$defs/event_rule"),
         (RESTART, "/$defs/restart"),
         (LIMITS, "/$defs/limits"),
         (HOOKS, "/$defs/hook"),
@@ -154,7 +157,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 10 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 11 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
@@ -263,6 +266,8 @@ hall: {url: 'test:', frames: {limits: {nice: -20}}}
 'hall-{01..03}': {url: 'rtsp://10.0.0.{1..3}/main', after: 'cam-{1..3}', serve: [web]}
 hall: {url: clip.mp4, loop: false, record: /srv/x, frames: true, motion: {fps: 1, restart: {delay: 1s}}}
 hall: {url: 'test:', record: {dir: x, keep: {age: 30d, size: 200GB}, min_free: 10%, policy: sequential}}
+hall: {url: 'test:', record: {dir: x, when: command}}
+hall: {url: 'test:', motion: true, record: {dir: x, when: [always, events, {pre: 0s}]}}
 hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION:-true}'}",
     ),
     (
@@ -275,6 +280,8 @@ w: {use: web, in: ['*', '*.events', 'cam-{1..2}.packets'], listen: '[::1]:80', j
 w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}
 r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000, drain: 1m}
 r: {use: recorder, in: cam-1.packets, dir: 2026, min_free: 20GB, policy: essential 100ms}
+r: {use: recorder, in: cam-1.packets, dir: x, when: {events: ext.door.events, camera: '*', post: 1h}}
+r: {use: recorder, in: cam-1.packets, dir: x, when: {events: [ext.a.events, '*.events'], type: [a, 'b.*'], min_score: 0.5, data: {a: 1, b: [x, y]}}}
 i: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25&bitrate=2M&mode=live', loop: true}
 i: {use: ingest, source: 'rtsp://u:p@ss@nvr.local:554/a', restart: {delay: 0s, limit: none}}
 i: {use: ingest, source: 'file:/srv/a.mp4', restart: {delay: 0.25s..30s, limit: 5 in 60s}}
@@ -334,6 +341,12 @@ hall: {url: 'test:', record: {segment: 60}}
 hall: {url: 'test:', record: {dir: x, keep: {age: 30}}}
 hall: {url: 'test:', record: {dir: x, keep: {days: 30d}}}
 hall: {url: 'test:', record: [x]}
+hall: {url: 'test:', record: {dir: x, when: sometimes}}
+hall: {url: 'test:', record: {dir: x, when: {event: ext.a.events}}}
+hall: {url: 'test:', record: {dir: x, when: {events: ext.a.events, pre: 5}}}
+hall: {url: 'test:', record: {dir: x, when: {events: ext.a.events, min_score: much}}}
+hall: {url: 'test:', record: {dir: x, when: [always, 7s]}}
+hall: {url: 'test:', record: {dir: x, when: {events: Yard.events}}}
 hall: {url: 'test:', motion: {fps: 241}}
 hall: {url: 'test:', motion: {sensitivity: 101}}
 hall: {url: 'test:', frames: {threads: 17}}

@@ -62,6 +62,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("source", source()),
         ("stream_ring", text(&ring_text("(?:packets|frames)"))),
         ("span", text(SPAN)),
+        ("texts", one_or_list("text")),
         ("text", json!({"type": ["string", "number", "boolean"]})),
     ];
     definitions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -135,6 +136,15 @@ pub(super) fn by_any_name(entry: &str) -> Value {
     json!({"type": ["object", "null"], "additionalProperties": shared(entry)})
 }
 
+/// Entries by any text.
+pub(super) fn by_text(entry: &str) -> Value {
+    json!({"type": "object", "additionalProperties": shared(entry)})
+}
+
+pub(super) fn decimal() -> Value {
+    either(vec![json!({"type": "number"}), text(r"-?[0-9]+(?:\.[0-9]+)?")])
+}
+
 /// Variables of a command.
 pub(super) fn environment() -> Value {
     json!({
@@ -161,7 +171,7 @@ fn name(pattern: &str) -> Value {
     either(vec![text(pattern), json!({"type": "integer", "minimum": 0})])
 }
 
-fn one_or_list(item: &str) -> Value {
+pub(super) fn one_or_list(item: &str) -> Value {
     either(vec![shared(item), json!({"type": "array", "items": shared(item)})])
 }
 

@@ -90,6 +90,16 @@ impl Feed {
         (0..count).map(send).collect()
     }
 
+    /// Packets published in this life of the camera.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// When made-up picture `sequence` of the first life was taken.
+    pub(crate) fn capture_of(&self, sequence: u64) -> UtcNs {
+        self.captured(i64::try_from(sequence - 1).unwrap() * 40_000_000)
+    }
+
     /// As a new life of the camera: again from a key frame.
     pub(crate) fn restart(&mut self) {
         self.sent = 0;

@@ -21,3 +21,4 @@ mod recordings;
 mod retention;
 mod rig;
 mod steady;
+mod when;

@@ -9,15 +9,17 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fmp4::{Scan, is_intact, scan};
-use protocol::config::{FreeSpace, Keep, RingConfig};
+use protocol::config::{FreeSpace, Keep, RingConfig, When};
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::MonoNs;
-use recorder::{Camera, Disk, Indexing, Job, Keeper, Status};
+use recorder::{
+    Camera, Disk, Gate, Gates, Indexing, Job, Keeper, Listener, Remarks, SharedGate, Status,
+};
 use recordings::FileName;
 use recordings::index::Notes;
-use shmring::{PacketWriter, census, clock};
+use shmring::{PacketWriter, RecordWriter, census, clock};
 
 /// Longest any wait of these tests may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -31,6 +33,9 @@ pub(crate) struct Rig {
     pub(crate) min_free: Option<FreeSpace>,
     /// The recorder's directory, below the usual one.
     pub(crate) below: Option<PathBuf>,
+    pub(crate) when: When,
+    /// Where events come from.
+    pub(crate) events: RingName,
 }
 
 impl Rig {
@@ -47,6 +52,8 @@ impl Rig {
             keep: Keep::default(),
             min_free: None,
             below: None,
+            when: When::default(),
+            events: "motion1.events".parse().unwrap(),
         }
     }
 
@@ -76,6 +83,8 @@ impl Rig {
             folder,
             segment: self.segment,
             disk: Arc::new(self.disk()),
+            gate: SharedGate::new(Gate::new(&self.ring, self.when.clone())),
+            remarks: Remarks::default(),
             keeper: Arc::new(Keeper::new(&self.keep, self.min_free)),
             index: Notes::default(),
             stop: Arc::new(AtomicBool::new(false)),
@@ -92,6 +101,12 @@ impl Rig {
         InThread::start(self.job(self.folder()))
     }
 
+    /// The one writer of the events.
+    pub(crate) fn teller(&self) -> RecordWriter {
+        let contract = RingContract::new(self.events.clone(), RingConfig::default(), 4);
+        RecordWriter::create(&self.project, &contract).unwrap()
+    }
+
     /// A recorder in a process of its own.
     pub(crate) fn process(&self) -> InProcess {
         let child = Command::new(std::env::current_exe().unwrap())
@@ -99,6 +114,7 @@ impl Rig {
             .env("REC_PROJECT", self.project.to_string())
             .env("REC_ROOT", self.root())
             .env("REC_SEGMENT_MS", self.segment.as_millis().to_string())
+            .env("REC_WHEN", serde_json::to_string(&self.when).unwrap())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -129,12 +145,16 @@ impl Drop for Rig {
 pub(crate) struct InThread {
     pub(crate) job: Job,
     thread: JoinHandle<()>,
+    _listener: Listener,
 }
 
 impl InThread {
     pub(crate) fn start(job: Job) -> Self {
         let camera = Camera::new(job.clone());
-        Self { job, thread: thread::spawn(move || camera.run()) }
+        let (gates, stop) = (Gates(vec![job.gate.clone()]), Arc::clone(&job.stop));
+        let events = ["motion1.events".parse().unwrap()];
+        let listener = Listener::start(&job.project, &job.reader, &events, gates, stop).unwrap();
+        Self { job, thread: thread::spawn(move || camera.run()), _listener: listener }
     }
 
     /// Stops as the supervisor does: everything published before is recorded.
@@ -176,8 +196,11 @@ fn the_recorder_of_another_test() {
     let ring: RingName = "cam1.packets".parse().unwrap();
     let root = PathBuf::from(std::env::var("REC_ROOT").unwrap());
     let indexing = Indexing::begin(&root, Duration::from_millis(2)).unwrap();
+    let when: When = serde_json::from_str(&std::env::var("REC_WHEN").unwrap()).unwrap();
     let recorder = InThread::start(Job {
         project: project.parse().unwrap(),
+        gate: SharedGate::new(Gate::new(&ring, when)),
+        remarks: Remarks::default(),
         status: Arc::new(Status::new(ring.as_str())),
         ring,
         reader: "rec".to_owned(),

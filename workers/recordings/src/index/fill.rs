@@ -179,7 +179,9 @@ fn put_fragment(
     number: i64,
     fragment: &Fragment,
 ) -> rusqlite::Result<()> {
-    let flags = i64::from(fragment.discontinuity) | i64::from(fragment.camera_clock) << 1;
+    let flags = i64::from(fragment.discontinuity)
+        | i64::from(fragment.camera_clock) << 1
+        | i64::from(fragment.paused) << 2;
     let statement = format!(
         "INSERT INTO fragments (camera, number, {FRAGMENT}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     );

@@ -179,5 +179,6 @@ pub(super) fn fragment_of(row: &Row<'_>) -> rusqlite::Result<Fragment> {
         key: row.get::<_, Option<i64>>(8)?.map(i64::cast_unsigned),
         discontinuity: flags & 1 != 0,
         camera_clock: flags & 2 != 0,
+        paused: flags & 4 != 0,
     })
 }

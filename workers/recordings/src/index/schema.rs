@@ -65,7 +65,7 @@ CREATE TABLE fragments (
     to_utc_ns INTEGER NOT NULL,
     -- sequence of the key frame it begins with
     key INTEGER,
-    -- bit 0: discontinuity, bit 1: the camera's own clock
+    -- bit 0: discontinuity, bit 1: the camera's own clock, bit 2: paused
     flags INTEGER NOT NULL,
     PRIMARY KEY (camera, number, at_bytes)
 ) WITHOUT ROWID;

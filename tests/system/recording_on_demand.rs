@@ -1,0 +1,160 @@
+//! Recording around events and by command, through the whole system: a door that is another program, a
+//! recorder that is killed meanwhile, orders from the command line.
+
+use std::thread;
+use std::time::Duration;
+
+use fmp4::FoundFragment;
+use nix::sys::signal::Signal;
+use protocol::config::RingConfig;
+use protocol::control::RingContract;
+use protocol::record::Record;
+use serde_json::{Value, json};
+use shmring::{RecordWriter, clock};
+use tests::project::Project;
+use tests::{Outcome, ensure, processes, recordings, wait_for};
+
+use crate::first_light::holds;
+
+const SECOND: u64 = 1_000_000_000;
+const PRE_S: u64 = 3;
+const POST_S: u64 = 4;
+/// Of the test camera: a group of pictures lasts so long.
+const GROUP_S: u64 = 1;
+
+const TOPOLOGY: &str = "version: 1
+workers:
+  cam1: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=loop&bitrate=500k'}
+  cam2: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=loop&bitrate=500k'}
+  doors:
+    use: recorder
+    in: cam1.packets
+    dir: '{dir}/recordings'
+    when: {events: ext.door.events, camera: door, type: door.open, pre: 3s, post: 4s}
+  hand: {use: recorder, in: cam2.packets, dir: '{dir}/recordings', when: command}
+";
+
+#[test]
+fn an_event_of_another_program_is_recorded_with_its_pre_roll_over_a_kill_of_the_recorder() {
+    holds(|| {
+        let project = Project::new(TOPOLOGY)?;
+        project.up()?;
+        // A pre-roll and a group of it are in the ring.
+        thread::sleep(Duration::from_secs(PRE_S + 2 * GROUP_S));
+        ensure(fragments(&project, "cam1")?.is_empty(), || "recorded without an event".into())?;
+        let pid = project.pid("doors")?;
+        let opened = open_door(&project)?;
+        wait_for(10, "recording.started", || happened(&project, "recording.started", "cam1"))?;
+        processes::signal(pid, Signal::SIGKILL);
+        project.wait_restarted("doors", pid)?;
+        wait_for(20, "recording.stopped", || happened(&project, "recording.stopped", "cam1"))?;
+        project.down()?;
+        let recorded = fragments(&project, "cam1")?;
+        around(&recorded, opened)?;
+        Ok(json!({"fragments": recorded.len()}))
+    });
+}
+
+#[test]
+fn a_recording_is_started_and_stopped_from_the_command_line() {
+    holds(|| {
+        let project = Project::new(TOPOLOGY)?;
+        project.up()?;
+        let told = |arguments: &[&str]| -> Outcome<Value> {
+            let text = project.succeed(arguments)?;
+            Ok(serde_json::from_str::<Value>(&text).map_err(tests::Failure::new)?[0].clone())
+        };
+        let start = told(&["record", "start", "cam2", "--for", "1h", "-o", "json"])?;
+        ensure(start["order"] == "start" && start["kept"] == true, || start.to_string())?;
+        wait_for(10, "recording.started", || happened(&project, "recording.started", "cam2"))?;
+        let pid = project.pid("hand")?;
+        project.succeed(&["restart", "hand"])?;
+        project.wait_restarted("hand", pid)?;
+        let held = told(&["record", "ls", "cam2", "-o", "json"])?;
+        ensure(held["order"] == "start", || format!("forgotten over a restart: {held}"))?;
+        wait_for(10, "two seconds of recording", || {
+            let found = fragments(&project, "cam2").ok()?;
+            (found.len() > 2).then_some(())
+        })?;
+        let stop = told(&["record", "stop", "cam2", "-o", "json"])?;
+        ensure(stop["order"] == "stop", || stop.to_string())?;
+        wait_for(10, "recording.stopped", || happened(&project, "recording.stopped", "cam2"))?;
+        let recorded = recordings::packets(&project.recordings(), "cam2")?.len();
+        thread::sleep(Duration::from_secs(2 * GROUP_S));
+        let after = recordings::packets(&project.recordings(), "cam2")?.len();
+        ensure(recorded == after, || format!("{recorded} packets at the stop, {after} later"))?;
+        let unknown = project.run(&["record", "start", "cam7"])?;
+        let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+        ensure(!unknown.status.success() && said.contains("cam1, cam2"), || said)?;
+        project.down()?;
+        Ok(json!({"packets": recorded}))
+    });
+}
+
+/// As a program outside the topology tells it; the machine's time.
+fn open_door(project: &Project) -> Outcome<u64> {
+    let ring = Project::ring("ext.door.events")?;
+    let contract = RingContract::new(ring, RingConfig::default(), 4);
+    let mut door = RecordWriter::create(project.name(), &contract).map_err(tests::Failure::new)?;
+    let time_utc_ns = clock::now().utc.0;
+    let record = Record {
+        id: "door-1".to_owned(),
+        kind: "door.open".to_owned(),
+        camera: "door".to_owned(),
+        frame: None,
+        time_utc_ns,
+        data: Value::Null,
+    };
+    door.emit(&record).map_err(tests::Failure::new)?;
+    Ok(time_utc_ns)
+}
+
+fn happened(project: &Project, event: &str, camera: &str) -> Option<()> {
+    let lines = project.succeed(&["events", "-o", "json"]).ok()?;
+    let is_it = |line: &str| {
+        let told: Value = serde_json::from_str(line).unwrap_or_default();
+        let reason = told["reason"].as_str().unwrap_or_default();
+        told["events"][0] == event && reason.starts_with(&format!("{camera}: "))
+    };
+    lines.lines().any(is_it).then_some(())
+}
+
+/// Of all files of a camera, in their order; none while its folder is not there.
+fn fragments(project: &Project, camera: &str) -> Outcome<Vec<FoundFragment>> {
+    if !project.recordings().join(camera).exists() {
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    for path in recordings::files(&project.recordings(), camera)? {
+        let mut file = std::fs::File::open(&path).map_err(tests::Failure::new)?;
+        let found = fmp4::scan(&mut file).map_err(tests::Failure::new)?;
+        let begins = found.fragments.first().is_none_or(|it| it.begins_with_key(&found.tracks));
+        ensure(begins, || format!("{} does not begin with a key frame", path.display()))?;
+        all.extend(found.fragments);
+    }
+    Ok(all)
+}
+
+/// From a key frame within a group before the pre-roll to the end of the post-roll, without a hole.
+fn around(fragments: &[FoundFragment], opened: u64) -> Outcome<()> {
+    let (Some(first), Some(last)) = (fragments.first(), fragments.last()) else {
+        return Err(tests::Failure::new("nothing is recorded"));
+    };
+    // A picture comes some milliseconds after it was taken.
+    let slack = SECOND / 2;
+    let begin = first.origin.capture.0;
+    let (latest, earliest) = (opened - PRE_S * SECOND, opened - (PRE_S + GROUP_S) * SECOND - slack);
+    ensure((earliest..=latest).contains(&begin), || {
+        format!("it begins {} ms before the event", (opened - begin) / 1_000_000)
+    })?;
+    let pictures = last.origin.last() - first.origin.first + 1;
+    let due = (opened + POST_S * SECOND - begin) / (SECOND / 25);
+    ensure(pictures.abs_diff(due) <= 25 / 2, || format!("{pictures} pictures, {due} are due"))?;
+    for pair in fragments.windows(2) {
+        let [before, after] = pair else { continue };
+        ensure(after.origin.first == before.origin.last() + 1, || {
+            format!("a hole between {} and {}", before.origin.last(), after.origin.first)
+        })?;
+    }
+    Ok(())
+}

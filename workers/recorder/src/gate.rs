@@ -1,0 +1,517 @@
+//! Which moments are recorded: always, around events, by command. Pure; time and news go in.
+//!
+//! ```text
+//! command in force:  start ──> yes     stop ──> no     none ──> always, or inside a window of an event
+//!
+//! window:   event - pre ... event ... its last record + post
+//! ```
+//!
+//! It only says yes or no to a moment, and says the same of it whenever it is asked. So a recorder that
+//! was killed goes on by asking about the packets behind its last one: what it has heard before, it hears
+//! again from the record rings, and commands are kept in a file.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::config::{EventRule, When};
+use protocol::name::RingName;
+use protocol::record::Record;
+use protocol::recorder::Order;
+use protocol::time::UtcNs;
+
+use crate::command::Command;
+
+/// An event that began and says nothing more is over after this long: who tells of it may have died.
+const SILENT_MAX: Duration = Duration::from_secs(60);
+/// A record may be from the future by this much, since two clocks are never one; farther, it counts from
+/// when it was heard.
+const AHEAD_MAX_NS: u64 = 5_000_000_000;
+/// Events remembered; older ones lie before all that a ring still holds.
+const WINDOWS_MAX: usize = 1000;
+
+/// A moment of one camera on both clocks: when a picture was taken, by the camera's clock if it has one,
+/// and when it came here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    pub capture: UtcNs,
+    pub arrival: UtcNs,
+}
+
+/// Whether and why a moment is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Always,
+    /// Started by a command.
+    Command,
+    Event(String),
+    /// Stopped by a command.
+    Stopped,
+    /// Nothing wants it.
+    Unwanted,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Always => "always",
+            Self::Command => "by command",
+            Self::Event(event) => event,
+            Self::Stopped => "by command",
+            Self::Unwanted => "no event",
+        })
+    }
+}
+
+/// What one camera's recording follows.
+#[derive(Debug)]
+pub struct Gate {
+    ring: RingName,
+    when: When,
+    /// Oldest first.
+    commands: Vec<Command>,
+    windows: VecDeque<Window>,
+    /// Raised with everything that may change what it says.
+    version: u64,
+    /// Commands taken that no file keeps yet.
+    unkept: bool,
+}
+
+/// A gate that its camera's thread, the listener and the worker share.
+#[derive(Clone, Debug)]
+pub struct SharedGate(Arc<Mutex<Gate>>);
+
+impl SharedGate {
+    pub fn new(gate: Gate) -> Self {
+        Self(Arc::new(Mutex::new(gate)))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Gate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those of all cameras of a recorder.
+#[derive(Clone, Debug)]
+pub struct Gates(pub Vec<SharedGate>);
+
+impl Gates {
+    /// A record that was read at `now`, to every camera; each takes what its rules want.
+    pub fn hear(&self, ring: &RingName, record: &Record, now: UtcNs) {
+        for gate in &self.0 {
+            gate.lock().hear(ring, record, now);
+        }
+    }
+}
+
+/// What is recorded of one event by one rule.
+#[derive(Clone, Debug)]
+struct Window {
+    rule: usize,
+    ring: RingName,
+    id: String,
+    kind: String,
+    clock: Clock,
+    from: UtcNs,
+    /// Not included.
+    to: UtcNs,
+}
+
+/// Whose time a record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    Capture,
+    Arrival,
+}
+
+impl Gate {
+    pub fn new(ring: &RingName, when: When) -> Self {
+        let commands = Vec::new();
+        let windows = VecDeque::new();
+        Self { ring: ring.clone(), when, commands, windows, version: 1, unkept: false }
+    }
+
+    /// Records all there is.
+    pub fn open(ring: &RingName) -> Self {
+        Self::new(ring, When::default())
+    }
+
+    /// Whether everything is recorded that no command stops.
+    pub fn is_always(&self) -> bool {
+        self.when.always
+    }
+
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What a file kept of an earlier life; commands taken since come behind it.
+    pub fn remember(&mut self, kept: Vec<Command>) {
+        for command in std::mem::replace(&mut self.commands, kept) {
+            self.command(command);
+        }
+        self.version += 1;
+    }
+
+    /// The commands, when they are to be kept.
+    pub fn unkept(&self) -> Option<Vec<Command>> {
+        self.unkept.then(|| self.commands.clone())
+    }
+
+    /// A file keeps these now.
+    pub fn kept(&mut self, commands: &[Command]) {
+        self.unkept &= self.commands != commands;
+    }
+
+    pub fn verdict(&self, at: Moment) -> Verdict {
+        match self.order_at(at.arrival) {
+            Order::Start => Verdict::Command,
+            Order::Stop => Verdict::Stopped,
+            Order::Auto if self.when.always => Verdict::Always,
+            Order::Auto => self.event_at(at).map_or(Verdict::Unwanted, |window| {
+                Verdict::Event(format!("{} of {}", window.kind, window.ring))
+            }),
+        }
+    }
+
+    pub fn wants(&self, at: Moment) -> bool {
+        match self.order_at(at.arrival) {
+            Order::Start => true,
+            Order::Stop => false,
+            Order::Auto => self.when.always || self.event_at(at).is_some(),
+        }
+    }
+
+    /// Whether it may be recorded for the sake of what comes behind it: a key frame, the rest of a group.
+    pub fn lets_through(&self, at: Moment) -> bool {
+        self.order_at(at.arrival) != Order::Stop
+    }
+
+    /// The command in force; `None` while the topology decides.
+    pub fn in_force(&self, now: UtcNs) -> Option<&Command> {
+        self.command_at(now).filter(|command| command.order != Order::Auto)
+    }
+
+    /// In words: what is waited for while nothing is recorded.
+    pub fn waits_for(&self, now: UtcNs) -> String {
+        match self.in_force(now) {
+            Some(command) if command.order == Order::Stop => match command.until {
+                Some(until) => {
+                    let left = until.0.saturating_sub(now.0).div_ceil(1_000_000_000);
+                    format!("stopped by command for another {left} s")
+                }
+                None => "stopped by command".to_owned(),
+            },
+            _ if self.when.events.is_empty() => "waits for a command".to_owned(),
+            _ => "waits for events".to_owned(),
+        }
+    }
+
+    /// Takes a command; it holds from its own time on.
+    pub fn command(&mut self, mut command: Command) {
+        // What another command has decided is not decided again.
+        if let Some(last) = self.commands.last() {
+            command.at = command.at.max(last.at);
+        }
+        self.commands.push(command);
+        let surplus = self.commands.len().saturating_sub(Command::KEPT);
+        self.commands.drain(..surplus);
+        self.unkept = true;
+        self.version += 1;
+    }
+
+    /// Takes a record of an event ring, read at `now`.
+    pub fn hear(&mut self, ring: &RingName, record: &Record, now: UtcNs) {
+        for rule in 0..self.when.events.len() {
+            if self.when.events[rule].rings.matches(ring.as_str()) {
+                self.hear_for(rule, ring, record, now);
+            }
+        }
+    }
+
+    fn hear_for(&mut self, rule: usize, ring: &RingName, record: &Record, now: UtcNs) {
+        let is_same =
+            |window: &Window| window.rule == rule && window.ring == *ring && window.id == record.id;
+        let known = self.windows.iter().rposition(is_same);
+        let wanted = &self.when.events[rule];
+        // The end of what was wanted is an end, whatever else it says.
+        if !(fits(wanted, record, &self.ring) || (known.is_some() && is_end(record))) {
+            return;
+        }
+        let (at, clock) = self.time_of(record, now);
+        let to =
+            later(at, if is_going_on(record) { holds(wanted) } else { wanted.post.duration() });
+        let from = UtcNs(at.0.saturating_sub(wanted.pre.0));
+        match known {
+            Some(known) if is_end(record) => self.windows[known].to = to,
+            Some(known) => {
+                let window = &mut self.windows[known];
+                window.to = window.to.max(to);
+            }
+            None => {
+                let (ring, id, kind) = (ring.clone(), record.id.clone(), record.kind.clone());
+                self.windows.push_back(Window { rule, ring, id, kind, clock, from, to });
+            }
+        }
+        let surplus = self.windows.len().saturating_sub(WINDOWS_MAX);
+        self.windows.drain(..surplus);
+        self.version += 1;
+    }
+
+    /// A picture of this camera has its camera's time; all else has that of this machine.
+    fn time_of(&self, record: &Record, now: UtcNs) -> (UtcNs, Clock) {
+        let own = |ring: &RingName| ring.camera() == self.ring.camera();
+        if record.frame.as_ref().is_some_and(|frame| own(&frame.ring)) {
+            return (UtcNs(record.time_utc_ns), Clock::Capture);
+        }
+        let makes_sense = (1..=now.0.saturating_add(AHEAD_MAX_NS)).contains(&record.time_utc_ns);
+        let at = if makes_sense { UtcNs(record.time_utc_ns) } else { now };
+        (at, Clock::Arrival)
+    }
+
+    fn event_at(&self, at: Moment) -> Option<&Window> {
+        self.windows.iter().rev().find(|window| {
+            let at = match window.clock {
+                Clock::Capture => at.capture,
+                Clock::Arrival => at.arrival,
+            };
+            window.from <= at && at < window.to
+        })
+    }
+
+    fn order_at(&self, at: UtcNs) -> Order {
+        self.command_at(at).map_or(Order::Auto, |command| command.order)
+    }
+
+    fn command_at(&self, at: UtcNs) -> Option<&Command> {
+        let last = self.commands.iter().rev().find(|command| command.at <= at)?;
+        last.until.is_none_or(|until| at < until).then_some(last)
+    }
+}
+
+fn later(at: UtcNs, span: Duration) -> UtcNs {
+    UtcNs(at.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+}
+
+/// How long a record counts that is not the end of its event.
+fn holds(rule: &EventRule) -> Duration {
+    rule.post.duration().max(SILENT_MAX)
+}
+
+fn is_going_on(record: &Record) -> bool {
+    record.kind.ends_with(".begin") || record.kind.ends_with(".update")
+}
+
+fn is_end(record: &Record) -> bool {
+    record.kind.ends_with(".end")
+}
+
+fn fits(rule: &EventRule, record: &Record, own: &RingName) -> bool {
+    let camera = if rule.camera.is_empty() {
+        record.camera == own.camera()
+    } else {
+        rule.camera.matches(&record.camera)
+    };
+    camera && is_of_kind(rule, &record.kind) && scores(rule, record) && has_data(rule, record)
+}
+
+/// `motion` stands for `motion.begin` too.
+fn is_of_kind(rule: &EventRule, kind: &str) -> bool {
+    let ends = kind.match_indices('.').map(|(at, _)| at).chain([kind.len()]);
+    ends.into_iter().any(|end| rule.kinds.matches(&kind[..end]))
+}
+
+fn scores(rule: &EventRule, record: &Record) -> bool {
+    let score = || record.data.get("score").and_then(serde_json::Value::as_f64);
+    rule.min_score.is_none_or(|least| score().is_some_and(|score| score >= least))
+}
+
+/// Of a list, one entry is enough.
+fn has_data(rule: &EventRule, record: &Record) -> bool {
+    rule.data.iter().all(|(key, wanted)| match record.data.get(key) {
+        Some(serde_json::Value::Array(values)) => {
+            values.iter().any(|value| wanted.matches(&text_of(value)))
+        }
+        Some(value) => wanted.matches(&text_of(value)),
+        None => false,
+    })
+}
+
+/// As a person writes it in a topology.
+fn text_of(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::config::Patterns;
+    use protocol::stream::FrameId;
+    use protocol::units::Span;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    /// The camera's own clock is this much behind the machine's.
+    const BEHIND: u64 = 3600;
+
+    fn s(seconds: u64) -> UtcNs {
+        UtcNs(seconds * SECOND)
+    }
+
+    /// Second `seconds` of the camera's clock.
+    fn at(seconds: u64) -> Moment {
+        Moment { capture: s(seconds), arrival: s(seconds + BEHIND) }
+    }
+
+    fn rule() -> EventRule {
+        EventRule {
+            rings: "*.events".into(),
+            kinds: "motion".into(),
+            pre: Span(10 * SECOND),
+            post: Span(20 * SECOND),
+            ..EventRule::default()
+        }
+    }
+
+    fn gate(when: When) -> Gate {
+        Gate::new(&"cam1.packets".parse().unwrap(), when)
+    }
+
+    fn record(kind: &str, id: &str, seconds: u64, data: Value) -> Record {
+        Record {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            camera: "cam1".to_owned(),
+            frame: Some(FrameId { ring: "cam1.packets".parse().unwrap(), epoch: 1, sequence: 1 }),
+            time_utc_ns: seconds * SECOND,
+            data,
+        }
+    }
+
+    fn hear(gate: &mut Gate, record: &Record) {
+        let now = UtcNs(record.time_utc_ns + BEHIND * SECOND);
+        gate.hear(&"motion1.events".parse().unwrap(), record, now);
+    }
+
+    /// The first and last of these seconds that are wanted.
+    fn wanted(gate: &Gate, seconds: std::ops::Range<u64>) -> Option<(u64, u64)> {
+        let mut wanted = seconds.filter(|second| gate.wants(at(*second)));
+        let first = wanted.next()?;
+        Some((first, wanted.next_back().unwrap_or(first)))
+    }
+
+    #[test]
+    fn an_event_is_recorded_from_before_it_until_after_its_end() {
+        let mut gate = gate(When::on(rule()));
+        assert_eq!(wanted(&gate, 0..300), None);
+        hear(&mut gate, &record("motion.begin", "a", 100, json!({})));
+        // It goes on, until it says otherwise or nobody speaks of it.
+        assert_eq!(wanted(&gate, 0..300), Some((90, 159)));
+        hear(&mut gate, &record("motion.update", "a", 130, json!({})));
+        assert_eq!(wanted(&gate, 0..300), Some((90, 189)));
+        hear(&mut gate, &record("motion.end", "a", 140, json!({})));
+        assert_eq!(wanted(&gate, 0..300), Some((90, 159)));
+    }
+
+    #[test]
+    fn what_has_no_begin_and_end_is_a_moment() {
+        let mut gate = gate(When::on(EventRule { kinds: "door".into(), ..rule() }));
+        hear(&mut gate, &record("door", "a", 100, json!({})));
+        hear(&mut gate, &record("door", "b", 110, json!({})));
+        assert_eq!(wanted(&gate, 0..300), Some((90, 129)));
+    }
+
+    #[test]
+    fn only_records_that_fit_count() {
+        let rule = EventRule {
+            min_score: Some(0.5),
+            data: [("label".to_owned(), Patterns(vec!["cat".into(), "dog".into()]))].into(),
+            ..rule()
+        };
+        let heard = |kind: &str, camera: &str, data: Value| {
+            let mut gate = gate(When::on(rule.clone()));
+            let record = Record { camera: camera.to_owned(), ..record(kind, "a", 100, data) };
+            hear(&mut gate, &record);
+            gate.wants(at(100))
+        };
+        let cat = json!({"score": 0.5, "label": "cat"});
+        assert!(heard("motion.begin", "cam1", cat.clone()));
+        assert!(heard("motion", "cam1", json!({"score": 1, "label": ["cow", "dog"]})));
+        assert!(!heard("motion.begin", "cam2", cat.clone()));
+        assert!(!heard("motions.begin", "cam1", cat));
+        assert!(!heard("motion.begin", "cam1", json!({"score": 0.4, "label": "cat"})));
+        assert!(!heard("motion.begin", "cam1", json!({"label": "cat"})));
+        assert!(!heard("motion.begin", "cam1", json!({"score": 0.5})));
+    }
+
+    #[test]
+    fn an_event_that_counts_ends_by_its_end_whatever_that_says() {
+        let mut gate = gate(When::on(EventRule { min_score: Some(0.5), ..rule() }));
+        hear(&mut gate, &record("motion.begin", "a", 100, json!({"score": 0.9})));
+        hear(&mut gate, &record("motion.end", "a", 105, json!({"score": 0.0})));
+        hear(&mut gate, &record("motion.end", "b", 200, json!({"score": 0.0})));
+        assert_eq!(wanted(&gate, 0..300), Some((90, 124)));
+    }
+
+    #[test]
+    fn another_programs_event_has_the_machines_time() {
+        let mut gate = gate(When::on(EventRule { kinds: "door".into(), ..rule() }));
+        let seconds = 100 + BEHIND;
+        let told = Record { frame: None, ..record("door", "a", seconds, json!({})) };
+        gate.hear(&"ext.door.events".parse().unwrap(), &told, s(seconds));
+        assert_eq!(wanted(&gate, 0..300), Some((90, 119)));
+        // A time that makes no sense is that of hearing it.
+        let told = Record { frame: None, time_utc_ns: u64::MAX, ..told };
+        gate.hear(&"ext.gate.events".parse().unwrap(), &told, s(200 + BEHIND));
+        assert!(gate.wants(at(219)) && !gate.wants(at(220)));
+    }
+
+    #[test]
+    fn a_command_wins_until_it_is_over() {
+        let mut gate = gate(When::default());
+        let command = |order, seconds: u64, until: Option<u64>| Command {
+            order,
+            at: s(seconds + BEHIND),
+            until: until.map(|until| s(until + BEHIND)),
+        };
+        gate.command(command(Order::Stop, 10, Some(20)));
+        assert_eq!(wanted(&gate, 0..10), Some((0, 9)));
+        assert_eq!(wanted(&gate, 10..100), Some((20, 99)));
+        gate.command(command(Order::Stop, 30, None));
+        gate.command(command(Order::Auto, 40, None));
+        // What was decided before stays so.
+        assert!(!gate.wants(at(15)) && gate.wants(at(25)) && !gate.wants(at(35)));
+        assert!(gate.wants(at(45)));
+        assert!(!gate.lets_through(at(35)));
+        assert_eq!(gate.verdict(at(35)), Verdict::Stopped);
+    }
+
+    #[test]
+    fn no_event_reaches_back_into_a_time_that_was_stopped() {
+        let mut gate = gate(When::on(rule()));
+        gate.command(Command { order: Order::Stop, at: s(80 + BEHIND), until: None });
+        gate.command(Command { order: Order::Auto, at: s(95 + BEHIND), until: None });
+        hear(&mut gate, &record("motion", "a", 100, json!({})));
+        assert_eq!(wanted(&gate, 0..300), Some((95, 119)));
+    }
+
+    #[test]
+    fn a_start_that_reaches_back_does_not_take_back_another_command() {
+        let mut gate = gate(When::by_command());
+        gate.command(Command { order: Order::Stop, at: s(90), until: None });
+        gate.command(Command { order: Order::Start, at: s(80), until: None });
+        let by_machine = |seconds| Moment { capture: s(0), arrival: s(seconds) };
+        assert!(!gate.wants(by_machine(85)) && gate.wants(by_machine(90)));
+    }
+
+    #[test]
+    fn what_was_heard_is_bounded() {
+        let mut gate = gate(When::on(rule()));
+        for number in 0..2 * WINDOWS_MAX as u64 {
+            hear(&mut gate, &record("motion", &number.to_string(), number, json!({})));
+        }
+        assert_eq!(gate.windows.len(), WINDOWS_MAX);
+    }
+}

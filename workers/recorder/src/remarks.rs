@@ -1,0 +1,90 @@
+//! Comments on their way into the camera's folder: taken at the desk, written by the camera's thread, so
+//! that a disk that hangs holds up nobody else.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::time::UtcNs;
+use recordings::{Remark, add_comment};
+
+/// More than that in half a second is no person, and a disk that is away for long is told anyway.
+const WAITING_MAX: usize = 1000;
+
+/// Shared by the desk and the camera's thread.
+#[derive(Clone, Debug, Default)]
+pub struct Remarks(Arc<Mutex<Pile>>);
+
+#[derive(Debug, Default)]
+struct Pile {
+    /// Each with the instant it was made.
+    waiting: VecDeque<(Remark, UtcNs)>,
+    /// That they cannot be written was told.
+    told: bool,
+}
+
+impl Remarks {
+    /// False when too many wait already.
+    pub(crate) fn add(&self, remark: Remark, made: UtcNs) -> bool {
+        let mut pile = self.lock();
+        let fits = pile.waiting.len() < WAITING_MAX;
+        if fits {
+            pile.waiting.push_back((remark, made));
+        }
+        fits
+    }
+
+    /// Whether all are in the folder.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    /// Writes what waits, oldest first; what cannot be written waits on.
+    pub(crate) fn write(&self, folder: &Path) {
+        loop {
+            let next = self.lock().waiting.front().cloned();
+            let Some((remark, made)) = next else { return };
+            let written = add_comment(folder, &remark, made);
+            let mut pile = self.lock();
+            match written {
+                Ok(_) => {
+                    pile.waiting.pop_front();
+                    pile.told = false;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut pile.told, true) {
+                        tracing::error!(%error, "comments wait");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_waits_for_its_folder_and_is_written_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("cam1");
+        let remarks = Remarks::default();
+        let remark = Remark { text: "the red car".to_owned(), ..Remark::default() };
+        assert!(remarks.add(remark.clone(), UtcNs(7)));
+        remarks.write(&folder);
+        assert!(!remarks.are_kept());
+        std::fs::create_dir(&folder).unwrap();
+        remarks.write(&folder);
+        remarks.write(&folder);
+        assert!(remarks.are_kept());
+        let kept = recordings::comments(&folder).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!((&kept[0].remark, kept[0].made_utc_ns), (&remark, UtcNs(7)));
+    }
+}
