@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("motion", &["protocol", "shmring", "worker"]),
     ("pipe", &["protocol", "shmring", "worker"]),
     ("export", &["protocol", "worker", "media", "fmp4", "recordings"]),
-    ("tests", &["protocol", "shmring", "worker", "fmp4"]),
+    ("tests", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
 ];
 
 /// Where `unsafe` may stand.

@@ -1,7 +1,7 @@
 //! Recording, in its short form: `scripts/verify recording` and `scripts/soak recording` run the same checks
 //! at length.
 
-use tests::checks::{recording, storage};
+use tests::checks::{index, recording, storage};
 
 use crate::first_light::holds;
 
@@ -36,4 +36,9 @@ fn fault_45_a_disk_that_fails_now_and_then_costs_nothing_the_ring_holds() {
 #[test]
 fn fault_46_a_disk_that_is_unmounted_is_alarmed_and_nothing_is_written_in_its_place() {
     holds(storage::a_disk_is_unmounted_and_comes_back);
+}
+
+#[test]
+fn fault_48_an_index_that_is_lost_or_damaged_comes_back_from_the_files() {
+    holds(index::an_index_that_is_lost_comes_back);
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use tests::checks::{
-    clean, cycles, deaths, drills, errors, exits, faults, hangs, kills, many, order, pages, python,
-    recording, rings, scripts, storage, succession,
+    clean, cycles, deaths, drills, errors, exits, faults, hangs, index, kills, many, order, pages,
+    python, recording, rings, scripts, storage, succession,
 };
 use tests::report::Report;
 
@@ -100,6 +100,7 @@ fn all_about_recording(seed: u64) -> Report {
     report.promise("disk_slow", || storage::a_disk_hangs(6));
     report.promise("disk_failing", || storage::a_disk_fails_now_and_then(6, seed));
     report.promise("disk_unmounted", storage::a_disk_is_unmounted_and_comes_back);
+    report.promise("index_lost", index::an_index_that_is_lost_comes_back);
     let cuts = report.promise("power_cuts", || recording::power_cuts(20));
     tell_of_cuts(&mut report, &cuts);
     for (row, names) in [
@@ -107,6 +108,7 @@ fn all_about_recording(seed: u64) -> Report {
         ("wrong_disk_and_slow_sync", &["disk::", "failing::"]),
         ("kills_without_media", &["kills::", "steady::"]),
         ("looked_after", &["recordings::", "dump::"]),
+        ("index", &["index::"]),
     ] {
         report.promise(row, || rings::named_tests("recorder", "recording", names));
     }

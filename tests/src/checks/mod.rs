@@ -10,6 +10,7 @@ pub mod errors;
 pub mod exits;
 pub mod faults;
 pub mod hangs;
+pub mod index;
 pub mod kills;
 pub mod many;
 pub mod order;
