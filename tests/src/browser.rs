@@ -64,15 +64,17 @@ impl Browser {
             session: String::new(),
         };
         browser.attach(url)?;
-        browser.wait_until_loaded()?;
+        browser.wait_until_loaded(url)?;
         Ok(browser)
     }
 
     /// While the page is on its way there is nothing to run an expression in.
-    fn wait_until_loaded(&mut self) -> Outcome<()> {
+    fn wait_until_loaded(&mut self, url: &str) -> Outcome<()> {
+        let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+        let expected = format!("complete{scheme}:");
         let loaded = || {
             let state = self.evaluate("document.readyState + location.protocol").ok()?;
-            (state == "completehttp:").then_some(())
+            (state == expected).then_some(())
         };
         wait_for(60, "the page to load", loaded).map(drop)
     }

@@ -9,6 +9,7 @@ mod doctor_examines;
 mod drill;
 mod examples_of_help;
 mod explained_commands_run;
+mod exports;
 mod faults;
 mod faults_page;
 mod first_light;

@@ -140,12 +140,12 @@ fn cameras(context: &Context, args: &Args) -> Result<Vec<ExportCamera>, CliError
     let known: Vec<ExportCamera> =
         folders(context, args.dir.as_deref())?.into_iter().map(camera).collect();
     let mut meant: Vec<ExportCamera> = Vec::new();
-    for name in &args.names {
+    for name in members(context, args)? {
         let of_name: Vec<&ExportCamera> =
-            known.iter().filter(|camera| matches(name, &camera.name)).collect();
+            known.iter().filter(|camera| matches(&name, &camera.name)).collect();
         if of_name.is_empty() {
             let names: Vec<&str> = known.iter().map(|camera| camera.name.as_str()).collect();
-            let (wanted, known) = (name.clone(), names.join(", "));
+            let (wanted, known) = (name, names.join(", "));
             return Err(CliError::NoNamed { what: "recorded camera", wanted, known });
         }
         for camera in of_name {
@@ -155,6 +155,16 @@ fn cameras(context: &Context, args: &Args) -> Result<Vec<ExportCamera>, CliError
         }
     }
     Ok(meant)
+}
+
+/// The names, with the members of groups in place of these.
+fn members(context: &Context, args: &Args) -> Result<Vec<String>, CliError> {
+    if args.dir.is_some() && !context.has_files() {
+        return Ok(args.names.clone());
+    }
+    let groups = context.topology()?.groups;
+    let of = |name: &String| groups.get(name).cloned().unwrap_or_else(|| vec![name.clone()]);
+    Ok(args.names.iter().flat_map(of).collect())
 }
 
 fn camera(folder: PathBuf) -> ExportCamera {

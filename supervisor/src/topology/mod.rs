@@ -11,6 +11,7 @@ mod emit;
 mod expand;
 mod format;
 mod graph;
+mod groups;
 mod hooks;
 mod limits;
 pub(crate) mod live;
@@ -183,6 +184,10 @@ fn read_edited(
     let written =
         if readable { written::read(root.as_ref(), &mut findings) } else { Written::default() };
     let (workers, rings) = meant::relate(&written, folder, &mut findings);
+    // A camera that was removed while the project runs leaves its groups.
+    if edits.without.is_empty() {
+        groups::check(&written.groups, &rings, &mut findings);
+    }
     let project = overrides.project.as_ref().or(written.project.as_ref()).cloned();
     let project = project.or_else(|| project_of(folder));
     if project.is_none() {
@@ -194,6 +199,7 @@ fn read_edited(
             let (file, group) = (sources[0].name.clone(), written.group.clone());
             let (folder, origin) = (folder.to_owned(), Origin::new(sources, edits, &written));
             let survival = written.survival;
+            let groups = groups::meant(&written.groups);
             let hooks = written.hooks.iter().map(|hook| meant::hook(hook, &folder)).collect();
             let spec = Topology {
                 project,
@@ -204,6 +210,7 @@ fn read_edited(
                 workers,
                 rings,
                 hooks,
+                groups,
                 origin,
                 cameras,
             };
@@ -255,6 +262,8 @@ pub struct Topology {
     /// In the order of their writers.
     pub rings: Vec<RingSpec>,
     pub hooks: Vec<HookSpec>,
+    /// Cameras that belong together, or patterns of them.
+    pub groups: BTreeMap<String, Vec<String>>,
     pub origin: Origin,
     /// The workers of each camera alone.
     cameras: BTreeMap<String, Vec<WorkerName>>,

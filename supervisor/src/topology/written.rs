@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use protocol::config::{Kind, LimitsConfig, ReadPolicy, RestartConfig, RingConfig};
 use protocol::name::{ProjectName, RingName, WorkerName};
 
+use super::groups::Group;
 use super::problem::{Finding, KeyProblem, Problem, Subject, TextProblem};
 use super::section::{Located, Section};
 use super::tree::{Entry, Key, Node, Place, Value};
 use super::{HookSpec, Launch, Readiness, Survival};
-use super::{cameras, expand, hooks, piped, ranges, restart, survival, worker};
+use super::{cameras, expand, groups, hooks, piped, ranges, restart, survival, worker};
 
 /// More processes than one host takes; what relates workers to each other grows with its square.
 pub(super) const WORKERS_MAX: usize = 2_000;
@@ -17,7 +18,7 @@ pub(super) const WORKERS_MAX: usize = 2_000;
 /// Names the schema, for editors: it says nothing about the project.
 pub(super) const SCHEMA: &str = "$schema";
 
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "version",
     "project",
     "group",
@@ -26,6 +27,7 @@ pub(super) const KEYS: [&str; 11] = [
     "workers",
     "rings",
     "hooks",
+    "groups",
     "defaults",
     "templates",
     SCHEMA,
@@ -44,6 +46,7 @@ pub(super) struct Written {
     /// Of rings that are not listed.
     pub(super) ring_defaults: RingConfig,
     pub(super) hooks: Vec<HookSpec>,
+    pub(super) groups: Vec<Group>,
 }
 
 #[derive(Debug)]
@@ -109,8 +112,9 @@ pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written 
     let ring_defaults = defaults(&mut top);
     let (workers, unnamed) = workers(&mut top);
     let hooks = hooks::read(&mut top);
+    let groups = groups::read(&mut top);
     let rings = rings(&mut top);
-    Written { project, group, survival, workers, unnamed, rings, ring_defaults, hooks }
+    Written { project, group, survival, workers, unnamed, rings, ring_defaults, hooks, groups }
 }
 
 /// Looks at each part of `defaults` by itself, whether anybody has it or not.

@@ -7,7 +7,7 @@ use protocol::verb::Export;
 use worker::verb::{VerbError, answer};
 
 use crate::export::Exported;
-use crate::manifest::{Camera, File, Gap, Manifest};
+use crate::manifest::{Camera, Comment, File, Gap, Manifest};
 
 pub(crate) fn tell(wanted: &Export, exported: &Exported) -> Result<(), VerbError> {
     if wanted.json {
@@ -30,6 +30,10 @@ fn in_words(Exported { out, manifest }: &Exported) -> String {
     for camera in &manifest.cameras {
         camera.files.iter().for_each(|file| line_of_file(&mut text, camera, file));
         camera.gaps.iter().for_each(|gap| line_of_gap(&mut text, camera, gap));
+    }
+    for Comment { camera, at, text: said, tags, .. } in &manifest.comments {
+        let tags: String = tags.iter().map(|tag| format!(" #{tag}")).collect();
+        let _ = writeln!(text, "  {camera}: {}: {said}{tags}", at.short());
     }
     line_of_skew(&mut text, manifest);
     text

@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use protocol::name::RingName;
+use protocol::stream::FrameId;
 use protocol::time::UtcNs;
 use protocol::verb::Export;
 use recordings::GapReason;
@@ -32,6 +33,21 @@ pub struct Manifest {
     pub cameras: Vec<Camera>,
     /// Between the cameras; `None` for one, or when no two show something together.
     pub skew: Option<Skew>,
+    /// What was said of the time, in its order.
+    pub comments: Vec<Comment>,
+}
+
+/// What a person or a program said of a moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comment {
+    pub camera: String,
+    pub at: Time,
+    /// The picture it is about, when there is one.
+    pub frame: Option<FrameId>,
+    pub author: String,
+    pub text: String,
+    pub tags: Vec<String>,
+    pub made: Time,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -134,11 +150,31 @@ impl Manifest {
             exact: wanted.exact,
             cameras: footage.iter().zip(written).map(|(of, files)| camera(of, files)).collect(),
             skew: skew::between(&captures, uncertain_ns),
+            comments: comments(footage),
         }
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
         self.cameras.iter().flat_map(|camera| &camera.files)
+    }
+}
+
+fn comments(footage: &[Footage]) -> Vec<Comment> {
+    let of_camera = |footage: &Footage| {
+        let camera = footage.camera.clone();
+        let comments = footage.timeline.comments.clone();
+        comments.into_iter().map(move |comment| Comment::of(camera.clone(), comment))
+    };
+    let mut all: Vec<Comment> = footage.iter().flat_map(of_camera).collect();
+    all.sort_by_key(|comment| comment.at);
+    all
+}
+
+impl Comment {
+    fn of(camera: String, comment: recordings::Comment) -> Self {
+        let recordings::Comment { made_utc_ns, remark, .. } = comment;
+        let recordings::Remark { utc_ns, frame, author, text, tags } = remark;
+        Self { camera, at: Time(utc_ns), frame, author, text, tags, made: Time(made_utc_ns) }
     }
 }
 

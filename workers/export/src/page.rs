@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::manifest::{Camera, File, Gap, Manifest, Time};
+use crate::manifest::{Camera, Comment, File, Gap, Manifest, Time};
 
 const TEMPLATE: &str = include_str!("page/index.html");
 /// Where the data goes.
@@ -15,6 +15,15 @@ struct Data<'a> {
     from_ms: f64,
     to_ms: f64,
     cameras: Vec<Shown<'a>>,
+    comments: Vec<Note<'a>>,
+}
+
+#[derive(Serialize)]
+struct Note<'a> {
+    camera: &'a str,
+    at_ms: f64,
+    text: &'a str,
+    tags: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -47,6 +56,7 @@ pub(crate) fn page(manifest: &Manifest) -> String {
         from_ms: ms(manifest.from),
         to_ms: ms(manifest.to),
         cameras: manifest.cameras.iter().map(shown).collect(),
+        comments: manifest.comments.iter().map(note).collect(),
     };
     // Plain types of ours always encode. What could end the script element is written another way.
     let text = serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c");
@@ -56,6 +66,11 @@ pub(crate) fn page(manifest: &Manifest) -> String {
 fn shown(camera: &Camera) -> Shown<'_> {
     let files = camera.files.iter().map(played).collect();
     Shown { name: &camera.name, files, gaps: camera.gaps.iter().map(hole).collect() }
+}
+
+fn note(comment: &Comment) -> Note<'_> {
+    let Comment { camera, at, text, tags, .. } = comment;
+    Note { camera, at_ms: ms(*at), text, tags }
 }
 
 fn played(file: &File) -> Played<'_> {
@@ -99,6 +114,7 @@ mod tests {
             exact: false,
             cameras: vec![camera],
             skew: None,
+            comments: Vec::new(),
         };
         let page = page(&manifest);
         assert!(page.contains("\"from_ms\":1800000000123.456"), "no data in it");

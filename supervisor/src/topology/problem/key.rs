@@ -113,6 +113,7 @@ fn example(key: &str) -> String {
         "fps" => "fps: 5",
         "frames" => "frames: {threads: 2}",
         "group" => "group: video",
+        "groups" => "groups: {hall: 'hall-*'}",
         "history" => "history: 1",
         "hooks" => "hooks: {tell: {on: worker.held, run: [./tell.sh]}}",
         "in" => "in: cam1.packets",

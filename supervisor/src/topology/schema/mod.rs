@@ -54,6 +54,7 @@ fn top() -> Keys {
         ("workers", by_name("worker")),
         ("rings", by_ring("ring_settings")),
         ("hooks", values::by_plain_name("hook")),
+        ("groups", values::by_plain_name("members")),
         ("defaults", shared("defaults")),
         ("templates", by_any_name("template")),
         (SCHEMA, shared("text")),

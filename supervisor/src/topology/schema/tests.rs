@@ -256,6 +256,7 @@ rings: {'cam-{1..2}.packets': {max_bitrate: 64k, spare_readers: 0, history: 64, 
 defaults: {workers: {restart: {limit: none}}, run: {env: {A: 1, B: true}, policy: every 5}}
 defaults: {recorder: {segment: 5m, policy: {essential: 2s}}, cameras: {serve: false}, rings: {history: 2}}
 templates: {a: {use: decoder, threads: 2}, b: {record: true, serve: web}, c: {threads: 3}, d: {run: [x]}}
+groups: {hall: cam-1, all: ['cam*', cam-2]}
 hooks: {tell: {on: worker.held, run: [x], timeout: 100ms, env: {A: 1}}, more: {on: [camera.down, 'worker.*'], run: [x]}}
 defaults: {run: {limits: {memory: none}}, decoder: {limits: {memory: 2GiB}}}",
     ),
@@ -323,6 +324,8 @@ defaults: {decoder: {in: cam-1.packets}}
 defaults: {decoder: {policy: sequential}}
 defaults: {run: {run: [x]}}
 defaults: {run: {raw: {format: nv12, size: 8x8, fps: 5}}}
+groups: {Hall: cam-1}
+groups: {hall: {}}
 hooks: {Tell: {on: worker.held, run: [x]}}
 hooks: {tell: {on: worker.fell, run: [x]}}
 hooks: {tell: {on: worker.held, run: [x], timeout: 10}}

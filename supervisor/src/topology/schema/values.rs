@@ -38,6 +38,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("ceiling", text(&format!("none|{BYTES}"))),
         ("event", event()),
         ("events", one_or_list("event")),
+        ("members", one_or_list("text")),
         ("free_space", text(&format!("{BYTES}|[1-9][0-9]?%"))),
         ("name", name(&part())),
         ("names", one_or_list("name")),

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use camera::{Camera, SECOND, ZERO};
 use export::{ExportError, Exported, Watch, export};
 use fmp4::{Scan, is_intact, scan};
+use protocol::stream::FrameId;
 use protocol::time::UtcNs;
 use protocol::verb::{Export, ExportCamera, ExportFormat};
+use recordings::{Remark, add_comment};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -191,6 +193,37 @@ fn a_group_is_a_folder_with_hashes_gaps_skew_and_a_page() {
     // The late arrivals are not the time of the pictures, which were taken together.
     assert_eq!(told["skew"]["median_ms"], 0.0, "{}", told["skew"]);
     assert_eq!(told["cameras"][1]["gaps"][0]["from"], "2026-11-20T13:09:08.000000000Z");
+}
+
+#[test]
+fn a_comment_is_in_the_manifest_and_on_the_page_at_its_frame() {
+    let place = Place::new();
+    let mut camera = place.camera("cam1");
+    camera.record(0, 20);
+    let frame = FrameId { ring: "cam1.packets".parse().unwrap(), epoch: 1, sequence: 76 };
+    for (second, text) in [(3, "a <b> fox"), (30, "later")] {
+        let remark = Remark {
+            utc_ns: UtcNs(ZERO + second * SECOND),
+            frame: Some(frame.clone()),
+            author: "me".to_owned(),
+            text: text.to_owned(),
+            tags: vec!["animal".to_owned()],
+        };
+        add_comment(&camera.folder, &remark, UtcNs(ZERO + 40 * SECOND)).unwrap();
+    }
+    let out = place.out("fox");
+    let mut wanted = wanted(&[&camera], 20, 100, &out);
+    wanted.manifest = true;
+    let told = manifest(&made(&wanted));
+    assert_eq!(told["comments"].as_array().unwrap().len(), 1);
+    let comment = &told["comments"][0];
+    assert_eq!(
+        (&comment["text"], &comment["at"]),
+        (&"a <b> fox".into(), &"2026-11-20T13:09:03.000000000Z".into())
+    );
+    assert_eq!(comment["frame"]["sequence"], 76);
+    let page = fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("a \\u003cb> fox") && page.contains("animal"));
 }
 
 #[test]
