@@ -402,8 +402,10 @@ impl<'a> Session<'a> {
     /// Removes what has to go, before more is written; nothing on a disk that is another one.
     fn tidy(&mut self, now: MonoNs) -> Result<(), Error> {
         self.tidied = Some(now);
+        // In this order: a file that is missed on another disk was not removed.
+        let there = self.writer.look_for_file();
         self.job.disk.check()?;
-        if let Err(removed) = self.writer.look_for_file() {
+        if let Err(removed) = there {
             self.recorded = self.confirmed;
             return Err(removed);
         }

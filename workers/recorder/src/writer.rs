@@ -27,7 +27,9 @@ use crate::syncer::{Done, Syncer, Ticket};
 
 /// What a power cut costs beside the open fragment. A sync a fragment would be one a second and
 /// camera, which a disk of spinning rust cannot give to sixteen cameras.
-const SYNC_EVERY: Duration = Duration::from_secs(2);
+///
+/// Fragments come a second apart, and what is due is seen when one is written: two seconds in all.
+const SYNC_AFTER: Duration = Duration::from_millis(1500);
 
 /// The end of an old file that is being recorded again in the new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,7 +279,7 @@ impl Written {
     fn is_due(&self, now: MonoNs) -> bool {
         self.asked.is_empty()
             && self.synced_bytes < self.bytes
-            && now.saturating_since(self.asked_at) >= SYNC_EVERY
+            && now.saturating_since(self.asked_at) >= SYNC_AFTER
     }
 }
 
