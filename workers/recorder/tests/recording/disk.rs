@@ -134,7 +134,8 @@ fn another_disk_is_refused_until_a_person_says_that_it_is_right() {
     let mut writer = rig.writer(&feed.tracks);
     let recorder = rig.recorder();
     let first = feed.publish(&mut writer, 50, Duration::ZERO);
-    flows_again(&recorder, 50);
+    // What is not known to be on the first disk would be recorded again on the other one.
+    recorder.wait_until("on the disk", |status| status.safe().is_some_and(|safe| safe.1 == 50));
     let Some(mounted) = here(Mount::bind(&other, &rig.root())) else {
         recorder.stop();
         return;
