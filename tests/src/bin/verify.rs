@@ -109,8 +109,14 @@ fn all_about_recording(seed: u64) -> Report {
         ("kills_without_media", &["kills::", "steady::"]),
         ("looked_after", &["recordings::", "dump::"]),
         ("index", &["index::"]),
+        ("pre_roll_rules_and_commands", &["when::"]),
     ] {
         report.promise(row, || rings::named_tests("recorder", "recording", names));
+    }
+    for (row, names) in
+        [("on_demand_from_outside", &["recording_on_demand::"]), ("exports", &["exports::"])]
+    {
+        report.promise(row, || rings::named_tests("tests", "system", names));
     }
     report
 }
