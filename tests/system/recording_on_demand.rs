@@ -76,6 +76,8 @@ fn a_recording_is_started_and_stopped_from_the_command_line() {
             let found = fragments(&project, "cam2").ok()?;
             (found.len() > 2).then_some(())
         })?;
+        let noted = told(&["comment", "cam2", "the red car", "--tag", "car", "-o", "json"])?;
+        ensure(noted["kept"] == true, || noted.to_string())?;
         let stop = told(&["record", "stop", "cam2", "-o", "json"])?;
         ensure(stop["order"] == "stop", || stop.to_string())?;
         wait_for(10, "recording.stopped", || happened(&project, "recording.stopped", "cam2"))?;
@@ -87,6 +89,12 @@ fn a_recording_is_started_and_stopped_from_the_command_line() {
         let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
         ensure(!unknown.status.success() && said.contains("cam1, cam2"), || said)?;
         project.down()?;
+        let kept = std::fs::read_to_string(project.recordings().join("cam2/comments.jsonl"));
+        ensure(kept.is_ok_and(|text| text.contains("the red car")), || "no comment".to_owned())?;
+        let number = |key: &str| noted["frame"][key].as_u64().unwrap_or_default();
+        let is_recorded = recordings::packets(&project.recordings(), "cam2")?
+            .contains(&(number("epoch"), number("sequence")));
+        ensure(is_recorded, || format!("about a picture that is not recorded: {noted}"))?;
         Ok(json!({"packets": recorded}))
     });
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use shmring::clock;
 
 use crate::command::Command;
-use crate::gate::SharedGate;
+use crate::gate::{Gate, Moment, SharedGate, Verdict};
 use crate::remarks::Remarks;
 use crate::status::Status;
 
@@ -35,11 +35,20 @@ impl Seat<'_> {
         self.ring.owner()
     }
 
+    /// Why it is recorded now; while that is no more than the rest of a group, why it was.
+    fn why(&self, gate: &Gate, now: UtcNs) -> String {
+        let capture = self.status.newest().map_or(now, |(_, capture)| capture);
+        match gate.verdict(Moment { capture, arrival: now }) {
+            Verdict::Stopped | Verdict::Unwanted => self.status.why(),
+            verdict => verdict.to_string(),
+        }
+    }
+
     fn told(&self, now: UtcNs) -> Told {
         let gate = self.gate.lock();
         let in_force = gate.in_force(now);
         let recording = self.status.is_recording();
-        let why = if recording { self.status.why() } else { gate.waits_for(now) };
+        let why = if recording { self.why(&gate, now) } else { gate.waits_for(now) };
         Told {
             camera: self.camera().to_owned(),
             recording,
@@ -76,7 +85,10 @@ fn record(seats: &[Seat<'_>], wanted: &Record) -> Result<Value, String> {
     }
     let now = clock::now();
     for seat in &meant {
-        seat.gate.lock().command(command(wanted, now));
+        let mut gate = seat.gate.lock();
+        let Command { order, at, until } = command(wanted, now);
+        let at = gate.reach_back(at, now.utc);
+        gate.command(Command { order, at, until });
     }
     is_so_in_time(now, || meant.iter().all(|seat| seat.gate.lock().unkept().is_none()));
     Ok(json!(meant.iter().map(|seat| seat.told(now.utc)).collect::<Vec<_>>()))
@@ -149,7 +161,6 @@ mod tests {
     use protocol::config::When;
 
     use super::*;
-    use crate::gate::{Gate, Moment};
     use crate::packet_id::PacketId;
 
     struct Office {

@@ -203,8 +203,22 @@ impl Gate {
                 }
                 None => "stopped by command".to_owned(),
             },
-            _ if self.when.events.is_empty() => "waits for a command".to_owned(),
-            _ => "waits for events".to_owned(),
+            Some(_) => "starts".to_owned(),
+            None if self.when.always => "starts".to_owned(),
+            None if self.when.events.is_empty() => "waits for a command".to_owned(),
+            None => "waits for events".to_owned(),
+        }
+    }
+
+    /// From when on a command that is given `now` may hold, if it wants to hold from `at` on: what another
+    /// has stopped stays unrecorded.
+    pub fn reach_back(&self, at: UtcNs, now: UtcNs) -> UtcNs {
+        match self.commands.last() {
+            Some(Command { order: Order::Stop, until, .. }) => {
+                at.max(until.map_or(now, |until| until.min(now)))
+            }
+            Some(last) => at.max(last.at),
+            None => at,
         }
     }
 
@@ -504,6 +518,20 @@ mod tests {
         gate.command(Command { order: Order::Start, at: s(80), until: None });
         let by_machine = |seconds| Moment { capture: s(0), arrival: s(seconds) };
         assert!(!gate.wants(by_machine(85)) && gate.wants(by_machine(90)));
+    }
+
+    #[test]
+    fn a_start_reaches_back_to_the_end_of_a_stop_and_no_farther() {
+        let mut gate = gate(When::by_command());
+        assert_eq!(gate.reach_back(s(80), s(100)), s(80));
+        gate.command(Command { order: Order::Stop, at: s(85), until: Some(s(90)) });
+        assert_eq!(gate.reach_back(s(80), s(100)), s(90));
+        assert_eq!(gate.reach_back(s(95), s(100)), s(95));
+        gate.command(Command { order: Order::Stop, at: s(96), until: None });
+        assert_eq!(gate.reach_back(s(80), s(100)), s(100));
+        assert_eq!(gate.waits_for(s(100)), "stopped by command");
+        gate.command(Command { order: Order::Start, at: s(100), until: None });
+        assert_eq!(gate.waits_for(s(100)), "starts");
     }
 
     #[test]
