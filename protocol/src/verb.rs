@@ -249,6 +249,31 @@ pub struct Recording {
     pub open: bool,
 }
 
+/// Arguments of `replayable`: what of these cameras was recorded between two moments. Answered with a
+/// [`ReplayableTape`] for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replayable {
+    /// Directories of cameras; one that is not there holds nothing.
+    pub folders: Vec<PathBuf>,
+    pub from: UtcNs,
+    pub to: UtcNs,
+}
+
+/// What a replay of one camera would play.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayableTape {
+    pub folder: PathBuf,
+    /// The ring that was recorded; `None` when nothing was.
+    pub ring: Option<RingName>,
+    /// When the first packet was captured: of the key frame before the wanted begin.
+    pub from: UtcNs,
+    pub to: UtcNs,
+    /// About so many: of all fragments that the range touches.
+    pub packets: u64,
+    pub gaps: u64,
+}
+
 /// An item of a ring, by what a range of them is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemId {

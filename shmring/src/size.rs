@@ -25,6 +25,8 @@ const NEWEST: u32 = 1;
 /// have.
 const ESSENTIAL_FPS: u32 = 30;
 const ESSENTIAL_PICTURES_MAX: u32 = frames::SLOTS / 2;
+/// Depth for essential readers where the writer waits: so much that it does not stop for each item.
+const WAITING_DEPTH: Span = Span::from_millis(1_000);
 
 /// What the pictures of a frame ring take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +80,16 @@ pub fn slots(contract: &RingContract, writer_need: u32) -> u32 {
     counts.into_iter().fold(IN_FLIGHT + NEWEST, u32::saturating_add)
 }
 
+/// How much more than usual is kept for essential readers. A writer that waits for them needs no room for
+/// all that they may be behind by.
+fn essential_span(contract: &RingContract) -> Span {
+    let deadline = longest_deadline(contract);
+    if contract.waits { deadline.min(WAITING_DEPTH) } else { deadline }
+}
+
 /// What comes within the longest deadline of an essential reader, at the highest rate.
 fn essential_bytes(contract: &RingContract) -> u64 {
-    at_highest_rate(contract, longest_deadline(contract))
+    at_highest_rate(contract, essential_span(contract))
 }
 
 fn at_highest_rate(contract: &RingContract, span: Span) -> u64 {
@@ -91,7 +100,7 @@ fn at_highest_rate(contract: &RingContract, span: Span) -> u64 {
 /// What an essential reader may be behind by: its deadline at the rate of a camera, within reason. A
 /// faster ring is full before the deadline.
 fn essential_pictures(contract: &RingContract) -> u32 {
-    let pictures = u128::from(longest_deadline(contract).0) * u128::from(ESSENTIAL_FPS);
+    let pictures = u128::from(essential_span(contract).0) * u128::from(ESSENTIAL_FPS);
     let pictures = pictures.div_ceil(u128::from(NS_PER_S));
     u32::try_from(pictures).unwrap_or(u32::MAX).min(ESSENTIAL_PICTURES_MAX)
 }

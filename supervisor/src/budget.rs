@@ -49,6 +49,7 @@ fn memory(ring: &RingSpec, pictures: Option<Pictures>) -> Memory {
     let contract = RingContract {
         essential: ring.essential.clone(),
         pre_roll: ring.pre_roll,
+        waits: ring.waits,
         ..RingContract::new(ring.name.clone(), ring.config, ring.places())
     };
     let is_frames = ring.name.kind() == RingKind::Frames;

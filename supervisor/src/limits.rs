@@ -132,7 +132,7 @@ fn oom_score_adj(kind: Option<Kind>) -> i32 {
         Some(Kind::Motion) => 700,
         Some(Kind::Decoder) => 500,
         Some(Kind::Rtsp | Kind::Web) => 300,
-        Some(Kind::Ingest | Kind::Recorder) => 0,
+        Some(Kind::Ingest | Kind::Recorder | Kind::Replay) => 0,
     }
 }
 

@@ -17,7 +17,7 @@ const SAME_REQUEST: Duration = Duration::from_millis(500);
 /// Lower ends earlier. `None` is a `run:` worker.
 pub(crate) fn stage(kind: Option<Kind>) -> u8 {
     match kind {
-        Some(Kind::Ingest) => 0,
+        Some(Kind::Ingest | Kind::Replay) => 0,
         Some(Kind::Decoder) => 1,
         Some(Kind::Motion | Kind::Pipe) | None => 2,
         Some(Kind::Recorder) => 3,

@@ -43,7 +43,7 @@ impl Project {
         fs::create_dir(&dir).unwrap();
         let project = Self { dir, name, guards: Vec::new(), owner: None };
         project.write_topology(workers);
-        for kind in ["decoder", "ingest", "motion", "recorder", "rtsp", "web"] {
+        for kind in ["decoder", "ingest", "motion", "recorder", "replay", "rtsp", "web"] {
             project.write_program(&format!("framevisor-{kind}"));
         }
         project

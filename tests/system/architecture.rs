@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("decoder", &["protocol", "shmring", "worker", "media"]),
     ("recordings", &["protocol", "fmp4"]),
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
+    ("replay", &["protocol", "shmring", "worker", "recordings"]),
     ("rtsp", &["protocol", "shmring", "worker"]),
     ("web", &["protocol", "shmring", "worker", "fmp4"]),
     ("motion", &["protocol", "shmring", "worker"]),

@@ -17,6 +17,7 @@ mod packages;
 mod pipes;
 mod recording;
 mod recording_on_demand;
+mod replay;
 mod ring_verbs;
 mod succession;
 mod top_on_a_terminal;

@@ -19,7 +19,7 @@ const FILES: &[&str] = &[
     "usr/share/zsh/vendor-completions/_framevisor",
 ];
 const WORKERS: &[&str] =
-    &["decoder", "export", "ingest", "motion", "pipe", "recorder", "rtsp", "web"];
+    &["decoder", "export", "ingest", "motion", "pipe", "recorder", "replay", "rtsp", "web"];
 
 struct Folder(PathBuf);
 

@@ -8,6 +8,7 @@ pub mod motion;
 pub mod pipe;
 pub mod policy;
 pub mod recorder;
+pub mod replay;
 pub mod rtsp;
 pub mod web;
 pub mod when;
@@ -26,6 +27,7 @@ pub use motion::MotionConfig;
 pub use pipe::{Coded, Makes, PipeConfig, Raw};
 pub use policy::ReadPolicy;
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig};
+pub use replay::ReplayConfig;
 pub use rtsp::RtspConfig;
 pub use web::WebConfig;
 pub use when::{EventRule, Patterns, When};
@@ -38,6 +40,7 @@ pub enum Kind {
     Ingest,
     Motion,
     Recorder,
+    Replay,
     Rtsp,
     Web,
     /// Beside a command: `stdin` and `stdout` of `run:` bring it, no file says `use: pipe`.
@@ -45,8 +48,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Decoder, Self::Ingest, Self::Motion, Self::Recorder, Self::Rtsp, Self::Web];
+    pub const ALL: [Self; 7] = [
+        Self::Decoder,
+        Self::Ingest,
+        Self::Motion,
+        Self::Recorder,
+        Self::Replay,
+        Self::Rtsp,
+        Self::Web,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +64,7 @@ impl Kind {
             Self::Ingest => "ingest",
             Self::Motion => "motion",
             Self::Recorder => "recorder",
+            Self::Replay => "replay",
             Self::Rtsp => "rtsp",
             Self::Web => "web",
             Self::Pipe => "pipe",
@@ -67,7 +78,7 @@ impl Kind {
     /// Kinds of ring it may read; empty when it reads none.
     pub fn reads(self) -> &'static [RingKind] {
         match self {
-            Self::Ingest => &[],
+            Self::Ingest | Self::Replay => &[],
             Self::Decoder | Self::Recorder | Self::Rtsp => &[RingKind::Packets],
             Self::Motion => &[RingKind::Frames],
             Self::Pipe => &[RingKind::Packets, RingKind::Frames],
@@ -78,7 +89,7 @@ impl Kind {
     /// Kind of the ring it writes; `None` also for one that writes what its section says.
     pub fn writes(self) -> Option<RingKind> {
         match self {
-            Self::Ingest => Some(RingKind::Packets),
+            Self::Ingest | Self::Replay => Some(RingKind::Packets),
             Self::Decoder => Some(RingKind::Frames),
             Self::Motion => Some(RingKind::Events),
             Self::Pipe | Self::Recorder | Self::Rtsp | Self::Web => None,
@@ -109,6 +120,7 @@ pub enum WorkerConfig {
     Ingest(IngestConfig),
     Motion(MotionConfig),
     Recorder(RecorderConfig),
+    Replay(ReplayConfig),
     Rtsp(RtspConfig),
     Web(WebConfig),
     Pipe(PipeConfig),
@@ -121,6 +133,7 @@ impl WorkerConfig {
             Self::Ingest(_) => Kind::Ingest,
             Self::Motion(_) => Kind::Motion,
             Self::Recorder(_) => Kind::Recorder,
+            Self::Replay(_) => Kind::Replay,
             Self::Rtsp(_) => Kind::Rtsp,
             Self::Web(_) => Kind::Web,
             Self::Pipe(_) => Kind::Pipe,

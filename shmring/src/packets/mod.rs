@@ -39,7 +39,8 @@ pub struct PacketMeta {
     pub ingest: MonoNs,
     /// Group of pictures, counted across epochs.
     pub gop_index: u64,
-    /// The packet this one was made from; `None` when this ring is the source.
+    /// The packet this one was made from, or was before it was recorded and replayed; `None` when this
+    /// ring is the source.
     pub source: Option<SourceId>,
 }
 

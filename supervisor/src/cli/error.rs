@@ -111,6 +111,10 @@ pub(super) enum CliError {
     Manifest(#[from] ManifestError),
     #[error("no {what} is named {wanted}; the {what}s are {known}")]
     NoNamed { what: &'static str, wanted: String, known: String },
+    #[error(
+        "nothing was recorded of {cameras} in that time; `framevisor recordings ls` shows what was"
+    )]
+    NothingRecorded { cameras: String },
     #[error("top needs a terminal as stdin and stdout; show it once with --once")]
     NoScreen,
     #[error("{known} have rings here; choose one of them with -p NAME")]

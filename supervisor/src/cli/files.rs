@@ -32,6 +32,9 @@ impl Context {
         if let Some(folder) = &self.globals.rehearsal {
             topology.rehearse(folder);
         }
+        if let Some(playing) = &self.globals.playing {
+            topology.replay(playing);
+        }
         Ok(topology)
     }
 

@@ -37,6 +37,7 @@ mod rehearsal;
 mod reload;
 mod remove;
 mod replace;
+mod replay;
 mod restart;
 mod resume;
 mod rings;
@@ -65,7 +66,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::name::ProjectName;
 
 use crate::place::Place;
-use crate::topology::Topology;
+use crate::topology::{Playing, Topology};
 use error::CliError;
 
 /// Supervises a video pipeline as isolated processes.
@@ -119,6 +120,9 @@ struct Globals {
     /// End when this process has ended: the one that rehearses
     #[arg(long, global = true, hide = true, value_name = "PID")]
     rehearsed_by: Option<u32>,
+    /// Recordings take the place of cameras: docs/replay.md
+    #[arg(long, global = true, hide = true, value_name = "JSON", value_parser = replay::playing)]
+    playing: Option<Playing>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -183,6 +187,9 @@ enum Verb {
     /// Say something of what is recorded at this moment; it stays with the recording
     #[command(after_help = comment::EXAMPLES)]
     Comment(comment::Args),
+    /// Run this topology on what was recorded, in a project of its own
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Args),
     /// Give a message to a worker that listens, and print its reply
     #[command(after_help = send::EXAMPLES)]
     Send(send::Args),
@@ -292,6 +299,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Record(mut args) => record::run(&context(args.take_file()), args),
         Verb::Comment(mut args) => comment::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Send(mut args) => send::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Replay(mut args) => replay::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Tap(mut args) => tap::run(&context(std::mem::take(&mut args.file)), args),
@@ -386,6 +394,10 @@ impl Context {
         }
         if let Some(pid) = &self.globals.rehearsed_by {
             args.extend(["--rehearsed-by".into(), pid.to_string().into()]);
+        }
+        if let Some(playing) = &self.globals.playing {
+            let text = serde_json::to_string(playing).map_err(CliError::skew("replay"))?;
+            args.extend(["--playing".into(), text.into()]);
         }
         args.push(verb.into());
         Ok(args)

@@ -43,16 +43,34 @@ impl Rehearsal {
             rehearsal: Some(folder.clone()),
             // Killed, we could end nothing.
             rehearsed_by: Some(std::process::id()),
+            playing: None,
         };
         let context = Context { files, form: Form::Text, globals };
         Ok(Self { context, folder, is_up: false })
     }
 
+    /// A project of this context as it is; its state alone is in a temporary place, and goes with it.
+    pub(super) fn of(context: Context, name: &str) -> Result<Self, CliError> {
+        let folder = std::env::temp_dir().join(format!("framevisor-{name}-{}", std::process::id()));
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|source| CliError::Write { path: folder.clone(), source })?;
+        Ok(Self { context, folder, is_up: false })
+    }
+
     /// Returns when everything flows, or, with an error, when the user has had enough.
     pub(super) fn up(&mut self, interrupt: &Interrupt) -> Result<(), CliError> {
+        self.up_with(&["--wait", "--timeout", UP_WITHIN], interrupt)
+    }
+
+    /// Returns when its supervisor answers: what flows comes later.
+    pub(super) fn up_idle(&mut self, interrupt: &Interrupt) -> Result<(), CliError> {
+        self.up_with(&["--detach"], interrupt)
+    }
+
+    fn up_with(&mut self, words: &[&str], interrupt: &Interrupt) -> Result<(), CliError> {
         // A file and no pipe: the project may hold its end long after `up` has ended.
         let said = self.folder.join("said");
-        let mut up = self.start(&said)?;
+        let mut up = self.start(&said, words)?;
         // What does not flow may run all the same.
         self.is_up = true;
         let ended = loop {
@@ -70,14 +88,14 @@ impl Rehearsal {
         Err(CliError::Rehearsal { said: String::from_utf8_lossy(&said).into_owned() })
     }
 
-    fn start(&self, said: &Path) -> Result<Child, CliError> {
+    fn start(&self, said: &Path, words: &[&str]) -> Result<Child, CliError> {
         let program = std::env::current_exe().map_err(CliError::io("find this program"))?;
         let file = File::create(said);
         let file = file.map_err(|source| CliError::Write { path: said.to_owned(), source })?;
         let mut command = Command::new(program);
         command
             .args(self.context.arguments("up")?)
-            .args(["--wait", "--timeout", UP_WITHIN])
+            .args(words)
             .env("XDG_STATE_HOME", self.folder.join("state"))
             // The terminal's Ctrl-C is for us, who end it in order: killed halfway, it would leave a
             // project behind that nobody can reach yet.

@@ -405,6 +405,7 @@ fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
         (Some(Kind::Ingest), _) => {
             "what the camera sends until the new process is ready, and then until its next key frame"
         }
+        (Some(Kind::Replay), _) => "its place: the new process plays from the begin",
         (Some(Kind::Decoder), How::Beside) => "nothing: the new one goes on where the old one ends",
         (Some(Kind::Decoder), How::InPlace) => "pictures until the next key frame",
         (Some(Kind::Rtsp | Kind::Web), How::Beside) => {
@@ -421,6 +422,7 @@ fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
 fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
     match kind(spec) {
         Some(Kind::Ingest) => "the camera",
+        Some(Kind::Replay) => "the rest of what it plays",
         Some(Kind::Decoder) => "its pictures",
         Some(Kind::Rtsp | Kind::Web) => "their connections",
         Some(Kind::Recorder) => "the recording from here on",

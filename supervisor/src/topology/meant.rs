@@ -17,6 +17,9 @@ use super::wiring::{self, Wiring};
 use super::written::{Written, WrittenWorker};
 use super::{HookSpec, Launch, RingSpec, WorkerSpec};
 
+/// How long a replay without a pace of its own waits for a reader: longer means that it hangs.
+const WAITED_FOR: Span = Span::from_millis(60_000);
+
 /// Whatever has a mistake is left out; every mistake is in `findings`.
 pub(super) fn relate(
     written: &Written,
@@ -62,6 +65,7 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
             }
         }
         Launch::Use(WorkerConfig::Recorder(recorder)) => join(&mut recorder.dir),
+        Launch::Use(WorkerConfig::Replay(replay)) => join(&mut replay.from),
         Launch::Use(_) => {}
     }
     launch
@@ -96,8 +100,8 @@ fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>)
             config: config(written, name),
             writer: worker.name.clone(),
             readers: readers.get(name).cloned().unwrap_or_default(),
-            essential: essential(workers, name),
-            waits: comes_from_file(workers, worker),
+            essential: essential(workers, worker, name),
+            waits: comes_from_file(workers, worker) || waits_for_all(workers, worker),
             pre_roll: pre_roll(workers, name),
         };
         if ring.places() > PLACES_MAX {
@@ -108,20 +112,52 @@ fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>)
     rings
 }
 
-fn essential(workers: &[WorkerSpec], ring: &RingName) -> Vec<Essential> {
+/// What its readers make of a ring, as in [`rings`].
+pub(super) fn relate_ring(workers: &[WorkerSpec], ring: &mut RingSpec) {
+    let Some(writer) = workers.iter().find(|worker| worker.name == ring.writer) else { return };
+    let readers = workers.iter().filter(|worker| worker.inputs.contains(&ring.name));
+    ring.readers = readers.map(|worker| worker.name.clone()).collect();
+    ring.essential = essential(workers, writer, &ring.name);
+    ring.waits = comes_from_file(workers, writer) || waits_for_all(workers, writer);
+    ring.pre_roll = pre_roll(workers, &ring.name);
+}
+
+fn essential(workers: &[WorkerSpec], writer: &WorkerSpec, ring: &RingName) -> Vec<Essential> {
     // A recorder hears of events in its own time; what it records it must not lose.
     let reads = |worker: &WorkerSpec| match worker.launch {
         Launch::Use(WorkerConfig::Recorder(_)) => worker.recorded().any(|it| it == ring),
         Launch::Run { .. } | Launch::Use(_) => worker.inputs.contains(ring),
     };
-    let entry = |worker: &WorkerSpec| match worker.policy {
-        Some(ReadPolicy::Essential(deadline)) if reads(worker) => {
-            // Workers attach under their own names.
-            Some(Essential { reader: worker.name.to_string(), deadline })
-        }
-        _ => None,
+    let all = waits_for_all(workers, writer).then_some(WAITED_FOR);
+    let deadline = |worker: &WorkerSpec| match (worker.policy, &worker.launch) {
+        (Some(ReadPolicy::Essential(deadline)), _) => Some(all.unwrap_or(deadline)),
+        // People watch at their own pace.
+        (_, Launch::Use(WorkerConfig::Rtsp(_) | WorkerConfig::Web(_))) => None,
+        _ => all,
     };
-    workers.iter().filter_map(entry).collect()
+    // Workers attach under their own names.
+    let entry = |worker: &WorkerSpec| {
+        let reader = worker.name.to_string();
+        deadline(worker).map(|deadline| Essential { reader, deadline })
+    };
+    workers.iter().filter(|worker| reads(worker)).filter_map(entry).collect()
+}
+
+/// Whether what the worker writes comes from a replay that is as fast as its readers are.
+fn waits_for_all(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
+    let (mut open, mut seen) = (vec![writer], BTreeSet::new());
+    while let Some(worker) = open.pop() {
+        match &worker.launch {
+            Launch::Use(WorkerConfig::Replay(replay)) if replay.speed.waits_for_all() => {
+                return true;
+            }
+            _ if !seen.insert(&worker.name) => {}
+            _ => open.extend(workers.iter().filter(|source| {
+                source.output.as_ref().is_some_and(|ring| worker.inputs.contains(ring))
+            })),
+        }
+    }
+    false
 }
 
 /// The longest that a recorder of the ring wants of the time before an event.
@@ -136,9 +172,10 @@ fn pre_roll(workers: &[WorkerSpec], ring: &RingName) -> Span {
 
 /// Whether what the worker writes can wait: it reads a file, or decodes what comes from one.
 fn comes_from_file(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
-    let reads_file = |worker: &WorkerSpec| {
-        matches!(&worker.launch, Launch::Use(WorkerConfig::Ingest(ingest))
-            if matches!(ingest.source, Source::File(_)))
+    let reads_file = |worker: &WorkerSpec| match &worker.launch {
+        Launch::Use(WorkerConfig::Ingest(ingest)) => matches!(ingest.source, Source::File(_)),
+        Launch::Use(WorkerConfig::Replay(_)) => true,
+        _ => false,
     };
     let is_source = |worker: &&WorkerSpec| {
         worker.output.is_some() && worker.output.as_ref() == writer.inputs.first()

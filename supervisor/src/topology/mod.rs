@@ -25,6 +25,7 @@ pub mod probe;
 mod problem;
 mod ranges;
 mod rehearsal;
+mod replayed;
 mod report;
 mod restart;
 mod schema;
@@ -69,6 +70,7 @@ pub(crate) use graph::{Edge as GraphEdge, Node as GraphNode};
 pub(crate) use hooks::EVENTS;
 pub use hooks::HookSpec;
 pub(crate) use problem::MachineProblem;
+pub(crate) use replayed::Playing;
 pub use report::{Mistake, Report};
 pub(crate) use schema::schema;
 #[cfg(test)]

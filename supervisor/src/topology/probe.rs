@@ -49,6 +49,7 @@ fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
             Source::Rtsp(_) | Source::Test(_) => return None,
         },
         Launch::Use(WorkerConfig::Recorder(recorder)) => ("dir", recordings(&recorder.dir)?),
+        Launch::Use(WorkerConfig::Replay(replay)) => ("from", recorded(&replay.from)?),
         Launch::Use(_) => return None,
     };
     Some(topology.finding(&worker.name, key, problem.into()))
@@ -62,6 +63,11 @@ fn source(path: &Path) -> Option<MachineProblem> {
         Err(error) => error.to_string(),
     };
     Some(MachineProblem::NoSource { path: path.to_owned(), reason })
+}
+
+fn recorded(folder: &Path) -> Option<MachineProblem> {
+    let reason = fs::read_dir(folder).err()?.to_string();
+    Some(MachineProblem::NoRecording { path: folder.to_owned(), reason })
 }
 
 fn recordings(dir: &Path) -> Option<MachineProblem> {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use protocol::config::{
     Ceiling, Coded, DecoderConfig, IngestConfig, LimitsConfig, MotionConfig, Raw, RecorderConfig,
-    RingConfig, RtspConfig, WebConfig,
+    ReplayConfig, RingConfig, RtspConfig, WebConfig,
 };
 use protocol::units::{BitRate, Bytes, Span};
 
@@ -43,6 +43,10 @@ pub(super) fn of_recorder(recorder: &RecorderConfig) -> Problems {
         problems.extend(checks.into_iter().flatten().map(|(_, problem)| ("when", problem)));
     }
     problems
+}
+
+pub(super) fn of_replay(replay: &ReplayConfig) -> Problems {
+    among([check("pause", replay.pause, Span::from_millis(0), Span::from_millis(86_400_000))])
 }
 
 pub(super) fn of_rtsp(rtsp: &RtspConfig) -> Problems {

@@ -34,7 +34,7 @@ impl Topology {
 }
 
 /// Of the same family.
-fn free(listen: SocketAddr) -> SocketAddr {
+pub(super) fn free(listen: SocketAddr) -> SocketAddr {
     match listen {
         SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, 0).into(),

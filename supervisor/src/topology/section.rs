@@ -253,7 +253,7 @@ impl<'a> Section<'a> {
 /// What could be right for a key that must be there: the other keys are read with it.
 fn stand_in(key: &'static str) -> Option<(&'static str, &'static str)> {
     match key {
-        "dir" => Some((key, ".")),
+        "dir" | "from" => Some((key, ".")),
         "source" => Some((key, "test:")),
         _ => None,
     }

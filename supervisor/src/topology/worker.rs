@@ -145,6 +145,7 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         }
         // No file can say it: `from_name` does not know it.
         Kind::Pipe => None,
+        Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
         Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
         Kind::Web => section.typed(&USE, ranges::of_web).map(WorkerConfig::Web),
     }

@@ -146,7 +146,7 @@ impl Decoding {
 
     fn decode(&mut self, packet: &Packet, tally: &mut Tally) -> Result<(), Trouble> {
         let note = Note::from(packet);
-        self.newest = Some(note.source);
+        self.newest = Some(note.at);
         let token = self.notes.add(note);
         if let Some((_, decoder)) = &mut self.open {
             decoder.send(&packet.payload, token)?;
@@ -182,9 +182,8 @@ impl Decoding {
     }
 
     fn was_shown(&self, note: &Note) -> bool {
-        self.shown.is_some_and(|shown| {
-            shown.epoch == note.source.epoch && shown.sequence >= note.source.sequence
-        })
+        self.shown
+            .is_some_and(|shown| shown.epoch == note.at.epoch && shown.sequence >= note.at.sequence)
     }
 }
 

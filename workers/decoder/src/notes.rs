@@ -9,6 +9,9 @@ const ROOM: usize = 64;
 /// The part of a packet that its picture inherits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
+    /// Where the packet stands in its ring.
+    pub(crate) at: SourceId,
+    /// What it is called: as `at`, unless it was recorded and is replayed.
     pub(crate) source: SourceId,
     pub(crate) pts_ns: i64,
     pub(crate) duration_ns: i64,
@@ -22,8 +25,10 @@ pub(crate) struct Note {
 impl From<&Packet> for Note {
     fn from(packet: &Packet) -> Self {
         let meta = &packet.meta;
+        let at = SourceId { epoch: packet.epoch, sequence: packet.sequence };
         Self {
-            source: SourceId { epoch: packet.epoch, sequence: packet.sequence },
+            at,
+            source: meta.source.unwrap_or(at),
             pts_ns: meta.pts_ns,
             duration_ns: meta.duration_ns,
             capture: meta.capture,
@@ -75,6 +80,7 @@ mod tests {
 
     fn note(sequence: u64) -> Note {
         Note {
+            at: SourceId { epoch: 1, sequence },
             source: SourceId { epoch: 1, sequence },
             pts_ns: 0,
             duration_ns: 0,

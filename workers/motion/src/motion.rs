@@ -4,7 +4,7 @@ use protocol::config::{MotionConfig, WorkerConfig};
 use protocol::control::Condition;
 use protocol::record::Record;
 use protocol::stream::FrameId;
-use protocol::time::UtcNs;
+use protocol::time::{MonoNs, UtcNs};
 use serde_json::json;
 use shmring::{Frame, FrameOptions, Next, RecordWriter, clock};
 use worker::{Context, Fault, FrameInput, STEP_WAIT, Step, Worker};
@@ -22,6 +22,7 @@ pub struct Motion {
     detector: Detector,
     episodes: Episodes,
     seen: Option<Seen>,
+    time: PictureTime,
 }
 
 /// The picture last looked at: what a record is about.
@@ -33,6 +34,28 @@ struct Seen {
     height: u32,
     score: f32,
     areas: Vec<Area>,
+}
+
+/// The time that the pictures were taken at: what is found in them then depends on nothing else, and is
+/// found again when they are replayed. Between pictures it goes on with the clock.
+#[derive(Clone, Copy, Debug, Default)]
+struct PictureTime {
+    captured: MonoNs,
+    /// When that picture came here.
+    came: MonoNs,
+}
+
+impl PictureTime {
+    /// A picture comes; one that does not say when it was taken was taken now.
+    fn of(&mut self, captured: MonoNs, now: MonoNs) -> MonoNs {
+        let captured = if captured == MonoNs(0) { now } else { captured };
+        *self = Self { captured, came: now };
+        captured
+    }
+
+    fn at(&self, now: MonoNs) -> MonoNs {
+        self.captured + now.saturating_since(self.came)
+    }
 }
 
 impl Worker for Motion {
@@ -65,6 +88,7 @@ impl Worker for Motion {
             detector: Detector::new(Sensitivity::new(config.sensitivity)),
             episodes: Episodes::default(),
             seen: None,
+            time: PictureTime::default(),
         })
     }
 
@@ -76,13 +100,13 @@ impl Worker for Motion {
                 None
             }
             Next::Evicted { .. } | Next::Overrun { .. } | Next::Quiet => {
-                self.episodes.idle(clock::mono())
+                self.episodes.idle(self.time.at(clock::mono()))
             }
             Next::Ended => {
                 cx.condition(Condition::Waiting, format!("ring {} has ended", self.input.ring()));
                 // An ended ring answers at once; a new writer is seen at the next step.
                 std::thread::sleep(STEP_WAIT);
-                self.episodes.idle(clock::mono())
+                self.episodes.idle(self.time.at(clock::mono()))
             }
         };
         self.tell(cx, told)?;
@@ -100,7 +124,7 @@ impl Worker for Motion {
 impl Motion {
     /// Judges a picture. The lease ends as soon as its rows are sampled.
     fn look(&mut self, cx: &mut Context, frame: Frame) -> Option<Told> {
-        let now = clock::mono();
+        let now = self.time.of(frame.meta().capture.mono, clock::mono());
         if frame.meta().corrupt {
             // Damage looks like motion.
             return self.episodes.idle(now);

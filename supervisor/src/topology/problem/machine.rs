@@ -10,6 +10,8 @@ pub(crate) enum MachineProblem {
     NoGroup { group: String },
     #[error("command {program} cannot be run: {reason}")]
     NoCommand { program: String, reason: String },
+    #[error("cannot read recordings of {}: {reason}", path.display())]
+    NoRecording { path: PathBuf, reason: String },
     #[error("cannot read source {}: {reason}", path.display())]
     NoSource { path: PathBuf, reason: String },
 }
@@ -29,6 +31,10 @@ impl MachineProblem {
                     .into()
             }
             Self::NoCommand { .. } => "install it, or write its path".into(),
+            Self::NoRecording { .. } => {
+                "give 'from' what a recorder wrote of one camera, DIR/CAMERA; `framevisor recordings ls` lists it"
+                    .into()
+            }
             Self::NoSource { .. } => {
                 "correct the path; a relative one starts at the topology's folder".into()
             }

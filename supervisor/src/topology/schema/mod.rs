@@ -311,6 +311,15 @@ fn own(kind: Kind) -> Keys {
         ],
         // Of no file.
         Kind::Pipe => Vec::new(),
+        Kind::Replay => vec![
+            ("from", shared("text")),
+            ("since", shared("utc")),
+            ("until", shared("utc")),
+            ("speed", shared("speed")),
+            ("loop", shared("boolean")),
+            ("pause", shared("span")),
+            ("hold", shared("boolean")),
+        ],
         Kind::Rtsp => vec![
             ("listen", shared("address")),
             ("max_clients", number(1, 10_000)),

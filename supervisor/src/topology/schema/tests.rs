@@ -86,6 +86,7 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
         Kind::Motion => json!(MotionConfig::default()),
         Kind::Recorder => json!(RecorderConfig::at("x".into())),
         Kind::Pipe => json!({}),
+        Kind::Replay => json!(ReplayConfig::of("x".into())),
         Kind::Rtsp => json!(RtspConfig::default()),
         Kind::Web => json!(WebConfig::default()),
     };
@@ -288,6 +289,9 @@ i: {use: ingest, source: 'rtsp://u:p@ss@nvr.local:554/a', restart: {delay: 0s, l
 i: {use: ingest, source: 'file:/srv/a.mp4', restart: {delay: 0.25s..30s, limit: 5 in 60s}}
 i: {use: ingest, source: '${URL:-rtsp://10.0.0.5/main}'}
 i: {use: ingest, source: 'rtsp:odd'}
+p: {use: replay, from: recordings/cam-1, since: 2026-11-20T13:09:00Z, until: 2026-11-20 13:10:00.5, speed: 2x, loop: true}
+p: {use: replay, from: /srv/cam-1, out: cam-9.packets, speed: 0.5, pause: 0s, hold: true}
+p: {use: replay, from: /srv/cam-1, speed: step}
 x: {run: [sleep, 1], in: cam-1.packets, out: x.events, ready: attach, policy: every 1000}
 x: {run: [sleep, '1'], ready: tcp 8554, env: {A: 1, B: true, C: '${HOME}'}}
 x: {run: [x], ready: 'http http://127.0.0.1:9997/v3', after: cam-1}
@@ -408,6 +412,11 @@ i: {use: ingest, source: 'test:', restart: {dely: 1s}}
 i: {use: ingest, source: 'test:', restart: {delay: 1}}
 i: {use: ingest, source: 'test:', restart: {limit: 5}}
 i: {use: ingest, source: 'test:', like: [cam-4]}
+p: {use: replay, from: x, speed: fast}
+p: {use: replay, from: x, speed: -1}
+p: {use: replay, from: x, since: 13:09}
+p: {use: replay, from: x, pause: 1}
+p: {use: replay, from: x, in: cam-1.packets}
 x: {run: sleep 1}
 x: {run: []}
 x: {run: [x], threads: 1}

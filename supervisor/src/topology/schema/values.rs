@@ -63,8 +63,13 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("source", source()),
         ("stream_ring", text(&ring_text("(?:packets|frames)"))),
         ("span", text(SPAN)),
+        ("speed", speed()),
         ("texts", one_or_list("text")),
         ("text", json!({"type": ["string", "number", "boolean"]})),
+        (
+            "utc",
+            text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z?"),
+        ),
     ];
     definitions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -72,6 +77,12 @@ pub(super) fn definitions() -> Map<String, Value> {
 /// One of [`definitions`], or of the schema's sections.
 pub(super) fn shared(name: &str) -> Value {
     json!({"$ref": format!("#/$defs/{name}")})
+}
+
+/// A factor may stand without its `x`, and is a number then.
+fn speed() -> Value {
+    let number = json!({"type": "number", "minimum": 0.01, "maximum": 100});
+    either(vec![text(r"max|step|[0-9]+(?:\.[0-9]+)?x?"), number])
 }
 
 pub(super) fn either(choices: Vec<Value>) -> Value {
