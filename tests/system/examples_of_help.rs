@@ -25,6 +25,11 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("drill", "it ends workers for minutes; tests/system/drill.rs runs it"),
     ("-p yard drill", "no project yard runs"),
     ("bench", "it loads the machine until something is lost; tests/system/bench.rs runs it"),
+    (
+        "replay",
+        "it wants a place of its own, and all share one here; tests/system/replay.rs runs it",
+    ),
+    ("-p rerun replay", "as above"),
     ("send detector", "no worker of the demo listens; supervisor/python/tests sends messages"),
     ("upgrade --binary", "no second framevisor is at that place"),
 ];

@@ -32,8 +32,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   framevisor replay --from 5s --speed max --records found.jsonl
   framevisor -p rerun replay cam1 --from 3s
 
-While it plays, in another terminal:
-  framevisor -p replay ps
+While it plays, other verbs work with `-p replay`: `framevisor -p replay ps`.
 
 With --step, Enter lets a picture through, g a group of them, p plays on and q ends.";
 
