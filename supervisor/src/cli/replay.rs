@@ -32,7 +32,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   framevisor replay --from 5s --speed max --records found.jsonl
   framevisor -p rerun replay cam1 --from 3s
 
-While it plays, other verbs work with `-p replay`: `framevisor -p replay ps`.
+While it plays, other verbs work with `-p replay`: `framevisor -p replay ps`. With --runtime-dir DIR its
+own is DIR/replay.
 
 With --step, Enter lets a picture through, g a group of them, p plays on and q ends.";
 
@@ -84,9 +85,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
         Some(name) => name.clone(),
         None => PROJECT.parse().map_err(|_| CliError::NoProject)?,
     };
+    // A folder that was named is the real project's, which may be running.
+    let runtime_dir = context.globals.runtime_dir.as_ref().map(|dir| dir.join(name.as_str()));
     let globals = Globals {
         project: Some(name.clone()),
-        runtime_dir: context.globals.runtime_dir.clone(),
+        runtime_dir,
         // Killed, we could end nothing.
         rehearsed_by: Some(std::process::id()),
         rehearsal: None,

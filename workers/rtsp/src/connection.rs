@@ -12,7 +12,6 @@ use rtsp_types::{Method, Request, Response, StatusCode};
 use shmring::clock;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 use crate::chance::{Chance, NoChance};
 use crate::feed::{Feed, Feeds, Viewer};
@@ -73,7 +72,6 @@ pub struct Connection {
 struct Viewing {
     feed: Arc<Feed>,
     viewer: Viewer,
-    changes: watch::Receiver<u64>,
     units: u64,
     skipped: u64,
 }
@@ -249,13 +247,7 @@ impl Connection {
         let feed = self.feeds.get(presentation.path()).ok_or(End::Changed)?;
         let viewer = feed.join(presentation).ok_or(End::Changed)?;
         tracing::info!(client = %self.peer, camera = feed.path(), "viewer begins");
-        self.viewing = Some(Viewing {
-            viewer,
-            changes: feed.changes(),
-            feed: Arc::clone(feed),
-            units: 0,
-            skipped: 0,
-        });
+        self.viewing = Some(Viewing { viewer, feed: Arc::clone(feed), units: 0, skipped: 0 });
         Ok(())
     }
 
@@ -270,7 +262,7 @@ impl Connection {
         let (Some(viewing), Some(playback)) = (&mut self.viewing, self.session.playing()) else {
             return Ok(());
         };
-        viewing.changes.mark_unchanged();
+        viewing.viewer.changes.mark_unchanged();
         while self.outbox.has_room() {
             match viewing.feed.take(&mut viewing.viewer).ok_or(End::Changed)? {
                 Taken::Unit(unit) => {
@@ -320,7 +312,7 @@ enum Patience {
 async fn changed(viewing: Option<&mut Viewing>) {
     match viewing {
         // The sender lives in the feed this viewer holds, so this only ends with a change.
-        Some(viewing) => drop(viewing.changes.changed().await),
+        Some(viewing) => drop(viewing.viewer.changes.changed().await),
         None => std::future::pending().await,
     }
 }

@@ -54,11 +54,13 @@ struct State {
     history: History,
 }
 
-/// A viewer's place.
+/// A viewer's place. While there is one the feed is watched, and more of it is kept.
 #[derive(Debug)]
 pub struct Viewer {
     presentation: Arc<Presentation>,
     cursor: Cursor,
+    /// Wakes at every change.
+    pub changes: watch::Receiver<u64>,
 }
 
 impl State {
@@ -104,7 +106,7 @@ impl Feed {
     pub fn join(&self, presentation: &Arc<Presentation>) -> Option<Viewer> {
         let state = self.state();
         let presentation = state.presented(presentation)?.clone();
-        Some(Viewer { presentation, cursor: state.history.join() })
+        Some(Viewer { presentation, cursor: state.history.join(), changes: self.changes() })
     }
 
     /// What the viewer is given next; `None` when the camera sends something else now.
