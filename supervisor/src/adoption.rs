@@ -11,7 +11,6 @@ use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use protocol::adoption::{Adopt, Adopted};
 use protocol::codec;
 use protocol::control::CONTROL_VERSION;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -19,6 +18,7 @@ use rustix::net::{
     sendmsg, socket_with,
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use spawn::is_readable;
 
 use crate::orphans;
 use crate::process::Bond;
@@ -147,15 +147,6 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), rustix::io::Errno> {
     fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
         .map_err(|errno| rustix::io::Errno::from_raw_os_error(errno as i32))?;
     Ok((ours, theirs))
-}
-
-fn is_readable(fd: &OwnedFd, within: Duration) -> bool {
-    let timeout = Timespec {
-        tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(within.subsec_nanos()),
-    };
-    let mut fds = [PollFd::new(fd, PollFlags::IN)];
-    matches!(poll(&mut fds, Some(&timeout)), Ok(1))
 }
 
 /// This boot: numbers of processes mean nothing beyond it.

@@ -17,6 +17,7 @@ use shmring::clock;
 
 use crate::admin::Admin;
 use crate::cgroup::Cgroups;
+use crate::event::Event;
 use crate::floors::{self, Floors, FloorsError};
 use crate::guard::link::{self, Message};
 use crate::launch::{LaunchError, Launcher};
@@ -100,25 +101,8 @@ pub(crate) fn open(
     let spawner =
         Spawner { topology, group, outlook, launcher, place, listeners, cgroups, nofile_max };
     give_to_guard(&guard, &lock, &spawner).map_err(at("guard"))?;
-    let program = Program::of(own_path()?, &spawner.topology.project, &spawner.place);
-    let FromGuard { link, pid: guard_pid, stop, .. } = guard;
-    let manager = Manager::of_environment(guard_pid);
-    let (guard, seed) = (Some(link), seed());
-    let parts = Parts {
-        spawner,
-        poller,
-        admin,
-        floors,
-        guard,
-        guard_pid,
-        lock,
-        stop,
-        talk,
-        manager,
-        program,
-        seed,
-    };
-    Supervisor::new(parts).map_err(at("event loop"))
+    let open = Opened { spawner, poller, admin, floors, lock };
+    Supervisor::new(parts(open, guard, talk)?).map_err(at("event loop"))
 }
 
 /// After a death: takes up who was left, and what the guard has held.
@@ -153,25 +137,37 @@ pub(crate) fn succeed(
     let cgroups = Cgroups::open(&topology.project, guard.pid).ok();
     let spawner =
         Spawner { topology, group, outlook, launcher, place, listeners, cgroups, nofile_max };
-    let program = Program::of(own_path()?, &spawner.topology.project, &spawner.place);
+    let open = Opened { spawner, poller, admin, floors, lock };
+    Ok(Supervisor::succeed(parts(open, guard, talk)?, past, heirs)?)
+}
+
+/// What is opened in another way at each beginning.
+struct Opened {
+    spawner: Spawner,
+    poller: Poller<Event>,
+    admin: Admin,
+    floors: Floors,
+    lock: Lock,
+}
+
+/// Of a supervisor that the guard has started.
+fn parts(open: Opened, guard: FromGuard, talk: Talk) -> Result<Parts, StartupError> {
+    let Opened { spawner, poller, admin, floors, lock } = open;
     let FromGuard { link, pid: guard_pid, stop, .. } = guard;
-    let manager = Manager::of_environment(guard_pid);
-    let (guard, seed) = (Some(link), seed());
-    let parts = Parts {
+    Ok(Parts {
+        program: Program::of(own_path()?, &spawner.topology.project, &spawner.place),
         spawner,
         poller,
         admin,
         floors,
-        guard,
+        guard: Some(link),
         guard_pid,
         lock,
         stop,
         talk,
-        manager,
-        program,
-        seed,
-    };
-    Ok(Supervisor::succeed(parts, past, heirs)?)
+        manager: Manager::of_environment(guard_pid),
+        seed: seed(),
+    })
 }
 
 /// What the last supervisor gave it, in that order: it was sent before this process was started.
@@ -236,10 +232,8 @@ pub(crate) fn go_on(
     let nofile_max = raise_descriptor_limit();
     let spawner =
         Spawner { topology, group, outlook, launcher, place, listeners, cgroups, nofile_max };
-    let program = Program::of(manifest.program, &spawner.topology.project, &spawner.place);
-    let manager = Manager::of_environment(guard_pid);
-    let seed = seed();
     let parts = Parts {
+        program: Program::of(manifest.program, &spawner.topology.project, &spawner.place),
         spawner,
         poller,
         admin,
@@ -249,9 +243,8 @@ pub(crate) fn go_on(
         lock,
         stop,
         talk,
-        manager,
-        program,
-        seed,
+        manager: Manager::of_environment(guard_pid),
+        seed: seed(),
     };
     Ok(Supervisor::resume(parts, manifest.past)?)
 }

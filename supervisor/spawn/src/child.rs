@@ -172,37 +172,41 @@ mod tests {
     fn limited(script: &str, inherit: &[BorrowedFd<'_>], limits: &Limits) -> Running {
         let args = ["-c".into(), script.into()];
         let env = [("PATH".into(), "/usr/bin:/bin".into())];
-        let command = Command {
-            program: Path::new("/bin/sh"),
-            args: &args,
+        let shell = Path::new("/bin/sh");
+        let command = Command { args: &args, env: &env, inherit, limits, ..bare(shell) };
+        command.start().unwrap()
+    }
+
+    static NONE: Limits = Limits {
+        core: None,
+        data: None,
+        nofile: None,
+        nice: None,
+        cpus: Vec::new(),
+        oom_score_adj: None,
+    };
+
+    /// Without arguments, environment or limits.
+    fn bare(program: &Path) -> Command<'_> {
+        Command {
+            program,
+            args: &[],
             cwd: Path::new("/"),
-            env: &env,
-            inherit,
+            env: &[],
+            inherit: &[],
             input: Input::Nothing,
             output: Output::Piped,
-            limits,
+            limits: &NONE,
             cgroup: None,
             death_signal: Signal::SIGKILL,
-        };
-        command.start().unwrap()
+        }
     }
 
     #[test]
     fn a_program_without_a_slash_is_found_by_the_path_of_its_own_environment() {
         let named = |path: &str| {
-            let command = Command {
-                program: Path::new("echo"),
-                args: &["here".into()],
-                cwd: Path::new("/"),
-                env: &[("PATH".into(), path.into())],
-                inherit: &[],
-                input: Input::Nothing,
-                output: Output::Piped,
-                limits: &Limits::default(),
-                cgroup: None,
-                death_signal: Signal::SIGKILL,
-            };
-            command.start()
+            let (args, env) = (["here".into()], [("PATH".into(), path.into())]);
+            Command { args: &args, env: &env, ..bare(Path::new("echo")) }.start()
         };
         assert_eq!(said(named("/nonexistent:/bin").unwrap()), "here\n");
         assert!(named("/nonexistent").unwrap_err().to_string().contains("No such file"));
@@ -216,19 +220,7 @@ mod tests {
         std::fs::write(&file, "no program").unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&file, mode).unwrap();
-        let command = Command {
-            program: &file,
-            args: &[],
-            cwd: Path::new("/"),
-            env: &[],
-            inherit: &[],
-            input: Input::Nothing,
-            output: Output::Piped,
-            limits: &Limits::default(),
-            cgroup: None,
-            death_signal: Signal::SIGKILL,
-        };
-        let error = command.start().unwrap_err().to_string();
+        let error = bare(&file).start().unwrap_err().to_string();
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(error.contains("Exec format error"), "{error}");
         let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
@@ -337,18 +329,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let command = Command {
-            program: Path::new("/nonexistent/worker"),
-            args: &[],
-            cwd: Path::new("/"),
-            env: &[],
-            inherit: &[],
-            input: Input::Nothing,
-            output: Output::Inherited,
-            limits: &Limits::default(),
-            cgroup: None,
-            death_signal: Signal::SIGKILL,
-        };
+        let nobody = Path::new("/nonexistent/worker");
+        let command = Command { output: Output::Inherited, ..bare(nobody) };
         let error = command.start().unwrap_err().to_string();
         assert!(error.contains("/nonexistent/worker"), "{error}");
         assert!(error.contains("No such file"), "{error}");

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use protocol::time::MonoNs;
@@ -86,26 +87,61 @@ impl Process {
         }
     }
 
-    /// What is watched of it is watched anew; its beat and progress count from now.
+    /// What was left open is watched anew.
     pub(crate) fn resume(
         id: ProcessId,
-        handed: Handed,
+        mut handed: Handed,
         language: Language,
         place: &Place,
         now: MonoNs,
         poller: &mut Poller<Event>,
     ) -> Result<Self, ManifestError> {
-        let open = handed.open.ok_or(ManifestError::Other { what: "a worker is closed" })?;
+        let open = handed.open.take();
+        let open = open.ok_or(ManifestError::Other { what: "a worker is closed" })?;
         let mut pipes = Vec::new();
-        for pipe in open.pipes {
-            let file = File::from(pipe.file.take()?);
-            let token = poller.watch(&file, Event::Output(id)).map_err(unwatched)?;
-            let splitter = Splitter::resumed(pipe.partial);
-            pipes.push(Pipe { stream: pipe.stream, file, splitter, token });
+        for HandedPipe { stream, file, partial } in open.pipes {
+            let splitter = Splitter::resumed(partial);
+            pipes.push(watched_pipe(stream, File::from(file.take()?), splitter, id, poller)?);
         }
         let link = Link::resume(open.link, language)?;
         let health = open.health.map(|page| page.take().map(File::from)).transpose()?;
-        let pidfd = open.pidfd.take()?;
+        let reached = Reached { link, pidfd: open.pidfd.take()?, health, pipes };
+        Self::taken_over(id, handed, reached, place, now, poller)
+    }
+
+    /// One that a killed supervisor left: a child of the guard.
+    pub(crate) fn adopt(
+        id: ProcessId,
+        handed: Handed,
+        taken: Taken,
+        place: &Place,
+        now: MonoNs,
+        poller: &mut Poller<Event>,
+    ) -> Result<Self, ManifestError> {
+        let Taken { link, pidfd, health, stdout, stderr } = taken;
+        let mut pipes = Vec::new();
+        for (stream, end) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+            let splitter = Splitter::default();
+            pipes.push(watched_pipe(stream, File::from(end), splitter, id, poller)?);
+        }
+        let link = Link::of_a_ready_worker(link);
+        let reached = Reached { link, pidfd, health: Some(File::from(health)), pipes };
+        // Its bond is kept, or it would not live.
+        let bond = handed.bond.map(|bond| Bond { is_kept: true, ..bond });
+        let handed = Handed { is_adopted: true, closed: None, bond, ..handed };
+        Self::taken_over(id, handed, reached, place, now, poller)
+    }
+
+    /// Its beat and progress count from now.
+    fn taken_over(
+        id: ProcessId,
+        handed: Handed,
+        reached: Reached,
+        place: &Place,
+        now: MonoNs,
+        poller: &mut Poller<Event>,
+    ) -> Result<Self, ManifestError> {
+        let Reached { link, pidfd, health, pipes } = reached;
         let adopted = if handed.is_adopted { Some(watched(&pidfd, id, poller)?) } else { None };
         Ok(Self {
             id,
@@ -128,51 +164,29 @@ impl Process {
             reads: 0,
         })
     }
+}
 
-    /// One that a killed supervisor left: a child of the guard.
-    pub(crate) fn adopt(
-        id: ProcessId,
-        handed: Handed,
-        taken: Taken,
-        place: &Place,
-        now: MonoNs,
-        poller: &mut Poller<Event>,
-    ) -> Result<Self, ManifestError> {
-        let Taken { link, pidfd, health, stdout, stderr } = taken;
-        let mut pipes = Vec::new();
-        for (stream, end) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-            let file = File::from(end);
-            let token = poller.watch(&file, Event::Output(id)).map_err(unwatched)?;
-            pipes.push(Pipe { stream, file, splitter: Splitter::default(), token });
-        }
-        let link = Link::of_a_ready_worker(link);
-        // It was, or it would not live.
-        let bond = handed.bond.map(|bond| Bond { is_kept: true, ..bond });
-        Ok(Self {
-            id,
-            pid: handed.pid,
-            link_token: poller.watch(&link, Event::Link(id)).map_err(unwatched)?,
-            link,
-            beat: Beat::new(now),
-            progress: Progress::new(),
-            asking: Asking::default(),
-            tmp: place.tmp(handed.number),
-            closed: None,
-            limits: handed.limits,
-            cgroup: handed.cgroup.and_then(Cgroup::resume),
-            pair: handed.pair,
-            bond,
-            adopted: Some(watched(&pidfd, id, poller)?),
-            pidfd,
-            health: Some(File::from(health)),
-            pipes,
-            reads: 0,
-        })
-    }
+/// How a process that another supervisor started is reached.
+struct Reached {
+    link: Link,
+    pidfd: OwnedFd,
+    health: Option<File>,
+    pipes: Vec<Pipe>,
+}
+
+fn watched_pipe(
+    stream: Stream,
+    file: File,
+    splitter: Splitter,
+    id: ProcessId,
+    poller: &mut Poller<Event>,
+) -> Result<Pipe, ManifestError> {
+    let token = poller.watch(&file, Event::Output(id)).map_err(unwatched)?;
+    Ok(Pipe { stream, file, splitter, token })
 }
 
 fn watched(
-    pidfd: &impl std::os::fd::AsFd,
+    pidfd: &impl AsFd,
     id: ProcessId,
     poller: &mut Poller<Event>,
 ) -> Result<Adopted, ManifestError> {

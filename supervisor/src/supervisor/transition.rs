@@ -11,11 +11,14 @@
 //!
 //! Whatever runs is left alone until everything that can be tried beside it is healthy.
 
+mod health;
+mod placing;
+
 use std::time::Duration;
 
-use protocol::admin::{ReplyError, WorkerState};
-use protocol::name::{RingName, WorkerName};
-use protocol::time::{MonoNs, UtcNs};
+use protocol::admin::WorkerState;
+use protocol::name::RingName;
+use protocol::time::MonoNs;
 use shmring::clock;
 
 use super::Supervisor;
@@ -25,16 +28,11 @@ use crate::lifecycle::Input;
 use crate::listeners::Listener;
 use crate::preparing::{Opened, Ready, refusal};
 use crate::rings;
-use crate::topology::{Change, How, RingSpec, Topology, WorkerSpec, clash};
+use crate::topology::{Change, RingSpec, Topology, WorkerSpec};
 use crate::worker::{Role, Worker};
 use crate::workers::WorkerId;
+use health::{Failure, Health, Proof};
 
-/// A command that says nothing of itself must run so long to count as healthy.
-const SETTLED: Duration = Duration::from_secs(1);
-/// Beyond every start deadline: who waits for others (`after`) longer than this waits in vain.
-const UP_WITHIN: Duration = Duration::from_secs(60);
-/// Lines of a worker that make a change go back.
-const LAST_LINES: usize = 5;
 /// While something is waited for that nobody tells.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -79,28 +77,6 @@ enum Step {
     Second,
     Finishing,
     Undoing(Failure),
-}
-
-/// One that must be healthy.
-#[derive(Clone, Copy, Debug)]
-struct Proof {
-    worker: WorkerId,
-    /// More starts than these are deaths.
-    starts: u64,
-    since: MonoNs,
-}
-
-enum Health {
-    Well,
-    NotYet,
-    Ill { worker: WorkerId, why: String },
-}
-
-#[derive(Debug)]
-struct Failure {
-    worker: WorkerName,
-    why: String,
-    lines: Vec<String>,
 }
 
 impl Supervisor {
@@ -152,81 +128,6 @@ impl Supervisor {
             self.tell_guard_to_hold(&listener);
             self.spawner.listeners.push(listener);
         }
-    }
-
-    /// Who does what in which turn.
-    fn place(&mut self, transition: &mut Transition) {
-        let change = transition.change.clone();
-        for name in &change.stop {
-            let Some(id) = self.workers.named(name) else { continue };
-            if self.stands_in_the_way(id, &change) {
-                transition.displaced.push(id);
-            }
-            transition.removed.push(id);
-        }
-        for spec in self.spawner.topology.workers.clone() {
-            let writes = spec.output.as_ref().and_then(|ring| self.topology().ring(ring)).cloned();
-            let restart = change.restart.iter().find(|restart| restart.worker == spec.name);
-            match (self.workers.named(&spec.name), restart.map(|restart| restart.how)) {
-                (None, _) => self.place_added(transition, spec, writes),
-                (Some(old), Some(How::Beside)) if self.workers[old].life.is_up() => {
-                    self.place_successor(transition, old, spec, writes);
-                }
-                (Some(old), Some(_)) => {
-                    let worker = &self.workers[old];
-                    transition.in_place.push((old, worker.spec.clone(), worker.writes.clone()));
-                    transition.second.push(old);
-                }
-                // Also of those that stay: the next process of a writer has what others need of it now.
-                (Some(kept), None) => {
-                    let (seed, worker) = (self.next_seed(), &mut self.workers[kept]);
-                    let was = (kept, worker.spec.clone(), worker.writes.clone());
-                    worker.change_to(spec, writes, seed);
-                    transition.adjusted.push(was);
-                }
-            }
-        }
-        self.put_in_order(transition);
-    }
-
-    fn place_added(&mut self, to: &mut Transition, spec: WorkerSpec, writes: Option<RingSpec>) {
-        let displaced = to.displaced.iter().any(|at| clash(&self.workers[*at].spec, &spec));
-        let seed = self.next_seed();
-        let id = self.workers.add(Worker::new(spec, writes, seed));
-        if displaced { &mut to.second } else { &mut to.first }.push(id);
-    }
-
-    fn place_successor(
-        &mut self,
-        to: &mut Transition,
-        old: WorkerId,
-        spec: WorkerSpec,
-        writes: Option<RingSpec>,
-    ) {
-        let seed = self.next_seed();
-        let mut worker = Worker::new(spec, writes, seed);
-        worker.role = Role::Successor;
-        // There is one writer a ring: this one begins when the old one has let go of it.
-        worker.stands_by = worker.writes.is_some();
-        worker.poison = self.workers[old].poison.clone();
-        let new = self.workers.add(worker);
-        to.replaced.push((old, new));
-        to.first.push(new);
-    }
-
-    fn put_in_order(&self, transition: &mut Transition) {
-        let order = self.topology().start_order();
-        let turn =
-            |at: &WorkerId| order.iter().position(|spec| spec.name == self.workers[*at].spec.name);
-        transition.first.sort_by_cached_key(turn);
-        transition.second.sort_by_cached_key(turn);
-    }
-
-    /// Whether something new cannot start while this one runs.
-    fn stands_in_the_way(&self, id: WorkerId, change: &Change) -> bool {
-        let new = change.start.iter().chain(change.restart.iter().map(|restart| &restart.worker));
-        let mut specs = new.filter_map(|name| self.topology().worker(name));
-        specs.any(|spec| clash(&self.workers[id].spec, spec))
     }
 
     pub(super) fn advance_transition(&mut self, now: MonoNs) {
@@ -312,45 +213,6 @@ impl Supervisor {
         transition.step = Step::Second;
     }
 
-    fn health_of_all(&self, transition: &Transition, now: MonoNs) -> Health {
-        let mut all = Health::Well;
-        for proof in &transition.proving {
-            match self.health_of(*proof, transition.patience, now) {
-                Health::Well => {}
-                Health::NotYet => all = Health::NotYet,
-                ill => return ill,
-            }
-        }
-        all
-    }
-
-    fn health_of(&self, proof: Proof, patience: Duration, now: MonoNs) -> Health {
-        let Proof { worker: id, starts, since } = proof;
-        let Some(worker) = self.workers.get(id) else { return Health::NotYet };
-        let (life, given) = (&worker.life, since + patience);
-        let ill = |why: String| Health::Ill { worker: id, why };
-        let died = || ill(life.last_exit().map_or_else(|| worker.why(now), ToString::to_string));
-        match life.state() {
-            WorkerState::Held | WorkerState::Quarantined => return died(),
-            WorkerState::Stopped if life.has_finished() => return Health::Well,
-            // Not started yet: it waits for others.
-            WorkerState::Stopped if life.starts() < starts => {}
-            WorkerState::Stopped => return ill("it was stopped meanwhile".to_owned()),
-            _ if life.starts() > starts && now >= given => return died(),
-            WorkerState::Backoff if now >= given => return died(),
-            _ => {
-                let needed = if life.is_mute() { SETTLED } else { Duration::ZERO };
-                if life.up_for(now).is_some_and(|time| time >= needed) {
-                    return Health::Well;
-                }
-            }
-        }
-        if now >= given + UP_WITHIN {
-            return ill(format!("it is not up within {} s", (patience + UP_WITHIN).as_secs()));
-        }
-        Health::NotYet
-    }
-
     /// Everything new is healthy: it is the topology now.
     fn commit(&mut self, transition: &mut Transition, now: MonoNs) {
         for &(old, new) in &transition.replaced {
@@ -395,13 +257,6 @@ impl Supervisor {
             self.leaving.insert(at);
         }
         transition.step = Step::Undoing(failure);
-    }
-
-    fn failure(&self, ill: WorkerId, why: String) -> Failure {
-        let worker = &self.workers[ill];
-        let lines = worker.log.last(LAST_LINES, UtcNs(0), "");
-        let lines = lines.into_iter().map(|line| line.text.clone()).collect();
-        Failure { worker: worker.spec.name.clone(), why, lines }
     }
 
     /// All that the change had started has ended: what it ended is started again.
@@ -520,15 +375,4 @@ impl Transition {
 fn cleared(transition: &Transition) -> Vec<WorkerId> {
     let in_place = transition.in_place.iter().map(|(at, ..)| *at);
     in_place.chain(transition.displaced.iter().copied()).collect()
-}
-
-impl Failure {
-    fn told(&self) -> ReplyError {
-        let Self { worker, why, lines } = self;
-        let said: String = lines.iter().map(|line| format!("\n  {worker} | {line}")).collect();
-        let text = format!("worker {worker} did not come up: {why}; everything is as before{said}");
-        let hint =
-            if lines.is_empty() { "mend it and try again" } else { "\nmend it and try again" };
-        refusal("rolled-back", text, hint)
-    }
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use protocol::adoption::{Adopt, Adopted, Fence};
 use protocol::codec;
 use protocol::control::{CONTROL_VERSION, env};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, chmod};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
@@ -21,6 +20,7 @@ use rustix::net::{
 };
 use rustix::process::{Signal, getpid, getuid, kill_process, set_parent_process_death_signal};
 use shmring::clock;
+use spawn::is_readable;
 
 use crate::fault::Fault;
 
@@ -147,13 +147,4 @@ fn first_message(connection: &OwnedFd) -> Result<(Vec<u8>, Vec<OwnedFd>), String
     let fds = fds.flatten().collect();
     bytes.truncate(received.bytes);
     Ok((bytes, fds))
-}
-
-fn is_readable(fd: &OwnedFd, within: Duration) -> bool {
-    let timeout = Timespec {
-        tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(within.subsec_nanos()),
-    };
-    let mut fds = [PollFd::new(fd, PollFlags::IN)];
-    matches!(poll(&mut fds, Some(&timeout)), Ok(1))
 }

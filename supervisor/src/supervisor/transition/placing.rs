@@ -1,0 +1,84 @@
+//! Who does what in which turn of a change.
+
+use super::super::Supervisor;
+use super::Transition;
+use crate::topology::{Change, How, RingSpec, WorkerSpec, clash};
+use crate::worker::{Role, Worker};
+use crate::workers::WorkerId;
+
+impl Supervisor {
+    /// Who does what in which turn.
+    pub(super) fn place(&mut self, transition: &mut Transition) {
+        let change = transition.change.clone();
+        for name in &change.stop {
+            let Some(id) = self.workers.named(name) else { continue };
+            if self.stands_in_the_way(id, &change) {
+                transition.displaced.push(id);
+            }
+            transition.removed.push(id);
+        }
+        for spec in self.spawner.topology.workers.clone() {
+            let writes = spec.output.as_ref().and_then(|ring| self.topology().ring(ring)).cloned();
+            let restart = change.restart.iter().find(|restart| restart.worker == spec.name);
+            match (self.workers.named(&spec.name), restart.map(|restart| restart.how)) {
+                (None, _) => self.place_added(transition, spec, writes),
+                (Some(old), Some(How::Beside)) if self.workers[old].life.is_up() => {
+                    self.place_successor(transition, old, spec, writes);
+                }
+                (Some(old), Some(_)) => {
+                    let worker = &self.workers[old];
+                    transition.in_place.push((old, worker.spec.clone(), worker.writes.clone()));
+                    transition.second.push(old);
+                }
+                // Also of those that stay: the next process of a writer has what others need of it now.
+                (Some(kept), None) => {
+                    let (seed, worker) = (self.next_seed(), &mut self.workers[kept]);
+                    let was = (kept, worker.spec.clone(), worker.writes.clone());
+                    worker.change_to(spec, writes, seed);
+                    transition.adjusted.push(was);
+                }
+            }
+        }
+        self.put_in_order(transition);
+    }
+
+    fn place_added(&mut self, to: &mut Transition, spec: WorkerSpec, writes: Option<RingSpec>) {
+        let displaced = to.displaced.iter().any(|at| clash(&self.workers[*at].spec, &spec));
+        let seed = self.next_seed();
+        let id = self.workers.add(Worker::new(spec, writes, seed));
+        if displaced { &mut to.second } else { &mut to.first }.push(id);
+    }
+
+    fn place_successor(
+        &mut self,
+        to: &mut Transition,
+        old: WorkerId,
+        spec: WorkerSpec,
+        writes: Option<RingSpec>,
+    ) {
+        let seed = self.next_seed();
+        let mut worker = Worker::new(spec, writes, seed);
+        worker.role = Role::Successor;
+        // There is one writer a ring: this one begins when the old one has let go of it.
+        worker.stands_by = worker.writes.is_some();
+        worker.poison = self.workers[old].poison.clone();
+        let new = self.workers.add(worker);
+        to.replaced.push((old, new));
+        to.first.push(new);
+    }
+
+    fn put_in_order(&self, transition: &mut Transition) {
+        let order = self.topology().start_order();
+        let turn =
+            |at: &WorkerId| order.iter().position(|spec| spec.name == self.workers[*at].spec.name);
+        transition.first.sort_by_cached_key(turn);
+        transition.second.sort_by_cached_key(turn);
+    }
+
+    /// Whether something new cannot start while this one runs.
+    fn stands_in_the_way(&self, id: WorkerId, change: &Change) -> bool {
+        let new = change.start.iter().chain(change.restart.iter().map(|restart| &restart.worker));
+        let mut specs = new.filter_map(|name| self.topology().worker(name));
+        specs.any(|spec| clash(&self.workers[id].spec, spec))
+    }
+}
