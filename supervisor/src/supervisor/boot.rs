@@ -1,5 +1,7 @@
 //! Coming up: who waits for whom, and commands that show by what they do that they are up.
 
+use std::time::Duration;
+
 use nix::unistd::{Pid, getpgid};
 use protocol::control::Condition;
 use protocol::name::{RingName, WorkerName};
@@ -8,10 +10,13 @@ use shmring::{census, clock};
 
 use super::{Supervisor, current};
 use crate::lifecycle::{Input, Lifecycle};
-use crate::process::ProcessId;
+use crate::process::{Process, ProcessId};
 use crate::topology::Readiness;
 use crate::turns;
 use crate::workers::WorkerId;
+
+/// How soon it is seen that a command that is starting has attached.
+const ATTACHED_EVERY: Duration = Duration::from_millis(20);
 
 impl Supervisor {
     /// Every worker wants to start; as many do as may at once.
@@ -105,17 +110,24 @@ impl Supervisor {
 
     /// Those that attach to their rings when they are up.
     pub(super) fn look_for_attached(&mut self, now: MonoNs) {
-        for at in self.workers.ids() {
-            let waits = self.spec(at).ready == Some(Readiness::Attach)
-                && self.workers[at].life.is_starting();
-            let process = self.workers[at].process.as_ref().filter(|_| waits);
-            let Some((id, pid)) = process.map(|process| (process.id, process.pid)) else {
-                continue;
-            };
+        let attaching = self.attaching().map(|(at, process)| (at, process.id, process.pid));
+        for (at, id, pid) in attaching.collect::<Vec<_>>() {
             if self.is_attached(at, pid) {
                 self.shown_ready(now, id);
             }
         }
+    }
+
+    /// Nobody tells that a ring has another reader.
+    pub(super) fn next_look_for_attached(&self) -> Option<MonoNs> {
+        self.attaching().next().map(|_| clock::mono() + ATTACHED_EVERY)
+    }
+
+    fn attaching(&self) -> impl Iterator<Item = (WorkerId, &Process)> {
+        let attaching = self.workers.iter().filter(|(_, worker)| {
+            worker.spec.ready == Some(Readiness::Attach) && worker.life.is_starting()
+        });
+        attaching.filter_map(|(at, worker)| Some((at, worker.process.as_ref()?)))
     }
 
     /// Readers say themselves which process they are; a lie makes only the liar look ready.

@@ -278,6 +278,7 @@ impl Supervisor {
             }
         }
         self.give_up_questions(now);
+        self.look_for_attached(now);
         self.advance_waiting(now);
         self.advance_leaving(now);
         self.drop_departed(now);
@@ -303,7 +304,6 @@ impl Supervisor {
         }
         self.bury_untold(now);
         self.admin.resume(&mut self.poller);
-        self.look_for_attached(now);
         if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
             self.reserve.lend();
             rings::observe_all(&self.spawner.outlook, &self.spawner.topology, &mut self.floors);
@@ -437,6 +437,7 @@ impl Supervisor {
         let lives = self.workers.values().filter_map(|worker| worker.life.deadline());
         let others = [self.rhythm.next()].into_iter().chain(self.manager.next_beat());
         let others = others.chain(self.hooks.deadline()).chain(self.next_look());
+        let others = others.chain(self.next_look_for_attached());
         let others = others.chain(self.questions.next_deadline());
         let others = others.chain(self.next_turn(clock::mono()));
         lives.chain(others).fold(MonoNs(u64::MAX), MonoNs::min)
