@@ -11,7 +11,7 @@ use protocol::time::MonoNs;
 use shmring::clock;
 use worker::Fault;
 
-use crate::pace::{LATE, Pace, picture_ns, stamp_at};
+use crate::pace::{LATE, Pace, stamp_at};
 use crate::source::{CapturedUnit, Event, sleep_until};
 use crate::timeline::{Timeline, Times};
 
@@ -21,7 +21,8 @@ pub(crate) struct FileSource {
     repeat: bool,
     stop: Arc<AtomicBool>,
     demuxer: Demuxer,
-    clockwork: Clockwork,
+    /// The container's times, joined from round to round.
+    timeline: Timeline,
     pace: Pace,
     /// Read and not due yet.
     held: Option<(AccessUnit, MonoNs)>,
@@ -42,37 +43,14 @@ enum Ahead {
     End,
 }
 
-/// Where a unit's times come from.
-#[derive(Debug)]
-enum Clockwork {
-    /// Counted: the file is one track of pictures at a fixed rate, whose own times say less.
-    Counted { fps: u32, number: u64 },
-    /// The container's, joined from round to round.
-    Stream(Box<Timeline>),
-}
-
 impl FileSource {
     pub(crate) fn open(path: &Path, repeat: bool, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
-        Self::with_clockwork(path, repeat, stop, Clockwork::Stream(Box::default()))
-    }
-
-    /// A file of pictures without times, for ever.
-    pub(crate) fn counted(path: &Path, fps: u32, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
-        Self::with_clockwork(path, true, stop, Clockwork::Counted { fps, number: 0 })
-    }
-
-    fn with_clockwork(
-        path: &Path,
-        repeat: bool,
-        stop: Arc<AtomicBool>,
-        clockwork: Clockwork,
-    ) -> Result<Self, Fault> {
         Ok(Self {
             demuxer: open_demuxer(path, &stop).map_err(Fault::unavailable)?,
             path: path.to_owned(),
             repeat,
             stop,
-            clockwork,
+            timeline: Timeline::default(),
             pace: Pace::default(),
             held: None,
             tracks: Vec::new(),
@@ -119,9 +97,12 @@ impl FileSource {
         }
     }
 
-    fn hold(&mut self, unit: AccessUnit) {
+    fn hold(&mut self, mut unit: AccessUnit) {
         self.units_this_round += 1;
-        let unit = self.clockwork.place(unit);
+        let times = self.timeline.place(times_of(&unit));
+        unit.pts_ns = times.pts_ns;
+        unit.dts_ns = times.dts_ns;
+        unit.duration_ns = times.duration_ns;
         let due = self.pace.due(unit.dts_ns, clock::mono());
         self.held = Some((unit, due));
     }
@@ -137,35 +118,11 @@ impl FileSource {
             Ok(demuxer) => {
                 self.demuxer = demuxer;
                 self.units_this_round = 0;
-                self.clockwork.begin_round();
+                self.timeline.splice(0);
                 Ok(Ahead::Nothing)
             }
             Err(MediaError::Interrupted { .. }) => Ok(Ahead::Nothing),
             Err(error) => Err(Fault::unavailable(error)),
-        }
-    }
-}
-
-impl Clockwork {
-    fn place(&mut self, mut unit: AccessUnit) -> AccessUnit {
-        let times = match self {
-            Self::Counted { fps, number } => {
-                let begin_ns = picture_ns(*number, *fps);
-                *number += 1;
-                let duration_ns = picture_ns(*number, *fps) - begin_ns;
-                Times { track: unit.track, pts_ns: begin_ns, dts_ns: begin_ns, duration_ns }
-            }
-            Self::Stream(timeline) => timeline.place(times_of(&unit)),
-        };
-        unit.pts_ns = times.pts_ns;
-        unit.dts_ns = times.dts_ns;
-        unit.duration_ns = times.duration_ns;
-        unit
-    }
-
-    fn begin_round(&mut self) {
-        if let Self::Stream(timeline) = self {
-            timeline.splice(0);
         }
     }
 }

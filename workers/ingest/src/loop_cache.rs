@@ -3,15 +3,17 @@
 //!
 //! ```text
 //! Waiting ──lock free──> Building ──60 s encoded, renamed──> Playing
-//!    └──────────── the file is there ───────────────────────────^
+//!    │ └────────── the file is there ─────────────────────────^ │
+//!    └<─────────── the file is damaged: it goes ────────────────┘
 //! ```
 
+mod minute;
+mod player;
+
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -19,10 +21,11 @@ use protocol::config::ingest::TestPattern;
 use shmring::clock;
 use worker::Fault;
 
-use crate::file::FileSource;
 use crate::pattern;
 use crate::source::Event;
 use crate::test_source::PatternEncoder;
+use minute::{Draft, Minute};
+use player::Player;
 
 const LOOP_SECONDS: u64 = 60;
 /// One turn of encoding, well below a step's length.
@@ -33,7 +36,8 @@ const TURN: Duration = Duration::from_millis(50);
 pub(crate) struct LoopSource {
     wanted: TestPattern,
     path: PathBuf,
-    stop: Arc<AtomicBool>,
+    /// Pictures played before this one was opened: times go on over damage.
+    played: u64,
     state: State,
 }
 
@@ -41,15 +45,15 @@ pub(crate) struct LoopSource {
 enum State {
     Waiting,
     Building(Box<Builder>),
-    Playing(Box<FileSource>),
+    Playing(Box<Player>),
 }
 
 impl LoopSource {
-    pub(crate) fn open(wanted: &TestPattern, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
-        Self::open_in(&cache_folder(), wanted, stop)
+    pub(crate) fn open(wanted: &TestPattern) -> Result<Self, Fault> {
+        Self::open_in(&cache_folder(), wanted)
     }
 
-    fn open_in(folder: &Path, wanted: &TestPattern, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
+    fn open_in(folder: &Path, wanted: &TestPattern) -> Result<Self, Fault> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -57,17 +61,27 @@ impl LoopSource {
             .map_err(|error| cache_fault(folder, &error))?;
         check_owner(folder).map_err(|error| cache_fault(folder, &error))?;
         let path = folder.join(file_name(wanted));
-        let mut source = Self { wanted: *wanted, path, stop, state: State::Waiting };
+        let mut source = Self { wanted: *wanted, path, played: 0, state: State::Waiting };
         source.play_or_build()?;
         Ok(source)
     }
 
     pub(crate) fn next(&mut self, wait: Duration) -> Result<Event, Fault> {
         match &mut self.state {
-            State::Playing(file) => file.next(wait),
+            State::Playing(player) => match player.next(wait) {
+                Ok(event) => Ok(event),
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    self.played = player.played();
+                    self.state = State::Waiting;
+                    self.forget(&error)?;
+                    Ok(Event::Preparing("the cached loop is damaged".to_owned()))
+                }
+                Err(error) => Err(cache_fault(&self.path, &error)),
+            },
             State::Building(builder) => match builder.encode_a_turn(&self.path)? {
                 Progress::Done => {
-                    self.play()?;
+                    self.state = State::Waiting;
+                    self.play_or_build()?;
                     Ok(Event::Quiet)
                 }
                 Progress::Percent(percent) => {
@@ -83,25 +97,50 @@ impl LoopSource {
     }
 
     fn play_or_build(&mut self) -> Result<(), Fault> {
-        if self.path.exists() {
-            return self.play();
+        if self.play()? {
+            return Ok(());
         }
         let lock = Builder::lock(&self.path).map_err(|error| cache_fault(&self.path, &error))?;
         let Some(lock) = lock else {
             return Ok(());
         };
         // Whoever held the lock a moment ago may have finished in between.
-        if self.path.exists() {
-            return self.play();
+        if self.play()? {
+            return Ok(());
         }
         self.state = State::Building(Box::new(Builder::begin(&self.wanted, &self.path, lock)?));
         Ok(())
     }
 
-    fn play(&mut self) -> Result<(), Fault> {
-        let file = FileSource::counted(&self.path, self.wanted.fps, Arc::clone(&self.stop))?;
-        self.state = State::Playing(Box::new(file));
-        Ok(())
+    /// Whether it plays: not when there is no file, or one that is damaged, which goes.
+    fn play(&mut self) -> Result<bool, Fault> {
+        match Minute::open(&self.path) {
+            Ok(minute) => {
+                let player = Player::new(minute, &self.wanted, self.played);
+                self.state = State::Playing(Box::new(player));
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                self.forget(&error)?;
+                Ok(false)
+            }
+            Err(error) => Err(cache_fault(&self.path, &error)),
+        }
+    }
+
+    /// Another ingest may have found the same damage, and put a whole file in its place already.
+    fn forget(&self, why: &io::Error) -> Result<(), Fault> {
+        if Minute::is_sound(&self.path) {
+            return Ok(());
+        }
+        tracing::warn!("{}: {why}; it is encoded again", self.path.display());
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(cache_fault(&self.path, &error))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -110,7 +149,7 @@ impl LoopSource {
 struct Builder {
     encoder: PatternEncoder,
     temporary: PathBuf,
-    out: BufWriter<File>,
+    draft: Draft,
     number: u64,
     total: u64,
     /// Held until the file has its name; the kernel frees it when this process dies.
@@ -135,11 +174,11 @@ impl Builder {
 
     fn begin(wanted: &TestPattern, path: &Path, lock: File) -> Result<Self, Fault> {
         let temporary = path.with_extension("tmp");
-        let out = File::create(&temporary).map_err(|error| cache_fault(&temporary, &error))?;
+        let draft = Draft::create(&temporary).map_err(|error| cache_fault(&temporary, &error))?;
         Ok(Self {
             encoder: PatternEncoder::open(wanted).map_err(Fault::unavailable)?,
             temporary,
-            out: BufWriter::new(out),
+            draft,
             number: 0,
             total: LOOP_SECONDS * u64::from(wanted.fps),
             _lock: lock,
@@ -155,14 +194,12 @@ impl Builder {
             }
             let unit = self.encoder.encode(self.number).map_err(Fault::failed)?;
             self.number += 1;
-            self.out
-                .write_all(&unit.payload)
+            self.draft
+                .add(&unit, || self.encoder.track().extradata)
                 .map_err(|error| cache_fault(&self.temporary, &error))?;
         }
-        // On disk before it has its name: after a power cut an empty file would be taken for the loop.
-        self.out
-            .flush()
-            .and_then(|()| self.out.get_ref().sync_data())
+        self.draft
+            .finish()
             .and_then(|()| fs::rename(&self.temporary, path))
             .map_err(|error| cache_fault(path, &error))?;
         Ok(Progress::Done)
@@ -172,7 +209,7 @@ impl Builder {
 /// Every parameter that changes a byte is in the name.
 fn file_name(wanted: &TestPattern) -> String {
     format!(
-        "test-v{}-{}-{}fps-gop{}-{}bps-{LOOP_SECONDS}s.h264",
+        "test-v{}-{}-{}fps-gop{}-{}bps-{LOOP_SECONDS}s.loop",
         pattern::VERSION,
         wanted.size,
         wanted.fps,

@@ -46,7 +46,7 @@ pub(crate) struct CapturedUnit {
 #[derive(Debug)]
 pub(crate) enum Source {
     Camera(Camera),
-    File(FileSource),
+    File(Box<FileSource>),
     Loop(LoopSource),
     Test(TestSource),
 }
@@ -55,13 +55,16 @@ impl Source {
     /// Opens what is local; a camera is connected to in the background.
     pub(crate) fn open(wanted: &Wanted, repeat: bool, cx: &Context) -> Result<Self, Fault> {
         match wanted {
-            Wanted::File(path) => Ok(Self::File(FileSource::open(path, repeat, cx.stop_flag())?)),
+            Wanted::File(path) => {
+                let file = FileSource::open(path, repeat, cx.stop_flag())?;
+                Ok(Self::File(Box::new(file)))
+            }
             Wanted::Rtsp(rtsp) => {
                 let (url, name) = (rtsp.url().to_owned(), rtsp.to_string());
                 Ok(Self::Camera(Camera::connect(url, name, cx.stop_flag())?))
             }
             Wanted::Test(pattern) if pattern.mode == TestMode::Loop => {
-                Ok(Self::Loop(LoopSource::open(pattern, cx.stop_flag())?))
+                Ok(Self::Loop(LoopSource::open(pattern)?))
             }
             Wanted::Test(pattern) => Ok(Self::Test(TestSource::open(pattern)?)),
         }

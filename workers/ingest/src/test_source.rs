@@ -42,17 +42,22 @@ impl PatternEncoder {
     }
 
     /// Complete once the first picture is encoded.
-    fn track(&self) -> Track {
-        Track {
-            codec: Codec::H264,
-            time_base: TimeBase { num: 1, den: self.wanted.fps },
-            width: self.wanted.size.width,
-            height: self.wanted.size.height,
-            sample_rate_hz: 0,
-            channels: 0,
-            frame_rate: (self.wanted.fps, 1),
-            extradata: self.encoder.extradata(),
-        }
+    pub(crate) fn track(&self) -> Track {
+        track_of(&self.wanted, self.encoder.extradata())
+    }
+}
+
+/// What the pattern's pictures are.
+pub(crate) fn track_of(wanted: &TestPattern, extradata: Vec<u8>) -> Track {
+    Track {
+        codec: Codec::H264,
+        time_base: TimeBase { num: 1, den: wanted.fps },
+        width: wanted.size.width,
+        height: wanted.size.height,
+        sample_rate_hz: 0,
+        channels: 0,
+        frame_rate: (wanted.fps, 1),
+        extradata,
     }
 }
 

@@ -67,14 +67,6 @@ fn rounds_of_a_looped_file_join_without_a_seam() {
 }
 
 #[test]
-fn a_counted_file_takes_its_times_from_the_count() {
-    let clip = Clip::new("counted", 10);
-    let units = units(&mut FileSource::counted(&clip.0, 100, Arc::default()).unwrap(), 25);
-    assert_even(&units);
-    assert_eq!(units[24].unit.pts_ns, 240_000_000);
-}
-
-#[test]
 fn a_file_that_is_not_repeated_ends() {
     let clip = Clip::new("once", 10);
     let mut source = FileSource::open(&clip.0, false, Arc::default()).unwrap();
