@@ -60,6 +60,45 @@ pub fn make(arguments: &[&str]) -> Outcome<()> {
     }
 }
 
+/// Whether ffmpeg has an encoder of this name.
+pub fn has_encoder(name: &str) -> bool {
+    let output = ffmpeg().args(["-hide_banner", "-encoders"]).output();
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == name)
+    })
+}
+
+/// Checksums of the decoded pictures, in the order they are shown.
+pub fn picture_sums(file: &Path) -> Outcome<Vec<String>> {
+    let name = file.display().to_string();
+    let arguments = ["-nostdin", "-v", "error", "-i", &name, "-map", "0:v:0"];
+    let output = ffmpeg()
+        .args(arguments)
+        .args(["-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .output()
+        .map_err(Failure::new)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.success(), || format!("{name}: {}: {said}", output.status))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(rows.filter_map(|row| row.rsplit(',').next()).map(|sum| sum.trim().to_owned()).collect())
+}
+
+/// Packets of all streams of a file from the first picture (of stream 0) on: sound before it is nobody's.
+pub fn packets(file: &Path) -> Outcome<usize> {
+    let output = Command::new("timeout")
+        .args(["60", "ffprobe", "-v", "error", "-show_entries", "packet=stream_index"])
+        .args(["-of", "csv=p=0"])
+        .arg(file)
+        .output()
+        .map_err(Failure::new)?;
+    ensure(output.status.success(), || format!("ffprobe {}: {}", file.display(), output.status))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let streams =
+        text.lines().map(|line| line.trim_end_matches(',')).filter(|line| !line.is_empty());
+    Ok(streams.skip_while(|stream| *stream != "0").count())
+}
+
 fn gray_pictures(
     arguments: &[&str],
     picture_bytes: usize,

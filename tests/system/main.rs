@@ -5,6 +5,7 @@
 mod architecture;
 mod bench;
 mod changes;
+mod codecs;
 mod doctor_examines;
 mod drill;
 mod examples_of_help;

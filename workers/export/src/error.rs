@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use media::MediaError;
+use protocol::stream::Codec;
 use worker::verb::VerbError;
 
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,11 @@ pub enum ExportError {
     Nothing { name: String, from: String, to: String },
     #[error("{}: {seen}; expected {expected}", path.display())]
     Out { path: PathBuf, seen: &'static str, expected: String },
+    #[error(
+        "camera {camera}: MPEG-TS carries no {codec:?}, expected H.264 or H.265; use --format mp4 or \
+         mkv, or --exact, which encodes the pictures as H.264"
+    )]
+    Container { camera: String, codec: Codec },
     #[error("camera {camera}: {source}")]
     Recording { camera: String, source: recordings::Error },
     #[error(

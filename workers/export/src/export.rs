@@ -60,6 +60,7 @@ pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
         let (from, to) = (Time(wanted.from).short(), Time(wanted.to).short());
         return Err(ExportError::Nothing { name: wanted.name.clone(), from, to });
     }
+    footage.iter().try_for_each(|of| remux::check(of, wanted.format, wanted.exact))?;
     watch.expect(footage.iter().map(Footage::bytes).sum(), footage.len());
     let output = Output::begin(wanted)?;
     let maker = Maker { wanted, output: &output, watch };

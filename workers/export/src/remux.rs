@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use media::{AccessUnit, Container, Muxer};
-use protocol::stream::Track;
+use protocol::stream::{Codec, Track};
 use protocol::verb::ExportFormat;
 use recordings::{Sample, Samples};
 
@@ -42,6 +42,30 @@ pub(crate) fn container(format: ExportFormat) -> Container {
         ExportFormat::Mp4 => Container::Mp4,
         ExportFormat::Ts => Container::MpegTs,
     }
+}
+
+/// MPEG-TS has no form for the others that any player knows; the other containers carry all we record.
+fn carries(container: Container, codec: Codec) -> bool {
+    let in_ts = matches!(codec, Codec::H264 | Codec::H265 | Codec::Aac | Codec::Opus);
+    container != Container::MpegTs || in_ts
+}
+
+/// Before anything is written: whether the container takes every track. Pictures that are encoded anew
+/// are H.264.
+pub(crate) fn check(
+    footage: &Footage,
+    format: ExportFormat,
+    exact: bool,
+) -> Result<(), ExportError> {
+    let streams = footage.parts.iter().flat_map(|part| &part.streams);
+    let copied = streams.filter(|(_, stream)| !(exact && stream.codec.is_video()));
+    for (_, stream) in copied {
+        let codec = stream.codec;
+        if !carries(container(format), codec) {
+            return Err(ExportError::Container { camera: footage.camera.clone(), codec });
+        }
+    }
+    Ok(())
 }
 
 /// Which stream of the new file a track is.

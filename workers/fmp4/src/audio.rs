@@ -1,7 +1,7 @@
 //! Sample entries of AAC and Opus.
 
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds};
-use mp4_atom::{Audio, Codec as Entry, Dops, Mp4a, Opus};
+use mp4_atom::{Audio, Codec as Entry, Dops, Encode, Mp4a, Opus};
 use protocol::stream::{Codec, Track};
 
 use crate::error::Error;
@@ -21,12 +21,16 @@ pub(crate) fn nominal_samples(codec: Codec) -> u32 {
     if codec == Codec::Opus { OPUS_RATE_HZ / 50 } else { 1024 }
 }
 
-pub(crate) fn sample_entry(index: usize, track: &Track) -> Result<Entry, Error> {
+/// The whole box.
+pub(crate) fn sample_entry(index: usize, track: &Track) -> Result<Vec<u8>, Error> {
     if track.channels == 0 || track.sample_rate_hz == 0 {
         let (channels, rate_hz) = (track.channels, track.sample_rate_hz);
         return Err(Error::Sound { track: index, channels, rate_hz });
     }
-    if track.codec == Codec::Opus { Ok(opus(track)) } else { aac(index, track) }
+    let entry = if track.codec == Codec::Opus { opus(track) } else { aac(index, track)? };
+    let mut bytes = Vec::new();
+    entry.encode(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn audio(track: &Track) -> Audio {

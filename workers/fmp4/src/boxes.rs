@@ -1,4 +1,5 @@
-//! The walk over boxes that may be torn, foreign or hostile: every length is checked before use.
+//! The walk over boxes that may be torn, foreign or hostile: every length is checked before use. And
+//! boxes inside of boxes, written.
 
 use mp4_atom::{Decode, DecodeMaybe, FourCC, Header};
 
@@ -56,4 +57,19 @@ pub(crate) fn header(bytes: &[u8]) -> Option<(FourCC, u64, u64)> {
     let header = Header::decode(&mut rest).ok()?;
     let head = (bytes.len() - rest.len()) as u64;
     Some((header.kind, head, u64::try_from(header.size?).ok()?))
+}
+
+/// Appends a box whose content `write` appends.
+pub(crate) fn nested(
+    bytes: &mut Vec<u8>,
+    kind: &[u8; 4],
+    write: impl FnOnce(&mut Vec<u8>) -> mp4_atom::Result<()>,
+) -> mp4_atom::Result<()> {
+    let begin = bytes.len();
+    bytes.extend([0; 4]);
+    bytes.extend_from_slice(kind);
+    write(bytes)?;
+    let size = u32::try_from(bytes.len() - begin).unwrap_or(u32::MAX);
+    bytes[begin..begin + 4].copy_from_slice(&size.to_be_bytes());
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! A track of a file in the words of a ring: the way back from `video` and `audio`.
 
-use mp4_atom::{Audio, Codec as Entry, Dops, Mp4a, Stsd, Visual};
+use mp4_atom::{Audio, Codec as Entry, Dops, FourCC, Mp4a, Stsd, Visual};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
-use crate::boxes;
+use crate::video::read_jpeg;
+use crate::{av1, boxes, vp9};
 
 /// What the sample entry of a `trak` box says. `None` when it is none that [`crate::Movie`] writes.
 pub(crate) fn stream(trak: &[u8], base: TimeBase) -> Option<Track> {
@@ -19,6 +20,19 @@ pub(crate) fn stream(trak: &[u8], base: TimeBase) -> Option<Track> {
         [Entry::Hvc1(entry)] => {
             let units = entry.hvcc.arrays.iter().flat_map(|array| &array.nalus);
             Some(video(Codec::H265, base, &entry.visual, annexb(units)))
+        }
+        [Entry::Av01(entry)] => {
+            let sequence = av1::sequence_in(&entry.av1c.config_obus);
+            let extradata = sequence.map(|it| it.obu).unwrap_or_default();
+            Some(video(Codec::Av1, base, &entry.visual, extradata))
+        }
+        [Entry::Vp09(entry)] => {
+            let record = vp9::record_of(&entry.vpcc);
+            Some(video(Codec::Vp9, base, &entry.visual, record))
+        }
+        [Entry::Unknown(kind, content)] if *kind == FourCC::new(b"mp4v") => {
+            let visual = read_jpeg(content)?;
+            Some(video(Codec::Mjpeg, base, &visual, Vec::new()))
         }
         [Entry::Mp4a(entry)] => Some(sound(Codec::Aac, base, &entry.audio, configuration(entry))),
         [Entry::Opus(entry)] => {
@@ -81,7 +95,7 @@ mod tests {
 
     use protocol::time::UtcNs;
 
-    use crate::movie::tests::{aac, h264};
+    use crate::movie::tests::{aac, av1, h264, mjpeg, vp9};
     use crate::{Fragment, Movie, Muxer, OriginFlags, Sample, read_init};
 
     use super::*;
@@ -89,7 +103,8 @@ mod tests {
     #[test]
     fn a_file_tells_the_tracks_it_was_made_of() {
         let opus = Track { codec: Codec::Opus, extradata: Vec::new(), ..aac() };
-        let (movie, _) = Movie::new(&[h264(), aac(), opus]);
+        let pictures = [av1(), vp9(), mjpeg()];
+        let (movie, _) = Movie::new(&[&[h264(), aac(), opus], &pictures[..]].concat());
         let ring = "cam1.packets".parse().unwrap();
         let mut first = Fragment::new(&ring, 1, 1, UtcNs(0), OriginFlags::default());
         // Decoded 80 ms before it is shown: the file says so with an edit.
@@ -98,11 +113,13 @@ mod tests {
         let init = read_init(&mut Cursor::new(&bytes)).unwrap().unwrap();
         assert_eq!(init.bytes, bytes.len() as u64);
         let leads: Vec<u64> = init.tracks.iter().map(|track| track.lead_ticks).collect();
-        assert_eq!(leads, [7200, 0, 0]);
-        let [video, sound, opus] = init.streams.try_into().unwrap();
-        assert_eq!(video, Some(Track { frame_rate: (0, 1), ..h264() }));
-        assert_eq!(sound, Some(aac()));
-        let opus = opus.unwrap();
+        assert_eq!(leads, [7200, 0, 0, 0, 0, 0]);
+        let [video, sound, opus, rest @ ..] = init.streams.as_slice() else { panic!() };
+        let of_file = |track: Track| Some(Track { frame_rate: (0, 1), ..track });
+        assert_eq!(*video, of_file(h264()));
+        assert_eq!(*sound, Some(aac()));
+        assert_eq!(rest, pictures.map(of_file));
+        let opus = opus.as_ref().unwrap();
         assert_eq!((opus.codec, opus.sample_rate_hz, opus.channels), (Codec::Opus, 48_000, 2));
         assert_eq!(opus.extradata.len(), 19);
     }

@@ -6,13 +6,13 @@ use protocol::stream::Codec;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "track {track}: {codec:?} cannot be recorded: our MP4 files carry H.264, H.265, AAC and \
-         Opus; set the camera to one of these"
+        "track {track}: {codec:?} cannot be recorded: our MP4 files carry H.264, H.265, MJPEG, \
+         VP9, AV1, AAC and Opus; set the camera to one of these"
     )]
     Codec { track: usize, codec: Codec },
     #[error(
-        "track {track}: no {missing} for {codec:?}: expected its parameter sets as Annex B in the \
-         stream's extradata or before a key frame"
+        "track {track}: no {missing} for {codec:?}: expected it in the stream's extradata or before a \
+         key frame"
     )]
     NoParameterSet { track: usize, codec: Codec, missing: &'static str },
     #[error("track {track}: the {codec:?} configuration of {bytes} bytes is cut off")]

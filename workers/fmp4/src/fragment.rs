@@ -15,7 +15,7 @@ pub struct Sample {
     pub dts_ns: i64,
     /// 0 when unknown. Used for the last sample of a track only: elsewhere the next one tells.
     pub duration_ns: i64,
-    /// H.264, H.265: Annex B. AAC, Opus: raw.
+    /// H.264, H.265: Annex B. AV1: low-overhead units. All else raw.
     pub payload: Vec<u8>,
 }
 

@@ -1,6 +1,6 @@
 //! Fragmented MP4, written and read back: bytes in, bytes out.
 //!
-//! What belongs here: boxes, parameter sets, the timeline of a file, and the box that says which ring
+//! What belongs here: boxes, parameter sets and the like, the timeline of a file, and the box that says which ring
 //! packets a fragment holds. What does not: files, rings, clocks, and when to cut. The boxes come from
 //! `mp4-atom`; our own code is the `uuid` box ([`Origin`]) and the walk over a file that may be torn.
 //! `docs/recording.md` holds the byte table and the rules.
@@ -15,10 +15,15 @@
 
 mod annexb;
 mod audio;
+mod av1;
+mod bits;
 mod boxes;
 mod describe;
+mod described;
 mod error;
 mod fragment;
+mod framing;
+mod jpeg;
 mod movie;
 mod muxer;
 mod origin;
@@ -27,7 +32,9 @@ mod params;
 mod place;
 mod scan;
 mod video;
+mod vp9;
 
+pub use described::{carries, described, is_intra_only};
 pub use error::Error;
 pub use fragment::{Fragment, NextDecode, Sample};
 pub use movie::Movie;

@@ -2,14 +2,15 @@
 //! the ring. The MP4 track id is the ring's track index plus one, so that both always agree.
 
 use mp4_atom::{
-    Codec as Entry, Dinf, Dref, Edts, Elst, ElstEntry, Encode, FourCC, Ftyp, Hdlr, Mdhd, Mdia,
-    Minf, Moov, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Vmhd,
+    Dinf, Dref, Edts, Elst, ElstEntry, Encode, FourCC, Ftyp, Hdlr, Mdhd, Mvex, Mvhd, Smhd, Stco,
+    Stsc, Stsz, Stts, Tkhd, Trex, Url, Vmhd,
 };
-use protocol::stream::{Codec, Track};
+use protocol::stream::Track;
 use protocol::time::{NS_PER_S, TimeBase};
 
+use crate::boxes::nested;
 use crate::error::Error;
-use crate::params::ParameterSets;
+use crate::framing::Framing;
 use crate::{audio, video};
 
 /// Ticks a second of every video track; RTP's clock, and a multiple of all usual frame rates.
@@ -30,15 +31,17 @@ pub struct Movie {
 
 #[derive(Clone, Debug)]
 pub(crate) struct MovieTrack {
-    trak: Trak,
     /// Index into the ring's tracks.
     pub(crate) index: u32,
-    pub(crate) codec: Codec,
+    pub(crate) is_video: bool,
+    width: u32,
+    height: u32,
     pub(crate) base: TimeBase,
     /// What a sample lasts when neither the next one nor the packet says.
     pub(crate) nominal_ns: i64,
-    /// Kept in the sample entry, and so out of the samples.
-    pub(crate) sets: ParameterSets,
+    pub(crate) framing: Framing,
+    /// The whole box.
+    sample_entry: Vec<u8>,
 }
 
 impl Movie {
@@ -58,12 +61,17 @@ impl Movie {
     /// `ftyp` and `moov`: what stands before the first fragment. `lead` tells how much of a track's
     /// decode time passes before it is shown from the file's time zero on.
     pub(crate) fn init_segment(&self, lead: impl Fn(u32) -> u64) -> Result<Vec<u8>, Error> {
-        let traks = self.tracks.iter().map(|track| {
-            let mut trak = track.trak.clone();
-            trak.edts = edit(lead(track.index));
-            trak
-        });
-        init_segment(traks.collect())
+        let mut bytes = Vec::new();
+        ftyp().encode(&mut bytes)?;
+        nested(&mut bytes, b"moov", |moov| {
+            let ids = self.tracks.iter().map(|track| track.id());
+            mvhd(ids.max().unwrap_or(0) + 1).encode(moov)?;
+            for track in &self.tracks {
+                track.write(moov, lead(track.index))?;
+            }
+            Mvex { mehd: None, trex: self.tracks.iter().map(trex).collect() }.encode(moov)
+        })?;
+        Ok(bytes)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -72,16 +80,6 @@ impl Movie {
 
     pub fn carries(&self, track: u32) -> bool {
         self.track(track).is_some()
-    }
-
-    /// Whether the parameter sets in this access unit are those of the sample entry. An access unit
-    /// without any agrees.
-    pub fn agrees_with(&self, track: u32, access_unit: &[u8]) -> bool {
-        let Some(track) = self.track(track) else {
-            return true;
-        };
-        let sets = ParameterSets::in_annexb(track.codec, access_unit);
-        sets == ParameterSets::default() || sets == track.sets
     }
 
     pub(crate) fn track(&self, index: u32) -> Option<&MovieTrack> {
@@ -95,24 +93,30 @@ impl Movie {
 
 fn carry(index: usize, track: &Track) -> Result<MovieTrack, Error> {
     let codec = track.codec;
-    let sets = ParameterSets::in_annexb(codec, &track.extradata);
-    let (entry, timescale_hz, nominal_ns) = match codec {
-        Codec::H264 | Codec::H265 => {
-            let entry = video::sample_entry(index, track, &sets)?;
-            (entry, VIDEO_TIMESCALE_HZ, picture_ns(track.frame_rate))
-        }
-        Codec::Aac | Codec::Opus => {
-            let entry = audio::sample_entry(index, track)?;
-            let hz = audio::timescale_hz(track);
-            let nominal = TimeBase { num: 1, den: hz }.to_ns(audio::nominal_samples(codec).into());
-            (entry, hz, nominal)
-        }
-        _ => return Err(Error::Codec { track: index, codec }),
+    if !crate::carries(codec) {
+        return Err(Error::Codec { track: index, codec });
+    }
+    let framing = Framing::of(track);
+    let is_video = codec.is_video();
+    let (sample_entry, timescale_hz, nominal_ns) = if is_video {
+        let entry = video::sample_entry(index, track, &framing)?;
+        (entry, VIDEO_TIMESCALE_HZ, picture_ns(track.frame_rate))
+    } else {
+        let entry = audio::sample_entry(index, track)?;
+        let hz = audio::timescale_hz(track);
+        let nominal = TimeBase { num: 1, den: hz }.to_ns(audio::nominal_samples(codec).into());
+        (entry, hz, nominal)
     };
-    let index = u32::try_from(index).unwrap_or(u32::MAX - 1);
-    let trak = trak(index, track, timescale_hz, entry);
-    let base = TimeBase { num: 1, den: timescale_hz };
-    Ok(MovieTrack { trak, index, codec, base, nominal_ns, sets })
+    Ok(MovieTrack {
+        index: u32::try_from(index).unwrap_or(u32::MAX - 1),
+        is_video,
+        width: track.width,
+        height: track.height,
+        base: TimeBase { num: 1, den: timescale_hz },
+        nominal_ns,
+        framing,
+        sample_entry,
+    })
 }
 
 fn picture_ns((pictures, seconds): (u32, u32)) -> i64 {
@@ -120,40 +124,26 @@ fn picture_ns((pictures, seconds): (u32, u32)) -> i64 {
     ns.and_then(|ns| i64::try_from(ns).ok()).filter(|&ns| ns > 0).unwrap_or(UNKNOWN_PICTURE_NS)
 }
 
-fn init_segment(trak: Vec<Trak>) -> Result<Vec<u8>, Error> {
-    let ftyp = Ftyp {
+fn ftyp() -> Ftyp {
+    Ftyp {
         major_brand: FourCC::new(b"iso6"),
         minor_version: 0,
         // iso6 brings tfdt version 1, default-base-is-moof and signed composition offsets.
         compatible_brands: vec![FourCC::new(b"iso6"), FourCC::new(b"mp41")],
-    };
-    let ids = trak.iter().map(|trak| trak.tkhd.track_id);
-    let trex = ids.clone().zip(&trak).map(|(track_id, trak)| Trex {
-        track_id,
-        default_sample_description_index: 1,
-        default_sample_flags: if is_video(trak) { FLAGS_DEPENDS } else { FLAGS_SYNC },
-        ..Trex::default()
-    });
-    let moov = Moov {
-        mvhd: Mvhd {
-            timescale: 1000,
-            rate: 1.into(),
-            volume: 1.into(),
-            next_track_id: ids.max().unwrap_or(0) + 1,
-            ..Mvhd::default()
-        },
-        mvex: Some(Mvex { mehd: None, trex: trex.collect() }),
-        trak,
-        ..Moov::default()
-    };
-    let mut bytes = Vec::new();
-    ftyp.encode(&mut bytes)?;
-    moov.encode(&mut bytes)?;
-    Ok(bytes)
+    }
 }
 
-fn is_video(trak: &Trak) -> bool {
-    trak.mdia.minf.vmhd.is_some()
+fn mvhd(next_track_id: u32) -> Mvhd {
+    Mvhd { timescale: 1000, rate: 1.into(), volume: 1.into(), next_track_id, ..Mvhd::default() }
+}
+
+fn trex(track: &MovieTrack) -> Trex {
+    Trex {
+        track_id: track.id(),
+        default_sample_description_index: 1,
+        default_sample_flags: if track.is_video { FLAGS_DEPENDS } else { FLAGS_SYNC },
+        ..Trex::default()
+    }
 }
 
 /// The edit that makes a stream with B-pictures, whose decode times run ahead, start at zero.
@@ -166,37 +156,68 @@ fn edit(lead_ticks: u64) -> Option<Edts> {
     (lead_ticks > 0).then(|| Edts { elst: Some(Elst { entries: vec![entry] }) })
 }
 
-fn trak(index: u32, track: &Track, timescale_hz: u32, entry: Entry) -> Trak {
-    let video = track.codec.is_video();
-    let (handler, name) = if video { (b"vide", "video") } else { (b"soun", "audio") };
-    let side = |pixels: u32| u16::try_from(pixels).unwrap_or(0).into();
-    let tkhd = Tkhd {
-        track_id: index + 1,
-        enabled: true,
-        in_movie: true,
-        volume: u8::from(!video).into(),
-        width: side(track.width),
-        height: side(track.height),
-        ..Tkhd::default()
-    };
-    let mdhd = Mdhd { timescale: timescale_hz, language: "und".to_owned(), ..Mdhd::default() };
-    let minf = Minf {
-        vmhd: video.then(Vmhd::default),
-        smhd: (!video).then(Smhd::default),
-        dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
-        stbl: Stbl {
-            stsd: Stsd { codecs: vec![entry] },
-            stco: Some(Stco::default()),
-            ..Stbl::default()
-        },
-        ..Minf::default()
-    };
-    let hdlr = Hdlr { handler: FourCC::new(handler), name: name.to_owned() };
-    Trak { tkhd, mdia: Mdia { mdhd, hdlr, minf }, ..Trak::default() }
+impl MovieTrack {
+    fn id(&self) -> u32 {
+        self.index + 1
+    }
+
+    /// The `trak` box. mp4-atom has no sample entry of JPEG in MP4, so those are bytes here.
+    fn write(&self, moov: &mut Vec<u8>, lead_ticks: u64) -> mp4_atom::Result<()> {
+        nested(moov, b"trak", |trak| {
+            self.tkhd().encode(trak)?;
+            edit(lead_ticks).encode(trak)?;
+            nested(trak, b"mdia", |mdia| {
+                let language = "und".to_owned();
+                Mdhd { timescale: self.base.den, language, ..Mdhd::default() }.encode(mdia)?;
+                self.hdlr().encode(mdia)?;
+                nested(mdia, b"minf", |minf| self.write_media(minf))
+            })
+        })
+    }
+
+    fn write_media(&self, minf: &mut Vec<u8>) -> mp4_atom::Result<()> {
+        match self.is_video {
+            true => Vmhd::default().encode(minf)?,
+            false => Smhd::default().encode(minf)?,
+        }
+        Dinf { dref: Dref { entries: vec![Url::default().into()] } }.encode(minf)?;
+        nested(minf, b"stbl", |stbl| {
+            nested(stbl, b"stsd", |stsd| {
+                stsd.extend([0, 0, 0, 0, 0, 0, 0, 1]); // version and flags; one entry
+                stsd.extend_from_slice(&self.sample_entry);
+                Ok(())
+            })?;
+            // All samples are in fragments.
+            Stts::default().encode(stbl)?;
+            Stsc::default().encode(stbl)?;
+            Stsz::default().encode(stbl)?;
+            Stco::default().encode(stbl)
+        })
+    }
+
+    fn tkhd(&self) -> Tkhd {
+        let side = |pixels: u32| u16::try_from(pixels).unwrap_or(0).into();
+        Tkhd {
+            track_id: self.id(),
+            enabled: true,
+            in_movie: true,
+            volume: u8::from(!self.is_video).into(),
+            width: side(self.width),
+            height: side(self.height),
+            ..Tkhd::default()
+        }
+    }
+
+    fn hdlr(&self) -> Hdlr {
+        let (handler, name) = if self.is_video { (b"vide", "video") } else { (b"soun", "audio") };
+        Hdlr { handler: FourCC::new(handler), name: name.to_owned() }
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use protocol::stream::Codec;
+
     use super::*;
 
     /// x264, High, 640x480.
@@ -231,6 +252,20 @@ pub(crate) mod tests {
         }
     }
 
+    pub(crate) fn av1() -> Track {
+        let extradata = crate::av1::tests::SEQUENCE.to_vec();
+        Track { codec: Codec::Av1, width: 320, height: 240, extradata, ..h264() }
+    }
+
+    pub(crate) fn vp9() -> Track {
+        let extradata = vec![0, 20, 0x82, 2, 2, 2, 0, 0];
+        Track { codec: Codec::Vp9, width: 320, height: 240, extradata, ..h264() }
+    }
+
+    pub(crate) fn mjpeg() -> Track {
+        Track { codec: Codec::Mjpeg, width: 320, height: 240, extradata: Vec::new(), ..h264() }
+    }
+
     #[test]
     fn what_mp4_cannot_carry_is_named_and_the_rest_is_kept() {
         let mut sound = aac();
@@ -250,12 +285,22 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn other_parameter_sets_in_a_key_frame_are_noticed() {
-        let (movie, _) = Movie::new(&[h264()]);
-        let mut other = SETS.to_vec();
-        other[9] ^= 1;
-        assert!(movie.agrees_with(0, SETS));
-        assert!(movie.agrees_with(0, &[0, 0, 1, 0x41, 7]));
-        assert!(!movie.agrees_with(0, &other));
+    fn every_codec_that_is_carried_has_a_sample_entry() {
+        for track in [h264(), mjpeg(), vp9(), av1(), aac()] {
+            let (movie, refused) = Movie::new(std::slice::from_ref(&track));
+            assert!(movie.carries(0) && refused.is_empty(), "{track:?}: {refused:?}");
+        }
+        for codec in Codec::ALL.into_iter().filter(|&codec| !crate::carries(codec)) {
+            let (movie, refused) = Movie::new(&[Track { codec, ..h264() }]);
+            assert!(movie.is_empty());
+            assert!(refused[0].to_string().contains("VP9"), "{}", refused[0]);
+        }
+    }
+
+    #[test]
+    fn av1_without_a_sequence_header_is_refused() {
+        let (movie, refused) = Movie::new(&[Track { extradata: Vec::new(), ..av1() }]);
+        assert!(movie.is_empty());
+        assert!(refused[0].to_string().contains("sequence header"), "{}", refused[0]);
     }
 }

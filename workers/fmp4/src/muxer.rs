@@ -8,9 +8,9 @@
 
 use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
 
-use crate::annexb::nal_units;
 use crate::error::Error;
 use crate::fragment::{Fragment, NextDecode, Sample};
+use crate::framing::Piece;
 use crate::movie::{FLAGS_DEPENDS, FLAGS_SYNC, Movie, MovieTrack};
 use crate::origin::CRC_BYTES;
 
@@ -42,12 +42,6 @@ struct Run<'a> {
     /// Pieces of the samples, one after the other.
     pieces: Vec<Piece<'a>>,
     bytes: usize,
-}
-
-enum Piece<'a> {
-    /// A NAL unit, to be written behind its length.
-    Nal(&'a [u8]),
-    Raw(&'a [u8]),
 }
 
 impl Muxer {
@@ -150,47 +144,26 @@ impl<'a> Run<'a> {
     /// Bytes the sample takes in the file.
     fn add_pieces(&mut self, sample: &'a Sample) -> usize {
         let begin = self.pieces.len();
-        if self.track.codec.is_video() {
-            let track = self.track;
-            let known = |unit: &&[u8]| track.sets.holds(track.codec, unit);
-            self.pieces
-                .extend(nal_units(&sample.payload).filter(|unit| !known(unit)).map(Piece::Nal));
-        } else {
-            self.pieces.push(Piece::Raw(&sample.payload));
-        }
+        self.track.framing.pieces(sample, &mut self.pieces);
         self.pieces[begin..].iter().map(Piece::bytes).sum()
     }
 
     /// Audio and non-key pictures are as the `trex` box says; only what differs is written.
     fn flag_keys(&mut self, samples: &[&Sample]) {
-        let keys = samples.iter().filter(|sample| sample.key).count();
-        if !self.track.codec.is_video() || keys == 0 {
+        if !self.track.is_video {
+            return;
+        }
+        let keys: Vec<bool> =
+            samples.iter().map(|sample| self.track.framing.is_key(sample)).collect();
+        let count = keys.iter().filter(|&&key| key).count();
+        if count == 0 {
             return;
         }
         // Flags for the first sample alone take four bytes; for any other pattern all have them.
-        let first_alone = keys == 1 && samples[0].key;
-        for (entry, sample) in self.entries.iter_mut().zip(samples) {
-            let flags = if sample.key { FLAGS_SYNC } else { FLAGS_DEPENDS };
-            entry.flags = (sample.key || !first_alone).then_some(flags);
-        }
-    }
-}
-
-impl Piece<'_> {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Nal(unit) => 4 + unit.len(),
-            Self::Raw(bytes) => bytes.len(),
-        }
-    }
-
-    fn write(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Nal(unit) => {
-                bytes.extend(u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());
-                bytes.extend_from_slice(unit);
-            }
-            Self::Raw(raw) => bytes.extend_from_slice(raw),
+        let first_alone = count == 1 && keys[0];
+        for (entry, key) in self.entries.iter_mut().zip(keys) {
+            let flags = if key { FLAGS_SYNC } else { FLAGS_DEPENDS };
+            entry.flags = (key || !first_alone).then_some(flags);
         }
     }
 }

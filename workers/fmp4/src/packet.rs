@@ -2,20 +2,31 @@
 
 use protocol::stream::{Codec, Track};
 
+use crate::av1;
+
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Access unit delimiters: H.264 table 7-1, H.265 table 7-1. One stands before everything else.
 const H264_DELIMITER: u8 = 9;
 const H265_DELIMITER: u8 = 35;
 
 /// The bytes a ring carries for this sample: Annex B with the parameter sets of the file in front of
-/// a key frame; sound as it is. `None` when the sample is not made of whole NAL units.
+/// a key frame; AV1 with a sequence header there; all else as it is. `None` when a sample of H.264 or
+/// H.265 is not made of whole NAL units.
 ///
 /// Bytes need not be those of the original packet, but what a decoder makes of them is the same: start
 /// codes all have four bytes, and sets that the file keeps once stand before each key frame.
 pub fn as_packet(stream: &Track, key: bool, sample: &[u8]) -> Option<Vec<u8>> {
-    if !stream.codec.is_video() {
-        return Some(sample.to_vec());
+    match stream.codec {
+        Codec::H264 | Codec::H265 => annexb(stream, key, sample),
+        // Every sample that we wrote has it; one of another hand may rest on its sample entry.
+        Codec::Av1 if key && !av1::has_sequence_header(sample) => {
+            Some([&stream.extradata, sample].concat())
+        }
+        _ => Some(sample.to_vec()),
     }
+}
+
+fn annexb(stream: &Track, key: bool, sample: &[u8]) -> Option<Vec<u8>> {
     let sets: &[u8] = if key { &stream.extradata } else { &[] };
     let mut packet = Vec::with_capacity(sample.len() + sets.len());
     let mut sets_due = !sets.is_empty();
@@ -47,7 +58,8 @@ fn is_delimiter(codec: Codec, unit: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::movie::tests::{SETS, aac, h264};
+    use crate::av1::tests::{KEY, SEQUENCE};
+    use crate::movie::tests::{SETS, aac, av1, h264};
 
     #[test]
     fn sets_stand_behind_the_delimiter_and_before_the_key_frame() {
@@ -61,6 +73,14 @@ mod tests {
     #[test]
     fn sound_is_as_it_was() {
         assert_eq!(as_packet(&aac(), true, &[0, 0, 0, 9]), Some(vec![0, 0, 0, 9]));
+    }
+
+    #[test]
+    fn a_key_frame_of_av1_has_its_sequence_header() {
+        let whole = [SEQUENCE, KEY].concat();
+        assert_eq!(as_packet(&av1(), true, KEY).as_ref(), Some(&whole));
+        assert_eq!(as_packet(&av1(), true, &whole).as_ref(), Some(&whole));
+        assert_eq!(as_packet(&av1(), false, KEY).as_deref(), Some(KEY));
     }
 
     #[test]

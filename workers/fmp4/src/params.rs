@@ -4,6 +4,7 @@
 use protocol::stream::Codec;
 
 use crate::annexb::{nal_units, unescaped};
+use crate::bits::Bits;
 
 /// Most sets of a kind, and bytes of one, that `avcC` can state. What goes beyond stays in the samples.
 const SETS_MAX: usize = 31;
@@ -186,41 +187,6 @@ fn skip_sub_layers(bits: &mut Bits<'_>, sub_layers: u8) -> Option<()> {
         }
     }
     Some(())
-}
-
-/// Bits from the highest of each byte on.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Bits<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    /// At most 32 bits.
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0u32;
-        for _ in 0..count {
-            let byte = *self.bytes.get(self.at / 8)?;
-            value = (value << 1) | u32::from((byte >> (7 - self.at % 8)) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
-
-    /// ue(v), H.264 9.1; `None` for values no field of ours can have.
-    fn exp_golomb(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.take(1)? == 0 {
-            zeros += 1;
-            if zeros > 20 {
-                return None;
-            }
-        }
-        Some((1 << zeros) - 1 + self.take(zeros)?)
-    }
 }
 
 #[cfg(test)]

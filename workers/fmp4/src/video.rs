@@ -1,24 +1,86 @@
-//! Sample entries of H.264 and H.265, built from parameter sets.
+//! Sample entries of pictures.
 //!
 //! `avc1` and `hvc1` keep the parameter sets here and out of the samples: that is what the strict
 //! players (Apple's) ask for, it saves bytes, and a file stands by itself because the recorder
 //! begins a new one when a key frame brings other sets. A set that differs stays in its sample.
+//!
+//! JPEG is `mp4v` with the object type of JPEG, which is how ISO/IEC 14496-1 puts it into MP4: FFmpeg
+//! writes it so, and FFmpeg, GStreamer, VLC and mp4box.js read it. (`jpeg` is QuickTime's own, which
+//! mp4box.js does not know; `mjpg` is HEIF's, which FFmpeg does not.)
 
-use mp4_atom::{Avc1, Avcc, AvccExt, Codec as Entry, Hvc1, HvcCArray, Hvcc, Visual};
+use mp4_atom::esds::{DecoderConfig, EsDescriptor, Esds};
+use mp4_atom::{
+    Av01, Avc1, Avcc, AvccExt, Codec as Entry, Decode, Encode, Hvc1, HvcCArray, Hvcc, Visual, Vp09,
+};
 use protocol::stream::{Codec, Track};
 
+use crate::boxes::{self, nested};
 use crate::error::Error;
+use crate::framing::Framing;
 use crate::params::{ParameterSets, h264_chroma, h265_summary};
+use crate::{av1, vp9};
 
 /// The first profile after which `avcC` carries the chroma format: Baseline, Main and Extended
 /// have none (ISO/IEC 14496-15, 5.3.3.1.2).
 const PROFILES_WITHOUT_CHROMA: [u8; 3] = [66, 77, 88];
+/// JPEG and visual stream in the words of ISO/IEC 14496-1, tables 5 and 6.
+const OBJECT_TYPE_JPEG: u8 = 0x6c;
+const STREAM_TYPE_VISUAL: u8 = 4;
 
+/// The whole box.
 pub(crate) fn sample_entry(
     index: usize,
     track: &Track,
-    sets: &ParameterSets,
-) -> Result<Entry, Error> {
+    framing: &Framing,
+) -> Result<Vec<u8>, Error> {
+    let codec = track.codec;
+    let entry: Entry = match framing {
+        Framing::Nal { sets, .. } => of_sets(index, track, sets)?,
+        Framing::Obus { .. } => {
+            let missing = "sequence header";
+            let sequence = av1::sequence_in(&track.extradata).ok_or(Error::NoParameterSet {
+                track: index,
+                codec,
+                missing,
+            })?;
+            let visual = visual(index, track)?;
+            Av01 { visual, av1c: sequence.av1c(), ..Av01::default() }.into()
+        }
+        Framing::Whole { codec: Codec::Vp9 } => {
+            let visual = visual(index, track)?;
+            Vp09 { visual, vpcc: vp9::vpcc(track), ..Vp09::default() }.into()
+        }
+        Framing::Whole { .. } => return jpeg(&visual(index, track)?),
+    };
+    let mut bytes = Vec::new();
+    entry.encode(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn jpeg(visual: &Visual) -> Result<Vec<u8>, Error> {
+    let dec_config = DecoderConfig {
+        object_type_indication: OBJECT_TYPE_JPEG,
+        stream_type: STREAM_TYPE_VISUAL,
+        ..DecoderConfig::default()
+    };
+    let es_desc = EsDescriptor { dec_config, ..EsDescriptor::default() };
+    let mut bytes = Vec::new();
+    nested(&mut bytes, b"mp4v", |mp4v| {
+        visual.encode(mp4v)?;
+        Esds { es_desc }.encode(mp4v)
+    })?;
+    Ok(bytes)
+}
+
+/// Size of the pictures when the content of an `mp4v` box says that they are JPEG.
+pub(crate) fn read_jpeg(mut mp4v: &[u8]) -> Option<Visual> {
+    let visual = Visual::decode(&mut mp4v).ok()?;
+    let esds: Esds = boxes::decode(boxes::only(mp4v, b"esds")?)?;
+    let is_jpeg = esds.es_desc.dec_config.object_type_indication == OBJECT_TYPE_JPEG;
+    is_jpeg.then_some(visual)
+}
+
+fn of_sets(index: usize, track: &Track, sets: &ParameterSets) -> Result<Entry, Error> {
     let codec = track.codec;
     if let Some(missing) = sets.missing(codec) {
         return Err(Error::NoParameterSet { track: index, codec, missing });

@@ -7,7 +7,10 @@ mod media;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use fmp4::{Fragment, Movie, Muxer, NextDecode, OriginFlags, Sample, is_intact, scan};
+use fmp4::{
+    FoundSample, Fragment, Movie, Muxer, NextDecode, OriginFlags, Sample, as_packet, is_intact,
+    read_init, scan,
+};
 use protocol::stream::{Codec, Track};
 use protocol::time::{TimeBase, UtcNs};
 
@@ -79,6 +82,58 @@ fn h264_with_b_pictures_plays_exactly_and_starts_at_zero() {
 #[test]
 fn h265_with_b_pictures_plays_exactly_and_starts_at_zero() {
     plays_every_picture(Codec::H265, 3);
+}
+
+/// MJPEG, VP9 and AV1: every picture as the encoder's own file shows it, and every packet read back.
+fn plays_as_the_encoders_file(codec: Codec, keys: usize) {
+    if !media::have_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let Some((stream, original)) = media::own_words(dir.path(), codec, 4, 40) else { return };
+    let bytes = mux(std::slice::from_ref(&stream.track), &stream.samples);
+    let file = write(dir.path(), &bytes);
+    assert_eq!(media::complaints(&file), "");
+    let pictures = media::picture_sums(&file);
+    assert_eq!(pictures.len(), 100);
+    assert_eq!(pictures, media::picture_sums(&original));
+    assert_eq!(media::probe(&file, "format=start_time,duration"), "0.000000,4.000000");
+    assert_eq!(media::probe(&file, "stream=width,height"), "320,240");
+
+    let mut reader = Cursor::new(&bytes);
+    let found = scan(&mut reader).unwrap();
+    assert_eq!((found.damage, found.whole_bytes), (None, bytes.len() as u64));
+    let init = read_init(&mut reader).unwrap().unwrap();
+    let described = init.streams[0].clone().unwrap();
+    assert_eq!(described, Track { frame_rate: (0, 1), ..stream.track.clone() });
+    let samples: Vec<FoundSample> =
+        found.fragments.iter().flat_map(|fragment| fragment.samples.clone()).collect();
+    assert_eq!(samples.iter().filter(|sample| sample.key).count(), keys);
+    assert_eq!(samples.len(), stream.samples.len());
+    for (sample, original) in samples.iter().zip(&stream.samples) {
+        assert_eq!(sample.key, original.key);
+        let begin = usize::try_from(sample.at_bytes).unwrap();
+        let stored = &bytes[begin..begin + sample.bytes as usize];
+        let packet = as_packet(&described, sample.key, stored).unwrap();
+        // The encoder's file may have temporal delimiters, which a ring has not.
+        let plain = original.payload.strip_prefix(&[0x12, 0]).filter(|_| codec == Codec::Av1);
+        assert_eq!(packet, plain.unwrap_or(&original.payload));
+    }
+}
+
+#[test]
+fn mjpeg_plays_exactly_and_every_picture_is_a_key_frame() {
+    plays_as_the_encoders_file(Codec::Mjpeg, 100);
+}
+
+#[test]
+fn vp9_plays_exactly() {
+    plays_as_the_encoders_file(Codec::Vp9, 3);
+}
+
+#[test]
+fn av1_plays_exactly() {
+    plays_as_the_encoders_file(Codec::Av1, 3);
 }
 
 #[test]

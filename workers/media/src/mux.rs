@@ -6,7 +6,7 @@ use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::format::{self, context};
 use ffmpeg_next::packet::Flags;
 use ffmpeg_next::{Dictionary, Error, Packet, Rational, ffi};
-use protocol::stream::Track;
+use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
 use crate::codec::id_of;
@@ -124,7 +124,10 @@ fn parameters_of(track: &Track) -> Result<Parameters, Error> {
         // SAFETY: the layout is zeroed, as avcodec_parameters_alloc leaves it, and ours.
         unsafe { ffi::av_channel_layout_default(&raw mut fields.ch_layout, int(track.channels)) };
     }
-    set_extradata(fields, &track.extradata)?;
+    // The record of VP9 in MP4 is another than Matroska's, which players do without.
+    if track.codec != Codec::Vp9 {
+        set_extradata(fields, &track.extradata)?;
+    }
     Ok(parameters)
 }
 

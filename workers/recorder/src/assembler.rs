@@ -266,6 +266,60 @@ mod tests {
         assert_eq!(record(&mut assembler, packets).len(), 2);
     }
 
+    /// Files as lists of fragments' lengths.
+    fn lengths(assembler: &mut Assembler, track: &Track, packets: Vec<Packet>) -> Vec<Vec<usize>> {
+        let mut files: Vec<Vec<u8>> = Vec::new();
+        let mut append = |piece: Piece| {
+            if piece.begins.is_some() {
+                files.push(Vec::new());
+            }
+            files.last_mut().unwrap().extend(piece.bytes);
+        };
+        for packet in packets {
+            let taken = assembler.take(packet, std::slice::from_ref(track)).unwrap();
+            taken.piece.map(&mut append);
+        }
+        assembler.flush().unwrap().map(&mut append);
+        let length = |bytes: &Vec<u8>| {
+            let found = scan(&mut Cursor::new(bytes)).unwrap();
+            assert!(found.fragments[0].begins_with_key(&found.tracks));
+            found.fragments.iter().map(|fragment| fragment.samples.len()).collect()
+        };
+        files.iter().map(length).collect()
+    }
+
+    #[test]
+    fn pictures_that_stand_by_themselves_share_fragments_of_a_second() {
+        // As much of a JPEG as tells its size, 16x16.
+        let jpeg = vec![0xff, 0xd8, 0xff, 0xc0, 0, 8, 8, 0, 16, 0, 16, 1];
+        let track = Track { codec: Codec::Mjpeg, extradata: Vec::new(), ..video() };
+        let still = |sequence| {
+            let mut packet = Packet { payload: jpeg.clone(), ..picture(sequence) };
+            packet.meta.key = true;
+            packet
+        };
+        let packets = (1..=60).map(still).collect();
+        let files = lengths(&mut assembler(Duration::from_secs(60)), &track, packets);
+        assert_eq!(files, [[25, 25, 10]]);
+    }
+
+    #[test]
+    fn a_key_frame_of_vp9_of_another_size_is_a_new_file() {
+        // The head of a key frame: profile 0, 8 bit, 320x240.
+        let key = [0x82, 0x49, 0x83, 0x42, 0, 0x13, 0xf0, 0x0e, 0xf0];
+        let track = Track { codec: Codec::Vp9, extradata: Vec::new(), ..video() };
+        let vp9 = |sequence: u64| {
+            let mut payload = if sequence % 50 == 1 { key.to_vec() } else { vec![0x86, 0] };
+            if sequence == 51 {
+                payload[6] = 0xe0; // 319 pixels wide
+            }
+            Packet { payload, ..picture(sequence) }
+        };
+        let packets = (1..=60).map(vp9).collect();
+        let files = lengths(&mut assembler(Duration::from_secs(60)), &track, packets);
+        assert_eq!(files.iter().map(|file| file.iter().sum()).collect::<Vec<usize>>(), [50, 10]);
+    }
+
     #[test]
     fn a_stalled_camera_has_its_last_pictures_written() {
         let mut assembler = assembler(Duration::from_secs(60));

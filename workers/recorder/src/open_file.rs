@@ -1,9 +1,11 @@
 //! The file under way: its tracks as they are, its open fragment, and whether a packet fits into it.
 //! Pure.
 
-use fmp4::{Fragment, Movie, Muxer, NextDecode, OriginFlags, Sample, parameter_sets};
+use fmp4::{
+    Fragment, Movie, Muxer, NextDecode, OriginFlags, Sample, carries, described, is_intra_only,
+};
 use protocol::name::RingName;
-use protocol::stream::{Codec, TRACKS_MAX, Track};
+use protocol::stream::{TRACKS_MAX, Track};
 use protocol::time::{ClockSource, MonoNs, UtcNs};
 use shmring::{Packet, PacketMeta};
 
@@ -16,7 +18,7 @@ use crate::packet_id::PacketId;
 pub(crate) struct OpenFile {
     /// As the ring described them when the file began.
     ring_tracks: Vec<Track>,
-    /// The same with the parameter sets that the pictures really use.
+    /// The same with the parameter sets and sizes that the pictures really use.
     tracks: Vec<Track>,
     movie: Movie,
     /// Which tracks are not recorded, and why.
@@ -58,7 +60,7 @@ pub(crate) fn is_lead(tracks: &[Track], meta: &PacketMeta) -> bool {
 
 /// The track whose key frames begin fragments and files: the first video track that MP4 carries.
 fn lead(tracks: &[Track]) -> Option<u32> {
-    let carried = |track: &Track| matches!(track.codec, Codec::H264 | Codec::H265);
+    let carried = |track: &Track| track.codec.is_video() && carries(track.codec);
     u32::try_from(tracks.iter().position(carried)?).ok()
 }
 
@@ -119,14 +121,14 @@ impl OpenFile {
         cut::decide(&progress, &self.arrival(packet, entry))
     }
 
-    /// Whether the tracks, or the parameter sets of this key frame, are not those of the file.
+    /// Whether the tracks, or what this key frame says of its own, are not those of the file.
     fn is_described_anew(&self, packet: &Packet, tracks: &[Track]) -> bool {
         if tracks != self.ring_tracks {
             return describe(tracks, packet) != self.tracks;
         }
         let own = self.tracks.get(packet.meta.track as usize);
         own.is_some_and(|track| {
-            parameter_sets(track.codec, &packet.payload).is_some_and(|sets| sets != track.extradata)
+            described(track, &packet.payload).is_some_and(|anew| anew != *track)
         })
     }
 
@@ -134,7 +136,7 @@ impl OpenFile {
         let previous = self.previous_dts_ns.get(packet.meta.track as usize);
         Arrival {
             entry,
-            group: entry && self.is_picture(packet.meta.track),
+            group: entry && self.has_groups(packet.meta.track),
             dts_ns: packet.meta.dts_ns,
             capture: packet.meta.capture.utc,
             previous_dts_ns: previous.copied().flatten(),
@@ -169,6 +171,12 @@ impl OpenFile {
 
     fn is_picture(&self, track: u32) -> bool {
         self.tracks.get(track as usize).is_some_and(|track| track.codec.is_video())
+    }
+
+    /// Pictures that each stand by themselves would make a fragment each.
+    fn has_groups(&self, track: u32) -> bool {
+        let track = self.tracks.get(track as usize);
+        track.is_some_and(|track| track.codec.is_video() && !is_intra_only(track.codec))
     }
 
     fn open_fragment(&mut self, ring: &RingName, first: &Packet) -> &mut Fragment {
@@ -208,19 +216,18 @@ impl OpenFile {
     }
 }
 
-/// The tracks with their parameter sets in one form, taken from the packet itself where it brings
-/// some: the ring's description may be older or newer than the packet.
+/// The tracks in the form that key frames describe them in, taken from the packet itself where it is
+/// one: the ring's description may be older or newer than the packet.
 fn describe(tracks: &[Track], packet: &Packet) -> Vec<Track> {
-    let mut described = tracks.to_vec();
-    for (index, track) in described.iter_mut().enumerate() {
-        let own = packet.meta.track as usize == index;
-        let from_packet = own.then(|| parameter_sets(track.codec, &packet.payload)).flatten();
-        let sets = from_packet.or_else(|| parameter_sets(track.codec, &track.extradata));
-        if let Some(sets) = sets {
-            track.extradata = sets;
+    let mut told = tracks.to_vec();
+    for (index, track) in told.iter_mut().enumerate() {
+        let own = packet.meta.key && packet.meta.track as usize == index;
+        let from_packet = own.then(|| described(track, &packet.payload)).flatten();
+        if let Some(anew) = from_packet.or_else(|| described(track, &track.extradata)) {
+            *track = anew;
         }
     }
-    described
+    told
 }
 
 fn sample(packet: Packet) -> Sample {

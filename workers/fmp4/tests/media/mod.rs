@@ -7,7 +7,7 @@
     reason = "each test program uses a part of this module, and says when it cannot"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fmp4::Sample;
@@ -91,6 +91,87 @@ pub fn video(dir: &Path, codec: Codec, seconds: u32, gop: u32, b_pictures: u32) 
         extradata,
     };
     Stream { track, samples }
+}
+
+/// MJPEG, VP9 or AV1, as [`video`], and the file of the encoder. `None`, and a word of it, where
+/// ffmpeg has no encoder.
+pub fn own_words(dir: &Path, codec: Codec, seconds: u32, gop: u32) -> Option<(Stream, PathBuf)> {
+    let (encoders, raw): (&[&[&str]], _) = match codec {
+        Codec::Vp9 => (&[&["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"]], "v.ivf"),
+        Codec::Av1 => {
+            (&[&["libsvtav1", "-preset", "12"], &["libaom-av1", "-cpu-used", "8"]], "v.ivf")
+        }
+        _ => (&[&["mjpeg", "-q:v", "5", "-pix_fmt", "yuvj420p"]], "v.mjpeg"),
+    };
+    let encoder = encoders.iter().find(|encoder| has_encoder(encoder[0]));
+    let Some(encoder) = encoder else {
+        println!("skipped: ffmpeg has no encoder of {codec:?}");
+        return None;
+    };
+    let (length, gop) = (seconds.to_string(), gop.to_string());
+    let original = path(dir, &format!("{codec:?}.mkv"));
+    let source = "testsrc2=size=320x240:rate=25";
+    let input = ["-f", "lavfi", "-i", source, "-t", &length, "-g", &gop, "-c:v"];
+    run(&[&input, *encoder, &[&original]].concat());
+    let raw = path(dir, raw);
+    run(&["-i", &original, "-c", "copy", &raw]);
+    let bytes = std::fs::read(&raw).unwrap();
+    let payloads = if codec == Codec::Mjpeg { pictures(&raw, &bytes) } else { ivf(&bytes) };
+    let rows = packets(&original);
+    assert_eq!(payloads.len(), rows.len(), "packets");
+    let samples: Vec<Sample> = payloads
+        .into_iter()
+        .zip(rows)
+        .map(|(payload, row)| Sample {
+            track: 0,
+            key: row.key,
+            pts_ns: row.pts_ns,
+            dts_ns: row.dts_ns,
+            duration_ns: 40_000_000,
+            payload,
+        })
+        .collect();
+    let unknown = Track {
+        codec,
+        time_base: TimeBase::VIDEO_90K,
+        width: 320,
+        height: 240,
+        sample_rate_hz: 0,
+        channels: 0,
+        frame_rate: (25, 1),
+        extradata: Vec::new(),
+    };
+    let track = fmp4::described(&unknown, &samples[0].payload).expect("the first is a key frame");
+    Some((Stream { track, samples }, original.into()))
+}
+
+fn has_encoder(name: &str) -> bool {
+    let output = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == name)
+}
+
+/// The packets of an IVF file: 32 bytes of header, then length, time and bytes of each.
+fn ivf(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &bytes[32..];
+    let mut packets = Vec::new();
+    while let Some((head, body)) = rest.split_first_chunk::<12>() {
+        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        packets.push(body[..length].to_vec());
+        rest = &body[length..];
+    }
+    packets
+}
+
+/// The pictures of a file that is one JPEG after the other.
+fn pictures(file: &str, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let text = probe(Path::new(file), "packet=size");
+    let mut rest = bytes;
+    let mut next = |length: usize| {
+        let (picture, behind) = rest.split_at(length);
+        rest = behind;
+        picture.to_vec()
+    };
+    text.lines().map(|length| next(length.trim_end_matches(',').parse().unwrap())).collect()
 }
 
 /// A stereo tone of AAC at 48 kHz, as track `index`.

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use protocol::name::{ProjectName, RingKind, RingName};
-use protocol::stream::{Codec, Track};
+use protocol::stream::Track;
 use protocol::time::MonoNs;
 use protocol::witness::Watch;
 use shmring::{FrameOptions, FrameStart, Next, PacketOptions, Policy, Start, clock};
@@ -169,12 +169,8 @@ impl Packet {
             capture: packet.meta.capture.mono,
             dts_ns: packet.meta.dts_ns,
             video: video.is_some_and(|video| usize::try_from(packet.meta.track) == Ok(video)),
-            carried: track.is_some_and(|track| is_carried(track.codec)),
+            // Of what MP4 does not carry nothing is promised (docs/recording.md).
+            carried: track.is_some_and(|track| fmp4::carries(track.codec)),
         }
     }
-}
-
-/// Of what MP4 does not carry nothing is promised (docs/recording.md).
-fn is_carried(codec: Codec) -> bool {
-    matches!(codec, Codec::H264 | Codec::H265 | Codec::Aac | Codec::Opus)
 }
