@@ -4,7 +4,7 @@
 //! They are open on /dev/null and closed right before they are needed, so that whoever opens next gets
 //! their place: with a limit that was lowered, too, because they were opened early and have low numbers.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 
 use nix::errno::Errno;
@@ -59,6 +59,13 @@ impl Reserve {
     pub(crate) fn lend(&mut self) {
         self.lent = self.lent.max(self.starts.len());
         self.starts.clear();
+    }
+
+    /// Those of this process that are not kept back; what is lent is closed, or somebody's.
+    pub(crate) fn in_use(&self) -> io::Result<usize> {
+        // The folder itself is open while it is read.
+        let open = fs::read_dir("/proc/self/fd")?.count() - 1;
+        Ok(open.saturating_sub(self.connections.len() + self.starts.len()))
     }
 
     /// Gives up one for a connection; false when there is none.

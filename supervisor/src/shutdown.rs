@@ -37,9 +37,10 @@ impl Shutdown {
         Self { asked: now, immediate: false }
     }
 
-    /// Somebody asked again.
-    pub(crate) fn again(&mut self, now: MonoNs) {
-        self.immediate |= now.saturating_since(self.asked) >= SAME_REQUEST;
+    /// Somebody asked again; whether there is no time for order from now on.
+    pub(crate) fn again(&mut self, now: MonoNs) -> bool {
+        let is_another = now.saturating_since(self.asked) >= SAME_REQUEST;
+        is_another && !std::mem::replace(&mut self.immediate, true)
     }
 
     pub(crate) fn at_once(&mut self) {
@@ -82,10 +83,9 @@ mod tests {
     #[test]
     fn a_second_request_is_immediate_but_an_echo_is_not() {
         let mut stop = Shutdown::ordered(at(0));
-        stop.again(at(20));
-        assert!(!stop.kills_all(at(20)));
-        stop.again(at(600));
-        assert!(stop.kills_all(at(600)));
+        assert!(!stop.again(at(20)) && !stop.kills_all(at(20)));
+        assert!(stop.again(at(600)) && stop.kills_all(at(600)));
+        assert!(!stop.again(at(700)) && stop.kills_all(at(700)));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -133,21 +132,11 @@ fn ports_open_and_close_with_their_workers() {
 #[test]
 fn a_camera_that_comes_and_goes_five_times_leaves_nothing() {
     let project = running(CAM);
-    let fds = |pid: u32| entries(format!("/proc/{pid}/fd").as_ref());
-    let guard = |project: &Project| project.guard();
-    let (supervisor, guard) = (project.supervisor(), guard(&project));
+    let guard = project.guard();
+    let guard_fds = || entries(format!("/proc/{guard}/fd").as_ref());
+    let tmp = project.runtime_dir().join("tmp");
     let web = "  good-web: {use: web, in: good-b.packets, listen: '127.0.0.1:0'}\n";
-    let counts = || [fds(supervisor), fds(guard), entries(&project.runtime_dir().join("tmp"))];
-    // The supervisor lends itself descriptors of its reserve now and then: the most of some looks counts.
-    let settled = || {
-        let looks: Vec<_> = std::iter::repeat_with(|| {
-            std::thread::sleep(Duration::from_millis(10));
-            counts()
-        })
-        .take(10)
-        .collect();
-        std::array::from_fn(|at| looks.iter().map(|look: &[usize; 3]| look[at]).max())
-    };
+    let counts = || [project.supervisor_descriptors(), guard_fds(), entries(&tmp)];
     let mut before = None;
     for turn in 0..5 {
         project.write_topology(&[CAM, CAM_B, web].concat());
@@ -158,9 +147,9 @@ fn a_camera_that_comes_and_goes_five_times_leaves_nothing() {
         assert!(project.run(&["reload"]).status.success());
         assert_eq!(names(&project), ["good-a"]);
         // The first turn may have opened what stays open, such as a file of names.
-        let first: [_; 3] = *before.get_or_insert_with(settled);
+        let first = *before.get_or_insert_with(counts);
         wait_for("as many descriptors as before", || {
-            settled().iter().zip(&first).all(|(now, first)| now <= first)
+            counts().iter().zip(&first).all(|(now, first)| now <= first)
         });
     }
 }

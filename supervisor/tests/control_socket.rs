@@ -2,15 +2,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Project, lines_of, text};
+use crate::harness::{Project, SOON, lines_of, text};
 
 fn connect(project: &Project) -> BufReader<UnixStream> {
     let stream = UnixStream::connect(project.runtime_dir().join("control.sock")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
     BufReader::new(stream)
 }
 

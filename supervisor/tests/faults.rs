@@ -9,7 +9,8 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
-use shmring::{PacketMeta, PacketWriter};
+use serde_json::Value;
+use shmring::{PacketMeta, PacketWriter, clock};
 
 use crate::harness::{Project, entries, signal, text, wait_for};
 
@@ -126,6 +127,48 @@ fn fault_15_descriptors_sent_along_stay_open_nowhere() {
     // One message carries 200; a client of ours that is just being served may be counted too.
     let open = || entries(format!("/proc/{supervisor}/fd").as_ref());
     wait_for("the descriptors to be as few as ever", || open() < 100);
+}
+
+/// 99th percentile of asking for the project's state, over one connection.
+fn control_ms_p99(project: &Project) -> f64 {
+    let mut control = project.control();
+    let mut times: Vec<f64> = (0..300)
+        .map(|_| {
+            let asked = clock::mono();
+            let answer = control.ask(r#"{"v":1,"id":1,"verb":"status"}"#);
+            assert_eq!(answer["error"], Value::Null);
+            clock::mono().saturating_since(asked).as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() * 99 / 100]
+}
+
+#[test]
+fn fault_15_everybody_else_is_answered_while_garbage_comes() {
+    let good = "  good-a: {use: ingest, source: 'test:'}\n";
+    let hostile: String = ["garbage", "forged", "huge", "endless"]
+        .iter()
+        .map(|name| {
+            format!(
+                "  {name}: {{use: ingest, source: 'test:', restart: {{delay: 0s, limit: none}}}}\n"
+            )
+        })
+        .collect();
+    let mut calm = Project::new(good);
+    calm.up();
+    calm.wait_for_state("good-a", "running");
+    // Figures of `scripts/verify supervision`, and no promise: how fast is the machine's affair.
+    println!("figure: control_ms_p99_calm {:.2}", control_ms_p99(&calm));
+    let mut project = Project::new(&[good, &hostile].concat());
+    project.up();
+    project.wait_for_state("good-a", "running");
+    let died = |name: &str| project.worker(name)["restarts"].as_u64().unwrap();
+    wait_for("deaths", || died("garbage") > 0 && died("huge") > 0);
+    let before = died("garbage");
+    println!("figure: control_ms_p99_while_garbage_comes {:.2}", control_ms_p99(&project));
+    wait_for("more deaths", || died("garbage") > before);
+    assert_eq!(project.worker("good-a")["restarts"], 0);
 }
 
 #[test]

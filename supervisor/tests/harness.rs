@@ -2,8 +2,9 @@
 //! everything when the test ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -179,6 +180,20 @@ impl Project {
         number.unwrap()
     }
 
+    /// A connection to the control socket.
+    pub(crate) fn control(&self) -> Control {
+        let stream = UnixStream::connect(self.runtime_dir().join("control.sock")).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        Control(BufReader::new(stream))
+    }
+
+    /// Open in the supervisor, without those that it keeps back.
+    pub(crate) fn supervisor_descriptors(&self) -> usize {
+        let answer = self.control().ask(r#"{"v":1,"id":1,"verb":"status"}"#);
+        let count = answer["ok"]["descriptors"].as_u64();
+        count.and_then(|count| usize::try_from(count).ok()).unwrap_or_else(|| panic!("{answer}"))
+    }
+
     pub(crate) fn supervisor(&self) -> u32 {
         self.pid_of("supervisor")
     }
@@ -209,6 +224,18 @@ impl Drop for Project {
         // Of a project that was killed, or a ring that a test wrote itself.
         shmring::census::sweep_unowned(&self.name.parse().unwrap());
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A line asked, a line answered.
+pub(crate) struct Control(pub(crate) BufReader<UnixStream>);
+
+impl Control {
+    pub(crate) fn ask(&mut self, line: &str) -> Value {
+        writeln!(self.0.get_mut(), "{line}").unwrap();
+        let mut answer = String::new();
+        self.0.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap()
     }
 }
 

@@ -34,6 +34,24 @@ fn holds(check: impl FnOnce() -> Outcome<()>) {
     check().unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// The check of a project that is up and flows.
+fn running(topology: &str, check: impl FnOnce(&Project) -> Outcome<()>) {
+    holds(|| {
+        let project = Project::new(topology)?;
+        project.up()?;
+        check(&project)
+    });
+}
+
+/// The check of a project that has just begun, and of which not all may ever flow.
+fn begun(topology: &str, check: impl FnOnce(&Project) -> Outcome<()>) {
+    holds(|| {
+        let project = Project::new(topology)?;
+        project.succeed(&["up", "-d"])?;
+        check(&project)
+    });
+}
+
 fn reader(project: &Project, ring: &str, policy: Policy) -> Outcome<FrameInput> {
     let options = FrameOptions { policy, ..FrameOptions::named("test") };
     Ok(FrameInput::detached(project.name(), &Project::ring(ring)?, options))
@@ -106,19 +124,17 @@ fn both_restarted(project: &Project, before: [u32; 2]) -> Outcome<()> {
 
 #[test]
 fn pictures_go_through_ffmpeg_unchanged_and_a_killed_side_takes_the_other_with_it() {
-    holds(|| {
-        let project = Project::new(THROUGH_FFMPEG)?;
-        project.up()?;
-        are_the_same(&project)?;
-        let before = pids(&project)?;
+    running(THROUGH_FFMPEG, |project| {
+        are_the_same(project)?;
+        let before = pids(project)?;
         processes::signal(before[0], Signal::SIGKILL);
-        both_restarted(&project, before)?;
-        let before = pids(&project)?;
+        both_restarted(project, before)?;
+        let before = pids(project)?;
         processes::signal(before[1], Signal::SIGKILL);
-        both_restarted(&project, before)?;
-        let settled = pids(&project)?;
+        both_restarted(project, before)?;
+        let settled = pids(project)?;
         project.succeed(&["restart", "through"])?;
-        both_restarted(&project, settled)?;
+        both_restarted(project, settled)?;
         project.succeed(&["remove", "through"])?;
         let left: Vec<_> = project.ps()?.into_iter().map(|it| it.name.to_string()).collect();
         ensure(left == ["cam1", "dec"], || format!("left after its removal: {left:?}"))?;
@@ -128,66 +144,61 @@ fn pictures_go_through_ffmpeg_unchanged_and_a_killed_side_takes_the_other_with_i
 
 #[test]
 fn a_reload_that_changes_the_command_starts_both_sides_again_and_nobody_else() {
-    holds(|| {
-        let project = Project::new(THROUGH_FFMPEG)?;
-        project.up()?;
-        are_the_same(&project)?;
-        let (before, decoder) = (pids(&project)?, project.pid("dec")?);
+    running(THROUGH_FFMPEG, |project| {
+        are_the_same(project)?;
+        let (before, decoder) = (pids(project)?, project.pid("dec")?);
         project.write_topology(&THROUGH_FFMPEG.replace("-loglevel, error", "-loglevel, fatal"))?;
         let plan = project.succeed(&["plan"])?;
         for part in ["through/command", "through/pipe"] {
             ensure(plan.contains(part), || format!("{part} is not in the plan: {plan}"))?;
         }
         project.succeed(&["reload"])?;
-        both_restarted(&project, before)?;
+        both_restarted(project, before)?;
         ensure(project.pid("dec")? == decoder, || "the decoder was started again".to_owned())
     });
 }
 
 #[test]
 fn an_upgrade_leaves_a_command_its_pipes() {
-    holds(|| {
-        let project = Project::new(THROUGH_FFMPEG)?;
-        project.up()?;
-        let before = pids(&project)?;
+    running(THROUGH_FFMPEG, |project| {
+        let before = pids(project)?;
         project.succeed(&["upgrade"])?;
-        ensure(pids(&project)? == before, || "started again".to_owned())?;
-        are_the_same(&project)?;
+        ensure(pids(project)? == before, || "started again".to_owned())?;
+        are_the_same(project)?;
         processes::signal(before[0], Signal::SIGKILL);
-        both_restarted(&project, before)
+        both_restarted(project, before)
     });
 }
 
 #[test]
 fn a_command_that_does_not_read_harms_nobody() {
-    holds(|| {
-        let project = Project::new(
-            "version: 1
+    begun(
+        "version: 1
 workers:
   cam1: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25'}
   dec: {use: decoder, in: cam1.packets}
   deaf: {run: [sleep, '1000'], stdin: cam1.frames}
 ",
-        )?;
-        project.succeed(&["up", "-d"])?;
-        let complains = || {
-            let status = project.worker("deaf/pipe").ok()?;
-            (status.state == WorkerState::Degraded).then_some(status.why)
-        };
-        let (why, _) = wait_for(60, "a word on the command", complains)?;
-        ensure(why.contains("deaf/command does not read its stdin"), || why.clone())?;
-        let mut frames = reader(&project, "cam1.frames", Policy::Sequential)?;
-        let mut codes = Vec::new();
-        let more = || {
-            let picture = next(&mut frames).ok()??;
-            codes.push(framecode::read(&picture[..WIDTH * 480], WIDTH));
-            (codes.len() == PICTURES).then_some(())
-        };
-        wait_for(60, "pictures beside it", more)?;
-        let run = Run::of(&codes, None);
-        ensure(run.torn + run.unreadable + run.lost == 0, || format!("{run:?}"))?;
-        ensure(project.worker("dec")?.restarts == 0, || "the decoder died".to_owned())
-    });
+        |project| {
+            let complains = || {
+                let status = project.worker("deaf/pipe").ok()?;
+                (status.state == WorkerState::Degraded).then_some(status.why)
+            };
+            let (why, _) = wait_for(60, "a word on the command", complains)?;
+            ensure(why.contains("deaf/command does not read its stdin"), || why.clone())?;
+            let mut frames = reader(project, "cam1.frames", Policy::Sequential)?;
+            let mut codes = Vec::new();
+            let more = || {
+                let picture = next(&mut frames).ok()??;
+                codes.push(framecode::read(&picture[..WIDTH * 480], WIDTH));
+                (codes.len() == PICTURES).then_some(())
+            };
+            wait_for(60, "pictures beside it", more)?;
+            let run = Run::of(&codes, None);
+            ensure(run.torn + run.unreadable + run.lost == 0, || format!("{run:?}"))?;
+            ensure(project.worker("dec")?.restarts == 0, || "the decoder died".to_owned())
+        },
+    );
 }
 
 /// A worker, its state and words of what it says of itself.
@@ -199,9 +210,8 @@ const WRONG: [(&str, WorkerState, &str); 3] = [
 
 #[test]
 fn what_a_command_does_wrong_is_told_and_it_lives_on() {
-    holds(|| {
-        let project = Project::new(
-            "version: 1
+    begun(
+        "version: 1
 workers:
   cam1: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25'}
   dec: {use: decoder, in: cam1.packets}
@@ -215,51 +225,70 @@ workers:
     stdout: plain.packets
     codec: {name: h264, size: 640x480, fps: 25}
 ",
-        )?;
-        project.succeed(&["up", "-d"])?;
-        for (name, state, words) in WRONG {
-            let told = || {
-                let status = project.worker(name).ok()?;
-                (status.state == state && status.why.contains(words)).then_some(())
-            };
-            wait_for(60, &format!("{name} with '{words}'"), told)?;
-        }
-        let restarts = |status: &protocol::admin::WorkerStatus| status.restarts;
-        let all: u64 = project.ps()?.iter().map(restarts).sum();
-        ensure(all == 0, || format!("{all} restarts"))
-    });
+        |project| {
+            for (name, state, words) in WRONG {
+                let told = || {
+                    let status = project.worker(name).ok()?;
+                    (status.state == state && status.why.contains(words)).then_some(())
+                };
+                wait_for(60, &format!("{name} with '{words}'"), told)?;
+            }
+            let restarts = |status: &protocol::admin::WorkerStatus| status.restarts;
+            let all: u64 = project.ps()?.iter().map(restarts).sum();
+            ensure(all == 0, || format!("{all} restarts"))
+        },
+    );
 }
 
 #[test]
 fn what_is_no_stream_is_told_with_what_was_seen_and_both_sides_start_again() {
-    holds(|| {
-        let project = Project::new(
-            "version: 1
+    begun(
+        "version: 1
 workers:
   noise:
     run: [yes]
     stdout: noise.packets
     codec: {name: mjpeg, size: 640x480, fps: 25}
 ",
-        )?;
-        project.succeed(&["up", "-d"])?;
-        let told = || {
-            let lines = project.succeed(&["logs", "noise/pipe"]).ok()?;
-            let words = "no mjpeg stream: a picture begins with 79 0a, expected ff d8";
-            lines.contains(words).then_some(())
-        };
-        wait_for(60, "what was seen", told)?;
-        let again = |name: &str| project.worker(name).ok().filter(|it| it.restarts > 0).map(drop);
-        wait_for(60, "another command", || again("noise/command"))?;
-        wait_for(60, "another pipe worker", || again("noise/pipe")).map(drop)
-    });
+        |project| {
+            let told = || {
+                let lines = project.succeed(&["logs", "noise/pipe"]).ok()?;
+                let words = "no mjpeg stream: a picture begins with 79 0a, expected ff d8";
+                lines.contains(words).then_some(())
+            };
+            wait_for(60, "what was seen", told)?;
+            let again =
+                |name: &str| project.worker(name).ok().filter(|it| it.restarts > 0).map(drop);
+            wait_for(60, "another command", || again("noise/command"))?;
+            wait_for(60, "another pipe worker", || again("noise/pipe")).map(drop)
+        },
+    );
+}
+
+/// A command is known by its own name too.
+fn of_both_parts(project: &Project) -> Outcome<()> {
+    for verb in ["why", "describe"] {
+        let told = project.succeed(&[verb, "copy", "-o", "json"])?;
+        let told: serde_json::Value = serde_json::from_str(&told).map_err(tests::Failure::new)?;
+        let parts = [&told["parts"][0], &told["parts"][1]].map(|part| &part["worker"]["name"]);
+        ensure(parts == ["copy/command", "copy/pipe"], || format!("{verb} copy: {told}"))?;
+        let page = project.succeed(&[verb, "copy"])?;
+        let has_both = page.contains("copy/command") && page.contains("copy/pipe");
+        ensure(has_both, || format!("{verb} copy: {page}"))?;
+    }
+    let saved = project.dir().join("saved").display().to_string();
+    project.succeed(&["why", "copy", "--save", &saved, "--last", "1s"])?;
+    for part in ["command", "pipe"] {
+        let contents = project.dir().join("saved").join(part).join("saved.json");
+        ensure(contents.is_file(), || format!("{} is not there", contents.display()))?;
+    }
+    Ok(())
 }
 
 #[test]
 fn packets_go_through_a_command_and_play() {
-    holds(|| {
-        let project = Project::new(
-            "version: 1
+    running(
+        "version: 1
 workers:
   cam1: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25'}
   copy:
@@ -268,40 +297,40 @@ workers:
     stdout: copy.packets
     codec: {name: h264, size: 640x480, fps: 25}
 ",
-        )?;
-        project.up()?;
-        let ring = Project::ring("copy.packets")?;
-        let enough = || {
-            let rings = shmring::census::rings(project.name());
-            rings.iter().any(|it| it.name == ring && it.head > 80).then_some(())
-        };
-        wait_for(60, "three seconds of packets", enough)?;
-        let file = project.dir().join("copy.h264").display().to_string();
-        project.succeed(&["dump", "copy.packets", "--last", "2s", "-o", &file])?;
-        ensure(ffmpeg::complaints(&["-i", &file])?.is_empty(), || "does not play".to_owned())?;
-        let run = Run::of(&ffmpeg::codes(&["-i", &file], WIDTH, 480)?, None);
-        ensure(run.is_exact() && run.pictures >= 50, || format!("{run:?}"))
-    });
+        |project| {
+            let ring = Project::ring("copy.packets")?;
+            let enough = || {
+                let rings = shmring::census::rings(project.name());
+                rings.iter().any(|it| it.name == ring && it.head > 80).then_some(())
+            };
+            wait_for(60, "three seconds of packets", enough)?;
+            of_both_parts(project)?;
+            let file = project.dir().join("copy.h264").display().to_string();
+            project.succeed(&["dump", "copy.packets", "--last", "2s", "-o", &file])?;
+            ensure(ffmpeg::complaints(&["-i", &file])?.is_empty(), || "does not play".to_owned())?;
+            let run = Run::of(&ffmpeg::codes(&["-i", &file], WIDTH, 480)?, None);
+            ensure(run.is_exact() && run.pictures >= 50, || format!("{run:?}"))
+        },
+    );
 }
 
 #[test]
 fn a_picture_that_is_cut_off_is_told_with_its_bytes() {
-    holds(|| {
-        let project = Project::new(
-            "version: 1
+    begun(
+        "version: 1
 workers:
   short:
     run: [sh, -c, 'sleep 1; head -c 461800 /dev/zero']
     stdout: short.frames
     raw: {format: yuv420p, size: 640x480, fps: 25}
 ",
-        )?;
-        project.succeed(&["up", "-d"])?;
-        let told = || {
-            let lines = project.succeed(&["logs", "short/pipe"]).ok()?;
-            let words = "expected 460800 bytes";
-            (lines.contains(words) && lines.contains("got 1000")).then_some(())
-        };
-        wait_for(60, "the bytes of the cut picture", told).map(drop)
-    });
+        |project| {
+            let told = || {
+                let lines = project.succeed(&["logs", "short/pipe"]).ok()?;
+                let words = "expected 460800 bytes";
+                (lines.contains(words) && lines.contains("got 1000")).then_some(())
+            };
+            wait_for(60, "the bytes of the cut picture", told).map(drop)
+        },
+    );
 }

@@ -135,6 +135,9 @@ pub(crate) struct Status {
     pub(crate) file: PathBuf,
     pub(crate) uptime_s: f64,
     pub(crate) stopping: bool,
+    /// Open in the supervisor, what it keeps back apart.
+    #[serde(default)]
+    pub(crate) descriptors: usize,
     /// Rings without data whose writer is not parked; `up --wait` waits for this to become empty.
     pub(crate) not_flowing: Vec<NotFlowing>,
 }
@@ -345,6 +348,7 @@ impl Supervisor {
             file: self.topology().file.clone(),
             uptime_s: now.saturating_since(self.started()).as_secs_f64(),
             stopping: self.is_stopping(),
+            descriptors: self.reserve().in_use().unwrap_or_default(),
             not_flowing: self.not_flowing(now),
         }
     }

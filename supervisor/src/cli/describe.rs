@@ -7,6 +7,7 @@ use protocol::name::{RingName, WorkerName};
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
+use super::why::{alone_or_parts, parts_of};
 use super::{CliError, Context, FileArg, terminal};
 use crate::admin::verbs::LogsWanted;
 use crate::redact::{HIDDEN, Redactor, is_secret_name};
@@ -37,14 +38,25 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
     let described = match args.name.parse::<RingName>() {
         Ok(ring) => describe_ring(&mut client, &ring)?,
         Err(_) if args.name.starts_with(HOOK) => describe_hook(context, &mut client, &args.name)?,
-        Err(_) => describe_worker(context, &mut client, &args.name)?,
+        Err(_) => describe_parts(context, &mut client, &args.name)?,
     };
     if context.is_json() {
         terminal::json(&described)?;
     } else {
-        terminal::data(&page(&described))?;
+        let pages = match &described["parts"] {
+            Value::Array(parts) => parts.iter().map(page).collect::<Vec<_>>().join("\n"),
+            _ => page(&described),
+        };
+        terminal::data(&pages)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn describe_parts(context: &Context, client: &mut Client, name: &str) -> Result<Value, CliError> {
+    let Ok(owner) = name.parse() else { return describe_worker(context, client, name) };
+    let parts = parts_of(client, &owner)?;
+    let described = parts.iter().map(|part| describe_worker(context, client, part.as_str()));
+    Ok(alone_or_parts(described.collect::<Result<_, _>>()?))
 }
 
 fn describe_ring(client: &mut Client, ring: &RingName) -> Result<Value, CliError> {

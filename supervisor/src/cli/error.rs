@@ -33,8 +33,8 @@ const TIMEOUT: u8 = 6;
 pub(super) enum CliError {
     #[error("{text}; {hint}", text = .0.text, hint = .0.hint)]
     Answer(ReplyError),
-    #[error("it ends before it begins; --to has to be a time behind --from")]
-    Backwards,
+    #[error("it ends before it begins; {end} has to be a time behind {begin}")]
+    Backwards { end: &'static str, begin: &'static str },
     #[error("{0}")]
     Degraded(String),
     #[error("such a camera cannot be: {0}")]
@@ -49,6 +49,8 @@ pub(super) enum CliError {
     FeedEnded,
     #[error("cannot list {}: {source}; name the directory of a recorder", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("a topology to begin with is one file, and -f names {count}; name one")]
+    ManyFiles { count: usize },
     #[error(transparent)]
     Guard(#[from] GuardError),
     #[error("project {project} does not fit into shared memory: {shortage}")]
@@ -145,10 +147,11 @@ impl CliError {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Backwards
+            Self::Backwards { .. }
             | Self::Camera(_)
             | Self::When(_)
             | Self::Ending { .. }
+            | Self::ManyFiles { .. }
             | Self::ManyRings { .. }
             | Self::NoPictures { .. }
             | Self::NoScreen

@@ -5,10 +5,9 @@ use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use protocol::time::UtcNs;
-use shmring::clock;
 
 use super::client::Client;
-use super::moment::Moment;
+use super::when::{Here, When};
 use super::{CliError, Context, FormArg, terminal};
 use crate::admin::verbs::EventsWanted;
 use crate::history::Change;
@@ -18,6 +17,7 @@ use crate::topology::{EVENTS, matches};
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor events
   framevisor events --since 10m --to 5m
+  framevisor events --since 13:00 --to +90s
   framevisor events 'cam*' --type worker.died,camera.down
   framevisor events -f 'cam*'
   framevisor events -f -o json";
@@ -32,13 +32,19 @@ pub(super) struct Args {
     /// Newest events; the last 1000 are kept
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1000)]
     count: usize,
-    /// Only what happened since: so long ago, for example 10m, or a UTC time, for example
-    /// 2026-11-20T13:09:00Z
-    #[arg(long, value_name = "MOMENT")]
-    since: Option<Moment>,
-    /// Only what happened until then
-    #[arg(long, visible_alias = "until", value_name = "MOMENT", conflicts_with = "follow")]
-    to: Option<Moment>,
+    /// Only what happened since: so long ago, for example 10m, a local time, for example 13:09, or one
+    /// with its zone, for example 2026-11-20T13:09:00Z
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<When>,
+    /// Only what happened until then; +5m is behind --since
+    #[arg(
+        long,
+        visible_alias = "until",
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        conflicts_with = "follow"
+    )]
+    to: Option<When>,
     /// Only these, by the names that `hooks:` know or patterns of them: worker.died, 'camera.*'
     #[arg(long = "type", value_name = "EVENTS", value_delimiter = ',')]
     types: Vec<EventType>,
@@ -49,13 +55,13 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
     let Args { names, follow, count, since, to, types, form: _ } = args;
-    let now = clock::now().utc;
+    let (from_utc_ns, to_utc_ns) = range(&Here::now(), since.as_ref(), to.as_ref())?;
     let wanted = EventsWanted {
         names,
         count,
         follow,
-        from_utc_ns: since.map(|moment| moment.utc(now)),
-        to_utc_ns: to.map(|moment| moment.utc(now)),
+        from_utc_ns,
+        to_utc_ns,
         types: types.into_iter().map(|EventType(pattern)| pattern).collect(),
     };
     let past: Vec<Change> = client.ask("events", &wanted)?;
@@ -69,6 +75,23 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An end alone is the last time that it was then.
+fn range(
+    here: &Here,
+    since: Option<&When>,
+    to: Option<&When>,
+) -> Result<(Option<UtcNs>, Option<UtcNs>), CliError> {
+    let from = since.map(|since| here.from(since)).transpose().map_err(CliError::When)?;
+    let end = |to: &When| from.map_or_else(|| here.from(to), |from| here.to(to, from));
+    let to = to.map(end).transpose().map_err(CliError::When)?;
+    match (from, to) {
+        (Some(from), Some(to)) if to < from => {
+            Err(CliError::Backwards { end: "--to", begin: "--since" })
+        }
+        range => Ok(range),
+    }
 }
 
 /// One line each in either form, so that a program need not wait for an end.
@@ -112,4 +135,34 @@ impl FromStr for EventType {
 /// `2026-11-20T13:09:00.123Z`.
 pub(super) fn time_of(time: UtcNs) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(time.0)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn times_are_local_unless_they_say_otherwise_and_an_end_is_behind_its_begin() {
+        // 2026-11-20T13:09:00Z, an hour later on the wall.
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let here = Here { now: UtcNs(1_795_180_140 * SECOND), zone };
+        let range = |since: Option<&str>, to: Option<&str>| {
+            let (since, to) =
+                (since.map(|it| it.parse().unwrap()), to.map(|it| it.parse().unwrap()));
+            let (from, to) = range(&here, since.as_ref(), to.as_ref())?;
+            let ago = |at: UtcNs| (here.now.0 - at.0) / SECOND;
+            Ok((from.map(ago), to.map(ago)))
+        };
+        let ok = |since, to| range(since, to).map_err(|error: CliError| error.to_string()).unwrap();
+        assert_eq!(ok(Some("10m"), Some("5m")), (Some(600), Some(300)));
+        assert_eq!(ok(Some("14:00"), Some("+90s")), (Some(540), Some(450)));
+        assert_eq!(ok(Some("2026-11-20T13:00:00Z"), Some("14:05")), (Some(540), Some(240)));
+        assert_eq!(ok(None, Some("14:05")), (None, Some(240)));
+        assert_eq!(ok(None, None), (None, None));
+        assert!(range(Some("5m"), Some("10m")).is_err());
+    }
 }

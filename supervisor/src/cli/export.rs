@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use jiff::tz::TimeZone;
 use protocol::units::Span;
 use protocol::verb::{Export, ExportCamera, ExportFormat};
-use shmring::clock;
 
 use super::recordings::folders;
 use super::when::{Here, When};
@@ -82,7 +80,7 @@ impl From<Format> for ExportFormat {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
-    let here = Here { now: clock::now().utc, zone: TimeZone::system() };
+    let here = Here::now();
     let wanted = wanted(context, &args, &here)?;
     // Ctrl-C is the program's, which leaves nothing half behind.
     let error = launch::verb("export", "export", &wanted)?.exec();
@@ -98,7 +96,7 @@ fn wanted(context: &Context, args: &Args, here: &Here) -> Result<Export, CliErro
     let from = from.map_err(CliError::When)?;
     let to = here.to(&args.to, from).map_err(CliError::When)?;
     if to <= from {
-        return Err(CliError::Backwards);
+        return Err(CliError::Backwards { end: "--to", begin: "--from" });
     }
     let out = args.to_path.as_ref().map(std::path::absolute).transpose();
     let out = out.map_err(CliError::io("current directory"))?;

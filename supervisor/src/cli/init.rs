@@ -52,7 +52,9 @@ const SCHEMA: &str = "framevisor.schema.json";
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> {
     let files = context.files();
-    let path = files[0].as_path();
+    let [path] = files.as_slice() else {
+        return Err(CliError::ManyFiles { count: files.len() });
+    };
     refuse_other_forms(path)?;
     create(path, &text(args.template)).map_err(|source| failure(path, source))?;
     let beside = path.with_file_name(SCHEMA);

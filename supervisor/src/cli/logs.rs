@@ -6,6 +6,7 @@ use protocol::units::Span;
 
 use super::client::Client;
 use super::events::time_of;
+use super::when::{Here, When};
 use super::{CliError, Context, FormArg, terminal};
 use crate::admin::verbs::LogsWanted;
 use crate::logs::LogLine;
@@ -17,6 +18,7 @@ const LINES: usize = 100;
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor logs -f motion1
   framevisor logs 'cam*' --since 10s
+  framevisor logs recorder --since 13:09
   framevisor logs --grep error -o json";
 
 #[derive(Debug, clap::Args)]
@@ -29,9 +31,9 @@ pub(super) struct Args {
     /// Newest lines of each worker [default: 100; all that are kept with --since or --grep]
     #[arg(short = 'n', long, value_name = "COUNT")]
     lines: Option<usize>,
-    /// Only lines that are not older than this, for example 10s
-    #[arg(long, value_name = "SPAN")]
-    since: Option<Span>,
+    /// Only lines that are not older: 10s, a local time such as 13:09, or one with its zone
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<When>,
     /// Only lines with this text in them
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
@@ -42,7 +44,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
     let follow = args.follow;
-    let past: Vec<LogLine> = client.ask("logs", &wanted(args))?;
+    let past: Vec<LogLine> = client.ask("logs", &wanted(args, &Here::now())?)?;
     let width = past.iter().map(|line| line.worker.as_str().len()).max().unwrap_or(0);
     for line in &past {
         show(context, line, width)?;
@@ -55,11 +57,13 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn wanted(args: Args) -> LogsWanted {
+fn wanted(args: Args, here: &Here) -> Result<LogsWanted, CliError> {
     let Args { names, follow, lines, since, grep, form: _ } = args;
     let chosen = since.is_some() || grep.is_some();
     let lines = lines.unwrap_or(if chosen { usize::MAX } else { LINES });
-    LogsWanted { names, lines, follow, since, grep: grep.unwrap_or_default() }
+    let from = since.map(|since| here.from(&since)).transpose().map_err(CliError::When)?;
+    let since = from.map(|from| Span(here.now.0.saturating_sub(from.0)));
+    Ok(LogsWanted { names, lines, follow, since, grep: grep.unwrap_or_default() })
 }
 
 fn show(context: &Context, line: &LogLine, width: usize) -> Result<(), CliError> {

@@ -28,7 +28,6 @@ mod interrupt;
 mod logs;
 mod man;
 mod memory;
-mod moment;
 mod plan;
 mod project;
 mod ps;

@@ -8,14 +8,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
-use jiff::tz::TimeZone;
 use protocol::config::Kind;
 use protocol::config::replay::{Speed, Utc};
 use protocol::name::{ProjectName, RingName};
 use protocol::time::UtcNs;
 use protocol::units::Span;
 use protocol::verb::{Replayable, ReplayableTape};
-use shmring::clock;
 
 use super::events::time_of;
 use super::interrupt::Interrupt;
@@ -122,7 +120,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
 
 /// What is played, and what there is of it.
 fn planned(context: &Context, args: &Args) -> Result<(Playing, Vec<ReplayableTape>), CliError> {
-    let here = Here { now: clock::now().utc, zone: TimeZone::system() };
+    let here = Here::now();
     let since = args.from.as_ref().map(|from| here.from(from)).transpose();
     let since = since.map_err(CliError::When)?;
     let until = args.to.as_ref().map(|to| here.to(to, since.unwrap_or_default())).transpose();

@@ -1,4 +1,5 @@
-//! Points in time as people type them, and the instants they mean.
+//! Points in time as people type them, for every verb that takes one, and the instants they mean. A time without
+//! `Z` or an offset is local.
 
 use std::str::FromStr;
 
@@ -7,6 +8,7 @@ use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use protocol::time::UtcNs;
 use protocol::units::Span;
+use shmring::clock;
 
 /// Said where a text is none.
 const EXPECTED: &str =
@@ -73,6 +75,11 @@ impl FromStr for When {
 }
 
 impl Here {
+    /// This machine, now.
+    pub(super) fn now() -> Self {
+        Self { now: clock::now().utc, zone: TimeZone::system() }
+    }
+
     /// Where a range begins: `10:00` is the last time the clock showed that.
     pub(super) fn from(&self, moment: &When) -> Result<UtcNs, WhenError> {
         match moment {

@@ -3,14 +3,15 @@
 mod save;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use protocol::admin::WorkerStatus;
 use protocol::control::ItemId;
 use protocol::name::WorkerName;
 use protocol::time::UtcNs;
 use protocol::units::Span;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::events::time_of;
@@ -28,7 +29,7 @@ const DEATHS_SHOWN: usize = 5;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The worker
+    /// The worker; of a command with rings at stdin and stdout both its parts
     name: WorkerName,
     /// Write all of it into this folder, which must be new or empty: what is known, its lines and
     /// events, the item in hand, the last picture, and the last of its rings
@@ -43,23 +44,71 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
-    let answer: Value = client.ask("why", &Whose { name: args.name })?;
-    if let Some(folder) = args.save {
-        let saved = save::save(context, &mut client, &answer, (&folder, args.last))?;
-        if context.is_json() {
-            terminal::json(&saved)?;
-        } else {
-            terminal::data(&save::in_words(&saved))?;
-        }
-        return Ok(ExitCode::SUCCESS);
+    let mut answers: Vec<Value> = Vec::new();
+    for name in parts_of(&mut client, &args.name)? {
+        answers.push(client.ask("why", &Whose { name })?);
+    }
+    if let Some(folder) = &args.save {
+        return save_all(context, &mut client, &answers, (folder, args.last));
     }
     if context.is_json() {
         // As it came: keys this command does not know stay.
-        terminal::json(&answer)?;
+        terminal::json(&alone_or_parts(answers))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let why: Why = serde_json::from_value(answer).map_err(CliError::skew("why"))?;
-    terminal::data(&page(&why))?;
+    let pages = answers.into_iter().map(|answer| {
+        let why: Why = serde_json::from_value(answer).map_err(CliError::skew("why"))?;
+        Ok(page(&why))
+    });
+    terminal::data(&pages.collect::<Result<Vec<_>, CliError>>()?.join("\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The worker of this name, or what a command with rings at stdin and stdout consists of.
+pub(super) fn parts_of(
+    client: &mut Client,
+    name: &WorkerName,
+) -> Result<Vec<WorkerName>, CliError> {
+    let workers: Vec<WorkerStatus> = client.ask("ps", &())?;
+    let names = || workers.iter().map(|worker| &worker.name);
+    if names().any(|other| other == name) {
+        return Ok(vec![name.clone()]);
+    }
+    let parts: Vec<WorkerName> =
+        names().filter(|part| part.owner() == Some(name.as_str())).cloned().collect();
+    // Of one that is not there the supervisor says which are.
+    Ok(if parts.is_empty() { vec![name.clone()] } else { parts })
+}
+
+/// What is told of one worker, or `parts` of several.
+pub(super) fn alone_or_parts(mut told: Vec<Value>) -> Value {
+    if told.len() == 1 { told.remove(0) } else { json!({ "parts": told }) }
+}
+
+/// Parts go to a folder each.
+fn save_all(
+    context: &Context,
+    client: &mut Client,
+    answers: &[Value],
+    (folder, last): (&Path, Span),
+) -> Result<ExitCode, CliError> {
+    let mut told = Vec::new();
+    for answer in answers {
+        let part = answer["worker"]["name"].as_str().and_then(|name| name.rsplit_once('/'));
+        let folder = match part {
+            Some((_, part)) if answers.len() > 1 => folder.join(part),
+            _ => folder.to_owned(),
+        };
+        let saved = save::save(context, client, answer, (&folder, last))?;
+        if context.is_json() {
+            told.push(json!(saved));
+        } else {
+            terminal::data(&save::in_words(&saved))?;
+        }
+    }
+    if context.is_json() {
+        terminal::json(&alone_or_parts(told))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -487,6 +487,10 @@ impl Supervisor {
         self.started
     }
 
+    pub(crate) fn reserve(&self) -> &Reserve {
+        &self.reserve
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.shutdown.is_some()
     }

@@ -30,7 +30,11 @@ impl Supervisor {
 
     pub(crate) fn stop_requested(&mut self, now: MonoNs) {
         match &mut self.shutdown {
-            Some(shutdown) => shutdown.again(now),
+            Some(shutdown) => {
+                if shutdown.again(now) {
+                    tracing::info!("asked again: what still lives is killed");
+                }
+            }
             None => {
                 tracing::info!("stopping");
                 self.manager.stopping();

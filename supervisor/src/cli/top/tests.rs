@@ -53,6 +53,7 @@ fn look(cameras: usize, at_s: u64) -> Look {
             guard: 3,
             uptime_s: 9.0,
             stopping: false,
+            descriptors: 20,
             not_flowing: Vec::new(),
         },
         workers: graph.workers.iter().map(worker).collect(),
