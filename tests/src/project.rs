@@ -129,7 +129,7 @@ impl Project {
             );
             (works && status.pid.is_some_and(|pid| pid != before)).then_some(status)
         };
-        Ok(wait_for(20, &format!("{worker} to be ready again"), restarted)?.0)
+        Ok(wait_for(60, &format!("{worker} to be ready again"), restarted)?.0)
     }
 
     /// Pid of the supervisor, from the project's pid file.
@@ -175,13 +175,13 @@ impl Drop for Project {
         let name = self.name.to_string();
         let none_left =
             || processes::with_environment("FRAMEVISOR_PROJECT", &name).is_empty().then_some(());
-        let _ = wait_for(5, "the project's processes to end", none_left);
+        let _ = wait_for(60, "the project's processes to end", none_left);
         // A killed writer holds its ring until its exit is complete, a little after it has left /proc.
         let swept = || {
             census::sweep_unowned(&self.name);
             census::names(&self.name).is_empty().then_some(())
         };
-        let _ = wait_for(5, "the project's rings to be swept", swept);
+        let _ = wait_for(60, "the project's rings to be swept", swept);
         if std::env::var_os("FRAMEVISOR_KEEP").is_none() {
             let _ = fs::remove_dir_all(&self.dir);
         }

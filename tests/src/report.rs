@@ -1,15 +1,30 @@
 //! A table for people and one JSON object for programs.
 
 use std::io::{self, Write};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
-use serde_json::{Map, Value};
+use protocol::time::MonoNs;
+use serde_json::{Map, Value, json};
+use shmring::clock;
 
 use crate::Outcome;
 
+/// A promise that can be looked at while others are.
+pub type Check<'a> = Box<dyn FnOnce() -> Outcome<Value> + Send + 'a>;
+
 /// The lines of one verification.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
+    begun: MonoNs,
     rows: Vec<Row>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { begun: clock::mono(), rows: Vec::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -18,6 +33,8 @@ struct Row {
     holds: bool,
     /// A target missed is about speed, a promise broken is about correctness.
     is_target: bool,
+    /// What a promise took; side by side they take less together. `None` of a target.
+    took: Option<Duration>,
     text: String,
     figures: Value,
 }
@@ -25,11 +42,43 @@ struct Row {
 impl Report {
     /// Runs a promise, notes what it showed, and gives its figures.
     pub fn promise(&mut self, name: &'static str, check: impl FnOnce() -> Outcome<Value>) -> Value {
-        let (holds, text, figures) = match check() {
+        let began = clock::mono();
+        let outcome = check();
+        self.promised(name, outcome, since(began))
+    }
+
+    /// Runs promises that mostly wait at the same time, and gives their figures in this order.
+    pub fn side_by_side<const N: usize>(
+        &mut self,
+        checks: [(&'static str, Check<'_>); N],
+    ) -> [Value; N] {
+        let mut figures = [const { Value::Null }; N];
+        thread::scope(|scope| {
+            let (tell, told) = channel();
+            for (at, (name, check)) in checks.into_iter().enumerate() {
+                let tell = tell.clone();
+                scope.spawn(move || {
+                    let began = clock::mono();
+                    let outcome = check();
+                    // Somebody listens until all have told.
+                    let _ = tell.send((at, name, outcome, since(began)));
+                });
+            }
+            drop(tell);
+            for (at, name, outcome, took) in told {
+                figures[at] = self.promised(name, outcome, took);
+            }
+        });
+        figures
+    }
+
+    fn promised(&mut self, name: &'static str, outcome: Outcome<Value>, took: Duration) -> Value {
+        let (holds, text, figures) = match outcome {
             Ok(figures) => (true, brief(&figures), figures),
             Err(failure) => (false, failure.0, Value::Null),
         };
-        self.note(Row { name, holds, is_target: false, text, figures: figures.clone() });
+        let took = Some(took);
+        self.note(Row { name, holds, is_target: false, took, text, figures: figures.clone() });
         figures
     }
 
@@ -56,12 +105,13 @@ impl Report {
     }
 
     fn target(&mut self, name: &'static str, holds: bool, text: String, figures: &Value) {
-        self.note(Row { name, holds, is_target: true, text, figures: figures.clone() });
+        self.note(Row { name, holds, is_target: true, took: None, text, figures: figures.clone() });
     }
 
     fn note(&mut self, row: Row) {
         // Progress: a verification takes minutes.
-        let _ = writeln!(io::stderr(), "{:6} {}: {}", row.mark(), row.name, row.text);
+        let (mark, name, text) = (row.mark(), row.name, &row.text);
+        let _ = writeln!(io::stderr(), "{mark:6} {:>5}  {name}: {text}", row.seconds());
         self.rows.push(row);
     }
 
@@ -78,8 +128,10 @@ impl Report {
         let mut out = io::stdout().lock();
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
         for row in &self.rows {
-            writeln!(out, "{:width$}  {:6}  {}", row.name, row.mark(), row.text)?;
+            let (name, mark, text) = (row.name, row.mark(), &row.text);
+            writeln!(out, "{name:width$}  {mark:6}  {:>5}  {text}", row.seconds())?;
         }
+        writeln!(out, "{} s in all", since(self.begun).as_secs())?;
         writeln!(out, "{}", self.json())
     }
 
@@ -90,6 +142,10 @@ impl Report {
                 if row.holds { row.figures.clone() } else { Value::String(row.text.clone()) };
             all.insert(row.name.to_owned(), value);
         }
+        let took = |row: &Row| Some((row.name.to_owned(), json!(row.took?.as_secs())));
+        let seconds: Map<String, Value> = self.rows.iter().filter_map(took).collect();
+        all.insert("seconds".into(), Value::Object(seconds));
+        all.insert("seconds_in_all".into(), json!(since(self.begun).as_secs()));
         all.insert("targets_met".into(), Value::Bool(self.targets_met()));
         all.insert("ok".into(), Value::Bool(self.is_ok()));
         Value::Object(all)
@@ -104,6 +160,14 @@ impl Row {
             (false, false) => "FAIL",
         }
     }
+
+    fn seconds(&self) -> String {
+        self.took.map(|took| format!("{} s", took.as_secs())).unwrap_or_default()
+    }
+}
+
+fn since(began: MonoNs) -> Duration {
+    clock::mono().saturating_since(began)
 }
 
 fn brief(figures: &Value) -> String {
@@ -115,5 +179,30 @@ fn brief(figures: &Value) -> String {
         }
         Value::Null => String::new(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Failure;
+
+    #[test]
+    fn what_runs_side_by_side_is_told_in_its_own_place_whoever_ends_first() {
+        let mut report = Report::default();
+        let (first, second) = channel();
+        let waits = move || second.recv().map(|()| json!({"kills": 3})).map_err(Failure::new);
+        let tells = move || first.send(()).map(|()| json!({"kills": 5})).map_err(Failure::new);
+        let fails = || Err(Failure("a hole".to_owned()));
+        let figures = report.side_by_side([
+            ("waits", Box::new(waits)),
+            ("tells", Box::new(tells)),
+            ("fails", Box::new(fails)),
+        ]);
+        assert_eq!(figures, [json!({"kills": 3}), json!({"kills": 5}), Value::Null]);
+        assert!(!report.is_ok() && report.rows.len() == 3);
+        let json = report.json();
+        assert_eq!((&json["tells"]["kills"], &json["fails"]), (&json!(5), &json!("a hole")));
+        assert!(json["seconds"]["waits"].is_u64(), "{json}");
     }
 }

@@ -1,8 +1,8 @@
 //! An independent reader of packet rings: what it saw published is what must be in the files.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ impl Published {
 pub struct Witness {
     stop: Arc<AtomicBool>,
     seen: Arc<AtomicU64>,
+    /// What each took its writer, of all rings, in us: from the call that publishes to being there.
+    costs_us: Arc<Mutex<Vec<f64>>>,
     readers: Vec<(RingName, JoinHandle<Outcome<Packets>>)>,
 }
 
@@ -41,19 +43,26 @@ impl Witness {
     pub fn start(project: &ProjectName, rings: &[RingName]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::new(AtomicU64::new(0));
+        let costs_us = Arc::<Mutex<Vec<f64>>>::default();
         let watch = |ring: &RingName| {
             let options = PacketOptions { reader: "witness".into(), start: Start::Oldest };
             let input = PacketInput::detached(project, ring, options);
             let (stop, seen) = (Arc::clone(&stop), Arc::clone(&seen));
-            (ring.clone(), thread::spawn(move || read(input, &stop, &seen)))
+            let costs_us = Arc::clone(&costs_us);
+            (ring.clone(), thread::spawn(move || read(input, &stop, &seen, &costs_us)))
         };
         let readers = rings.iter().map(watch).collect();
-        Self { stop, seen, readers }
+        Self { stop, seen, costs_us, readers }
     }
 
     /// Packets seen so far, all rings together.
     pub fn seen(&self) -> u64 {
         self.seen.load(Ordering::Relaxed)
+    }
+
+    /// What publishing took since the last call, in us a packet.
+    pub fn take_costs_us(&self) -> Vec<f64> {
+        std::mem::take(&mut *self.costs_us.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Drains the rings to their end and tells what was published.
@@ -68,7 +77,12 @@ impl Witness {
     }
 }
 
-fn read(mut input: PacketInput, stop: &AtomicBool, seen: &AtomicU64) -> Outcome<Packets> {
+fn read(
+    mut input: PacketInput,
+    stop: &AtomicBool,
+    seen: &AtomicU64,
+    costs_us: &Mutex<Vec<f64>>,
+) -> Outcome<Packets> {
     let mut packets = Vec::new();
     loop {
         let asked_to_stop = stop.load(Ordering::Acquire);
@@ -76,6 +90,9 @@ fn read(mut input: PacketInput, stop: &AtomicBool, seen: &AtomicU64) -> Outcome<
             Ok(Some(Next::Item(packet))) => {
                 packets.push((packet.epoch, packet.sequence));
                 seen.fetch_add(1, Ordering::Relaxed);
+                let took = packet.published.saturating_since(packet.meta.ingest);
+                let mut costs_us = costs_us.lock().unwrap_or_else(PoisonError::into_inner);
+                costs_us.push(took.as_secs_f64() * 1e6);
             }
             Ok(Some(Next::Ended)) if asked_to_stop => return Ok(packets),
             Ok(Some(Next::Ended)) => thread::sleep(Duration::from_millis(5)),

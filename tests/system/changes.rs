@@ -19,7 +19,7 @@ use crate::first_light::holds;
 const SIZE: (usize, usize) = (320, 192);
 const CAM1: &str = "  cam1: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}\n";
 const CAM2: &str = "  cam2: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}\n";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn topology(workers: &[&str]) -> String {
     format!("version: 1\nworkers:\n{}", workers.concat())
@@ -50,7 +50,7 @@ fn wait_for_client(port: u16) -> Outcome<()> {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
         table.lines().any(is_ours).then_some(())
     };
-    wait_for(20, "an RTSP client", connected).map(drop)
+    wait_for(60, "an RTSP client", connected).map(drop)
 }
 
 fn joined(watching: JoinHandle<Outcome<framecode::Run>>) -> Outcome<framecode::Run> {
@@ -80,7 +80,7 @@ fn a_reload_that_adds_a_camera_leaves_no_gap_for_who_watches_another() {
         let run = joined(watching)?;
         ensure(run.is_exact() && run.pictures > 100, || format!("frame numbers: {run:?}"))?;
         let gone = || (!drains(WorkerState::Draining)).then_some(());
-        wait_for(20, "the old process to end with its last client", gone)?;
+        wait_for(60, "the old process to end with its last client", gone)?;
         project.down()?;
         Ok(json!({ "pictures": run.pictures, "first": run.first, "last": run.last }))
     });

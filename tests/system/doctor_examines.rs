@@ -66,7 +66,7 @@ fn a_bug_report_has_what_is_needed_and_no_secret() {
         let project = Project::new(&topology(silent, silent))?;
         project.succeed(&["up", "-d"])?;
         let said = || project.succeed(&["logs", "speaker"]).ok().filter(|s| s.contains("tok3n"));
-        tests::wait_for(30, "the speaker's line", said)?;
+        tests::wait_for(60, "the speaker's line", said)?;
         let file = project.dir().join("report.tar.gz");
         let name = file.display().to_string();
         project.run(&["doctor", "--bundle", &name])?;

@@ -164,3 +164,12 @@ fn a_drill_tells_what_the_files_do_not_hold() {
     assert!(report["ok"] == false && report["packets_lost"].as_u64().unwrap() > 0, "{report}");
     project.down().unwrap();
 }
+
+#[test]
+fn a_python_program_is_back_when_it_reads_its_ring_again() {
+    let figures = tests::checks::drills::a_python_program_is_killed(7, 2);
+    let figures = figures.unwrap_or_else(|failure| panic!("{failure}"));
+    // An interpreter and numpy are not there sooner; its process is.
+    let restart_ms = figures["restart_ms_p50_brightness"].as_f64().unwrap();
+    assert!(restart_ms > 20.0 && figures["target_ms"] == 500.0, "{figures}");
+}

@@ -44,10 +44,10 @@ fn an_event_of_another_program_is_recorded_with_its_pre_roll_over_a_kill_of_the_
         ensure(fragments(&project, "cam1")?.is_empty(), || "recorded without an event".into())?;
         let pid = project.pid("doors")?;
         let opened = open_door(&project)?;
-        wait_for(10, "recording.started", || happened(&project, "recording.started", "cam1"))?;
+        wait_for(60, "recording.started", || happened(&project, "recording.started", "cam1"))?;
         processes::signal(pid, Signal::SIGKILL);
         project.wait_restarted("doors", pid)?;
-        wait_for(20, "recording.stopped", || happened(&project, "recording.stopped", "cam1"))?;
+        wait_for(60, "recording.stopped", || happened(&project, "recording.stopped", "cam1"))?;
         project.down()?;
         let recorded = fragments(&project, "cam1")?;
         around(&recorded, opened)?;
@@ -66,13 +66,13 @@ fn a_recording_is_started_and_stopped_from_the_command_line() {
         };
         let start = told(&["record", "start", "cam2", "--for", "1h", "-o", "json"])?;
         ensure(start["order"] == "start" && start["kept"] == true, || start.to_string())?;
-        wait_for(10, "recording.started", || happened(&project, "recording.started", "cam2"))?;
+        wait_for(60, "recording.started", || happened(&project, "recording.started", "cam2"))?;
         let pid = project.pid("hand")?;
         project.succeed(&["restart", "hand"])?;
         project.wait_restarted("hand", pid)?;
         let held = told(&["record", "ls", "cam2", "-o", "json"])?;
         ensure(held["order"] == "start", || format!("forgotten over a restart: {held}"))?;
-        wait_for(10, "two seconds of recording", || {
+        wait_for(60, "two seconds of recording", || {
             let found = fragments(&project, "cam2").ok()?;
             (found.len() > 2).then_some(())
         })?;
@@ -80,7 +80,7 @@ fn a_recording_is_started_and_stopped_from_the_command_line() {
         ensure(noted["kept"] == true, || noted.to_string())?;
         let stop = told(&["record", "stop", "cam2", "-o", "json"])?;
         ensure(stop["order"] == "stop", || stop.to_string())?;
-        wait_for(10, "recording.stopped", || happened(&project, "recording.stopped", "cam2"))?;
+        wait_for(60, "recording.stopped", || happened(&project, "recording.stopped", "cam2"))?;
         let recorded = recordings::packets(&project.recordings(), "cam2")?.len();
         thread::sleep(Duration::from_secs(2 * GROUP_S));
         let after = recordings::packets(&project.recordings(), "cam2")?.len();

@@ -87,7 +87,7 @@ fn a_tap_without_a_terminal_asks_for_a_file() {
 fn the_last_seconds_of_a_packet_ring_play_and_are_the_packets_named() {
     holds(|| {
         let project = up()?;
-        wait_for(30, "three seconds of packets", || {
+        wait_for(60, "three seconds of packets", || {
             (project.heads(protocol::name::RingKind::Packets) > 75).then_some(())
         })?;
         let clip = project.dir().join("clip.mp4");
@@ -108,7 +108,7 @@ fn the_last_seconds_of_a_packet_ring_play_and_are_the_packets_named() {
 fn the_history_of_a_frame_ring_is_the_same_as_y4m_and_as_png_and_its_colours_are_ffmpegs() {
     holds(|| {
         let project = up()?;
-        wait_for(30, "a history", || {
+        wait_for(60, "a history", || {
             (project.heads(protocol::name::RingKind::Frames) > 20).then_some(())
         })?;
         // What follows would be another history each time.

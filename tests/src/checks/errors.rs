@@ -147,7 +147,7 @@ fn an_unreachable_camera_is_a_state() -> Outcome<()> {
     project.succeed(&["up", "-d"])?;
     let degraded =
         || project.worker("cam1").ok().filter(|status| status.state == WorkerState::Degraded);
-    let (status, _) = wait_for(20, "the camera to be reported down", degraded)?;
+    let (status, _) = wait_for(60, "the camera to be reported down", degraded)?;
     ensure(status.restarts == 0 && !status.why.is_empty(), || {
         format!("unreachable camera: {status:?}")
     })?;

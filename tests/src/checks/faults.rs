@@ -47,7 +47,7 @@ workers:
     let kept = ffmpeg::codes(&["-f", "h264", "-i", &file], SIZE.0, SIZE.1)?.len() as u64;
     ensure(kept == POISON, || format!("{file} holds {kept} pictures, expected {POISON}"))?;
     let before = project.heads(RingKind::Frames);
-    wait_for(30, "pictures behind it", || {
+    wait_for(60, "pictures behind it", || {
         (project.heads(RingKind::Frames) != before).then_some(())
     })?;
     thread::sleep(Duration::from_secs(1));
@@ -69,6 +69,6 @@ fn kept_file(project: &Project) -> Outcome<String> {
         paths.iter().find(|path| path.extension().is_some_and(|end| end == "json"))?;
         paths.iter().find(|path| path.extension().is_some_and(|end| end == "h264")).cloned()
     };
-    let (path, _) = wait_for(30, "the packet's file", find)?;
+    let (path, _) = wait_for(60, "the packet's file", find)?;
     path.to_str().map(str::to_owned).ok_or_else(|| Failure::new("a path that is no text"))
 }

@@ -72,7 +72,7 @@ pub fn the_supervisor_stands_still(seconds: u64) -> Outcome<Value> {
     ensure(before == after, || {
         format!("after {seconds} s without a supervisor {before:?} became {after:?}")
     })?;
-    wait_for(20, "every worker to be at work", || {
+    wait_for(60, "every worker to be at work", || {
         let at_work = |state| matches!(state, WorkerState::Running | WorkerState::Ready);
         project.ps().ok()?.iter().all(|worker| at_work(worker.state)).then_some(())
     })?;

@@ -94,7 +94,7 @@ workers:
     let witness = Witness::start(project.name(), std::slice::from_ref(&ring));
     let grandchild =
         || fs::read_to_string(project.dir().join("grandchild")).ok()?.trim().parse::<u32>().ok();
-    let (grandchild, _) = wait_for(5, "the grandchild's pid", grandchild)?;
+    let (grandchild, _) = wait_for(60, "the grandchild's pid", grandchild)?;
     thread::sleep(Duration::from_secs(seconds));
     ensure(processes::is_alive(grandchild), || "the grandchild was gone before".into())?;
     processes::signal(project.pid("stopped")?, Signal::SIGSTOP);
@@ -103,7 +103,7 @@ workers:
         let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str());
         (left.is_empty() && !processes::is_alive(grandchild)).then_some(())
     };
-    let ((), took) = wait_for(20, "every worker and grandchild to end", gone)?;
+    let ((), took) = wait_for(60, "every worker and grandchild to end", gone)?;
     let captured = witness.finish().packets()?[&ring].len() as u64;
     let pictures = pictures_after_kill(&project, captured)?;
     project.up().map_err(|failure| Failure(format!("the next up: {failure}")))?;

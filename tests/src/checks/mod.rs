@@ -114,6 +114,14 @@ impl Watched {
         self.witness.seen()
     }
 
+    /// The 99th percentile of what publishing took since the last call, in us.
+    pub fn publish_us_p99(&self) -> f64 {
+        let mut costs = self.witness.take_costs_us();
+        costs.sort_by(f64::total_cmp);
+        let at = (costs.len() * 99 / 100).min(costs.len().saturating_sub(1));
+        costs.get(at).copied().unwrap_or(f64::INFINITY).round()
+    }
+
     /// Stops it. Every packet that was published is in the files, and the pictures of `exact` cameras
     /// play without a hole. The files live as long as the answer.
     pub fn finish(self, exact: &[Camera]) -> Outcome<Ended> {

@@ -49,7 +49,7 @@ fn name_of(file: &Path) -> String {
 
 fn wait_for_number(browser: &mut Browser) -> Outcome<u32> {
     let number = || read_number(browser).transpose();
-    wait_for(30, "a picture on the page", number)?.0
+    wait_for(60, "a picture on the page", number)?.0
 }
 
 /// `None` while no picture is there; a picture that is there and damaged is a failure.

@@ -66,7 +66,7 @@ workers:
             let status = self.project.worker("recorder").ok()?;
             (status.state == WorkerState::Degraded && status.why.contains(state)).then_some(status)
         };
-        Ok(wait_for(30, &format!("ps to say '{state}'"), told)?.0)
+        Ok(wait_for(60, &format!("ps to say '{state}'"), told)?.0)
     }
 
     fn wait_running(&self) -> Outcome<()> {

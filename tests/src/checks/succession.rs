@@ -79,7 +79,7 @@ fn wait_for_heirs(project: &Project) -> Outcome<()> {
         };
         (outlives("cam1") == Some(true) && outlives("recorder") == Some(true)).then_some(())
     };
-    wait_for(30, "ingest and recorder to be able to live on", heirs).map(drop)
+    wait_for(60, "ingest and recorder to be able to live on", heirs).map(drop)
 }
 
 /// A supervisor other than `before` answers, and every worker is up.
@@ -143,7 +143,7 @@ pub fn the_adopted_go_on(kills: u32) -> Outcome<Value> {
         let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str());
         left.is_empty().then_some(())
     };
-    wait_for(10, "everything to end", gone)?;
+    wait_for(60, "everything to end", gone)?;
     let balance = recordings::balance(&project.recordings(), &witness.finish())?;
     ensure(balance.lost == 0, || format!("packets lost: {balance:?}"))?;
     let files = recordings::files(&project.recordings(), "cam1")?;
@@ -167,7 +167,7 @@ pub fn who_is_not_adopted_ends() -> Outcome<Value> {
     let alive = processes::is_alive(cam1) && processes::is_alive(recorder);
     ensure(alive, || "they ended before their time".into())?;
     let gone = || (!processes::is_alive(cam1) && !processes::is_alive(recorder)).then_some(());
-    let ((), took) = wait_for(30, "ingest and recorder to end themselves", gone)?;
+    let ((), took) = wait_for(60, "ingest and recorder to end themselves", gone)?;
     for pid in processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str()) {
         // What a command had put into a session of its own: docs/supervision.md says so.
         processes::signal(pid, Signal::SIGKILL);
@@ -193,6 +193,6 @@ pub fn the_end_of_the_guard_ends_the_adopted() -> Outcome<Value> {
         let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str());
         left.is_empty().then_some(())
     };
-    let ((), took) = wait_for(20, "everything to end", gone)?;
+    let ((), took) = wait_for(60, "everything to end", gone)?;
     Ok(json!({ "all_ended_ms": took.as_millis() }))
 }
