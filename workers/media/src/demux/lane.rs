@@ -1,13 +1,12 @@
 //! One track's way from FFmpeg's packets to access units.
 
-use std::collections::VecDeque;
-
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::format::stream::StreamMut;
 use ffmpeg_next::{Error, Packet};
 use protocol::stream::{Codec, Track};
 use protocol::time::{NS_PER_S, TimeBase};
 
+use super::queue::Queue;
 use super::{AccessUnit, track};
 use crate::annexb::{Family, ParameterSets};
 use crate::bitstream::BitstreamFilter;
@@ -23,6 +22,8 @@ pub(super) struct Lane {
     frame_ns: i64,
     /// Decoding time of the next unit, should it carry none.
     next_dts_ns: i64,
+    /// Decoding times of units without one are still to be told by those that follow.
+    is_untimed: bool,
 }
 
 impl Lane {
@@ -59,6 +60,8 @@ impl Lane {
             sets,
             frame_ns: frame_ns(track.frame_rate),
             next_dts_ns: 0,
+            // Only these two show pictures in another order than they decode them in.
+            is_untimed: Family::of(track.codec).is_some(),
         };
         Ok(Some((lane, track)))
     }
@@ -72,7 +75,7 @@ impl Lane {
     pub(super) fn take(
         &mut self,
         packet: Packet,
-        out: &mut VecDeque<AccessUnit>,
+        out: &mut Queue,
     ) -> Result<Option<Vec<u8>>, Error> {
         let packets = match &mut self.filter {
             None => vec![packet],
@@ -85,7 +88,13 @@ impl Lane {
         };
         let mut extradata = None;
         for packet in &packets {
-            out.extend(self.unit(packet));
+            if let Some(unit) = self.unit(packet) {
+                self.is_untimed &= packet.dts().is_none() && packet.pts().is_some();
+                match self.is_untimed {
+                    true => self.is_untimed = out.push_untimed(unit),
+                    false => out.push(unit),
+                }
+            }
             extradata = self.extradata_after(packet).or(extradata);
         }
         Ok(extradata)

@@ -2,15 +2,15 @@
 
 mod input;
 mod lane;
+mod queue;
 mod track;
-
-use std::collections::VecDeque;
 
 use ffmpeg_next::{Discard, Packet, format};
 use protocol::stream::{TRACKS_MAX, Track};
 
 use crate::error::MediaError;
 use lane::Lane;
+use queue::Queue;
 
 use input::Alarm;
 pub use input::{Input, Interrupt};
@@ -44,7 +44,7 @@ pub struct Demuxer {
     tracks: Vec<Track>,
     tracks_version: u64,
     /// Units already read and not yet given out.
-    pending: VecDeque<AccessUnit>,
+    pending: Queue,
 }
 
 impl Demuxer {
@@ -63,7 +63,7 @@ impl Demuxer {
             lanes: Vec::new(),
             tracks: Vec::new(),
             tracks_version: 0,
-            pending: VecDeque::new(),
+            pending: Queue::default(),
         };
         demuxer.choose_tracks()?;
         Ok(demuxer)
@@ -72,7 +72,10 @@ impl Demuxer {
     /// The next access unit in the order of the file or network; `None` at the end.
     pub fn read(&mut self) -> Result<Option<AccessUnit>, MediaError> {
         let mut damaged = 0;
-        while self.pending.is_empty() {
+        loop {
+            if let Some(unit) = self.pending.pop() {
+                return Ok(Some(unit));
+            }
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
                 Ok(()) => self.take(packet)?,
@@ -80,13 +83,15 @@ impl Demuxer {
                     let stopped = ffmpeg_next::Error::Exit;
                     return Err(MediaError::of(&self.name, "reading", stopped));
                 }
-                Err(ffmpeg_next::Error::Eof) => return Ok(None),
+                Err(ffmpeg_next::Error::Eof) => {
+                    self.pending.settle();
+                    return Ok(self.pending.pop());
+                }
                 // One damaged packet; the demuxer finds its way behind it.
                 Err(ffmpeg_next::Error::InvalidData) if damaged < DAMAGED_MAX => damaged += 1,
                 Err(error) => return Err(MediaError::of(&self.name, "reading", error)),
             }
         }
-        Ok(self.pending.pop_front())
     }
 
     /// The tracks carried, at most [`TRACKS_MAX`]: video, then audio, in the source's order.
