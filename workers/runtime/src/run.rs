@@ -9,7 +9,7 @@ use std::thread;
 
 use protocol::control::{StartUp, ToSupervisor, env};
 use protocol::exit::WorkerExit;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use spawn::HealthPage;
 
 use crate::adoption::Adoption;
@@ -36,6 +36,7 @@ fn live<W: Worker>() -> Result<(), Fault> {
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Fault::failed)?;
     }
+    take_no_harm_of_limits().map_err(Fault::failed)?;
     let link = open_link(&stop)?;
     let page = spawn::take_inherited(env::HEALTH_FD).map_err(Fault::contract)?;
     let adoption = Adoption::open(&page)?;
@@ -53,6 +54,12 @@ fn live<W: Worker>() -> Result<(), Fault> {
         return Err(Fault::orphaned("the supervisor is gone"));
     }
     link.send(&ToSupervisor::Stopped)
+}
+
+/// A write beyond the largest file that is allowed (`ulimit -f`) is an error, which who writes tells; without
+/// a handler it would be the end of the process. Nobody reads the flag.
+fn take_no_harm_of_limits() -> std::io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }
 
 fn step_until_stopped<W: Worker>(worker: &mut W, cx: &mut Context) -> Result<(), Fault> {
