@@ -273,32 +273,21 @@ fn before(
     Ok(None)
 }
 
-fn first_fragment(
-    tx: &Transaction<'_>,
-    camera: i64,
-    number: i64,
-) -> rusqlite::Result<Option<Fragment>> {
-    fragment_at_end(tx, camera, number, "ASC")
+fn first_fragment(tx: &Transaction<'_>, camera: i64, number: i64) -> Found {
+    one_fragment(tx, camera, number, "ORDER BY at_bytes ASC LIMIT 1")
 }
 
-fn last_fragment(
-    tx: &Transaction<'_>,
-    camera: i64,
-    number: i64,
-) -> rusqlite::Result<Option<Fragment>> {
-    fragment_at_end(tx, camera, number, "DESC")
+fn last_fragment(tx: &Transaction<'_>, camera: i64, number: i64) -> Found {
+    one_fragment(tx, camera, number, "ORDER BY at_bytes DESC LIMIT 1")
 }
 
-fn fragment_at_end(
-    tx: &Transaction<'_>,
-    camera: i64,
-    number: i64,
-    order: &str,
-) -> rusqlite::Result<Option<Fragment>> {
-    let statement = format!(
-        "SELECT {FRAGMENT} FROM fragments WHERE camera = ?1 AND number = ?2 ORDER BY at_bytes {order} LIMIT 1"
-    );
-    tx.prepare_cached(&statement)?.query_row([camera, number], fragment_of).optional()
+/// A fragment, when the file has any.
+type Found = rusqlite::Result<Option<Fragment>>;
+
+fn one_fragment(tx: &Transaction<'_>, camera: i64, number: i64, which: &str) -> Found {
+    let query =
+        format!("SELECT {FRAGMENT} FROM fragments WHERE camera = ?1 AND number = ?2 {which}");
+    tx.prepare_cached(&query)?.query_row([camera, number], fragment_of).optional()
 }
 
 fn put_comments(tx: &Transaction<'_>, camera: i64, said: &Said) -> rusqlite::Result<()> {
