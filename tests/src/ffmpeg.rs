@@ -70,15 +70,35 @@ pub fn has_encoder(name: &str) -> bool {
 
 /// Checksums of the decoded pictures, in the order they are shown.
 pub fn picture_sums(file: &Path) -> Outcome<Vec<String>> {
-    let name = file.display().to_string();
-    let arguments = ["-nostdin", "-v", "error", "-i", &name, "-map", "0:v:0"];
+    sums(&["-i", &file.display().to_string()])
+}
+
+/// The first picture that is shown at or behind a time, in seconds; where it is, the file's index tells.
+pub fn picture_sum_at(file: &Path, seconds: f64) -> Outcome<Option<String>> {
+    let (name, at) = (file.display().to_string(), format!("{seconds:.3}"));
+    Ok(sums(&["-ss", &at, "-i", &name, "-frames:v", "1"])?.into_iter().next())
+}
+
+/// When the first picture of a file is shown, in seconds.
+pub fn first_picture_s(file: &Path) -> Outcome<f64> {
+    let output = Command::new("timeout")
+        .args(["60", "ffprobe", "-v", "error", "-select_streams", "v:0"])
+        .args(["-show_entries", "stream=start_time", "-of", "csv=p=0"])
+        .arg(file)
+        .output()
+        .map_err(Failure::new)?;
+    String::from_utf8_lossy(&output.stdout).trim().parse().map_err(Failure::new)
+}
+
+fn sums(input: &[&str]) -> Outcome<Vec<String>> {
     let output = ffmpeg()
-        .args(arguments)
-        .args(["-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .args(["-nostdin", "-v", "error"])
+        .args(input)
+        .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"])
         .output()
         .map_err(Failure::new)?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.success(), || format!("{name}: {}: {said}", output.status))?;
+    ensure(output.status.success(), || format!("ffmpeg {input:?}: {}: {said}", output.status))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     Ok(rows.filter_map(|row| row.rsplit(',').next()).map(|sum| sum.trim().to_owned()).collect())

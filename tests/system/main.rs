@@ -6,6 +6,7 @@ mod architecture;
 mod bench;
 mod changes;
 mod codecs;
+mod disk_full;
 mod doctor_examines;
 mod drill;
 mod examples_of_help;
