@@ -10,6 +10,7 @@ mod children;
 mod control;
 pub(crate) mod drill;
 mod hooks;
+mod looks;
 mod messages;
 mod orders;
 mod replacing;
@@ -26,15 +27,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use protocol::admin::WorkerState;
 use protocol::exit::ExitReason;
 use protocol::time::MonoNs;
 use shmring::clock;
 
 use crate::admin::Admin;
-use crate::beat::{Late, Rhythm};
+use crate::beat::Rhythm;
 use crate::cgroup;
 use crate::event::Event;
 use crate::floors::Floors;
@@ -42,14 +41,12 @@ use crate::hand_over::HandOvers;
 use crate::history::History;
 use crate::hooks::Hooks;
 use crate::lifecycle::{Action, Input};
-use crate::link::Violation;
 use crate::logs::{LogLine, Stream};
 use crate::manager::Manager;
 use crate::place::Lock;
 use crate::poller::Poller;
 use crate::preparing::Preparations;
 use crate::process::{Process, ProcessId, SpareEnds, SpawnError, Spawner};
-use crate::progress;
 use crate::questions::Questions;
 use crate::readiness::Probes;
 use crate::reserve::{self, Reserve};
@@ -70,10 +67,6 @@ pub(crate) use orders::Wanted;
 
 /// Reads of one output pipe in one turn of the loop: 64 KiB, a full pipe.
 const OUTPUT_TURNS: usize = 4;
-/// Groups of pictures are looked at this often, in looks at the beats.
-const LOOKS_A_FLOOR: u64 = 10;
-/// An exit is reaped within this after the link closes; who lives on has closed it on purpose.
-const CLOSED_GRACE: Duration = Duration::from_millis(500);
 
 /// What the supervisor is made of; all of it is open before anything starts.
 #[derive(Debug)]
@@ -265,94 +258,6 @@ impl Supervisor {
             Event::StopSignal => self.stop_signalled(now),
             Event::Tick => self.tick(now),
         }
-    }
-
-    fn tick(&mut self, now: MonoNs) {
-        self.manager.beat(now);
-        if let Some(late) = self.rhythm.tick(now) {
-            self.look(now, late);
-        }
-        for at in self.workers.ids() {
-            if self.workers[at].life.deadline().is_some_and(|deadline| deadline <= now) {
-                self.tell(at, now, Input::Time);
-            }
-        }
-        self.give_up_questions(now);
-        self.look_for_attached(now);
-        self.advance_waiting(now);
-        self.advance_leaving(now);
-        self.drop_departed(now);
-        self.advance_transition(now);
-        self.advance_upgrade(now);
-        self.advance_will();
-        self.advance_shutdown(now);
-        self.advance_hooks(now);
-    }
-
-    /// Beats, closed links, floors: everything that is looked at rather than told.
-    fn look(&mut self, now: MonoNs, Late(late): Late) {
-        self.looks += 1;
-        for at in self.workers.ids() {
-            if late {
-                self.forgive_gap(at, now);
-            } else if let Some(reason) = self.fault_of(at, now) {
-                self.tell(at, now, Input::Fault(reason));
-            }
-        }
-        for process in self.workers.iter_mut().filter_map(|(_, worker)| worker.process.as_mut()) {
-            process.resume_output(&self.poller);
-        }
-        self.bury_untold(now);
-        self.admin.resume(&mut self.poller);
-        if self.looks.is_multiple_of(LOOKS_A_FLOOR) {
-            self.reserve.lend();
-            rings::observe_all(&self.spawner.outlook, &self.spawner.topology, &mut self.floors);
-            self.floors.save_later();
-            if let Some(groups) = &mut self.spawner.cgroups {
-                groups.remove_empty();
-            }
-        }
-        for at in self.look_at_progress(now).into_iter().filter(|_| !late) {
-            self.tell(at, now, Input::Fault(ExitReason::NoProgress));
-        }
-    }
-
-    /// The workers whose inputs go on without them.
-    fn look_at_progress(&mut self, now: MonoNs) -> Vec<WorkerId> {
-        let outlook = &self.spawner.outlook;
-        let stalled = self.workers.iter_mut().filter_map(|(at, worker)| {
-            let process = worker.process.as_mut()?;
-            let health = process.health()?;
-            if worker.life.state() != WorkerState::Running {
-                process.progress.excuse();
-                return None;
-            }
-            let heads = worker.spec.inputs.iter().map(|ring| rings::head_of(outlook, ring));
-            process.progress.is_stalled(now, &health, || progress::heads(heads)).then_some(at)
-        });
-        stalled.collect()
-    }
-
-    fn forgive_gap(&mut self, at: WorkerId, now: MonoNs) {
-        let worker = &mut self.workers[at];
-        worker.life.forgive_gap(now);
-        if let Some(process) = &mut worker.process {
-            process.beat.restart(now);
-            process.progress.excuse();
-        }
-    }
-
-    fn fault_of(&mut self, at: WorkerId, now: MonoNs) -> Option<ExitReason> {
-        let worker = &mut self.workers[at];
-        let process = worker.process.as_mut()?;
-        let closed_for = process.closed.map(|since| now.saturating_since(since));
-        if closed_for.is_some_and(|time| time >= CLOSED_GRACE) {
-            return Some(ExitReason::Protocol(Violation::Closed.to_string()));
-        }
-        let judged =
-            (worker.life.is_up() || worker.life.is_draining()) && process.has_health_page();
-        let health = process.health();
-        (judged && process.beat.is_stuck(now, health)).then_some(ExitReason::NoHeartbeat)
     }
 
     fn act(&mut self, at: WorkerId, now: MonoNs, action: Action) -> Option<Input> {

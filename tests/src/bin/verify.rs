@@ -209,11 +209,8 @@ fn many_cameras(report: &mut Report) {
     report.target_below("down_ms_of_64", &many["down_ms"], 10_000.0);
 }
 
-/// Promises that are tests of their own, built before the clock of any of them runs.
+/// Promises that are tests of their own; `scripts/verify` has built them.
 fn tests_of_the_surface(report: &mut Report) {
-    report.promise("tests_built", || {
-        rings::build_tests(&[("supervisor", "main"), ("tests", "system")])
-    });
     let tests = |package, test, names: &'static [&'static str]| -> Check<'static> {
         Box::new(move || rings::named_tests(package, test, names))
     };

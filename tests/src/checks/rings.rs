@@ -54,14 +54,6 @@ pub fn bench() -> Outcome<Value> {
     report_of("bench", &["rings", "--quick"])
 }
 
-/// Builds test programs, so that what follows measures no compiler.
-pub fn build_tests(programs: &[(&str, &str)]) -> Outcome<Value> {
-    for (package, test) in programs {
-        cargo_test(package, test, &["--no-run"], &[])?;
-    }
-    Ok(json!({ "programs": programs.len() }))
-}
-
 /// Tests of one crate by a part of their names: at least one, and all pass.
 pub fn named_tests(package: &str, test: &str, names: &[&str]) -> Outcome<Value> {
     let said = tests_with(package, test, names, &[])?;
