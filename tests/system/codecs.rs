@@ -96,7 +96,7 @@ impl Source {
     /// Its file, or `None` where ffmpeg has no encoder for it.
     fn make(&self, project: &Project) -> Outcome<Option<PathBuf>> {
         let Some(encoder) = self.encoders.iter().find(|of| ffmpeg::has_encoder(of[0])) else {
-            println!("skipped {}: ffmpeg has no encoder for it", self.camera);
+            println!("skipped: {}: ffmpeg has no encoder for it", self.camera);
             return Ok(None);
         };
         let file = project.dir().join(format!("{}.{}", self.camera, self.ending));
@@ -279,11 +279,11 @@ struct Others {
 
 impl Others {
     fn find(project: &Project) -> Outcome<Self> {
-        let mp4box = MP4BOX.folder()?.inspect_err(|why| println!("skipped mp4box: {why}")).ok();
+        let mp4box = MP4BOX.folder()?.inspect_err(|why| println!("skipped: mp4box: {why}")).ok();
         let page = project.dir().join("empty.html");
         fs::write(&page, "<!doctype html><body></body>").map_err(Failure::new)?;
         let Some(program) = Browser::find() else {
-            println!("skipped media sources: there is no Chromium here");
+            println!("skipped: media sources: there is no Chromium here");
             return Ok(Self { mp4box, browser: None });
         };
         let browser = Browser::open(program, &format!("file://{}", page.display()))?;
@@ -368,7 +368,7 @@ fn taken_by_a_browser(browser: &mut Browser, stage: &Stage, file: &Path) -> Outc
     let told = browser.evaluate(&format!("({})({arguments})", include_str!("mse.js")))?;
     let name = file.display();
     if told["unsupported"] == true {
-        println!("skipped {name}: this browser has no {codecs}");
+        println!("skipped: {name}: this browser has no {codecs}");
         return Ok(());
     }
     let ranges = told["buffered"].as_array().cloned().unwrap_or_default();

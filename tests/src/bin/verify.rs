@@ -113,9 +113,14 @@ fn all_about_recording(seed: u64) -> Report {
     ] {
         report.promise(row, || rings::named_tests("recorder", "recording", names));
     }
-    for (row, names) in
-        [("on_demand_from_outside", &["recording_on_demand::"]), ("exports", &["exports::"])]
-    {
+    report.promise("mp4", || rings::named_tests("fmp4", "play", &[]));
+    report.promise("mp4_of_any_bytes", || rings::named_tests("fmp4", "properties", &[]));
+    for (row, names) in [
+        ("on_demand_from_outside", &["recording_on_demand::"]),
+        ("exports", &["exports::"]),
+        ("codecs", &["codecs::"]),
+        ("full_without_a_disk_of_its_own", &["disk_full::"]),
+    ] {
         report.promise(row, || rings::named_tests("tests", "system", names));
     }
     report

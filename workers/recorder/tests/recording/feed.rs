@@ -37,16 +37,24 @@ impl Feed {
         if !media::have_ffmpeg() {
             return None;
         }
-        let video = media::video(dir, Codec::H264, SECONDS, 40, 2);
+        Some(Self::with_sound(dir, media::video(dir, Codec::H264, SECONDS, 40, 2)))
+    }
+
+    /// MJPEG, VP9 or AV1, and sound. `None` where ffmpeg has no encoder for it.
+    pub(crate) fn of(dir: &Path, codec: Codec) -> Option<Self> {
+        if !media::have_ffmpeg() {
+            return None;
+        }
+        let (video, _) = media::own_words(dir, codec, SECONDS, 40)?;
+        Some(Self::with_sound(dir, video))
+    }
+
+    fn with_sound(dir: &Path, video: media::Stream) -> Self {
         let audio = media::aac(dir, SECONDS, 1);
         let mut samples = media::interleaved(&[&video, &audio]);
         samples.retain(|sample| sample.dts_ns < i64::from(SECONDS) * 1_000_000_000);
-        Some(Self {
-            tracks: vec![video.track, audio.track],
-            samples,
-            sent: 0,
-            began: a_minute_of_an_hour_ago(),
-        })
+        let tracks = vec![video.track, audio.track];
+        Self { tracks, samples, sent: 0, began: a_minute_of_an_hour_ago() }
     }
 
     /// Pictures of `picture_bytes` in groups of 40, which no player can decode.
