@@ -241,6 +241,9 @@ pub struct Recording {
     pub missing: u64,
     /// The source was interrupted before it or inside it; what it sent meanwhile is unknown.
     pub interrupted: bool,
+    /// What lies before it, or inside it, was not to be recorded.
+    #[serde(default)]
+    pub paused: bool,
     /// Why it stays, when it is pinned.
     pub pinned: Option<String>,
     /// What is not whole; of the file being written that is its end.

@@ -29,7 +29,7 @@ pub use policy::ReadPolicy;
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig};
 pub use replay::ReplayConfig;
 pub use rtsp::RtspConfig;
-pub use web::WebConfig;
+pub use web::{Shelf, WebConfig, WebSetup};
 pub use when::{EventRule, Patterns, When};
 
 /// The built-in worker kinds: what `use:` may say. Each is the binary `framevisor-<kind>`.
@@ -122,7 +122,7 @@ pub enum WorkerConfig {
     Recorder(RecorderConfig),
     Replay(ReplayConfig),
     Rtsp(RtspConfig),
-    Web(WebConfig),
+    Web(WebSetup),
     Pipe(PipeConfig),
 }
 

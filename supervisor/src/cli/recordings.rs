@@ -267,6 +267,9 @@ fn note(recording: &Recording) -> String {
     if recording.interrupted {
         notes.push("source interrupted".to_owned());
     }
+    if recording.paused {
+        notes.push("paused before".to_owned());
+    }
     if let Some(damage) = recording.damage.as_ref().filter(|_| !recording.open) {
         notes.push(format!("damaged: {damage}"));
     }

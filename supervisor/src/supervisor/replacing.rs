@@ -73,7 +73,7 @@ impl Supervisor {
 fn drain_of(spec: &WorkerSpec) -> Duration {
     match &spec.launch {
         Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.drain.duration(),
-        Launch::Use(WorkerConfig::Web(web)) => web.drain.duration(),
+        Launch::Use(WorkerConfig::Web(web)) => web.section.drain.duration(),
         _ => YIELD_WITHIN,
     }
 }

@@ -31,6 +31,7 @@ mod restart;
 mod schema;
 mod section;
 mod series;
+mod shelf;
 mod sources;
 mod starred;
 mod survival;
@@ -185,7 +186,9 @@ fn read_edited(
     }
     let written =
         if readable { written::read(root.as_ref(), &mut findings) } else { Written::default() };
-    let (workers, rings) = meant::relate(&written, folder, &mut findings);
+    let (mut workers, rings) = meant::relate(&written, folder, &mut findings);
+    let groups = groups::meant(&written.groups);
+    shelf::fill(&mut workers, &written, folder, &groups, &mut findings);
     // A camera that was removed while the project runs leaves its groups.
     if edits.without.is_empty() {
         groups::check(&written.groups, &rings, &mut findings);
@@ -201,7 +204,6 @@ fn read_edited(
             let (file, group) = (sources[0].name.clone(), written.group.clone());
             let (folder, origin) = (folder.to_owned(), Origin::new(sources, edits, &written));
             let survival = written.survival;
-            let groups = groups::meant(&written.groups);
             let hooks = written.hooks.iter().map(|hook| meant::hook(hook, &folder)).collect();
             let spec = Topology {
                 project,
@@ -466,7 +468,7 @@ impl WorkerSpec {
     pub fn listen(&self) -> Option<SocketAddr> {
         match &self.launch {
             Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.listen),
-            Launch::Use(WorkerConfig::Web(web)) => Some(web.listen),
+            Launch::Use(WorkerConfig::Web(web)) => Some(web.section.listen),
             Launch::Run { .. } | Launch::Use(_) => None,
         }
     }

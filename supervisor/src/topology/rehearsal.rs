@@ -1,9 +1,10 @@
 //! A topology that is tried out beside whatever else runs on this machine.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use protocol::config::{RecorderConfig, RestartConfig, WorkerConfig};
+use protocol::config::{RecorderConfig, RestartConfig, Shelf, WorkerConfig};
 use protocol::units::Span;
 
 use super::{Launch, Topology};
@@ -12,6 +13,7 @@ impl Topology {
     /// Files go below `folder`, each recorder's to a folder of its own; servers listen on free ports of
     /// this machine alone; what dies is started again at once, as often as it dies.
     pub(crate) fn rehearse(&mut self, folder: &Path) {
+        let mut moved = BTreeMap::new();
         for worker in &mut self.workers {
             worker.restart = RestartConfig {
                 delay: Span::from_millis(0),
@@ -23,11 +25,27 @@ impl Topology {
                     let dir = folder.join("recordings").join(worker.name.as_str());
                     // All of it is kept: it is looked into at the end.
                     let segment = recorder.segment;
+                    moved.insert(recorder.dir.clone(), dir.clone());
                     *recorder = RecorderConfig { segment, ..RecorderConfig::at(dir) };
                 }
                 Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.listen = free(rtsp.listen),
-                Launch::Use(WorkerConfig::Web(web)) => web.listen = free(web.listen),
+                Launch::Use(WorkerConfig::Web(web)) => {
+                    web.section.listen = free(web.section.listen)
+                }
                 Launch::Run { .. } | Launch::Use(_) => {}
+            }
+        }
+        self.play_from(&moved);
+    }
+
+    /// What is recorded elsewhere is played from there.
+    fn play_from(&mut self, moved: &BTreeMap<PathBuf, PathBuf>) {
+        for worker in &mut self.workers {
+            if let Launch::Use(WorkerConfig::Web(web)) = &mut worker.launch
+                && let Shelf::At(dir) = &web.shelf
+                && let Some(now) = moved.get(dir)
+            {
+                web.shelf = Shelf::At(now.clone());
             }
         }
     }

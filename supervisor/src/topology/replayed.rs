@@ -56,7 +56,9 @@ impl Topology {
             }
             match &mut worker.launch {
                 Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.listen = free(rtsp.listen),
-                Launch::Use(WorkerConfig::Web(web)) => web.listen = free(web.listen),
+                Launch::Use(WorkerConfig::Web(web)) => {
+                    web.section.listen = free(web.section.listen)
+                }
                 Launch::Run { .. } | Launch::Use(_) => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::config::{IngestConfig, Kind, WorkerConfig};
+use protocol::config::{IngestConfig, Kind, WebConfig, WorkerConfig};
 use protocol::name::{NameError, WorkerName};
 
 use super::problem::{CredentialProblem, Finding, KeyProblem, Subject};
@@ -147,7 +147,10 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Pipe => None,
         Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
         Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
-        Kind::Web => section.typed(&USE, ranges::of_web).map(WorkerConfig::Web),
+        Kind::Web => {
+            let web: Option<WebConfig> = section.typed(&USE, ranges::of_web);
+            web.map(|web| WorkerConfig::Web(web.into()))
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use media::{AccessUnit, Decoder, DecoderOptions, Muxer, NoMemory, Picture, Reenc
 use protocol::stream::Track;
 use protocol::time::UtcNs;
 use protocol::verb::ExportFormat;
+use recordings::cut::{Footage, Part};
 use recordings::{Range, Sample};
 
 use crate::error::ExportError;
-use crate::footage::{Footage, Part};
 use crate::remux::{container, position, unit};
 use crate::watch::Watch;
 

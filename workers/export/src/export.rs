@@ -8,20 +8,21 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::time::UtcNs;
 use protocol::verb::{Export, ExportFormat};
 use recordings::Range;
+use recordings::cut::{Footage, Part};
 use serde::Serialize;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::error::ExportError;
-use crate::footage::{Footage, Part};
 use crate::hashing::{Hashing, Sum};
 use crate::manifest::{Manifest, Time};
 use crate::output::{Form, Output, settle};
 use crate::watch::Watch;
-use crate::{copy, exact, held, page, remux};
+use crate::{copy, exact, page, remux};
 
 const MANIFEST: &str = "manifest.json";
 const PAGE: &str = "index.html";
@@ -51,10 +52,11 @@ pub(crate) struct Written {
 
 /// Makes what is wanted, or nothing at all.
 pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
-    held::allow_many_files();
+    allow_many_files();
     let footage = each(&wanted.cameras, watch, |camera| {
         let range = Range { from: wanted.from, to: wanted.to };
         Footage::read(&camera.name, &camera.folder, range)
+            .map_err(ExportError::recording(&camera.name))
     })?;
     if footage.iter().all(|footage| footage.parts.is_empty()) {
         let (from, to) = (Time(wanted.from).short(), Time(wanted.to).short());
@@ -80,6 +82,14 @@ pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
     let names: Vec<String> = manifest.files().map(|file| file.file.clone()).collect();
     let out = output.publish(&names)?;
     Ok(Exported { out, manifest })
+}
+
+/// A file for each minute and camera may be open at once: as many as the system allows.
+fn allow_many_files() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without it, long exports say that too many files are open.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 struct Maker<'a> {
@@ -149,7 +159,7 @@ impl Maker<'_> {
         let damaged = copy::copy(footage, part, &mut hashing, path, self.watch)?;
         hashing.flush().map_err(ExportError::io("write", path))?;
         let sum = hashing.finish();
-        let (zero_ns, end_ns) = (copy::zero_of(part), part.end_ns);
+        let (zero_ns, end_ns) = (part.file_zero_ns(), part.end_ns);
         Ok(Written { name: self.name(footage, at), part: at, sum, zero_ns, end_ns, damaged })
     }
 

@@ -11,14 +11,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod clock;
 mod copy;
 mod error;
 mod exact;
 mod export;
-mod footage;
 mod hashing;
-mod held;
 mod in_words;
 mod manifest;
 mod output;

@@ -6,12 +6,10 @@ use protocol::name::RingName;
 use protocol::stream::FrameId;
 use protocol::time::UtcNs;
 use protocol::verb::Export;
-use recordings::GapReason;
+use recordings::cut::{ClockSource, Footage, Missing, Part, Point, Why};
 use serde::{Serialize, Serializer};
 
-use crate::clock::Point;
 use crate::export::Written;
-use crate::footage::{ClockSource, Footage, Missing, Part, Why};
 use crate::skew::{self, Skew, ms};
 
 /// Of this form; another one gets another number.
@@ -241,16 +239,7 @@ impl Gap {
 
 fn words(why: Why) -> (&'static str, &'static str) {
     match why {
-        Why::Gap(reason) => (
-            reason.as_str(),
-            match reason {
-                GapReason::Damage => "the recording is damaged",
-                GapReason::Discontinuity => "the source was interrupted",
-                GapReason::Missing => "packets were lost before they were recorded",
-                GapReason::Paused => "it was not to be recorded",
-                GapReason::SourceRestart => "the camera was started again",
-            },
-        ),
+        Why::Gap(reason) => (reason.as_str(), reason.in_words()),
         Why::NotRecorded => ("not_recorded", "nothing was recorded"),
         Why::Undecodable => ("undecodable", "there is no key frame to begin with"),
     }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use crate::manifest::{Camera, Comment, File, Gap, Manifest, Time};
 
 const TEMPLATE: &str = include_str!("page/index.html");
-/// Where the data goes.
+/// Where the data goes, and the clock that all cameras are played on.
 const PLACE: &str = "{/*DATA*/}";
+const SYNC: &str = "{/*SYNC*/}";
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -60,7 +61,7 @@ pub(crate) fn page(manifest: &Manifest) -> String {
     };
     // Plain types of ours always encode. What could end the script element is written another way.
     let text = serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c");
-    TEMPLATE.replacen(PLACE, &text, 1)
+    TEMPLATE.replacen(SYNC, recordings::SYNC_SCRIPT, 1).replacen(PLACE, &text, 1)
 }
 
 fn shown(camera: &Camera) -> Shown<'_> {
@@ -118,7 +119,7 @@ mod tests {
         };
         let page = page(&manifest);
         assert!(page.contains("\"from_ms\":1800000000123.456"), "no data in it");
-        assert!(!page.contains(PLACE) && !page.contains("a</script>"));
+        assert!(!page.contains(PLACE) && !page.contains(SYNC) && !page.contains("a</script>"));
         let links = ["http:", "https:", "//cdn", "import ", "fetch("];
         assert!(links.iter().all(|link| !page.contains(link)));
     }

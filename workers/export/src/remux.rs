@@ -5,10 +5,10 @@ use std::path::Path;
 use media::{AccessUnit, Container, Muxer};
 use protocol::stream::{Codec, Track};
 use protocol::verb::ExportFormat;
+use recordings::cut::{Footage, Part};
 use recordings::{Sample, Samples};
 
 use crate::error::ExportError;
-use crate::footage::{Footage, Part};
 use crate::watch::Watch;
 
 /// Writes a part to `path`.

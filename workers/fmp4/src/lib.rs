@@ -18,6 +18,7 @@ mod audio;
 mod av1;
 mod bits;
 mod boxes;
+mod codecs;
 mod describe;
 mod described;
 mod error;
@@ -34,6 +35,7 @@ mod scan;
 mod video;
 mod vp9;
 
+pub use codecs::codecs;
 pub use described::{carries, described, is_intra_only};
 pub use error::Error;
 pub use fragment::{Fragment, NextDecode, Sample};

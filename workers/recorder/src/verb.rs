@@ -101,7 +101,7 @@ fn told_of(
     if every_byte && damage.is_none() {
         damage = first_damaged(&entry.path)?;
     }
-    let (missing, interrupted) = holes(&facts, before);
+    let Holes { missing, interrupted, paused } = holes(&facts, before);
     Ok(Recording {
         camera: camera.into_owned(),
         file: entry.path,
@@ -112,28 +112,39 @@ fn told_of(
         bytes: facts.bytes,
         missing,
         interrupted,
+        paused,
         pinned: entry.pinned,
         damage,
         open,
     })
 }
 
-/// Packets that are missing in front of a file and inside it, and whether its source was interrupted.
-fn holes(facts: &Facts, before: &mut Before) -> (u64, bool) {
-    let (mut missing, mut interrupted) = (0, false);
+/// What is missing in front of a file and inside it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Holes {
+    /// Packets.
+    missing: u64,
+    /// Its source was.
+    interrupted: bool,
+    paused: bool,
+}
+
+fn holes(facts: &Facts, before: &mut Before) -> Holes {
+    let mut holes = Holes::default();
     for fragment in &facts.fragments {
         let gap = before.as_ref().and_then(|(last, torn)| Gap::between(last, *torn, fragment));
         if let Some(gap) = gap {
-            missing += gap.missing;
+            holes.missing += gap.missing;
             let breaks = fragment.discontinuity || gap.reason == GapReason::SourceRestart;
-            interrupted |= breaks && gap.reason != GapReason::Paused;
+            holes.paused |= gap.reason == GapReason::Paused;
+            holes.interrupted |= breaks && gap.reason != GapReason::Paused;
         }
         *before = Some((*fragment, false));
     }
     if let Some((_, torn)) = before {
         *torn |= facts.damage.is_some();
     }
-    (missing, interrupted)
+    holes
 }
 
 fn first_damaged(path: &Path) -> Result<Option<String>, Error> {
@@ -246,4 +257,45 @@ fn keep_rest(file: &mut File, path: &Path, from_bytes: u64) -> Result<(), Record
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecordingsError + use<> {
     let path = path.to_owned();
     move |source| RecordingsError::File { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::time::UtcNs;
+    use recordings::Fragment;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_to_be_recorded_before_a_file_is_told_and_is_neither_missing_nor_interrupted() {
+        let fragment = |first, paused| Fragment {
+            at_bytes: 0,
+            bytes: 1,
+            epoch: 7,
+            first,
+            last: first + 9,
+            recorded: 10,
+            capture: UtcNs(first),
+            end: UtcNs(first + 10),
+            key: Some(first),
+            discontinuity: paused,
+            camera_clock: false,
+            paused,
+        };
+        let facts = |fragments| Facts {
+            ring: None,
+            fragments,
+            bytes: 1,
+            modified_ns: 0,
+            whole_bytes: 1,
+            damage: None,
+        };
+        let mut before = None;
+        let first = holes(&facts(vec![fragment(1, false)]), &mut before);
+        assert_eq!((first.paused, first.missing), (false, 0));
+        let second = holes(&facts(vec![fragment(101, true)]), &mut before);
+        assert_eq!((second.paused, second.missing, second.interrupted), (true, 0, false));
+        let third = holes(&facts(vec![fragment(151, false)]), &mut before);
+        assert_eq!((third.paused, third.missing), (false, 40));
+    }
 }

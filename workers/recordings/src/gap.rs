@@ -53,6 +53,17 @@ impl GapReason {
             Self::SourceRestart => "source_restart",
         }
     }
+
+    /// For people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Damage => "the recording is damaged",
+            Self::Discontinuity => "the source was interrupted",
+            Self::Missing => "packets were lost before they were recorded",
+            Self::Paused => "it was not to be recorded",
+            Self::SourceRestart => "the camera was started again",
+        }
+    }
 }
 
 impl Gap {

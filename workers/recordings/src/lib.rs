@@ -6,11 +6,14 @@
 //!
 //! ```text
 //! DIR/CAMERA ── list ──> Entry ── Facts::read ──> Fragment* ──> Timeline: spans, gaps
-//!                                (headers only)                     └── samples ──> Sample*, payloads
+//!                                (headers only)                     ├── samples ──> Sample*, payloads
+//!                                                                   ├── cut::Footage ─┐
+//!                                                                   └── Reel: segments ┴─> Strip: bytes
 //! ```
 #![forbid(unsafe_code)]
 
 mod comments;
+pub mod cut;
 mod error;
 mod facts;
 mod file;
@@ -19,10 +22,16 @@ mod folder;
 mod gap;
 mod hold;
 pub mod index;
+mod outline;
 mod packet_id;
+mod reel;
 mod samples;
+mod strip;
 mod timeline;
 mod window;
+
+/// Plays several videos on one clock: an ES module, for pages that show recordings.
+pub const SYNC_SCRIPT: &str = include_str!("../page/sync.js");
 
 pub use comments::{Comment, Remark, add_comment, comments, comments_file, remove_comment};
 pub use error::Error;
@@ -32,6 +41,9 @@ pub use file_name::FileName;
 pub use folder::{Entry, LOCK_FILE, Named, is_pinned, is_written, list, named, pin_of, pinned};
 pub use gap::{Gap, GapReason};
 pub use hold::{Hold, claim, hold};
+pub use outline::Outline;
 pub use packet_id::PacketId;
+pub use reel::{Init, Reel, Segment};
 pub use samples::{Sample, Samples};
+pub use strip::{Shown, Stretch, Strip, StripReader, file_name, pictures};
 pub use timeline::{Range, Span, Timeline, TimelineFragment};

@@ -90,6 +90,12 @@ fn launch_keys(before: &Launch, after: &Launch) -> Vec<String> {
 
 /// The keys of a typed section, without the name of its kind around them.
 pub(super) fn section(config: &WorkerConfig) -> Value {
+    if let WorkerConfig::Web(web) = config {
+        let mut keys = serde_json::to_value(&web.section).unwrap_or_default();
+        keys["recordings"] = serde_json::to_value(&web.shelf).unwrap_or_default();
+        keys["groups"] = serde_json::to_value(&web.groups).unwrap_or_default();
+        return keys;
+    }
     let whole = serde_json::to_value(config).unwrap_or_default();
     let inner = whole.as_object().and_then(|kind| kind.values().next().cloned());
     inner.unwrap_or(whole)

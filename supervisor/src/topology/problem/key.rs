@@ -123,6 +123,7 @@ fn example(key: &str) -> String {
         "history" => "history: 1",
         "hooks" => "hooks: {tell: {on: worker.held, run: [./tell.sh]}}",
         "in" => "in: cam1.packets",
+        "recordings" => "recordings: recorder",
         "jpeg_quality" => "jpeg_quality: 80",
         "codec" | "name" => "codec: {name: h264, size: 640x480, fps: 25}",
         "core" => "limits: {core: true}",

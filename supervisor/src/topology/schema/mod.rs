@@ -329,6 +329,7 @@ fn own(kind: Kind) -> Keys {
             ("listen", shared("address")),
             ("jpeg_quality", number(1, 100)),
             ("drain", shared("span")),
+            ("recordings", shared("text")),
         ],
     }
 }

@@ -8,6 +8,10 @@ use super::{Index, IndexError};
 use crate::error::Error;
 use crate::facts::{Facts, Fragment};
 use crate::folder::Entry;
+use crate::gap::{Gap, GapReason};
+use crate::outline::Outline;
+use crate::packet_id::PacketId;
+use crate::timeline::Range;
 
 /// Columns of a fragment and of a gap, in the order in which they are read and written.
 pub(super) const FRAGMENT: &str =
@@ -93,6 +97,50 @@ impl Index {
         read().map_err(self.failed())
     }
 
+    /// When a camera was recorded; `None` when it does not know it.
+    pub(crate) fn outline(
+        &self,
+        camera: &str,
+        range: Range,
+    ) -> Result<Option<Outline>, IndexError> {
+        self.outline_of(camera, range).map_err(self.failed())
+    }
+
+    fn outline_of(&self, camera: &str, range: Range) -> rusqlite::Result<Option<Outline>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT c.id, count(s.number), coalesce(sum(s.bytes), 0), min(s.from_utc_ns), max(s.to_utc_ns)
+             FROM cameras c LEFT JOIN segments s ON s.camera = c.id WHERE c.name = ?1 GROUP BY c.id",
+        )?;
+        let time = |row: &Row<'_>, column: usize| {
+            row.get::<_, Option<i64>>(column).map(|ns| ns.map(|ns| UtcNs(ns.cast_unsigned())))
+        };
+        let totals = statement.query_row([camera], |row| {
+            let (files, bytes) = (unsigned(row, 1)?, unsigned(row, 2)?);
+            let (from, to) = (time(row, 3)?, time(row, 4)?);
+            Ok((row.get::<_, i64>(0)?, Outline { files, bytes, from, to, ..Outline::default() }))
+        });
+        let Some((id, mut outline)) = totals.optional()? else { return Ok(None) };
+        let limit = |time: UtcNs| i64::try_from(time.0).unwrap_or(i64::MAX);
+        let (since, until) = (limit(range.from), limit(range.to));
+        let mut statement = self.db.prepare_cached(
+            "SELECT from_utc_ns, to_utc_ns FROM segments
+             WHERE camera = ?1 AND to_utc_ns > ?2 AND from_utc_ns < ?3 ORDER BY number",
+        )?;
+        let file = |row: &Row<'_>| Ok((UtcNs(unsigned(row, 0)?), UtcNs(unsigned(row, 1)?)));
+        let files: Vec<(UtcNs, UtcNs)> =
+            statement.query_map([id, since, until], file)?.collect::<rusqlite::Result<_>>()?;
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT {GAP} FROM gaps WHERE camera = ?1
+             AND max(from_utc_ns, to_utc_ns) > ?2 AND min(from_utc_ns, to_utc_ns) < ?3
+             ORDER BY number, at_bytes"
+        ))?;
+        let gaps = statement.query_map([id, since, until], gap_of)?;
+        let gaps = gaps.collect::<rusqlite::Result<Vec<_>>>()?;
+        outline.gaps = gaps.into_iter().flatten().collect();
+        outline.ranges = Outline::ranges_of(&files, &outline.gaps);
+        Ok(Some(outline))
+    }
+
     /// Ids and names.
     pub(super) fn cameras(&self) -> Result<Vec<(i64, String)>, IndexError> {
         let read = || {
@@ -152,6 +200,25 @@ fn text_of(value: ValueRef<'_>) -> String {
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+/// `None` for a reason of another version.
+fn gap_of(row: &Row<'_>) -> rusqlite::Result<Option<Gap>> {
+    let reason: String = row.get(3)?;
+    let Some(reason) = GapReason::ALL.into_iter().find(|it| it.as_str() == reason) else {
+        return Ok(None);
+    };
+    let id = |epoch, sequence| -> rusqlite::Result<PacketId> {
+        Ok(PacketId { epoch: unsigned(row, epoch)?, sequence: unsigned(row, sequence)? })
+    };
+    Ok(Some(Gap {
+        from: UtcNs(unsigned(row, 0)?),
+        to: UtcNs(unsigned(row, 1)?),
+        missing: unsigned(row, 2)?,
+        reason,
+        before: id(4, 5)?,
+        after: id(6, 7)?,
+    }))
 }
 
 fn known_of(row: &Row<'_>) -> rusqlite::Result<Known> {

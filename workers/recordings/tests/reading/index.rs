@@ -8,7 +8,7 @@ use fmp4::OriginFlags;
 use protocol::stream::FrameId;
 use protocol::time::{MonoNs, UtcNs};
 use recordings::index::{Found, INDEX_FILE, Index, IndexError, Indexer, Notes};
-use recordings::{Facts, GapReason, Remark, add_comment, list, remove_comment};
+use recordings::{Facts, GapReason, Outline, Range, Remark, add_comment, list, remove_comment};
 
 use crate::camera::{Camera, time_of};
 
@@ -366,4 +366,22 @@ fn a_camera_whose_directory_is_gone_is_forgotten() {
     fs::remove_dir_all(camera.root().join("cam2")).unwrap();
     Filler::start(&camera).settle().unwrap();
     assert_eq!(of_cam2(), 0);
+}
+
+#[test]
+fn an_outline_is_the_same_from_the_index_as_from_the_files() {
+    let mut camera = Camera::new();
+    camera.file(1..=300);
+    camera.file(301..=600);
+    camera.flags = OriginFlags { discontinuity: true, ..OriginFlags::default() };
+    camera.file(1001..=1200);
+    let of_files = Outline::read(&camera.path(), Range::ALL).unwrap();
+    assert_eq!((of_files.files, of_files.ranges.len(), of_files.gaps.len()), (3, 2, 1));
+    assert_eq!((of_files.from, of_files.ranges[1].0), (Some(time_of(1)), time_of(1001)));
+    Filler::start(&camera).settle().unwrap();
+    let of_index = Outline::read(&camera.path(), Range::ALL).unwrap();
+    assert_eq!(of_index, of_files);
+    // One that does not know all the files is not asked.
+    camera.file(1201..=1300);
+    assert_eq!(Outline::read(&camera.path(), Range::ALL).unwrap().files, 4);
 }

@@ -4,4 +4,5 @@
 mod camera;
 mod gaps;
 mod index;
+mod reel;
 mod samples;

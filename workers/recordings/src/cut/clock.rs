@@ -13,31 +13,31 @@ const STRETCH_NS: i64 = 60_000_000_000;
 
 /// A packet of which the capture time is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sighting {
+pub struct Sighting {
     /// On the camera's timeline.
-    pub(crate) pts_ns: i64,
-    pub(crate) capture: UtcNs,
-    pub(crate) behind_gap: bool,
+    pub pts_ns: i64,
+    pub capture: UtcNs,
+    pub behind_gap: bool,
 }
 
 /// From here on the timeline is `offset_ns` behind UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Point {
-    pub(crate) pts_ns: i64,
-    pub(crate) offset_ns: i64,
+pub struct Point {
+    pub pts_ns: i64,
+    pub offset_ns: i64,
 }
 
 /// From a camera's timeline to UTC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Clock {
+pub struct Clock {
     /// In the order of time.
     points: Vec<Point>,
     /// 19 of 20 packets came no later than this after what the clock says.
-    pub(crate) jitter_ns: i64,
+    pub jitter_ns: i64,
 }
 
 impl Clock {
-    pub(crate) fn of(sightings: &[Sighting]) -> Self {
+    pub fn of(sightings: &[Sighting]) -> Self {
         let mut points: Vec<Point> = Vec::new();
         let mut late = Vec::with_capacity(sightings.len());
         for stretch in stretches(sightings) {
@@ -52,7 +52,7 @@ impl Clock {
     }
 
     /// When a picture was captured that is shown at `pts_ns`.
-    pub(crate) fn utc(&self, pts_ns: i64) -> UtcNs {
+    pub fn utc(&self, pts_ns: i64) -> UtcNs {
         let at = self.points.partition_point(|point| point.pts_ns <= pts_ns);
         let point = self.points.get(at.saturating_sub(1));
         let offset_ns = point.map_or(0, |point| point.offset_ns);
@@ -60,7 +60,7 @@ impl Clock {
     }
 
     /// The points that matter from `from_ns` to `to_ns`.
-    pub(crate) fn points(&self, from_ns: i64, to_ns: i64) -> Vec<Point> {
+    pub fn points(&self, from_ns: i64, to_ns: i64) -> Vec<Point> {
         let first = self.points.partition_point(|point| point.pts_ns <= from_ns).saturating_sub(1);
         let points = self.points.iter().skip(first).take_while(|point| point.pts_ns < to_ns);
         points.map(|point| Point { pts_ns: point.pts_ns.max(from_ns), ..*point }).collect()

@@ -1,66 +1,74 @@
-//! What is to be exported of one camera: the fragments of its timeline, and where each one goes.
+//! What is wanted of one camera: the fragments of its timeline, and where each one goes.
 
+use std::path::Path;
+
+use fmp4::FoundTrack;
 use protocol::stream::Track;
 use protocol::time::UtcNs;
-use recordings::{Fragment, Gap, GapReason, Range, RecordingFile, Sample, Samples, Timeline};
 
-use crate::clock::{Clock, Sighting};
-use crate::error::ExportError;
-use crate::held::Held;
+use super::clock::{Clock, Sighting};
+use super::held::Held;
+use crate::error::Error;
+use crate::facts::Fragment;
+use crate::file::RecordingFile;
+use crate::folder::is_written;
+use crate::gap::{Gap, GapReason};
+use crate::samples::{Sample, Samples};
+use crate::timeline::{Range, Timeline};
 
 /// One camera over the time asked for.
 #[derive(Debug)]
-pub(crate) struct Footage {
-    pub(crate) camera: String,
-    pub(crate) timeline: Timeline,
+pub struct Footage {
+    pub camera: String,
+    pub timeline: Timeline,
     /// Files of the same tracks, in the order of time; a new one where the tracks change.
-    pub(crate) parts: Vec<Part>,
-    pub(crate) clock: Clock,
+    pub parts: Vec<Part>,
+    pub clock: Clock,
     /// On the camera's timeline, in the order of showing: pictures of the first video track.
-    pub(crate) shown_ns: Vec<i64>,
-    pub(crate) missing: Vec<Missing>,
+    pub shown_ns: Vec<i64>,
+    pub missing: Vec<Missing>,
     /// What capture times are.
-    pub(crate) source: Option<ClockSource>,
+    pub source: Option<ClockSource>,
     _held: Held,
 }
 
 /// What a file is made of.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub struct Part {
     /// `ftyp` and `moov` of the first file.
-    pub(crate) init: Vec<u8>,
-    pub(crate) tracks: Vec<fmp4::FoundTrack>,
-    pub(crate) streams: Vec<(u32, Track)>,
-    pub(crate) pieces: Vec<Piece>,
+    pub init: Vec<u8>,
+    pub tracks: Vec<FoundTrack>,
+    pub streams: Vec<(u32, Track)>,
+    pub pieces: Vec<Piece>,
     /// Its time zero on the camera's timeline: the first picture or sound.
-    pub(crate) zero_ns: i64,
-    pub(crate) end_ns: i64,
+    pub zero_ns: i64,
+    pub end_ns: i64,
 }
 
 /// A fragment to copy.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub struct Piece {
     /// Index into the timeline's files.
-    pub(crate) file: usize,
-    pub(crate) fragment: Fragment,
+    pub file: usize,
+    pub fragment: Fragment,
     /// Decode time of the first sample of each track, on the camera's timeline, from there shown.
-    pub(crate) begins_ns: Vec<(u32, i64)>,
-    pub(crate) begin_ns: i64,
-    pub(crate) end_ns: i64,
+    pub begins_ns: Vec<(u32, i64)>,
+    pub begin_ns: i64,
+    pub end_ns: i64,
 }
 
 /// A time of which there is nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Missing {
-    pub(crate) from: UtcNs,
-    pub(crate) to: UtcNs,
-    pub(crate) why: Why,
+pub struct Missing {
+    pub from: UtcNs,
+    pub to: UtcNs,
+    pub why: Why,
     /// Packets that were published and no file holds; `None` when nobody counted.
-    pub(crate) packets: Option<u64>,
+    pub packets: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub enum Why {
     Gap(GapReason),
     /// No recording begins or ends nearer.
     NotRecorded,
@@ -70,7 +78,7 @@ pub(crate) enum Why {
 
 /// Whose clock the capture times are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClockSource {
+pub enum ClockSource {
     Arrival,
     Camera,
     /// Some are of the one, some of the other.
@@ -79,64 +87,53 @@ pub(crate) enum ClockSource {
 
 impl Footage {
     /// Reads the headers of all that is wanted, and holds the files.
-    pub(crate) fn read(
-        camera: &str,
-        folder: &std::path::Path,
-        range: Range,
-    ) -> Result<Self, ExportError> {
-        let failed = || ExportError::recording(camera);
-        let (timeline, held) = held_timeline(camera, folder, range)?;
+    pub fn read(camera: &str, folder: &Path, range: Range) -> Result<Self, Error> {
+        let (timeline, held) = held_timeline(folder, range)?;
         let mut walk = Walk::new(&timeline);
         let mut samples = timeline.samples();
         while let Some(sample) = samples.next() {
-            let sample = sample.map_err(failed())?;
-            walk.take(&sample, &mut samples).map_err(failed())?;
+            walk.take(&sample?, &mut samples)?;
         }
         let Walk { mut parts, sightings, mut shown_ns, .. } = walk;
         shown_ns.sort_unstable();
         parts.retain(|part| !part.pieces.is_empty());
         let clock = Clock::of(&sightings);
         let source = source_of(&parts);
-        let missing = missing(&timeline, &parts, &clock, recordings::is_written(folder));
+        let missing = missing(&timeline, &parts, &clock, is_written(folder));
         let camera = camera.to_owned();
         Ok(Self { camera, timeline, parts, clock, shown_ns, missing, source, _held: held })
     }
 
     /// Of all fragments.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.parts.iter().map(Part::bytes).sum()
     }
 
-    /// When the pictures that are exported were captured.
-    pub(crate) fn captures(&self) -> Vec<u64> {
+    /// When its pictures were captured.
+    pub fn captures(&self) -> Vec<u64> {
         self.shown_ns.iter().map(|pts_ns| self.clock.utc(*pts_ns).0).collect()
     }
 }
 
 /// The files that are held are those that are read, unless retention was quicker: then once more.
-fn held_timeline(
-    camera: &str,
-    folder: &std::path::Path,
-    range: Range,
-) -> Result<(Timeline, Held), ExportError> {
-    let read = || Timeline::read(folder, range).map_err(ExportError::recording(camera));
-    let timeline = read()?;
+fn held_timeline(folder: &Path, range: Range) -> Result<(Timeline, Held), Error> {
+    let timeline = Timeline::read(folder, range)?;
     let held = Held::of(&timeline.files)?;
     if held.is_whole {
         return Ok((timeline, held));
     }
-    let timeline = read()?;
+    let timeline = Timeline::read(folder, range)?;
     let held = Held::of(&timeline.files)?;
     Ok((timeline, held))
 }
 
 impl Part {
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.fragment.bytes).sum()
     }
 
     /// Whether a sample of the timeline is in one of its fragments.
-    pub(crate) fn holds(&self, sample: &Sample) -> bool {
+    pub fn holds(&self, sample: &Sample) -> bool {
         let at = self.pieces.partition_point(|piece| {
             (piece.file, piece.fragment.at_bytes) <= (sample.file, sample.at_bytes)
         });
@@ -174,11 +171,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn take(
-        &mut self,
-        sample: &Sample,
-        samples: &mut Samples<'_>,
-    ) -> Result<(), recordings::Error> {
+    fn take(&mut self, sample: &Sample, samples: &mut Samples<'_>) -> Result<(), Error> {
         if self.file.replace(sample.file) != Some(sample.file) {
             self.enter(samples.file(sample.file)?)?;
         }
@@ -186,7 +179,7 @@ impl<'a> Walk<'a> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         if is_first {
             let place = &self.timeline.fragments[self.next];
-            // What an export begins with has to be decodable.
+            // What a cut begins with has to be decodable.
             self.undecodable &= place.fragment.key.is_none();
             if self.undecodable {
                 return Ok(());
@@ -222,10 +215,9 @@ impl<'a> Walk<'a> {
     }
 
     /// A new part, unless the file is of the same tracks as the one before.
-    fn enter(&mut self, file: &mut RecordingFile) -> Result<(), recordings::Error> {
+    fn enter(&mut self, file: &mut RecordingFile) -> Result<(), Error> {
         let tracks = file.tracks().to_vec();
-        let stream =
-            |track: &fmp4::FoundTrack| Some((track.track, file.stream(track.track)?.clone()));
+        let stream = |track: &FoundTrack| Some((track.track, file.stream(track.track)?.clone()));
         let streams: Vec<(u32, Track)> = tracks.iter().filter_map(stream).collect();
         if self.parts.last().is_some_and(|part| part.streams == streams && !streams.is_empty()) {
             return Ok(());
