@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("replay", &["protocol", "shmring", "worker", "recordings"]),
     ("rtsp", &["protocol", "shmring", "worker"]),
-    ("web", &["protocol", "shmring", "worker", "fmp4"]),
+    ("web", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("motion", &["protocol", "shmring", "worker"]),
     ("pipe", &["protocol", "shmring", "worker"]),
     ("export", &["protocol", "worker", "media", "fmp4", "recordings"]),

@@ -17,6 +17,7 @@ mod faults_page;
 mod first_light;
 mod packages;
 mod pipes;
+mod playback;
 mod recording;
 mod recording_on_demand;
 mod replay;

@@ -123,6 +123,10 @@ fn all_about_recording(seed: u64) -> Report {
     ] {
         report.promise(row, || rings::named_tests("tests", "system", names));
     }
+    report.promise("d3_playback", || rings::named_tests("tests", "system", &["playback::"]));
+    report.promise("playback_of_hostile_requests", || {
+        rings::named_tests("web", "playback", &["a_", "ten_", "the_", "what_", "where_", "no_"])
+    });
     report
 }
 

@@ -27,24 +27,44 @@ macro_rules! asset {
 
 const INDEX: Asset = asset!("index.html", "text/html; charset=utf-8");
 
+const RECORDINGS: Asset = asset!("recordings.html", "text/html; charset=utf-8");
+
 const ASSETS: &[Asset] = &[
     asset!("api.js", "text/javascript; charset=utf-8"),
     asset!("app.js", "text/javascript; charset=utf-8"),
     asset!("dom.js", "text/javascript; charset=utf-8"),
     asset!("events.js", "text/javascript; charset=utf-8"),
     asset!("favicon.svg", "image/svg+xml"),
+    asset!("film.js", "text/javascript; charset=utf-8"),
     asset!("format.js", "text/javascript; charset=utf-8"),
     asset!("grid.js", "text/javascript; charset=utf-8"),
+    asset!("playback.css", "text/css; charset=utf-8"),
+    asset!("playback.js", "text/javascript; charset=utf-8"),
+    asset!("playlist.js", "text/javascript; charset=utf-8"),
     asset!("poll.js", "text/javascript; charset=utf-8"),
+    asset!("room.js", "text/javascript; charset=utf-8"),
+    asset!("screen.js", "text/javascript; charset=utf-8"),
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("summary.js", "text/javascript; charset=utf-8"),
+    // Shared with the page of exports.
+    Asset {
+        name: "sync.js",
+        content_type: "text/javascript; charset=utf-8",
+        body: recordings::SYNC_SCRIPT,
+    },
     asset!("tables.js", "text/javascript; charset=utf-8"),
     asset!("theme.js", "text/javascript; charset=utf-8"),
     asset!("tile.js", "text/javascript; charset=utf-8"),
+    asset!("timeline.js", "text/javascript; charset=utf-8"),
 ];
 
 pub async fn index() -> Response {
     INDEX.answer()
+}
+
+/// What was recorded, to be played.
+pub async fn recordings() -> Response {
+    RECORDINGS.answer()
 }
 
 /// A name is looked up in the list above and nowhere else: there is no path to leave.

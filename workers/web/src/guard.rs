@@ -19,8 +19,9 @@ use crate::answer::Refusal;
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        // blob: the tiles show pictures they fetched themselves, with their frame ids.
-        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; \
+        // blob: the tiles show pictures they fetched themselves, with their frame ids; players feed their
+        // videos themselves.
+        "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -8,6 +8,7 @@
 //! | `route.rs`, `api.rs`, `snap.rs`, `assets.rs` | what a path gives |
 //! | `desk.rs` | pictures on demand: who looks, when to attach, one encoding for all |
 //! | `picture.rs`, `colour.rs`, `jpeg.rs` | a copied picture to JPEG (pure) |
+//! | `playback/` | what was recorded: lists, playlists, segments, cuts |
 //! | `board.rs` | what the rings and workers say about each camera (pure) |
 //! | `events.rs`, `metrics.rs` | the last records; Prometheus text |
 //! | `site.rs`, `cache.rs` | what the routes share; slow answers kept for a moment |
@@ -27,6 +28,7 @@ pub mod jpeg;
 pub mod live;
 pub mod metrics;
 pub mod picture;
+pub mod playback;
 pub mod route;
 pub mod server;
 pub mod site;

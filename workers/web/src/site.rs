@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::admin::{RingStatus, WorkerStatus};
+use protocol::config::Shelf as Told;
 use protocol::name::{ProjectName, RingKind, RingName, WorkerName};
-use protocol::time::MonoNs;
+use protocol::time::{MonoNs, UtcNs};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -14,6 +15,7 @@ use crate::board::{Board, CameraRings, CameraStatus};
 use crate::cache::Cached;
 use crate::desk::Desk;
 use crate::events::EventLog;
+use crate::playback::shelf::Shelf;
 use crate::server::CONNECTIONS_MAX;
 use crate::sources::{Sources, Trouble};
 
@@ -54,6 +56,8 @@ pub struct Site {
     pub events: Arc<EventLog>,
     /// Permits for connections; what is missing is open.
     pub connections: Arc<Semaphore>,
+    /// What was recorded.
+    pub shelf: Arc<Shelf>,
     cameras: Vec<CameraRings>,
     board: Mutex<Board>,
     census: Cached<Arc<Census>>,
@@ -80,12 +84,22 @@ impl Site {
             desk: Desk::new(frames, Arc::clone(&sources), jpeg_quality),
             events: Arc::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            shelf: Arc::new(Shelf::new(Told::None, BTreeMap::new())),
             board: Mutex::default(),
             census: Cached::new(VIEW_KEPT),
             workers: Cached::new(VIEW_KEPT),
             sources: SourcesRef(sources),
             cameras,
         }
+    }
+
+    /// With recordings to play.
+    pub fn playing(self, shelf: Shelf) -> Self {
+        Self { shelf: Arc::new(shelf), ..self }
+    }
+
+    pub fn now_utc(&self) -> UtcNs {
+        self.sources.0.now().utc
     }
 
     pub fn sources(&self) -> &dyn Sources {

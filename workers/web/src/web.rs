@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::config::{WebConfig, WorkerConfig};
+use protocol::config::{WebSetup, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::{RingKind, RingName};
 use shmring::clock;
@@ -16,12 +16,14 @@ use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
 use crate::guard::Hosts;
 use crate::live::{EventInput, Live, Rings};
+use crate::playback::shelf::Shelf;
 use crate::route::router;
 use crate::server::{Deadlines, Server};
 use crate::site::{About, Site};
 
-/// Threads for what blocks: one asks the supervisor, one looks at the rings, the others encode.
-const BLOCKING_THREADS: usize = 6;
+/// Threads for what blocks: one asks the supervisor, one looks at the rings, some encode, the others read
+/// recordings.
+const BLOCKING_THREADS: usize = 10;
 /// Requests in flight at the end may take this long.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -39,19 +41,21 @@ pub struct Web {
 }
 
 impl Worker for Web {
-    type Config = WebConfig;
+    type Config = WebSetup;
 
-    fn section(config: WorkerConfig) -> Option<WebConfig> {
+    fn section(config: WorkerConfig) -> Option<WebSetup> {
         match config {
             WorkerConfig::Web(config) => Some(config),
             _ => None,
         }
     }
 
-    fn start(config: WebConfig, cx: &mut Context) -> Result<Self, Fault> {
+    fn start(setup: WebSetup, cx: &mut Context) -> Result<Self, Fault> {
         let rings = Rings { project: cx.project().clone(), reader: cx.worker().to_string() };
         let live = Arc::new(Live { rings: rings.clone(), link: cx.link() });
-        let site = Arc::new(Site::new(about(cx), live, config.jpeg_quality));
+        let WebSetup { section: config, shelf, groups } = setup;
+        let site = Site::new(about(cx), live, config.jpeg_quality);
+        let site = Arc::new(site.playing(Shelf::new(shelf, groups)));
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()

@@ -56,7 +56,7 @@ fn fake(count: usize) -> (Arc<Fake>, Arc<Site>) {
     (fake, site)
 }
 
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 15] = [
     "/",
     "/assets/app.js",
     "/assets/style.css",
@@ -68,6 +68,7 @@ const PATHS: [&str; 14] = [
     "/healthz",
     "/metrics",
     "/readyz",
+    "/recordings",
     "/snap/cam01.jpg",
     "/snap/nobody.jpg",
     "/nothing/here",
@@ -302,7 +303,9 @@ async fn head_answers_without_a_body() {
 #[tokio::test]
 async fn every_module_the_page_imports_is_there() {
     let (_fake, site) = fake(0);
-    let mut wanted = vec!["/assets/app.js".to_owned(), "/assets/style.css".to_owned()];
+    let mut wanted: Vec<String> = ["app.js", "style.css", "playback.js", "playback.css"]
+        .map(|name| format!("/assets/{name}"))
+        .to_vec();
     let mut seen = Vec::new();
     while let Some(path) = wanted.pop() {
         let answer = get(&site, &path).await;

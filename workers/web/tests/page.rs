@@ -59,9 +59,13 @@ impl Page {
     /// Looks at the page later and later until it shows what it should: how much of its own time a
     /// page needs depends on the machine. Without a browser there is nothing to look at.
     fn shows(&self, expected: impl Fn(&str) -> Result<(), String>) {
+        self.shows_at("/", expected);
+    }
+
+    fn shows_at(&self, path: &str, expected: impl Fn(&str) -> Result<(), String>) {
         let mut said = String::new();
         for ms in [4_000, 10_000, 30_000] {
-            let Some(document) = self.after("/", ms) else { return };
+            let Some(document) = self.after(path, ms) else { return };
             match expected(&document) {
                 Ok(()) => return,
                 Err(other) => said = other,
@@ -124,7 +128,7 @@ fn each_component_works_alone() {
     let (_, result) = document.split_once("<pre id=\"result\">").unwrap();
     let (result, _) = result.split_once("</pre>").unwrap();
     assert!(result.ends_with("done") && !result.contains("FAILED"), "{result}");
-    assert!(count(result, "ok ") >= 15, "{result}");
+    assert!(count(result, "ok ") >= 23, "{result}");
 }
 
 #[test]
@@ -153,6 +157,17 @@ fn the_page_shows_any_number_of_cameras() {
             Ok(())
         });
     }
+}
+
+#[test]
+fn the_page_of_recordings_says_what_to_do_when_nothing_is_recorded() {
+    let page = Page::open(Fake::of(1));
+    let shows = |expected: &'static str| {
+        page.shows_at("/recordings", |document| {
+            if document.contains(expected) { Ok(()) } else { Err(format!("no '{expected}'")) }
+        });
+    };
+    shows("this project has no recorder. add a worker with use: recorder");
 }
 
 #[test]

@@ -8,7 +8,11 @@ import { Loop, pause } from "/assets/poll.js";
 import { facts, Summary } from "/assets/summary.js";
 import { Rates, ringsTable, workersTable } from "/assets/tables.js";
 import { themeSwitch } from "/assets/theme.js";
+import { keyBefore, locate, parse, utcOf } from "/assets/playlist.js";
+import { Room } from "/assets/room.js";
+import { Conductor, Follower } from "/assets/sync.js";
 import { Tile } from "/assets/tile.js";
+import { marks, remark, ticks, Timeline } from "/assets/timeline.js";
 
 const stage = document.getElementById("stage");
 const results = [];
@@ -243,6 +247,159 @@ await test("the theme goes from auto to light to dark", () => {
     seen.push(root.dataset.theme);
   }
   equal(seen, ["auto", "light", "dark", "auto"]);
+});
+
+const PLAYLIST = `#EXTM3U
+#EXT-X-DATERANGE:ID="gap-0",CLASS="framevisor.gap",START-DATE="2026-11-20T12:00:08.000Z",DURATION=2.000,X-REASON="missing",X-MISSING=50
+#EXT-X-MAP:URI="init/a.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-20T12:00:00.000Z
+#EXT-X-FRAMEVISOR-SEGMENT:AT=0.000000,KEY=YES
+#EXTINF:4.000000,
+segment/a/1-2.m4s?shift=-7
+#EXT-X-PROGRAM-DATE-TIME:2026-11-20T12:00:04.003Z
+#EXT-X-FRAMEVISOR-SEGMENT:AT=4.000000,KEY=NO
+#EXTINF:4.000000,
+segment/a/3-4.m4s?shift=-7
+#EXT-X-DISCONTINUITY
+#EXT-X-PROGRAM-DATE-TIME:2026-11-20T12:00:10.000Z
+#EXT-X-FRAMEVISOR-SEGMENT:AT=10.000000,KEY=YES
+#EXTINF:4.000000,
+segment/a/5-6.m4s?shift=-7
+#EXT-X-ENDLIST
+`;
+const NOON = Date.parse("2026-11-20T12:00:00Z");
+const recorded = () => parse(PLAYLIST, "http://host/recordings/cam1/index.m3u8?from=1");
+
+await test("a playlist is segments on one clock, and gaps with their reasons", () => {
+  const { segments, gaps, ended } = recorded();
+  equal(segments.map(({ at, lasts, key, behindGap }) => [at, lasts, key, behindGap]),
+    [[0, 4, true, false], [4, 4, false, false], [10, 4, true, true]]);
+  equal(segments[1].url, "http://host/recordings/cam1/segment/a/3-4.m4s?shift=-7");
+  equal(segments[2].init, "http://host/recordings/cam1/init/a.mp4");
+  equal([gaps[0].from - NOON, gaps[0].to - NOON, gaps[0].reason, gaps[0].missing, ended], [8_000, 10_000, "missing", 50, true]);
+  equal(keyBefore(segments, 1), 0);
+});
+
+await test("a moment has its place in the video, and in a gap none", () => {
+  const { segments } = recorded();
+  equal(locate(segments, NOON + 1_500), { index: 0, at: 1.5 });
+  equal(locate(segments, NOON + 4_001).index, 0); // the next one says that it begins 3 ms later
+  equal(locate(segments, NOON + 5_003), { index: 1, at: 5 });
+  equal([locate(segments, NOON - 1), locate(segments, NOON + 9_000), locate(segments, NOON + 20_000)], [null, null, null]);
+  equal([utcOf(segments, 1.5) - NOON, utcOf(segments, 11) - NOON], [1_500, 11_000]);
+});
+
+const camera = (name, more = {}) => ({ camera: name, ranges: [], gaps: [], comments: [], from_utc_ns: null, to_utc_ns: null, ...more });
+const comment = (more) => ({ utc_ns: 25e9, author: "", text: "", tags: [], ...more });
+
+await test("a timeline shows what was recorded, what is missing and why, and remarks", () => {
+  const row = camera("cam1", {
+    ranges: [{ from_utc_ns: 0, to_utc_ns: 40e9 }, { from_utc_ns: 60e9, to_utc_ns: 900e9 }],
+    gaps: [{ from_utc_ns: 40e9, to_utc_ns: 60e9, reason: "missing", missing: 7 }],
+    comments: [comment({ author: "anna", text: "a car", tags: ["car"] }), comment({ utc_ns: 200e9 })],
+  });
+  equal(marks(row, 20_000, 120_000).map(({ kind, left, width, title }) => [kind, left, width, title]), [
+    ["there", 0, 20, "recorded"], ["there", 40, 60, "recorded"],
+    ["gap", 20, 20, "Packets were lost (7 packets)"], ["note", 5, null, "anna: a car #car"]]);
+  equal(ticks(0, 60_000).length <= 8, true);
+  equal(ticks(0, 7 * 86_400_000).length > 2, true);
+});
+
+await test("a click on the timeline is a moment, and names in it are text", () => {
+  let sought = null;
+  const timeline = new Timeline(stage, (ms) => { sought = ms; });
+  timeline.update([camera(HOSTILE, { comments: [comment({ text: HOSTILE })] })], 0, 100_000);
+  equal(stage.querySelectorAll("img[src=x]").length, 0);
+  equal(stage.querySelector(".name").textContent, HOSTILE);
+  equal(remark(comment({ text: HOSTILE })), HOSTILE);
+  const box = timeline.scale.getBoundingClientRect();
+  timeline.area.setPointerCapture = () => {};
+  timeline.area.dispatchEvent(new PointerEvent("pointerdown", { clientX: box.left + box.width / 4, clientY: box.top, buttons: 1 }));
+  equal(Math.round(sought / 1000), 25);
+  timeline.head(50_000, "now");
+  equal([timeline.line.hidden, timeline.line.style.getPropertyValue("--share")], [false, "0.5"]);
+  timeline.head(200_000, "later");
+  equal(timeline.line.hidden, true);
+});
+
+/** What a follower needs of a video, moved by hand. */
+function made() {
+  const video = { currentTime: 0, paused: true, seeking: false, readyState: 4, playbackRate: 1 };
+  video.play = () => { video.paused = false; return Promise.resolve(); };
+  video.pause = () => { video.paused = true; };
+  return video;
+}
+
+await test("a video far from the clock is sought, one near it is brought there by a little speed", () => {
+  const video = made();
+  const film = { want: (now) => ({ at: now / 1000 }), utc: (at) => at * 1000, ends: () => false };
+  const follower = new Follower(video, film);
+  follower.tick(10_000, true, 1);
+  equal([video.currentTime, video.paused], [10, false]);
+  video.currentTime = 10.05;
+  follower.tick(10_000, true, 1);
+  equal([video.currentTime, Math.round(video.playbackRate * 100)], [10.05, 90]);
+  follower.soughtAnew();
+  follower.tick(10_000, false, 1);
+  equal([video.currentTime, video.paused], [10, true]);
+});
+
+await test("in a gap a video rests and says why, and nobody waits for it", () => {
+  const video = made();
+  const follower = new Follower(video, { want: () => ({ why: "Packets were lost" }), utc: () => null, ends: () => false });
+  video.paused = false;
+  video.readyState = 0;
+  follower.tick(5, true, 1);
+  equal([video.paused, follower.why, follower.ready(5)], [true, "Packets were lost", true]);
+});
+
+await test("the clock waits for who has no picture yet, and stops at the end", () => {
+  const clock = new Conductor(0, 1_000, 500);
+  let ready = false;
+  clock.followers = [{ ready: () => ready, tick: () => {}, soughtAnew: () => {} }];
+  clock.play();
+  clock.step(0);
+  clock.step(100);
+  equal(clock.now, 500);
+  ready = true;
+  clock.step(200);
+  equal(clock.now, 600);
+  clock.rate = 4;
+  clock.step(300);
+  equal([clock.now, clock.playing], [1_000, false]);
+  clock.seek(-5);
+  equal(clock.now, 0);
+});
+
+await test("a room loads around the moment, steps by frames and lets go of what it showed", async () => {
+  const made_ = [];
+  const screen = (name, from, to) => {
+    const one = {
+      camera: name, from, to, open: true, element: document.createElement("figure"), untell: () => {}, draw: () => {},
+      close: () => { one.open = false; },
+      film: { utc: (at) => at * 1000 },
+      follower: { why: null, ready: () => true, tick: () => {}, soughtAnew: () => {} },
+      pictures: async (now) => {
+        const all = [0, 1, 2].map((n) => ({ at_s: n * 0.04, lasts_s: 0.04 }));
+        return { ring: "r", all, index: Math.min(2, Math.floor(now / 40 + 0.01)) };
+      },
+    };
+    made_.push(one);
+    return one;
+  };
+  const room = new Room(stage, { screen, wall: () => 1e9 });
+  room.show(["a", "b"], 41, 0, 9e6);
+  equal([made_.length, stage.dataset.count, stage.children.length], [2, "2", 2]);
+  await room.frame(1);
+  equal(room.clock.now, 100);
+  await room.frame(1);
+  equal(room.clock.now, 140);
+  await room.frame(-1);
+  equal([room.clock.now, room.clock.playing], [60, false]);
+  room.seek(8e6);
+  equal([made_.length, made_.slice(0, 2).map((one) => one.open)], [4, [false, false]]);
+  room.show([], 8e6, 0, 9e6);
+  equal(stage.textContent, "Choose a camera above.");
 });
 
 /** The number in a strip of 32 cells, or null when its check does not fit. */

@@ -1,0 +1,225 @@
+// One camera's recording in a video element: fetches the segments around the moment that is wanted and hands
+// them to the browser (Media Source Extensions). Never holds more than a minute.
+
+import { keyBefore, locate, parse, utcOf } from "./playlist.js";
+import { pause } from "./poll.js";
+
+/** Fetched ahead of the moment, and kept behind it, in s. */
+const AHEAD_S = 15;
+const BEHIND_S = 20;
+/** A playlist that still grows is asked for again. */
+const AGAIN_MS = 3_000;
+const RETRY_MS = 1_000;
+const DEADLINE_MS = 20_000;
+
+const REASONS = {
+  damage: "The recording is damaged here",
+  discontinuity: "The camera was interrupted",
+  missing: "Packets were lost",
+  paused: "It was not to be recorded",
+  source_restart: "The camera was started again",
+};
+
+/** Why there is no picture, for people. */
+export function reason(gap) {
+  const words = REASONS[gap.reason] ?? gap.reason;
+  return gap.missing > 0 ? `${words} (${gap.missing} packets)` : words;
+}
+
+async function fetched(url, signal) {
+  const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]) });
+  if (response.ok) return response;
+  const body = await response.json().catch(() => ({}));
+  const refused = new Error(body.error?.text ?? `status ${response.status}`);
+  refused.status = response.status;
+  throw refused;
+}
+
+const MediaSourceClass = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
+
+export class Film {
+  #end = new AbortController();
+  #list = { segments: [], gaps: [], ended: false };
+  #wanted = null; // {index, at}
+  #inits = new Map(); // url -> {bytes, type}
+  #appended = new Set(); // indexes
+  #media = null;
+  #buffer = null;
+  #init = null; // url of the one appended last
+  #url = null;
+
+  /** From `from` to `to`, in ms; without `to` until now and on. */
+  constructor(camera, video, from, to = null) {
+    this.camera = camera;
+    this.video = video;
+    this.trouble = null; // why nothing can be shown, for people
+    const iso = (ms) => new Date(ms).toISOString();
+    const query = to === null ? `from=${iso(from)}` : `from=${iso(from)}&to=${iso(to)}`;
+    this.playlist = new URL(`/recordings/${camera}/index.m3u8?${query}`, document.baseURI).href;
+    this.#follow();
+  }
+
+  get segments() {
+    return this.#list.segments;
+  }
+
+  want(now) {
+    const found = locate(this.#list.segments, now);
+    this.#wanted = found ?? this.#wanted;
+    if (found) return this.trouble ? { why: this.trouble } : { at: found.at };
+    const gap = this.#list.gaps.find((one) => one.from <= now && now < one.to);
+    return { why: gap ? reason(gap) : this.trouble ?? "Nothing is recorded" };
+  }
+
+  utc(at) {
+    return utcOf(this.#list.segments, at);
+  }
+
+  /** Whether what is shown is the last before a gap, or before the end. */
+  ends(now) {
+    const found = locate(this.#list.segments, now);
+    if (!found) return true;
+    const { at, lasts } = this.#list.segments[found.index];
+    const next = this.#list.segments[found.index + 1];
+    return (!next || next.behindGap) && at + lasts - found.at < 0.3;
+  }
+
+  /** The pictures of the segment with this moment: {ring, pictures}; null when there is none. */
+  async pictures(now) {
+    const found = locate(this.#list.segments, now);
+    if (!found) return null;
+    const url = this.#list.segments[found.index].url.replace(".m4s", ".json");
+    return (await fetched(url, this.#end.signal)).json();
+  }
+
+  /** Lets go of everything. */
+  close() {
+    this.#end.abort();
+    if (this.#url) URL.revokeObjectURL(this.#url);
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+
+  async #follow() {
+    while (!this.#end.signal.aborted) {
+      try {
+        const response = await fetched(this.playlist, this.#end.signal);
+        this.#list = parse(await response.text(), response.url);
+        this.trouble = null;
+        if (!this.#media) this.#feed();
+        if (this.#list.ended) return;
+        await pause(AGAIN_MS);
+      } catch (error) {
+        if (this.#end.signal.aborted) return;
+        if (this.#list.segments.length === 0) this.trouble = error.message;
+        if (error.status && error.status < 500 && error.status !== 404) return;
+        await pause(error.status === 404 ? AGAIN_MS : RETRY_MS);
+      }
+    }
+  }
+
+  async #feed() {
+    this.#media = new MediaSourceClass();
+    this.#url = URL.createObjectURL(this.#media);
+    this.video.disableRemotePlayback = true; // ManagedMediaSource asks for it
+    this.video.src = this.#url;
+    await new Promise((resolve) => this.#media.addEventListener("sourceopen", resolve, { once: true }));
+    while (!this.#end.signal.aborted) {
+      try {
+        const index = this.#next();
+        if (index === null) await pause(50);
+        else await this.#append(index);
+      } catch (error) {
+        if (this.#end.signal.aborted) return;
+        if (error.name === "QuotaExceededError") await this.#forget(2);
+        else if (error.fatal) {
+          this.trouble = error.message;
+          return;
+        } else await pause(RETRY_MS);
+      }
+    }
+  }
+
+  /** The segment to fetch now; null when there is enough. */
+  #next() {
+    if (!this.#wanted) return null;
+    const { segments } = this.#list;
+    const { index, at } = this.#wanted;
+    for (let one = keyBefore(segments, index); one < segments.length; one += 1) {
+      if (segments[one].at > at + AHEAD_S) return null;
+      if (!this.#appended.has(one)) return one;
+    }
+    return null;
+  }
+
+  async #append(index) {
+    const segment = this.#list.segments[index];
+    await this.#begin(segment.init);
+    const response = await fetched(segment.url, this.#end.signal).catch((error) => {
+      // Retention was quicker: it is passed over.
+      if (error.status === 404) this.#appended.add(index);
+      throw error;
+    });
+    const bytes = await response.arrayBuffer();
+    await this.#forget(BEHIND_S);
+    await this.#done(() => this.#buffer.appendBuffer(bytes));
+    this.#appended.add(index);
+  }
+
+  /** Makes the buffer ready for segments of this init. */
+  async #begin(url) {
+    if (this.#init === url) return;
+    if (!this.#inits.has(url)) {
+      const response = await fetched(url, this.#end.signal);
+      const type = response.headers.get("Content-Type");
+      this.#inits.set(url, { type, bytes: await response.arrayBuffer() });
+    }
+    const { type, bytes } = this.#inits.get(url);
+    if (!MediaSourceClass.isTypeSupported(type)) {
+      const error = new Error(`This browser cannot play ${type}`);
+      error.fatal = true;
+      throw error;
+    }
+    if (this.#buffer) this.#buffer.changeType(type);
+    else this.#buffer = this.#media.addSourceBuffer(type);
+    await this.#done(() => this.#buffer.appendBuffer(bytes));
+    this.#init = url;
+  }
+
+  /** Removes what is far from the moment; `keep` s stay before it. */
+  async #forget(keep) {
+    const { segments } = this.#list;
+    const { at } = this.#wanted;
+    const isFar = (index) => {
+      const segment = segments[index];
+      return segment.at + segment.lasts < at - keep || segment.at > at + 2 * AHEAD_S;
+    };
+    for (const index of [...this.#appended].filter(isFar)) {
+      const { at: begin, lasts } = segments[index];
+      await this.#done(() => this.#buffer.remove(begin, begin + lasts));
+      this.#appended.delete(index);
+    }
+  }
+
+  /** Waits for the end of what the buffer is told to do. */
+  #done(work) {
+    return new Promise((resolve, reject) => {
+      const buffer = this.#buffer;
+      const finish = (event) => {
+        buffer.removeEventListener("updateend", finish);
+        buffer.removeEventListener("error", finish);
+        if (event.type === "error") reject(Object.assign(new Error("This browser cannot play the recording"), { fatal: true }));
+        else resolve();
+      };
+      buffer.addEventListener("updateend", finish);
+      buffer.addEventListener("error", finish);
+      try {
+        work();
+      } catch (error) {
+        buffer.removeEventListener("updateend", finish);
+        buffer.removeEventListener("error", finish);
+        reject(error);
+      }
+    });
+  }
+}
