@@ -3,7 +3,7 @@
 //
 // A film knows where in a video a moment is, and brings into it what is needed for that:
 //   film.want(now)   {at: seconds of the video} while there is a picture, {why} for people when there is none;
-//                    both in a gap that the video has too
+//                    both in a gap that the video has too; {why, waits: true} when pictures will come
 //   film.utc(at)     when the picture at this place was captured, in ms
 //   film.ends(now)   nothing comes behind what is shown: it need not be waited for
 
@@ -28,6 +28,7 @@ export class Follower {
     this.film = film;
     this.broken = null; // why the video cannot be played at all
     this.why = null; // why there is no picture now
+    this.waits = false; // for pictures that are not made yet
     this.at = null; // where in the video now is
     this.shown = null; // when the picture on the screen was captured
     this.place = null; // and where in the video it is
@@ -46,8 +47,9 @@ export class Follower {
   }
 
   tick(now, playing, rate) {
-    const { at = null, why = null } = this.film.want(now);
+    const { at = null, why = null, waits = false } = this.film.want(now);
     this.at = at;
+    this.waits = waits;
     this.why = this.broken ?? why;
     const { video } = this;
     const goes = playing && at !== null && !this.why;
@@ -67,6 +69,7 @@ export class Follower {
 
   /** Whether there is a picture to show for `now`, or none to wait for. */
   ready(now) {
+    if (this.waits) return false;
     if (this.why || this.at === null) return true;
     if (this.video.seeking) return false;
     return this.video.readyState >= FUTURE || (this.video.readyState >= CURRENT && this.film.ends(now));

@@ -356,7 +356,7 @@ mod tests {
     fn seconds(count: u64, keys: u64) -> Vec<TimelineFragment> {
         let place = |second: u64| {
             let mut fragment = fragment(7, second * 10 + 1, second);
-            fragment.key = (second % keys == 0).then_some(fragment.first);
+            fragment.key = second.is_multiple_of(keys).then_some(fragment.first);
             TimelineFragment { file: 0, fragment, behind_gap: false, wanted: true }
         };
         (0..count).map(place).collect()

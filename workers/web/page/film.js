@@ -11,6 +11,8 @@ const BEHIND_S = 20;
 const AGAIN_MS = 3_000;
 const RETRY_MS = 1_000;
 const DEADLINE_MS = 20_000;
+/** What is being recorded is in the playlist so much later, at most. */
+const LATE_MS = 15_000;
 
 const REASONS = {
   damage: "The recording is damaged here",
@@ -49,7 +51,8 @@ export class Film {
   #url = null;
 
   /** From `from` to `to`, in ms; without `to` until now and on. */
-  constructor(camera, video, from, to = null) {
+  constructor(camera, video, from, to = null, { wall = () => Date.now() } = {}) {
+    this.wall = wall;
     this.camera = camera;
     this.video = video;
     this.trouble = null; // why nothing can be shown, for people
@@ -68,7 +71,16 @@ export class Film {
     this.#wanted = found ?? this.#wanted;
     if (found) return this.trouble ? { why: this.trouble } : { at: found.at };
     const gap = this.#list.gaps.find((one) => one.from <= now && now < one.to);
+    if (!gap && this.#comes(now)) return { why: "Waiting for what is being recorded", waits: true };
     return { why: gap ? reason(gap) : this.trouble ?? "Nothing is recorded" };
+  }
+
+  /** Whether the moment is so young that its pictures may still come. */
+  #comes(now) {
+    const { segments, ended } = this.#list;
+    const last = segments.at(-1);
+    const isBehind = !last || now >= last.utc + last.lasts * 1000;
+    return !ended && isBehind && now > this.wall() - LATE_MS;
   }
 
   utc(at) {

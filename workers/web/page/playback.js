@@ -12,6 +12,8 @@ const TELL_MS = 250;
 /** Played at once; more are chosen one by one. */
 const SCREENS_MAX = 16;
 const MS = 1e6;
+/** The newest that can be played without waiting. */
+const NEWEST_MS = 10_000;
 
 const at = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
@@ -33,7 +35,8 @@ const ends = (cameras) => {
   if (all.length === 0) return null;
   return {
     first: Math.min(...all.map((camera) => camera.from_utc_ns / MS)),
-    last: Math.max(...all.map((camera) => camera.to_utc_ns / MS)),
+    // What is recorded at this moment is listed two seconds later.
+    last: Math.max(...all.map((camera) => (camera.recording ? Date.now() : camera.to_utc_ns / MS))),
   };
 };
 
@@ -85,7 +88,7 @@ function show() {
   drawChoice();
   const bounds = ends(selected()) ?? { first: 0, last: 0 };
   const fresh = room.clock.last === 0;
-  const begin = Number(asked.get("at")) || Math.max(bounds.first, bounds.last - 10_000);
+  const begin = Number(asked.get("at")) || Math.max(bounds.first, bounds.last - NEWEST_MS);
   room.show([...chosen], fresh ? begin : room.clock.now, bounds.first, bounds.last);
   if (fresh && room.clock.now < window_().from) view.to = room.clock.now + view.span / 2;
   drawTimeline();
@@ -142,7 +145,7 @@ const actions = {
   "frame-on": () => room.frame(1),
   "on-1": () => room.seek(room.clock.now + 1_000),
   "on-10": () => room.seek(room.clock.now + 10_000),
-  newest: () => { view.to = null; room.seek(room.clock.last - 5_000); refresh(); },
+  newest: () => { view.to = null; room.seek(room.clock.last - NEWEST_MS); refresh(); },
   earlier: () => { view.to = window_().to - view.span / 2; refresh(); },
   later: () => {
     const to = window_().to + view.span / 2;

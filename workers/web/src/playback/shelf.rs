@@ -105,11 +105,8 @@ impl Shelf {
     /// Names of cameras that something is or was recorded of, in order.
     pub fn cameras(&self) -> Result<Vec<String>, NotPlayed> {
         let root = self.root()?;
-        let entries = match root.read_dir() {
-            Ok(entries) => entries,
-            // Nothing was recorded yet, or its disk is away.
-            Err(_) => return Ok(Vec::new()),
-        };
+        // Nothing was recorded yet, or its disk is away.
+        let Ok(entries) = root.read_dir() else { return Ok(Vec::new()) };
         let is_camera = |name: &String| {
             let folder = root.join(name);
             folder_name(name).is_some() && folder.join(recordings::LOCK_FILE).exists()

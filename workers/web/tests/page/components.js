@@ -351,6 +351,9 @@ await test("in a gap a video rests and says why, and nobody waits for it", () =>
   video.readyState = 0;
   follower.tick(5, true, 1);
   equal([video.paused, follower.why, follower.ready(5)], [true, "Packets were lost", true]);
+  follower.film.want = () => ({ why: "Waiting", waits: true });
+  follower.tick(5, true, 1);
+  equal([follower.why, follower.ready(5)], ["Waiting", false]);
 });
 
 await test("the clock waits for who has no picture yet, and stops at the end", () => {
