@@ -19,6 +19,9 @@ export class Screen {
     this.film = film(this.video);
     this.follower = new Follower(this.video, this.film);
     this.told = null; // place in the video of the frame that is named
+    this.video.addEventListener("loadedmetadata", () => {
+      this.element.style.setProperty("--shape", `${this.video.videoWidth} / ${this.video.videoHeight}`);
+    });
     this.video.addEventListener("error", () => {
       if (this.video.error) this.follower.broken = "This browser cannot play the recording";
     });
