@@ -23,7 +23,7 @@ groups:
   pair: [cam1, 'cam2*']
 ";
 
-fn holds(check: impl FnOnce() -> Outcome<()>) {
+pub(crate) fn holds(check: impl FnOnce() -> Outcome<()>) {
     let _turn =
         crate::first_light::ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     check().unwrap_or_else(|failure| panic!("{failure}"));
@@ -38,7 +38,7 @@ fn recorded(seconds: u64) -> Outcome<Project> {
     Ok(project)
 }
 
-fn export(project: &Project, arguments: &[&str]) -> Outcome<Value> {
+pub(crate) fn export(project: &Project, arguments: &[&str]) -> Outcome<Value> {
     let told = project.succeed(&[&["-o", "json", "export"], arguments].concat())?;
     let told: Value = serde_json::from_str(&told).map_err(Failure::new)?;
     Ok(told["manifest"].clone())
@@ -67,14 +67,14 @@ fn rfc3339(seconds: f64) -> String {
     humantime::format_rfc3339_nanos(std::time::UNIX_EPOCH + since).to_string()
 }
 
-fn seconds(time: &Value) -> Outcome<f64> {
+pub(crate) fn seconds(time: &Value) -> Outcome<f64> {
     let text = time.as_str().ok_or_else(|| Failure(format!("{time} is no time")))?;
     let time = humantime::parse_rfc3339(text).map_err(Failure::new)?;
     Ok(time.duration_since(std::time::UNIX_EPOCH).map_err(Failure::new)?.as_secs_f64())
 }
 
 /// The numbers of a file's pictures, one by one.
-fn numbers(file: &Path) -> Outcome<Vec<u32>> {
+pub(crate) fn numbers(file: &Path) -> Outcome<Vec<u32>> {
     let name = file.display().to_string();
     let said = ffmpeg::complaints(&["-i", &name])?;
     ensure(said.is_empty(), || format!("{name} does not play: {said}"))?;

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bench;
+mod camera_clock;
 mod changes;
 mod codecs;
 mod disk_full;

@@ -17,6 +17,35 @@ pub struct IngestConfig {
     /// Files only: start again at the end. Default true.
     #[serde(default = "yes", rename = "loop")]
     pub repeat: bool,
+    /// RTSP only: how packets come. Default tcp.
+    #[serde(default)]
+    pub transport: Transport,
+}
+
+/// How a camera's packets come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// On the connection of the requests: nothing is lost, and firewalls let it pass.
+    #[default]
+    Tcp,
+    /// A packet that is lost is not waited for.
+    Udp,
+    /// To a group that others may read too.
+    Multicast,
+    /// UDP, and TCP when the camera does not do that or nothing arrives.
+    Auto,
+}
+
+impl Transport {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Multicast => "multicast",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 fn yes() -> bool {

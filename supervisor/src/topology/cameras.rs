@@ -2,8 +2,8 @@
 //! that all cameras share.
 //!
 //! ```text
-//! front: {url, record, serve, frames, motion}
-//!   -> front (ingest), front-decode, front-motion    its own
+//! front: {url, sub, record, serve, frames, motion}
+//!   -> front (ingest), front-sub (ingest), front-decode, front-motion    its own
 //!   -> recorder, rtsp, web                           joined, or made by the first that asks
 //! ```
 
@@ -18,8 +18,10 @@ use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
 use super::section::Section;
 use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
 
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 12] = [
     "url",
+    "sub",
+    "transport",
     "loop",
     "record",
     "serve",
@@ -94,6 +96,8 @@ struct Camera {
     name: Key,
     /// Keys of its ingest worker.
     ingest: Map,
+    /// The same of its sub stream, which the pictures are taken from.
+    sub: Option<Map>,
     /// Keys of its decoder, if it has one.
     frames: Option<Map>,
     motion: Option<Map>,
@@ -124,6 +128,7 @@ impl Camera {
         Some(Self {
             name: entry.key.clone(),
             ingest: ingest(&mut section),
+            sub: sub(&mut section),
             // Pictures are what motion is looked for in.
             frames: frames.or_else(|| motion.is_some().then(Map::new)),
             motion,
@@ -145,6 +150,15 @@ impl Camera {
 
     fn packets(&self) -> String {
         format!("{}.packets", self.name.text)
+    }
+
+    /// The ring that its pictures are decoded from.
+    fn pictures(&self) -> String {
+        if self.sub.is_some() { self.sub_packets() } else { self.packets() }
+    }
+
+    fn sub_packets(&self) -> String {
+        format!("{}.sub.packets", self.name.text)
     }
 
     fn frames_ring(&self) -> String {
@@ -173,26 +187,39 @@ fn ingest(section: &mut Section<'_>) -> Map {
             section.missing("url");
             keys.push(entry("source", section.place(""), Value::Broken));
         }
-        Some(url) => {
-            let value = if is_source(section) { url.value.value.clone() } else { Value::Broken };
-            let value = Node { place: url.value.place, value };
-            keys.push(Entry { key: Key { text: "source".to_owned(), ..url.key.clone() }, value });
-        }
+        Some(url) => keys.push(source(section, "url", url)),
     }
-    let more = section.entries().iter().filter(|it| ["loop", "after"].contains(&&*it.key.text));
+    let passed_on = ["transport", "loop", "after"];
+    let more = section.entries().iter().filter(|it| passed_on.contains(&&*it.key.text));
     keys.extend(more.cloned());
     keys
 }
 
-fn is_source(section: &mut Section<'_>) -> bool {
-    let Some(text) = section.text("url", URL) else { return false };
+fn sub(section: &mut Section<'_>) -> Option<Map> {
+    let url = section.entries().iter().find(|entry| entry.key.text == "sub")?;
+    let mut keys = vec![source(section, "sub", url)];
+    let passed_on = ["transport", "loop", "after"];
+    let more = section.entries().iter().filter(|it| passed_on.contains(&&*it.key.text));
+    keys.extend(more.cloned());
+    Some(keys)
+}
+
+/// `url` as the source of an ingest worker.
+fn source(section: &mut Section<'_>, key: &'static str, url: &Entry) -> Entry {
+    let value = if is_source(section, key) { url.value.value.clone() } else { Value::Broken };
+    let value = Node { place: url.value.place, value };
+    Entry { key: Key { text: "source".to_owned(), ..url.key.clone() }, value }
+}
+
+fn is_source(section: &mut Section<'_>, key: &'static str) -> bool {
+    let Some(text) = section.text(key, URL) else { return false };
     // What a credential holds is looked at where its value cannot be told.
-    if section.get("url").is_some_and(Node::is_secret) {
+    if section.get(key).is_some_and(Node::is_secret) {
         return true;
     }
     let parsed = text.value.parse::<Source>();
     if let Err(error) = &parsed {
-        let (key, why) = ("url".to_owned(), error.to_string());
+        let (key, why) = (key.to_owned(), error.to_string());
         section.complain(text.place, KeyProblem::Value { key, why });
     }
     parsed.is_ok()
@@ -283,8 +310,14 @@ impl Yard<'_> {
     fn add(&mut self, camera: &Camera) {
         self.own(camera, camera.name.text.clone(), Kind::Ingest, None, &camera.ingest);
         let mut seen = vec![camera.packets()];
+        if let Some(keys) = &camera.sub {
+            let place = camera.place();
+            let out = entry("out", place, Node::text(place, camera.sub_packets()).value);
+            let keys: Map = keys.iter().cloned().chain([out]).collect();
+            self.own(camera, camera.part("sub"), Kind::Ingest, None, &keys);
+        }
         if let Some(keys) = &camera.frames {
-            let input = Some(camera.packets());
+            let input = Some(camera.pictures());
             self.own(camera, camera.part("decode"), Kind::Decoder, input, keys);
             seen.push(camera.frames_ring());
         }

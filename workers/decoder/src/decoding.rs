@@ -96,10 +96,15 @@ impl Decoding {
     /// Decodes `packet`, which is of `track`.
     pub(crate) fn take(&mut self, packet: &Packet, track: &Track) -> Tally {
         let mut tally = Tally::default();
-        let (key, discontinuity) = (packet.meta.key, packet.meta.discontinuity);
-        let verdict = self.resync.on_packet(key, discontinuity);
+        let meta = &packet.meta;
+        let key = meta.key;
+        let verdict = self.resync.on_packet(key, meta.discontinuity, meta.corrupt);
         let ready = match verdict {
-            Verdict::Skip => return tally,
+            Verdict::Skip => {
+                // What damage costs is counted; what comes before a first key frame was never wanted.
+                tally.missed += u64::from(meta.corrupt);
+                return tally;
+            }
             Verdict::Continue => self.follow(track, key, &mut tally),
             Verdict::Start => self.start(track),
         };

@@ -1,7 +1,6 @@
 //! An RTSP camera: a thread that connects, reads, and connects again, for ever.
 //!
-//! The thread is there because FFmpeg's reads block, and one that is broken off cannot be resumed;
-//! the worker's own loop must not wait with it.
+//! The thread is there because reads block; the worker's own loop must not wait with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +8,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use media::{AccessUnit, Demuxer, Input, MediaError};
+use media::{Demuxer, Input, MediaError};
+use protocol::config::ingest::Transport;
 use protocol::stream::Track;
-use protocol::time::{MonoNs, Stamp};
+use protocol::time::{ClockSource, MonoNs};
 use shmring::clock;
 use worker::Fault;
 
 use crate::file::times_of;
 use crate::reconnect::{Backoff, GOOD_AFTER};
+use crate::rtsp::{Cause, Client, Happening, PATIENCE, Received, RtspError, Wanted};
 use crate::source::{CapturedUnit, Event};
 use crate::timeline::Timeline;
 use crate::watchdog::Watchdog;
@@ -27,6 +28,19 @@ const QUEUE_UNITS: usize = 256;
 /// Longest wait for the reader at the end: its goodbye is sent by then or never.
 const CLOSE: Duration = Duration::from_millis(600);
 const STOP_POLL: Duration = Duration::from_millis(50);
+/// With `transport: auto` nothing that comes by UDP within this comes at all.
+const UDP_WITHIN: Duration = Duration::from_secs(3);
+/// Less than this in the wrong direction is jitter, not a clock that is wrong.
+const CLOCK_OFF_NS: i64 = 1_000_000_000;
+
+/// A camera, and how its packets are to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    pub(crate) url: String,
+    /// The URL without its credentials.
+    pub(crate) name: String,
+    pub(crate) transport: Transport,
+}
 
 /// The worker's end.
 #[derive(Debug)]
@@ -42,19 +56,21 @@ pub(crate) struct Camera {
 
 #[derive(Debug)]
 enum Message {
+    /// A connection's first tracks.
     Connected(Vec<Track>),
     Down(String),
     Tracks(Vec<Track>),
-    Unit(AccessUnit, Stamp),
+    /// With the camera's delay, where it is known.
+    Unit(Received, Option<i64>),
 }
 
 impl Camera {
-    /// `name` is the URL without its credentials.
-    pub(crate) fn connect(url: String, name: String, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
+    pub(crate) fn connect(address: Address, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
         let (sender, messages) = sync_channel(QUEUE_UNITS);
+        let name = address.name.clone();
         let reader = Reader {
-            input: Input::Rtsp { url, name: name.clone() },
-            name: name.clone(),
+            address,
+            falls_back: false,
             stop,
             messages: sender,
             backoff: Backoff::default(),
@@ -81,7 +97,9 @@ impl Camera {
                 Ok(Event::Tracks(tracks))
             }
             Ok(Message::Tracks(tracks)) => Ok(Event::Tracks(tracks)),
-            Ok(Message::Unit(unit, arrival)) => Ok(Event::Unit(self.captured(unit, arrival))),
+            Ok(Message::Unit(received, delay_ns)) => {
+                Ok(Event::Unit(self.captured(received, delay_ns)))
+            }
             Ok(Message::Down(why)) => Ok(Event::Down(why)),
             Err(RecvTimeoutError::Timeout) => Ok(Event::Quiet),
             Err(RecvTimeoutError::Disconnected) => {
@@ -98,8 +116,9 @@ impl Camera {
         while self.messages.recv_timeout(rest()).is_ok() {}
     }
 
-    fn captured(&mut self, mut unit: AccessUnit, arrival: Stamp) -> CapturedUnit {
-        let discontinuity = std::mem::take(&mut self.fresh);
+    fn captured(&mut self, received: Received, delay_ns: Option<i64>) -> CapturedUnit {
+        let Received { mut unit, arrival, capture, clock, anew } = received;
+        let discontinuity = std::mem::take(&mut self.fresh) || anew;
         if discontinuity && let Some(last) = self.last_arrival {
             let gap = arrival.mono.saturating_since(last);
             self.timeline.splice(i64::try_from(gap.as_nanos()).unwrap_or(0));
@@ -108,14 +127,24 @@ impl Camera {
         let times = self.timeline.place(times_of(&unit));
         unit.pts_ns = times.pts_ns;
         unit.dts_ns = times.dts_ns;
-        CapturedUnit { unit, capture: arrival, discontinuity, late: false }
+        let is_off = |delay_ns: &i64| !(-CLOCK_OFF_NS..=5 * CLOCK_OFF_NS).contains(delay_ns);
+        CapturedUnit {
+            unit,
+            capture,
+            clock,
+            clock_off_ns: delay_ns.filter(is_off).map(i64::saturating_neg),
+            discontinuity,
+            jumped: self.timeline.has_jumped(),
+            late: false,
+        }
     }
 }
 
 /// The thread's end.
 struct Reader {
-    input: Input,
-    name: String,
+    address: Address,
+    /// `transport: auto` has found that UDP does not work here.
+    falls_back: bool,
     stop: Arc<AtomicBool>,
     messages: SyncSender<Message>,
     backoff: Backoff,
@@ -128,10 +157,33 @@ enum Lost {
     Ended(String),
     #[error(transparent)]
     Media(MediaError),
-    #[error("{0}: no picture for 10 s; expected a live stream: is the camera's encoder on?")]
-    Silent(String),
+    #[error(transparent)]
+    Rtsp(RtspError),
+    #[error(
+        "{name}: no picture for {seconds} s; expected a live stream: is the camera's encoder on?"
+    )]
+    Silent { name: String, seconds: u64 },
+    #[error("{0}: nothing came by UDP; TCP is tried from now on")]
+    NotByUdp(String),
     #[error("the worker is stopping")]
     Stopping,
+}
+
+impl Lost {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Rtsp(error) => error.cause(),
+            Self::Media(MediaError::Unauthorized { .. }) => Cause::Password,
+            Self::Media(
+                MediaError::Codec { .. }
+                | MediaError::Missing { .. }
+                | MediaError::NoTracks { .. }
+                | MediaError::NotFound { .. }
+                | MediaError::Other { .. },
+            ) => Cause::Refusing,
+            _ => Cause::Absent,
+        }
+    }
 }
 
 impl Reader {
@@ -142,12 +194,7 @@ impl Reader {
                 return;
             }
             let random = clock::now().utc.0 / 1_000;
-            let wait = match &lost {
-                Lost::Media(MediaError::Unauthorized { .. }) => {
-                    self.backoff.after_refused_password(random)
-                }
-                _ => self.backoff.after_failure(random),
-            };
+            let wait = self.backoff.after(lost.cause(), random);
             let seconds = wait.as_millis().div_ceil(1000);
             if self.say(Message::Down(format!("{lost}; next try in {seconds} s"))).is_err() {
                 return;
@@ -158,22 +205,82 @@ impl Reader {
 
     /// One connection from its beginning to its end.
     fn stay_connected(&mut self) -> Lost {
+        let since = clock::mono();
+        let lost = match Client::open(&self.wanted(), Arc::clone(&self.stop)) {
+            Ok(client) => self.stay_with(client),
+            Err(RtspError::ForFfmpeg { .. }) => self.stay_with_ffmpeg(),
+            Err(error) => Lost::Rtsp(error),
+        };
+        if clock::mono().saturating_since(since) >= GOOD_AFTER + PATIENCE {
+            self.backoff.after_good_connection();
+        }
+        let refused = matches!(lost, Lost::Rtsp(RtspError::Transport { .. }));
+        if self.may_fall_back() && (refused || matches!(lost, Lost::NotByUdp(_))) {
+            self.falls_back = true;
+            tracing::info!("{}: UDP does not work here, so TCP is used", self.address.name);
+        }
+        lost
+    }
+
+    fn wanted(&self) -> Wanted {
+        let Address { url, name, transport } = self.address.clone();
+        let is_trial = self.may_fall_back();
+        let transport = if self.falls_back { Transport::Tcp } else { transport };
+        let first_within = if is_trial { UDP_WITHIN } else { PATIENCE };
+        Wanted { url, name, transport, first_within }
+    }
+
+    fn may_fall_back(&self) -> bool {
+        self.address.transport == Transport::Auto && !self.falls_back
+    }
+
+    fn stay_with(&mut self, mut client: Client) -> Lost {
+        tracing::info!("connected to {}", self.address.name);
+        let lost = self.relay(&mut client);
+        let nothing_came = client.packets() == 0;
+        client.close();
+        match lost {
+            Lost::Rtsp(RtspError::Stalled { name, .. }) if nothing_came && self.may_fall_back() => {
+                Lost::NotByUdp(name)
+            }
+            lost => lost,
+        }
+    }
+
+    fn relay(&self, client: &mut Client) -> Lost {
+        let mut is_first = true;
+        loop {
+            let message = match client.read() {
+                Ok(Happening::Tracks(tracks)) if std::mem::take(&mut is_first) => {
+                    Message::Connected(tracks)
+                }
+                Ok(Happening::Tracks(tracks)) => Message::Tracks(tracks),
+                Ok(Happening::Unit(received)) => Message::Unit(received, client.delay_ns()),
+                Err(RtspError::Stopping) => return Lost::Stopping,
+                Err(error) => return Lost::Rtsp(error),
+            };
+            if let Err(lost) = self.say(message) {
+                return lost;
+            }
+        }
+    }
+
+    /// The same by FFmpeg, over TCP, with times of arrival.
+    fn stay_with_ffmpeg(&self) -> Lost {
+        let Address { url, name, .. } = self.address.clone();
         let watchdog = Watchdog::new(Arc::clone(&self.stop), clock::mono());
-        let mut demuxer = match Demuxer::open(&self.input, watchdog.interrupt()) {
+        let input = Input::Rtsp { url, name };
+        let mut demuxer = match Demuxer::open(&input, watchdog.interrupt()) {
             Ok(demuxer) => demuxer,
             Err(error) => return self.reason(error, &watchdog),
         };
-        tracing::info!("connected to {}", self.name);
-        let since = clock::mono();
-        let lost = self.relay(&mut demuxer, &watchdog);
-        if clock::mono().saturating_since(since) >= GOOD_AFTER {
-            self.backoff.after_good_connection();
-        }
+        tracing::info!("connected to {}, read by FFmpeg", self.address.name);
+        let lost = self.relay_ffmpeg(&mut demuxer, &watchdog);
         watchdog.leave(clock::mono());
         lost
     }
 
-    fn relay(&self, demuxer: &mut Demuxer, watchdog: &Watchdog) -> Lost {
+    fn relay_ffmpeg(&self, demuxer: &mut Demuxer, watchdog: &Watchdog) -> Lost {
         let mut version = demuxer.tracks_version();
         if let Err(lost) = self.say(Message::Connected(demuxer.tracks().to_vec())) {
             return lost;
@@ -182,7 +289,7 @@ impl Reader {
         loop {
             let unit = match demuxer.read() {
                 Ok(Some(unit)) => unit,
-                Ok(None) => return Lost::Ended(self.name.clone()),
+                Ok(None) => return Lost::Ended(self.address.name.clone()),
                 Err(error) => return self.reason(error, watchdog),
             };
             let arrival = clock::now();
@@ -195,7 +302,9 @@ impl Reader {
                     return lost;
                 }
             }
-            if let Err(lost) = self.say(Message::Unit(unit, arrival)) {
+            let clock = ClockSource::Arrival;
+            let received = Received { unit, arrival, capture: arrival, clock, anew: false };
+            if let Err(lost) = self.say(Message::Unit(received, None)) {
                 return lost;
             }
         }
@@ -204,7 +313,8 @@ impl Reader {
     fn reason(&self, error: MediaError, watchdog: &Watchdog) -> Lost {
         let interrupted = matches!(error, MediaError::Interrupted { .. });
         if interrupted && watchdog.has_expired(clock::mono()) {
-            return Lost::Silent(self.name.clone());
+            let (name, seconds) = (self.address.name.clone(), PATIENCE.as_secs());
+            return Lost::Silent { name, seconds };
         }
         if interrupted { Lost::Stopping } else { Lost::Media(error) }
     }
@@ -230,6 +340,12 @@ impl Reader {
 }
 
 #[cfg(test)]
+mod evil;
+#[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod quirks;
+#[cfg(test)]
+mod scripted;
 #[cfg(test)]
 mod tests;

@@ -76,12 +76,9 @@ impl FileSource {
         };
         self.units += 1;
         let now = clock::now();
-        Ok(Event::Unit(CapturedUnit {
-            unit,
-            capture: stamp_at(due, now),
-            discontinuity: self.units == 1,
-            late: now.mono.saturating_since(due) > LATE,
-        }))
+        let late = now.mono.saturating_since(due) > LATE;
+        let capture = stamp_at(due, now);
+        Ok(Event::Unit(CapturedUnit::of_here(unit, capture, self.units == 1, late)))
     }
 
     fn read_ahead(&mut self) -> Result<Ahead, Fault> {

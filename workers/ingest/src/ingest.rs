@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::config::{IngestConfig, WorkerConfig};
 use protocol::control::Condition;
+use protocol::time::ClockSource;
 use shmring::clock;
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
@@ -32,7 +33,7 @@ impl Worker for Ingest {
         };
         let publisher = Publisher::new(cx.project(), contract, clock::now().utc);
         tracing::info!("source {}", config.source);
-        let source = Source::open(&config.source, config.repeat, cx)?;
+        let source = Source::open(&config, cx)?;
         let mut ingest = Self { source, publisher };
         // Local sources know their tracks by now, so their ring is there before they are ready.
         ingest.advance(Duration::ZERO, cx)?;
@@ -85,8 +86,31 @@ impl Ingest {
                        lower size or fps";
             cx.condition(Condition::Degraded, why);
         } else {
-            cx.condition(Condition::Flowing, "");
+            cx.condition(Condition::Flowing, clock_in_words(captured));
         }
         Ok(())
+    }
+}
+
+/// Whose time the pictures have, where that is not the host's.
+fn clock_in_words(captured: &CapturedUnit) -> String {
+    match (captured.clock, captured.clock_off_ns) {
+        (ClockSource::Camera, _) => "on the camera's clock".to_owned(),
+        (ClockSource::Arrival, None) => String::new(),
+        (ClockSource::Arrival, Some(off_ns)) => {
+            let side = if off_ns < 0 { "behind" } else { "ahead" };
+            let off = roughly(Duration::from_nanos(off_ns.unsigned_abs()));
+            format!("the camera's clock is {off} {side}, so times are those of arrival")
+        }
+    }
+}
+
+/// So that the text stays the same while the clock does.
+fn roughly(off: Duration) -> String {
+    match off.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod camera;
+mod camera_clock;
 mod file;
 mod framecode;
 mod gop;
@@ -19,6 +20,7 @@ mod pace;
 mod pattern;
 mod publisher;
 mod reconnect;
+mod rtsp;
 mod source;
 mod test_source;
 mod timeline;

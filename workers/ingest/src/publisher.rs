@@ -3,7 +3,7 @@
 use protocol::control::RingContract;
 use protocol::name::ProjectName;
 use protocol::stream::Track;
-use protocol::time::{ClockSource, UtcNs};
+use protocol::time::UtcNs;
 use shmring::{Error, PacketMeta, PacketWriter, clock};
 
 use crate::gop::GopCounter;
@@ -72,13 +72,13 @@ impl Publisher {
         let meta = PacketMeta {
             track: unit.track,
             key: unit.key,
-            discontinuity,
+            discontinuity: discontinuity || captured.jumped,
             corrupt: unit.corrupt,
             pts_ns: unit.pts_ns,
             dts_ns: unit.dts_ns,
             duration_ns: unit.duration_ns,
             capture: captured.capture,
-            clock: ClockSource::Arrival,
+            clock: captured.clock,
             ingest: clock::mono(),
             gop_index: self.gop.current(),
             source: None,

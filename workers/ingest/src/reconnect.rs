@@ -2,36 +2,34 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_secs(1);
+use crate::rtsp::Cause;
+
+/// A camera that is not there costs nothing to ask, and is wanted back within a second.
+const ABSENT_FIRST: Duration = Duration::from_millis(250);
+const ABSENT_LONGEST: Duration = Duration::from_millis(700);
+/// One that is there and says no is left in peace.
+const REFUSING_FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// A connection that gave pictures this long was a good one: the next failure starts afresh.
 pub(crate) const GOOD_AFTER: Duration = Duration::from_secs(10);
 
 /// Doubling waits with jitter, so that a site's cameras do not all come back in the same second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Backoff {
-    next: Duration,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { next: FIRST }
-    }
+    failures: u32,
 }
 
 impl Backoff {
     /// The wait before the next try; `random` is any number that differs from call to call.
-    pub(crate) fn after_failure(&mut self, random: u64) -> Duration {
-        let wait = self.next;
-        self.next = (self.next * 2).min(LONGEST);
-        jittered(wait, random)
-    }
-
-    /// As [`Self::after_failure`], when the camera refused the password: many lock an account after
-    /// a handful of tries.
-    pub(crate) fn after_refused_password(&mut self, random: u64) -> Duration {
-        self.next = LONGEST;
-        jittered(LONGEST, random)
+    pub(crate) fn after(&mut self, cause: Cause, random: u64) -> Duration {
+        let (first, longest) = match cause {
+            Cause::Absent => (ABSENT_FIRST, ABSENT_LONGEST),
+            Cause::Refusing => (REFUSING_FIRST, LONGEST),
+            Cause::Password => (LONGEST, LONGEST),
+        };
+        let doubled = first.saturating_mul(1 << self.failures.min(16));
+        self.failures += 1;
+        jittered(doubled.min(longest), random)
     }
 
     pub(crate) fn after_good_connection(&mut self) {
@@ -49,27 +47,37 @@ fn jittered(wait: Duration, random: u64) -> Duration {
 mod tests {
     use super::*;
 
-    #[test]
-    fn waits_double_from_one_to_thirty_seconds() {
+    const NO_JITTER: u64 = 20;
+
+    fn waits_ms(cause: Cause) -> Vec<u128> {
         let mut backoff = Backoff::default();
-        let no_jitter = 20;
-        let waits: Vec<u64> = (0..7).map(|_| backoff.after_failure(no_jitter).as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        (0..7).map(|_| backoff.after(cause, NO_JITTER).as_millis()).collect()
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        assert_eq!(waits_ms(Cause::Absent), [250, 500, 700, 700, 700, 700, 700]);
+        assert_eq!(waits_ms(Cause::Refusing), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+        let mut backoff = Backoff { failures: 90 };
+        backoff.after(Cause::Absent, 0);
         backoff.after_good_connection();
-        assert_eq!(backoff.after_failure(no_jitter), FIRST);
+        assert_eq!(backoff, Backoff::default());
     }
 
     #[test]
     fn jitter_stays_within_a_fifth() {
         for random in 0..200 {
-            let wait = Backoff::default().after_failure(random);
+            let wait = Backoff::default().after(Cause::Refusing, random);
             assert!((Duration::from_millis(800)..=Duration::from_millis(1200)).contains(&wait));
         }
     }
 
     #[test]
-    fn a_refused_password_is_not_tried_often() {
-        let wait = Backoff::default().after_refused_password(20);
-        assert_eq!(wait, LONGEST);
+    fn a_camera_that_was_away_is_asked_within_a_second_and_a_password_rarely() {
+        for random in 0..200 {
+            let mut backoff = Backoff { failures: 9 };
+            assert!(backoff.after(Cause::Absent, random) < Duration::from_millis(900));
+            assert!(Backoff::default().after(Cause::Password, random) > Duration::from_secs(20));
+        }
     }
 }

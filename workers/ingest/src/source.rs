@@ -4,13 +4,14 @@ use std::thread;
 use std::time::Duration;
 
 use media::AccessUnit;
+use protocol::config::IngestConfig;
 use protocol::config::ingest::{Source as Wanted, TestMode};
 use protocol::stream::Track;
-use protocol::time::{MonoNs, Stamp};
+use protocol::time::{ClockSource, MonoNs, Stamp};
 use shmring::clock;
 use worker::{Context, Fault};
 
-use crate::camera::Camera;
+use crate::camera::{Address, Camera};
 use crate::file::FileSource;
 use crate::loop_cache::LoopSource;
 use crate::test_source::TestSource;
@@ -36,10 +37,31 @@ pub(crate) enum Event {
 pub(crate) struct CapturedUnit {
     pub(crate) unit: AccessUnit,
     pub(crate) capture: Stamp,
+    /// Whose time `capture` is.
+    pub(crate) clock: ClockSource,
+    /// The camera's clock is off by so many ns, too much to be used; negative: it is behind.
+    pub(crate) clock_off_ns: Option<i64>,
     /// The first of a connection.
     pub(crate) discontinuity: bool,
+    /// Its times do not follow from those of the unit before.
+    pub(crate) jumped: bool,
     /// Behind its schedule by more than [`crate::pace::LATE`].
     pub(crate) late: bool,
+}
+
+impl CapturedUnit {
+    /// Of a source that is here: it is captured when it is let go.
+    pub(crate) fn of_here(unit: AccessUnit, capture: Stamp, first: bool, late: bool) -> Self {
+        Self {
+            unit,
+            capture,
+            clock: ClockSource::Arrival,
+            clock_off_ns: None,
+            discontinuity: first,
+            jumped: false,
+            late,
+        }
+    }
 }
 
 /// The kinds of source.
@@ -53,15 +75,19 @@ pub(crate) enum Source {
 
 impl Source {
     /// Opens what is local; a camera is connected to in the background.
-    pub(crate) fn open(wanted: &Wanted, repeat: bool, cx: &Context) -> Result<Self, Fault> {
-        match wanted {
+    pub(crate) fn open(config: &IngestConfig, cx: &Context) -> Result<Self, Fault> {
+        match &config.source {
             Wanted::File(path) => {
-                let file = FileSource::open(path, repeat, cx.stop_flag())?;
+                let file = FileSource::open(path, config.repeat, cx.stop_flag())?;
                 Ok(Self::File(Box::new(file)))
             }
             Wanted::Rtsp(rtsp) => {
-                let (url, name) = (rtsp.url().to_owned(), rtsp.to_string());
-                Ok(Self::Camera(Camera::connect(url, name, cx.stop_flag())?))
+                let address = Address {
+                    url: rtsp.url().to_owned(),
+                    name: rtsp.to_string(),
+                    transport: config.transport,
+                };
+                Ok(Self::Camera(Camera::connect(address, cx.stop_flag())?))
             }
             Wanted::Test(pattern) if pattern.mode == TestMode::Loop => {
                 Ok(Self::Loop(LoopSource::open(pattern)?))

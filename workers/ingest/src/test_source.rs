@@ -96,20 +96,18 @@ impl TestSource {
         };
         self.number += 1;
         let now = clock::now();
-        Ok(Event::Unit(CapturedUnit {
-            unit: AccessUnit {
-                track: 0,
-                key: encoded.key,
-                corrupt: false,
-                pts_ns: time_ns,
-                dts_ns: time_ns,
-                duration_ns: picture_ns(self.number, self.fps) - time_ns,
-                payload: encoded.payload,
-            },
-            capture: stamp_at(due, now),
-            discontinuity: self.number == 1,
-            late: now.mono.saturating_since(due) > LATE,
-        }))
+        let unit = AccessUnit {
+            track: 0,
+            key: encoded.key,
+            corrupt: false,
+            pts_ns: time_ns,
+            dts_ns: time_ns,
+            duration_ns: picture_ns(self.number, self.fps) - time_ns,
+            payload: encoded.payload,
+        };
+        let late = now.mono.saturating_since(due) > LATE;
+        let capture = stamp_at(due, now);
+        Ok(Event::Unit(CapturedUnit::of_here(unit, capture, self.number == 1, late)))
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Timeline {
     last_dts_ns: [Option<i64>; TRACKS_MAX],
     /// The next unit begins a piece, this long after the end.
     joint_ns: Option<i64>,
+    /// The unit placed last did not follow from the one before.
+    jumped: bool,
 }
 
 impl Timeline {
@@ -42,16 +44,23 @@ impl Timeline {
         }
     }
 
+    /// Whether the source's time jumped before the unit that was placed last.
+    pub(crate) fn has_jumped(&self) -> bool {
+        self.jumped
+    }
+
     pub(crate) fn place(&mut self, times: Times) -> Times {
         let bounded = |ns: i64| ns.clamp(-BOUND_NS, BOUND_NS);
         let times = Times { pts_ns: bounded(times.pts_ns), dts_ns: bounded(times.dts_ns), ..times };
         let track = usize::try_from(times.track).unwrap_or(0).min(TRACKS_MAX - 1);
         let last_ns = self.last_dts_ns[track];
+        self.jumped = false;
         if let Some(end_ns) = self.end_ns {
             if let Some(gap_ns) = self.joint_ns.take() {
                 self.offset_ns = end_ns.saturating_add(gap_ns).saturating_sub(times.dts_ns);
             } else if self.jumps(last_ns, end_ns, times.dts_ns) {
                 self.offset_ns = end_ns.saturating_sub(times.dts_ns);
+                self.jumped = true;
             }
         }
         let earliest_ns = last_ns.map_or(i64::MIN, |last_ns| last_ns.saturating_add(1));
@@ -128,6 +137,7 @@ mod tests {
             let mut line = Timeline::default();
             line.place(picture(0, 0));
             assert_eq!(line.place(picture(jump_ns, 0)).dts_ns, FRAME_NS);
+            assert!(line.has_jumped());
             assert_eq!(line.place(picture(jump_ns + FRAME_NS, 0)).dts_ns, 2 * FRAME_NS);
         }
     }

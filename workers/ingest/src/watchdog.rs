@@ -1,4 +1,4 @@
-//! Ends a read that gives no picture: FFmpeg asks it many times a second while it waits.
+//! Ends a read of FFmpeg's that gives no picture: FFmpeg asks it many times a second while it waits.
 //!
 //! It watches pictures, not bytes: a camera whose encoder hangs goes on answering keep-alives.
 
@@ -9,8 +9,8 @@ use std::time::Duration;
 use protocol::time::MonoNs;
 use shmring::clock;
 
-/// Longest silence of a camera, and longest set-up of a connection.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+use crate::rtsp::PATIENCE;
+
 /// For a goodbye to the camera, which frees its session.
 const GOODBYE: Duration = Duration::from_millis(300);
 
@@ -58,13 +58,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_barks_after_ten_seconds_without_a_picture() {
+    fn it_barks_when_no_picture_came_for_long() {
         let start = MonoNs(5);
         let dog = Watchdog::new(Arc::default(), start);
         assert!(!dog.has_expired(start + PATIENCE));
         assert!(dog.has_expired(start + PATIENCE + Duration::from_nanos(1)));
-        dog.feed(start + Duration::from_secs(8));
-        assert!(!dog.has_expired(start + Duration::from_secs(18)));
+        dog.feed(start + PATIENCE);
+        assert!(!dog.has_expired(start + 2 * PATIENCE));
     }
 
     #[test]

@@ -183,6 +183,8 @@ fn event_rule() -> Value {
 fn camera() -> Keys {
     vec![
         ("url", shared("source")),
+        ("sub", shared("source")),
+        ("transport", words(&TRANSPORTS)),
         ("loop", shared("boolean")),
         ("serve", shared("serve")),
         ("record", either(vec![shared("boolean"), shared("text"), part_of_camera(Kind::Recorder)])),
@@ -294,13 +296,20 @@ fn every_worker() -> Keys {
     ]
 }
 
+/// How an RTSP camera's packets come.
+const TRANSPORTS: [&str; 4] = ["tcp", "udp", "multicast", "auto"];
+
 /// Keys of one kind alone.
 fn own(kind: Kind) -> Keys {
     match kind {
         Kind::Decoder => {
             vec![("threads", number(1, 16)), ("max_pixels", number(64, 16_384 * 16_384))]
         }
-        Kind::Ingest => vec![("source", shared("source")), ("loop", shared("boolean"))],
+        Kind::Ingest => vec![
+            ("source", shared("source")),
+            ("transport", words(&TRANSPORTS)),
+            ("loop", shared("boolean")),
+        ],
         Kind::Motion => vec![("fps", number(1, 240)), ("sensitivity", number(1, 100))],
         Kind::Recorder => vec![
             ("dir", shared("text")),

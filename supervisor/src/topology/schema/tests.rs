@@ -82,7 +82,11 @@ fn set<'a>(keys: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 fn read_keys(kind: Kind) -> BTreeSet<String> {
     let section = match kind {
         Kind::Decoder => json!(DecoderConfig::default()),
-        Kind::Ingest => json!(IngestConfig { source: Ingested::File("x".into()), repeat: true }),
+        Kind::Ingest => json!(IngestConfig {
+            source: Ingested::File("x".into()),
+            repeat: true,
+            transport: Default::default()
+        }),
         Kind::Motion => json!(MotionConfig::default()),
         Kind::Recorder => json!(RecorderConfig::at("x".into())),
         Kind::Pipe => json!({}),

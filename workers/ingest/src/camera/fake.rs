@@ -76,7 +76,7 @@ fn send_pictures(out: &mut TcpStream, pictures: u64) -> std::io::Result<()> {
         }
         let ticks = u32::try_from(number * 90_000 / FPS).unwrap();
         for (at, nal) in nals.iter().enumerate() {
-            for (payload, last_part) in parts(nal) {
+            for (payload, last_part) in parts(nal, RTP_MAX_BYTES) {
                 let marker = last_part && at + 1 == nals.len();
                 send(out, rtp_sequence, ticks, marker, &payload)?;
                 rtp_sequence = rtp_sequence.wrapping_add(1);
@@ -87,7 +87,7 @@ fn send_pictures(out: &mut TcpStream, pictures: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-fn split(unit: &[u8]) -> Vec<&[u8]> {
+pub(super) fn split(unit: &[u8]) -> Vec<&[u8]> {
     let starts: Vec<usize> =
         (0..unit.len() - 4).filter(|at| unit[*at..at + 4] == [0, 0, 0, 1]).collect();
     let ends = starts.iter().skip(1).copied().chain([unit.len()]);
@@ -95,11 +95,11 @@ fn split(unit: &[u8]) -> Vec<&[u8]> {
 }
 
 /// RFC 6184: whole, or in FU-A parts; with each, whether it is the last.
-fn parts(nal: &[u8]) -> Vec<(Vec<u8>, bool)> {
-    if nal.len() <= RTP_MAX_BYTES {
+pub(super) fn parts(nal: &[u8], most_bytes: usize) -> Vec<(Vec<u8>, bool)> {
+    if nal.len() <= most_bytes {
         return vec![(nal.to_vec(), true)];
     }
-    let chunks: Vec<&[u8]> = nal[1..].chunks(RTP_MAX_BYTES).collect();
+    let chunks: Vec<&[u8]> = nal[1..].chunks(most_bytes).collect();
     let last = chunks.len() - 1;
     let part = |(at, chunk): (usize, &&[u8])| {
         let bits = u8::from(at == 0) << 7 | u8::from(at == last) << 6;

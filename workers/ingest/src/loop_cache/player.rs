@@ -58,12 +58,10 @@ impl Player {
             return Ok(Event::Quiet);
         };
         let now = clock::now();
-        Ok(Event::Unit(CapturedUnit {
-            unit,
-            capture: stamp_at(due, now),
-            discontinuity: std::mem::take(&mut self.fresh),
-            late: now.mono.saturating_since(due) > LATE,
-        }))
+        let first = std::mem::take(&mut self.fresh);
+        let late = now.mono.saturating_since(due) > LATE;
+        let capture = stamp_at(due, now);
+        Ok(Event::Unit(CapturedUnit::of_here(unit, capture, first, late)))
     }
 
     fn read_ahead(&mut self) -> io::Result<()> {

@@ -1,0 +1,446 @@
+//! One session with a camera, from DESCRIBE to TEARDOWN.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use protocol::config::ingest::Transport;
+use protocol::stream::TRACKS_MAX;
+use protocol::time::MonoNs;
+use shmring::clock;
+
+use super::PATIENCE;
+use super::connection::Connection;
+use super::error::RtspError;
+use super::format::{self, Choice, Format};
+use super::lane::Lane;
+use super::message::Answer;
+use super::ports::{Ports, is_group};
+use super::sdp::{self, Kind, Media};
+use super::streams::{Happening, Streams};
+use super::transport::{self, Agreed, Way};
+use super::url::{Url, resolve};
+
+/// A camera that sends its viewers on sends them once or twice.
+const REDIRECTS_MAX: u32 = 5;
+/// A packet that is missing over UDP may come within this.
+const REORDER: Duration = Duration::from_millis(120);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// Without a timeout of the camera's own: the RFC's 60 s.
+const SESSION_S: u64 = 60;
+const KEEP_ALIVE_MOST: Duration = Duration::from_secs(30);
+/// Bytes of a datagram.
+const DATAGRAM_MAX: usize = 65_536;
+
+/// What to connect to.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) url: String,
+    /// The same without credentials.
+    pub(crate) name: String,
+    /// `Auto` stands for UDP here.
+    pub(crate) transport: Transport,
+    /// Longest wait for the first packet.
+    pub(crate) first_within: Duration,
+}
+
+/// A camera that plays.
+#[derive(Debug)]
+pub(crate) struct Client {
+    connection: Connection,
+    name: String,
+    streams: Streams,
+    paths: Vec<Path>,
+    /// What the session is called in requests.
+    aggregate: String,
+    keep_alive: &'static str,
+    keep_alive_every: Duration,
+    kept_alive: MonoNs,
+    reported: MonoNs,
+    own_ssrc: u32,
+    first_within: Duration,
+    watch: Watch,
+    datagram: Vec<u8>,
+    /// Of packets, since PLAY.
+    bytes: u64,
+}
+
+/// How the packets of a lane come.
+#[derive(Debug)]
+enum Path {
+    Channels(u8, u8),
+    Ports(Ports),
+}
+
+/// Since the last picture.
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    at: MonoNs,
+    bytes: u64,
+    sounds: u64,
+}
+
+impl Client {
+    /// Connects and lets the camera play.
+    pub(crate) fn open(wanted: &Wanted, stop: Arc<AtomicBool>) -> Result<Self, RtspError> {
+        let Described { connection, answer, url, asks_parameters } = describe(wanted, stop)?;
+        let name = &wanted.name;
+        let description = sdp::read(&answer.body);
+        let base = [answer.header("Content-Base"), answer.header("Content-Location")];
+        let base = base.into_iter().flatten().find(|base| base.contains("://"));
+        let base = base.map_or_else(|| url.to_string(), str::to_owned);
+        let aggregate = resolve(&base, description.control.as_deref());
+        let mut setup = Setup {
+            connection,
+            name,
+            wanted,
+            base: &base,
+            lanes: Vec::new(),
+            paths: Vec::new(),
+            session_s: None,
+        };
+        for (media, format) in offered(name, &description.medias)? {
+            setup.track(media, format)?;
+        }
+        let Setup { mut connection, lanes, paths, session_s, .. } = setup;
+        let range = [("Range", "npt=0.000-".to_owned())];
+        let answer = expect(name, "PLAY", connection.ask("PLAY", &aggregate, &range)?)?;
+        let mut streams = Streams::new(lanes);
+        if let Some(info) = answer.header("RTP-Info") {
+            streams.begin(&transport::begin_ticks(info));
+        }
+        let now = clock::mono();
+        let watch = Watch { at: now, bytes: 0, sounds: 0 };
+        let half = Duration::from_secs(session_s.unwrap_or(SESSION_S)) / 2;
+        Ok(Self {
+            name: name.clone(),
+            streams,
+            paths,
+            aggregate,
+            keep_alive: if asks_parameters { "GET_PARAMETER" } else { "OPTIONS" },
+            keep_alive_every: half.clamp(Duration::from_secs(1), KEEP_ALIVE_MOST),
+            kept_alive: now,
+            reported: now,
+            own_ssrc: random(),
+            first_within: wanted.first_within,
+            watch,
+            datagram: vec![0; DATAGRAM_MAX],
+            bytes: 0,
+            connection,
+        })
+    }
+
+    /// The next thing that comes of the camera's packets.
+    pub(crate) fn read(&mut self) -> Result<Happening, RtspError> {
+        loop {
+            if let Some(happening) = self.streams.pop() {
+                self.watch(&happening);
+                return Ok(happening);
+            }
+            let now = clock::mono();
+            self.be_patient(now)?;
+            self.tend(now)?;
+            self.receive()?;
+        }
+    }
+
+    /// Packets that came so far.
+    pub(crate) fn packets(&self) -> u64 {
+        self.streams.packets()
+    }
+
+    /// The shortest time from a picture's capture to its arrival, by the camera's clock.
+    pub(crate) fn delay_ns(&self) -> Option<i64> {
+        self.streams.delay_ns()
+    }
+
+    /// Frees the camera's session; its answer is not waited for.
+    pub(crate) fn close(mut self) {
+        let _ = self.connection.tell("TEARDOWN", &self.aggregate, &[]);
+    }
+
+    fn receive(&mut self) -> Result<(), RtspError> {
+        let deadline = self.watch.at + PATIENCE;
+        let until = self.streams.due().map_or(deadline, |due| due.min(deadline));
+        let sockets: Vec<_> = self
+            .paths
+            .iter()
+            .filter_map(|path| match path {
+                Path::Ports(ports) => Some(ports.sockets()),
+                Path::Channels(..) => None,
+            })
+            .flatten()
+            .collect();
+        self.connection.wait(&sockets, until)?;
+        drop(sockets);
+        if self.connection.fill("reading")? {
+            let arrival = clock::now();
+            let (paths, streams, bytes) = (&self.paths, &mut self.streams, &mut self.bytes);
+            self.connection.packets(|channel, payload| {
+                *bytes += u64::try_from(payload.len()).unwrap_or(0);
+                for (lane, path) in paths.iter().enumerate() {
+                    match path {
+                        Path::Channels(rtp, _) if *rtp == channel => {
+                            streams.packet(lane, payload, arrival);
+                        }
+                        Path::Channels(_, rtcp) if *rtcp == channel => {
+                            streams.reports(lane, payload, arrival.mono);
+                        }
+                        _ => {}
+                    }
+                }
+            })?;
+        }
+        for (lane, path) in self.paths.iter().enumerate() {
+            let Path::Ports(ports) = path else { continue };
+            while let Some((bytes, is_report)) = ports.receive(&mut self.datagram) {
+                let arrival = clock::now();
+                self.bytes += u64::try_from(bytes).unwrap_or(0);
+                let packet = &self.datagram[..bytes];
+                if is_report {
+                    self.streams.reports(lane, packet, arrival.mono);
+                } else {
+                    self.streams.packet(lane, packet, arrival);
+                }
+            }
+        }
+        self.streams.drain(clock::mono());
+        Ok(())
+    }
+
+    fn watch(&mut self, happening: &Happening) {
+        let Happening::Unit(received) = happening else { return };
+        if received.unit.track == 0 {
+            self.watch = Watch { at: clock::mono(), bytes: self.bytes, sounds: 0 };
+        } else {
+            self.watch.sounds += 1;
+        }
+    }
+
+    /// Whether the camera has been without a picture for too long.
+    fn be_patient(&self, now: MonoNs) -> Result<(), RtspError> {
+        let nothing_yet = self.streams.packets() == 0;
+        let patience = if nothing_yet { self.first_within } else { PATIENCE };
+        let waited = now.saturating_since(self.watch.at);
+        if waited <= patience {
+            return Ok(());
+        }
+        let (name, seconds) = (self.name.clone(), waited.as_secs());
+        Err(match (self.watch.sounds, self.bytes - self.watch.bytes) {
+            (0, 0) => RtspError::Stalled { name, seconds },
+            (0, bytes) => RtspError::NoPicture { name, seconds, bytes },
+            (packets, _) => RtspError::OnlySound { name, seconds, packets },
+        })
+    }
+
+    /// Keeps the session, and tells the camera how its packets come.
+    fn tend(&mut self, now: MonoNs) -> Result<(), RtspError> {
+        if now.saturating_since(self.kept_alive) >= self.keep_alive_every {
+            self.kept_alive = now;
+            self.connection.tell(self.keep_alive, &self.aggregate, &[])?;
+        }
+        if now.saturating_since(self.reported) >= REPORT_EVERY {
+            self.reported = now;
+            for (lane, packet) in self.streams.receptions(self.own_ssrc, now) {
+                match &self.paths[lane] {
+                    Path::Ports(ports) => ports.report(&packet),
+                    Path::Channels(_, channel) => {
+                        let bytes = u16::try_from(packet.len()).unwrap_or(0).to_be_bytes();
+                        let frame = [&[b'$', *channel], &bytes[..], &packet].concat();
+                        self.connection.send(&frame)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Described {
+    connection: Connection,
+    answer: Answer,
+    /// Where the camera was found in the end.
+    url: Url,
+    /// GET_PARAMETER is among its methods.
+    asks_parameters: bool,
+}
+
+/// Finds the camera, over redirects, and asks what it has.
+fn describe(wanted: &Wanted, stop: Arc<AtomicBool>) -> Result<Described, RtspError> {
+    let name = &wanted.name;
+    let deadline = clock::mono() + PATIENCE;
+    let not_rtsp = || RtspError::NotRtsp { name: name.clone() };
+    let mut url = Url::parse(&wanted.url).ok_or_else(not_rtsp)?;
+    for redirects in 0.. {
+        let mut connection = Connection::open(&url, name, Arc::clone(&stop), deadline)?;
+        let at = url.to_string();
+        let options = connection.ask("OPTIONS", &at, &[])?;
+        let methods = options.header("Public").unwrap_or_default().to_ascii_uppercase();
+        let accept = [("Accept", "application/sdp".to_owned())];
+        let answer = connection.ask("DESCRIBE", &at, &accept)?;
+        if !(300..400).contains(&answer.status) {
+            let answer = expect(name, "DESCRIBE", answer)?;
+            let asks_parameters = methods.contains("GET_PARAMETER");
+            return Ok(Described { connection, answer, url, asks_parameters });
+        }
+        let last = answer.header("Location").unwrap_or("nowhere").to_owned();
+        let next = Url::parse(&last).filter(|_| redirects < REDIRECTS_MAX);
+        let Some(next) = next else {
+            // The address may have a password in it.
+            let last =
+                Url::parse(&last).map_or_else(|| "nowhere".to_owned(), |url| url.to_string());
+            return Err(RtspError::Redirects { name: name.clone(), most: REDIRECTS_MAX, last });
+        };
+        // A password goes to the host that it was written for, and to no other.
+        let own = url.credentials.clone().filter(|_| next.host == url.host);
+        url = next.with(own);
+    }
+    Err(not_rtsp())
+}
+
+/// An answer of success.
+fn expect(name: &str, method: &'static str, answer: Answer) -> Result<Answer, RtspError> {
+    let name = name.to_owned();
+    match answer.status {
+        200..300 => Ok(answer),
+        404 => Err(RtspError::NotFound { name }),
+        status => Err(RtspError::Rejected { name, method, status, reason: answer.reason }),
+    }
+}
+
+/// What is carried of what the camera has: video before the rest, for the ring's key packets are those of
+/// its track 0.
+fn offered<'a>(name: &str, medias: &'a [Media]) -> Result<Vec<(&'a Media, Format)>, RtspError> {
+    let mut offered = Vec::new();
+    let mut seen = Vec::new();
+    for media in medias {
+        seen.push(format!("{:?} {}", media.kind, media.encoding));
+        match format::of(media) {
+            Choice::Ours(format) => offered.push((media, *format)),
+            Choice::Ffmpegs => return Err(RtspError::ForFfmpeg { name: name.to_owned() }),
+            Choice::Nobodys if media.kind == Kind::Other => {}
+            Choice::Nobodys => {
+                tracing::info!("track is left out: {:?} {}", media.kind, media.encoding);
+            }
+        }
+    }
+    if offered.is_empty() {
+        let seen = if seen.is_empty() { "no streams".to_owned() } else { seen.join(", ") };
+        return Err(RtspError::NoTracks { name: name.to_owned(), seen });
+    }
+    offered.sort_by_key(|(media, _)| media.kind != Kind::Video);
+    offered.truncate(TRACKS_MAX);
+    Ok(offered)
+}
+
+/// Sets up one track after the other.
+struct Setup<'a> {
+    connection: Connection,
+    name: &'a str,
+    wanted: &'a Wanted,
+    base: &'a str,
+    lanes: Vec<Lane>,
+    paths: Vec<Path>,
+    session_s: Option<u64>,
+}
+
+impl Setup<'_> {
+    fn track(&mut self, media: &Media, format: Format) -> Result<(), RtspError> {
+        let (way, pair) = self.way()?;
+        let url = resolve(self.base, media.control.as_deref());
+        let answer = self.connection.ask("SETUP", &url, &[("Transport", way.header())])?;
+        if !(200..300).contains(&answer.status) {
+            return self.refused(media, answer);
+        }
+        if let Some(session) = answer.header("Session") {
+            let (id, seconds) = transport::session(session);
+            self.session_s = seconds.or(self.session_s);
+            self.connection.set_session(id);
+        }
+        let agreed = transport::read(answer.header("Transport").unwrap_or_default());
+        let path = self.path(media, way, pair, agreed)?;
+        let number = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        let is_datagram = matches!(path, Path::Ports(_));
+        let patience = if is_datagram { REORDER } else { Duration::ZERO };
+        self.lanes.push(Lane::new(number, media.payload_type, format, patience));
+        self.paths.push(path);
+        Ok(())
+    }
+
+    /// What the next track is asked for.
+    fn way(&self) -> Result<(Way, Option<Ports>), RtspError> {
+        Ok(match self.wanted.transport {
+            Transport::Tcp => {
+                let channel = u8::try_from(2 * self.lanes.len()).unwrap_or(0);
+                (Way::Interleaved(channel), None)
+            }
+            Transport::Auto | Transport::Udp => {
+                let (ports, port) = Ports::pair(self.connection.local(), random())
+                    .map_err(|source| RtspError::io(self.name, "opening a port", source))?;
+                (Way::Udp(port), Some(ports))
+            }
+            Transport::Multicast => (Way::Multicast, None),
+        })
+    }
+
+    /// An extra track that is refused is no reason to be without the others.
+    fn refused(&self, media: &Media, answer: Answer) -> Result<(), RtspError> {
+        let Answer { status, reason, .. } = answer;
+        let name = self.name.to_owned();
+        if !self.lanes.is_empty() {
+            tracing::warn!("track is left out: {:?} refused with {status} {reason}", media.kind);
+            return Ok(());
+        }
+        let transport = self.wanted.transport.as_str();
+        Err(match status {
+            461 => RtspError::Transport { name, transport, status, reason },
+            _ => RtspError::Rejected { name, method: "SETUP", status, reason },
+        })
+    }
+
+    fn path(
+        &self,
+        media: &Media,
+        way: Way,
+        pair: Option<Ports>,
+        agreed: Agreed,
+    ) -> Result<Path, RtspError> {
+        let peer = self.connection.peer().ip();
+        if let Some(mut ports) = pair {
+            ports.from = vec![peer];
+            ports.from.extend(agreed.source.filter(|source| !source.is_unspecified()));
+            if let Some((rtp, rtcp)) = agreed.server_port {
+                ports.reports_to = Some(SocketAddr::new(peer, rtcp));
+                ports.open_way(SocketAddr::new(peer, rtp));
+            }
+            return Ok(Path::Ports(ports));
+        }
+        if let Way::Interleaved(channel) = way {
+            let asked = (channel, channel.wrapping_add(1));
+            let (rtp, rtcp) = agreed.interleaved.unwrap_or(asked);
+            return Ok(Path::Channels(rtp, rtcp));
+        }
+        let told = agreed.destination.or(media.address);
+        let group = told.filter(|address: &IpAddr| is_group(*address));
+        let (Some(group), Some(port)) = (group, agreed.port.or_else(|| port_of(media))) else {
+            return Err(RtspError::Rejected {
+                name: self.name.to_owned(),
+                method: "SETUP",
+                status: 200,
+                reason: "without the group's address and port".to_owned(),
+            });
+        };
+        let ports = Ports::group(group, port, self.connection.local())
+            .map_err(|source| RtspError::io(self.name, "joining the group", source))?;
+        Ok(Path::Ports(ports))
+    }
+}
+
+fn port_of(media: &Media) -> Option<(u16, u16)> {
+    (media.port > 0).then(|| (media.port, media.port.wrapping_add(1)))
+}
+
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(1)
+}

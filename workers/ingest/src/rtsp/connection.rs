@@ -1,0 +1,273 @@
+//! The connection to a camera: requests out, answers and packets in, each within a time.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use protocol::time::MonoNs;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use shmring::clock;
+
+use super::auth::Auth;
+use super::error::RtspError;
+use super::message::{Answer, Inbox, Incoming, request};
+use super::url::{Credentials, Url};
+
+/// How often a wait looks whether the worker is to stop.
+const STOP_POLL: Duration = Duration::from_millis(50);
+const READ_BYTES: usize = 64 << 10;
+/// A camera that does not take a request within this is not there.
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    local: IpAddr,
+    name: String,
+    inbox: Inbox,
+    buffer: Vec<u8>,
+    /// That came so far.
+    bytes: u64,
+    sequence: u32,
+    session: Option<String>,
+    credentials: Option<Credentials>,
+    auth: Auth,
+    stop: Arc<AtomicBool>,
+    /// Until when requests are to be answered.
+    deadline: MonoNs,
+}
+
+impl Connection {
+    /// `name` is what errors call it. Everything up to PLAY has to be done by `deadline`.
+    pub(crate) fn open(
+        url: &Url,
+        name: &str,
+        stop: Arc<AtomicBool>,
+        deadline: MonoNs,
+    ) -> Result<Self, RtspError> {
+        let stream = connect(url, name, deadline)?;
+        let io = |source| RtspError::io(name, "connecting", source);
+        stream.set_nodelay(true).map_err(io)?;
+        stream.set_nonblocking(true).map_err(io)?;
+        Ok(Self {
+            peer: stream.peer_addr().map_err(io)?,
+            local: stream.local_addr().map_err(io)?.ip(),
+            stream,
+            name: name.to_owned(),
+            inbox: Inbox::default(),
+            buffer: vec![0; READ_BYTES],
+            bytes: 0,
+            sequence: 0,
+            session: None,
+            credentials: url.credentials.clone(),
+            auth: Auth::default(),
+            stop,
+            deadline,
+        })
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(crate) fn local(&self) -> IpAddr {
+        self.local
+    }
+
+    pub(crate) fn set_session(&mut self, session: String) {
+        self.session = Some(session);
+    }
+
+    /// Asks, and waits for the answer. A camera that wants to know who asks is told once.
+    pub(crate) fn ask(
+        &mut self,
+        method: &'static str,
+        url: &str,
+        headers: &[(&str, String)],
+    ) -> Result<Answer, RtspError> {
+        let had_told = self.tell(method, url, headers)?;
+        let answer = self.answer(method)?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let refused = || RtspError::Unauthorized { name: self.name.clone() };
+        let is_stale = answer
+            .headers("WWW-Authenticate")
+            .any(|text| text.to_ascii_lowercase().contains("stale=true"));
+        if self.credentials.is_none() || had_told && !is_stale {
+            return Err(refused());
+        }
+        if !self.auth.challenge(answer.headers("WWW-Authenticate")) {
+            return Err(refused());
+        }
+        self.tell(method, url, headers)?;
+        match self.answer(method)? {
+            answer if answer.status == 401 => {
+                Err(RtspError::Unauthorized { name: self.name.clone() })
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// Sends a request whose answer nobody waits for; whether it had credentials with it.
+    pub(crate) fn tell(
+        &mut self,
+        method: &'static str,
+        url: &str,
+        headers: &[(&str, String)],
+    ) -> Result<bool, RtspError> {
+        self.sequence += 1;
+        let mut all = vec![
+            ("CSeq", self.sequence.to_string()),
+            ("User-Agent", concat!("framevisor/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ];
+        all.extend(headers.iter().cloned());
+        if let Some(session) = &self.session {
+            all.push(("Session", session.clone()));
+        }
+        let authorization = self
+            .credentials
+            .as_ref()
+            .and_then(|credentials| self.auth.authorization(credentials, method, url));
+        let has_told = authorization.is_some();
+        all.extend(authorization.map(|text| ("Authorization", text)));
+        self.send(request(method, url, &all).as_bytes())?;
+        Ok(has_told)
+    }
+
+    /// Sends bytes; an interleaved packet of ours, for one.
+    pub(crate) fn send(&mut self, mut bytes: &[u8]) -> Result<(), RtspError> {
+        let deadline = clock::mono() + WRITE_PATIENCE;
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if clock::mono() > deadline {
+                        let source = ErrorKind::TimedOut.into();
+                        return Err(RtspError::io(&self.name, "sending a request", source));
+                    }
+                    wait(&[self.stream.as_fd()], PollFlags::OUT, STOP_POLL);
+                }
+                Err(error) => return Err(RtspError::io(&self.name, "sending a request", error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes, here or on `others`, at most until `until`.
+    pub(crate) fn wait(&self, others: &[BorrowedFd<'_>], until: MonoNs) -> Result<(), RtspError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(RtspError::Stopping);
+        }
+        let rest = until.saturating_since(clock::mono()).min(STOP_POLL);
+        let mut sockets = vec![self.stream.as_fd()];
+        sockets.extend_from_slice(others);
+        wait(&sockets, PollFlags::IN, rest);
+        Ok(())
+    }
+
+    /// Takes what came over the connection; whether that was something.
+    pub(crate) fn fill(&mut self, doing: &'static str) -> Result<bool, RtspError> {
+        match self.stream.read(&mut self.buffer) {
+            Ok(0) => Err(RtspError::Closed { name: self.name.clone(), doing }),
+            Ok(bytes) => {
+                self.bytes += u64::try_from(bytes).unwrap_or(0);
+                self.inbox.push(&self.buffer[..bytes]);
+                Ok(true)
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(RtspError::io(&self.name, doing, error)),
+        }
+    }
+
+    /// Gives each packet that came to `take`. Answers are to keep-alives and say nothing; requests are
+    /// answered.
+    pub(crate) fn packets(&mut self, mut take: impl FnMut(u8, &[u8])) -> Result<(), RtspError> {
+        loop {
+            match self.inbox.next() {
+                Ok(None) => return Ok(()),
+                Ok(Some(Incoming::Packet { channel, payload })) => take(channel, payload),
+                Ok(Some(Incoming::Answer(answer))) if answer.status == 454 => {
+                    let doing = "keeping the session";
+                    return Err(RtspError::Closed { name: self.name.clone(), doing });
+                }
+                Ok(Some(Incoming::Answer(_))) => {}
+                Ok(Some(Incoming::Request { sequence })) => self.agree(&sequence)?,
+                Err(_) => return Err(RtspError::NotRtsp { name: self.name.clone() }),
+            }
+        }
+    }
+
+    fn agree(&mut self, sequence: &str) -> Result<(), RtspError> {
+        self.send(format!("RTSP/1.0 200 OK\r\nCSeq: {sequence}\r\n\r\n").as_bytes())
+    }
+
+    /// The next answer. Its CSeq is not looked at: some cameras have their own idea of it, and nothing
+    /// else is asked meanwhile.
+    fn answer(&mut self, doing: &'static str) -> Result<Answer, RtspError> {
+        let before = self.bytes;
+        loop {
+            match self.inbox.next() {
+                Ok(Some(Incoming::Answer(answer))) if answer.status != 100 => return Ok(answer),
+                Ok(Some(Incoming::Request { sequence })) => {
+                    self.agree(&sequence)?;
+                    continue;
+                }
+                Ok(Some(_)) => continue, // packets may come before the answer to PLAY
+                Ok(None) => {}
+                Err(_) => return Err(RtspError::NotRtsp { name: self.name.clone() }),
+            }
+            if clock::mono() > self.deadline {
+                return Err(self.too_late(doing, self.bytes - before));
+            }
+            self.wait(&[], self.deadline + STOP_POLL)?;
+            self.fill(doing)?;
+        }
+    }
+
+    fn too_late(&self, doing: &'static str, bytes: u64) -> RtspError {
+        let (name, seconds) = (self.name.clone(), super::PATIENCE_S);
+        if bytes > 0 {
+            RtspError::Drip { name, doing, bytes, seconds }
+        } else {
+            RtspError::Silent { name, doing, seconds }
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Tries the host's addresses one after the other.
+fn connect(url: &Url, name: &str, deadline: MonoNs) -> Result<TcpStream, RtspError> {
+    let resolve = |source| RtspError::Resolve { name: name.to_owned(), source };
+    let addresses = (url.host.as_str(), url.port).to_socket_addrs().map_err(resolve)?;
+    let mut last = std::io::Error::from(ErrorKind::NotFound);
+    for address in addresses {
+        let rest = deadline.saturating_since(clock::mono()).max(Duration::from_millis(1));
+        match TcpStream::connect_timeout(&address, rest) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(RtspError::io(name, "connecting", last))
+}
+
+/// Until one of them is ready, or the time is over; whatever it is, the caller looks again.
+fn wait(sockets: &[BorrowedFd<'_>], what: PollFlags, most: Duration) {
+    let mut fds: Vec<PollFd<'_>> =
+        sockets.iter().map(|socket| PollFd::from_borrowed_fd(*socket, what)).collect();
+    let timeout = Timespec::try_from(most).ok();
+    let _ = poll(&mut fds, timeout.as_ref());
+}

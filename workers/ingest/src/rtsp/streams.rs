@@ -1,0 +1,214 @@
+//! All tracks of one connection, on one line of time. Pure.
+//!
+//! Each track counts from a number of its own. What belongs together is told, best first, by the camera's
+//! reports, by what it says of the beginning, and by when the first packets came.
+
+use std::collections::VecDeque;
+
+use protocol::stream::Track;
+use protocol::time::{MonoNs, Stamp};
+
+use super::lane::{Lane, Received, utc_of};
+use super::rtcp;
+use crate::camera_clock::Heard;
+
+/// What a camera says of its tracks may differ so much from when they came, and no more.
+const BELIEVED_NS: i64 = 5_000_000_000;
+/// A later report moves a track that is further from where it should be; less is not seen nor heard.
+const APART_NS: i64 = 40_000_000;
+
+#[derive(Debug)]
+pub(crate) struct Streams {
+    lanes: Vec<Lane>,
+    places: Vec<Place>,
+    /// The first unit of all: its lane, and when it came.
+    first: Option<(usize, MonoNs)>,
+    out: VecDeque<Happening>,
+    /// The tracks were told.
+    told: bool,
+    packets: u64,
+}
+
+/// What comes of a camera's packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Happening {
+    /// What flows from here on; before the first unit, and when it changes.
+    Tracks(Vec<Track>),
+    Unit(Received),
+}
+
+/// Where a track is on the line: its stream times less `origin_ns`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    origin_ns: Option<i64>,
+    /// By reports; else a report may still move it, once.
+    is_final: bool,
+    /// The timestamp that belongs to the beginning, as the answer to PLAY has it.
+    begin_ticks: Option<u32>,
+}
+
+impl Streams {
+    /// `lanes`: in the order of the ring's tracks.
+    pub(crate) fn new(lanes: Vec<Lane>) -> Self {
+        let places = vec![Place::default(); lanes.len()];
+        let out = VecDeque::new();
+        Self { lanes, places, first: None, out, told: false, packets: 0 }
+    }
+
+    /// What the answer to PLAY says of each track.
+    pub(crate) fn begin(&mut self, ticks: &[Option<u32>]) {
+        // Of all tracks or of none: else it says nothing of what belongs together.
+        if ticks.len() == self.lanes.len() && ticks.iter().all(Option::is_some) {
+            for (place, ticks) in self.places.iter_mut().zip(ticks) {
+                place.begin_ticks = *ticks;
+            }
+        }
+    }
+
+    /// Packets that came, of all tracks.
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    pub(crate) fn packet(&mut self, lane: usize, bytes: &[u8], arrival: Stamp) {
+        self.packets += 1;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.packet(bytes, arrival);
+        }
+        self.drain(arrival.mono);
+    }
+
+    /// A packet of the camera's reports came on the channel of a lane.
+    pub(crate) fn reports(&mut self, lane: usize, bytes: &[u8], now: MonoNs) {
+        for report in rtcp::reports(bytes) {
+            let Some(lane) = self.lanes.get_mut(lane) else { return };
+            match lane.report(report, now) {
+                Some(Heard::Set(off_ns)) => {
+                    tracing::info!("the camera's clock was set by {} ms", off_ns / 1_000_000);
+                }
+                Some(heard) => tracing::trace!(?heard, "sender report"),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes what was waited for long enough.
+    pub(crate) fn drain(&mut self, now: MonoNs) {
+        let mut fresh = Vec::new();
+        for at in 0..self.lanes.len() {
+            self.lanes[at].drain(now, &mut fresh);
+            self.tell_tracks(at);
+            for received in fresh.drain(..) {
+                // Nobody could use what comes before all is known of the tracks.
+                if self.told {
+                    let placed = self.placed(at, received);
+                    self.out.push_back(Happening::Unit(placed));
+                }
+            }
+        }
+    }
+
+    fn tell_tracks(&mut self, changed: usize) {
+        let is_news = self.lanes[changed].take_changed() || !self.told;
+        if is_news && self.lanes.iter().all(Lane::is_described) {
+            self.told = true;
+            let tracks = self.lanes.iter().map(|lane| lane.track().clone()).collect();
+            self.out.push_back(Happening::Tracks(tracks));
+        }
+    }
+
+    /// When [`Self::drain`] has something though nothing came.
+    pub(crate) fn due(&self) -> Option<MonoNs> {
+        self.lanes.iter().filter_map(Lane::due).min()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Happening> {
+        self.out.pop_front()
+    }
+
+    /// Reports of ours: the lane, and what to send on its channel.
+    pub(crate) fn receptions(&mut self, own_ssrc: u32, now: MonoNs) -> Vec<(usize, Vec<u8>)> {
+        let lanes = self.lanes.iter_mut().enumerate();
+        lanes
+            .filter_map(|(at, lane)| Some((at, rtcp::write(own_ssrc, &lane.reception(now)?))))
+            .collect()
+    }
+
+    /// The shortest delay from capture to arrival by the camera's clock, of the first track.
+    pub(crate) fn delay_ns(&self) -> Option<i64> {
+        self.lanes.first()?.clock().delay_ns()
+    }
+
+    fn placed(&mut self, at: usize, mut received: Received) -> Received {
+        let (first, began) = *self.first.get_or_insert((at, received.arrival.mono));
+        if received.anew {
+            self.places[at] = Place::default();
+        }
+        let stream_ns = received.unit.pts_ns;
+        let origin_ns = if at == first && !received.anew {
+            *self.places[at].origin_ns.get_or_insert(stream_ns)
+        } else {
+            self.origin_beside(first, at, stream_ns, received.arrival.mono, began)
+        };
+        received.unit.pts_ns = stream_ns.saturating_sub(origin_ns);
+        received.unit.dts_ns = received.unit.dts_ns.saturating_sub(origin_ns);
+        received
+    }
+
+    fn origin_beside(
+        &mut self,
+        first: usize,
+        at: usize,
+        stream_ns: i64,
+        arrival: MonoNs,
+        began: MonoNs,
+    ) -> i64 {
+        let place = self.places[at];
+        if let Some(origin_ns) = place.origin_ns.filter(|_| place.is_final) {
+            return origin_ns;
+        }
+        let passed = arrival.saturating_since(began).as_nanos();
+        let by_arrival_ns = stream_ns - i64::try_from(passed).unwrap_or(i64::MAX);
+        let believed =
+            |origin_ns: &i64| origin_ns.abs_diff(by_arrival_ns) <= BELIEVED_NS.unsigned_abs();
+        if let Some(origin_ns) = self.by_reports(first, at, stream_ns).filter(believed) {
+            // What was heard so far is moved only when it is far from its picture.
+            let kept = place
+                .origin_ns
+                .filter(|old_ns| old_ns.abs_diff(origin_ns) <= APART_NS.unsigned_abs());
+            let origin_ns = kept.unwrap_or(origin_ns);
+            self.places[at] = Place { origin_ns: Some(origin_ns), is_final: true, ..place };
+            return origin_ns;
+        }
+        let origin_ns = place.origin_ns.unwrap_or_else(|| {
+            self.by_beginning(first, at, stream_ns).filter(believed).unwrap_or(by_arrival_ns)
+        });
+        self.places[at].origin_ns = Some(origin_ns);
+        origin_ns
+    }
+
+    /// Both tracks' times by the camera's clock.
+    fn by_reports(&self, first: usize, at: usize, stream_ns: i64) -> Option<i64> {
+        let zero = utc_of(&self.lanes[first], self.places[first].origin_ns?)?;
+        let own = utc_of(&self.lanes[at], stream_ns)?;
+        let since_zero_ns = i64::try_from(own.0).ok()? - i64::try_from(zero.0).ok()?;
+        Some(stream_ns.saturating_sub(since_zero_ns))
+    }
+
+    fn by_beginning(&self, first: usize, at: usize, stream_ns: i64) -> Option<i64> {
+        let begin_ns = |at: usize, near_ns: i64| {
+            let time_base = self.lanes[at].track().time_base;
+            let round_ns = time_base.to_ns(1 << 32);
+            let begin_ns = time_base.to_ns(i64::from(self.places[at].begin_ticks?));
+            // The beginning of the same round of the 32 bits.
+            let off_ns = (near_ns - begin_ns + round_ns / 2).rem_euclid(round_ns) - round_ns / 2;
+            Some(near_ns - off_ns)
+        };
+        let first_ns = self.places[first].origin_ns?;
+        let lead_ns = first_ns - begin_ns(first, first_ns)?;
+        begin_ns(at, stream_ns)?.checked_add(lead_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests;
