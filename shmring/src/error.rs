@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
-use protocol::name::{NameError, RingName};
+use protocol::name::{NameError, ProjectName, RingKind, RingName};
+
+use crate::project;
 
 /// What can go wrong with a ring. What is normal (overrun, quiet, ended) is [`crate::Next`] instead.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "ring {ring}: no such ring; is its writer running? `framevisor rings` lists what there is"
+        "ring {ring}: project {project} has no such ring; is its writer running? there are: {}",
+        project::present(project)
     )]
-    NoSuchRing { ring: RingName },
+    NoSuchRing { ring: RingName, project: ProjectName },
     #[error(
         "ring {ring}: no project on this machine has it; is its writer running? there are: {present}"
     )]
@@ -55,7 +58,9 @@ pub enum Error {
     #[error("ring {ring}: picture does not fit its slot: {what}")]
     BadPicture { ring: RingName, what: &'static str },
     #[error(
-        "ring {ring}: a packet of {bytes} bytes; at most {limit} fit, raise `max_bitrate` of this ring"
+        "ring {ring}: {} of {bytes} bytes; at most {limit} fit, {}",
+        item_of(ring),
+        room_for_more(ring)
     )]
     PacketTooLarge { ring: RingName, bytes: usize, limit: usize },
     #[error("ring {ring}: the stream description does not fit: {what}")]
@@ -111,6 +116,18 @@ impl Error {
     /// Whether waiting for the writer may cure it.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::NoProject { .. } | Self::NoSuchRing { .. })
+    }
+}
+
+fn item_of(ring: &RingName) -> &'static str {
+    if ring.kind() == RingKind::Events { "a record" } else { "a packet" }
+}
+
+/// How a ring comes to take larger items. The log of records has one size for all.
+fn room_for_more(ring: &RingName) -> &'static str {
+    match ring.kind() {
+        RingKind::Events => "put what is large into a file or a ring of its own, and its name here",
+        RingKind::Packets | RingKind::Frames => "raise `max_bitrate` of this ring",
     }
 }
 

@@ -207,10 +207,8 @@ impl Entry {
     }
 }
 
-/// Takes from a forked child what it must not share. It runs by itself in every child, before fork(3)
-/// returns there; to call it once more does nothing. In a process that is no such child it ends all that
-/// the process has of rings.
-pub fn let_go() {
+/// Takes from a forked child what it must not share, before fork(3) returns there.
+fn let_go() {
     let nowhere = lead_nowhere();
     // What the others are made names of; in a process that has no descriptor left, one of theirs.
     let mut target = nowhere;

@@ -92,6 +92,18 @@ fn only(ring: &RingName, mut fitting: Vec<ProjectName>) -> Result<ProjectName, E
     }
 }
 
+/// The rings of a project, for people. Looked for when it is said, not when it goes wrong: who waits for a
+/// ring meets the error many times a second, and shows none of them.
+pub(crate) fn present(project: &ProjectName) -> String {
+    let names = census::names(project);
+    let beyond = names.len().saturating_sub(NAMED_MAX);
+    let named = names.iter().take(NAMED_MAX).map(ToString::to_string);
+    listed(named.chain((beyond > 0).then(|| format!("{beyond} more"))))
+}
+
+/// Rings that a text names one by one.
+const NAMED_MAX: usize = 20;
+
 fn rings_of(project: &ProjectName) -> Vec<String> {
     census::names(project).iter().map(|ring| format!("{ring} of {project}")).collect()
 }

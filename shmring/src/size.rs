@@ -38,12 +38,22 @@ pub struct Pictures {
 }
 
 /// Bytes of all files of a ring with one epoch. Of a frame ring whose pictures are not known yet, give
-/// `None`: their memory comes on top. A packet ring takes [`epoch_bytes`] more for 30 s after a restart of
-/// its writer, and packets that are too large for its log, together, at most [`log_bytes`] more.
+/// `None`: their memory comes on top. Packets that are too large for a packet ring's log take, together, at most
+/// [`log_bytes`] more.
 pub fn ring_bytes(contract: &RingContract, pictures: Option<Pictures>) -> u64 {
     let pages = u64::from(contract.places) * whole(lease::BYTES);
     let attached = whole(anchor::BYTES).saturating_add(pages);
     attached.saturating_add(epoch_bytes(contract, pictures))
+}
+
+/// The most it takes: a packet or record ring whose writer was restarted keeps the epoch before for 30 s, so that
+/// its readers can finish it. Packets that are too large for the log come on top.
+pub fn most_bytes(contract: &RingContract, pictures: Option<Pictures>) -> u64 {
+    let before = match contract.name.kind() {
+        RingKind::Events | RingKind::Packets => epoch_bytes(contract, pictures),
+        RingKind::Frames => 0,
+    };
+    ring_bytes(contract, pictures).saturating_add(before)
 }
 
 /// Bytes of the index and data of one epoch.

@@ -31,6 +31,8 @@ pub(super) enum Step {
     /// So many records were overwritten; the one behind them is next.
     Missed(u64),
     Empty,
+    /// The record is still next; the next step may get it.
+    Refused(Error),
 }
 
 impl EpochCursor {
@@ -205,6 +207,7 @@ impl EpochCursor {
     fn take(&mut self, record: &Record) -> Result<Option<Step>, Damage> {
         let payload = match self.log.payload(record)? {
             Copied::Overwritten => return Ok(None),
+            Copied::Refused(error) => return Ok(Some(Step::Refused(error))),
             Copied::Whole(payload) => Some(payload),
             Copied::Gone => None,
         };

@@ -55,8 +55,11 @@ pub(super) struct Record {
 pub(super) enum Copied {
     Whole(Vec<u8>),
     Overwritten,
-    /// The record stands, but its segment cannot be had: its ring was swept.
+    /// The record stands, but its segment is gone: its ring was swept.
     Gone,
+    /// The record stands, and so may its segment, but this process could not open it now: for want of
+    /// descriptors, say.
+    Refused(Error),
 }
 
 impl Log {
@@ -132,32 +135,31 @@ impl Log {
             Payload::Inside { bytes } => {
                 let mut payload = vec![0; bytes as usize];
                 self.bytes.copy_out(self.place(record.begin) + layout::HEADER, &mut payload);
-                Some(payload)
+                Copied::Whole(payload)
             }
             Payload::Apart { segment, bytes } => self.read_apart(segment, bytes)?,
         };
         // Raised before a segment is unlinked, as before bytes are overwritten.
         let is_overwritten = floor::after_copy(self.floor_word()) > record.begin;
-        Ok(match copied {
-            _ if is_overwritten => Copied::Overwritten,
-            Some(payload) => Copied::Whole(payload),
-            None => Copied::Gone,
-        })
+        Ok(if is_overwritten { Copied::Overwritten } else { copied })
     }
 
-    /// `None` when the segment is not there, or cannot be opened.
-    fn read_apart(&self, segment: u32, bytes: u64) -> Result<Option<Vec<u8>>, Damage> {
+    fn read_apart(&self, segment: u32, bytes: u64) -> Result<Copied, Damage> {
         let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.bytes.bytes());
         let bytes = bytes.ok_or(Damage("a packet that lies apart is longer than the log"))?;
         let part = Part::Data { epoch: self.index.epoch, generation: segment };
-        let Ok(Some(file)) = self.segments.open(part) else {
-            return Ok(None);
+        let file = match self.segments.open(part) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Copied::Gone),
+            // A project that is down hands out nothing any more.
+            Err(error) if error.is_absent() => return Ok(Copied::Gone),
+            Err(error) => return Ok(Copied::Refused(error)),
         };
         // Not mapped: a writer may cut it off at any time.
         let mut payload = vec![0; bytes];
         let read = File::from(file).read_exact_at(&mut payload, 0);
         read.map_err(|_| Damage("a packet's own segment is shorter than the packet"))?;
-        Ok(Some(payload))
+        Ok(Copied::Whole(payload))
     }
 
     pub(super) fn head_position(&self) -> u64 {

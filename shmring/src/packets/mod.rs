@@ -15,6 +15,8 @@ mod writer;
 pub use reader::{PacketOptions, PacketReader, Start};
 pub use writer::PacketWriter;
 
+use protocol::name::RingName;
+use protocol::stream::FrameId;
 use protocol::time::{ClockSource, MonoNs, Stamp};
 
 use crate::SourceId;
@@ -53,4 +55,15 @@ pub struct Packet {
     pub meta: PacketMeta,
     pub published: MonoNs,
     pub payload: Vec<u8>,
+}
+
+impl Packet {
+    /// Its identity: the packet it was made from, or was before it was recorded and replayed, else its place in
+    /// `ring`, which it was read from. A replay writes only the ring that was recorded
+    /// (`framevisor replay`), so both are of that ring.
+    pub fn frame_id(&self, ring: &RingName) -> FrameId {
+        let own = SourceId { epoch: self.epoch, sequence: self.sequence };
+        let SourceId { epoch, sequence } = self.meta.source.unwrap_or(own);
+        FrameId { ring: ring.clone(), epoch, sequence }
+    }
 }

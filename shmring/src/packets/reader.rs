@@ -17,7 +17,7 @@ use crate::lease::{EvictionWatch, LeasePage};
 use crate::segments::{self, Part, Segments};
 use crate::signal::{Pollable, Semaphore, Shared, Signal, sealed};
 use crate::stream;
-use crate::wake::{self, Heard};
+use crate::wake::Heard;
 
 /// Where a new reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,12 +154,7 @@ impl PacketReader {
             if now >= deadline {
                 return Ok(Next::Quiet);
             }
-            wake::wait(
-                self.at.index().bell(),
-                self.anchor.bell(),
-                heard,
-                deadline.saturating_since(now),
-            );
+            self.signal.wait(heard, deadline.saturating_since(now));
         }
     }
 
@@ -181,6 +176,7 @@ impl PacketReader {
                 return Ok(Some(evicted));
             }
             Ok(Step::Empty) => {}
+            Ok(Step::Refused(error)) => return Err(error),
             Err(Damage(what)) => {
                 self.at.recover();
                 self.signal.set_progress(self.at.progress());
@@ -320,5 +316,5 @@ fn open_first(
             return Ok(at);
         }
     }
-    Err(Error::NoSuchRing { ring: segments.ring().clone() })
+    Err(segments.absent())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use protocol::name::{ProjectName, RingName};
 
 use super::Part;
+use crate::error::Error;
 
 /// Where POSIX shared memory lives on Linux (shm_overview(7)).
 pub(crate) const DIR: &str = "/dev/shm";
@@ -17,6 +18,7 @@ pub(crate) const PREFIX: &str = "fv.";
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pub(super) ring: RingName,
+    project: ProjectName,
     /// `fv.<project>.<ring>`.
     stem: String,
 }
@@ -32,7 +34,15 @@ pub(crate) enum Role {
 
 impl Names {
     pub(crate) fn new(project: &ProjectName, ring: &RingName) -> Self {
-        Self { ring: ring.clone(), stem: format!("{}{ring}", prefix(project)) }
+        Self {
+            ring: ring.clone(),
+            project: project.clone(),
+            stem: format!("{}{ring}", prefix(project)),
+        }
+    }
+
+    pub(super) fn absent(&self) -> Error {
+        Error::NoSuchRing { ring: self.ring.clone(), project: self.project.clone() }
     }
 
     pub(super) fn path(&self, part: Part) -> PathBuf {

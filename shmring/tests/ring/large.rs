@@ -106,6 +106,17 @@ fn a_packet_larger_than_the_log_is_refused_and_counted_and_the_ring_goes_on() {
 }
 
 #[test]
+fn a_record_that_is_too_large_is_refused_with_a_cure_that_helps() {
+    let project = Project::new();
+    let contract = project.contract("w.events", 1);
+    let mut writer = shmring::PacketWriter::create(&project.0, &contract, &[]).unwrap();
+    let refused = writer.publish(&PacketMeta::default(), &vec![0; 4 << 20]).unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("a record of 4194304 bytes") && said.contains("into a file"), "{said}");
+    assert!(!said.contains("max_bitrate"), "it changes nothing of a record ring: {said}");
+}
+
+#[test]
 fn a_large_packet_whose_file_was_taken_away_is_missed_and_the_next_ones_are_read() {
     let project = Project::new();
     let (contract, mut writer) = ring(&project);

@@ -10,9 +10,10 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
-use shmring::{Error, FrameOptions, FrameReader, FrameWriter, Next};
+use shmring::{Error, FrameOptions, FrameReader, FrameWriter, Next, Start};
 
 use crate::frames::{item, pixels, send};
+use crate::packets::{attach, publish};
 use crate::{NOW, Project};
 
 /// Set in the child: it is to play its test's part.
@@ -87,6 +88,33 @@ fn a_full_dev_shm_is_an_error_with_its_cure_and_never_a_signal() {
     shmring::census::sweep(&project.0, &[contract.name]);
     assert_eq!(project.files(), files);
     drop((held, reader, writer));
+}
+
+#[test]
+fn a_large_packet_that_no_descriptor_is_left_for_is_an_error_and_is_read_later() {
+    if !is_part() {
+        return passes(&play(
+            "shortage::a_large_packet_that_no_descriptor_is_left_for_is_an_error_and_is_read_later",
+        ));
+    }
+    let project = Project::new();
+    let contract = project.contract("cam.packets", 1);
+    let mut writer = shmring::PacketWriter::create(&project.0, &contract, &[]).unwrap();
+    let mut reader = attach(&project, &contract, Start::Oldest);
+    let large = vec![7; writer.payload_max_bytes() + 1];
+    publish(&mut writer, true, &large);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 100.min(hard), hard).unwrap();
+    let null = || std::fs::File::open("/dev/null").ok();
+    let all: Vec<_> = std::iter::from_fn(null).collect();
+    for _ in 0..2 {
+        let refused = reader.next(NOW).err().map(|error| error.to_string());
+        assert!(refused.as_ref().is_some_and(|text| text.contains("EMFILE")), "{refused:?}");
+    }
+    drop(all);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    let Next::Item(packet) = reader.next(NOW).unwrap() else { panic!("something was missed") };
+    assert!(packet.payload == large);
 }
 
 #[test]

@@ -90,6 +90,18 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        clear_pipes_of(self.0.id());
+    }
+}
+
+/// What a killed shmsink leaves in /dev/shm: "shmpipe.", its pid and a number, both padded with blanks.
+fn clear_pipes_of(pid: u32) {
+    for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix("shmpipe.")?.split('.').next());
+        if owner.is_some_and(|owner| owner.trim() == pid.to_string()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

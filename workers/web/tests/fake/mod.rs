@@ -143,7 +143,8 @@ impl Sources for Fake {
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
         self.opened.lock().expect("a lock").push(ring.clone());
         if self.missing.contains(ring.camera()) {
-            return Err(shmring::Error::NoSuchRing { ring: ring.clone() }.into());
+            let project = "fake".parse().expect("a valid name");
+            return Err(shmring::Error::NoSuchRing { ring: ring.clone(), project }.into());
         }
         self.attached.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(FakeTap {
