@@ -186,7 +186,8 @@ struct shmring_attach_options {
     const char *reader;      /* What `framevisor rings` shows. NULL: the program's name. */
     int64_t wait_ns;         /* For a ring that is not there yet. 0: a program that framevisor runs waits
                                 for ever, as its ring's writer may start later; any other does not. */
-    uint32_t quota;          /* Frames held at once, at most the ring's own. 0: the ring's own. */
+    uint32_t quota;          /* Frames held at once. A place is good for two (0: two); for more the reader takes
+                              * so many places more, and is refused when they are not free. */
     uint32_t max_fps;        /* Frames a second wanted. 0: all. */
     uint32_t every;          /* Frames: each so manyth; the others are skipped, not missed. 0: all. */
     uint32_t start;          /* enum shmring_start */

@@ -22,7 +22,7 @@ pub(crate) fn frame_view(frame: &shmring::Frame) -> abi::Frame {
         ]),
         epoch: frame.epoch(),
         sequence: frame.sequence(),
-        id: id_view(Some(&id.ring), id.epoch, id.sequence),
+        id: id_view(&id.ring, id.epoch, id.sequence),
         clock: meta.clock as u32,
         pts_ns: meta.pts_ns,
         duration_ns: meta.duration_ns,
@@ -157,10 +157,7 @@ pub(crate) fn packet_view(
     ring: &RingName,
 ) -> abi::Packet {
     let meta = &packet.meta;
-    let id = match meta.source {
-        Some(source) => id_view(None, source.epoch, source.sequence),
-        None => id_view(Some(ring), packet.epoch, packet.sequence),
-    };
+    let id = packet.frame_id(ring);
     abi::Packet {
         size: size_of_u32::<abi::Packet>(),
         flags: flags([
@@ -171,7 +168,7 @@ pub(crate) fn packet_view(
         ]),
         epoch: packet.epoch,
         sequence: packet.sequence,
-        id,
+        id: id_view(&id.ring, id.epoch, id.sequence),
         data: packet.payload.as_ptr(),
         bytes: packet.payload.len() as u64,
         track: meta.track,
@@ -206,7 +203,7 @@ pub(crate) fn record_view(record: &Record, texts: &[Vec<u8>; 5]) -> abi::Record 
         kind,
         camera,
         data_json,
-        frame: frame.map_or(NO_ID, |id| id_view(Some(&id.ring), id.epoch, id.sequence)),
+        frame: frame.map_or(NO_ID, |id| id_view(&id.ring, id.epoch, id.sequence)),
         time_utc_ns: record.time_utc_ns,
         published_mono_ns: 0,
     }
@@ -214,9 +211,8 @@ pub(crate) fn record_view(record: &Record, texts: &[Vec<u8>; 5]) -> abi::Record 
 
 const NO_ID: abi::FrameId = abi::FrameId { ring: [0; abi::RING_NAME_BYTES], epoch: 0, sequence: 0 };
 
-fn id_view(ring: Option<&RingName>, epoch: u64, sequence: u64) -> abi::FrameId {
-    let ring = abi::text(ring.map_or("", RingName::as_str));
-    abi::FrameId { ring, epoch, sequence }
+fn id_view(ring: &RingName, epoch: u64, sequence: u64) -> abi::FrameId {
+    abi::FrameId { ring: abi::text(ring.as_str()), epoch, sequence }
 }
 
 fn flags(bits: [(bool, u32); 4]) -> u32 {
@@ -228,10 +224,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_replayed_packet_says_which_one_of_which_ring_it_was() {
+        let ring: RingName = "cam1.packets".parse().unwrap();
+        let source = Some(shmring::SourceId { epoch: 5, sequence: 6 });
+        let packet = |source| shmring::Packet {
+            epoch: 9,
+            sequence: 1,
+            meta: shmring::PacketMeta { source, ..shmring::PacketMeta::default() },
+            published: protocol::time::MonoNs(0),
+            payload: Vec::new(),
+        };
+        for (source, epoch, sequence) in [(source, 5, 6), (None, 9, 1)] {
+            let id = packet_view(&packet(source), &[], &ring).id;
+            let text = |bytes: &[c_char]| -> String {
+                bytes.iter().map(|byte| char::from(byte.to_ne_bytes()[0])).collect()
+            };
+            assert_eq!(text(&id.ring).trim_end_matches('\0'), "cam1.packets");
+            assert_eq!((id.epoch, id.sequence), (epoch, sequence));
+        }
+    }
+
+    #[test]
     fn the_longest_ring_name_fits_its_place() {
         let part = "x".repeat(protocol::name::PART_MAX_BYTES);
         let ring: RingName = format!("{part}.{part}.packets").parse().unwrap();
-        let id = id_view(Some(&ring), 1, 2);
+        let id = id_view(&ring, 1, 2);
         let end = id.ring.iter().position(|byte| *byte == 0).unwrap();
         assert_eq!(end, ring.as_str().len());
     }

@@ -24,12 +24,16 @@ def attach(
     *,
     every: int = 1,
     since: tuple[int, int] | FrameId | None = None,
+    hold: int | None = None,
     strict: bool = False,
 ) -> Any:
     """Attach to a ring: a FrameRing, PacketRing or RecordRing, as the last part of `name` says.
 
     An absent ring is waited for, `wait` seconds at most. Without `wait` a worker of framevisor waits
     for ever (its ring's writer may start later), any other program not at all.
+
+    `hold` is how many frames the program keeps at once, if more than two: it takes another of the ring's
+    places for every two, and is refused when they are taken.
 
     `policy` is "latest", "sequential" or, for rings of frames, "every N"; "essential" reads in turn too.
 
@@ -222,6 +226,9 @@ class Packet:
     def seq(self) -> int: ...
     @property
     def epoch(self) -> int: ...
+    @property
+    def id(self) -> FrameId:
+        """Which packet it is, in every ring, record and recording: of a replayed one, which it was."""
     @property
     def track(self) -> int: ...
     @property

@@ -1,5 +1,6 @@
 //! What packet and record rings give: plain values, copied out of the ring.
 
+use protocol::name::RingName;
 use protocol::time::MonoNs;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -9,15 +10,22 @@ use crate::values;
 /// An encoded packet.
 #[pyclass(frozen, module = "shmring")]
 pub(crate) struct Packet {
+    /// The ring it was read from.
+    ring: RingName,
     packet: shmring::Packet,
     data: Py<PyBytes>,
     missed: u64,
 }
 
 impl Packet {
-    pub(crate) fn new(py: Python<'_>, mut packet: shmring::Packet, missed: u64) -> Self {
+    pub(crate) fn new(
+        py: Python<'_>,
+        ring: RingName,
+        mut packet: shmring::Packet,
+        missed: u64,
+    ) -> Self {
         let data = PyBytes::new(py, &std::mem::take(&mut packet.payload)).unbind();
-        Self { packet, data, missed }
+        Self { ring, packet, data, missed }
     }
 }
 
@@ -32,6 +40,12 @@ impl Packet {
     #[getter]
     fn epoch(&self) -> u64 {
         self.packet.epoch
+    }
+
+    /// Which packet it is, in every ring, record and recording: of a replayed one, which it was.
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        values::frame_id(py, &self.packet.frame_id(&self.ring))
     }
 
     /// Index into the ring's tracks; the first is video.

@@ -7,6 +7,7 @@ use protocol::control::{Essential, RingContract, env};
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::stream::{Codec, DType, PixelFormat, Track};
 use protocol::time::TimeBase;
+use protocol::units::Span;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use shmring::project;
@@ -58,9 +59,12 @@ pub(crate) fn publish(
     if let Some(rate) = max_bitrate {
         config.max_bitrate = rate.parse().map_err(|error| wrong("max_bitrate", &error))?;
     }
-    let essential = essential
-        .into_iter()
-        .map(|(reader, deadline)| Ok(Essential { reader, deadline: deadline.span("essential")? }));
+    if readers == 0 {
+        return Err(PyValueError::new_err(
+            "readers=0: expected 1 or more, for nobody could attach",
+        ));
+    }
+    let essential = essential.into_iter().map(|(reader, given)| kept_for(reader, &given));
     let essential = essential.collect::<PyResult<_>>()?;
     let contract = RingContract { essential, ..RingContract::new(ring, config, readers) };
     let contract = shmring::project::as_told(contract);
@@ -85,6 +89,21 @@ pub(crate) fn publish(
             contract.name
         ))),
     }
+}
+
+/// As in a topology: a shorter one is less than a busy machine's pause, a longer one a recording.
+const DEADLINES: (Span, Span) = (Span::from_millis(100), Span::from_millis(60_000));
+
+/// A reader that may fall behind by so much.
+fn kept_for(reader: String, given: &Time) -> PyResult<Essential> {
+    let deadline = given.span("essential")?;
+    let (least, most) = DEADLINES;
+    if !(least..=most).contains(&deadline) {
+        return Err(PyValueError::new_err(format!(
+            "essential: {reader} may be behind by {deadline}; expected {least} to {most}"
+        )));
+    }
+    Ok(Essential { reader, deadline })
 }
 
 fn packets(
@@ -156,14 +175,12 @@ fn track(
     extradata: Vec<u8>,
 ) -> PyResult<Track> {
     let name = codec.ok_or_else(|| PyValueError::new_err("codec: packets of what? e.g. 'h264'"))?;
-    let codec: Codec = serde_json::from_value(name.into())
-        .map_err(|_| PyValueError::new_err(format!("codec '{name}': {}", known_codecs())))?;
-    let (width, height) = match (size, codec.is_video()) {
-        (Some(size), true) => size,
-        (None, false) => (0, 0),
-        (None, true) => return Err(PyValueError::new_err("size: video needs (width, height)")),
-        (Some(_), false) => return Err(PyValueError::new_err("size: audio has none")),
-    };
+    let known = serde_json::from_value(name.into()).ok();
+    let codec = known.filter(|codec| WRITTEN.contains(codec)).ok_or_else(|| {
+        PyValueError::new_err(format!("codec '{name}': expected one of {}", written()))
+    })?;
+    let (width, height) =
+        size.ok_or_else(|| PyValueError::new_err("size: video needs (width, height)"))?;
     Ok(Track {
         codec,
         time_base: TimeBase::NANOSECONDS,
@@ -176,10 +193,14 @@ fn track(
     })
 }
 
-fn known_codecs() -> String {
+/// What a program may write: video whose packets have one form in every ring (docs/python.md), so that each
+/// worker takes them. Sound needs more than a name.
+const WRITTEN: [Codec; 5] = [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9, Codec::Mjpeg];
+
+fn written() -> String {
     let name = |codec: &Codec| serde_json::to_value(codec).ok()?.as_str().map(str::to_owned);
-    let names: Vec<String> = Codec::ALL.iter().filter_map(name).collect();
-    format!("expected one of {}", names.join(", "))
+    let names: Vec<String> = WRITTEN.iter().filter_map(name).collect();
+    names.join(", ")
 }
 
 /// As a fraction of whole numbers, to a thousandth.

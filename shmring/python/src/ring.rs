@@ -134,7 +134,7 @@ impl Ring {
 
     fn hand_out(&self, py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
         let missed = self.untold.swap(0, Ordering::Relaxed);
-        item.into_python(py, &self.project, missed)
+        item.into_python(py, &self.project, &self.name, missed)
     }
 
     fn step(&self, py: Python<'_>, wait: Duration) -> PyResult<Step> {

@@ -40,6 +40,7 @@ impl Item {
         self,
         py: Python<'_>,
         project: &ProjectName,
+        ring: &RingName,
         missed: u64,
     ) -> PyResult<Py<PyAny>> {
         Ok(match self {
@@ -47,7 +48,7 @@ impl Item {
                 Py::new(py, Frame::new(frame, project.clone(), missed))?.into_any()
             }
             Self::Packet(packet) => {
-                Py::new(py, packet::Packet::new(py, packet, missed))?.into_any()
+                Py::new(py, packet::Packet::new(py, ring.clone(), packet, missed))?.into_any()
             }
             Self::Record(packet) => {
                 let record: Record = serde_json::from_slice(&packet.payload)
@@ -65,6 +66,8 @@ pub(crate) struct Wish {
     pub(crate) policy: Policy,
     pub(crate) max_fps: Option<u32>,
     pub(crate) every: u32,
+    /// Frames held at once.
+    pub(crate) hold: Option<u32>,
     /// Epoch and sequence of the item to go on after.
     pub(crate) since: Option<(u64, u64)>,
 }
@@ -72,14 +75,16 @@ pub(crate) struct Wish {
 impl Wish {
     /// Every item, at any rate.
     pub(crate) fn new(reader: String, policy: Policy) -> Self {
-        Self { reader, policy, max_fps: None, every: 1, since: None }
+        Self { reader, policy, max_fps: None, every: 1, hold: None, since: None }
     }
 
     pub(crate) fn frame_options(&self) -> FrameOptions {
         let Self { policy, max_fps, every, .. } = *self;
         let after = |(epoch, sequence)| FrameStart::After { epoch, sequence };
         let start = self.since.map_or(FrameStart::Newest, after);
-        FrameOptions { policy, max_fps, every, start, ..FrameOptions::named(&self.reader) }
+        let named = FrameOptions::named(&self.reader);
+        let quota = self.hold.unwrap_or(named.quota);
+        FrameOptions { policy, quota, max_fps, every, start, ..named }
     }
 }
 

@@ -73,7 +73,7 @@ class Strict(RingTest):
             ring.next(timeout=SOON)
 
     def test_an_essential_reader_that_is_too_slow_is_let_go_of_with_a_reason(self):
-        out = shmring.publish("sim.frames", shape=(4, 4), project=self.project, essential={"mine": "50ms"})
+        out = shmring.publish("sim.frames", shape=(4, 4), project=self.project, essential={"mine": "100ms"})
         self.addCleanup(out.close)
         strict = self.attach("sim.frames", strict=True, policy="sequential", reader="mine")
         silent = self.attach("sim.frames", policy="sequential", reader="mine")

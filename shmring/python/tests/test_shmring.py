@@ -139,6 +139,29 @@ class Names(RingTest):
         with self.assertRaises(shmring.NoSuchRing):
             self.attach("none.frames")
 
+    def test_a_ring_that_its_project_does_not_have_is_an_error_that_lists_those_it_has(self):
+        self.paint()
+        with self.assertRaisesRegex(shmring.NoSuchRing, f"project {self.project} has no such ring.*cam1.frames"):
+            self.attach("none.frames")
+
+    def test_who_wants_to_hold_more_takes_more_places(self):
+        writer = self.paint()
+        ring = self.attach(hold=5)
+        held = []
+        for number in range(5):
+            writer.put(gray(number))
+            held.append(ring.next(timeout=SOON))
+        writer.put(gray(9))
+        with self.assertRaisesRegex(shmring.NoLease, "all 5 leases"):
+            ring.next(timeout=0)
+        self.assertEqual([frame.numpy()[0, 0] for frame in held], [0, 1, 2, 3, 4])
+        self.assertEqual(len(self.row()["readers"]), 3)
+        with self.assertRaises(shmring.NoPlace):
+            self.attach(hold=1000)
+        self.assertEqual(len(self.row()["readers"]), 3, "what it had claimed is free again")
+        with self.assertRaisesRegex(ValueError, "hold=0"):
+            self.attach(hold=0)
+
     def test_an_absent_ring_is_waited_for(self):
         attached = []
         thread = threading.Thread(target=lambda: attached.append(self.attach(wait=SOON)))

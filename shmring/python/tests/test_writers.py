@@ -267,6 +267,25 @@ class Packets(WriterTest):
         row = self.row(out.name)
         self.assertEqual((row["width"], row["height"], out.seq), (64, 48, 2))
 
+    def test_what_was_read_says_which_packet_it_is(self):
+        out = self.publish("sim.packets", codec="vp9", size=(64, 48))
+        out.write(b"one", key=True)
+        read = self.attach("sim.packets", policy="sequential").next(timeout=SOON)
+        self.assertEqual(read.id, ("sim.packets", out.epoch, 1))
+        self.assertEqual(read.id.ring, "sim.packets")
+
+    def test_what_no_reader_could_use_is_refused_with_what_is_expected(self):
+        for wrong, expected in [
+            ({"readers": 0}, "readers=0: expected 1 or more"),
+            ({"essential": {"mine": "2h"}}, "mine may be behind by 2h; expected 100ms to 1m"),
+            ({"essential": {"mine": 0.05}}, "expected 100ms to 1m"),
+        ]:
+            with self.assertRaisesRegex(ValueError, expected):
+                self.publish("y.packets", codec="h264", size=(64, 48), **wrong)
+        for codec in ["vp8", "mpeg4", "opus", "aac", "nothing"]:
+            with self.assertRaisesRegex(ValueError, f"codec '{codec}': expected one of h264, h265, av1"):
+                self.publish("y.packets", codec=codec, size=(64, 48))
+
     def test_what_cannot_be_guessed_must_be_said(self):
         out = self.publish("sim.packets", codec="h264", size=(64, 48))
         with self.assertRaisesRegex(ValueError, "key"):
