@@ -33,17 +33,18 @@ pub(crate) fn write_header(map: &Mapping, magic: u64, kind: RingKind) {
 #[derive(Debug)]
 pub(crate) struct AnchorView {
     segments: Arc<dyn Segments>,
+    successor_calls: bool,
     map: Mapping,
     file: OwnedFd,
 }
 
 impl AnchorView {
     pub(crate) fn open(segments: &Arc<dyn Segments>) -> Result<Self, Error> {
-        let absent = || Error::NoSuchRing { ring: segments.ring().clone() };
-        let file = segments.open(Part::Anchor)?.ok_or_else(absent)?;
+        let file = segments.open(Part::Anchor)?.ok_or_else(|| segments.absent())?;
         let map = map_checked(&**segments, Part::Anchor, &file, anchor::BYTES)?;
         check_header(&**segments, Part::Anchor, &map, anchor::MAGIC)?;
-        Ok(Self { segments: Arc::clone(segments), map, file })
+        let successor_calls = segments.successor_calls();
+        Ok(Self { segments: Arc::clone(segments), successor_calls, map, file })
     }
 
     /// The live epoch; 0 before the first.
@@ -56,8 +57,14 @@ impl AnchorView {
         self.map.word(anchor::AT_PREVIOUS).load(Ordering::Acquire)
     }
 
+    #[inline(always)]
     pub(crate) fn bell(&self) -> &AtomicU32 {
         self.map.half(anchor::AT_BELL)
+    }
+
+    /// Whether who sleeps on the bell of an epoch is called by the writer of the next one.
+    pub(crate) fn successor_calls(&self) -> bool {
+        self.successor_calls
     }
 
     /// Where the ring's name leads by now.
@@ -119,7 +126,7 @@ impl IndexView {
             }
             std::thread::yield_now();
         }
-        Err(Error::NoSuchRing { ring: segments.ring().clone() })
+        Err(segments.absent())
     }
 
     /// `None` when that epoch is gone.
@@ -180,10 +187,12 @@ impl IndexView {
         self.map.half(index::AT_ENDED).load(Ordering::Acquire) != 0
     }
 
+    #[inline(always)]
     pub(crate) fn bell(&self) -> &AtomicU32 {
         self.map.half(index::AT_BELL)
     }
 
+    #[inline(always)]
     pub(crate) fn head(&self) -> u64 {
         // PAIR head
         self.map.word(index::AT_HEAD).load(Ordering::Acquire)

@@ -43,6 +43,18 @@ pub(crate) struct IndexShape {
     pub(crate) log_bytes: u64,
 }
 
+/// How often readers of the epoch before are called: at once, and with the first items, for one of them may
+/// have been between its last look and its sleep.
+const CALLS: u32 = 5;
+
+/// The epoch before this one, as those sleep on it who read it.
+#[derive(Debug)]
+struct Called {
+    index: Mapping,
+    /// Not 0.
+    left: u32,
+}
+
 /// A ring held for writing, with one epoch of it begun but not yet announced.
 #[derive(Debug)]
 pub(crate) struct Owner {
@@ -53,6 +65,8 @@ pub(crate) struct Owner {
     announced: bool,
     previous: Option<(u64, MonoNs)>,
     drop_previous_at_once: bool,
+    /// While its readers may not have heard yet that it is over.
+    called: Option<Called>,
     birth: Birth,
     /// Held for its lock.
     _epoch_lock: Locked,
@@ -84,6 +98,7 @@ impl Owner {
             announced: false,
             previous: (before != 0).then(|| (before, clock::mono() + PREVIOUS_STAYS)),
             drop_previous_at_once: shape.log_bytes == 0,
+            called: None,
             birth: Birth::here(),
             _epoch_lock: epoch_lock,
         })
@@ -92,8 +107,11 @@ impl Owner {
     /// Makes the epoch the live one and tells every waiting reader.
     pub(crate) fn announce(&mut self) -> Result<(), Error> {
         let previous = self.previous.map_or(0, |(epoch, _)| epoch);
+        let before = self.previous.and_then(|(epoch, _)| self.hold.index_of(epoch));
+        self.called = before.map(|index| Called { index, left: CALLS });
         self.hold.announce(Epochs { live: self.epoch, previous })?;
         self.announced = true;
+        self.call_again();
         let keep = if self.drop_previous_at_once { 0 } else { previous };
         unlink_epochs(&*self.hold, |epoch| epoch != self.epoch && epoch != keep);
         Ok(())
@@ -113,7 +131,7 @@ impl Owner {
     }
 
     /// Says that nothing follows.
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&mut self) {
         if !self.birth.is_here() {
             return;
         }
@@ -122,8 +140,21 @@ impl Owner {
         self.hold.ring_bell();
     }
 
-    pub(crate) fn ring_bell(&self) {
+    pub(crate) fn ring_bell(&mut self) {
         wake::ring(self.bell());
+        if self.called.is_some() {
+            self.call_again();
+        }
+    }
+
+    #[cold]
+    fn call_again(&mut self) {
+        let Some(called) = &mut self.called else { return };
+        wake::call(called.index.half(index::AT_BELL));
+        called.left -= 1;
+        if called.left == 0 {
+            self.called = None;
+        }
     }
 
     fn bell(&self) -> &AtomicU32 {

@@ -6,7 +6,7 @@ use crate::sync::{AtomicU64, Ordering, fence, spin_loop};
 /// Reader: claims a slot under `token`, which `write` puts where the writer reads it, and looks whether its version is still that one. `false`: the
 /// slot is no longer that picture's; the claim is to be ended all the same. `looks` is how often a
 /// slot that the writer is asking for is looked at again: it may find the claim and put it back.
-#[inline]
+#[inline(always)]
 pub(crate) fn claim(write: impl FnOnce(u64), version: &AtomicU64, token: u64, looks: u32) -> bool {
     if is_asked_for(token) {
         return false;

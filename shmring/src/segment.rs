@@ -276,7 +276,7 @@ impl Mapping {
     }
 
     /// The u64 at `at`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
         let pointer = self.range(at, 8).cast::<u64>();
         assert!(at.is_multiple_of(8), "word at {at} is not aligned");
@@ -286,7 +286,7 @@ impl Mapping {
     }
 
     /// The u32 at `at`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn half(&self, at: usize) -> &AtomicU32 {
         let pointer = self.range(at, 4).cast::<u32>();
         assert!(at.is_multiple_of(4), "half word at {at} is not aligned");
@@ -305,7 +305,7 @@ impl Mapping {
     }
 
     /// The `N` u64 from `at`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block<const N: usize>(&self, at: usize) -> &[AtomicU64; N] {
         let pointer = self.range(at, N * 8).cast::<[AtomicU64; N]>();
         assert!(at.is_multiple_of(8), "words at {at} are not aligned");
@@ -313,19 +313,49 @@ impl Mapping {
         unsafe { pointer.as_ref() }
     }
 
-    /// Lets the processor fetch `bytes` bytes from `at`, as far as they lie in the mapping, while the caller
-    /// goes on: another process has just written them, and they are needed in a moment. Changes nothing
-    /// but the time that takes.
-    #[inline]
-    pub(crate) fn fetch(&self, at: usize, bytes: usize) {
+    /// Lets the processor fetch `N` lines from `at`, if they lie in the mapping, while the caller goes on:
+    /// another process has just written them, and they are needed in a moment. Changes nothing but the time
+    /// that takes.
+    #[inline(always)]
+    pub(crate) fn fetch_lines<const N: usize>(&self, at: usize) {
         #[cfg(target_arch = "x86_64")]
-        for line in (at..at.saturating_add(bytes).min(self.bytes)).step_by(64) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: `line < self.bytes`.
-            let address = unsafe { self.base.add(line) };
-            // SAFETY: a hint, which reads nothing the program sees and never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.as_ptr().cast()) };
+        if at.saturating_add(N * 64) <= self.bytes {
+            for line in 0..N {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                // SAFETY: below `self.bytes`, by the comparison.
+                let address = unsafe { self.base.add(at + line * 64) };
+                // SAFETY: a hint, which reads nothing the program sees and never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(address.as_ptr().cast()) };
+            }
         }
+    }
+
+    /// As [`Self::fetch_lines`], for lines that the caller is about to write: a fence behind that write then
+    /// does not wait for another processor to let go of them.
+    #[inline(always)]
+    pub(crate) fn fetch_to_write<const N: usize>(&self, at: usize) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if at.saturating_add(N * 64) <= self.bytes {
+            for line in 0..N {
+                // SAFETY: below `self.bytes`, by the comparison.
+                let address = unsafe { self.base.add(at + line * 64) };
+                // SAFETY: a hint, which changes nothing the program sees and never faults; processors that
+                // do not know it do nothing.
+                unsafe {
+                    std::arch::asm!(
+                        "prefetchw [{}]",
+                        in(reg) address.as_ptr(),
+                        options(nostack, preserves_flags, readonly)
+                    );
+                }
+            }
+        }
+    }
+
+    /// [`Self::fetch_lines`] of the line that `at` lies in.
+    #[inline(always)]
+    pub(crate) fn fetch_line(&self, at: usize) {
+        self.fetch_lines::<1>(at / 64 * 64);
     }
 
     /// Copies `into.len()` bytes out, word by word. They may be torn: the caller validates.
@@ -360,7 +390,7 @@ impl Mapping {
 
     /// The address of `bytes` bytes from `at`; panics outside the mapping, which only a bug of this
     /// crate can cause: everything read from shared memory is checked before it gets here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn range(&self, at: usize, bytes: usize) -> NonNull<u8> {
         let end = at.checked_add(bytes).filter(|end| *end <= self.bytes);
         assert!(end.is_some(), "{bytes} bytes at {at} lie outside a mapping of {}", self.bytes);

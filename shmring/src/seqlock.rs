@@ -4,7 +4,7 @@
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Writer: `bytes` writes them; meanwhile the word says `meanwhile`, which no reader takes for whole.
-#[inline]
+#[inline(always)]
 pub(crate) fn write(word: &AtomicU64, meanwhile: u64, then: u64, bytes: impl FnOnce()) {
     word.store(meanwhile, Ordering::Relaxed);
     fence(Ordering::Release);
@@ -14,7 +14,7 @@ pub(crate) fn write(word: &AtomicU64, meanwhile: u64, then: u64, bytes: impl FnO
 
 /// Reader: `bytes` copies them. `None` while the word is not one of a whole block, or when it changed
 /// during the copy.
-#[inline]
+#[inline(always)]
 pub(crate) fn read<T>(
     word: &AtomicU64,
     is_whole: impl FnOnce(u64) -> bool,

@@ -37,17 +37,20 @@ impl Every {
     }
 
     /// n itself, at least 1.
+    #[inline(always)]
     pub(super) fn number(self) -> u64 {
         self.0
     }
 
     /// Those wanted up to `sequence`. Nearly every reader wants all, and a division is as long as a third
     /// of what taking a picture costs.
+    #[inline(always)]
     fn count(self, sequence: u64) -> u64 {
         if self.0 == 1 { sequence } else { sequence / self.0 }
     }
 
     /// The newest one wanted up to `sequence`; 0 when there is none.
+    #[inline(always)]
     pub(super) fn newest(self, sequence: u64) -> u64 {
         self.count(sequence) * self.0
     }
@@ -58,6 +61,7 @@ impl Every {
     }
 
     /// Those wanted behind `after`, up to `through`.
+    #[inline(always)]
     pub(super) fn between(self, after: u64, through: u64) -> u64 {
         self.count(through).saturating_sub(self.count(after))
     }
@@ -78,11 +82,13 @@ impl Pace {
     }
 
     /// Without a limit the time of taking does not matter.
+    #[inline(always)]
     pub(super) fn is_limited(self) -> bool {
         !self.period.is_zero()
     }
 
     /// Nothing is taken before this.
+    #[inline(always)]
     pub(super) fn due(self) -> MonoNs {
         self.due
     }

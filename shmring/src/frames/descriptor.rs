@@ -32,7 +32,7 @@ impl Described {
 
     /// Takes over everything but the content. Field by field: as a whole it would be made elsewhere first
     /// and then moved here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hear(&mut self, word: impl Fn(usize) -> u64) {
         self.sequence = word(at::AT_SEQUENCE);
         self.token = word(at::AT_TOKEN);

@@ -6,6 +6,7 @@ use super::descriptor::Described;
 use super::frame::{Frame, Hand, Origin};
 use crate::lease::LeasePage;
 use crate::segment::Mapping;
+use crate::sync::{Ordering, fence};
 
 /// What the frames of one generation are made of. Another generation, epoch or page has others: so nothing
 /// is kept mapped for what it could be filled with again.
@@ -21,20 +22,27 @@ pub(super) struct Hands {
 }
 
 impl Hands {
-    /// A frame of what `fill` puts in the hand of this hazard, unless it refuses to.
-    #[inline]
-    pub(super) fn take_up(
-        &mut self,
-        hazard: u32,
-        fill: impl FnOnce(&mut Hand) -> bool,
-    ) -> Option<Frame> {
+    /// A frame, and its hand to be filled.
+    ///
+    /// # Safety
+    /// The frame is given to nobody, and asked nothing, before the hand is done with.
+    #[inline(always)]
+    pub(super) unsafe fn take_up(&mut self, hazard: u32) -> Option<(Frame, &mut Hand)> {
         let place = hazard as usize;
         // One whose frame is still ending itself, in another thread, is left to that.
-        if self.made.get_mut(place).and_then(Arc::get_mut).is_none() {
+        if self.made.get(place).is_none_or(|shared| Arc::strong_count(shared) != 1) {
             self.renew(hazard);
         }
-        let shared = self.made.get_mut(place)?;
-        fill(Arc::get_mut(shared)?).then(|| Frame { hand: Arc::clone(shared) })
+        // Behind what its last frame did, in whichever thread: that let go of its count with a release.
+        fence(Ordering::Acquire);
+        let shared = self.made.get(place)?;
+        let hand = Arc::as_ptr(shared).cast_mut();
+        // Counted before it is filled, and not by `Arc::get_mut`: a locked instruction waits for all that was
+        // stored before it, and what is filled lies in lines that have gone cold.
+        let frame = Frame { hand: Arc::clone(shared) };
+        // SAFETY: nobody else has this hand: its count was 1, no `Weak` of it is ever made, and by the caller's
+        // word the frame made just now is not used. All before has happened before, by the fence.
+        Some((frame, unsafe { &mut *hand }))
     }
 
     #[cold]

@@ -18,27 +18,33 @@ const AT_DESCRIPTORS: usize = index::AT_VERSIONS + 2 * SLOTS as usize * 8;
 pub(crate) const INDEX_BYTES: usize = AT_DESCRIPTORS + DESCRIPTORS as usize * layout::BYTES;
 
 /// The version word of a slot: generations alternate between two banks.
-#[inline]
+#[inline(always)]
 pub(super) fn version_word(map: &Mapping, generation: u32, slot: u32) -> &AtomicU64 {
     map.word(version_at(generation, slot))
 }
 
-#[inline]
+#[inline(always)]
 fn version_at(generation: u32, slot: u32) -> usize {
     let bank = (generation % 2) as usize * SLOTS as usize;
     index::AT_VERSIONS + (bank + slot as usize) * 8
 }
 
 /// [`Mapping::fetch`] of a slot's version.
-#[inline]
+#[inline(always)]
 pub(super) fn fetch_version(map: &Mapping, generation: u32, slot: u32) {
-    map.fetch(version_at(generation, slot), 8);
+    map.fetch_line(version_at(generation, slot));
 }
 
 /// [`Mapping::fetch`] of a descriptor.
-#[inline]
+#[inline(always)]
 pub(super) fn fetch_descriptor(map: &Mapping, sequence: u64) {
-    map.fetch(descriptor_at(sequence), layout::BYTES);
+    map.fetch_lines::<{ layout::BYTES / 64 }>(descriptor_at(sequence));
+}
+
+/// [`Mapping::fetch_to_write`] of a descriptor.
+#[inline(always)]
+pub(super) fn fetch_descriptor_to_write(map: &Mapping, sequence: u64) {
+    map.fetch_to_write::<{ layout::BYTES / 64 }>(descriptor_at(sequence));
 }
 
 /// The oldest sequence whose descriptor may still be there.
@@ -47,7 +53,7 @@ pub(super) fn oldest_described(head: u64) -> u64 {
 }
 
 /// `words` puts all of them but the sequence.
-#[inline]
+#[inline(always)]
 pub(super) fn write_descriptor(
     map: &Mapping,
     sequence: u64,
@@ -59,7 +65,7 @@ pub(super) fn write_descriptor(
 }
 
 /// What the picture of `sequence` is to be claimed with; `None` when its descriptor is another's by now.
-#[inline]
+#[inline(always)]
 pub(super) fn read_token(map: &Mapping, sequence: u64) -> Option<u64> {
     let descriptor: &[AtomicU64; WORDS] = map.block(descriptor_at(sequence));
     let token = || descriptor[layout::AT_TOKEN / 8].load(Ordering::Relaxed);
@@ -69,7 +75,7 @@ pub(super) fn read_token(map: &Mapping, sequence: u64) -> Option<u64> {
 
 /// Reads the descriptor of `sequence` into `described`. `false`, and then nothing of it is worth anything:
 /// the descriptor is another's by now, or describes no picture that could be.
-#[inline]
+#[inline(always)]
 pub(super) fn read_descriptor(
     map: &Mapping,
     sequence: u64,
@@ -101,7 +107,7 @@ fn learn(descriptor: &[AtomicU64; WORDS], sequence: u64, known: &mut Known) -> b
 }
 
 /// Offset in the index.
-#[inline]
+#[inline(always)]
 pub(crate) fn descriptor_at(sequence: u64) -> usize {
     let number = usize::try_from(sequence % u64::from(DESCRIPTORS)).unwrap_or(0);
     AT_DESCRIPTORS + number * layout::BYTES

@@ -258,8 +258,10 @@ impl State {
 
     fn publish(&mut self, id: SlotId, meta: &FrameMeta, leases: &LeaseTable) -> Result<u64, Error> {
         let Self { owner, keeper, generation, previous, newest, .. } = self;
-        // Last written so many pictures ago; readers wait for it.
-        table::fetch_descriptor(&owner.index, self.sequence + 1);
+        // The one was last written so many pictures ago, the others were read by readers since.
+        table::fetch_descriptor_to_write(&owner.index, self.sequence + 1);
+        owner.index.fetch_to_write::<1>(index::AT_HEAD);
+        owner.index.fetch_to_write::<1>(index::AT_BELL);
         let alive = [generation, previous].into_iter().flatten();
         let mut of_slot = alive.filter(|alive| alive.number == id.generation);
         let Some(generation) = of_slot.next().filter(|alive| alive.is_on_loan(id.slot)) else {
@@ -282,6 +284,7 @@ impl State {
         map.word(index::AT_HEAD).store(sequence, Ordering::Release);
         owner.ring_bell();
         // What no reader waits for.
+        let map = &owner.index;
         store_figures(map, meta, now.0);
         if let Some(keeper) = keeper {
             keeper.published(leases, map, sequence, now);

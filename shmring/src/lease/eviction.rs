@@ -43,6 +43,12 @@ impl EvictionWatch {
         watch
     }
 
+    /// In a ring that lets go of nobody.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.entry.is_none()
+    }
+
     /// What this reader is to be told, once.
     #[inline]
     pub(crate) fn news(&mut self, index: &IndexView, ring: &RingName) -> Option<String> {

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
-use protocol::name::RingName;
+
+use protocol::time::MonoNs;
 
 use crate::anchor::IndexView;
-use crate::clock;
 use crate::error::{Error, io};
 use crate::fork::{Birth, Stretch};
 use crate::layout::{self, lease};
@@ -36,7 +36,6 @@ pub(crate) struct LeasePage {
     /// When each hazard was taken; 0: it is free. Only the reader takes; frames, in whichever thread they
     /// are, give back.
     since_ns: [AtomicU64; lease::HAZARDS],
-    ring: RingName,
     path: PathBuf,
     /// The process that claimed the page. A forked child has the file too, but no lease.
     birth: Birth,
@@ -56,7 +55,6 @@ impl LeasePage {
             evicted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             since_ns: Default::default(),
-            ring: segments.ring().clone(),
             path,
             birth: Birth::here(),
             file,
@@ -109,6 +107,7 @@ impl LeasePage {
         self.tell_half(lease::AT_EVERY, every);
     }
 
+    #[inline(always)]
     pub(crate) fn set_cursor(&self, sequence: u64) {
         self.tell(lease::AT_CURSOR, sequence);
     }
@@ -124,34 +123,47 @@ impl LeasePage {
         self.tell(lease::AT_EVICTED, evicted);
     }
 
-    /// A hazard that may be claimed with.
-    #[inline]
-    pub(crate) fn free(&self) -> Result<u32, Error> {
+    /// A hazard that may be claimed with; `None` when this page holds all it may.
+    #[inline(always)]
+    pub(crate) fn free(&self) -> Option<u32> {
         let is_free = |(_, since): &(u32, &AtomicU64)| since.load(Ordering::Acquire) == 0;
-        match (0..).zip(self.counted()).find(is_free) {
-            Some((hazard, _)) => Ok(hazard),
-            None => Err(self.refuse()),
+        (0..).zip(self.counted()).find(is_free).map(|(hazard, _)| hazard)
+    }
+
+    /// Lets the processor make ready for a claim: the writer has looked at this page since the last one.
+    #[inline(always)]
+    pub(crate) fn fetch(&self) {
+        if let Some(map) = &self.map {
+            map.fetch_to_write::<1>(lease::AT_EPOCH);
         }
     }
 
-    #[cold]
-    fn refuse(&self) -> Error {
+    /// How many slots it may hold.
+    pub(crate) fn quota(&self) -> u32 {
+        self.quota.load(Ordering::Relaxed)
+    }
+
+    /// The reader wanted more than it may hold.
+    pub(crate) fn add_refusal(&self) {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         self.tell(lease::AT_REFUSED, refused);
-        Error::NoLease { ring: self.ring.clone(), quota: self.quota.load(Ordering::Relaxed) }
     }
 
     /// Claims the slot of `version` under `token` with a free hazard. `false` when it is no longer that
     /// picture's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pin(&self, hazard: u32, version: &AtomicU64, token: u64) -> Result<bool, Error> {
         let mut written = Ok(());
         let write = |token| written = self.write_hazard(hazard, token);
         let claimed = pin::claim(write, version, token, LOOKS);
         if claimed && written.is_ok() {
-            self.note_since(hazard, clock::mono_coarse().0.max(1));
             return Ok(true);
         }
+        self.give_up(hazard, written)
+    }
+
+    #[cold]
+    fn give_up(&self, hazard: u32, written: Result<(), Errno>) -> Result<bool, Error> {
         self.unpin(hazard);
         written.map(|()| false).map_err(|source| io(&self.path, source))
     }
@@ -172,8 +184,10 @@ impl LeasePage {
         }
     }
 
-    #[inline]
-    fn note_since(&self, hazard: u32, now_ns: u64) {
+    /// The claim with this hazard was granted then. Until this is said, the hazard counts as free.
+    #[inline(always)]
+    pub(crate) fn note_since(&self, hazard: u32, now: MonoNs) {
+        let now_ns = now.0.max(1);
         if self.counted().iter().all(|since| since.load(Ordering::Relaxed) == 0) {
             self.tell(lease::AT_HELD_SINCE_NS, now_ns);
         }
@@ -187,18 +201,19 @@ impl LeasePage {
     }
 
     /// Of the hazards that the writer looks at.
+    #[inline(always)]
     fn counted(&self) -> &[AtomicU64] {
         let quota = self.quota.load(Ordering::Relaxed) as usize;
         self.since_ns.get(..quota).unwrap_or(&self.since_ns)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_hazard(&self, number: u32, token: u64) -> Result<(), Errno> {
         self.write_word(lease::AT_HAZARDS + number as usize * 8, token)
     }
 
     /// A hazard is ordered by the fences of `pin`, whichever way it is written.
-    #[inline]
+    #[inline(always)]
     fn write_word(&self, at: usize, word: u64) -> Result<(), Errno> {
         match &self.map {
             Some(map) => {
@@ -210,6 +225,7 @@ impl LeasePage {
     }
 
     /// A figure for people: it may fail.
+    #[inline(always)]
     fn tell(&self, at: usize, word: u64) {
         let _ = self.write_word(at, word);
     }
@@ -268,7 +284,7 @@ mod tests {
     use nix::sys::uio::pread;
     use protocol::config::RingConfig;
     use protocol::control::RingContract;
-    use protocol::name::ProjectName;
+    use protocol::name::{ProjectName, RingName};
 
     use super::*;
     use crate::census;

@@ -33,7 +33,7 @@ const HOLD_PAUSE: Duration = Duration::from_millis(2);
 /// A ring of a project whose broker listens.
 #[derive(Clone, Debug)]
 pub(crate) struct Brokered {
-    project: String,
+    project: ProjectName,
     ring: RingName,
     socket: PathBuf,
 }
@@ -42,7 +42,7 @@ impl Brokered {
     /// `None` where no broker listens.
     pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Option<Self> {
         let socket = broker::sockets(project).into_iter().find(|socket| socket.exists())?;
-        Some(Self { project: project.to_string(), ring: ring.clone(), socket })
+        Some(Self { project: project.clone(), ring: ring.clone(), socket })
     }
 
     /// Takes the ring for writing.
@@ -94,9 +94,7 @@ impl Brokered {
         };
         connected().map_err(|error| match error {
             // The project is down: its sockets go after it.
-            rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED => {
-                Error::NoSuchRing { ring: self.ring.clone() }
-            }
+            rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED => self.absent(),
             error => io(&self.socket, Errno::from_raw(error.raw_os_error())),
         })
     }
@@ -131,19 +129,23 @@ impl Brokered {
 
     fn unexpected(&self, reply: Reply) -> Error {
         match reply {
-            Reply::Absent => Error::NoSuchRing { ring: self.ring.clone() },
+            Reply::Absent => self.absent(),
             other => self.failed(format!("an answer to another question: {other:?}")),
         }
     }
 
     fn path(&self, part: Part) -> PathBuf {
-        broker::path_of(&self.project, &self.ring, part)
+        broker::path_of(self.project.as_str(), &self.ring, part)
     }
 }
 
 impl Segments for Brokered {
     fn ring(&self) -> &RingName {
         &self.ring
+    }
+
+    fn absent(&self) -> Error {
+        Error::NoSuchRing { ring: self.ring.clone(), project: self.project.clone() }
     }
 
     fn path(&self, part: Part) -> PathBuf {
@@ -166,6 +168,11 @@ impl Segments for Brokered {
             // A broker that does not answer has not said that anything is gone.
             Ok(_) | Err(_) => Leads::Here,
         }
+    }
+
+    /// A sealed index is nobody else's, and a new writer gets none of the one before.
+    fn successor_calls(&self) -> bool {
+        false
     }
 
     fn claim_page(&self, places: u32) -> Result<(u32, OwnedFd), Error> {
@@ -273,6 +280,10 @@ impl Hold for BrokeredHold {
     fn ring_bell(&self) {
         // Not told: readers look again by themselves within a slice.
         let _ = self.tell(&Request::Wake);
+    }
+
+    fn index_of(&self, _: u64) -> Option<Mapping> {
+        None
     }
 
     fn take_pages(&self) -> Vec<(u32, OwnedFd)> {

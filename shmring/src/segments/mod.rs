@@ -60,6 +60,9 @@ pub(crate) enum Leads {
 pub(crate) trait Segments: Debug + Send + Sync {
     fn ring(&self) -> &RingName;
 
+    /// That there is no such ring.
+    fn absent(&self) -> Error;
+
     /// What errors call a segment.
     fn path(&self, part: Part) -> PathBuf;
 
@@ -68,6 +71,9 @@ pub(crate) trait Segments: Debug + Send + Sync {
 
     /// Where its name leads by now, seen from the segment that was opened as `file`.
     fn leads(&self, part: Part, file: &OwnedFd) -> Leads;
+
+    /// Whether a new writer can call who sleeps on the bell of the epoch before ([`Hold::index_of`]).
+    fn successor_calls(&self) -> bool;
 
     /// A lease page that was free, locked for this process and open for writing, and its place, which
     /// is below `places`.
@@ -108,6 +114,10 @@ pub(crate) trait Hold: Debug + Send + Sync {
 
     /// Wakes them without news.
     fn ring_bell(&self);
+
+    /// The first page of that epoch's index, for reading, to call those by who sleep on its bell. `None`:
+    /// it is gone, or cannot be had; whoever reads it hears the anchor's bell.
+    fn index_of(&self, epoch: u64) -> Option<Mapping>;
 
     /// Lease pages that came since this was last asked, each with its place: at first all there are.
     /// A reader has its page only after it would be among these.

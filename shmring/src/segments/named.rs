@@ -19,7 +19,7 @@ use super::{Epochs, Hold, Leads, Part, Segments};
 use crate::anchor::write_header;
 use crate::clock;
 use crate::error::{Error, io};
-use crate::layout::{self, anchor, lease};
+use crate::layout::{self, anchor, index, lease};
 use crate::lease::holders;
 use crate::lock::{self, Locked};
 use crate::segment::{self, Access, Draft, Mapping};
@@ -71,6 +71,10 @@ impl Segments for Named {
         &self.0.ring
     }
 
+    fn absent(&self) -> Error {
+        self.0.absent()
+    }
+
     fn path(&self, part: Part) -> PathBuf {
         self.0.path(part)
     }
@@ -88,8 +92,11 @@ impl Segments for Named {
         leads(&self.0.path(part), file)
     }
 
+    fn successor_calls(&self) -> bool {
+        true
+    }
+
     fn claim_page(&self, places: u32) -> Result<(u32, OwnedFd), Error> {
-        let absent = || Error::NoSuchRing { ring: self.0.ring.clone() };
         for _ in 0..CLAIM_ATTEMPTS {
             let Some((place, file)) = lock_free_page(&self.0, places)? else {
                 let holders = holders(self, places);
@@ -104,7 +111,7 @@ impl Segments for Named {
                 return Ok((place, file));
             }
         }
-        Err(absent())
+        Err(self.absent())
     }
 }
 
@@ -130,7 +137,7 @@ fn lock_free_page(names: &Names, places: u32) -> Result<Option<(u32, OwnedFd)>, 
     match refused {
         Some(error) => Err(error),
         None if found || places == 0 => Ok(None),
-        None => Err(Error::NoSuchRing { ring: names.ring.clone() }),
+        None => Err(names.absent()),
     }
 }
 
@@ -192,6 +199,14 @@ impl Hold for NamedHold {
 
     fn ring_bell(&self) {
         wake::ring(self.anchor.half(anchor::AT_BELL));
+    }
+
+    fn index_of(&self, epoch: u64) -> Option<Mapping> {
+        let path = self.path(Part::Index { epoch });
+        let file = open_if_there(&path, OFlag::O_RDONLY).ok()??;
+        let is_whole = segment::size(&path, &file).ok()? >= index::HEADER;
+        let usable = is_whole && is_own(&path, &file).ok()?;
+        usable.then(|| Mapping::open(&path, &file, index::HEADER, Access::Read).ok())?
     }
 
     fn take_pages(&self) -> Vec<(u32, OwnedFd)> {

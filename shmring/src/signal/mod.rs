@@ -26,6 +26,7 @@ pub(crate) use any::sealed;
 pub(crate) use outlook::{Outlook, Progress};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protocol::name::RingName;
 use protocol::time::MonoNs;
@@ -80,12 +81,18 @@ impl Signal {
     }
 
     /// An error in a forked child: page, locks and cursor are its parent's.
+    #[inline(always)]
     pub(crate) fn check_process(&self) -> Result<(), Error> {
         self.shared.birth.check()
     }
 
     pub(crate) fn hear(&self) -> Heard {
         self.now.hear()
+    }
+
+    /// Sleeps until something is rung after it was `heard`, a slice passes or `wait` is over.
+    pub(crate) fn wait(&self, heard: Heard, wait: Duration) {
+        self.now.wait(heard, wait);
     }
 
     /// The reader goes on in another epoch.
@@ -114,6 +121,7 @@ impl Signal {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn set_progress(&self, progress: Progress) {
         self.now.set_progress(progress);
     }
@@ -129,8 +137,16 @@ impl Signal {
     }
 
     /// The reader has told something. There may be more.
+    #[inline(always)]
     pub(crate) fn told_something(&self) {
-        if self.has_events() && !self.now.has_news(clock::mono()) {
+        if self.has_events() {
+            self.told_with_events();
+        }
+    }
+
+    #[cold]
+    fn told_with_events(&self) {
+        if !self.now.has_news(clock::mono()) {
             self.settle_events();
         }
     }
@@ -162,6 +178,7 @@ impl Signal {
         self.found_nothing(heard);
     }
 
+    #[inline(always)]
     fn has_events(&self) -> bool {
         self.shared.has_events.load(Ordering::Relaxed)
     }

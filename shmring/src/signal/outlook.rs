@@ -1,6 +1,7 @@
 //! What there is for a reader in one epoch, seen from outside the reader.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::time::MonoNs;
 
@@ -8,7 +9,7 @@ use crate::anchor::{AnchorView, IndexView};
 use crate::layout::index;
 use crate::segments::Leads;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
-use crate::wake::{Heard, Word};
+use crate::wake::{self, Heard, Word};
 
 /// The two bells of an epoch, what they announce, and how far the reader is with it. Only the reader
 /// writes here; whoever waits for it reads. Nothing is ordered by these words: one that is read too old
@@ -77,6 +78,16 @@ impl Outlook {
         Heard::now(self.index.bell(), self.anchor.bell())
     }
 
+    /// For one reader by itself, which has but this ring to wait for.
+    pub(super) fn wait(&self, heard: Heard, wait: Duration) {
+        let (ring, anchor) = (self.index.bell(), self.anchor.bell());
+        if self.anchor.successor_calls() {
+            wake::wait_to_be_called(ring, anchor, heard, wait);
+        } else {
+            wake::wait(ring, anchor, heard, wait);
+        }
+    }
+
     /// Both bells, as [`crate::wake::wait_for_any`] wants them.
     pub(crate) fn words(&self, heard: Heard) -> [Word<'_>; 2] {
         [(self.index.bell(), heard.ring), (self.anchor.bell(), heard.anchor)]
@@ -138,6 +149,7 @@ impl Outlook {
 
 /// The reader's side.
 impl Outlook {
+    #[inline(always)]
     pub(super) fn set_progress(&self, progress: Progress) {
         self.sequence.store(progress.sequence, Ordering::Relaxed);
         self.position.store(progress.position, Ordering::Relaxed);

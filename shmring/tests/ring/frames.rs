@@ -4,7 +4,7 @@ use protocol::control::RingContract;
 use protocol::stream::PixelFormat;
 use shmring::{
     Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameStart, FrameWriter, Loan, Next,
-    Picture, Policy, SourceId, census,
+    Picture, Policy, SourceId, census, clock,
 };
 
 use crate::{NOW, Project, SOON};
@@ -125,6 +125,64 @@ fn a_reader_that_holds_all_it_may_is_told_and_the_writer_goes_on() {
     for value in 0..200 {
         send(&writer, value);
     }
+}
+
+#[test]
+fn a_reader_that_wants_to_hold_more_takes_more_places_and_gives_them_back() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 4);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let options = |quota| FrameOptions { quota, ..FrameOptions::named("many") };
+    let attach = |quota| FrameReader::attach(&project.0, &contract.name, &options(quota));
+    let mut reader = attach(7).unwrap();
+    assert_eq!(writer.readers(), 4, "two for each place");
+    let mut held = Vec::new();
+    for value in 0..7 {
+        send(&writer, value);
+        held.push(item(reader.next(SOON).unwrap()));
+    }
+    send(&writer, 7);
+    assert!(matches!(reader.next(NOW), Err(Error::NoLease { quota: 7, .. })));
+    for value in 8..200 {
+        send(&writer, value);
+    }
+    let values: Vec<u8> = held.iter().map(|frame| pixels(frame)[0]).collect();
+    assert_eq!(values, [0, 1, 2, 3, 4, 5, 6]);
+    let rows = census::status(&project.0, &contract.name, clock::mono()).readers;
+    assert_eq!(rows.iter().filter(|row| row.name == "many").count(), 1);
+    held.remove(3);
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 199);
+    drop((reader, held));
+    assert!(matches!(attach(9), Err(Error::NoPlace { .. })));
+    assert_eq!(writer.readers(), 0, "none is kept by one that was refused");
+}
+
+#[test]
+fn who_holds_more_does_so_in_the_next_epoch_too() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 2);
+    let first = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let options = FrameOptions { quota: 4, ..FrameOptions::named("many") };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    send(&first, 1);
+    let before = item(reader.next(SOON).unwrap());
+    drop(first);
+    let second = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let mut held = Vec::new();
+    for value in 10..13 {
+        send(&second, value);
+        let frame = loop {
+            if let Next::Item(frame) = reader.next(SOON).unwrap() {
+                break frame;
+            }
+        };
+        held.push(frame);
+    }
+    for value in 20..100 {
+        send(&second, value);
+    }
+    let values: Vec<u8> = held.iter().map(|frame| pixels(frame)[0]).collect();
+    assert_eq!((values, pixels(&before)[0]), (vec![10, 11, 12], 1));
 }
 
 #[test]

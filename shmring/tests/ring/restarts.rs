@@ -158,6 +158,48 @@ fn a_swept_ring_wakes_who_waits_for_it_within_a_slice() {
     assert!(clock::mono().saturating_since(before) < SOON);
 }
 
+/// Who waited out its slice instead would see each of these restarts some 230 ms late.
+#[test]
+fn a_restart_is_seen_at_once_by_who_sleeps() {
+    let project = Project::new();
+    let (frames, packets) = (project.contract("cam.frames", 1), project.contract("cam.packets", 1));
+    let create = || {
+        let of_frames = FrameWriter::create(&project.0, &frames, None).unwrap();
+        (of_frames, PacketWriter::create(&project.0, &packets, &[]).unwrap())
+    };
+    let mut writers = Some(create());
+    let mut of_frames =
+        FrameReader::attach(&project.0, &frames.name, &FrameOptions::named("test")).unwrap();
+    let mut of_packets = attach(&project, &packets, Start::Newest);
+    let (rounds, mut late) = (10, 0);
+    for _ in 0..rounds {
+        std::thread::scope(|scope| {
+            let waiting = [
+                scope.spawn(|| {
+                    let told = of_frames.next(Duration::from_secs(60)).unwrap();
+                    (matches!(told, Next::NewEpoch { .. }), clock::mono())
+                }),
+                scope.spawn(|| {
+                    let told = of_packets.next(Duration::from_secs(60)).unwrap();
+                    (matches!(told, Next::NewEpoch { .. }), clock::mono())
+                }),
+            ];
+            // Both sleep by then; one that does not sees it anyhow.
+            std::thread::sleep(Duration::from_millis(20));
+            drop(writers.take());
+            writers = Some(create());
+            let restarted = clock::mono();
+            for waiting in waiting {
+                let (is_told, seen) = waiting.join().unwrap();
+                assert!(is_told);
+                let at_once = Duration::from_millis(100);
+                late += u32::from(seen.saturating_since(restarted) > at_once);
+            }
+        });
+    }
+    assert!(late < rounds, "{late} of {} restarts were seen late", 2 * rounds);
+}
+
 #[test]
 fn a_lease_taken_after_down_and_up_is_one_the_new_writer_sees() {
     let project = Project::new();
