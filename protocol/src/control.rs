@@ -28,6 +28,9 @@ use crate::units::Span;
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
 pub const CONTROL_VERSION: u32 = 6;
 
+/// Below the runtime directory: what workers keep for their next life in the same run of the project.
+pub const NOTES_DIR: &str = "notes";
+
 /// Environment of every worker.
 pub mod env {
     pub const PROJECT: &str = "FRAMEVISOR_PROJECT";

@@ -7,6 +7,7 @@
 //! log           what `up -d` says
 //! tmp/N         TMPDIR of the Nth process, removed after it
 //! tmp/N.sock    where it waits for another supervisor, if it may outlive this one
+//! notes/        what workers keep for their next life in this run
 //! manifest      what that supervisor finds
 //! ```
 
@@ -20,6 +21,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::unistd::{Gid, chown};
+use protocol::control::NOTES_DIR;
 use protocol::name::ProjectName;
 
 /// sockaddr_un holds this many bytes of path and a zero.
@@ -173,6 +175,7 @@ impl Place {
     pub(crate) fn clear(&self) -> Result<(), PlaceError> {
         for gone in [
             fs::remove_dir_all(self.path.join("tmp")),
+            fs::remove_dir_all(self.path.join(NOTES_DIR)),
             fs::remove_file(self.control_socket()),
             fs::remove_file(self.broker_socket()),
             fs::remove_file(self.will()),

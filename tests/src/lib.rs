@@ -38,13 +38,18 @@ pub fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome<()> {
     if holds { Ok(()) } else { Err(Failure(otherwise())) }
 }
 
-/// Asks until there is an answer, `seconds` at most; the time it took is part of the answer.
+/// Nothing is given up sooner: a loaded machine is slow, which is no failure of what is waited for.
+const PATIENCE_S: u64 = 60;
+
+/// Asks until there is an answer, for `seconds` or [`PATIENCE_S`], whichever is longer; the time it took is
+/// part of the answer.
 pub fn wait_for<T>(
     seconds: u64,
     what: &str,
     mut ask: impl FnMut() -> Option<T>,
 ) -> Outcome<(T, std::time::Duration)> {
     let start = shmring::clock::mono();
+    let seconds = seconds.max(PATIENCE_S);
     let limit = std::time::Duration::from_secs(seconds);
     loop {
         let answer = ask();

@@ -33,7 +33,7 @@ use protocol::name::ProjectName;
 use shmring::{census, clock};
 
 const NOW: Duration = Duration::ZERO;
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// A project of its own for each test, whose files are gone afterwards.
 struct Project(ProjectName);

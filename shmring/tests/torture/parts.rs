@@ -23,7 +23,7 @@ pub(crate) const PACKETS: &str = "cam.packets";
 pub(crate) const PLACES: u32 = 9;
 
 /// Long enough that only a mistake takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(part: &str, project: &str, ledger: &str, seed: &str) {
     // A killed director must not leave its children behind.

@@ -1,34 +1,58 @@
-//! `scripts/bench recording`: what recording costs, beside ffmpeg in the same run.
+//! `scripts/bench recording` and `scripts/bench export`: what they cost, beside ffmpeg and `cp` in the same
+//! run.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use tests::checks::cost;
+use clap::{Parser, Subcommand};
+use tests::checks::{cost, export_cost};
 use tests::report::Report;
 
-/// Records many cameras of 2 Mbit/s, by one framevisor and by one ffmpeg each, at the same time.
 #[derive(Debug, Parser)]
-#[command(name = "scripts/bench recording")]
+#[command(name = "scripts/bench")]
 struct Options {
-    #[arg(long, default_value_t = 32)]
-    cameras: usize,
-    /// Of the whole measurement, which is parted into eleven windows.
-    #[arg(long, default_value_t = 66)]
-    seconds: u64,
+    #[command(subcommand)]
+    what: What,
     /// Exit 1 also when only a speed target is missed.
-    #[arg(long)]
+    #[arg(long, global = true)]
     strict: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Records many cameras of 2 Mbit/s, by one framevisor and by one ffmpeg each, at the same time.
+    Recording {
+        #[arg(long, default_value_t = 32)]
+        cameras: usize,
+        /// Of the whole measurement, which is parted into eleven windows.
+        #[arg(long, default_value_t = 66)]
+        seconds: u64,
+    },
+    /// Exports what many cameras of 2 Mbit/s recorded, and copies the same files with cp, in turn.
+    Export {
+        #[arg(long, default_value_t = 16)]
+        cameras: usize,
+        /// How long is recorded first.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let mut report = Report::default();
-    let seen =
-        report.promise("recording", || cost::beside_ffmpeg(options.cameras, options.seconds));
-    report.target_below("cpu_recorder_of_ffmpeg", &seen["ratio_recorder"], 0.5);
-    report.target_below("cpu_pipeline_of_ffmpeg", &seen["ratio_pipeline"], 0.5);
+    match options.what {
+        What::Recording { cameras, seconds } => {
+            let seen = report.promise("recording", || cost::beside_ffmpeg(cameras, seconds));
+            report.target_below("cpu_recorder_of_ffmpeg", &seen["ratio_recorder"], 0.5);
+            report.target_below("cpu_pipeline_of_ffmpeg", &seen["ratio_pipeline"], 0.5);
+        }
+        What::Export { cameras, seconds } => {
+            let seen = report.promise("export", || export_cost::beside_cp(cameras, seconds));
+            report.target_at_least("speed_of_cp", &seen["speed_of_cp"], 0.5);
+        }
+    }
     if let Err(error) = report.print() {
         eprintln!("bench: {error}");
         return ExitCode::FAILURE;

@@ -15,7 +15,7 @@ use crate::witness::Witness;
 use crate::{Failure, Outcome, ensure, processes, recordings as recorded};
 
 /// Longest wait for the index: it is two seconds behind.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const TOPOLOGY: &str = "version: 1
 workers:

@@ -8,6 +8,7 @@ pub mod deaths;
 pub mod drills;
 pub mod errors;
 pub mod exits;
+pub mod export_cost;
 pub mod faults;
 pub mod hangs;
 pub mod index;

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 
 pub(crate) struct Hashing<W> {
     to: W,
-    hash: Sha256,
+    hash: Context,
     bytes: u64,
 }
 
@@ -21,12 +21,12 @@ pub(crate) struct Sum {
 
 impl<W: Write> Hashing<W> {
     pub(crate) fn new(to: W) -> Self {
-        Self { to, hash: Sha256::new(), bytes: 0 }
+        Self { to, hash: Context::new(&SHA256), bytes: 0 }
     }
 
     pub(crate) fn finish(self) -> Sum {
         let mut sha256 = String::new();
-        for byte in self.hash.finalize() {
+        for byte in self.hash.finish().as_ref() {
             let _ = write!(sha256, "{byte:02x}");
         }
         Sum { bytes: self.bytes, sha256 }

@@ -41,6 +41,7 @@ mod session;
 mod status;
 mod supervise;
 mod syncer;
+mod told;
 mod turnstile;
 mod verb;
 mod witness;

@@ -66,6 +66,12 @@ impl Status {
         }
     }
 
+    /// As [`Self::new`], of a camera that was told to be recorded, and that nobody was told to have stopped.
+    pub(crate) fn going_on(ring: &str, why: &str) -> Self {
+        let turns = Turns { recording: true, why: why.to_owned(), untold: Vec::new() };
+        Self { turns: Mutex::new(turns), ..Self::new(ring) }
+    }
+
     /// Condition and reason.
     pub fn condition(&self) -> (Condition, String) {
         let shown = self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -22,7 +22,8 @@ use crate::keeper::Keeper;
 use crate::listener::Listener;
 use crate::pace::coarse;
 use crate::remarks::Remarks;
-use crate::status::{Status, Turn};
+use crate::status::Status;
+use crate::told::Told;
 
 /// How far the index is behind what is durable. A commit takes a few syncs: for many cameras together,
 /// that is little beside those of their files.
@@ -33,6 +34,7 @@ const INDEX_BEHIND: Duration = Duration::from_secs(2);
 pub struct Recorder {
     cameras: Vec<Running>,
     listener: Listener,
+    told: Told,
     /// `None` once it has stopped.
     indexing: Option<Indexing>,
 }
@@ -78,12 +80,13 @@ impl Worker for Recorder {
             keeper: Arc::new(keeper),
             index: indexing.notes(),
         };
-        let cameras = rings.iter().map(|ring| Running::begin(&config, &shared, cx, ring));
+        let told = Told::load(cx.notes_dir().join(format!("{}.json", cx.worker())));
+        let cameras = rings.iter().map(|ring| Running::begin(&config, &shared, cx, ring, &told));
         let cameras: Vec<Running> = cameras.collect::<Result<_, _>>()?;
         let gates = Gates(cameras.iter().map(|camera| camera.gate.clone()).collect());
         let (reader, stop) = (cx.worker().to_string(), cx.stop_flag());
         let listener = Listener::start(cx.project(), &reader, &events, gates, stop)?;
-        Ok(Self { cameras, listener, indexing: Some(indexing) })
+        Ok(Self { cameras, listener, told, indexing: Some(indexing) })
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
@@ -109,13 +112,15 @@ impl Worker for Recorder {
     /// The threads see the stop flag themselves, drain their rings and finish their files.
     fn stop(&mut self, cx: &mut Context) -> Result<(), Fault> {
         for camera in self.cameras.drain(..) {
-            let ring = camera.ring;
-            camera
-                .thread
-                .join()
-                .map_err(|_| Fault::failed(format!("the thread of {ring} panicked")))?;
-            cx.made(camera.status.written());
+            let Running { ring, status, thread, .. } = camera;
+            thread.join().map_err(|_| Fault::failed(format!("the thread of {ring} panicked")))?;
+            cx.made(status.written());
+            if status.is_recording() {
+                status.stopped("the recorder was stopped");
+            }
+            tell_turns(cx, &mut self.told, &ring, &status);
         }
+        self.told.keep();
         if let Some(indexing) = self.indexing.take() {
             indexing.end();
         }
@@ -124,18 +129,15 @@ impl Worker for Recorder {
 }
 
 impl Recorder {
-    fn report(&self, cx: &mut Context) {
+    fn report(&mut self, cx: &mut Context) {
         let packets = self.cameras.iter().map(|camera| camera.status.read());
         cx.reached(packets.chain(self.listener.read()));
         for camera in &self.cameras {
             cx.made(camera.status.written());
             cx.missed(camera.status.take_missed());
-            for Turn { began, why } in camera.status.take_turns() {
-                let what =
-                    if began { Happening::RecordingStarted } else { Happening::RecordingStopped };
-                cx.happened(what, camera.ring.owner(), &why);
-            }
+            tell_turns(cx, &mut self.told, &camera.ring, &camera.status);
         }
+        self.told.keep();
         let project = cx.project().clone();
         let conditions = self.cameras.iter().map(|camera| camera.condition(&project));
         let trouble = self.indexing.as_ref().and_then(Indexing::trouble);
@@ -156,8 +158,12 @@ impl Running {
         shared: &Shared,
         cx: &Context,
         ring: &RingName,
+        told: &Told,
     ) -> Result<Self, Fault> {
-        let status = Arc::new(Status::new(ring.as_str()));
+        let status = Arc::new(match told.why(ring) {
+            Some(why) => Status::going_on(ring.as_str(), why),
+            None => Status::new(ring.as_str()),
+        });
         let remarks = Remarks::default();
         let gate = SharedGate::new(Gate::new(ring, config.when.clone()));
         let job = Job {
@@ -193,6 +199,15 @@ impl Running {
         let ring = census::status(project, &self.ring, now);
         let waiting = if ring.epoch == epoch { ring.head.saturating_sub(read) } else { ring.head };
         (condition, format!("{why}; {} packets or more wait in the ring", coarse(waiting)))
+    }
+}
+
+fn tell_turns(cx: &Context, told: &mut Told, ring: &RingName, status: &Status) {
+    for turn in status.take_turns() {
+        let what =
+            if turn.began { Happening::RecordingStarted } else { Happening::RecordingStopped };
+        cx.happened(what, ring.owner(), &turn.why);
+        told.enter(ring, &turn);
     }
 }
 

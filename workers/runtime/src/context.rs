@@ -2,13 +2,13 @@
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::config::WorkerConfig;
 use protocol::control::{
-    Condition, Happening, ItemId, Joint, RingContract, StartUp, ToSupervisor, env,
+    Condition, Happening, ItemId, Joint, NOTES_DIR, RingContract, StartUp, ToSupervisor, env,
 };
 use protocol::health::word;
 use protocol::name::{ProjectName, RingName, WorkerName};
@@ -142,6 +142,12 @@ impl Context {
     /// Whether it has killed this worker before.
     pub(crate) fn is_poison(&self, item: ItemId) -> bool {
         self.start_up.poison.contains(&item)
+    }
+
+    /// Of the project's run: what workers keep for their next life in it. To be made by who needs it; gone
+    /// when the project ends.
+    pub fn notes_dir(&self) -> PathBuf {
+        self.start_up.runtime_dir.join(NOTES_DIR)
     }
 
     /// Of the project: what outlives a run, a folder for each purpose.

@@ -19,7 +19,7 @@ use web::server::{CONNECTIONS_MAX, Deadlines, Server};
 use web::site::Site;
 
 /// Every wait of these tests.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 
 struct Served {

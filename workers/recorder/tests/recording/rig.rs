@@ -22,7 +22,7 @@ use recordings::index::Notes;
 use shmring::{PacketWriter, RecordWriter, census, clock};
 
 /// Longest any wait of these tests may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Rig {
     pub(crate) project: ProjectName,

@@ -21,7 +21,7 @@ use rtsp::server::Server;
 use shmring::{PacketMeta, PacketWriter, census, clock};
 
 /// Everything here is over far sooner, or broken.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const FRAME: Duration = Duration::from_millis(40);
 pub const GOP: usize = 25;
 const FRAMES: u32 = 200;
