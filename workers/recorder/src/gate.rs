@@ -74,6 +74,8 @@ pub struct Gate {
     windows: VecDeque<Window>,
     /// Raised with everything that may change what it says.
     version: u64,
+    /// What its rules listen to has been read once: it says what an earlier life said.
+    caught_up: bool,
     /// Commands taken that no file keeps yet.
     unkept: bool,
 }
@@ -103,6 +105,13 @@ impl Gates {
             gate.lock().hear(ring, record, now);
         }
     }
+
+    /// All rings have been read to their ends.
+    pub fn caught_up(&self) {
+        for gate in &self.0 {
+            gate.lock().caught_up = true;
+        }
+    }
 }
 
 /// What is recorded of one event by one rule.
@@ -129,7 +138,8 @@ impl Gate {
     pub fn new(ring: &RingName, when: When) -> Self {
         let commands = Vec::new();
         let windows = VecDeque::new();
-        Self { ring: ring.clone(), when, commands, windows, version: 1, unkept: false }
+        let (version, caught_up, unkept) = (1, when.events.is_empty(), false);
+        Self { ring: ring.clone(), when, commands, windows, version, caught_up, unkept }
     }
 
     /// Records all there is.
@@ -144,6 +154,11 @@ impl Gate {
 
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Whether it knows of every event that was told of before it began.
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up
     }
 
     /// What a file kept of an earlier life; commands taken since come behind it.

@@ -53,8 +53,12 @@ impl Listener {
         let places = ears.iter().map(|ear| Arc::clone(&ear.place)).collect();
         let listen = move || {
             while !stop.load(Ordering::Acquire) {
+                let mut at_ends = true;
                 for ear in &mut ears {
-                    ear.listen(&gates);
+                    at_ends &= ear.listen(&gates);
+                }
+                if at_ends {
+                    gates.caught_up();
                 }
                 thread::sleep(LOOK_EVERY);
             }
@@ -86,7 +90,8 @@ impl Ear {
         Self { input, place: Arc::default(), told: false }
     }
 
-    fn listen(&mut self, gates: &Gates) {
+    /// Takes what there is; whether that was all.
+    fn listen(&mut self, gates: &Gates) -> bool {
         for _ in 0..RECORDS_A_TURN {
             match self.input.poll(Duration::ZERO) {
                 Ok(Some(Next::Item(packet))) => {
@@ -103,10 +108,14 @@ impl Ear {
                     tracing::error!(ring = %self.input.ring(), missed, "events lost: overwritten before they were read");
                 }
                 Ok(Some(Next::Evicted { .. })) => {}
-                Ok(Some(Next::Ended | Next::Quiet) | None) => return,
-                Err(fault) => return self.tell(&fault.to_string()),
+                Ok(Some(Next::Ended | Next::Quiet) | None) => return true,
+                Err(fault) => {
+                    self.tell(&fault.to_string());
+                    return true;
+                }
             }
         }
+        false
     }
 
     /// Once, until it goes well again.

@@ -265,8 +265,9 @@ impl<'a> Session<'a> {
     /// Nothing more is wanted for now.
     fn pause(&mut self) -> Result<(), Error> {
         self.short.clear();
-        self.show_idle();
         self.flush()?;
+        // Who hears that it has stopped finds all of it in the file.
+        self.show_idle();
         self.writer.sync(clock::mono())?;
         self.tell_what_is_safe();
         Ok(())
@@ -437,7 +438,9 @@ impl<'a> Session<'a> {
         let gate = self.job.gate.lock();
         let why = gate.waits_for(clock::now().utc);
         self.job.status.set(Condition::Flowing, &format!("{}: {why}", self.job.ring.owner()));
-        if self.job.status.is_recording() {
+        // An event that is not heard of yet may want what was skipped just now.
+        let is_sure = gate.is_caught_up() && self.turnstile.is_settled(&gate);
+        if is_sure && self.job.status.is_recording() {
             let verdict = gate.verdict(self.turnstile.latest());
             self.job.status.stopped(&verdict.to_string());
         }

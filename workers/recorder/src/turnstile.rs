@@ -94,6 +94,11 @@ impl Turnstile {
         self.state == State::Idle
     }
 
+    /// Whether all that was skipped has been asked about since the gate learned something.
+    pub(crate) fn is_settled(&self, gate: &Gate) -> bool {
+        self.version == gate.version()
+    }
+
     /// The last packet that was recorded.
     pub(crate) fn passed(&self) -> Option<PacketId> {
         self.passed
