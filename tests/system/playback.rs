@@ -273,16 +273,25 @@ fn codes(browser: &mut Browser) -> Outcome<Vec<Option<u64>>> {
     Ok(codes.as_array().into_iter().flatten().map(Value::as_u64).collect())
 }
 
-/// When the camera's picture with number 0 would have been captured, by the time of its first packet and the
-/// number in that picture.
+/// When the camera's picture with number 0 would have been captured, in ms: by the packet that came quickest, as
+/// the playlist's clock has it. Each packet is a picture.
 fn zero_ms(playing: &Playing, camera: &str) -> Outcome<f64> {
-    let (begin, _) = playing.span(camera)?;
     let files = tests::recordings::files(&playing.project.recordings(), camera)?;
     let first = files.first().ok_or_else(|| Failure::new("no file"))?.display().to_string();
     let codes = ffmpeg::codes(&["-i", &first, "-frames:v", "1"], SIZE.0, SIZE.1)?;
-    let number = codes.first().and_then(|(top, _)| *top);
-    let number = number.ok_or_else(|| Failure::new("no number"))?;
-    Ok(begin * 1000.0 - f64::from(number) * 40.0)
+    let code = codes.first().and_then(|(top, _)| *top);
+    let code = u64::from(code.ok_or_else(|| Failure::new("no number"))?);
+    let mut begin = None;
+    let mut zeros = Vec::new();
+    for file in &files {
+        let mut file = fs::File::open(file).map_err(Failure::new)?;
+        for fragment in fmp4::scan(&mut file).map_err(Failure::new)?.fragments {
+            let sequence = fragment.origin.first;
+            let number = code + sequence - *begin.get_or_insert(sequence);
+            zeros.push(seconds_of(fragment.origin.capture.0) * 1000.0 - as_f64(number) * 40.0);
+        }
+    }
+    zeros.into_iter().reduce(f64::min).ok_or_else(|| Failure::new("no fragment"))
 }
 
 #[test]

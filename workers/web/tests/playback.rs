@@ -7,6 +7,7 @@ mod films;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -193,12 +194,19 @@ async fn where_the_tracks_change_a_playlist_has_another_map_and_says_what_is_mis
     assert!(playlist.contains("#EXT-X-PROGRAM-DATE-TIME:2026-11-20T12:00:20.040Z\n"), "{playlist}");
 }
 
+/// As if a recorder had just written it, however long the test takes.
+fn young(file: &std::path::Path) {
+    let later = Duration::from_nanos(shmring::clock::now().utc.0) + Duration::from_secs(3_600);
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + later).unwrap();
+}
+
 #[tokio::test]
 async fn a_relative_range_is_sent_to_its_times_and_one_under_way_does_not_end() {
     let now_s = shmring::clock::now().utc.0 / 1_000_000_000;
     let mut films = Films::since(now_s - 120);
     films.file("cam1", 640, 1..=750);
-    films.file("cam1", 640, 751..=1500);
+    young(&films.file("cam1", 640, 751..=1500));
     let site = site(Told::At(films.root()));
     let answer = get(&site, "/recordings/cam1/index.m3u8?from=-1h").await;
     assert_eq!(answer.status, StatusCode::FOUND);
@@ -210,7 +218,7 @@ async fn a_relative_range_is_sent_to_its_times_and_one_under_way_does_not_end() 
     assert!(!playlist.contains("ENDLIST"), "{playlist}");
     let told = sequences(&played(&site, "cam1", &playlist).await);
     assert_eq!(told.last(), Some(&1450), "the last segment may still grow");
-    films.file("cam1", 640, 1501..=1600);
+    young(&films.file("cam1", 640, 1501..=1600));
     let later = get(&site, &format!("/recordings/cam1/{to}")).await.text();
     assert!(later.starts_with(&playlist) && later.len() > playlist.len(), "{later}");
 }
