@@ -26,7 +26,7 @@ use crate::name::{ProjectName, RingName, WorkerName};
 use crate::units::Span;
 
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
-pub const CONTROL_VERSION: u32 = 6;
+pub const CONTROL_VERSION: u32 = 7;
 
 /// Below the runtime directory: what workers keep for their next life in the same run of the project.
 pub const NOTES_DIR: &str = "notes";
@@ -162,13 +162,15 @@ pub enum ToSupervisor {
     Stopped,
     /// To a [`ToWorker::Message`]: JSON text, or why not in the worker's own words.
     Reply { to: u64, result: Result<String, String> },
-    /// For people and hooks; it changes no state.
-    Happened { what: Happening, subject: String, why: String },
+    /// For people and hooks; it changes no state. `data` is a JSON object, or empty.
+    Happened { what: Happening, subject: String, why: String, data: String },
 }
 
 /// What a worker tells beside its condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Happening {
+    /// A file of a camera is complete and safe.
+    RecordingSegment,
     /// A camera's recording began, or went on after a pause.
     RecordingStarted,
     RecordingStopped,
@@ -177,6 +179,7 @@ pub enum Happening {
 impl Happening {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::RecordingSegment => "recording.segment",
             Self::RecordingStarted => "recording.started",
             Self::RecordingStopped => "recording.stopped",
         }

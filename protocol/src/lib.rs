@@ -15,6 +15,7 @@ pub mod name;
 pub mod pattern;
 pub mod record;
 pub mod recorder;
+pub mod secret;
 pub mod stream;
 pub mod time;
 pub mod units;

@@ -246,6 +246,8 @@ pub struct Recording {
     pub paused: bool,
     /// Why it stays, when it is pinned.
     pub pinned: Option<String>,
+    /// Where else it is, as it lies here.
+    pub uploaded: Vec<String>,
     /// What is not whole; of the file being written that is its end.
     pub damage: Option<String>,
     /// A recorder writes it now.

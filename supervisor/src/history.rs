@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 
 use protocol::admin::WorkerState;
+use protocol::control::Happening;
 use protocol::name::WorkerName;
 use protocol::time::{MonoNs, UtcNs};
 use serde::{Deserialize, Serialize};
 
 use crate::admin::selects;
+use crate::facts::Facts;
 use crate::lifecycle::{Input, Lifecycle};
 use crate::selector::Selector;
 use crate::topology::matches;
@@ -27,6 +29,9 @@ pub(crate) struct Change {
     /// What `hooks:` call it: `worker.backoff`, and `worker.died` or `camera.down` with it.
     #[serde(default)]
     pub(crate) events: Vec<String>,
+    /// What more a worker told of it.
+    #[serde(default)]
+    pub(crate) data: Option<Facts>,
 }
 
 /// Which changes somebody wants.
@@ -57,29 +62,48 @@ impl ChangesWanted {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct History {
     changes: VecDeque<Change>,
+    /// What comes all day long on a good day: apart, so that it does not push out what went wrong.
+    routine: VecDeque<Change>,
 }
 
 impl History {
     pub(crate) fn add(&mut self, change: Change) {
-        if self.changes.len() == CHANGES_MAX {
-            self.changes.pop_front();
+        let kept = if is_routine(&change) { &mut self.routine } else { &mut self.changes };
+        if kept.len() == CHANGES_MAX {
+            kept.pop_front();
         }
-        self.changes.push_back(change);
+        kept.push_back(change);
     }
 
     /// The newest of them, for whoever follows if this supervisor is killed.
     pub(crate) fn newest(&self, count: usize) -> Self {
-        let surplus = self.changes.len().saturating_sub(count);
-        Self { changes: self.changes.iter().skip(surplus).cloned().collect() }
+        let newest = |changes: &VecDeque<Change>| {
+            changes.iter().skip(changes.len().saturating_sub(count)).cloned().collect()
+        };
+        Self { changes: newest(&self.changes), routine: newest(&self.routine) }
     }
 
     /// The newest `count` of those that are wanted, oldest first.
-    pub(crate) fn last(&self, count: usize, wants: impl Fn(&Change) -> bool) -> Vec<&Change> {
-        let mut changes: Vec<&Change> =
-            self.changes.iter().rev().filter(|change| wants(change)).take(count).collect();
+    pub(crate) fn last<'a>(
+        &'a self,
+        count: usize,
+        wants: impl Fn(&Change) -> bool,
+    ) -> Vec<&'a Change> {
+        let newest = |changes: &'a VecDeque<Change>| {
+            changes.iter().rev().filter(|change| wants(change)).take(count).collect::<Vec<_>>()
+        };
+        let mut changes = newest(&self.changes);
+        changes.extend(newest(&self.routine));
+        changes.sort_by_key(|change| std::cmp::Reverse(change.time_utc_ns));
+        changes.truncate(count);
         changes.reverse();
         changes
     }
+}
+
+fn is_routine(change: &Change) -> bool {
+    let segment = Happening::RecordingSegment.as_str();
+    change.events.iter().any(|event| event == segment)
 }
 
 /// What moved a worker: its present state alone does not tell why it was started.
@@ -133,6 +157,7 @@ mod tests {
             to: WorkerState::Ready,
             reason: String::new(),
             events: vec!["worker.ready".to_owned()],
+            data: None,
         }
     }
 
@@ -166,5 +191,21 @@ mod tests {
         assert_eq!(history.last(usize::MAX, |_| true).len(), CHANGES_MAX);
         let of_a = history.last(2, |change| change.worker.as_str() == "a");
         assert_eq!(of_a, [&change(2496, "a"), &change(2498, "a")]);
+    }
+
+    #[test]
+    fn what_comes_all_day_pushes_out_nothing_else() {
+        let mut history = History::default();
+        history.add(change(1, "a"));
+        let segment = |number: u64| Change {
+            events: vec!["recording.segment".to_owned()],
+            ..change(number, "recorder")
+        };
+        (2..5000).for_each(|number| history.add(segment(number)));
+        history.add(change(5000, "a"));
+        let all = history.last(usize::MAX, |_| true);
+        assert_eq!((all.len(), all[0].time_utc_ns.0), (2 + CHANGES_MAX, 1));
+        let times: Vec<u64> = history.last(2, |_| true).iter().map(|it| it.time_utc_ns.0).collect();
+        assert_eq!(times, [4999, 5000]);
     }
 }

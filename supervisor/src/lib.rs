@@ -19,6 +19,7 @@ mod budget;
 mod cgroup;
 mod dossier;
 mod event;
+mod facts;
 mod floors;
 mod guard;
 mod hand_over;

@@ -131,7 +131,7 @@ fn oom_score_adj(kind: Option<Kind>) -> i32 {
         None | Some(Kind::Pipe) => 800,
         Some(Kind::Motion) => 700,
         Some(Kind::Decoder) => 500,
-        Some(Kind::Rtsp | Kind::Web) => 300,
+        Some(Kind::Notify | Kind::Rtsp | Kind::Uploader | Kind::Web) => 300,
         Some(Kind::Ingest | Kind::Recorder | Kind::Replay) => 0,
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
+use protocol::config::uploader::Login;
 use regex_lite::Regex;
 use serde_json::Value;
 
@@ -81,6 +82,16 @@ impl Redactor {
                         // A credential that holds the whole of it.
                         known.extend(url.to_string().contains("${").then(|| url.url().to_owned()));
                     }
+                }
+                Launch::Use(WorkerConfig::Uploader(uploader)) => {
+                    let login = uploader.credentials.as_ref().and_then(|it| Login::of(it).ok());
+                    known.extend(login.into_iter().flat_map(|login| {
+                        [Some(login.key), Some(login.secret), login.token].into_iter().flatten()
+                    }));
+                }
+                Launch::Use(WorkerConfig::Notify(notify)) => {
+                    known.push(notify.url.url().to_owned());
+                    known.extend(notify.secret.iter().map(|secret| secret.reveal().to_owned()));
                 }
                 Launch::Use(_) => {}
             }

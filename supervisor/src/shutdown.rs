@@ -1,7 +1,8 @@
 //! In which order a project ends, and by when. Pure.
 //!
 //! Sources end first and readers after them, so that everything captured is also written: ingest,
-//! decoders, then analyzers and commands, then recorders, and last the servers people look at.
+//! decoders, then analyzers and commands, then recorders, and last the servers people look at and what tells
+//! others.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) fn stage(kind: Option<Kind>) -> u8 {
         Some(Kind::Decoder) => 1,
         Some(Kind::Motion | Kind::Pipe) | None => 2,
         Some(Kind::Recorder) => 3,
-        Some(Kind::Rtsp | Kind::Web) => 4,
+        Some(Kind::Notify | Kind::Rtsp | Kind::Uploader | Kind::Web) => 4,
     }
 }
 

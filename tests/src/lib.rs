@@ -16,7 +16,9 @@ pub mod processes;
 pub mod project;
 pub mod recordings;
 pub mod report;
+pub mod store;
 pub mod tally;
+pub mod webhooks;
 pub mod witness;
 
 /// What a check says when a promise does not hold: what was seen and what was expected.

@@ -30,6 +30,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("web", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("motion", &["protocol", "shmring", "worker"]),
     ("pipe", &["protocol", "shmring", "worker"]),
+    ("https", &["protocol"]),
+    ("uploader", &["protocol", "shmring", "worker", "recordings", "https"]),
+    ("notify", &["protocol", "shmring", "worker", "https", "framevisor-client"]),
     ("export", &["protocol", "worker", "media", "fmp4", "recordings"]),
     ("tests", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
 ];

@@ -26,3 +26,4 @@ mod ring_verbs;
 mod succession;
 mod top_on_a_terminal;
 mod topologies;
+mod uploads;

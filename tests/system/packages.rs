@@ -18,8 +18,10 @@ const FILES: &[&str] = &[
     "usr/share/man/man1/framevisor.1.gz",
     "usr/share/zsh/vendor-completions/_framevisor",
 ];
-const WORKERS: &[&str] =
-    &["decoder", "export", "ingest", "motion", "pipe", "recorder", "replay", "rtsp", "web"];
+const WORKERS: &[&str] = &[
+    "decoder", "export", "ingest", "motion", "notify", "pipe", "recorder", "replay", "rtsp",
+    "uploader", "web",
+];
 
 struct Folder(PathBuf);
 

@@ -5,11 +5,13 @@ pub mod decoder;
 pub mod ingest;
 pub mod limits;
 pub mod motion;
+pub mod notify;
 pub mod pipe;
 pub mod policy;
 pub mod recorder;
 pub mod replay;
 pub mod rtsp;
+pub mod uploader;
 pub mod web;
 pub mod when;
 
@@ -24,11 +26,13 @@ pub use decoder::DecoderConfig;
 pub use ingest::IngestConfig;
 pub use limits::{Ceiling, Cpus, LimitsConfig};
 pub use motion::MotionConfig;
+pub use notify::NotifyConfig;
 pub use pipe::{Coded, Makes, PipeConfig, Raw};
 pub use policy::ReadPolicy;
-pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig};
+pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig, Until};
 pub use replay::ReplayConfig;
 pub use rtsp::RtspConfig;
+pub use uploader::UploaderConfig;
 pub use web::{Shelf, WebConfig, WebSetup};
 pub use when::{EventRule, Patterns, When};
 
@@ -39,22 +43,26 @@ pub enum Kind {
     Decoder,
     Ingest,
     Motion,
+    Notify,
     Recorder,
     Replay,
     Rtsp,
+    Uploader,
     Web,
     /// Beside a command: `stdin` and `stdout` of `run:` bring it, no file says `use: pipe`.
     Pipe,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Decoder,
         Self::Ingest,
         Self::Motion,
+        Self::Notify,
         Self::Recorder,
         Self::Replay,
         Self::Rtsp,
+        Self::Uploader,
         Self::Web,
     ];
 
@@ -63,9 +71,11 @@ impl Kind {
             Self::Decoder => "decoder",
             Self::Ingest => "ingest",
             Self::Motion => "motion",
+            Self::Notify => "notify",
             Self::Recorder => "recorder",
             Self::Replay => "replay",
             Self::Rtsp => "rtsp",
+            Self::Uploader => "uploader",
             Self::Web => "web",
             Self::Pipe => "pipe",
         }
@@ -78,7 +88,7 @@ impl Kind {
     /// Kinds of ring it may read; empty when it reads none.
     pub fn reads(self) -> &'static [RingKind] {
         match self {
-            Self::Ingest | Self::Replay => &[],
+            Self::Ingest | Self::Notify | Self::Replay | Self::Uploader => &[],
             Self::Decoder | Self::Recorder | Self::Rtsp => &[RingKind::Packets],
             Self::Motion => &[RingKind::Frames],
             Self::Pipe => &[RingKind::Packets, RingKind::Frames],
@@ -92,7 +102,12 @@ impl Kind {
             Self::Ingest | Self::Replay => Some(RingKind::Packets),
             Self::Decoder => Some(RingKind::Frames),
             Self::Motion => Some(RingKind::Events),
-            Self::Pipe | Self::Recorder | Self::Rtsp | Self::Web => None,
+            Self::Notify
+            | Self::Pipe
+            | Self::Recorder
+            | Self::Rtsp
+            | Self::Uploader
+            | Self::Web => None,
         }
     }
 
@@ -119,9 +134,11 @@ pub enum WorkerConfig {
     Decoder(DecoderConfig),
     Ingest(IngestConfig),
     Motion(MotionConfig),
+    Notify(NotifyConfig),
     Recorder(RecorderConfig),
     Replay(ReplayConfig),
     Rtsp(RtspConfig),
+    Uploader(UploaderConfig),
     Web(WebSetup),
     Pipe(PipeConfig),
 }
@@ -132,9 +149,11 @@ impl WorkerConfig {
             Self::Decoder(_) => Kind::Decoder,
             Self::Ingest(_) => Kind::Ingest,
             Self::Motion(_) => Kind::Motion,
+            Self::Notify(_) => Kind::Notify,
             Self::Recorder(_) => Kind::Recorder,
             Self::Replay(_) => Kind::Replay,
             Self::Rtsp(_) => Kind::Rtsp,
+            Self::Uploader(_) => Kind::Uploader,
             Self::Web(_) => Kind::Web,
             Self::Pipe(_) => Kind::Pipe,
         }

@@ -57,9 +57,23 @@ pub struct Keep {
     /// A file goes when its last picture is older than this.
     #[serde(default)]
     pub age: Option<Span>,
+    /// The same for files with something in them that an event asked for. Default: as `age`.
+    #[serde(default)]
+    pub events: Option<Span>,
     /// The files of a camera take no more than this, pinned ones apart.
     #[serde(default)]
     pub size: Option<Bytes>,
+    /// What must have become of a file before its age or its size may end it.
+    #[serde(default)]
+    pub until: Option<Until>,
+}
+
+/// What a recording waits for before it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Until {
+    /// An uploader has put it into its store.
+    Uploaded,
 }
 
 /// Free space of a file system, as bytes or as its share.

@@ -99,7 +99,7 @@ fn show(context: &Context, change: &Change, width: usize) -> Result<(), CliError
     if context.is_json() {
         return terminal::json(change);
     }
-    let Change { time_utc_ns, worker, from, to, reason, events } = change;
+    let Change { time_utc_ns, worker, from, to, reason, events, data: _ } = change;
     let time = time_of(*time_utc_ns);
     // No change of a state, but something that the worker told of.
     let what =

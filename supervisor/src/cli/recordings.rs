@@ -276,6 +276,9 @@ fn note(recording: &Recording) -> String {
     if let Some(why) = &recording.pinned {
         notes.push(format!("pinned: {why}"));
     }
+    if !recording.uploaded.is_empty() {
+        notes.push("uploaded".to_owned());
+    }
     if notes.is_empty() { "-".to_owned() } else { notes.join("; ") }
 }
 

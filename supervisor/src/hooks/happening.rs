@@ -6,10 +6,14 @@ use protocol::name::{ProjectName, WorkerName};
 use protocol::time::UtcNs;
 use serde::Serialize;
 
+use crate::facts::Facts;
 use crate::history::Change;
 
 /// A text of a camera's may be long; what a hook is told fits into its pipe.
 const REASON_MAX_CHARS: usize = 2_000;
+
+/// The whole of an event's facts, and the begin of the names of single ones.
+const DATA: &str = "FRAMEVISOR_EVENT_DATA";
 
 /// A process ended and nobody had asked for it.
 pub(crate) const DIED: &str = "worker.died";
@@ -28,13 +32,15 @@ pub(crate) struct Happening {
     pub(crate) to: Option<WorkerState>,
     /// Empty when there is nothing to say.
     pub(crate) reason: String,
+    /// What more there is to know of it.
+    pub(crate) data: Option<Facts>,
 }
 
 impl Happening {
     pub(crate) fn of_project(event: &'static str, time: UtcNs, project: &ProjectName) -> Self {
         let (project, reason) = (project.clone(), String::new());
         let (worker, kind, from, to) = (None, None, None, None);
-        Self { event, time_utc_ns: time, project, worker, kind, from, to, reason }
+        Self { event, time_utc_ns: time, project, worker, kind, from, to, reason, data: None }
     }
 
     /// The same facts under another event's name.
@@ -53,6 +59,7 @@ impl Happening {
             from: Some(change.from),
             to: Some(change.to),
             reason: shortened(&change.reason),
+            data: change.data.clone(),
         }
     }
 
@@ -69,7 +76,19 @@ impl Happening {
     }
 
     /// The same as variables, for scripts that read no JSON.
-    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let mut variables: Vec<(String, String)> =
+            self.common().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let Some(data) = &self.data else { return variables };
+        variables.push((DATA.to_owned(), shortened(data.text())));
+        let plain = data.plain().into_iter();
+        variables.extend(
+            plain.map(|(key, value)| (format!("{DATA}_{}", shouted(&key)), shortened(&value))),
+        );
+        variables
+    }
+
+    fn common(&self) -> Vec<(&'static str, String)> {
         let state = |state: Option<WorkerState>| state.map_or("", WorkerState::as_str).to_owned();
         vec![
             ("FRAMEVISOR_PROJECT", self.project.to_string()),
@@ -85,6 +104,12 @@ impl Happening {
             ("FRAMEVISOR_EVENT_REASON", self.reason.clone()),
         ]
     }
+}
+
+/// As a part of a variable's name.
+fn shouted(key: &str) -> String {
+    let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    key.chars().map(upper).collect()
 }
 
 fn shortened(text: &str) -> String {

@@ -7,10 +7,14 @@
 use protocol::control::{CONTROL_VERSION, ToSupervisor};
 use serde::{Deserialize, Serialize};
 
-use super::{Heard, Violation};
+use super::{Heard, Told, Violation};
+use crate::facts::Facts;
 
 /// Longer reasons are cut: they are for one line of a table.
 const WHY_MAX_CHARS: usize = 300;
+
+/// A thousand of them are kept, and a hook gets them in one write to its pipe.
+const FACTS_MAX_BYTES: usize = 4096;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Conversation {
@@ -40,8 +44,9 @@ impl Conversation {
             ToSupervisor::Yielded { to } => Ok(Heard::Yielded(to)),
             ToSupervisor::Stopped => Ok(Heard::Stopped),
             ToSupervisor::Reply { to, result } => reply(to, result),
-            ToSupervisor::Happened { what, subject, why } => {
-                Ok(Heard::Happened(what, one_line(&subject), one_line(&why)))
+            ToSupervisor::Happened { what, subject, why, data } => {
+                let (subject, why, data) = (one_line(&subject), one_line(&why), facts(&data)?);
+                Ok(Heard::Happened(Told { what, subject, why, data }))
             }
         }
     }
@@ -70,6 +75,16 @@ fn reply(to: u64, result: Result<String, String>) -> Result<Heard, Violation> {
         Err(text) => Err(one_line(&text)),
     };
     Ok(Heard::Reply { to, result })
+}
+
+/// Text of a JSON object, or none.
+fn facts(text: &str) -> Result<Option<Facts>, Violation> {
+    if text.len() > FACTS_MAX_BYTES {
+        let (seen, most) = (text.len(), FACTS_MAX_BYTES);
+        return Err(Violation::Frame(format!("facts of an event: {seen} bytes, at most {most}")));
+    }
+    let facts = (!text.is_empty()).then(|| Facts::parse(text)).transpose();
+    facts.map_err(|error| Violation::Frame(format!("facts of an event: {error}")))
 }
 
 fn out_of_order(said: &'static str, when: &'static str) -> Violation {

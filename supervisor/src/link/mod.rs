@@ -19,6 +19,7 @@ use protocol::control::{Condition, Happening, Joint, Query, ToWorker};
 use protocol::time::MonoNs;
 use serde_json::Value;
 
+use crate::facts::Facts;
 use crate::meter::Meter;
 use conversation::Conversation;
 pub(crate) use handed_on::Handed;
@@ -77,8 +78,7 @@ pub(crate) enum Heard {
         query: Query,
     },
     Condition(Condition, String),
-    /// What it tells people and hooks of: what, of whom, and why.
-    Happened(Happening, String, String),
+    Happened(Told),
     /// A built-in worker waits for its start-up at this one-shot server.
     HandOver(String),
     /// A `run:` worker will tell when it is ready.
@@ -95,6 +95,16 @@ pub(crate) enum Heard {
     Yielded(Joint),
     /// Nothing for the supervisor to do; it was answered.
     Answered,
+}
+
+/// What a worker tells people and hooks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) what: Happening,
+    /// Of whom.
+    pub(crate) subject: String,
+    pub(crate) why: String,
+    pub(crate) data: Option<Facts>,
 }
 
 /// One look at the socket.

@@ -1,7 +1,6 @@
 //! What happens to a worker, what its life makes of it, and who is told.
 
 use protocol::admin::WorkerState;
-use protocol::control::Happening;
 use protocol::time::MonoNs;
 use shmring::clock;
 
@@ -9,6 +8,7 @@ use super::Supervisor;
 use crate::history::{Cause, Change};
 use crate::hooks::happening::DIED;
 use crate::lifecycle::Input;
+use crate::link::Told;
 use crate::workers::WorkerId;
 
 impl Supervisor {
@@ -45,6 +45,7 @@ impl Supervisor {
             to,
             reason,
             events: names.map(str::to_owned).collect(),
+            data: None,
         };
         self.admin.publish_change(&change, &mut self.poller);
         self.hook_change(at, &change, &events);
@@ -53,7 +54,8 @@ impl Supervisor {
     }
 
     /// What a worker told of that is no change of its state.
-    pub(super) fn happened(&mut self, at: WorkerId, what: Happening, subject: &str, why: &str) {
+    pub(super) fn happened(&mut self, at: WorkerId, told: Told) {
+        let Told { what, subject, why, data } = told;
         let state = self.workers[at].life.state();
         let change = Change {
             time_utc_ns: clock::now().utc,
@@ -62,6 +64,7 @@ impl Supervisor {
             to: state,
             reason: format!("{subject}: {why}"),
             events: vec![what.as_str().to_owned()],
+            data,
         };
         self.admin.publish_change(&change, &mut self.poller);
         self.hook_change(at, &change, &[what.as_str()]);

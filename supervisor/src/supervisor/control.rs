@@ -54,8 +54,8 @@ impl Supervisor {
                 self.yielded(id, to);
                 return Ok(());
             }
-            Heard::Happened(what, subject, why) => {
-                self.happened(id.worker, what, &subject, &why);
+            Heard::Happened(told) => {
+                self.happened(id.worker, told);
                 return Ok(());
             }
             Heard::Condition(condition, why) => Input::Condition(condition, why),

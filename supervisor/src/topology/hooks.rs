@@ -11,11 +11,12 @@ use super::tree::{Entry, Value};
 use super::{EnvText, matches, worker};
 
 /// Everything a hook may wait for, as docs/supervision.md explains it.
-pub(crate) const EVENTS: [&str; 17] = [
+pub(crate) const EVENTS: [&str; 18] = [
     "camera.down",
     "camera.up",
     "project.started",
     "project.stopping",
+    "recording.segment",
     "recording.started",
     "recording.stopped",
     "worker.backoff",

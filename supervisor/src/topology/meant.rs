@@ -66,6 +66,10 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
         }
         Launch::Use(WorkerConfig::Recorder(recorder)) => join(&mut recorder.dir),
         Launch::Use(WorkerConfig::Replay(replay)) => join(&mut replay.from),
+        Launch::Use(WorkerConfig::Uploader(uploader)) => {
+            join(&mut uploader.dir);
+            uploader.ca.as_mut().map(join);
+        }
         Launch::Use(_) => {}
     }
     launch

@@ -3,11 +3,13 @@
 use std::fmt::Display;
 
 use protocol::config::{
-    Ceiling, Coded, DecoderConfig, IngestConfig, LimitsConfig, MotionConfig, Raw, RecorderConfig,
-    ReplayConfig, RingConfig, RtspConfig, WebConfig,
+    Ceiling, Coded, DecoderConfig, IngestConfig, LimitsConfig, MotionConfig, NotifyConfig, Raw,
+    RecorderConfig, ReplayConfig, RingConfig, RtspConfig, UploaderConfig, WebConfig,
 };
 use protocol::units::{BitRate, Bytes, Span};
 
+use super::hooks::EVENTS;
+use super::matches;
 use super::problem::KeyProblem;
 
 type Problems = Vec<(&'static str, KeyProblem)>;
@@ -27,6 +29,33 @@ pub(super) fn of_ingest(_: &IngestConfig) -> Problems {
 
 pub(super) fn of_motion(motion: &MotionConfig) -> Problems {
     among([check("fps", motion.fps, 1, 240), check("sensitivity", motion.sensitivity, 1, 100)])
+}
+
+pub(super) fn of_notify(notify: &NotifyConfig) -> Problems {
+    let (second, day) = (Span::from_millis(1_000), Span::from_millis(86_400_000));
+    let mut problems = among([
+        check("timeout", notify.timeout, Span::from_millis(100), Span(second.0 * 120)),
+        check("give_up_after", notify.give_up_after, second, Span(day.0 * 30)),
+    ]);
+    for pattern in &notify.on.0 {
+        // Those of the project are before a worker's time, and after it.
+        let mut known = EVENTS.iter().filter(|event| !event.starts_with("project."));
+        if !known.clone().any(|event| matches(pattern, event)) {
+            let known = known.by_ref().map(|event| (*event).to_owned()).collect();
+            problems.push(("on", KeyProblem::UnknownEvent { seen: pattern.clone(), known }));
+        }
+    }
+    problems
+}
+
+pub(super) fn of_uploader(uploader: &UploaderConfig) -> Problems {
+    // A part is 8 MiB, in memory while it is sent.
+    let mut problems = among([check("parallel", uploader.parallel, 1, 16)]);
+    if let Some(rate) = uploader.rate {
+        let highest = BitRate(100_000_000_000);
+        problems.extend(check("rate", rate, BitRate(100_000), highest));
+    }
+    problems
 }
 
 pub(super) fn of_recorder(recorder: &RecorderConfig) -> Problems {

@@ -255,6 +255,9 @@ fn stand_in(key: &'static str) -> Option<(&'static str, &'static str)> {
     match key {
         "dir" | "from" => Some((key, ".")),
         "source" => Some((key, "test:")),
+        "to" => Some((key, "s3://bucket")),
+        "url" => Some((key, "http://127.0.0.1/")),
+        "on" => Some((key, "*")),
         _ => None,
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use protocol::config::{IngestConfig, Kind, WebConfig, WorkerConfig};
+use protocol::config::{
+    IngestConfig, Kind, NotifyConfig, UploaderConfig, WebConfig, WorkerConfig, uploader,
+};
 use protocol::name::{NameError, WorkerName};
+use protocol::secret::Secret;
 
 use super::problem::{CredentialProblem, Finding, KeyProblem, Subject};
 use super::section::{Located, Section};
@@ -140,6 +143,10 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
             named_secret(section, config).map(WorkerConfig::Ingest)
         }
         Kind::Motion => section.typed(&USE, ranges::of_motion).map(WorkerConfig::Motion),
+        Kind::Notify => {
+            let config: NotifyConfig = section.typed(&USE, ranges::of_notify)?;
+            named_address(section, config).map(WorkerConfig::Notify)
+        }
         Kind::Recorder => {
             section.typed(&USE_WITH_POLICY, ranges::of_recorder).map(WorkerConfig::Recorder)
         }
@@ -147,10 +154,56 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Pipe => None,
         Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
         Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
+        Kind::Uploader => {
+            let config: UploaderConfig = section.typed(&USE, ranges::of_uploader)?;
+            named_login(section, config).map(WorkerConfig::Uploader)
+        }
         Kind::Web => {
             let web: Option<WebConfig> = section.typed(&USE, ranges::of_web);
             web.map(|web| WorkerConfig::Web(web.into()))
         }
+    }
+}
+
+/// Credentials of a store come from a credential alone: whoever reads the topology may not have them.
+fn named_login(section: &mut Section<'_>, config: UploaderConfig) -> Option<UploaderConfig> {
+    let Some(credentials) = config.credentials.clone() else { return Some(config) };
+    let credentials = named(section, "credentials", credentials)?;
+    if uploader::Login::of(&credentials).is_err() {
+        let (key, written) = ("credentials".to_owned(), format!("'{credentials}'"));
+        section.complain(section.place("credentials"), CredentialProblem::Unfit { key, written });
+        return None;
+    }
+    Some(UploaderConfig { credentials: Some(credentials), ..config })
+}
+
+/// An address may be what lets in, and is shown by its credential's name then.
+fn named_address(section: &mut Section<'_>, config: NotifyConfig) -> Option<NotifyConfig> {
+    let secret = config.secret.clone().map(|secret| named(section, "secret", secret));
+    let secret = match secret {
+        Some(None) => return None,
+        named => named.flatten(),
+    };
+    let url = match section.get("url").map(|node| &node.value) {
+        Some(Value::Text(text)) if text.is_secret => config.url.shown_as(text.written()),
+        _ => config.url,
+    };
+    Some(NotifyConfig { url, secret, ..config })
+}
+
+/// The secret under the name of the credential it is made of; a complaint when it stands there as it is.
+fn named(section: &mut Section<'_>, key: &str, secret: Secret) -> Option<Secret> {
+    match section.get(key) {
+        Some(Node { value: Value::Text(text), .. }) if text.is_secret => {
+            Some(secret.shown_as(text.written()))
+        }
+        Some(Node { place, .. }) => {
+            let seen = "what others may read here".to_owned();
+            let expected = "a credential, written as ${cred:NAME}".to_owned();
+            section.complain(*place, KeyProblem::NotA { key: key.to_owned(), seen, expected });
+            None
+        }
+        None => Some(secret),
     }
 }
 

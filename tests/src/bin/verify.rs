@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use tests::checks::{
     clean, cycles, deaths, drills, errors, exits, faults, hangs, index, kills, many, order, pages,
-    python, recording, rings, scripts, storage, succession,
+    python, recording, rings, scripts, storage, succession, uploading,
 };
 use tests::report::{Check, Report};
 
@@ -101,6 +101,9 @@ fn all_about_recording(seed: u64) -> Report {
     report.promise("disk_failing", || storage::a_disk_fails_now_and_then(6, seed));
     report.promise("disk_unmounted", storage::a_disk_is_unmounted_and_comes_back);
     report.promise("index_lost", index::an_index_that_is_lost_comes_back);
+    report.promise("store_down_60s", || uploading::the_store_is_away(60));
+    let killed = || uploading::the_uploader_is_killed_again_and_again(30, seed);
+    report.promise("uploader_killed", killed);
     let cuts = report.promise("power_cuts", || recording::power_cuts(20));
     tell_of_cuts(&mut report, &cuts);
     for (row, names) in [
@@ -116,10 +119,11 @@ fn all_about_recording(seed: u64) -> Report {
     report.promise("mp4", || rings::named_tests("fmp4", "play", &[]));
     report.promise("mp4_of_any_bytes", || rings::named_tests("fmp4", "properties", &[]));
     for (row, names) in [
-        ("on_demand_from_outside", &["recording_on_demand::"]),
+        ("on_demand_from_outside", &["recording_on_demand::"][..]),
         ("exports", &["exports::"]),
         ("codecs", &["codecs::"]),
         ("full_without_a_disk_of_its_own", &["disk_full::"]),
+        ("uploads_and_webhooks", &["uploads::"]),
     ] {
         report.promise(row, || rings::named_tests("tests", "system", names));
     }

@@ -22,6 +22,7 @@ pub mod rings;
 pub mod scripts;
 pub mod storage;
 pub mod succession;
+pub mod uploading;
 
 use protocol::name::{ProjectName, RingName};
 use protocol::time::MonoNs;

@@ -25,6 +25,7 @@ use crate::keeper::Keeper;
 use crate::packet_id::PacketId;
 use crate::recover::recover;
 use crate::remarks::Remarks;
+use crate::segments::Segments;
 use crate::session::{Ended, Rejoin, Session, WAIT};
 use crate::status::Status;
 use crate::syncer::Syncer;
@@ -52,6 +53,8 @@ pub struct Job {
     pub keeper: Arc<Keeper>,
     /// What is durable is told here.
     pub index: Notes,
+    /// Complete files are told here.
+    pub segments: Segments,
     pub stop: Arc<AtomicBool>,
     pub status: Arc<Status>,
 }

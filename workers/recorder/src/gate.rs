@@ -22,6 +22,7 @@ use protocol::recorder::Order;
 use protocol::time::UtcNs;
 
 use crate::command::Command;
+use crate::marker::Span;
 
 /// An event that began and says nothing more is over after this long: who tells of it may have died.
 const SILENT_MAX: Duration = Duration::from_secs(60);
@@ -307,6 +308,27 @@ impl Gate {
             };
             window.from <= at && at < window.to
         })
+    }
+
+    /// What events asked for, by the clock that recordings have. `latest` is a moment on both clocks.
+    pub(crate) fn spans(&self, latest: Moment) -> Vec<Span> {
+        let ahead = i128::from(latest.capture.0) - i128::from(latest.arrival.0);
+        let by_capture = |at: UtcNs, clock: Clock| match clock {
+            Clock::Capture => at,
+            Clock::Arrival => {
+                UtcNs(u64::try_from(i128::from(at.0) + ahead).unwrap_or(if ahead < 0 {
+                    0
+                } else {
+                    u64::MAX
+                }))
+            }
+        };
+        let span = |window: &Window| Span {
+            from: by_capture(window.from, window.clock),
+            to: by_capture(window.to, window.clock),
+            event: format!("{} of {}", window.kind, window.ring),
+        };
+        self.windows.iter().map(span).collect()
     }
 
     fn order_at(&self, at: UtcNs) -> Order {

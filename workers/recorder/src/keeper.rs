@@ -3,17 +3,19 @@
 //! The ledger is locked for decisions alone; files are removed outside of the lock, so that a disk
 //! that hangs under one camera holds up no other.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use nix::sys::statvfs::statvfs;
-use protocol::config::{FreeSpace, Keep};
+use protocol::config::{FreeSpace, Keep, Until};
 use protocol::time::UtcNs;
 use recordings::index::Notes;
-use recordings::is_pinned;
+use recordings::{FileName, Upload, is_pinned};
 
 use crate::folder::Recording;
 use crate::retention::{Ledger, Limits, Reason, Shelved};
@@ -22,9 +24,19 @@ use crate::retention::{Ledger, Limits, Reason, Shelved};
 pub struct Keeper {
     limits: Limits,
     min_free: Option<FreeSpace>,
+    /// Neither age nor size ends a file that no store has.
+    until_uploaded: bool,
     ledger: Mutex<Ledger>,
+    uploads: Mutex<Uploads>,
     index: Notes,
 }
+
+/// What is said of uploads, as far as it has been read.
+type Uploads = BTreeMap<PathBuf, (Stamp, Stored)>;
+/// Length and time of what was read.
+type Stamp = (u64, Option<SystemTime>);
+/// Lengths of what is in a store, by numbers.
+type Stored = BTreeMap<u64, Vec<u64>>;
 
 /// Space that could not be freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +60,17 @@ impl Keeper {
     pub fn new(keep: &Keep, min_free: Option<FreeSpace>) -> Self {
         let limits = Limits {
             age: keep.age.map(protocol::units::Span::duration),
+            events: keep.events.map(protocol::units::Span::duration),
             bytes: keep.size.map(|size| size.0),
         };
-        Self { limits, min_free, ledger: Mutex::default(), index: Notes::default() }
+        Self {
+            limits,
+            min_free,
+            until_uploaded: keep.until == Some(Until::Uploaded),
+            ledger: Mutex::default(),
+            uploads: Mutex::default(),
+            index: Notes::default(),
+        }
     }
 
     /// Notes there what it has removed.
@@ -66,10 +86,26 @@ impl Keeper {
     /// What a folder holds now.
     pub(crate) fn enter(&self, folder: &Path, recordings: &[Recording]) {
         if !self.is_idle() {
+            let marks = if self.marks() { recordings::marks(folder) } else { Ok(BTreeMap::new()) };
+            let marks = marks.unwrap_or_else(|error| {
+                tracing::warn!(%error, "what events asked for is not known");
+                BTreeMap::new()
+            });
             let files = recordings.iter().filter(|file| !is_pinned(&file.path));
-            let files = files.filter_map(shelved).collect();
-            self.ledger().enter(folder, files);
+            let files = files.filter_map(|file| shelved(file, marks.contains_key(&file.number)));
+            self.ledger().enter(folder, files.collect());
         }
+    }
+
+    /// Whether files that an event asks for are kept in a way of their own.
+    pub(crate) fn marks(&self) -> bool {
+        self.limits.events.is_some()
+    }
+
+    /// An event has asked for these.
+    pub(crate) fn mark(&self, folder: &Path, numbers: &[u64]) {
+        let mut ledger = self.ledger();
+        numbers.iter().for_each(|number| ledger.mark(folder, *number));
     }
 
     /// Removes what has to go now that the newest file has `bytes`. Returns what could not be freed of
@@ -83,40 +119,53 @@ impl Keeper {
             ledger.grown(folder, bytes);
             ledger.outlived(folder, &self.limits, now)
         };
+        let mut removed = false;
         for (file, reason) in outlived {
-            self.remove(&file.path, reason);
+            removed |= self.remove(&file.path, reason);
         }
-        self.free_space(folder)
+        let (freed, shortage) = self.free_space(folder);
+        if removed || freed {
+            forget_comments(folder);
+        }
+        shortage
     }
 
     /// No more than is missing: some file systems tell late of what was freed.
-    fn free_space(&self, folder: &Path) -> Option<Shortage> {
-        let wanted = self.min_free?;
-        let disk = statvfs(folder).ok()?;
+    fn free_space(&self, folder: &Path) -> (bool, Option<Shortage>) {
+        let mut freed = false;
+        let Some((wanted, disk)) = self.min_free.zip(statvfs(folder).ok()) else {
+            return (freed, None);
+        };
         let free_bytes = disk.blocks_available() * disk.fragment_size();
         let wanted_bytes = wanted.of(disk.blocks() * disk.fragment_size());
         let mut missing_bytes = wanted_bytes.saturating_sub(free_bytes);
         while missing_bytes > 0 {
             let Some(oldest) = self.ledger().oldest() else {
-                return Some(Shortage { free_bytes, wanted_bytes });
+                return (freed, Some(Shortage { free_bytes, wanted_bytes }));
             };
-            self.remove(&oldest.path, Reason::FreeSpace);
+            freed |= self.remove(&oldest.path, Reason::FreeSpace);
             missing_bytes = missing_bytes.saturating_sub(oldest.bytes);
         }
-        None
+        (freed, None)
     }
 
     /// Who reads the file goes on reading it. One that cannot be removed is tried again when the folder
-    /// is looked through the next time.
-    fn remove(&self, path: &Path, reason: Reason) {
+    /// is looked through the next time. Whether it is gone.
+    fn remove(&self, path: &Path, reason: Reason) -> bool {
         if is_pinned(path) {
-            return;
+            return false;
+        }
+        if self.until_uploaded && !self.is_uploaded(path) {
+            if reason != Reason::FreeSpace {
+                return false;
+            }
+            tracing::error!(file = %path.display(), "a recording goes for free space before it is uploaded");
         }
         // Somebody may be reading it for long: an export.
         let claimed = match recordings::claim(path) {
             Ok(None) => {
                 tracing::info!(file = %path.display(), "a recording that has to go is read; it stays");
-                return;
+                return false;
             }
             Ok(Some(file)) => Some(file),
             // Whatever keeps it from being opened, removing it tells.
@@ -128,10 +177,32 @@ impl Keeper {
             Ok(()) => {
                 tracing::info!(file = %path.display(), ?reason, "recording removed");
                 self.index.removed(path);
+                true
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => not_removed(path, &error),
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => {
+                not_removed(path, &error);
+                false
+            }
         }
+    }
+
+    /// Whether a store has it as it lies here. What cannot be read is not known to be there.
+    fn is_uploaded(&self, path: &Path) -> bool {
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(FileName::number_in);
+        let (Some(folder), Some(number)) = (path.parent(), number) else { return false };
+        let Ok(bytes) = fs::metadata(path).map(|facts| facts.len()) else { return false };
+        let Ok(facts) = fs::metadata(recordings::uploads_file(folder)) else { return false };
+        let stamp = (facts.len(), facts.modified().ok());
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        if uploads.get(folder).is_none_or(|(read, _)| *read != stamp) {
+            let Ok(found) = recordings::uploads(folder) else { return false };
+            let lengths = |places: Vec<Upload>| places.iter().map(|upload| upload.bytes).collect();
+            let stored = found.into_iter().map(|(number, places)| (number, lengths(places)));
+            uploads.insert(folder.to_owned(), (stamp, stored.collect()));
+        }
+        let stored = uploads.get(folder).and_then(|(_, stored)| stored.get(&number));
+        stored.is_some_and(|lengths| lengths.contains(&bytes))
     }
 
     fn is_idle(&self) -> bool {
@@ -144,9 +215,22 @@ impl Keeper {
 }
 
 /// `None` when it is gone meanwhile, or its name tells no time: then it is not ours to remove.
-fn shelved(recording: &Recording) -> Option<Shelved> {
+fn shelved(recording: &Recording, event: bool) -> Option<Shelved> {
     let bytes = fs::metadata(&recording.path).ok()?.len();
-    Some(Shelved { path: recording.path.clone(), capture: recording.capture?, bytes })
+    Some(Shelved { path: recording.path.clone(), capture: recording.capture?, bytes, event })
+}
+
+/// What was said of moments before the oldest recording that is left.
+fn forget_comments(folder: &Path) {
+    let oldest = recordings::named(folder).ok().and_then(|files| files.first()?.capture);
+    let Some(oldest) = oldest else { return };
+    match recordings::forget_comments(folder, oldest) {
+        Ok(0) => {}
+        Ok(comments) => {
+            tracing::info!(folder = %folder.display(), comments, "comments went with their recordings")
+        }
+        Err(error) => tracing::warn!(%error, "comments of recordings that are gone stay"),
+    }
 }
 
 fn not_removed(path: &Path, error: &io::Error) {
@@ -156,6 +240,31 @@ fn not_removed(path: &Path, error: &io::Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_store_has_stays_for_its_age_and_goes_for_free_space_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let keep = Keep { until: Some(Until::Uploaded), ..Keep::default() };
+        let keeper = Keeper::new(&keep, None);
+        let file = |number: u64| {
+            let path = dir.path().join(format!("20261120T130900.123Z-{number:08}.mp4"));
+            fs::write(&path, b"xyz").unwrap();
+            path
+        };
+        let (first, second, third) = (file(1), file(2), file(3));
+        let note = |number, bytes| {
+            let url = "s3://b/k".to_owned();
+            let upload = Upload::new(number, bytes, String::new(), url, UtcNs(1));
+            recordings::add_upload(dir.path(), &upload).unwrap();
+        };
+        assert!(!keeper.remove(&first, Reason::Age) && first.exists());
+        note(1, 3);
+        assert!(keeper.remove(&first, Reason::Age) && !first.exists());
+        // It was sent before it was repaired.
+        note(2, 5);
+        assert!(!keeper.remove(&second, Reason::Size) && second.exists());
+        assert!(keeper.remove(&third, Reason::FreeSpace) && !third.exists());
+    }
 
     #[test]
     fn what_somebody_holds_or_has_pinned_stays() {

@@ -5,6 +5,9 @@
 //! * size: files of a folder go until the rest, with the file being written, fits.
 //! * free space: the oldest of all folders go until the disk has it again.
 //!
+//! What an event asked for has an age of its own, when the topology says so, and is the last to go for its size or
+//! free space.
+//!
 //! The two newest files of a folder stay whatever comes: one is being written, and a restart may have
 //! to join on to the other. Pinned files are not in the ledger.
 
@@ -24,12 +27,16 @@ pub(crate) struct Shelved {
     /// When its first packet was captured.
     pub(crate) capture: UtcNs,
     pub(crate) bytes: u64,
+    /// Something in it was asked for by an event, and is kept in its own way.
+    pub(crate) event: bool,
 }
 
 /// What is wanted of every folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) age: Option<Duration>,
+    /// Of what an event asked for; `None`: it is as all else.
+    pub(crate) events: Option<Duration>,
     pub(crate) bytes: Option<u64>,
 }
 
@@ -68,14 +75,31 @@ impl Ledger {
         now: UtcNs,
     ) -> Vec<(Shelved, Reason)> {
         let Some(files) = self.folders.get_mut(folder) else { return Vec::new() };
+        let mut gone: Vec<(Shelved, Reason)> = Vec::new();
+        let mut at = 0;
+        while at + STAY < files.len() {
+            let ended = files.get(at + 1).map_or(now, |next| next.capture);
+            if files.get(at).is_some_and(|file| file.is_too_old(ended, limits, now)) {
+                gone.extend(files.remove(at).map(|file| (file, Reason::Age)));
+            } else {
+                at += 1;
+            }
+        }
         let mut total: u64 = files.iter().map(|file| file.bytes).sum();
-        let mut gone = Vec::new();
-        while let Some(reason) = over(files, limits, total, now) {
-            let Some(file) = files.pop_front() else { break };
+        while limits.bytes.is_some_and(|limit| total > limit) {
+            let Some(file) = pop(files) else { break };
             total -= file.bytes;
-            gone.push((file, reason));
+            gone.push((file, Reason::Size));
         }
         gone
+    }
+
+    /// An event has asked for a file that is there already.
+    pub(crate) fn mark(&mut self, folder: &Path, number: u64) {
+        let files = self.folders.get_mut(folder).into_iter().flatten();
+        for file in files.filter(|file| file.number() == Some(number)) {
+            file.event = true;
+        }
     }
 
     /// Takes the oldest recording of all folders out of the ledger, to free space.
@@ -85,22 +109,33 @@ impl Ledger {
             .folders
             .values_mut()
             .filter(spare)
-            .min_by_key(|files| files.front().map(|file| file.capture))?;
-        folder.pop_front()
+            .min_by_key(|files| first(files).map(|at| (files[at].event, files[at].capture)))?;
+        pop(folder)
     }
 }
 
-/// Why the oldest file of a folder has to go, if it has to.
-fn over(files: &VecDeque<Shelved>, limits: &Limits, total: u64, now: UtcNs) -> Option<Reason> {
-    if files.len() <= STAY {
-        return None;
+impl Shelved {
+    /// `ended`: when its last picture was captured.
+    fn is_too_old(&self, ended: UtcNs, limits: &Limits, now: UtcNs) -> bool {
+        let age = Duration::from_nanos(now.0.saturating_sub(ended.0));
+        let limit = if self.event { limits.events.or(limits.age) } else { limits.age };
+        limit.is_some_and(|limit| age > limit)
     }
-    let ended = files.get(1).map_or(now, |next| next.capture);
-    let age = Duration::from_nanos(now.0.saturating_sub(ended.0));
-    if limits.age.is_some_and(|limit| age > limit) {
-        return Some(Reason::Age);
+
+    fn number(&self) -> Option<u64> {
+        recordings::FileName::number_in(self.path.file_name()?.to_str()?)
     }
-    limits.bytes.is_some_and(|limit| total > limit).then_some(Reason::Size)
+}
+
+/// The oldest of those that nobody asked for, else the oldest; none of those that stay.
+fn first(files: &VecDeque<Shelved>) -> Option<usize> {
+    let spare = files.len().saturating_sub(STAY);
+    let mut may_go = files.iter().take(spare);
+    may_go.position(|file| !file.event).or_else(|| (spare > 0).then_some(0))
+}
+
+fn pop(files: &mut VecDeque<Shelved>) -> Option<Shelved> {
+    files.remove(first(files)?)
 }
 
 #[cfg(test)]
@@ -111,7 +146,7 @@ mod tests {
 
     fn file(folder: &str, minute: u64, bytes: u64) -> Shelved {
         let path = format!("{folder}/{minute}.mp4").into();
-        Shelved { path, capture: UtcNs(minute * MINUTE), bytes }
+        Shelved { path, capture: UtcNs(minute * MINUTE), bytes, event: false }
     }
 
     fn ledger(folder: &str, minutes: std::ops::Range<u64>) -> Ledger {
@@ -149,7 +184,7 @@ mod tests {
     #[test]
     fn the_two_newest_files_stay_whatever_is_wanted() {
         let mut ledger = ledger("a", 0..3);
-        let limits = Limits { age: Some(Duration::ZERO), bytes: Some(0) };
+        let limits = Limits { age: Some(Duration::ZERO), bytes: Some(0), ..Limits::default() };
         assert_eq!(ledger.outlived(Path::new("a"), &limits, UtcNs(u64::MAX)).len(), 1);
         assert_eq!(ledger.oldest(), None);
     }
@@ -160,6 +195,34 @@ mod tests {
         ledger.enter(Path::new("b"), (2..6).map(|minute| file("b", minute, 1)).collect());
         let gone: Vec<_> = std::iter::from_fn(|| ledger.oldest()).map(|file| file.path).collect();
         assert_eq!(gone, ["b/2.mp4", "a/3.mp4", "b/3.mp4"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_an_event_asked_for_has_its_own_age_and_goes_last_for_size_and_space() {
+        let name = |number: u64| format!("a/20261120T130900.123Z-{number:08}.mp4");
+        let make = || {
+            let mut ledger = Ledger::default();
+            let files = (0..6).map(|n| Shelved { path: name(n).into(), ..file("a", n, 100) });
+            ledger.enter(Path::new("a"), files.collect());
+            ledger.mark(Path::new("a"), 0);
+            ledger.mark(Path::new("a"), 2);
+            ledger
+        };
+        let ages = Limits {
+            age: Some(Duration::from_secs(60)),
+            events: Some(Duration::from_secs(240)),
+            bytes: None,
+        };
+        let now = UtcNs(5 * MINUTE + MINUTE / 2);
+        // File 0 is of four minutes and a half ago, file 2 of two and a half.
+        let gone = make().outlived(Path::new("a"), &ages, now);
+        assert_eq!(names(&gone), [name(0), name(1), name(3)]);
+        let size = Limits { bytes: Some(300), ..Limits::default() };
+        let gone = make().outlived(Path::new("a"), &size, now);
+        assert_eq!(names(&gone), [name(1), name(3), name(0)]);
+        let mut ledger = make();
+        let gone: Vec<_> = std::iter::from_fn(|| ledger.oldest()).map(|file| file.path).collect();
+        assert_eq!(gone, [name(1), name(3), name(0), name(2)].map(PathBuf::from));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::folder::Folder;
 use crate::gate::Moment;
 use crate::join::{Join, Step};
+use crate::marker::Marker;
 use crate::open_file::{is_entry, is_lead};
 use crate::packet_id::PacketId;
 use crate::recover::Recovered;
@@ -74,6 +75,7 @@ pub(crate) struct Session<'a> {
     unkept_told: bool,
     /// When it was last looked for recordings that have to go.
     tidied: Option<MonoNs>,
+    marker: Marker,
 }
 
 impl<'a> Session<'a> {
@@ -95,7 +97,7 @@ impl<'a> Session<'a> {
             job,
             input: input(job, last),
             assembler: Assembler::new(&job.ring, job.segment, last),
-            writer: Writer::new(folder, syncer).telling(job.index.clone()),
+            writer: writer(job, folder, syncer),
             join: tail.map(Join::Probing),
             joint,
             behind: last,
@@ -112,6 +114,7 @@ impl<'a> Session<'a> {
             short: String::new(),
             unkept_told: false,
             tidied: None,
+            marker: Marker::default(),
         }
     }
 
@@ -143,6 +146,9 @@ impl<'a> Session<'a> {
             }
             if drained && stopping {
                 self.settle()?;
+                if !self.is_repeating() {
+                    self.writer.end_file();
+                }
                 return Ok(Ended::Stopped);
             }
         }
@@ -266,6 +272,7 @@ impl<'a> Session<'a> {
     fn pause(&mut self) -> Result<(), Error> {
         self.short.clear();
         self.flush()?;
+        self.writer.end_file();
         // Who hears that it has stopped finds all of it in the file.
         self.show_idle();
         self.writer.sync(clock::mono())?;
@@ -276,6 +283,7 @@ impl<'a> Session<'a> {
     /// All that was read and wanted is on the disk.
     fn settle(&mut self) -> Result<(), Error> {
         self.flush()?;
+        self.mark_events();
         self.finish()
     }
 
@@ -411,10 +419,33 @@ impl<'a> Session<'a> {
             return Err(removed);
         }
         self.confirmed = self.recorded;
+        self.mark_events();
         let folder = self.writer.folder().path();
         let shortage = self.job.keeper.make_room(folder, self.writer.bytes(), clock::now().utc);
         self.job.status.set_shortage(shortage.map(|shortage| shortage.to_string()));
         Ok(())
+    }
+
+    /// Recordings that an event asked for may be kept longer.
+    fn mark_events(&mut self) {
+        if !self.job.keeper.marks() {
+            return;
+        }
+        let latest = self.turnstile.latest();
+        let spans = self.job.gate.lock().spans(latest);
+        if spans.is_empty() {
+            return;
+        }
+        let folder = self.writer.folder();
+        let marked = folder
+            .recordings()
+            .map(|files| self.marker.mark(folder.path(), &files, &spans, latest.capture));
+        match marked {
+            Ok(Ok(numbers)) => self.job.keeper.mark(folder.path(), &numbers),
+            Ok(Err(error)) => tracing::warn!(%error, "a recording is not marked as asked for"),
+            // Whatever it is, it is told where files are written.
+            Err(_) => {}
+        }
     }
 
     fn show_condition(&self) {
@@ -486,6 +517,13 @@ impl<'a> Session<'a> {
         self.announced_epoch = id.epoch;
         self.epochs_lost = false;
     }
+}
+
+fn writer<'a>(job: &Job, folder: Folder, syncer: &'a mut Syncer) -> Writer<'a> {
+    let newest = folder.recordings().ok().and_then(|mut recordings| recordings.pop());
+    let before = newest.map(|recording| recording.path);
+    let writer = Writer::new(folder, syncer).telling(job.index.clone());
+    writer.completing(job.segments.clone(), before)
 }
 
 fn input(job: &Job, last: Option<PacketId>) -> PacketInput {

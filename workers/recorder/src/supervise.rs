@@ -22,6 +22,7 @@ use crate::keeper::Keeper;
 use crate::listener::Listener;
 use crate::pace::coarse;
 use crate::remarks::Remarks;
+use crate::segments::Segments;
 use crate::status::Status;
 use crate::told::Told;
 
@@ -52,6 +53,7 @@ struct Running {
     gate: SharedGate,
     remarks: Remarks,
     status: Arc<Status>,
+    segments: Segments,
     thread: JoinHandle<()>,
 }
 
@@ -112,13 +114,14 @@ impl Worker for Recorder {
     /// The threads see the stop flag themselves, drain their rings and finish their files.
     fn stop(&mut self, cx: &mut Context) -> Result<(), Fault> {
         for camera in self.cameras.drain(..) {
-            let Running { ring, status, thread, .. } = camera;
+            let Running { ring, status, segments, thread, .. } = camera;
             thread.join().map_err(|_| Fault::failed(format!("the thread of {ring} panicked")))?;
             cx.made(status.written());
             if status.is_recording() {
                 status.stopped("the recorder was stopped");
             }
             tell_turns(cx, &mut self.told, &ring, &status);
+            segments.tell(cx, &ring);
         }
         self.told.keep();
         if let Some(indexing) = self.indexing.take() {
@@ -137,6 +140,7 @@ impl Recorder {
             cx.missed(camera.status.take_missed());
             tell_turns(cx, &mut self.told, &camera.ring, &camera.status);
         }
+        self.cameras.iter().for_each(|camera| camera.segments.tell(cx, &camera.ring));
         self.told.keep();
         let project = cx.project().clone();
         let conditions = self.cameras.iter().map(|camera| camera.condition(&project));
@@ -165,6 +169,7 @@ impl Running {
             None => Status::new(ring.as_str()),
         });
         let remarks = Remarks::default();
+        let segments = Segments::default();
         let gate = SharedGate::new(Gate::new(ring, config.when.clone()));
         let job = Job {
             project: cx.project().clone(),
@@ -177,6 +182,7 @@ impl Running {
             disk: Arc::clone(&shared.disk),
             keeper: Arc::clone(&shared.keeper),
             index: shared.index.clone(),
+            segments: segments.clone(),
             stop: cx.stop_flag(),
             status: Arc::clone(&status),
         };
@@ -185,7 +191,7 @@ impl Running {
             .name(ring.camera().to_owned())
             .spawn(move || camera.run())
             .map_err(|error| Fault::unavailable(format!("no thread for {ring}: {error}")))?;
-        Ok(Self { ring: ring.clone(), gate, remarks, status, thread })
+        Ok(Self { ring: ring.clone(), gate, remarks, status, segments, thread })
     }
 
     /// With how much waits in the ring while its disk does not answer.

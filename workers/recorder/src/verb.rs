@@ -1,6 +1,7 @@
 //! `framevisor recordings`: what the directories of cameras hold, told from the files themselves, and
 //! what a person wants to become of it. A recorder may run meanwhile.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 use protocol::verb::{Recording, Recordings, RecordingsWork};
 use recordings::index::{self, Index};
 use recordings::{
-    Entry, Error, Facts, Fragment, Gap, GapReason, RecordingFile, is_written, list, pin_of, pinned,
+    Entry, Error, Facts, Fragment, Gap, GapReason, RecordingFile, Upload, is_written, list, pin_of,
+    pinned, uploads,
 };
 use worker::verb::{VerbError, answer, arguments};
 
@@ -71,6 +73,7 @@ type Before = Option<(Fragment, bool)>;
 fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, RecordingsError> {
     let index = folder.parent().filter(|_| !every_byte).and_then(Index::read);
     let entries = list(folder)?;
+    let uploads = uploads(folder)?;
     let locked = is_written(folder);
     let count = entries.len();
     let mut before = None;
@@ -78,7 +81,7 @@ fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, Recordin
     for (at, entry) in entries.into_iter().enumerate() {
         let open = locked && at + 1 == count;
         match told_of(folder, index.as_ref(), entry, open, every_byte, &mut before) {
-            Ok(recording) => told.push(recording),
+            Ok(recording) => told.push(placed(recording, &uploads)),
             // Retention took it meanwhile.
             Err(error) if error.is_gone() => {}
             Err(error) => return Err(error.into()),
@@ -114,9 +117,17 @@ fn told_of(
         interrupted,
         paused,
         pinned: entry.pinned,
+        uploaded: Vec::new(),
         damage,
         open,
     })
+}
+
+/// With where else it is, as it lies here.
+fn placed(recording: Recording, uploads: &BTreeMap<u64, Vec<Upload>>) -> Recording {
+    let places = uploads.get(&recording.number).into_iter().flatten();
+    let same = places.filter(|upload| upload.bytes == recording.bytes);
+    Recording { uploaded: same.map(|upload| upload.url.clone()).collect(), ..recording }
 }
 
 /// What is missing in front of a file and inside it.

@@ -23,6 +23,7 @@ use crate::doubt::{Doubt, Unsafe};
 use crate::error::Error;
 use crate::folder::{Folder, GroupAt};
 use crate::packet_id::PacketId;
+use crate::segments::Segments;
 use crate::syncer::{Done, Syncer, Ticket};
 
 /// What a power cut costs beside the open fragment. A sync a fragment would be one a second and
@@ -50,11 +51,17 @@ pub(crate) struct Writer<'a> {
     /// A sync has failed.
     failed: bool,
     index: Notes,
+    segments: Segments,
+    /// The newest file of an earlier session: complete when another one begins, and nothing of it has to be
+    /// repeated any more.
+    before: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Written {
     path: PathBuf,
+    /// Nothing more is written to it.
+    ended: bool,
     file: Arc<File>,
     bytes: u64,
     last: PacketId,
@@ -88,12 +95,19 @@ impl<'a> Writer<'a> {
             safe: None,
             failed: false,
             index: Notes::default(),
+            segments: Segments::default(),
+            before: None,
         }
     }
 
     /// Notes there what is durable.
     pub(crate) fn telling(self, index: Notes) -> Self {
         Self { index, ..self }
+    }
+
+    /// Notes there which files are complete; `before` is the newest that is there already.
+    pub(crate) fn completing(self, segments: Segments, before: Option<PathBuf>) -> Self {
+        Self { segments, before, ..self }
     }
 
     pub(crate) fn folder(&self) -> &Folder {
@@ -146,9 +160,28 @@ impl<'a> Writer<'a> {
         }
         if self.joint.as_ref().is_some_and(|joint| joint.until <= piece.last) {
             self.finish(now)?;
-            return self.cut_old_file();
+            self.cut_old_file()?;
+        }
+        if self.joint.is_none()
+            && let Some(before) = self.before.take()
+        {
+            self.segments.complete(&before);
         }
         self.sync_when_due(now)
+    }
+
+    /// The file under way is complete once it is synced: nothing more will be written to it.
+    pub(crate) fn end_file(&mut self) {
+        if let Some(current) = self.files.back_mut() {
+            current.ended = true;
+        }
+        self.tell_complete();
+    }
+
+    fn tell_complete(&self) {
+        for file in self.files.iter().filter(|file| file.is_complete()) {
+            self.segments.complete(&file.path);
+        }
     }
 
     /// Takes in what has become durable, and asks for more when it is time.
@@ -195,10 +228,12 @@ impl<'a> Writer<'a> {
 
     /// The file before is no longer written; its last sync may still be under way.
     fn begin(&mut self, capture: UtcNs, first: PacketId, now: MonoNs) -> Result<(), Error> {
+        self.end_file();
         self.files.retain(|file| file.synced_bytes < file.bytes);
         let (path, file) = self.folder.create(capture)?;
         self.files.push_back(Written {
             path,
+            ended: false,
             file: Arc::new(file),
             bytes: 0,
             last: first,
@@ -246,6 +281,7 @@ impl<'a> Writer<'a> {
             self.safe = Some(asked.last);
             self.index.durable(&file.path, file.synced_bytes);
         }
+        self.tell_complete();
         while self.files.len() > 1 && self.files[0].synced_bytes == self.files[0].bytes {
             self.files.pop_front();
         }
@@ -269,6 +305,10 @@ impl Written {
         self.bytes += piece.bytes.len() as u64;
         self.last = piece.last;
         Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.ended && self.bytes > 0 && self.synced_bytes == self.bytes
     }
 
     fn asked_bytes(&self) -> u64 {

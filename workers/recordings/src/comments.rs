@@ -5,27 +5,19 @@
 //! own that says so. A line that a power cut tore is passed over; the next one begins behind it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
 use protocol::stream::FrameId;
 use protocol::time::UtcNs;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::lines::{self, Lines};
 
 /// In the directory of its camera.
 const COMMENTS_FILE: &str = "comments.jsonl";
 /// Of the lines; a reader passes over those of another.
 const VERSION: u32 = 1;
-/// Longest line. The last one is looked for in twice that from the file's end.
-const LINE_MAX_BYTES: usize = 16 << 10;
-/// As recordings: the owner and a group, nobody else.
-const FILE_MODE: u32 = 0o640;
 
 /// What is to be said of a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,14 +88,8 @@ pub fn remove_comment(folder: &Path, id: u64, made: UtcNs) -> Result<bool, Error
 
 /// The comments of a camera in the order in which they were made.
 pub fn comments(folder: &Path) -> Result<Vec<Comment>, Error> {
-    let path = comments_file(folder);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", &path)(error)),
-    };
     let mut found = BTreeMap::new();
-    for line in lines(&bytes) {
+    for line in read(&comments_file(folder))? {
         match line.what {
             What::Remark(remark) => {
                 let comment = Comment { id: line.id, made_utc_ns: line.made_utc_ns, remark };
@@ -117,66 +103,52 @@ pub fn comments(folder: &Path) -> Result<Vec<Comment>, Error> {
     Ok(found.into_values().collect())
 }
 
-fn lines(bytes: &[u8]) -> impl DoubleEndedIterator<Item = Line> + '_ {
-    let lines = bytes.split(|&byte| byte == b'\n');
-    let parsed = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-    parsed.filter(|line| line.v == VERSION)
+fn read(path: &Path) -> Result<Vec<Line>, Error> {
+    let lines = lines::read::<Line>(path)?;
+    Ok(lines.into_iter().filter(|line| line.v == VERSION).collect())
 }
 
 fn append(folder: &Path, what: What, made_utc_ns: UtcNs) -> Result<u64, Error> {
-    let path = comments_file(folder);
-    let is_new = !path.exists();
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(FILE_MODE);
-    let file = options.open(&path).map_err(Error::io("open", &path))?;
-    lock(&file).map_err(Error::io("lock", &path))?;
-    let (tail, ends_in_line) = tail(&file).map_err(Error::io("read", &path))?;
-    let id = lines(&tail).next_back().map_or(1, |last| last.id.saturating_add(1));
-    let line = Line { v: VERSION, id, made_utc_ns, what };
-    let mut text = if ends_in_line { String::new() } else { "\n".to_owned() };
-    text.push_str(
-        &serde_json::to_string(&line).map_err(|error| Error::io("write", &path)(error.into()))?,
-    );
-    text.push('\n');
-    if text.len() > LINE_MAX_BYTES {
-        return Err(Error::LongComment { bytes: text.len(), max_bytes: LINE_MAX_BYTES });
-    }
-    // One write at the file's end: whoever reads meanwhile sees all of it or, after a power cut, a torn line.
-    io::Write::write_all(&mut &file, text.as_bytes()).map_err(Error::io("write", &path))?;
-    file.sync_data().map_err(Error::io("sync", &path))?;
-    if is_new {
-        let folder = File::open(folder).map_err(Error::io("open", folder))?;
-        folder.sync_all().map_err(Error::io("sync", &path))?;
-    }
+    let lines = Lines::open(&comments_file(folder))?;
+    let id = lines.last::<Line>()?.map_or(1, |last| last.id.saturating_add(1));
+    lines.push(&Line { v: VERSION, id, made_utc_ns, what })?;
     Ok(id)
 }
 
-/// The file's last bytes, and whether a new line may begin behind them.
-fn tail(file: &File) -> io::Result<(Vec<u8>, bool)> {
-    let bytes = file.metadata()?.len();
-    let from = bytes.saturating_sub(2 * LINE_MAX_BYTES as u64);
-    let mut tail = vec![0; usize::try_from(bytes - from).unwrap_or(0)];
-    file.read_exact_at(&mut tail, from)?;
-    let ends_in_line = tail.last().is_none_or(|&last| last == b'\n');
-    Ok((tail, ends_in_line))
+/// Forgets what was said of moments before this one; how many comments. Their ids are not used again.
+pub fn forget_comments(folder: &Path, before: UtcNs) -> Result<usize, Error> {
+    let path = comments_file(folder);
+    if !comments(folder)?.iter().any(|comment| comment.remark.utc_ns < before) {
+        return Ok(0);
+    }
+    let lines = Lines::open(&path)?;
+    let all = comments(folder)?;
+    let last = read(&path)?.pop();
+    let said = all.len();
+    let kept = all.into_iter().filter(|comment| comment.remark.utc_ns >= before);
+    let mut kept: Vec<Line> = kept.map(Line::of).collect();
+    let forgotten = said - kept.len();
+    if let Some(last) = last.filter(|last| kept.last().is_none_or(|kept| kept.id < last.id)) {
+        // Where ids go on.
+        kept.push(Line { what: What::Removes(last.id), ..last });
+    }
+    lines.replace(&kept)?;
+    Ok(forgotten)
 }
 
-/// Until the file is closed: two that write at once would take the same id.
-fn lock(file: &File) -> io::Result<()> {
-    let whole = libc::flock {
-        #[expect(clippy::cast_possible_truncation, reason = "F_WRLCK is 1")]
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: 0,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    fcntl(file, FcntlArg::F_OFD_SETLKW(&whole)).map(|_| ()).map_err(io::Error::from)
+impl Line {
+    fn of(comment: Comment) -> Self {
+        let Comment { id, made_utc_ns, remark } = comment;
+        Self { v: VERSION, id, made_utc_ns, what: What::Remark(remark) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::lines::LINE_MAX_BYTES;
 
     fn remark(text: &str) -> Remark {
         let frame = FrameId { ring: "cam1.packets".parse().unwrap(), epoch: 7, sequence: u64::MAX };
@@ -187,6 +159,22 @@ mod tests {
             text: text.to_owned(),
             tags: vec!["storm".to_owned()],
         }
+    }
+
+    #[test]
+    fn what_was_said_of_moments_that_are_gone_goes_and_no_id_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |utc_ns| Remark { utc_ns: UtcNs(utc_ns), ..remark("x") };
+        for utc_ns in [10, 30, 20] {
+            add_comment(dir.path(), &at(utc_ns), UtcNs(1)).unwrap();
+        }
+        assert_eq!(forget_comments(dir.path(), UtcNs(5)).unwrap(), 0);
+        assert_eq!(forget_comments(dir.path(), UtcNs(25)).unwrap(), 2);
+        let ids = |dir: &Path| comments(dir).unwrap().iter().map(|c| c.id).collect::<Vec<_>>();
+        assert_eq!(ids(dir.path()), [2]);
+        assert_eq!(forget_comments(dir.path(), UtcNs(99)).unwrap(), 1);
+        assert!(ids(dir.path()).is_empty());
+        assert_eq!(add_comment(dir.path(), &at(100), UtcNs(2)).unwrap().id, 4);
     }
 
     #[test]

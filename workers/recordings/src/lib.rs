@@ -22,18 +22,23 @@ mod folder;
 mod gap;
 mod hold;
 pub mod index;
+mod lines;
+mod marks;
 mod outline;
 mod packet_id;
 mod reel;
 mod samples;
 mod strip;
 mod timeline;
+mod uploads;
 mod window;
 
 /// Plays several videos on one clock: an ES module, for pages that show recordings.
 pub const SYNC_SCRIPT: &str = include_str!("../page/sync.js");
 
-pub use comments::{Comment, Remark, add_comment, comments, comments_file, remove_comment};
+pub use comments::{
+    Comment, Remark, add_comment, comments, comments_file, forget_comments, remove_comment,
+};
 pub use error::Error;
 pub use facts::{Facts, Fragment};
 pub use file::{Fragments, RecordingFile};
@@ -41,9 +46,11 @@ pub use file_name::FileName;
 pub use folder::{Entry, LOCK_FILE, Named, is_pinned, is_written, list, named, pin_of, pinned};
 pub use gap::{Gap, GapReason};
 pub use hold::{Hold, claim, hold};
+pub use marks::{forget_marks, mark, marks};
 pub use outline::Outline;
 pub use packet_id::PacketId;
 pub use reel::{Init, Reel, Segment};
 pub use samples::{Sample, Samples};
 pub use strip::{Shown, Stretch, Strip, StripReader, file_name, pictures};
 pub use timeline::{Range, Span, Timeline, TimelineFragment};
+pub use uploads::{Upload, add_upload, forget_uploads, uploads, uploads_file};

@@ -12,6 +12,7 @@ use protocol::control::{
 };
 use protocol::health::word;
 use protocol::name::{ProjectName, RingName, WorkerName};
+use serde_json::{Map, Value};
 use spawn::HealthPage;
 
 use crate::fault::Fault;
@@ -105,9 +106,29 @@ impl Context {
 
     /// Tells people and hooks of something that is no state; `subject` is what it happened to.
     pub fn happened(&self, what: Happening, subject: &str, why: &str) {
-        tracing::info!(%subject, why, "{}", what.as_str());
+        self.tell(what, subject, why, String::new());
+    }
+
+    /// The same with facts for programs.
+    pub fn happened_with(
+        &self,
+        what: Happening,
+        subject: &str,
+        why: &str,
+        data: &Map<String, Value>,
+    ) {
+        let data = serde_json::to_string(data).unwrap_or_default();
+        self.tell(what, subject, why, data);
+    }
+
+    fn tell(&self, what: Happening, subject: &str, why: &str, data: String) {
+        match what {
+            // One a minute and camera is no news.
+            Happening::RecordingSegment => tracing::debug!(%subject, why, "{}", what.as_str()),
+            _ => tracing::info!(%subject, why, "{}", what.as_str()),
+        }
         let (subject, why) = (subject.to_owned(), why.to_owned());
-        if let Err(error) = self.link.send(&ToSupervisor::Happened { what, subject, why }) {
+        if let Err(error) = self.link.send(&ToSupervisor::Happened { what, subject, why, data }) {
             tracing::warn!(%error, "{} not reported", what.as_str());
         }
     }

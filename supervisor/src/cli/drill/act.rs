@@ -242,6 +242,7 @@ mod tests {
             to,
             reason: String::new(),
             events: Vec::new(),
+            data: None,
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
         }
         (Some(Kind::Rtsp | Kind::Web), How::InPlace) => "their connections",
         (Some(Kind::Recorder), _) => "nothing: it goes on behind its last frame, from the ring",
+        (Some(Kind::Uploader), _) => "nothing: what it had begun to send is sent anew",
+        (Some(Kind::Notify), _) => "nothing: what waits is told by the new process",
         (Some(Kind::Pipe), _) => "what its command takes and prints until both are up again",
         (Some(Kind::Motion), _) => "what moves until the new process is ready",
         (None, _) => "what the command does until it is up again",
@@ -35,6 +37,8 @@ pub(super) fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
         Some(Kind::Decoder) => "its pictures",
         Some(Kind::Rtsp | Kind::Web) => "their connections",
         Some(Kind::Recorder) => "the recording from here on",
+        Some(Kind::Uploader) => "nothing: recordings wait on the disk",
+        Some(Kind::Notify) => "what happens from here on",
         Some(Kind::Motion | Kind::Pipe) | None => "what it does",
     }
 }

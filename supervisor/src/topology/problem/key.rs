@@ -103,6 +103,16 @@ fn unknown_kind(seen: &str) -> String {
 fn example(key: &str) -> String {
     let value = match key {
         "$schema" => "$schema: framevisor.schema.json",
+        "ca" => "ca: /etc/ssl/own-ca.pem",
+        "credentials" => "credentials: ${cred:store}",
+        "delete_after" => "delete_after: uploaded",
+        "endpoint" => "endpoint: https://minio.local:9000",
+        "give_up_after" => "give_up_after: 1d",
+        "parallel" => "parallel: 4",
+        "rate" => "rate: 20M",
+        "region" => "region: eu-central-1",
+        "secret" => "secret: ${cred:webhook}",
+        "to" => "to: s3://cameras/site1",
         "access" => "access: brokered",
         "after" => "after: [cam1]",
         "cameras" => "cameras: {front: {url: 'rtsp://10.0.0.5/main'}}",
@@ -139,7 +149,7 @@ fn example(key: &str) -> String {
         "pids" => "limits: {pids: 100}",
         "require" => "limits: {nice: -5, require: true}",
         "limit" | "restart.limit" => "restart: {limit: 5 in 60s}",
-        "keep" => "keep: {age: 30d, size: 200GB}",
+        "keep" => "keep: {age: 30d, size: 200GB} (and events: 90d, until: uploaded)",
         "like" => "like: front",
         "listen" => "listen: 127.0.0.1:8080",
         "loop" => "loop: true",
@@ -171,7 +181,9 @@ fn example(key: &str) -> String {
         "transport" => "transport: tcp (or udp, multicast, auto)",
         "the topology" => "version: 1, and below it workers:",
         "threads" => "threads: 2",
-        "url" => "url: rtsp://10.0.0.5/main (or test:, or the path of a file)",
+        "url" => {
+            "url: rtsp://10.0.0.5/main (or test:, or the path of a file; of notify https://HOST/PATH)"
+        }
         "drain" => "drain: 10m",
         "use" => "use: ingest",
         "version" => "version: 1",

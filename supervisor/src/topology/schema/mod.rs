@@ -161,7 +161,22 @@ fn keep() -> Value {
             "age",
             say("span", "a file goes when its last picture is older than this (default: never)"),
         ),
+        (
+            "events",
+            say(
+                "span",
+                "the same for files with something in them that an event asked for (default: as age)",
+            ),
+        ),
         ("size", say("bytes", "the files of a camera take no more than this, pinned ones apart")),
+        (
+            "until",
+            with(
+                values::words(&["uploaded"]),
+                "description",
+                "age and size end no file that is not in the store of an uploader".into(),
+            ),
+        ),
     ]);
     with(keep, "type", "object".into())
 }
@@ -311,6 +326,13 @@ fn own(kind: Kind) -> Keys {
             ("loop", shared("boolean")),
         ],
         Kind::Motion => vec![("fps", number(1, 240)), ("sensitivity", number(1, 100))],
+        Kind::Notify => vec![
+            ("url", shared("web_url")),
+            ("on", shared("events")),
+            ("secret", shared("secret")),
+            ("timeout", shared("span")),
+            ("give_up_after", shared("span")),
+        ],
         Kind::Recorder => vec![
             ("dir", shared("text")),
             ("segment", shared("span")),
@@ -333,6 +355,17 @@ fn own(kind: Kind) -> Keys {
             ("listen", shared("address")),
             ("max_clients", number(1, 10_000)),
             ("drain", shared("span")),
+        ],
+        Kind::Uploader => vec![
+            ("dir", shared("text")),
+            ("to", shared("store")),
+            ("endpoint", shared("endpoint")),
+            ("region", shared("text")),
+            ("credentials", shared("secret")),
+            ("ca", shared("text")),
+            ("rate", shared("bit_rate")),
+            ("parallel", number(1, 16)),
+            ("delete_after", values::words(&["never", "uploaded"])),
         ],
         Kind::Web => vec![
             ("listen", shared("address")),

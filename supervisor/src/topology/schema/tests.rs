@@ -5,6 +5,7 @@ use std::path::Path;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use protocol::config::ingest::Source as Ingested;
+use protocol::config::notify::WebUrl;
 use protocol::config::*;
 use protocol::stream::Codec;
 use protocol::units::Size;
@@ -88,10 +89,14 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
             transport: Default::default()
         }),
         Kind::Motion => json!(MotionConfig::default()),
+        Kind::Notify => json!(NotifyConfig::of(WebUrl::parse("http://h/").unwrap(), "*".into())),
         Kind::Recorder => json!(RecorderConfig::at("x".into())),
         Kind::Pipe => json!({}),
         Kind::Replay => json!(ReplayConfig::of("x".into())),
         Kind::Rtsp => json!(RtspConfig::default()),
+        Kind::Uploader => {
+            json!(UploaderConfig::of("x".into(), "s3://cameras".parse().unwrap()))
+        }
         Kind::Web => json!(WebConfig::default()),
     };
     set(section.as_object().unwrap().keys().map(String::as_str))
@@ -296,6 +301,10 @@ i: {use: ingest, source: 'rtsp:odd'}
 p: {use: replay, from: recordings/cam-1, since: 2026-11-20T13:09:00Z, until: 2026-11-20 13:10:00.5, speed: 2x, loop: true}
 p: {use: replay, from: /srv/cam-1, out: cam-9.packets, speed: 0.5, pause: 0s, hold: true}
 p: {use: replay, from: /srv/cam-1, speed: step}
+r: {use: recorder, in: cam-1.packets, dir: x, keep: {age: 2d, events: 30d, size: 1TB, until: uploaded}}
+u: {use: uploader, dir: recordings, to: 's3://cameras/site-1', endpoint: 'http://127.0.0.1:9000', rate: 20M}
+u: {use: uploader, dir: x, to: 's3://cameras', region: eu, parallel: 16, delete_after: uploaded, ca: ca.pem}
+n: {use: notify, url: 'https://hooks.example.org/x?y=z', on: ['worker.*', recording.segment], timeout: 5s, give_up_after: 1h}
 x: {run: [sleep, 1], in: cam-1.packets, out: x.events, ready: attach, policy: every 1000}
 x: {run: [sleep, '1'], ready: tcp 8554, env: {A: 1, B: true, C: '${HOME}'}}
 x: {run: [x], ready: 'http http://127.0.0.1:9997/v3', after: cam-1}
@@ -421,6 +430,17 @@ p: {use: replay, from: x, speed: -1}
 p: {use: replay, from: x, since: 13:09}
 p: {use: replay, from: x, pause: 1}
 p: {use: replay, from: x, in: cam-1.packets}
+r: {use: recorder, in: cam-1.packets, dir: x, keep: {events: 1}}
+r: {use: recorder, in: cam-1.packets, dir: x, keep: {until: pinned}}
+u: {use: uploader, dir: x, to: cameras}
+u: {use: uploader, dir: x, to: 's3://cameras', endpoint: 'ftp://h'}
+u: {use: uploader, dir: x, to: 's3://cameras', credentials: 'a:b'}
+u: {use: uploader, dir: x, to: 's3://cameras', delete_after: sometimes}
+u: {use: uploader, dir: x, to: 's3://cameras', parallel: 17}
+u: {use: uploader, dir: x, to: 's3://cameras', in: cam-1.packets}
+n: {use: notify, url: hooks.example.org, on: worker.held}
+n: {use: notify, url: 'http://h/', on: worker.up}
+n: {use: notify, url: 'http://h/', on: worker.held, secret: s3cret}
 x: {run: sleep 1}
 x: {run: []}
 x: {run: [x], threads: 1}

@@ -20,5 +20,6 @@ mod power_cuts;
 mod recordings;
 mod retention;
 mod rig;
+mod segments;
 mod steady;
 mod when;

@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::config::{FreeSpace, Keep};
+use ::recordings::{self, Remark};
+use protocol::config::{EventRule, FreeSpace, Keep, When};
 use protocol::control::Condition;
+use protocol::record::Record;
+use protocol::stream::FrameId;
 use protocol::units::{Bytes, Span};
 
 use crate::disks::Mount;
@@ -74,6 +77,64 @@ fn files_older_than_the_age_go() {
     assert!(published.ends_with(&recorded), "a hole in {recorded:?}");
     // The one being written, and the one before it, which a restart may have to join.
     assert!((2..=3).contains(&files(&rig.folder()).len()));
+}
+
+#[test]
+fn what_an_event_asked_for_outlives_what_was_recorded_anyway() {
+    let door = EventRule {
+        kinds: "door".into(),
+        pre: Span(0),
+        post: Span(200_000_000),
+        ..EventRule::default()
+    };
+    let rig = rig(|rig| {
+        rig.when = When { always: true, events: vec![door] };
+        rig.keep = Keep { age: Some(Span(1)), events: Some(Span(u64::MAX)), ..Keep::default() };
+    });
+    let mut feed = Feed::made_up(PICTURE_BYTES);
+    let (mut writer, mut teller) = (rig.writer(&feed.tracks), rig.teller());
+    let recorder = rig.recorder();
+    feed.publish(&mut writer, 100, Duration::ZERO);
+    recorder.wait_until("all read", |status| status.read().1 == 100);
+    let record = Record {
+        id: "door-60".to_owned(),
+        kind: "door".to_owned(),
+        camera: "cam1".to_owned(),
+        frame: Some(FrameId { ring: rig.ring.clone(), epoch: 1, sequence: 60 }),
+        time_utc_ns: feed.capture_of(60).0,
+        data: serde_json::Value::Null,
+    };
+    let unheard = recorder.job.gate.lock().version();
+    teller.emit(&record).unwrap();
+    recorder.wait_until("heard", |_| recorder.job.gate.lock().version() > unheard);
+    feed.publish(&mut writer, 400, Duration::ZERO);
+    recorder.wait_until("all read", |status| status.read().1 == 500);
+    recorder.stop();
+    let left: Vec<u64> = rig.recorded().ids().into_iter().map(|(_, sequence)| sequence).collect();
+    // The second group, and the newest files.
+    assert_eq!(left[..GROUP], (41..=80).collect::<Vec<_>>(), "{left:?}");
+    assert!(left[GROUP] > 300, "{left:?}");
+    assert_eq!(recordings::marks(&rig.folder()).unwrap().into_keys().collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn comments_go_with_the_recordings_they_are_about() {
+    let keep = Keep { age: Some(Span(1)), ..Keep::default() };
+    let rig = rig(|rig| rig.keep = keep);
+    let mut feed = Feed::made_up(PICTURE_BYTES);
+    let mut writer = rig.writer(&feed.tracks);
+    let recorder = rig.recorder();
+    feed.publish(&mut writer, GROUP, Duration::ZERO);
+    recorder.wait_until("all read", |status| status.read().1 == GROUP as u64);
+    for sequence in [5, 390] {
+        let said = Remark { utc_ns: feed.capture_of(sequence), ..Remark::default() };
+        recordings::add_comment(&rig.folder(), &said, said.utc_ns).unwrap();
+    }
+    feed.publish(&mut writer, 400 - GROUP, Duration::ZERO);
+    recorder.wait_until("all read", |status| status.read().1 == 400);
+    recorder.stop();
+    let left = recordings::comments(&rig.folder()).unwrap();
+    assert_eq!(left.iter().map(|comment| comment.id).collect::<Vec<_>>(), [2]);
 }
 
 #[test]

@@ -15,7 +15,8 @@ use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::MonoNs;
 use recorder::{
-    Camera, Disk, Gate, Gates, Indexing, Job, Keeper, Listener, Remarks, SharedGate, Status,
+    Camera, Disk, Gate, Gates, Indexing, Job, Keeper, Listener, Remarks, Segments, SharedGate,
+    Status,
 };
 use recordings::FileName;
 use recordings::index::Notes;
@@ -36,6 +37,8 @@ pub(crate) struct Rig {
     pub(crate) when: When,
     /// Where events come from.
     pub(crate) events: RingName,
+    /// Complete files of all its recorders.
+    pub(crate) segments: Segments,
 }
 
 impl Rig {
@@ -54,6 +57,7 @@ impl Rig {
             below: None,
             when: When::default(),
             events: "motion1.events".parse().unwrap(),
+            segments: Segments::default(),
         }
     }
 
@@ -87,6 +91,7 @@ impl Rig {
             remarks: Remarks::default(),
             keeper: Arc::new(Keeper::new(&self.keep, self.min_free)),
             index: Notes::default(),
+            segments: self.segments.clone(),
             stop: Arc::new(AtomicBool::new(false)),
             status: Arc::new(Status::new(self.ring.as_str())),
         }
@@ -209,6 +214,7 @@ fn the_recorder_of_another_test() {
         segment: Duration::from_millis(segment_ms),
         keeper: Arc::new(Keeper::of_all().telling(indexing.notes())),
         index: indexing.notes(),
+        segments: Segments::default(),
         stop: Arc::new(AtomicBool::new(false)),
     });
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();

@@ -1,0 +1,186 @@
+//! Recordings in a store of one's own, and programs that are told of each file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use protocol::admin::WorkerState;
+use serde_json::Value;
+use tests::checks::uploading;
+use tests::project::Project;
+use tests::store::{SECRET, Store};
+use tests::webhooks::Webhooks;
+use tests::{Failure, Outcome, ensure, processes, recordings, wait_for};
+
+use crate::first_light::{ONE_AT_A_TIME, holds};
+
+fn promise(check: impl FnOnce() -> Outcome<()>) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    check().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn a_store_that_is_away_holds_up_no_recording_and_gets_everything_later() {
+    holds(|| uploading::the_store_is_away(6));
+}
+
+#[test]
+fn a_killed_uploader_loses_nothing_and_doubles_nothing() {
+    holds(|| uploading::the_uploader_is_killed_again_and_again(6, 11));
+}
+
+#[test]
+fn a_key_of_a_store_is_seen_by_nobody() {
+    promise(|| {
+        let store = Store::start()?;
+        let project = uploading::project(&store, "")?;
+        project.up()?;
+        let pid = project.pid("upload")?;
+        let shown = [
+            project.succeed(&["config", "--expanded"])?,
+            project.succeed(&["-o", "json", "plan"])?,
+            project.succeed(&["-o", "json", "ps"])?,
+            project.succeed(&["describe", "upload"])?,
+            project.succeed(&["logs"])?,
+            project.succeed(&["graph", "-o", "json"])?,
+            processes::command_line(pid),
+            fs::read_to_string(format!("/proc/{pid}/environ")).map_err(Failure::new)?,
+        ];
+        let leak = shown.iter().find(|text| text.contains(SECRET));
+        ensure(leak.is_none(), || format!("the key is in {leak:?}"))?;
+        ensure(shown[0].contains("${cred:store}"), || format!("config shows {}", shown[0]))?;
+        project.down()
+    });
+}
+
+/// Each line is what the hook was told.
+const TELL: &str = "cat >> {dir}/told.jsonl; echo >> {dir}/told.jsonl; basename \"$FRAMEVISOR_EVENT_DATA_PATH\" >> {dir}/names";
+
+#[test]
+fn hooks_are_told_of_each_complete_file_also_over_a_kill() {
+    promise(|| {
+        let project = Project::new(&format!(
+            "version: 1
+workers:
+  cam1: {{use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}}
+  recorder: {{use: recorder, in: cam1.packets, dir: '{{dir}}/recordings', segment: 2s}}
+hooks:
+  tell: {{on: recording.segment, run: [sh, -c, '{TELL}']}}
+"
+        ))?;
+        project.up()?;
+        wait_for(60, "two files", || (told(&project).ok()?.len() >= 2).then_some(()))?;
+        let pid = project.pid("recorder")?;
+        processes::signal(pid, Signal::SIGKILL);
+        project.wait_restarted("recorder", pid)?;
+        let before = told(&project)?.len();
+        wait_for(60, "two more", || (told(&project).ok()?.len() >= before + 2).then_some(()))?;
+        let events = project.succeed(&["events", "--type", "recording.segment", "-o", "json"])?;
+        let first: Value = serde_json::from_str(events.lines().next().unwrap_or_default())
+            .map_err(Failure::new)?;
+        ensure(first["data"]["camera"] == "cam1", || format!("events tells {first}"))?;
+        project.down()?;
+        every_file_was_told(&project)
+    });
+}
+
+/// By paths.
+fn told(project: &Project) -> Outcome<BTreeMap<String, Value>> {
+    let text = fs::read_to_string(project.dir().join("told.jsonl")).map_err(Failure::new)?;
+    let events = text.lines().filter(|line| !line.is_empty()).map(|line| {
+        let event: Value = serde_json::from_str(line).map_err(Failure::new)?;
+        let data = event["data"].clone();
+        Ok((data["path"].as_str().unwrap_or_default().to_owned(), data))
+    });
+    events.collect()
+}
+
+/// With its length, and frame ids that follow on from file to file.
+fn every_file_was_told(project: &Project) -> Outcome<()> {
+    let files = recordings::files(&project.recordings(), "cam1")?;
+    let (told, mut next) = (told(project)?, None);
+    for file in &files {
+        let path = file.display().to_string();
+        let data = told.get(&path).ok_or_else(|| Failure(format!("{path} was not told of")))?;
+        let bytes = fs::metadata(file).map_err(Failure::new)?.len();
+        ensure(data["bytes"] == bytes, || format!("{path} has {bytes} bytes, told {data}"))?;
+        let first = data["first"]["sequence"].as_u64();
+        ensure(next.is_none() || first == next, || {
+            format!("{path} begins at {first:?}, not {next:?}")
+        })?;
+        next = data["last"]["sequence"].as_u64().map(|last| last + 1);
+    }
+    let names = fs::read_to_string(project.dir().join("names")).map_err(Failure::new)?;
+    let name = files[0].file_name().unwrap_or_default().to_string_lossy().into_owned();
+    ensure(names.contains(&name), || format!("no variable held {name}: {names}"))
+}
+
+#[test]
+fn a_web_server_gets_each_event_signed_and_when_it_is_well_again() {
+    promise(|| {
+        let server = Webhooks::start()?;
+        let project = Project::new(&format!(
+            "version: 1
+workers:
+  cam1: {{use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}}
+  recorder: {{use: recorder, in: cam1.packets, dir: '{{dir}}/recordings', segment: 1s}}
+  tell: {{use: notify, url: '{}', on: [recording.segment, worker.died], secret: '${{cred:hook}}'}}
+",
+            server.url()
+        ))?;
+        credential(project.dir(), "hook", "p3pper")?;
+        project.up()?;
+        wait_for(60, "a post", || (!server.took().is_empty()).then_some(()))?;
+        server.refuse(true);
+        let told = || {
+            let status = project.worker("tell").ok()?;
+            (status.state == WorkerState::Degraded && status.why.contains("500"))
+                .then_some(status.why)
+        };
+        let (why, _) = wait_for(60, "tell to say that it is refused", told)?;
+        ensure(!why.contains("t0ken"), || format!("ps shows the path of the url: {why}"))?;
+        // Killed with something to tell, and then something more happens.
+        let pid = project.pid("tell")?;
+        processes::signal(pid, Signal::SIGKILL);
+        project.wait_restarted("tell", pid)?;
+        server.refuse(false);
+        wait_for(90, "the death to be told", || {
+            server
+                .took()
+                .iter()
+                .any(|post| post.headers["x-framevisor-event"] == "worker.died")
+                .then_some(())
+        })?;
+        let refused = server.refused();
+        wait_for(90, "what was refused to be told", || {
+            let took = server.took();
+            let is_told =
+                |id: &String| took.iter().any(|post| post.headers["x-framevisor-id"] == *id);
+            refused.iter().all(|post| is_told(&post.headers["x-framevisor-id"])).then_some(())
+        })?;
+        project.down()?;
+        server.took().iter().try_for_each(|post| is_sound(post, &server.url()))
+    });
+}
+
+/// Who receives it checks it like this, with tools of its own.
+fn is_sound(post: &tests::webhooks::Post, url: &str) -> Outcome<()> {
+    ensure(url.ends_with(&post.target), || format!("posted to {}", post.target))?;
+    let body: Value = serde_json::from_str(&post.body).map_err(Failure::new)?;
+    ensure(body["id"] == post.headers["x-framevisor-id"], || format!("{post:?}"))?;
+    let signed = format!("{}.{}", post.headers["x-framevisor-timestamp"], post.body);
+    let script = "import hmac,sys; print('sha256='+hmac.new(b'p3pper',sys.argv[1].encode(),'sha256').hexdigest())";
+    let python = std::process::Command::new("python3").args(["-c", script, &signed]).output();
+    let expected = String::from_utf8_lossy(&python.map_err(Failure::new)?.stdout).trim().to_owned();
+    let seen = &post.headers["x-framevisor-signature"];
+    ensure(*seen == expected, || format!("signed {seen}, expected {expected}"))
+}
+
+fn credential(dir: &Path, name: &str, value: &str) -> Outcome<()> {
+    let path = dir.join("credentials").join(name);
+    fs::create_dir_all(dir.join("credentials")).map_err(Failure::new)?;
+    fs::write(&path, value).map_err(Failure::new)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(Failure::new)
+}
