@@ -40,15 +40,15 @@ fn a_topology_that_does_not_fit_is_told_before_anything_starts_with_what_would_h
     let said = text(&checked.stderr);
     assert_eq!(checked.status.code(), Some(1), "{said}");
     assert!(said.contains("/dev/shm has 32.0 MiB for them"), "{said}");
-    assert!(said.contains("a.packets 95.4 MiB: all fits with max_bitrate: 25M"), "{said}");
-    assert!(said.contains("--shm-size=96m"), "{said}");
+    assert!(said.contains("a.packets 190.8 MiB: all fits with max_bitrate: 10M"), "{said}");
+    assert!(said.contains("--shm-size=191m"), "{said}");
     let up = run_in_little_memory(&project, "up").unwrap();
     assert_eq!(up.status.code(), Some(1), "{}", text(&up.stderr));
     assert!(text(&up.stderr).contains("does not fit into shared memory"), "{}", text(&up.stderr));
     assert!(!project.runtime_dir().join("pid").exists(), "nothing has started");
     let plan = run_in_little_memory(&project, "plan").unwrap();
     assert!(text(&plan.stdout).contains("NOT ENOUGH"), "{}", text(&plan.stdout));
-    project.write_topology(&topology("25M"));
+    project.write_topology(&topology("10M"));
     let cured = run_in_little_memory(&project, "check").unwrap();
     assert!(cured.status.success(), "{}", text(&cured.stderr));
 }

@@ -158,11 +158,11 @@ rings:
     fn the_largest_rings_are_named_with_the_mildest_setting_that_helps() {
         let said = shortage(10 * MIB).unwrap().to_string();
         let lines: Vec<&str> = said.lines().collect();
-        assert!(lines[1].starts_with("  b.packets 95"), "{said}");
-        assert!(lines[1].ends_with("all fits with max_bitrate: 70M"), "{said}");
+        assert!(lines[1].starts_with("  b.packets 190"), "{said}");
+        assert!(lines[1].ends_with("all fits with max_bitrate: 75M"), "{said}");
         assert!(lines[2].starts_with("  a.frames 30"), "{said}");
         assert!(lines[2].ends_with("all fits with spare_readers: 0"), "{said}");
-        assert!(lines[3].starts_with("  a.packets 9"), "{said}");
+        assert!(lines[3].starts_with("  a.packets 19"), "{said}");
         assert!(lines[3].ends_with("no setting of it alone is enough"), "{said}");
         assert!(lines[4].contains("size=266M") && lines[4].contains("--shm-size=266m"), "{said}");
     }
