@@ -6,7 +6,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use protocol::time::MonoNs;
+use shmring::clock;
 
 use crate::{Failure, Outcome};
 
@@ -52,14 +55,14 @@ impl Link {
         thread::spawn(move || {
             let mut filter = Filter { rest: Vec::new(), drops: self.without_reports };
             let mut random = self.seed;
-            let mut due = Instant::now();
+            let mut due = clock::mono();
             let mut buffer = [0; 4096];
             while let Ok(bytes @ 1..) = from.read(&mut buffer) {
                 // Knuth's; the high bits are the good ones.
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let span = (self.late_ms.end - self.late_ms.start).max(1);
                 let late = Duration::from_millis(self.late_ms.start + (random >> 33) % span);
-                due = due.max(Instant::now() + late);
+                due = due.max(clock::mono() + late);
                 if sender.send((due, filter.passed(&buffer[..bytes]))).is_err() {
                     return;
                 }
@@ -68,9 +71,9 @@ impl Link {
     }
 }
 
-fn deliver(mut to: TcpStream, pieces: &Receiver<(Instant, Vec<u8>)>) {
+fn deliver(mut to: TcpStream, pieces: &Receiver<(MonoNs, Vec<u8>)>) {
     for (due, bytes) in pieces {
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        thread::sleep(due.saturating_since(clock::mono()));
         if to.write_all(&bytes).is_err() {
             break;
         }
@@ -93,7 +96,7 @@ impl Filter {
         let mut out = Vec::new();
         while let Some(whole) = whole_bytes(&self.rest) {
             let piece: Vec<u8> = self.rest.drain(..whole).collect();
-            if piece[0] != b'$' || piece[1] % 2 == 0 {
+            if piece[0] != b'$' || piece[1].is_multiple_of(2) {
                 out.extend(piece);
             }
         }
