@@ -121,6 +121,7 @@ fn all_about_recording(seed: u64) -> Report {
     for (row, names) in [
         ("on_demand_from_outside", &["recording_on_demand::"][..]),
         ("exports", &["exports::"]),
+        ("camera_clock", &["camera_clock::"]),
         ("codecs", &["codecs::"]),
         ("full_without_a_disk_of_its_own", &["disk_full::"]),
         ("uploads_and_webhooks", &["uploads::"]),

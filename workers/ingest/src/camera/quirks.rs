@@ -1,7 +1,9 @@
 //! Cameras that differ from the book, as captured from real ones: the picture arrives all the same.
 
 use super::scripted::{Packet, SDP, Script, serve};
-use super::tests::{Seen, watch};
+use protocol::config::ingest::Transport;
+
+use super::tests::{Seen, watch, watch_by};
 
 const ENOUGH: usize = 40;
 
@@ -182,4 +184,51 @@ fn channels_are_those_that_the_camera_says() {
         packets
     };
     video_arrives(Script { answer, packets, ..Script::default() });
+}
+
+#[test]
+fn packets_by_udp_are_put_in_order_and_what_is_lost_is_marked() {
+    // A key frame's first two packets change places; at 34 one never comes.
+    let packets = |number: u64, mut packets: Vec<Packet>| {
+        if packets.len() > 2 {
+            packets.swap(0, 1);
+            packets[0].skip = 1;
+            packets[1].skip = u16::MAX - 1;
+            packets[2].skip = 1;
+        }
+        if number == 34 {
+            packets[0].skip += 1;
+        }
+        packets
+    };
+    let (url, asked) = serve(vec![Script { packets, ..Script::default() }]);
+    let seen = watch_by(Transport::Udp, &url, |seen| {
+        assert!(seen.downs.is_empty(), "{:?}", seen.downs);
+        seen.units.len() > 60
+    });
+    assert!(asked.lock().unwrap().iter().any(|request| request.contains("client_port=")));
+    let corrupt = seen.units.iter().filter(|captured| captured.unit.corrupt).count();
+    assert_eq!(corrupt, 6, "34 to 39");
+    assert!(seen.units.windows(2).all(|pair| pair[1].unit.pts_ns > pair[0].unit.pts_ns));
+}
+
+#[test]
+fn a_camera_that_does_not_do_udp_is_read_by_tcp_with_auto() {
+    let answer = |request: &str, answer: String| {
+        if request.contains("client_port=") {
+            return answer.replace("200 OK", "461 Unsupported Transport");
+        }
+        answer
+    };
+    let (url, _) = serve(vec![Script { answer, ..Script::default() }]);
+    let seen = watch_by(Transport::Auto, &url, |seen| seen.units.len() > 20);
+    assert!(seen.downs[0].contains("does not send by"), "{:?}", seen.downs);
+}
+
+#[test]
+fn udp_that_does_not_arrive_is_given_up_with_auto() {
+    let silent = Script { pictures: 0..0, ..Script::default() };
+    let (url, _) = serve(vec![silent, Script::default()]);
+    let seen = watch_by(Transport::Auto, &url, |seen| seen.units.len() > 20);
+    assert!(seen.downs[0].contains("nothing came by UDP"), "{:?}", seen.downs);
 }

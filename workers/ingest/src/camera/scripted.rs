@@ -1,8 +1,8 @@
 //! An RTSP camera that follows a script: what it answers, what packets it makes of a picture, and when it
-//! stops doing so. H.264 over interleaved TCP.
+//! stops doing so. H.264 over interleaved TCP, or UDP where the client asks for it.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -102,9 +102,11 @@ pub(super) fn serve(scripts: Vec<Script>) -> (String, Asked) {
 
 fn play(mut connection: TcpStream, script: &Script, asked: &Asked) -> std::io::Result<()> {
     let mut heard = Vec::new();
+    let mut port = None;
     loop {
         let request = read_request(&mut connection, &mut heard)?;
         asked.lock().unwrap().push(request.clone());
+        port = port.or_else(|| client_port(&request));
         if script.end == End::Mute {
             continue;
         }
@@ -120,7 +122,7 @@ fn play(mut connection: TcpStream, script: &Script, asked: &Asked) -> std::io::R
             break;
         }
     }
-    send_pictures(&mut connection, script)?;
+    send_pictures(&mut connection, script, port)?;
     if script.end == End::Close {
         return Ok(());
     }
@@ -181,7 +183,12 @@ fn pictures(size: &str) -> Vec<Vec<u8>> {
     (0..PICTURES).map(|number| encoder.encode(number).unwrap().payload).collect()
 }
 
-fn send_pictures(out: &mut TcpStream, script: &Script) -> std::io::Result<()> {
+fn client_port(request: &str) -> Option<u16> {
+    request.split_once("client_port=")?.1.split('-').next()?.parse().ok()
+}
+
+fn send_pictures(out: &mut TcpStream, script: &Script, port: Option<u16>) -> std::io::Result<()> {
+    let datagrams = UdpSocket::bind("127.0.0.1:0")?;
     static USUAL: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     let other;
     let pictures: &[Vec<u8>] = if script.size == "128x64" {
@@ -194,9 +201,18 @@ fn send_pictures(out: &mut TcpStream, script: &Script) -> std::io::Result<()> {
     for number in script.pictures.clone() {
         let unit = &pictures[usize::try_from(number % PICTURES).unwrap()];
         let mut bytes = (script.before)(number);
+        let mut datagram = Vec::new();
         for packet in (script.packets)(number, packets(number, unit)) {
             sequence = sequence.wrapping_add(1).wrapping_add(packet.skip);
-            packet.write(sequence, &mut bytes);
+            match port {
+                None => packet.write(sequence, &mut bytes),
+                Some(port) => {
+                    datagram.clear();
+                    packet.write(sequence, &mut datagram);
+                    // Behind the channel and the length, which are TCP's.
+                    datagrams.send_to(&datagram[4..], ("127.0.0.1", port))?;
+                }
+            }
         }
         out.write_all(&bytes)?;
         thread::sleep(Duration::from_millis((script.quiet_ms)(number)));

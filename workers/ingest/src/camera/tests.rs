@@ -11,9 +11,12 @@ pub(super) struct Seen {
 
 /// Watches `url` until `enough`.
 pub(super) fn watch(url: &str, enough: impl Fn(&Seen) -> bool) -> Seen {
+    watch_by(Transport::Tcp, url, enough)
+}
+
+pub(super) fn watch_by(transport: Transport, url: &str, enough: impl Fn(&Seen) -> bool) -> Seen {
     let stop: Arc<AtomicBool> = Arc::default();
     let name = url.replace("user:secret@", "");
-    let transport = Transport::Tcp;
     let address = Address { url: url.to_owned(), name, transport };
     let mut camera = Camera::connect(address, Arc::clone(&stop)).unwrap();
     let mut seen = Seen { units: Vec::new(), downs: Vec::new(), tracks: Vec::new() };

@@ -392,7 +392,10 @@ impl Setup<'_> {
             tracing::warn!("track is left out: {:?} refused with {status} {reason}", media.kind);
             return Ok(());
         }
-        let transport = self.wanted.transport.as_str();
+        let transport = match self.wanted.transport {
+            Transport::Auto => Transport::Udp.as_str(),
+            other => other.as_str(),
+        };
         Err(match status {
             461 => RtspError::Transport { name, transport, status, reason },
             _ => RtspError::Rejected { name, method: "SETUP", status, reason },

@@ -193,8 +193,8 @@ impl Assembler {
                 self.broken = true;
             }
             self.has_picture = true;
-            self.unit.key |= what.is_key;
         }
+        self.unit.key |= what.is_key;
         self.unit.bytes.extend(START_CODE);
         self.unit.bytes.extend(nal);
     }
@@ -215,6 +215,7 @@ impl Assembler {
 /// What a NAL unit is of.
 struct What {
     is_picture: bool,
+    /// A decoder may begin with the picture that it is of, or stands before.
     is_key: bool,
     /// The first slice of a picture, for what it says itself.
     begins_picture: bool,
@@ -228,7 +229,8 @@ impl What {
                 let kind = kind & 0x1f;
                 // first_mb_in_slice is 0 when its code is the one bit 1.
                 let begins_picture = nal.get(1).is_none_or(|byte| byte & 0x80 != 0);
-                let is_key = kind == 5;
+                // Or a recovery point (D.1.8): some cameras refresh pictures bit by bit and never send an IDR.
+                let is_key = kind == 5 || kind == 6 && nal.get(1) == Some(&6);
                 Self { is_picture: matches!(kind, 1..=5), is_key, begins_picture }
             }
             Family::H265 => {
@@ -330,6 +332,15 @@ mod tests {
         let from_key: Vec<_> = out.iter().skip_while(|unit| !unit.key).collect();
         assert_eq!(from_key[0].bytes, annexb(&[KEY, &[0x65, 0x40, 7]]));
         assert!(!from_key[0].damaged);
+    }
+
+    #[test]
+    fn a_recovery_point_makes_a_picture_one_to_begin_with() {
+        let out = units(
+            Family::H264,
+            &[(1, false, &[6, 6, 1, 0x84, 0x80], 0), (1, true, NEXT, 0), (2, true, NEXT, 0)],
+        );
+        assert_eq!(out.iter().map(|unit| unit.key).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]
