@@ -92,6 +92,8 @@ pub struct Codecs {
     pub library: String,
     /// Video codecs of the rings that it decodes.
     pub decoders: Vec<String>,
+    /// What `use: encoder` can make by the processor.
+    pub encoders: Vec<String>,
     /// What framevisor could use and is not there.
     pub missing: Vec<String>,
 }

@@ -20,7 +20,7 @@ pub(crate) fn stage(kind: Option<Kind>) -> u8 {
     match kind {
         Some(Kind::Ingest | Kind::Replay) => 0,
         Some(Kind::Decoder) => 1,
-        Some(Kind::Motion | Kind::Pipe) | None => 2,
+        Some(Kind::Encoder | Kind::Motion | Kind::Pipe) | None => 2,
         Some(Kind::Recorder) => 3,
         Some(Kind::Notify | Kind::Rtsp | Kind::Uploader | Kind::Web) => 4,
     }

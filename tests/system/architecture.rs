@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fmp4", &["protocol"]),
     ("ingest", &["protocol", "shmring", "worker", "media"]),
     ("decoder", &["protocol", "shmring", "worker", "media"]),
+    ("encoder", &["protocol", "shmring", "worker", "media"]),
     ("recordings", &["protocol", "fmp4"]),
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("replay", &["protocol", "shmring", "worker", "recordings"]),

@@ -10,6 +10,7 @@ mod codecs;
 mod disk_full;
 mod doctor_examines;
 mod drill;
+mod encoding;
 mod examples_of_help;
 mod explained_commands_run;
 mod exports;

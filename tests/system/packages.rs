@@ -19,8 +19,8 @@ const FILES: &[&str] = &[
     "usr/share/zsh/vendor-completions/_framevisor",
 ];
 const WORKERS: &[&str] = &[
-    "decoder", "export", "ingest", "motion", "notify", "pipe", "recorder", "replay", "rtsp",
-    "uploader", "web",
+    "decoder", "encoder", "export", "ingest", "motion", "notify", "pipe", "recorder", "replay",
+    "rtsp", "uploader", "web",
 ];
 
 struct Folder(PathBuf);

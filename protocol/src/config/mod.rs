@@ -2,6 +2,7 @@
 //! unit, default and effect. Normative. The supervisor checks keys and places; the meaning is here.
 
 pub mod decoder;
+pub mod encoder;
 pub mod ingest;
 pub mod limits;
 pub mod motion;
@@ -23,6 +24,7 @@ use crate::name::RingKind;
 use crate::units::{BitRate, Span};
 
 pub use decoder::DecoderConfig;
+pub use encoder::EncoderConfig;
 pub use ingest::IngestConfig;
 pub use limits::{Ceiling, Cpus, LimitsConfig};
 pub use motion::MotionConfig;
@@ -51,11 +53,13 @@ pub enum Kind {
     Web,
     /// Beside a command: `stdin` and `stdout` of `run:` bring it, no file says `use: pipe`.
     Pipe,
+    Encoder,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Decoder,
+        Self::Encoder,
         Self::Ingest,
         Self::Motion,
         Self::Notify,
@@ -69,6 +73,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Decoder => "decoder",
+            Self::Encoder => "encoder",
             Self::Ingest => "ingest",
             Self::Motion => "motion",
             Self::Notify => "notify",
@@ -91,7 +96,7 @@ impl Kind {
             Self::Ingest | Self::Notify | Self::Replay | Self::Uploader => &[],
             Self::Decoder | Self::Recorder | Self::Rtsp => &[RingKind::Packets],
             Self::Motion => &[RingKind::Frames],
-            Self::Pipe => &[RingKind::Packets, RingKind::Frames],
+            Self::Encoder | Self::Pipe => &[RingKind::Packets, RingKind::Frames],
             Self::Web => &[RingKind::Packets, RingKind::Frames, RingKind::Events],
         }
     }
@@ -99,7 +104,7 @@ impl Kind {
     /// Kind of the ring it writes; `None` also for one that writes what its section says.
     pub fn writes(self) -> Option<RingKind> {
         match self {
-            Self::Ingest | Self::Replay => Some(RingKind::Packets),
+            Self::Encoder | Self::Ingest | Self::Replay => Some(RingKind::Packets),
             Self::Decoder => Some(RingKind::Frames),
             Self::Motion => Some(RingKind::Events),
             Self::Notify
@@ -113,12 +118,12 @@ impl Kind {
 
     /// Whether its section may say `policy`: it must lose nothing.
     pub fn has_policy(self) -> bool {
-        matches!(self, Self::Recorder)
+        matches!(self, Self::Encoder | Self::Recorder)
     }
 
     /// Whether it reads exactly one ring.
     pub fn single_input(self) -> bool {
-        matches!(self, Self::Decoder | Self::Motion | Self::Pipe)
+        matches!(self, Self::Decoder | Self::Encoder | Self::Motion | Self::Pipe)
     }
 }
 
@@ -141,12 +146,14 @@ pub enum WorkerConfig {
     Uploader(UploaderConfig),
     Web(WebSetup),
     Pipe(PipeConfig),
+    Encoder(EncoderConfig),
 }
 
 impl WorkerConfig {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Decoder(_) => Kind::Decoder,
+            Self::Encoder(_) => Kind::Encoder,
             Self::Ingest(_) => Kind::Ingest,
             Self::Motion(_) => Kind::Motion,
             Self::Notify(_) => Kind::Notify,

@@ -54,6 +54,7 @@ pub struct PacketReader {
     untold: Untold,
     start: Start,
     tracks: Vec<Track>,
+    source: Option<RingName>,
     stream_version: u64,
     reader: String,
 }
@@ -99,6 +100,7 @@ impl PacketReader {
             untold: Untold { lost_epochs, ..Untold::default() },
             start: options.start,
             tracks: Vec::new(),
+            source: None,
             stream_version: 0,
             reader: options.reader.clone(),
         };
@@ -109,6 +111,12 @@ impl PacketReader {
     /// What flows in the ring, as of the last packet read.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
+    }
+
+    /// The ring whose packets these are made from, as of the last packet read: a
+    /// [`super::PacketMeta::source`] is a place in it, or without one in this ring.
+    pub fn source_ring(&self) -> Option<&RingName> {
+        self.source.as_ref()
     }
 
     pub fn epoch(&self) -> u64 {
@@ -281,7 +289,7 @@ impl PacketReader {
     fn refresh_tracks(&mut self) {
         self.stream_version = stream::version(&self.at.index().map);
         if let Some(block) = stream::read(&self.at.index().map) {
-            self.tracks = block.tracks;
+            (self.tracks, self.source) = (block.tracks, block.source);
         }
     }
 }

@@ -27,6 +27,8 @@ use crate::sync::Ordering;
 #[derive(Debug)]
 pub struct PacketWriter {
     owner: Owner,
+    /// Whose packets these are made from.
+    source: Option<RingName>,
     log: Mapping,
     /// Free-running byte counts: `floor <= head`, `head - floor <= log.bytes()`.
     head: u64,
@@ -54,6 +56,17 @@ impl PacketWriter {
         contract: &RingContract,
         tracks: &[Track],
     ) -> Result<Self, Error> {
+        Self::create_from(project, contract, tracks, None)
+    }
+
+    /// As [`Self::create`], of packets that are made from those of the ring `source`: a
+    /// [`PacketMeta::source`] is a place in that one.
+    pub fn create_from(
+        project: &ProjectName,
+        contract: &RingContract,
+        tracks: &[Track],
+        source: Option<&RingName>,
+    ) -> Result<Self, Error> {
         let log_bytes = size::log_bytes(contract);
         // Readers of packets hold no leases, so quota and slots are nothing.
         let shape =
@@ -74,12 +87,23 @@ impl PacketWriter {
             drop(owner.hold.take_pages());
         }
         owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
-        describe(&owner, tracks)?;
+        describe(&owner, tracks, source)?;
         owner.announce()?;
         let apart = Apart::new(log_bytes);
         let (head, floor, sequence, newest_key) = (0, 0, 0, None);
-        let while_waiting = None;
-        Ok(Self { owner, log, head, floor, sequence, newest_key, apart, kept, while_waiting })
+        let (while_waiting, source) = (None, source.cloned());
+        Ok(Self {
+            owner,
+            source,
+            log,
+            head,
+            floor,
+            sequence,
+            newest_key,
+            apart,
+            kept,
+            while_waiting,
+        })
     }
 
     pub fn epoch(&self) -> u64 {
@@ -100,7 +124,7 @@ impl PacketWriter {
     /// Describes the stream anew; readers see it before the next packet.
     pub fn set_tracks(&mut self, tracks: &[Track]) -> Result<(), Error> {
         self.owner.check_process()?;
-        describe(&self.owner, tracks)
+        describe(&self.owner, tracks, self.source.as_ref())
     }
 
     /// Asks `go_on` each millisecond that it waits for an essential reader, where the contract lets it
@@ -266,8 +290,8 @@ impl PacketWriter {
     }
 }
 
-fn describe(owner: &Owner, tracks: &[Track]) -> Result<(), Error> {
-    let block = StreamBlock { tracks: tracks.to_vec(), source: None };
+fn describe(owner: &Owner, tracks: &[Track], source: Option<&RingName>) -> Result<(), Error> {
+    let block = StreamBlock { tracks: tracks.to_vec(), source: source.cloned() };
     stream::write(&owner.index, owner.ring(), &block)?;
     if let Some(video) = tracks.iter().find(|track| track.codec.is_video()) {
         owner.index.half(index::AT_WIDTH).store(video.width, Ordering::Relaxed);

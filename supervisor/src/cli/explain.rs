@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use protocol::config::encoder::SoundCodec;
 use protocol::config::ingest::{IngestConfig, Source, TestPattern};
 use protocol::config::{Coded, Makes, Raw, RecorderConfig, WorkerConfig};
 use protocol::name::{RingKind, RingName, WorkerName};
@@ -107,6 +108,19 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
             );
             of_sources(topology, worker, to, |_, _| words(&["-an", "-f", "null", "-"]));
         }
+        Launch::Use(WorkerConfig::Encoder(encoder)) if worker.recorded().next().is_some() => {
+            to.notes.push(
+                "ffmpeg encodes all sound; the worker only what MP4 lacks, into its ring"
+                    .to_owned(),
+            );
+            let codec = match encoder.audio {
+                SoundCodec::Aac => "aac",
+                SoundCodec::Opus => "libopus",
+            };
+            let rate = encoder.audio_bitrate.0.to_string();
+            let to_nothing = ["-c:v", "copy", "-c:a", codec, "-b:a", &rate, "-f", "null", "-"];
+            of_sources(topology, worker, to, |_, _| words(&to_nothing));
+        }
         Launch::Use(WorkerConfig::Recorder(recorder)) => {
             to.notes.push(
                 "a kill costs ffmpeg the unfinished fragment, and each start begins anew"
@@ -180,8 +194,13 @@ fn of_sources(
 }
 
 fn source<'a>(topology: &'a Topology, ring: &RingName) -> Option<&'a IngestConfig> {
-    let writer = topology.worker(&topology.ring(ring)?.writer)?;
-    match &writer.launch {
+    let writer = |ring: &RingName| topology.worker(&topology.ring(ring)?.writer);
+    let mut from = writer(ring)?;
+    // An encoder of sound leaves the pictures as they are.
+    if let Launch::Use(WorkerConfig::Encoder(_)) = from.launch {
+        from = writer(from.recorded().next()?)?;
+    }
+    match &from.launch {
         Launch::Use(WorkerConfig::Ingest(ingest)) => Some(ingest),
         _ => None,
     }

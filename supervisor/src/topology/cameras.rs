@@ -2,8 +2,8 @@
 //! that all cameras share.
 //!
 //! ```text
-//! front: {url, sub, record, serve, frames, motion}
-//!   -> front (ingest), front-sub (ingest), front-decode, front-motion    its own
+//! front: {url, audio, sub, record, serve, frames, motion}
+//!   -> front (ingest), front-audio, front-sub (ingest), front-decode, front-motion    its own
 //!   -> recorder, rtsp, web                           joined, or made by the first that asks
 //! ```
 
@@ -18,11 +18,12 @@ use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
 use super::section::Section;
 use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "url",
     "sub",
     "transport",
     "loop",
+    "audio",
     "record",
     "serve",
     "frames",
@@ -35,6 +36,9 @@ pub(super) const KEYS: [&str; 12] = [
 /// The expansion itself says these.
 pub(super) const OURS: [&str; 4] = ["use", "run", "in", "out"];
 const URL: &str = "rtsp://HOST/PATH, test: or the path of a file";
+const AUDIO: &str = "aac, opus or copy";
+/// As the camera sends it.
+const COPY: &str = "copy";
 const SERVE: &str = "a list of rtsp and web";
 const RECORD: &str = "true, false, a folder or a section with keys";
 const SWITCH: &str = "true, false or a section with keys";
@@ -96,6 +100,8 @@ struct Camera {
     name: Key,
     /// Keys of its ingest worker.
     ingest: Map,
+    /// Keys of the encoder that its sound goes through, if it has one.
+    audio: Option<Map>,
     /// The same of its sub stream, which the pictures are taken from.
     sub: Option<Map>,
     /// Keys of its decoder, if it has one.
@@ -125,14 +131,21 @@ impl Camera {
         let (rtsp, web) = serve(&mut section);
         let find = |key: &str| section.entries().iter().find(|it| it.key.text == key).cloned();
         let (max_bitrate, restart) = (find("max_bitrate"), find("restart"));
+        let mut audio = audio(&mut section);
+        let record = record(&mut section, has_dir);
+        if let (Some(keys), Some(Record::Own(record))) = (&mut audio, &record) {
+            // What the recorder must not lose may not be lost before it.
+            keys.extend(record.iter().filter(|it| it.key.text == "policy").cloned());
+        }
         Some(Self {
             name: entry.key.clone(),
             ingest: ingest(&mut section),
+            audio,
             sub: sub(&mut section),
             // Pictures are what motion is looked for in.
             frames: frames.or_else(|| motion.is_some().then(Map::new)),
             motion,
-            record: record(&mut section, has_dir),
+            record,
             rtsp,
             web,
             max_bitrate,
@@ -152,6 +165,14 @@ impl Camera {
         format!("{}.packets", self.name.text)
     }
 
+    /// What comes from the camera itself.
+    fn sent(&self) -> String {
+        match self.audio {
+            Some(_) => format!("{}.source.packets", self.name.text),
+            None => self.packets(),
+        }
+    }
+
     /// The ring that its pictures are decoded from.
     fn pictures(&self) -> String {
         if self.sub.is_some() { self.sub_packets() } else { self.packets() }
@@ -167,14 +188,18 @@ impl Camera {
 
     fn ring(&self, rings: &mut Map) {
         let Some(bitrate) = &self.max_bitrate else { return };
-        let setting = vec![bitrate.clone()];
-        match rings.iter_mut().find(|ring| ring.key.text == self.packets()) {
-            Some(ring) => match &mut ring.value.value {
-                Value::Map(keys) => lay_beneath(keys, &setting),
-                Value::Null => ring.value.value = Value::Map(setting),
-                Value::Broken | Value::List(_) | Value::Text(_) => {}
-            },
-            None => rings.push(entry(&self.packets(), bitrate.key.place, Value::Map(setting))),
+        let names = [self.packets(), self.sent()];
+        // One of them without an encoder between the two.
+        for name in &names[..if names[0] == names[1] { 1 } else { 2 }] {
+            let setting = vec![bitrate.clone()];
+            match rings.iter_mut().find(|ring| ring.key.text == *name) {
+                Some(ring) => match &mut ring.value.value {
+                    Value::Map(keys) => lay_beneath(keys, &setting),
+                    Value::Null => ring.value.value = Value::Map(setting),
+                    Value::Broken | Value::List(_) | Value::Text(_) => {}
+                },
+                None => rings.push(entry(name, bitrate.key.place, Value::Map(setting))),
+            }
         }
     }
 }
@@ -193,6 +218,22 @@ fn ingest(section: &mut Section<'_>) -> Map {
     let more = section.entries().iter().filter(|it| passed_on.contains(&&*it.key.text));
     keys.extend(more.cloned());
     keys
+}
+
+/// Keys of the encoder that makes this of the camera's sound.
+fn audio(section: &mut Section<'_>) -> Option<Map> {
+    let node = section.get("audio")?;
+    match node.as_text() {
+        Some("aac" | "opus") => {
+            let own = section.entries().iter().filter(|it| it.key.text == "audio");
+            Some(own.cloned().collect())
+        }
+        Some(COPY) => None,
+        _ => {
+            section.not_a("audio", node, AUDIO);
+            None
+        }
+    }
 }
 
 fn sub(section: &mut Section<'_>) -> Option<Map> {
@@ -308,7 +349,17 @@ struct Yard<'a> {
 
 impl Yard<'_> {
     fn add(&mut self, camera: &Camera) {
-        self.own(camera, camera.name.text.clone(), Kind::Ingest, None, &camera.ingest);
+        let out = |ring: &str| entry("out", camera.place(), Node::text(camera.place(), ring).value);
+        let mut ingest = camera.ingest.clone();
+        if camera.audio.is_some() {
+            ingest.push(out(&camera.sent()));
+        }
+        self.own(camera, camera.name.text.clone(), Kind::Ingest, None, &ingest);
+        if let Some(keys) = &camera.audio {
+            let mut keys = keys.clone();
+            keys.push(out(&camera.packets()));
+            self.own(camera, camera.part("audio"), Kind::Encoder, Some(camera.sent()), &keys);
+        }
         let mut seen = vec![camera.packets()];
         if let Some(keys) = &camera.sub {
             let place = camera.place();
@@ -456,4 +507,83 @@ fn same_settings(worker: &[Entry], keys: &[Entry]) -> bool {
         keys.iter().any(|own| own.key.text == key.key.text && own.value.says_the_same(&key.value))
     };
     settings.len() == keys.len() && settings.iter().all(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::topology::{Overrides, RingSpec, Topology, parse};
+
+    fn read(text: &str) -> Topology {
+        let text = format!("version: 1\nproject: yard\n{text}");
+        parse(&text, "/srv/framevisor.yml".as_ref(), &Overrides::default())
+            .unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    fn ring<'a>(topology: &'a Topology, name: &str) -> &'a RingSpec {
+        topology.ring(&name.parse().unwrap()).unwrap()
+    }
+
+    fn readers(ring: &RingSpec) -> Vec<&str> {
+        ring.readers.iter().map(|name| name.as_str()).collect()
+    }
+
+    #[test]
+    fn sound_becomes_another_on_the_way_to_all_who_read_the_camera() {
+        let topology = read(
+            "cameras:
+  door: {url: 'rtsp://10.0.0.5/main', audio: opus, max_bitrate: 16M, motion: true,
+         record: {dir: x, policy: essential 10s}}
+",
+        );
+        let source = ring(&topology, "door.source.packets");
+        assert_eq!((source.writer.as_str(), readers(source)), ("door", vec!["door-audio"]));
+        // What must not be lost in the recorder may not be lost on its way to it.
+        assert_eq!(source.essential[0].reader, "door-audio");
+        let packets = ring(&topology, "door.packets");
+        assert_eq!(packets.writer.as_str(), "door-audio");
+        assert_eq!(readers(packets), ["door-decode", "recorder", "rtsp", "web"]);
+        assert_eq!(packets.essential[0].reader, "recorder");
+        for ring in [source, packets] {
+            assert_eq!(ring.config.max_bitrate.to_string(), "16M", "{}", ring.name);
+        }
+        let own = topology.workers_of("door").unwrap().iter().map(|name| name.as_str());
+        assert_eq!(own.collect::<Vec<_>>(), ["door", "door-audio", "door-decode", "door-motion"]);
+    }
+
+    #[test]
+    fn sound_that_is_to_stay_as_it_is_costs_nothing() {
+        let with = read("cameras: {door: {url: 'test:', audio: copy, record: true}}\n");
+        let without = read("cameras: {door: {url: 'test:', record: true}}\n");
+        assert_eq!(with.workers, without.workers);
+    }
+
+    #[test]
+    fn what_comes_from_a_file_waits_on_both_sides_of_an_encoder() {
+        let topology = read("cameras: {door: {url: a.mp4, audio: aac}}\n");
+        assert!(topology.rings.iter().all(|ring| ring.waits));
+        let live = read("cameras: {door: {url: 'rtsp://h/', audio: aac}}\n");
+        assert!(!live.rings.iter().any(|ring| ring.waits));
+    }
+
+    #[test]
+    fn an_encoder_is_told_which_of_its_keys_do_not_fit_its_ring() {
+        let text = "version: 1
+project: yard
+workers:
+  cam1: {use: ingest, source: 'test:'}
+  dec: {use: decoder, in: cam1.packets}
+  a: {use: encoder, in: cam1.packets, codec: h264}
+  b: {use: encoder, in: cam1.frames, audio: aac}
+";
+        let read = parse(text, "/srv/framevisor.yml".as_ref(), &Overrides::default());
+        let report = read.unwrap_err().to_string();
+        assert!(
+            report.contains("has 'codec', which is for pictures, and reads cam1.packets"),
+            "{report}"
+        );
+        assert!(
+            report.contains("has 'audio', which is for packets, and reads cam1.frames"),
+            "{report}"
+        );
+    }
 }

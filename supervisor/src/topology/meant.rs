@@ -19,6 +19,8 @@ use super::{HookSpec, Launch, RingSpec, WorkerSpec};
 
 /// How long a replay without a pace of its own waits for a reader: longer means that it hangs.
 const WAITED_FOR: Span = Span::from_millis(60_000);
+/// Decoders and encoders between a file and who waits for it.
+const HOPS_MAX: usize = 8;
 
 /// Whatever has a mistake is left out; every mistake is in `findings`.
 pub(super) fn relate(
@@ -174,21 +176,25 @@ fn pre_roll(workers: &[WorkerSpec], ring: &RingName) -> Span {
     asked.max().unwrap_or_default()
 }
 
-/// Whether what the worker writes can wait: it reads a file, or decodes what comes from one.
+/// Whether what the worker writes can wait: it reads a file, or decodes or encodes what comes from one.
 fn comes_from_file(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
-    let reads_file = |worker: &WorkerSpec| match &worker.launch {
+    // Into pictures and back is as far as anybody goes; a circle of rings is longer.
+    (0..HOPS_MAX).try_fold(writer, |worker, _| match &worker.launch {
+        Launch::Use(WorkerConfig::Decoder(_) | WorkerConfig::Encoder(_)) => {
+            let is_source = |it: &&WorkerSpec| {
+                it.output.is_some() && it.output.as_ref() == worker.inputs.first()
+            };
+            workers.iter().find(is_source).ok_or(false)
+        }
+        launch => Err(reads_file(launch)),
+    }) == Err(true)
+}
+
+fn reads_file(launch: &Launch) -> bool {
+    match launch {
         Launch::Use(WorkerConfig::Ingest(ingest)) => matches!(ingest.source, Source::File(_)),
         Launch::Use(WorkerConfig::Replay(_)) => true,
         _ => false,
-    };
-    let is_source = |worker: &&WorkerSpec| {
-        worker.output.is_some() && worker.output.as_ref() == writer.inputs.first()
-    };
-    match &writer.launch {
-        Launch::Use(WorkerConfig::Decoder(_)) => {
-            workers.iter().find(is_source).is_some_and(reads_file)
-        }
-        _ => reads_file(writer),
     }
 }
 

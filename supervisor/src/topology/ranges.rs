@@ -3,8 +3,9 @@
 use std::fmt::Display;
 
 use protocol::config::{
-    Ceiling, Coded, DecoderConfig, IngestConfig, LimitsConfig, MotionConfig, NotifyConfig, Raw,
-    RecorderConfig, ReplayConfig, RingConfig, RtspConfig, UploaderConfig, WebConfig,
+    Ceiling, Coded, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig, MotionConfig,
+    NotifyConfig, Raw, RecorderConfig, ReplayConfig, RingConfig, RtspConfig, UploaderConfig,
+    WebConfig,
 };
 use protocol::units::{BitRate, Bytes, Span};
 
@@ -21,6 +22,18 @@ pub(super) fn of_decoder(decoder: &DecoderConfig) -> Problems {
         // The largest picture FFmpeg itself accepts is a little under this.
         check("max_pixels", decoder.max_pixels, 64, 16_384 * 16_384),
     ])
+}
+
+pub(super) fn of_encoder(encoder: &EncoderConfig) -> Problems {
+    let (tenth, ten_minutes) = (Span::from_millis(100), Span::from_millis(600_000));
+    let checks = [
+        // What AAC and Opus can be at all.
+        check("audio_bitrate", encoder.audio_bitrate, BitRate(6_000), BitRate(510_000)),
+        check("bitrate", encoder.bitrate, BitRate(16_000), BitRate(1_000_000_000)),
+        check("keyframe_every", encoder.keyframe_every, tenth, ten_minutes),
+        encoder.max_fps.and_then(|fps| check("max_fps", fps, 1, 240)),
+    ];
+    among(checks)
 }
 
 pub(super) fn of_ingest(_: &IngestConfig) -> Problems {
@@ -151,6 +164,7 @@ mod tests {
     #[test]
     fn the_defaults_are_in_range() {
         assert_eq!(of_decoder(&DecoderConfig::default()), []);
+        assert_eq!(of_encoder(&EncoderConfig::default()), []);
         assert_eq!(of_motion(&MotionConfig::default()), []);
         assert_eq!(of_rtsp(&RtspConfig::default()), []);
         assert_eq!(of_web(&WebConfig::default()), []);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::config::{Kind, WorkerConfig};
+use protocol::config::{EncoderConfig, Kind, WorkerConfig};
 use protocol::name::{RingKind, RingName};
 pub(crate) use protocol::pattern::matches;
 
@@ -189,9 +189,25 @@ fn inputs(
     if found.is_empty() && findings.len() == before {
         nothing_matches(worker, &reader, findings);
     }
+    unfit_keys(worker, &found, findings);
     let more = events(worker, rings, findings);
     found.extend(more.into_iter().filter(|ring| known.insert(ring.clone())));
     found
+}
+
+/// An encoder has keys for the sound of packets, and others for pictures.
+fn unfit_keys(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Finding>) {
+    let (WrittenKind::Use(Kind::Encoder), [ring]) = (worker.kind, inputs) else { return };
+    let (meant, keys) = match ring.kind() {
+        RingKind::Packets => ("pictures", &EncoderConfig::OF_PICTURES[..]),
+        RingKind::Frames | RingKind::Events => ("packets", &EncoderConfig::OF_SOUND[..]),
+    };
+    for key in keys {
+        if let Some(place) = worker.values.get(*key) {
+            let ring = ring.clone();
+            complain(worker, *place, WiringProblem::EncoderKey { key, meant, ring }, findings);
+        }
+    }
 }
 
 /// The rings that the rules of a recorder listen to.

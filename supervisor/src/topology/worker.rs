@@ -67,8 +67,9 @@ pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Optio
 
 /// Keys that workers of one kind have unless they say otherwise; `None` is for `run`.
 pub(super) fn look_at_defaults(section: &mut Section<'_>, kind: Option<Kind>) {
-    // What tells workers from each other is nobody's default.
-    for entry in section.entries().iter().filter(|it| IDENTITY.contains(&&*it.key.text)) {
+    // What tells workers from each other is nobody's default; an encoder's 'codec' does not.
+    let identity = if kind.is_some() { &IDENTITY[..4] } else { &IDENTITY[..] };
+    for entry in section.entries().iter().filter(|it| identity.contains(&&*it.key.text)) {
         let (key, known) = (entry.key.text.clone(), Vec::new());
         section.complain(entry.key.place, KeyProblem::Unknown { key, known });
     }
@@ -138,6 +139,9 @@ fn launch(section: &mut Section<'_>, kind: WrittenKind) -> Option<Launch> {
 fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
     match kind {
         Kind::Decoder => section.typed(&USE, ranges::of_decoder).map(WorkerConfig::Decoder),
+        Kind::Encoder => {
+            section.typed(&USE_WITH_POLICY, ranges::of_encoder).map(WorkerConfig::Encoder)
+        }
         Kind::Ingest => {
             let config = section.typed(&USE, ranges::of_ingest)?;
             named_secret(section, config).map(WorkerConfig::Ingest)

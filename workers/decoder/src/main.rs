@@ -17,7 +17,6 @@ mod decoding;
 mod dump;
 mod keep;
 mod notes;
-mod parking;
 mod pictures;
 mod resync;
 mod slots;

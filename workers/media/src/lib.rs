@@ -7,6 +7,7 @@
 //! file, camera ──> Demuxer ──> AccessUnit ──(ring)──> Decoder ──> Picture in lent memory
 //! pattern ───────> Encoder ──> EncodedUnit            PictureAllocator lends it
 //! AccessUnit ──> Muxer ──> file                       Picture ──> Reencoder ──> AccessUnit
+//! samples ─────> SoundEncoder ──> SoundUnit           Still ────> PictureEncoder ──> Coded
 //! ```
 //!
 //! Written against FFmpeg 5.1 (Debian 12). No FFmpeg type is part of this crate's face, and the
@@ -22,8 +23,10 @@ mod encode;
 mod error;
 mod log;
 mod mux;
+mod picture_encoder;
 mod raw;
 mod reencode;
+mod sound;
 mod still;
 
 pub use annexb::{Family, ParameterSets};
@@ -36,7 +39,11 @@ pub use demux::{AccessUnit, Demuxer, Input, Interrupt};
 pub use encode::{EncodedUnit, Encoder, EncoderOptions};
 pub use error::MediaError;
 pub use mux::{Container, Muxer};
+pub use picture_encoder::{
+    Coded, Engine, PictureEncoder, PictureEncoderOptions, encoder_name, encodes,
+};
 pub use reencode::Reencoder;
+pub use sound::{SoundEncoder, SoundOptions, SoundUnit};
 pub use still::{NoMemory, Still};
 
 /// Once a process: FFmpeg's error texts, and its log into `tracing`.

@@ -4,7 +4,7 @@
 use ffmpeg_next::codec::{Context, Parameters};
 use ffmpeg_next::format::context::Output;
 use ffmpeg_next::format::stream::StreamMut;
-use ffmpeg_next::{Error, decoder, ffi, frame};
+use ffmpeg_next::{Error, decoder, encoder, ffi, frame};
 
 pub(crate) fn parameters(wrapper: &Parameters) -> &ffi::AVCodecParameters {
     // SAFETY: reads the wrapper's pointer, nothing behind it.
@@ -46,6 +46,20 @@ pub(crate) fn extradata(fields: &ffi::AVCodecParameters) -> &[u8] {
     }
     // SAFETY: FFmpeg keeps extradata_size readable bytes at extradata as long as the struct lives.
     unsafe { std::slice::from_raw_parts(fields.extradata, length) }
+}
+
+/// What an open encoder says beside its packets.
+pub(crate) fn encoder_extradata(wrapper: &mut encoder::Encoder) -> Vec<u8> {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper owns the struct, and is borrowed mutably.
+    let fields = unsafe { &*pointer };
+    let length = usize::try_from(fields.extradata_size).unwrap_or(0);
+    if fields.extradata.is_null() || length == 0 {
+        return Vec::new();
+    }
+    // SAFETY: FFmpeg keeps extradata_size readable bytes at extradata as long as the struct lives.
+    unsafe { std::slice::from_raw_parts(fields.extradata, length) }.to_vec()
 }
 
 pub(crate) fn frame(wrapper: &frame::Video) -> &ffi::AVFrame {

@@ -91,7 +91,8 @@ impl Assembler {
         if cut == Cut::File {
             let before = self.file.take();
             let (before, segment_ns) = (before.as_ref(), self.segment_ns);
-            let mut file = OpenFile::begin(&packet, tracks, follows, before, segment_ns);
+            let mut file =
+                OpenFile::begin(&self.ring, &packet, tracks, follows, before, segment_ns);
             file.paused = std::mem::take(&mut self.paused);
             self.file = Some(file);
         }
@@ -340,6 +341,8 @@ mod tests {
             assembler.take(packet, &[video(), sound.clone()]).unwrap();
         }
         assert!(assembler.refused().contains("PcmAlaw"), "{}", assembler.refused());
+        let cure = "cam1-aac: {use: encoder, in: cam1.packets, audio: aac}";
+        assert!(assembler.refused().contains(cure), "{}", assembler.refused());
         let piece = assembler.flush().unwrap().unwrap();
         let found = scan(&mut Cursor::new(&piece.bytes)).unwrap();
         assert_eq!(found.fragments[0].origin.packets, [Some(0), None, Some(0)]);

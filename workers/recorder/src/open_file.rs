@@ -66,6 +66,7 @@ fn lead(tracks: &[Track]) -> Option<u32> {
 
 impl OpenFile {
     pub(crate) fn begin(
+        ring: &RingName,
         packet: &Packet,
         tracks: &[Track],
         follows: bool,
@@ -74,7 +75,8 @@ impl OpenFile {
     ) -> Self {
         let described = describe(tracks, packet);
         let (movie, refused) = Movie::new(&described);
-        let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        let refused: Vec<String> =
+            refused.iter().map(ToString::to_string).chain(cure(ring, tracks)).collect();
         Self {
             ring_tracks: tracks.to_vec(),
             tracks: described,
@@ -214,6 +216,18 @@ impl OpenFile {
         bytes.extend(muxer.write(&fragment, next)?);
         Ok(Some(Piece { begins: Some(origin.capture), bytes, first, last }))
     }
+}
+
+/// What a user writes so that sound which MP4 lacks is recorded.
+fn cure(ring: &RingName, tracks: &[Track]) -> Option<String> {
+    let is_lacking = |track: &Track| matches!(track.codec, Codec::PcmMulaw | Codec::PcmAlaw);
+    let camera = ring.camera();
+    tracks.iter().any(is_lacking).then(|| {
+        format!(
+            "write `audio: aac` at the camera, or `{camera}-aac: {{use: encoder, in: {ring}, audio: aac}}` \
+             and let the recorder read {camera}-aac.packets"
+        )
+    })
 }
 
 /// The tracks in the form that key frames describe them in, taken from the packet itself where it is

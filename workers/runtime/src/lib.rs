@@ -15,6 +15,7 @@ mod input;
 pub mod item;
 mod link;
 mod log;
+mod parking;
 mod quarantine;
 mod run;
 pub mod verb;
@@ -28,6 +29,7 @@ pub use context::Context;
 pub use fault::Fault;
 pub use input::{FrameInput, PacketInput};
 pub use link::Link;
+pub use parking::{Parking, Turn};
 pub use run::run;
 
 /// Longest a step may wait for input. A stop request is seen this soon, and the heartbeat deadline

@@ -92,6 +92,11 @@ fn workers(page: &mut Page, workers: &[WorkerStatus]) {
         );
         page.sample(&[("worker", &worker.name)], u8::from(up));
     }
+    page.family("worker_degraded", "gauge", "Whether it works, but not as asked; ps says why.");
+    for worker in workers {
+        let degraded = worker.state == WorkerState::Degraded;
+        page.sample(&[("worker", &worker.name)], u8::from(degraded));
+    }
     page.family("worker_restarts_total", "counter", "Restarts since the supervisor began.");
     for worker in workers {
         page.sample(&[("worker", &worker.name)], worker.restarts);

@@ -119,7 +119,8 @@ pub(super) fn disk(dir: &str, bytes_per_s: u64, needed_bits: u64) -> Row {
 
 pub(super) fn codecs(found: &Codecs) -> Row {
     let names = |names: &[String]| names.join(", ");
-    let seen = format!("{}: decodes {}", found.library, names(&found.decoders));
+    let (decoders, encoders) = (names(&found.decoders), names(&found.encoders));
+    let seen = format!("{}: decodes {decoders}; encodes {encoders}", found.library);
     if found.missing.is_empty() {
         return Row::ok("codecs", seen);
     }

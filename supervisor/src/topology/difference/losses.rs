@@ -16,7 +16,9 @@ pub(super) fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
         }
         (Some(Kind::Replay), _) => "its place: the new process plays from the begin",
         (Some(Kind::Decoder), How::Beside) => "nothing: the new one goes on where the old one ends",
-        (Some(Kind::Decoder), How::InPlace) => "pictures until the next key frame",
+        (Some(Kind::Decoder), How::InPlace) | (Some(Kind::Encoder), _) => {
+            "pictures until the next key frame"
+        }
         (Some(Kind::Rtsp | Kind::Web), How::Beside) => {
             "nothing: clients stay with the old process until they leave"
         }
@@ -34,7 +36,7 @@ pub(super) fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
     match kind(spec) {
         Some(Kind::Ingest) => "the camera",
         Some(Kind::Replay) => "the rest of what it plays",
-        Some(Kind::Decoder) => "its pictures",
+        Some(Kind::Decoder | Kind::Encoder) => "its pictures",
         Some(Kind::Rtsp | Kind::Web) => "their connections",
         Some(Kind::Recorder) => "the recording from here on",
         Some(Kind::Uploader) => "nothing: recordings wait on the disk",

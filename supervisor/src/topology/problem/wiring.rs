@@ -20,6 +20,8 @@ pub(crate) enum WiringProblem {
     AfterItself { name: String },
     #[error("starts after '{name}', and there is no such worker")]
     AfterNobody { name: String, known: Vec<String> },
+    #[error("has '{key}', which is for {meant}, and reads {ring}")]
+    EncoderKey { key: &'static str, meant: &'static str, ring: RingName },
     #[error("writes {ring}: names with 'ext.' belong to programs outside the topology")]
     ExternalRing { ring: RingName },
     #[error("'{glob}' may name several rings, but {kind} reads exactly one")]
@@ -52,6 +54,9 @@ impl WiringProblem {
             Self::AddressTaken { .. } => "give one of the two another port".into(),
             Self::AfterItself { .. } => "leave out one 'after' of the circle".into(),
             Self::AfterNobody { name, known } => suggest(name, known, "workers of this topology"),
+            Self::EncoderKey { key, .. } => {
+                format!("remove '{key}', or let a second encoder read the other ring")
+            }
             Self::ExternalRing { .. } => "for example out: cam1.events".into(),
             Self::GlobForOne { kind, .. } | Self::TooManyInputs { kind, .. } => {
                 format!("write one {kind} worker for each ring")

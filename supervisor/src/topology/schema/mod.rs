@@ -201,6 +201,7 @@ fn camera() -> Keys {
         ("sub", shared("source")),
         ("transport", words(&TRANSPORTS)),
         ("loop", shared("boolean")),
+        ("audio", words(&["aac", "opus", "copy"])),
         ("serve", shared("serve")),
         ("record", either(vec![shared("boolean"), shared("text"), part_of_camera(Kind::Recorder)])),
         ("frames", either(vec![shared("boolean"), part_of_camera(Kind::Decoder)])),
@@ -320,6 +321,17 @@ fn own(kind: Kind) -> Keys {
         Kind::Decoder => {
             vec![("threads", number(1, 16)), ("max_pixels", number(64, 16_384 * 16_384))]
         }
+        Kind::Encoder => vec![
+            ("audio", words(&["aac", "opus"])),
+            ("audio_bitrate", shared("bit_rate")),
+            ("codec", words(&["h264", "h265", "mjpeg", "vp8", "vp9", "av1"])),
+            ("bitrate", shared("bit_rate")),
+            ("latency", words(&["live", "quality"])),
+            ("keyframe_every", shared("span")),
+            ("max_fps", number(1, 240)),
+            ("hardware", words(&["auto", "off", "vaapi", "nvenc"])),
+            ("on_demand", shared("boolean")),
+        ],
         Kind::Ingest => vec![
             ("source", shared("source")),
             ("transport", words(&TRANSPORTS)),

@@ -83,6 +83,7 @@ fn set<'a>(keys: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 fn read_keys(kind: Kind) -> BTreeSet<String> {
     let section = match kind {
         Kind::Decoder => json!(DecoderConfig::default()),
+        Kind::Encoder => json!(EncoderConfig::default()),
         Kind::Ingest => json!(IngestConfig {
             source: Ingested::File("x".into()),
             repeat: true,
@@ -268,6 +269,7 @@ defaults: {recorder: {segment: 5m, policy: {essential: 2s}}, cameras: {serve: fa
 templates: {a: {use: decoder, threads: 2}, b: {record: true, serve: web}, c: {threads: 3}, d: {run: [x]}}
 groups: {hall: cam-1, all: ['cam*', cam-2]}
 hooks: {tell: {on: worker.held, run: [x], timeout: 100ms, env: {A: 1}}, more: {on: [camera.down, 'worker.*'], run: [x]}}
+defaults: {encoder: {codec: h265, bitrate: 2M, latency: quality, keyframe_every: 2s, max_fps: 10, hardware: vaapi, on_demand: true}}
 defaults: {run: {limits: {memory: none}}, decoder: {limits: {memory: 2GiB}}}",
     ),
     (
@@ -278,6 +280,7 @@ hall: {url: 'test:', frames: {limits: {nice: -20}}}
 hall: {url: clip.mp4, loop: false, record: /srv/x, frames: true, motion: {fps: 1, restart: {delay: 1s}}}
 hall: {url: 'test:', record: {dir: x, keep: {age: 30d, size: 200GB}, min_free: 10%, policy: sequential}}
 hall: {url: 'test:', record: {dir: x, when: command}}
+hall: {url: 'test:', audio: aac}
 hall: {url: 'test:', motion: true, record: {dir: x, when: [always, events, {pre: 0s}]}}
 hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION:-true}'}",
     ),
@@ -287,6 +290,7 @@ hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION
 x: {run: [x], limits: {cpus: 2, oom_score_adj: -1000, cpu_weight: 10000}}
 d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixels: 64}
 d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}
+e: {use: encoder, in: cam-1.packets, audio: opus, audio_bitrate: 32k, policy: essential 5s}
 w: {use: web, in: ['*', '*.events', 'cam-{1..2}.packets'], listen: '[::1]:80', jpeg_quality: 100}
 w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}
 r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000, drain: 1m}
@@ -334,7 +338,13 @@ rings: {cam-1.packets: {spare_readers: 65}}
 rings: {cam-1.packets: {history: -1}}
 rings: {cam-1.packets: {access: open}}
 rings: {cam-1.packets: {like: cam-2}}
-defaults: {encoder: {}}
+defaults: {compositor: {}}
+defaults: {encoder: {audio: mp3}}
+defaults: {encoder: {bitrate: 2}}
+defaults: {encoder: {latency: low}}
+defaults: {encoder: {max_fps: 0}}
+defaults: {encoder: {hardware: cuda}}
+defaults: {encoder: {in: cam-1.packets}}
 defaults: {workers: {limits: {nice: 1}}}
 defaults: {cameras: {like: cam-1}}
 defaults: {decoder: {in: cam-1.packets}}

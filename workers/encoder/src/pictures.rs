@@ -1,0 +1,309 @@
+//! A frame ring into a packet ring.
+
+use std::thread;
+use std::time::Duration;
+
+use media::{Coded, PictureEncoder, Still};
+use protocol::config::EncoderConfig;
+use protocol::config::encoder::Latency;
+use protocol::control::{Condition, RingContract};
+use protocol::name::RingName;
+use protocol::time::MonoNs;
+use shmring::{
+    Frame, FrameMeta, FrameOptions, FrameStart, Next, PacketMeta, Policy, SourceId, census, clock,
+};
+use worker::{Context, Fault, FrameInput, Parking, STEP_WAIT, Turn};
+
+use crate::engines::Engines;
+use crate::pace::{Groups, Pace};
+use crate::resume::Resume;
+use crate::ring::Out;
+
+/// Steps without a picture after which the condition says so: 2 s.
+const QUIET_STEPS: u32 = 20;
+/// How often it looks whether somebody reads.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The worker on frames.
+#[derive(Debug)]
+pub(crate) struct Pictures {
+    input: FrameInput,
+    source: RingName,
+    /// The ring that frame ids name.
+    origin: RingName,
+    out: Out,
+    resume: Resume,
+    engines: Engines,
+    open: Option<Open>,
+    pace: Pace,
+    groups: Groups,
+    /// Only with `on_demand`.
+    parking: Option<Parking>,
+    looked: MonoNs,
+    last_pts_ns: Option<i64>,
+    /// The next packet does not continue the last one.
+    joint: bool,
+    quiet_steps: u32,
+}
+
+/// An encoder, and what its pictures are like.
+#[derive(Debug)]
+struct Open {
+    encoder: PictureEncoder<Note>,
+    like: Like,
+    /// Its tracks are not told yet.
+    untold: bool,
+}
+
+/// What makes another stream of pictures.
+type Like = (protocol::stream::PixelFormat, protocol::stream::Colour, u32, u32);
+
+/// What a packet inherits of its picture.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    meta: FrameMeta,
+    source: SourceId,
+    joint: bool,
+}
+
+impl Pictures {
+    pub(crate) fn new(
+        config: &EncoderConfig,
+        source: &RingName,
+        contract: RingContract,
+        cx: &Context,
+    ) -> Self {
+        let resume = Resume::read(cx.project(), &contract.name, cx.worker().as_str());
+        let options = FrameOptions {
+            policy: Policy::Sequential,
+            // What a predecessor has encoded is told apart by its name.
+            start: FrameStart::Oldest,
+            ..FrameOptions::named(cx.worker().as_str())
+        };
+        Self {
+            input: FrameInput::new(cx, source, options),
+            source: source.clone(),
+            origin: source.clone(),
+            out: Out::new(contract, clock::now().utc),
+            resume,
+            engines: Engines::new(config, config.latency == Latency::Live),
+            open: None,
+            pace: Pace::new(config.max_fps),
+            groups: Groups::new(config.keyframe_every),
+            parking: config.on_demand.then(Parking::working),
+            looked: MonoNs(0),
+            last_pts_ns: None,
+            joint: false,
+            quiet_steps: 0,
+        }
+    }
+
+    pub(crate) fn step(&mut self, cx: &mut Context) -> Result<(), Fault> {
+        if self.rests(cx)? {
+            thread::sleep(STEP_WAIT);
+            return Ok(());
+        }
+        let next = self.input.next(cx, STEP_WAIT)?;
+        let silent = matches!(next, Next::Quiet | Next::Ended);
+        self.quiet_steps = if silent { self.quiet_steps.saturating_add(1) } else { 0 };
+        match next {
+            Next::Item(frame) => self.take(&frame, cx)?,
+            Next::Overrun { .. } | Next::NewEpoch { .. } => self.begin_anew(cx)?,
+            Next::Ended => {
+                self.begin_anew(cx)?;
+                self.out.finish();
+                cx.condition(Condition::Waiting, format!("{} has ended", self.source));
+                // Answered at once for as long as there is no successor.
+                thread::sleep(STEP_WAIT);
+            }
+            Next::Quiet if self.quiet_steps >= QUIET_STEPS && self.input.lack().is_none() => {
+                cx.condition(Condition::Waiting, format!("nothing comes from {}", self.source));
+            }
+            // What is lost follows as an overrun.
+            Next::Quiet | Next::Evicted { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// What is still inside comes out, and readers hear that nothing follows.
+    pub(crate) fn stop(&mut self, cx: &mut Context) -> Result<(), Fault> {
+        self.begin_anew(cx)?;
+        self.out.finish();
+        Ok(())
+    }
+
+    /// Whether nobody reads and it may rest. A reader can only come to a ring that is there.
+    fn rests(&mut self, cx: &mut Context) -> Result<bool, Fault> {
+        let Some(mut parking) = self.parking.filter(|_| self.out.is_there()) else {
+            return Ok(false);
+        };
+        let now = clock::mono();
+        if now.saturating_since(self.looked) >= LOOK {
+            self.looked = now;
+            let readers = census::named(cx.project(), self.out.name(), now).readers.len();
+            let turn = parking.update(u32::try_from(readers).unwrap_or(u32::MAX), now);
+            self.parking = Some(parking);
+            if turn == Turn::Park {
+                self.begin_anew(cx)?;
+                // Whoever decodes for it may rest too.
+                self.input.detach();
+            }
+        }
+        let is_parked = parking.is_parked();
+        if is_parked {
+            cx.condition(Condition::Parked, format!("nobody reads {}", self.out.name()));
+        }
+        Ok(is_parked)
+    }
+
+    fn take(&mut self, frame: &Frame, cx: &mut Context) -> Result<(), Fault> {
+        let (meta, id) = (frame.meta(), frame.frame_id());
+        let source = SourceId { epoch: id.epoch, sequence: id.sequence };
+        if self.resume.has(0, source) {
+            return Ok(());
+        }
+        let Some(still) = still_of(frame) else {
+            let why = format!("{} holds tensors; expected pictures", self.source);
+            cx.condition(Condition::Degraded, why);
+            return Ok(());
+        };
+        self.follow(meta, id.ring, cx)?;
+        if !self.pace.takes(meta.pts_ns) {
+            return Ok(());
+        }
+        self.last_pts_ns = Some(meta.pts_ns);
+        let like = (still.format, still.colour, still.width, still.height);
+        if self.open.as_ref().is_some_and(|open| open.like != like) {
+            self.drain(cx)?;
+        }
+        if let Err(why) = self.encode(&still, like, meta, source, cx)? {
+            cx.missed(1);
+            self.joint = true;
+            cx.condition(Condition::Degraded, why);
+        }
+        Ok(())
+    }
+
+    /// Whether the picture goes on with what came before.
+    fn follow(
+        &mut self,
+        meta: &FrameMeta,
+        origin: RingName,
+        cx: &mut Context,
+    ) -> Result<(), Fault> {
+        let is_behind = self.last_pts_ns.is_some_and(|last_ns| meta.pts_ns <= last_ns);
+        if meta.discontinuity && self.last_pts_ns.is_some() {
+            self.begin_anew(cx)?;
+        }
+        if is_behind || origin != self.origin {
+            // Another line of times, or of names, is another epoch.
+            self.begin_anew(cx)?;
+            self.out.let_go();
+            self.origin = origin;
+            (self.last_pts_ns, self.joint) = (None, false);
+            self.pace.begin_anew();
+        }
+        Ok(())
+    }
+
+    /// The inner error is told, and the next picture tries again.
+    fn encode(
+        &mut self,
+        still: &Still,
+        like: Like,
+        meta: &FrameMeta,
+        source: SourceId,
+        cx: &mut Context,
+    ) -> Result<Result<(), String>, Fault> {
+        if self.open.is_none() {
+            match self.engines.open(still) {
+                Ok(encoder) => self.open = Some(Open { encoder, like, untold: true }),
+                Err(error) => return Ok(Err(error.to_string())),
+            }
+            self.groups.begin_anew();
+        }
+        let Some(open) = &mut self.open else { return Ok(Ok(())) };
+        let note = Note { meta: *meta, source, joint: std::mem::take(&mut self.joint) };
+        let key = self.groups.begins_with(meta.pts_ns);
+        match open.encoder.encode(still, meta.pts_ns, key, note) {
+            Ok(coded) => self.publish(coded, cx)?,
+            Err(error) => {
+                self.open = None;
+                self.engines.failed(&error);
+                return Ok(Err(error.to_string()));
+            }
+        }
+        match self.engines.fall_back() {
+            Some(why) => cx.condition(Condition::Degraded, why),
+            None => cx.condition(Condition::Flowing, ""),
+        }
+        Ok(Ok(()))
+    }
+
+    /// What is still inside comes out; what follows begins with a key frame and is marked.
+    fn begin_anew(&mut self, cx: &mut Context) -> Result<(), Fault> {
+        self.joint |= self.open.is_some();
+        self.drain(cx)
+    }
+
+    fn drain(&mut self, cx: &mut Context) -> Result<(), Fault> {
+        let Some(Open { encoder, untold, .. }) = self.open.take() else { return Ok(()) };
+        let track = encoder.track();
+        match encoder.finish() {
+            Ok(coded) if untold && !coded.is_empty() => {
+                // It held all of them back, and its parameter sets are in the first.
+                self.out.describe(&[track], &self.origin, cx)?;
+                self.publish_all(coded, cx)
+            }
+            Ok(coded) => self.publish_all(coded, cx),
+            Err(error) => {
+                tracing::warn!("pictures still in the encoder are lost: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    fn publish(&mut self, coded: Vec<Coded<Note>>, cx: &mut Context) -> Result<(), Fault> {
+        if let Some(open) = self.open.as_mut().filter(|open| open.untold && !coded.is_empty()) {
+            open.untold = false;
+            let track = open.encoder.track();
+            self.out.describe(&[track], &self.origin, cx)?;
+        }
+        self.publish_all(coded, cx)
+    }
+
+    fn publish_all(&mut self, coded: Vec<Coded<Note>>, cx: &Context) -> Result<(), Fault> {
+        for Coded { token: Note { meta, source, joint }, key, pts_ns, dts_ns, payload } in coded {
+            let meta = PacketMeta {
+                track: 0,
+                key,
+                discontinuity: joint,
+                corrupt: meta.corrupt,
+                pts_ns,
+                dts_ns,
+                duration_ns: self.pace.duration_ns(meta.duration_ns),
+                capture: meta.capture,
+                clock: meta.clock,
+                ingest: meta.ingest,
+                gop_index: 0,
+                source: Some(source),
+            };
+            self.out.publish(&meta, &payload, true, cx)?;
+        }
+        Ok(())
+    }
+}
+
+/// `None` for a tensor.
+fn still_of(frame: &Frame) -> Option<Still> {
+    let picture = frame.meta().picture()?;
+    let mut samples = Vec::new();
+    (0..).map_while(|number| frame.plane(number)).for_each(|plane| plane.copy_to(&mut samples));
+    Some(Still {
+        format: picture.format,
+        width: picture.width,
+        height: picture.height,
+        colour: picture.colour,
+        samples,
+    })
+}

@@ -1,0 +1,92 @@
+//! Pictures into the memory of a VAAPI device. NVENC takes them from ordinary memory itself.
+
+use std::ptr;
+
+use ffmpeg_next::{Error, encoder, ffi, frame};
+
+/// Pictures that the device has room for: what an encoder holds, and some on their way.
+const POOL: i32 = 20;
+
+/// The device, and its pool of pictures of one size.
+pub(super) struct Upload {
+    /// Owned references, not null.
+    device: *mut ffi::AVBufferRef,
+    frames: *mut ffi::AVBufferRef,
+}
+
+// SAFETY: the references are owned by this value alone; FFmpeg counts them atomically.
+unsafe impl Send for Upload {}
+
+impl Upload {
+    /// The first device there is.
+    pub(super) fn open(size: (u32, u32)) -> Result<Self, Error> {
+        let kind = ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_VAAPI;
+        let mut device = ptr::null_mut();
+        // SAFETY: `device` is ours to fill; no name and no options ask for the default device.
+        let code = unsafe {
+            ffi::av_hwdevice_ctx_create(&raw mut device, kind, ptr::null(), ptr::null_mut(), 0)
+        };
+        check(code)?;
+        let mut upload = Self { device, frames: ptr::null_mut() };
+        // SAFETY: the device is a live reference of the call above.
+        upload.frames = unsafe { ffi::av_hwframe_ctx_alloc(device) };
+        if upload.frames.is_null() {
+            return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
+        }
+        // SAFETY: a live buffer whose data is an AVHWFramesContext, as the call above makes it.
+        let fields = unsafe { &mut *(*upload.frames).data.cast::<ffi::AVHWFramesContext>() };
+        fields.format = ffi::AVPixelFormat::AV_PIX_FMT_VAAPI;
+        fields.sw_format = ffi::AVPixelFormat::AV_PIX_FMT_NV12;
+        fields.width = i32::try_from(size.0).unwrap_or(i32::MAX);
+        fields.height = i32::try_from(size.1).unwrap_or(i32::MAX);
+        fields.initial_pool_size = POOL;
+        // SAFETY: the context is filled as the call demands, and nobody else knows it.
+        check(unsafe { ffi::av_hwframe_ctx_init(upload.frames) })?;
+        Ok(upload)
+    }
+
+    /// For an encoder that is not open yet.
+    pub(super) fn give_to(&self, video: &mut encoder::video::Video) -> Result<(), Error> {
+        // SAFETY: our reference is live; a new one is counted.
+        let frames = unsafe { ffi::av_buffer_ref(self.frames) };
+        if frames.is_null() {
+            return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
+        }
+        // SAFETY: reads the wrapper's pointer, nothing behind it.
+        let context = unsafe { video.as_mut_ptr() };
+        // SAFETY: the wrapper owns the struct, which takes the reference over and frees it with itself.
+        unsafe { (*context).hw_frames_ctx = frames };
+        Ok(())
+    }
+
+    /// Sends a picture in ordinary memory by way of the device's.
+    pub(super) fn send(
+        &mut self,
+        encoder: &mut encoder::video::Encoder,
+        picture: &frame::Video,
+    ) -> Result<(), Error> {
+        let mut there = frame::Video::empty();
+        // SAFETY: reads the wrappers' pointers, nothing behind them.
+        let (to, from) = unsafe { (there.as_mut_ptr(), picture.as_ptr()) };
+        // SAFETY: the pool is live, and the frame empty, as the call demands.
+        check(unsafe { ffi::av_hwframe_get_buffer(self.frames, to, 0) })?;
+        // SAFETY: both frames are live and of the sizes and formats of the pool.
+        check(unsafe { ffi::av_hwframe_transfer_data(to, from, 0) })?;
+        // SAFETY: both are live; only fields beside the picture are copied.
+        check(unsafe { ffi::av_frame_copy_props(to, from) })?;
+        encoder.send_frame(&there)
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // SAFETY: an owned reference or null, and nothing uses it after this.
+        unsafe { ffi::av_buffer_unref(&raw mut self.frames) };
+        // SAFETY: the same.
+        unsafe { ffi::av_buffer_unref(&raw mut self.device) };
+    }
+}
+
+fn check(code: i32) -> Result<(), Error> {
+    if code < 0 { Err(Error::from(code)) } else { Ok(()) }
+}
