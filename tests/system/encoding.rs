@@ -402,9 +402,13 @@ rings: {{jpeg.packets: {{max_bitrate: 40M}}}}
         let viewed = Run::of(&ffmpeg::codes(&viewed, SIZE.0, SIZE.1)?, None);
         ensure(viewed.is_exact(), || format!("over RTSP: {viewed:?}"))?;
 
-        // Whoever decodes them again finds the names of the camera's packets.
+        // What is found in them has the names under which they are recorded.
         let id = again()?;
-        ensure(id.ring.as_str() == "cam1.packets", || format!("{id:?}"))?;
+        film.follow();
+        let named = |packet: &Packet| (packet.epoch, packet.sequence) == (id.epoch, id.sequence);
+        ensure(id.ring.as_str() == "film.packets" && film.packets.iter().any(named), || {
+            format!("{id:?} is no packet of film.packets")
+        })?;
 
         project.down()?;
         let files = recordings::files(&project.recordings(), "film")?;

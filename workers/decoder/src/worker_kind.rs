@@ -37,17 +37,16 @@ pub(crate) enum DecoderWorker {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     source: RingName,
-    /// The ring that frame ids name: the source, or what that is made from.
-    origin: RingName,
     contract: RingContract,
     options: DecoderOptions,
 }
 
 #[derive(Debug)]
 pub(crate) struct Working {
-    plan: Plan,
     input: PacketInput,
+    source: RingName,
     ring: FrameWriter,
+    target: RingName,
     decoding: Decoding,
     parking: Parking,
     quiet_steps: u32,
@@ -76,8 +75,7 @@ impl Worker for DecoderWorker {
             threads: config.threads.clamp(1, THREADS_MAX),
             max_pixels: config.max_pixels,
         };
-        let (source, origin) = (source.clone(), source.clone());
-        let plan = Plan { source, origin, contract: contract.clone(), options };
+        let plan = Plan { source: source.clone(), contract: contract.clone(), options };
         if cx.stands_by() {
             return Ok(Self::StandsBy(plan));
         }
@@ -97,11 +95,7 @@ impl Worker for DecoderWorker {
                 }
             },
             Self::Works(working) => {
-                if let Some(plan) = working.renamed() {
-                    // The ring is free before it is taken again.
-                    *self = Self::StandsBy(plan.clone());
-                    *self = Self::Works(Box::new(Working::begin(plan, None, cx)?));
-                } else if let Some(to) = working.step(cx)? {
+                if let Some(to) = working.step(cx)? {
                     // The ring is free before its successor is told.
                     *self = Self::Yielded;
                     cx.yield_to_successor(to)?;
@@ -124,9 +118,10 @@ impl Worker for DecoderWorker {
 impl Working {
     /// Takes the ring and begins to decode: at the newest key frame, or where a predecessor ended.
     fn begin(plan: Plan, from: Option<Joint>, cx: &Context) -> Result<Self, Fault> {
-        let ring = FrameWriter::create(cx.project(), &plan.contract, Some(&plan.origin))?;
+        let Plan { source, contract, options } = plan;
+        let ring = FrameWriter::create(cx.project(), &contract, Some(&source))?;
         ring.while_waiting(cx.while_waiting());
-        let mut decoding = Decoding::new(ring.clone(), plan.options);
+        let mut decoding = Decoding::new(ring.clone(), options);
         let last = from.and_then(|joint| joint.after);
         let start = match (from, last) {
             (Some(Joint { at_key: true, .. }), Some(ItemId { epoch, sequence })) => {
@@ -138,23 +133,16 @@ impl Working {
             }
         };
         Ok(Self {
-            input: PacketInput::new(cx, &plan.source, start),
-            plan,
+            input: PacketInput::new(cx, &source, start),
+            source,
             decoding,
             ring,
+            target: contract.name,
             // Readers come over from the old epoch as soon as there is a new one.
             parking: if last.is_some() { Parking::working() } else { Parking::default() },
             quiet_steps: 0,
             draining: None,
         })
-    }
-
-    /// What to begin anew with where the packets are made from those of another ring than was thought:
-    /// readers learn that with the epoch.
-    fn renamed(&self) -> Option<Plan> {
-        let origin = self.input.origin();
-        let is_other = self.input.epoch() != 0 && *origin != self.plan.origin;
-        is_other.then(|| Plan { origin: origin.clone(), ..self.plan.clone() })
     }
 
     /// Where its successor goes on, when it is time.
@@ -167,7 +155,7 @@ impl Working {
             Turn::GoOn => {}
             Turn::Park => self.decoding.rest(),
             // Attached anew: the newest key frame lies behind this reader's place.
-            Turn::Resume => self.input = PacketInput::new(cx, &self.plan.source, Start::NewestKey),
+            Turn::Resume => self.input = PacketInput::new(cx, &self.source, Start::NewestKey),
         }
         let waited = self.draining.map(|since| now.saturating_since(since));
         if waited.is_some_and(|time| self.parking.is_parked() || time >= KEY_WITHIN) {
@@ -179,7 +167,14 @@ impl Working {
             Next::Item(packet) if waited.is_some() && self.is_entry(&packet) => {
                 return Ok(Some(self.end(true, cx)));
             }
-            Next::Item(packet) => self.take(&packet, cx),
+            Next::Item(mut packet) => {
+                // A replayed packet is called as it was recorded. One that was made from another ring's is
+                // called by its own: that is the name it is recorded under.
+                if self.input.origin() != self.input.ring() {
+                    packet.meta.source = None;
+                }
+                self.take(&packet, cx);
+            }
             Next::Overrun { .. } | Next::NewEpoch { .. } => self.decoding.lost(),
             // What is lost of it follows as an overrun.
             Next::Evicted { .. } | Next::Quiet => {}
@@ -211,7 +206,7 @@ impl Working {
             return;
         }
         let Some((number, track)) = video_track(self.input.tracks()) else {
-            let why = format!("{} has no video track; expected one to decode", self.plan.source);
+            let why = format!("{} has no video track; expected one to decode", self.source);
             cx.condition(Condition::Degraded, why);
             return;
         };
@@ -228,11 +223,11 @@ impl Working {
             return; // the input has said that its ring is not there
         }
         if self.parking.is_parked() {
-            cx.condition(Condition::Parked, format!("nobody reads {}", self.plan.contract.name));
+            cx.condition(Condition::Parked, format!("nobody reads {}", self.target));
         } else if matches!(next, Next::Ended) {
-            cx.condition(Condition::Waiting, format!("{} has ended", self.plan.source));
+            cx.condition(Condition::Waiting, format!("{} has ended", self.source));
         } else if self.quiet_steps >= QUIET_STEPS {
-            cx.condition(Condition::Waiting, format!("nothing comes from {}", self.plan.source));
+            cx.condition(Condition::Waiting, format!("nothing comes from {}", self.source));
         }
     }
 }

@@ -5,7 +5,7 @@ use fmp4::{
     Fragment, Movie, Muxer, NextDecode, OriginFlags, Sample, carries, described, is_intra_only,
 };
 use protocol::name::RingName;
-use protocol::stream::{TRACKS_MAX, Track};
+use protocol::stream::{Codec, TRACKS_MAX, Track};
 use protocol::time::{ClockSource, MonoNs, UtcNs};
 use shmring::{Packet, PacketMeta};
 

@@ -81,7 +81,8 @@ impl PacketInput {
         self.place.reader.as_ref().map_or(&[], PacketReader::tracks)
     }
 
-    /// The ring that a packet's `source` is a place in: this one, unless its packets are made from another's.
+    /// The ring that a packet's `source` is a place in: this one, unless its packets are made from
+    /// another's.
     pub fn origin(&self) -> &RingName {
         let source = self.place.reader.as_ref().and_then(PacketReader::source_ring);
         source.unwrap_or(&self.place.ring)

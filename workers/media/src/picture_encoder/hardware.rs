@@ -33,8 +33,10 @@ impl Upload {
         if upload.frames.is_null() {
             return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
         }
-        // SAFETY: a live buffer whose data is an AVHWFramesContext, as the call above makes it.
-        let fields = unsafe { &mut *(*upload.frames).data.cast::<ffi::AVHWFramesContext>() };
+        // SAFETY: a live buffer, of the call above.
+        let data = unsafe { (*upload.frames).data };
+        // SAFETY: the call above made its data an AVHWFramesContext, which nobody else knows.
+        let fields = unsafe { &mut *data.cast::<ffi::AVHWFramesContext>() };
         fields.format = ffi::AVPixelFormat::AV_PIX_FMT_VAAPI;
         fields.sw_format = ffi::AVPixelFormat::AV_PIX_FMT_NV12;
         fields.width = i32::try_from(size.0).unwrap_or(i32::MAX);
@@ -66,8 +68,10 @@ impl Upload {
         picture: &frame::Video,
     ) -> Result<(), Error> {
         let mut there = frame::Video::empty();
-        // SAFETY: reads the wrappers' pointers, nothing behind them.
-        let (to, from) = unsafe { (there.as_mut_ptr(), picture.as_ptr()) };
+        // SAFETY: reads the wrapper's pointer, nothing behind it.
+        let to = unsafe { there.as_mut_ptr() };
+        // SAFETY: the same.
+        let from = unsafe { picture.as_ptr() };
         // SAFETY: the pool is live, and the frame empty, as the call demands.
         check(unsafe { ffi::av_hwframe_get_buffer(self.frames, to, 0) })?;
         // SAFETY: both frames are live and of the sizes and formats of the pool.
