@@ -108,7 +108,8 @@ impl Pictures {
         self.quiet_steps = if silent { self.quiet_steps.saturating_add(1) } else { 0 };
         match next {
             Next::Item(frame) => self.take(&frame, cx)?,
-            Next::Overrun { .. } | Next::NewEpoch { .. } => self.begin_anew(cx)?,
+            // Each picture stands for itself: those that are missing only make the next one come later.
+            Next::Overrun { .. } | Next::NewEpoch { .. } => {}
             Next::Ended => {
                 self.begin_anew(cx)?;
                 self.out.finish();
@@ -193,7 +194,8 @@ impl Pictures {
     ) -> Result<(), Fault> {
         let is_behind = self.last_pts_ns.is_some_and(|last_ns| meta.pts_ns <= last_ns);
         if meta.discontinuity && self.last_pts_ns.is_some() {
-            self.begin_anew(cx)?;
+            self.joint = true;
+            self.groups.begin_anew();
         }
         if is_behind || origin != self.origin {
             // Another line of times, or of names, is another epoch.
