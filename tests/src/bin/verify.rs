@@ -93,17 +93,23 @@ fn all_about_rings(seed: u64) -> Report {
 
 fn all_about_recording(seed: u64) -> Report {
     let mut report = Report::default();
-    report.promise("d1_files_follow_on", || recording::files_follow_on(60, 10));
-    let killed = || recording::the_recorder_is_killed_again_and_again(40, seed);
-    report.promise("recorder_killed", killed);
+    report.side_by_side([
+        ("d1_files_follow_on", Box::new(|| recording::files_follow_on(60, 10))),
+        ("store_down_60s", Box::new(|| uploading::the_store_is_away(60))),
+        (
+            "recorder_killed",
+            Box::new(move || recording::the_recorder_is_killed_again_and_again(40, seed)),
+        ),
+        (
+            "uploader_killed",
+            Box::new(move || uploading::the_uploader_is_killed_again_and_again(30, seed)),
+        ),
+    ]);
     report.promise("d2_disk_full", || storage::a_disk_fills_up_and_is_freed(4, seed));
     report.promise("disk_slow", || storage::a_disk_hangs(6));
     report.promise("disk_failing", || storage::a_disk_fails_now_and_then(6, seed));
     report.promise("disk_unmounted", storage::a_disk_is_unmounted_and_comes_back);
     report.promise("index_lost", index::an_index_that_is_lost_comes_back);
-    report.promise("store_down_60s", || uploading::the_store_is_away(60));
-    let killed = || uploading::the_uploader_is_killed_again_and_again(30, seed);
-    report.promise("uploader_killed", killed);
     let cuts = report.promise("power_cuts", || recording::power_cuts(20));
     tell_of_cuts(&mut report, &cuts);
     for (row, names) in [

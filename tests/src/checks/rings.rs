@@ -95,8 +95,15 @@ fn cargo_test(
     words: &[&str],
     environment: &[(&str, &str)],
 ) -> Outcome<String> {
+    // With one selection of packages all test programs share one build of what they rest on.
+    let selected = match package {
+        "shmring-python" => &["-p", "shmring-python"][..],
+        _ => &["--workspace", "--exclude", "shmring-python"],
+    };
     let output = Command::new("cargo")
-        .args(["test", "--release", "--locked", "--quiet", "-p", package, "--test", test])
+        .args(["test", "--release", "--locked", "--quiet"])
+        .args(selected)
+        .args(["--test", test])
         .args(words)
         .envs(environment.iter().copied())
         .current_dir(source_root())
