@@ -288,9 +288,11 @@ fn a_killed_encoder_publishes_nothing_twice_and_passes_nothing_over() {
         ensure(origin.as_deref() == Some("cam1.source.packets"), || format!("{origin:?}"))?;
         let mut follow = |count: usize| {
             let more = || {
-                sent.follow();
+                // What is made by now has been sent by then.
                 made.follow();
-                (made.seen.len() >= count).then(|| (sent.seen.clone(), made.seen.clone()))
+                let enough = made.seen.len() >= count;
+                sent.follow();
+                enough.then(|| (sent.seen.clone(), made.seen.clone()))
             };
             wait_for(60, "pictures", more).map(|(seen, _)| seen)
         };
