@@ -76,6 +76,7 @@ impl Packets {
                 self.end_of_sound(cx)?;
                 self.out.let_go();
                 self.gate = Gate::default();
+                self.resume = Resume::default();
             }
             Next::Ended => {
                 self.end_of_sound(cx)?;
@@ -171,6 +172,7 @@ impl Packets {
             Lane::Sound(sound) => sound.track().clone(),
         };
         let described: Vec<Track> = self.tracks.iter().zip(&self.lanes).map(own).collect();
+        self.resume.is_of(self.input.origin());
         self.out.describe(&described, self.input.origin(), cx)
     }
 

@@ -109,7 +109,9 @@ impl Pictures {
         match next {
             Next::Item(frame) => self.take(&frame, cx)?,
             // Each picture stands for itself: those that are missing only make the next one come later.
-            Next::Overrun { .. } | Next::NewEpoch { .. } => {}
+            Next::Overrun { .. } => {}
+            // Its times may begin again.
+            Next::NewEpoch { .. } => self.resume = Resume::default(),
             Next::Ended => {
                 self.begin_anew(cx)?;
                 self.out.finish();
@@ -160,7 +162,8 @@ impl Pictures {
     fn take(&mut self, frame: &Frame, cx: &mut Context) -> Result<(), Fault> {
         let (meta, id) = (frame.meta(), frame.frame_id());
         let source = SourceId { epoch: id.epoch, sequence: id.sequence };
-        if self.resume.has(0, source) {
+        self.resume.is_of(&id.ring);
+        if self.resume.has_shown(source, meta.pts_ns) {
             return Ok(());
         }
         let Some(still) = still_of(frame) else {
