@@ -127,6 +127,8 @@ impl Sound {
                 Fit::Anew => made = self.begin_anew()?,
             }
         }
+        // Half a sample of two channels would exchange them from there on.
+        samples.truncate(samples.len() / self.channels() * self.channels());
         let count = i64::try_from(samples.len() / self.channels()).unwrap_or(0);
         if count > 0 {
             let first_sample = self.given;

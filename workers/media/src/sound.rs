@@ -16,6 +16,8 @@ const NAME: &str = "the sound";
 const OPUS_HZ: u32 = 48_000;
 /// FFmpeg's AAC encoder refuses more bits a sample than fit its frames: 6144 for 1024 samples.
 const AAC_BITS_A_SAMPLE: u64 = 6;
+/// FFmpeg's libopus refuses more.
+const OPUS_BPS_A_CHANNEL: u64 = 256_000;
 
 /// What comes in, and what is to come out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub struct SoundOptions {
     pub rate_hz: u32,
     /// 1 or 2.
     pub channels: u32,
-    /// Of all channels together; AAC takes less when the rate allows no more.
+    /// Of all channels together; what the codec cannot take of it is left out.
     pub bitrate_bps: u64,
 }
 
@@ -155,7 +157,7 @@ fn open(
     let most = AAC_BITS_A_SAMPLE * u64::from(options.rate_hz) * u64::from(options.channels);
     let bitrate = match options.codec {
         Codec::Aac => options.bitrate_bps.min(most),
-        _ => options.bitrate_bps,
+        _ => options.bitrate_bps.min(OPUS_BPS_A_CHANNEL * u64::from(options.channels)),
     };
     let mut audio = codec::Context::new_with_codec(found).encoder().audio()?;
     audio.set_rate(rate);
@@ -257,6 +259,14 @@ mod tests {
         let (opus, _) = encoded(Codec::Opus, 1);
         assert!(opus.extradata.starts_with(b"OpusHead"));
         assert_eq!(opus.sample_rate_hz, 48_000);
+    }
+
+    #[test]
+    fn more_bits_than_a_codec_takes_are_as_many_as_it_takes() {
+        for codec in [Codec::Aac, Codec::Opus] {
+            let much = SoundOptions { bitrate_bps: 10_000_000, ..options(codec) };
+            assert!(SoundEncoder::open(&much).is_ok(), "{codec:?}");
+        }
     }
 
     #[test]
