@@ -45,6 +45,8 @@ export class Film {
   #wanted = null; // {index, at}
   #inits = new Map(); // url -> {bytes, type}
   #appended = new Set(); // indexes
+  #gone = new Set(); // urls of segments that were removed
+  #moved = false; // the list begins elsewhere than what is in the buffer
   #media = null;
   #buffer = null;
   #init = null; // url of the one appended last
@@ -69,10 +71,20 @@ export class Film {
   want(now) {
     const found = locate(this.#list.segments, now);
     this.#wanted = found ?? this.#wanted;
+    if (found && this.#isGone(found.index)) return { why: "It was removed to make room" };
     if (found) return this.trouble ? { why: this.trouble } : { at: found.at };
     const gap = this.#list.gaps.find((one) => one.from <= now && now < one.to);
     if (!gap && this.#comes(now)) return { why: "Waiting for what is being recorded", waits: true };
     return { why: gap ? reason(gap) : this.trouble ?? "Nothing is recorded" };
+  }
+
+  /** Whether the segment, or what it is decoded with, was removed since the list was made. */
+  #isGone(index) {
+    const { segments } = this.#list;
+    for (let one = keyBefore(segments, index); one <= index; one += 1) {
+      if (this.#gone.has(segments[one].url)) return true;
+    }
+    return false;
   }
 
   /** Whether the moment is so young that its pictures may still come. */
@@ -93,7 +105,7 @@ export class Film {
     if (!found) return true;
     const { at, lasts } = this.#list.segments[found.index];
     const next = this.#list.segments[found.index + 1];
-    return (!next || next.behindGap) && at + lasts - found.at < 0.3;
+    return (!next || next.behindGap || this.#gone.has(next.url)) && at + lasts - found.at < 0.3;
   }
 
   /** The pictures of the segment with this moment: {ring, pictures}; null when there is none. */
@@ -116,7 +128,7 @@ export class Film {
     while (!this.#end.signal.aborted) {
       try {
         const response = await fetched(this.playlist, this.#end.signal);
-        this.#list = parse(await response.text(), response.url);
+        this.#take(parse(await response.text(), response.url));
         this.trouble = null;
         if (!this.#media) this.#feed();
         if (this.#list.ended) return;
@@ -130,6 +142,13 @@ export class Film {
     }
   }
 
+  /** A list without its begin, which retention took, counts and times its segments anew. */
+  #take(list) {
+    const [before, first] = [this.#list.segments[0], list.segments[0]];
+    if (before && before.url !== first?.url) [this.#moved, this.#wanted] = [true, null];
+    this.#list = list;
+  }
+
   async #feed() {
     this.#media = new MediaSourceClass();
     this.#url = URL.createObjectURL(this.#media);
@@ -138,6 +157,7 @@ export class Film {
     await new Promise((resolve) => this.#media.addEventListener("sourceopen", resolve, { once: true }));
     while (!this.#end.signal.aborted) {
       try {
+        if (this.#moved) await this.#empty();
         const index = this.#next();
         if (index === null) await pause(50);
         else await this.#append(index);
@@ -159,23 +179,26 @@ export class Film {
     const { index, at } = this.#wanted;
     for (let one = keyBefore(segments, index); one < segments.length; one += 1) {
       if (segments[one].at > at + AHEAD_S) return null;
-      if (!this.#appended.has(one)) return one;
+      if (!this.#appended.has(one) && !this.#gone.has(segments[one].url)) return one;
     }
     return null;
   }
 
   async #append(index) {
     const segment = this.#list.segments[index];
-    await this.#begin(segment.init);
-    const response = await fetched(segment.url, this.#end.signal).catch((error) => {
+    const bytes = await this.#bytes(segment).catch((error) => {
       // Retention was quicker: it is passed over.
-      if (error.status === 404) this.#appended.add(index);
+      if (error.status === 404) this.#gone.add(segment.url);
       throw error;
     });
-    const bytes = await response.arrayBuffer();
     await this.#forget(BEHIND_S);
     await this.#done(() => this.#buffer.appendBuffer(bytes));
     this.#appended.add(index);
+  }
+
+  async #bytes(segment) {
+    await this.#begin(segment.init);
+    return (await fetched(segment.url, this.#end.signal)).arrayBuffer();
   }
 
   /** Makes the buffer ready for segments of this init. */
@@ -200,6 +223,7 @@ export class Film {
 
   /** Removes what is far from the moment; `keep` s stay before it. */
   async #forget(keep) {
+    if (this.#moved || !this.#wanted) return;
     const { segments } = this.#list;
     const { at } = this.#wanted;
     const isFar = (index) => {
@@ -211,6 +235,13 @@ export class Film {
       await this.#done(() => this.#buffer.remove(begin, begin + lasts));
       this.#appended.delete(index);
     }
+  }
+
+  async #empty() {
+    // First: the list may move again meanwhile.
+    this.#moved = false;
+    this.#appended.clear();
+    if (this.#init) await this.#done(() => this.#buffer.remove(0, Infinity));
   }
 
   /** Waits for the end of what the buffer is told to do. */

@@ -7,6 +7,8 @@ import { Conductor } from "./sync.js";
 /** Half of what is loaded at once, and how near to its end the next stretch is loaded, in ms. */
 const HALF_MS = 30 * 60_000;
 const NEAR_MS = 60_000;
+/** Loaded anew after so long: what grows without end would not be served as one film. */
+const LONG_MS = 4 * 3_600_000;
 
 export class Room {
   #from = 0;
@@ -49,7 +51,8 @@ export class Room {
   step(real) {
     this.clock.step(real);
     const { now, playing } = this.clock;
-    if (playing && this.#to !== null && now > this.#to - NEAR_MS && this.#to < this.clock.last) this.#load();
+    const end = this.#to ?? this.#from + LONG_MS;
+    if (playing && now > end - NEAR_MS && end < this.clock.last) this.#load();
     for (const screen of this.#screens) {
       screen.draw();
       if (playing) screen.untell();

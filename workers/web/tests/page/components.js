@@ -405,6 +405,95 @@ await test("a room loads around the moment, steps by frames and lets go of what 
   equal(stage.textContent, "Choose a camera above.");
 });
 
+await test("a room that grows is loaded anew before it is as long as a day", () => {
+  const made_ = [];
+  const screen = (name, from, to) => {
+    const follower = { why: null, ready: () => true, tick: () => {}, soughtAnew: () => {} };
+    const element = document.createElement("figure");
+    made_.push({ from, to });
+    return { camera: name, element, follower, film: {}, untell: () => {}, draw: () => {}, close: () => {} };
+  };
+  const hour = 3_600_000;
+  const room = new Room(stage, { screen, wall: () => 10 * hour });
+  room.show(["a"], 10 * hour, 0, 10 * hour);
+  room.clock.play();
+  const at = (now) => {
+    room.grow(0, now + 1_000);
+    room.clock.now = now;
+    room.clock.playing = true;
+    room.step(0);
+    return made_.length;
+  };
+  equal([at(11 * hour), at(13 * hour), at(13.5 * hour), at(14 * hour)], [1, 1, 2, 2]);
+  equal(made_.at(-1), { from: 13 * hour, to: null });
+});
+
+/** What a film needs of a browser's Media Source Extensions; `did` is told what the buffer is told. */
+function madeSource(did) {
+  class Buffer extends EventTarget {
+    #do(what) {
+      did.push(what);
+      setTimeout(() => this.dispatchEvent(new Event("updateend")));
+    }
+
+    appendBuffer(bytes) {
+      this.#do(new TextDecoder().decode(bytes));
+    }
+
+    remove(from, to) {
+      this.#do(`remove ${from} ${to}`);
+    }
+  }
+  return class extends EventTarget {
+    static isTypeSupported = () => true;
+
+    constructor() {
+      super();
+      setTimeout(() => this.dispatchEvent(new Event("sourceopen")));
+    }
+
+    addSourceBuffer() {
+      return new Buffer();
+    }
+  };
+}
+
+await test("a film says what was removed, and begins anew when its own begin was", async () => {
+  const did = [];
+  const real = [globalThis.fetch, globalThis.MediaSource, globalThis.ManagedMediaSource, URL.createObjectURL];
+  const [load] = real;
+  let first = 0;
+  const listed = () => Array.from({ length: 9 - first }, (_, n) => [
+    '#EXT-X-MAP:URI="/recordings/cam9/init.mp4"',
+    `#EXT-X-PROGRAM-DATE-TIME:${new Date(NOON + (first + n) * 4_000).toISOString()}`,
+    `#EXT-X-FRAMEVISOR-SEGMENT:AT=${n * 4},KEY=YES`, "#EXTINF:4,",
+    `/recordings/cam9/segment/${first + n}.m4s?shift=${first}`].join("\n")).join("\n");
+  const answer = (url) => {
+    if (url.includes("segment/3.m4s")) return { ok: false, status: 404, json: async () => ({}) };
+    const bytes = new TextEncoder().encode(url.split("/").at(-1)).buffer;
+    return { ok: true, url, headers: new Headers(), text: async () => listed(), arrayBuffer: async () => bytes };
+  };
+  globalThis.fetch = async (url, ...more) => String(url).includes("/cam9/") ? answer(url) : load(url, ...more);
+  [globalThis.MediaSource, globalThis.ManagedMediaSource] = [madeSource(did), undefined];
+  URL.createObjectURL = () => "blob:made";
+  // Of its own, since a film looks once for what the browser has.
+  const { Film } = await import("/assets/film.js?made");
+  const film = new Film("cam9", { removeAttribute: () => {}, load: () => {} }, NOON);
+  try {
+    const wants = (ms) => film.want(NOON + ms);
+    await until("pictures", () => wants(1_000).at === 1 && did.includes("0.m4s?shift=0"));
+    await until("what was removed", () => wants(13_000).why === "It was removed to make room");
+    equal([wants(13_000).at, wants(17_000).at], [undefined, 17]);
+    first = 1;
+    await until("the new begin", () => wants(5_000).at === 1 && did.includes("1.m4s?shift=1"));
+    equal(did.indexOf("remove 0 Infinity") < did.indexOf("1.m4s?shift=1"), true);
+    equal(did.includes("remove 0 Infinity"), true);
+  } finally {
+    film.close();
+    [globalThis.fetch, globalThis.MediaSource, globalThis.ManagedMediaSource, URL.createObjectURL] = real;
+  }
+});
+
 /** The number in a strip of 32 cells, or null when its check does not fit. */
 function strip(context, width, top) {
   const cell = width / 32;
