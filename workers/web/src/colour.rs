@@ -2,9 +2,10 @@
 //! BT.601. Video is mostly limited range, and high definition is BT.709, so both are converted here,
 //! without a detour through RGB. Pure.
 
-use protocol::stream::Colour;
+use protocol::stream::{Colour, PixelFormat};
 
 /// ISO/IEC 23091-2 code points (as FFmpeg's AVCOL_*).
+const RANGE_LIMITED: u8 = 1;
 const RANGE_FULL: u8 = 2;
 const MATRIX_BT709: u8 = 1;
 const MATRIX_UNSPECIFIED: u8 = 2;
@@ -32,8 +33,12 @@ pub struct ToJpeg {
 }
 
 impl ToJpeg {
-    pub fn new(colour: Colour, height: u32) -> Self {
-        let full = colour.range == RANGE_FULL;
+    /// A gray picture is full range unless it says otherwise, as everywhere.
+    pub fn new(format: PixelFormat, colour: Colour, height: u32) -> Self {
+        let full = match format {
+            PixelFormat::Gray8 => colour.range != RANGE_LIMITED,
+            _ => colour.range == RANGE_FULL,
+        };
         let scale = |value: usize, low: i32, span: i32, middle: i32| {
             let value = i32::try_from(value).unwrap_or(255);
             let scaled = (value - low) * 255 * 2 + span;
@@ -88,13 +93,15 @@ fn clamp(value: i32) -> u8 {
 mod tests {
     use super::*;
 
+    const YUV: PixelFormat = PixelFormat::Yuv420p;
+
     fn limited(matrix: u8) -> Colour {
-        Colour { range: 1, matrix, ..Colour::default() }
+        Colour { range: RANGE_LIMITED, matrix, ..Colour::default() }
     }
 
     #[test]
     fn limited_range_black_and_white_become_full_range() {
-        let to = ToJpeg::new(limited(6), 480);
+        let to = ToJpeg::new(YUV, limited(6), 480);
         assert_eq!(to.pixel(16, 128, 128), [0, 128, 128]);
         assert_eq!(to.pixel(235, 128, 128), [255, 128, 128]);
         assert_eq!(to.pixel(0, 16, 240), [0, 1, 255]);
@@ -103,24 +110,34 @@ mod tests {
     #[test]
     fn full_range_passes_through() {
         let colour = Colour { range: RANGE_FULL, matrix: 6, ..Colour::default() };
-        let to = ToJpeg::new(colour, 480);
+        let to = ToJpeg::new(YUV, colour, 480);
         for v in 0..=255 {
             assert_eq!(to.pixel(v, v, v), [v, v, v]);
         }
     }
 
     #[test]
+    fn gray_without_a_word_of_its_range_is_full() {
+        let luma = |range| {
+            let colour = Colour { range, ..Colour::default() };
+            ToJpeg::new(PixelFormat::Gray8, colour, 480).luma(16)
+        };
+        assert_eq!([0, RANGE_LIMITED, RANGE_FULL].map(luma), [16, 0, 16]);
+    }
+
+    #[test]
     fn bt709_red_becomes_bt601_red() {
         // Pure red: (63, 102, 240) in limited BT.709, (76, 85, 255) in JFIF.
-        let [y, cb, cr] = ToJpeg::new(limited(MATRIX_BT709), 480).pixel(63, 102, 240);
+        let [y, cb, cr] = ToJpeg::new(YUV, limited(MATRIX_BT709), 480).pixel(63, 102, 240);
         assert!(y.abs_diff(76) <= 1 && cb.abs_diff(85) <= 1 && cr >= 254, "{y} {cb} {cr}");
     }
 
     #[test]
     fn high_definition_without_a_word_is_bt709() {
-        let grey = |height| ToJpeg::new(limited(MATRIX_UNSPECIFIED), height).pixel(100, 90, 200);
+        let grey =
+            |height| ToJpeg::new(YUV, limited(MATRIX_UNSPECIFIED), height).pixel(100, 90, 200);
         assert_ne!(grey(480), grey(1080));
         let colour = limited(MATRIX_BT709);
-        assert_eq!(grey(1080), ToJpeg::new(colour, 480).pixel(100, 90, 200));
+        assert_eq!(grey(1080), ToJpeg::new(YUV, colour, 480).pixel(100, 90, 200));
     }
 }

@@ -26,7 +26,7 @@ pub fn encode(picture: &Picture, quality: u8) -> Result<Vec<u8>, JpegError> {
         Some(colour) => encoder.encode(&picture.planes[0], width, height, colour)?,
         None => encoder.encode_image(Planar {
             picture,
-            to: ToJpeg::new(picture.colour, picture.height),
+            to: ToJpeg::new(picture.format, picture.colour, picture.height),
             width,
             height,
         })?,
@@ -145,7 +145,7 @@ mod tests {
             picture.format
         );
         let step = pixels.len() / (width * height);
-        let to = ToJpeg::new(picture.colour, picture.height);
+        let to = ToJpeg::new(picture.format, picture.colour, picture.height);
         let expected = picture.planes[0].iter().map(|&v| to.luma(v));
         let seen = pixels.iter().step_by(step);
         seen.zip(expected).map(|(a, b)| a.abs_diff(b)).max().unwrap()
@@ -169,7 +169,7 @@ mod tests {
         let jpeg = encode(&picture, 95).unwrap();
         let (width, height, pixels) = decoded(&jpeg, ColorSpace::Luma);
         assert_eq!((width, height, pixels.len()), (61, 35, 61 * 35));
-        let to = ToJpeg::new(picture.colour, picture.height);
+        let to = ToJpeg::new(picture.format, picture.colour, picture.height);
         let error = pixels.iter().zip(&picture.planes[0]).map(|(&a, &b)| a.abs_diff(to.luma(b)));
         assert!(error.max().unwrap() <= 4);
     }

@@ -10,6 +10,7 @@ use crate::error::MediaError;
 use crate::raw;
 use crate::still::Still;
 
+const RANGE_LIMITED: u8 = 1;
 const RANGE_FULL: u8 = 2;
 
 /// `size` is the picture's without what is odd.
@@ -19,6 +20,7 @@ pub(super) fn prepared(
     size: (u32, u32),
 ) -> Result<frame::Video, MediaError> {
     let wanted = if pixel == Pixel::NV12 { PixelFormat::Nv12 } else { PixelFormat::Yuv420p };
+    let stretch = (pixel == Pixel::YUVJ420P && !is_full(picture)).then(stretch);
     let converted;
     let picture = if picture.format == wanted {
         picture
@@ -31,7 +33,6 @@ pub(super) fn prepared(
         let none = Error::Other { errno: ffmpeg_next::error::ENOMEM };
         return Err(failed("allocating a picture", none));
     }
-    let stretch = (pixel == Pixel::YUVJ420P && picture.colour.range != RANGE_FULL).then(stretch);
     let layout = TightLayout::of(wanted, picture.width, picture.height);
     for plane in 0..wanted.planes() {
         let from = wanted.plane_extent(plane, picture.width, picture.height);
@@ -64,16 +65,26 @@ fn stretch() -> ([u8; 256], [u8; 256]) {
     (table(16, 219, 0), table(128, 224, 128))
 }
 
+/// Whether its YUV samples, converted or not, use all of 0..255. Gray does unless it says otherwise, and RGB
+/// becomes limited YUV: as `Still` has it.
+fn is_full(picture: &Still) -> bool {
+    match picture.format {
+        PixelFormat::Rgb24 | PixelFormat::Bgr24 | PixelFormat::Rgba => false,
+        PixelFormat::Gray8 => picture.colour.range != RANGE_LIMITED,
+        _ => picture.colour.range == RANGE_FULL,
+    }
+}
+
 /// What the picture says of its colours goes into the stream.
 pub(super) fn tell_colour(video: &mut encoder::video::Video, like: &Still, pixel: Pixel) {
-    let Colour { range, matrix, .. } = match like.format {
+    let Colour { matrix, .. } = match like.format {
         PixelFormat::Rgb24 | PixelFormat::Bgr24 | PixelFormat::Rgba => {
             // As `Still` converts them.
-            Colour { range: 1, matrix: 5, ..Colour::default() }
+            Colour { matrix: 5, ..Colour::default() }
         }
         _ => like.colour,
     };
-    let full = pixel == Pixel::YUVJ420P || range == RANGE_FULL;
+    let full = pixel == Pixel::YUVJ420P || is_full(like);
     video.set_color_range(if full { color::Range::JPEG } else { color::Range::MPEG });
     video.set_colorspace(match matrix {
         1 => color::Space::BT709,
@@ -93,5 +104,17 @@ mod tests {
         let (luma, chroma) = stretch();
         assert_eq!([luma[0], luma[16], luma[126], luma[235], luma[255]], [0, 0, 128, 255, 255]);
         assert_eq!([chroma[16], chroma[128], chroma[240]], [0, 128, 255]);
+    }
+
+    #[test]
+    fn gray_is_of_full_range_unless_it_says_otherwise() {
+        crate::init();
+        let luma = |range| {
+            let colour = Colour { range, ..Colour::default() };
+            let (format, samples) = (PixelFormat::Gray8, vec![16; 32 * 32]);
+            let gray = Still { format, width: 32, height: 32, colour, samples };
+            prepared(&gray, Pixel::YUVJ420P, (32, 32)).unwrap().data(0)[0]
+        };
+        assert_eq!([0, 1, 2].map(luma), [16, 0, 16]);
     }
 }
