@@ -30,6 +30,8 @@ pub enum Mood {
     Away,
     /// Each request is answered 503.
     Busy,
+    /// As for a key that may not list: asked for what is not there it says 403.
+    Discreet,
     /// Connections are cut in the middle of what they bring.
     Cutting,
     /// Each request takes so long.
@@ -204,7 +206,11 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) -> Outcome<()> {
             let Ok(other) = client.try_clone() else { continue };
             shared.lock().open.push(other);
             let shared = Arc::clone(&shared);
-            thread::spawn(move || drop(serve(&client, &shared)));
+            thread::spawn(move || {
+                drop(serve(&client, &shared));
+                // Its other handle keeps it open.
+                let _ = client.shutdown(Shutdown::Both);
+            });
         }
     };
     thread::Builder::new().name("store".to_owned()).spawn(serve).map_err(Failure::new)?;
@@ -226,6 +232,9 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
         }
         let answer = match mood {
             Mood::Busy => Answer::error("503 Slow Down", "SlowDown"),
+            Mood::Discreet if is_head && !shared.lock().holds(&request.key) => {
+                Answer::error("403 Forbidden", "AccessDenied")
+            }
             Mood::Away => {
                 shared.arrived(&request.key);
                 return Ok(());
@@ -354,6 +363,10 @@ impl Request {
 }
 
 impl State {
+    fn holds(&self, target: &str) -> bool {
+        target.strip_prefix(&format!("{BUCKET}/")).is_some_and(|key| self.objects.contains_key(key))
+    }
+
     fn put(&mut self, key: String, meta: BTreeMap<String, String>, bytes: Vec<u8>) -> Answer {
         let object = self.objects.entry(key).or_default();
         (object.bytes, object.meta) = (bytes, meta);

@@ -52,7 +52,7 @@ fn wait_degraded(project: &Project, words: &str) -> Outcome<String> {
         let is_told = status.state == WorkerState::Degraded && status.why.contains(words);
         is_told.then_some(status.why)
     };
-    Ok(wait_for(60, &format!("upload to say '{words}'"), told)?.0)
+    Ok(wait_for(120, &format!("upload to say '{words}'"), told)?.0)
 }
 
 /// Until so many files are in the store.
@@ -79,9 +79,10 @@ fn every_object_is_its_file(project: &Project, store: &Store) -> Outcome<usize> 
 }
 
 /// The store is away for a while, and then in trouble of other kinds: that is told, recording is exact, and what
-/// has piled up goes out by itself.
+/// has piled up goes out by itself. Its key may not list.
 pub fn the_store_is_away(seconds: u64) -> Outcome<Value> {
     let store = Store::start()?;
+    store.set(Mood::Discreet)?;
     let project = project(&store, "")?;
     project.up()?;
     let witness = Witness::start(project.name(), &[Project::ring("cam1.packets")?]);
@@ -92,7 +93,7 @@ pub fn the_store_is_away(seconds: u64) -> Outcome<Value> {
     let behind = status(&project)?;
     let state = project.worker("recorder")?.state;
     ensure(state == WorkerState::Running, || format!("the recorder is {}", state.as_str()))?;
-    for (mood, words) in [(Mood::Busy, "503"), (Mood::Cutting, "s3://")] {
+    for (mood, words) in [(Mood::Busy, "503"), (Mood::Cutting, "the connection broke")] {
         store.set(mood)?;
         wait_degraded(&project, words)?;
     }

@@ -28,7 +28,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared {
     queue: Mutex<Queue>,
-    kept: Kept,
+    /// One file, written by one thread at a time.
+    kept: Mutex<Kept>,
     /// For people.
     trouble: Mutex<Trouble>,
 }
@@ -46,10 +47,17 @@ struct Trouble {
 }
 
 impl Shared {
-    /// Goes on where an earlier life was, or begins now.
+    /// Goes on where an earlier life was, or begins now; the next life then goes on from here.
     pub(crate) fn new(kept: Kept) -> Self {
-        let queue = kept.load().unwrap_or_else(|| Queue::since(clock::now().utc));
-        Self { queue: Mutex::new(queue), kept, trouble: Mutex::default() }
+        let loaded = kept.load();
+        let is_first = loaded.is_none();
+        let queue = loaded.unwrap_or_else(|| Queue::since(clock::now().utc));
+        let (queue, kept) = (Mutex::new(queue), Mutex::new(kept));
+        let shared = Self { queue, kept, trouble: Mutex::default() };
+        if is_first {
+            shared.keep();
+        }
+        shared
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -105,21 +113,23 @@ impl Shared {
     /// It is not told again, by this life or another.
     fn done(&self, id: &str) {
         let now = clock::mono();
-        let queue = {
+        let is_due = {
             let mut queue = self.queue();
             queue.done(id);
             // Of many that go out at once some are told again after a kill, rather than a sync for each.
-            let due = queue.len() == 0 || now.saturating_since(self.trouble().kept) >= KEEP_EVERY;
-            due.then(|| queue.clone())
+            queue.len() == 0 || now.saturating_since(self.trouble().kept) >= KEEP_EVERY
         };
-        if let Some(queue) = queue {
+        if is_due {
             self.trouble().kept = now;
-            self.keep(&queue);
+            self.keep();
         }
     }
 
-    fn keep(&self, queue: &Queue) {
-        if let Err(error) = self.kept.save(queue) {
+    /// What waits outlives this process.
+    pub(crate) fn keep(&self) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue().clone();
+        if let Err(error) = kept.save(&queue) {
             tracing::warn!(%error, "what is delivered is not kept: a restart may tell it again");
         }
     }
@@ -136,11 +146,27 @@ pub(crate) struct Deliver {
 }
 
 impl Deliver {
+    /// A server that is slow or silent holds up no stop: what is left is kept for the next life.
     pub(crate) async fn run(self) {
+        tokio::select! {
+            () = self.deliver() => {}
+            () = self.is_over_time() => {}
+        }
+        self.shared.keep();
+    }
+
+    /// Until last words have had their time.
+    async fn is_over_time(&self) {
+        while !self.stop.load(Ordering::Acquire) {
+            tokio::time::sleep(TICK).await;
+        }
+        tokio::time::sleep(LAST_WORDS).await;
+    }
+
+    async fn deliver(&self) {
         let (mut backoff, mut attempt) = (Backoff::default(), 0);
         while !self.stop.load(Ordering::Acquire) {
-            let now = clock::mono();
-            let waits = !backoff.wait(now).is_zero();
+            let waits = !backoff.wait(clock::mono()).is_zero();
             let Some(next) = self.shared.next().filter(|_| !waits) else {
                 tokio::time::sleep(TICK).await;
                 continue;
@@ -156,26 +182,23 @@ impl Deliver {
                     self.took(&next);
                 }
                 Err(why) => {
-                    backoff.failed(now, getrandom::u64().unwrap_or(7));
+                    backoff.failed(clock::mono(), getrandom::u64().unwrap_or(7));
                     self.shared.trouble().server = Some(why);
                 }
             }
         }
-        self.last_words(backoff.is_in_trouble()).await;
+        if !backoff.is_in_trouble() {
+            self.last_words().await;
+        }
     }
 
-    /// What is left is kept for the next life.
-    async fn last_words(&self, in_trouble: bool) {
-        let until = clock::mono() + LAST_WORDS;
-        while !in_trouble && clock::mono() < until {
-            let Some(next) = self.shared.next() else { break };
+    async fn last_words(&self) {
+        while let Some(next) = self.shared.next() {
             if self.post(&next, 1).await.is_err() {
                 break;
             }
             self.took(&next);
         }
-        let queue = self.shared.queue().clone();
-        self.shared.keep(&queue);
     }
 
     fn took(&self, next: &Waiting) {
@@ -221,5 +244,48 @@ impl Deliver {
         let answer = self.client.call(request, limit).await.map_err(|error| error.to_string())?;
         let status: StatusCode = answer.status();
         if status.is_success() { Ok(()) } else { Err(format!("it answers {status}")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::event::tests::event;
+
+    fn shared(dir: &std::path::Path) -> Arc<Shared> {
+        Arc::new(Shared::new(Kept::at(dir.join("tell.json"))))
+    }
+
+    #[test]
+    fn a_life_that_delivered_nothing_is_gone_on_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let began = shared(dir.path()).queue().newest;
+        // Killed before the server took anything: what happened since is asked for again.
+        assert_eq!(shared(dir.path()).queue().newest, began);
+    }
+
+    #[test]
+    fn a_server_that_never_answers_holds_up_no_stop_and_what_waits_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let config = serde_json::json!({ "url": url, "on": ["worker.died"], "timeout": "1h" });
+        let (shared, stop) = (shared(dir.path()), Arc::new(AtomicBool::new(false)));
+        shared.take("a".to_owned(), event(clock::now().utc.0));
+        let deliver = Deliver {
+            config: serde_json::from_value(config).unwrap(),
+            project: "site".parse().unwrap(),
+            client: Client::new(None).unwrap(),
+            shared,
+            stop: Arc::clone(&stop),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let posts = std::thread::spawn(move || runtime.block_on(deliver.run()));
+        let (_request, _) = silent.accept().unwrap();
+        stop.store(true, Ordering::Release);
+        posts.join().unwrap();
+        assert_eq!(self::shared(dir.path()).waiting(), 1);
     }
 }

@@ -80,6 +80,7 @@ impl Worker for Notify {
 
     /// What was told last goes out, if the server takes it at once.
     fn stop(&mut self, _: &mut Context) -> Result<(), Fault> {
+        self.shared.keep();
         match self.deliver.take().map(JoinHandle::join) {
             Some(Err(_)) => Err(Fault::failed("the thread that posts panicked")),
             _ => Ok(()),

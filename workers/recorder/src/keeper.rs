@@ -119,10 +119,14 @@ impl Keeper {
             ledger.grown(folder, bytes);
             ledger.outlived(folder, &self.limits, now)
         };
-        let mut removed = false;
-        for (file, reason) in outlived {
-            removed |= self.remove(&file.path, reason);
-        }
+        let outlived_files = outlived.len();
+        let stay: Vec<Shelved> = outlived
+            .into_iter()
+            .filter(|(file, reason)| !self.remove(&file.path, *reason))
+            .map(|(file, _)| file)
+            .collect();
+        let removed = stay.len() < outlived_files;
+        self.ledger().spare(folder, stay);
         let (freed, shortage) = self.free_space(folder);
         if removed || freed {
             forget_comments(folder);
@@ -239,6 +243,8 @@ fn not_removed(path: &Path, error: &io::Error) {
 
 #[cfg(test)]
 mod tests {
+    use protocol::units::Bytes;
+
     use super::*;
 
     #[test]
@@ -264,6 +270,30 @@ mod tests {
         note(2, 5);
         assert!(!keeper.remove(&second, Reason::Size) && second.exists());
         assert!(keeper.remove(&third, Reason::FreeSpace) && !third.exists());
+    }
+
+    #[test]
+    fn what_no_store_has_and_has_outlived_its_age_still_goes_for_free_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let recordings: Vec<Recording> = (1..=5)
+            .map(|number: u64| {
+                let path = dir.path().join(format!("20261120T130900.123Z-{number:08}.mp4"));
+                fs::write(&path, b"xyz").unwrap();
+                Recording { path, number, capture: Some(UtcNs(number)) }
+            })
+            .collect();
+        let left = || recordings.iter().filter(|file| file.path.exists()).count();
+        let age = "1s".parse().unwrap();
+        let keep = Keep { until: Some(Until::Uploaded), age: Some(age), ..Keep::default() };
+        let now = UtcNs(u64::MAX);
+        let patient = Keeper::new(&keep, None);
+        patient.enter(dir.path(), &recordings);
+        assert_eq!((patient.make_room(dir.path(), 3, now), left()), (None, 5));
+        // No disk has as much.
+        let pressed = Keeper::new(&keep, Some(FreeSpace::Bytes(Bytes(u64::MAX))));
+        pressed.enter(dir.path(), &recordings);
+        assert!(pressed.make_room(dir.path(), 3, now).is_some());
+        assert_eq!(left(), 2, "all but the two newest");
     }
 
     #[test]

@@ -52,12 +52,20 @@ pub(crate) enum Reason {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     folders: BTreeMap<PathBuf, VecDeque<Shelved>>,
+    /// What had outlived its time and stays all the same, until its folder is entered anew.
+    spared: BTreeMap<PathBuf, Vec<Shelved>>,
 }
 
 impl Ledger {
     /// What a folder holds, oldest first; replaces what was known of it.
     pub(crate) fn enter(&mut self, folder: &Path, files: Vec<Shelved>) {
+        self.spared.remove(folder);
         self.folders.insert(folder.to_owned(), files.into());
+    }
+
+    /// These of [`Self::outlived`] are still there: they go for free space alone.
+    pub(crate) fn spare(&mut self, folder: &Path, files: Vec<Shelved>) {
+        self.spared.entry(folder.to_owned()).or_default().extend(files);
     }
 
     /// The size of the file being written.
@@ -97,20 +105,36 @@ impl Ledger {
     /// An event has asked for a file that is there already.
     pub(crate) fn mark(&mut self, folder: &Path, number: u64) {
         let files = self.folders.get_mut(folder).into_iter().flatten();
-        for file in files.filter(|file| file.number() == Some(number)) {
+        let spared = self.spared.get_mut(folder).into_iter().flatten();
+        for file in files.chain(spared).filter(|file| file.number() == Some(number)) {
             file.event = true;
         }
     }
 
     /// Takes the oldest recording of all folders out of the ledger, to free space.
     pub(crate) fn oldest(&mut self) -> Option<Shelved> {
-        let spare = |files: &&mut VecDeque<Shelved>| files.len() > STAY;
-        let folder = self
+        let more = |files: &&mut VecDeque<Shelved>| files.len() > STAY;
+        let listed = self
             .folders
             .values_mut()
-            .filter(spare)
-            .min_by_key(|files| first(files).map(|at| (files[at].event, files[at].capture)))?;
-        pop(folder)
+            .filter(more)
+            .filter_map(|files| first(files).map(|at| (files[at].order(), files)))
+            .min_by_key(|(order, _)| *order);
+        let spared = self
+            .spared
+            .values_mut()
+            .filter_map(|files| {
+                let (order, at) = files.iter().map(Shelved::order).zip(0..).min()?;
+                Some((order, at, files))
+            })
+            .min_by_key(|(order, ..)| *order);
+        match (listed, spared) {
+            (Some((order, files)), other) if other.as_ref().is_none_or(|it| order < it.0) => {
+                pop(files)
+            }
+            (_, Some((_, at, files))) => Some(files.swap_remove(at)),
+            _ => None,
+        }
     }
 }
 
@@ -120,6 +144,11 @@ impl Shelved {
         let age = Duration::from_nanos(now.0.saturating_sub(ended.0));
         let limit = if self.event { limits.events.or(limits.age) } else { limits.age };
         limit.is_some_and(|limit| age > limit)
+    }
+
+    /// Who goes first for free space.
+    fn order(&self) -> (bool, UtcNs) {
+        (self.event, self.capture)
     }
 
     fn number(&self) -> Option<u64> {

@@ -520,8 +520,10 @@ impl<'a> Session<'a> {
 }
 
 fn writer<'a>(job: &Job, folder: Folder, syncer: &'a mut Syncer) -> Writer<'a> {
-    let newest = folder.recordings().ok().and_then(|mut recordings| recordings.pop());
-    let before = newest.map(|recording| recording.path);
+    // A kill soon after a file began leaves the one before untold as well.
+    let recordings = folder.recordings().unwrap_or_default();
+    let newest = recordings.len().saturating_sub(2);
+    let before = recordings.into_iter().skip(newest).map(|recording| recording.path).collect();
     let writer = Writer::new(folder, syncer).telling(job.index.clone());
     writer.completing(job.segments.clone(), before)
 }

@@ -52,9 +52,9 @@ pub(crate) struct Writer<'a> {
     failed: bool,
     index: Notes,
     segments: Segments,
-    /// The newest file of an earlier session: complete when another one begins, and nothing of it has to be
-    /// repeated any more.
-    before: Option<PathBuf>,
+    /// The newest files of an earlier session, oldest first: complete when another one begins, and nothing of them
+    /// has to be repeated any more.
+    before: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
             failed: false,
             index: Notes::default(),
             segments: Segments::default(),
-            before: None,
+            before: Vec::new(),
         }
     }
 
@@ -105,8 +105,8 @@ impl<'a> Writer<'a> {
         Self { index, ..self }
     }
 
-    /// Notes there which files are complete; `before` is the newest that is there already.
-    pub(crate) fn completing(self, segments: Segments, before: Option<PathBuf>) -> Self {
+    /// Notes there which files are complete; `before` are the newest that are there already.
+    pub(crate) fn completing(self, segments: Segments, before: Vec<PathBuf>) -> Self {
         Self { segments, before, ..self }
     }
 
@@ -162,10 +162,8 @@ impl<'a> Writer<'a> {
             self.finish(now)?;
             self.cut_old_file()?;
         }
-        if self.joint.is_none()
-            && let Some(before) = self.before.take()
-        {
-            self.segments.complete(&before);
+        if self.joint.is_none() {
+            self.before.drain(..).for_each(|before| self.segments.complete(&before));
         }
         self.sync_when_due(now)
     }

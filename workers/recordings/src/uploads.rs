@@ -27,12 +27,24 @@ pub struct Upload {
     pub sha256: String,
     /// Where it is: `s3://BUCKET/KEY`.
     pub url: String,
+    /// Which store that is, when it is not Amazon's: buckets of two may have one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     pub at_utc_ns: UtcNs,
 }
 
 impl Upload {
     pub fn new(number: u64, bytes: u64, sha256: String, url: String, at_utc_ns: UtcNs) -> Self {
-        Self { v: VERSION, number, bytes, sha256, url, at_utc_ns }
+        Self { v: VERSION, number, bytes, sha256, url, endpoint: None, at_utc_ns }
+    }
+
+    /// In the store that answers there.
+    pub fn at(self, endpoint: Option<String>) -> Self {
+        Self { endpoint, ..self }
+    }
+
+    fn is_where(&self, other: &Self) -> bool {
+        (&self.url, &self.endpoint) == (&other.url, &other.endpoint)
     }
 }
 
@@ -47,7 +59,7 @@ pub fn uploads(folder: &Path) -> Result<BTreeMap<u64, Vec<Upload>>, Error> {
     for upload in lines::read::<Upload>(&uploads_file(folder))? {
         if upload.v == VERSION {
             let places = found.entry(upload.number).or_default();
-            places.retain(|before| before.url != upload.url);
+            places.retain(|before| !before.is_where(&upload));
             places.push(upload);
         }
     }
@@ -99,5 +111,17 @@ mod tests {
         assert_eq!(forget_uploads(dir.path(), |upload| upload.number > 1).unwrap(), 2);
         assert_eq!(uploads(dir.path()).unwrap().into_keys().collect::<Vec<_>>(), [2]);
         assert_eq!(forget_uploads(dir.path(), |_| true).unwrap(), 0);
+    }
+
+    #[test]
+    fn buckets_of_one_name_in_two_stores_are_two_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let endpoints = [None, Some("http://10.0.0.9:9000".to_owned()), None];
+        for endpoint in endpoints.clone() {
+            add_upload(dir.path(), &upload(1, 10, "a").at(endpoint)).unwrap();
+        }
+        let found = uploads(dir.path()).unwrap();
+        let places: Vec<_> = found[&1].iter().map(|upload| upload.endpoint.clone()).collect();
+        assert_eq!(places, endpoints[1..]);
     }
 }

@@ -73,7 +73,9 @@ impl Backlog {
             .filter(|(id, it)| of_folder(id) && !it.under_way && !there.contains(&id.number))
             .map(|(id, _)| id.clone())
             .collect();
-        gone.iter().for_each(|id| drop(self.waiting.remove(id)));
+        // A recorder takes back what it has only begun.
+        let gone = gone.iter().filter_map(|id| self.waiting.remove(id));
+        let lost = gone.filter(|it| !it.seen.live).count();
         for (number, seen) in seen {
             let id = Id { folder: folder.clone(), number };
             let waiting = self.waiting.entry(id).or_insert_with(|| Waiting {
@@ -89,7 +91,7 @@ impl Backlog {
                 waiting.seen = seen;
             }
         }
-        gone.len() as u64
+        lost as u64
     }
 
     /// The next to be sent, which is under way from here on: the oldest of those that have failed least.
@@ -147,7 +149,9 @@ impl Backlog {
     /// Whether a folder holds what may become due without any change that can be seen.
     pub(crate) fn holds_any_of(&self, folder: &PathBuf) -> bool {
         let first = Id { folder: folder.clone(), number: 0 };
-        self.waiting.range(first..).next().is_some_and(|(id, _)| id.folder == *folder)
+        let of_folder = self.waiting.range(first..).take_while(|(id, _)| id.folder == *folder);
+        // One that is written shows it when it ends: there is a newer one.
+        of_folder.map(|(_, it)| it).any(|it| !it.seen.live)
     }
 }
 
@@ -231,5 +235,9 @@ mod tests {
         assert!(backlog.holds_any_of(&folder()) && backlog.holds_any_of(&other));
         assert_eq!(backlog.see(&other, Vec::new(), at(10)), 1);
         assert!(!backlog.holds_any_of(&other));
+        // One that had only begun.
+        backlog.see(&other, vec![seen(1, 1, true)], at(10));
+        assert!(!backlog.holds_any_of(&other));
+        assert_eq!(backlog.see(&other, Vec::new(), at(11)), 0);
     }
 }

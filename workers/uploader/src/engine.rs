@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use https::Backoff;
 use object_store::path::Path as Key;
-use protocol::config::uploader::DeleteAfter;
 use protocol::time::MonoNs;
 use shmring::clock;
 use tokio::task::JoinSet;
@@ -23,8 +22,6 @@ use crate::unfinished::Begun;
 
 /// How soon a stop is seen, and what has come due.
 const TICK: Duration = Duration::from_millis(200);
-/// A recorder may have to join on to the second newest.
-const STAY: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -32,13 +29,14 @@ pub(crate) struct Engine {
     pub(crate) status: Arc<Status>,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) parallel: usize,
-    pub(crate) delete_after: DeleteAfter,
     /// What a predecessor that was killed had on its way has arrived by then.
     pub(crate) begins: MonoNs,
     /// `None` while it looks.
     pub(crate) looker: Option<Looker>,
     pub(crate) backlog: Backlog,
     pub(crate) backoff: Backoff,
+    /// A store may take files and never let go of parts: that holds up nothing.
+    pub(crate) giving_up: Backoff,
     /// Parts of an earlier life, to be given up.
     pub(crate) leftovers: Vec<Begun>,
 }
@@ -57,7 +55,7 @@ impl Engine {
             tokio::select! {
                 Some(outcome) = active.join_next() => {
                     if let Ok(outcome) = outcome {
-                        self.take_in(outcome).await;
+                        self.take_in(outcome);
                     }
                 }
                 () = tokio::time::sleep(TICK) => {}
@@ -74,19 +72,17 @@ impl Engine {
             let found = looker.look(&busy, now);
             Ok((looker, found))
         });
-        let Ok((looker, found)) = looked.await else { return };
+        let Ok((looker, (found, unread))) = looked.await else { return };
         self.looker = Some(looker);
-        match found {
-            Ok(found) => {
-                for found in found {
-                    let lost = self.backlog.see(&found.folder, found.unsent, now);
-                    self.lost(&found.folder, lost, now);
-                }
-                if !self.backlog.is_in_trouble() {
-                    self.status.lock().unreadable = None;
-                }
-            }
-            Err(error) => self.trouble(&error, now),
+        for found in found {
+            let lost = self.backlog.see(&found.folder, found.unsent, now);
+            self.lost(&found.folder, lost, now);
+            self.remove(found.stored).await;
+        }
+        match unread {
+            Some(error) => self.trouble(&error, now),
+            None if !self.backlog.is_in_trouble() => self.status.lock().unreadable = None,
+            None => {}
         }
     }
 
@@ -117,7 +113,7 @@ impl Engine {
         }
     }
 
-    async fn take_in(&mut self, (id, seen, sent): Outcome) {
+    fn take_in(&mut self, (id, seen, sent): Outcome) {
         let now = clock::mono();
         match sent {
             Ok(Sent::Stored { bytes, found }) => {
@@ -128,7 +124,6 @@ impl Engine {
                 }
                 self.count(bytes, found);
                 tracing::debug!(file = %seen.path.display(), bytes, found, "in the store");
-                self.remove(&id, &seen).await;
             }
             Ok(Sent::Changed) => self.backlog.changed(&id, now),
             Ok(Sent::Gone) => {
@@ -166,26 +161,28 @@ impl Engine {
             facts.unreadable = why;
             return;
         }
-        self.backoff.failed(now, random());
+        // Several that were under way fail of one trouble.
+        if self.backoff.wait(now).is_zero() {
+            self.backoff.failed(now, random());
+        }
         facts.trouble = why;
         facts.tried_again = Some(now + self.backoff.wait(now));
     }
 
     /// What a person or a recorder wants to keep stays.
-    async fn remove(&mut self, id: &Id, seen: &Seen) {
-        if self.delete_after == DeleteAfter::Never {
+    async fn remove(&self, stored: Vec<PathBuf>) {
+        if stored.is_empty() {
             return;
         }
-        let (folder, path) = (id.folder.clone(), seen.path.clone());
-        match blocking(move || remove(&folder, &path)).await {
-            Ok(true) => self.status.lock().files_removed += 1,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "a recording that is uploaded stays"),
+        let removed = blocking(move || Ok(stored.iter().filter(|path| is_removed(path)).count()));
+        if let Ok(files) = removed.await {
+            self.status.lock().files_removed += files as u64;
         }
     }
 
     async fn give_up_leftover(&mut self) {
-        if self.leftovers.is_empty() || !self.backoff.wait(clock::mono()).is_zero() {
+        let now = clock::mono();
+        if !self.backoff.wait(now).is_zero() || !self.giving_up.wait(now).is_zero() {
             return;
         }
         let Some(begun) = self.leftovers.pop() else { return };
@@ -196,9 +193,13 @@ impl Engine {
             Ok(())
         };
         let ended = given_up.and_then(|()| self.sender.unfinished().end(&begun.id));
-        if let Err(error) = ended {
-            self.leftovers.push(begun);
-            self.trouble(&error, clock::mono());
+        match ended {
+            Ok(()) => self.giving_up.succeeded(),
+            Err(error) => {
+                tracing::warn!(%error, key = %begun.key, "parts of an earlier life are not given up yet");
+                self.leftovers.insert(0, begun);
+                self.giving_up.failed(clock::mono(), random());
+            }
         }
     }
 
@@ -207,11 +208,16 @@ impl Engine {
     }
 }
 
-/// Whether it is gone.
-fn remove(folder: &Path, path: &Path) -> Result<bool, Error> {
-    let files = recordings::named(folder).map_err(Error::io("list", folder))?;
-    let may_go = files.iter().rev().skip(STAY).any(|file| file.path == *path);
-    if !may_go || recordings::is_pinned(path) {
+/// Whether it went by this.
+fn is_removed(path: &Path) -> bool {
+    remove(path).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a recording that is uploaded stays");
+        false
+    })
+}
+
+fn remove(path: &Path) -> Result<bool, Error> {
+    if recordings::is_pinned(path) {
         return Ok(false);
     }
     match recordings::claim(path) {
@@ -228,4 +234,68 @@ fn remove(folder: &Path, path: &Path) -> Result<bool, Error> {
 /// For jitter: any number will do.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use protocol::config::UploaderConfig;
+    use protocol::secret::Secret;
+
+    use super::*;
+    use crate::pace::Pace;
+    use crate::store::Store;
+    use crate::unfinished::Unfinished;
+
+    /// Of a store where nobody listens.
+    fn engine(dir: &Path) -> Engine {
+        let config = UploaderConfig {
+            endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+            credentials: Some(Secret::new("key:secret")),
+            ..UploaderConfig::of(dir.to_owned(), "s3://cameras".parse().unwrap())
+        };
+        let store = Store::open(&config).unwrap();
+        let unfinished = Unfinished::load(dir.join("upload.json")).unwrap();
+        let begun = |key: &str| Begun {
+            store: store.name().to_owned(),
+            key: key.to_owned(),
+            id: key.to_owned(),
+        };
+        let leftovers = vec![begun("1"), begun("2")];
+        let (pace, unfinished) = (Mutex::new(Pace::new(None)), Mutex::new(unfinished));
+        Engine {
+            sender: Arc::new(Sender { store, pace, unfinished }),
+            status: Arc::default(),
+            stop: Arc::default(),
+            parallel: 4,
+            begins: MonoNs::default(),
+            looker: None,
+            backlog: Backlog::default(),
+            backoff: Backoff::default(),
+            giving_up: Backoff::default(),
+            leftovers,
+        }
+    }
+
+    #[test]
+    fn parts_that_a_store_does_not_let_go_of_hold_up_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut engine = engine(dir.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(engine.give_up_leftover());
+        assert!(engine.giving_up.is_in_trouble() && !engine.backoff.is_in_trouble());
+        let keys: Vec<&str> = engine.leftovers.iter().map(|begun| begun.key.as_str()).collect();
+        assert_eq!(keys, ["2", "1"], "the other one is next");
+    }
+
+    #[test]
+    fn uploads_that_fail_together_are_one_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut engine = engine(dir.path());
+        let now = MonoNs(1);
+        (0..10).for_each(|_| engine.trouble(&Error::Store("away".to_owned()), now));
+        let wait = engine.backoff.wait(now);
+        assert!(wait < Duration::from_secs(2), "{wait:?}");
+    }
 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use protocol::config::UploaderConfig;
+use protocol::config::uploader::DeleteAfter;
 use protocol::time::MonoNs;
 use recordings::{Named, Upload};
 use shmring::clock;
@@ -22,14 +24,25 @@ const ALL_EVERY: Duration = Duration::from_secs(3600);
 const QUIET_AFTER_NS: u64 = 15_000_000_000;
 /// These a recorder may still cut, without anything else in its folder changing.
 const NEWEST: usize = 4;
+/// These are never removed: a recorder may have to join on to the second newest.
+const STAY: usize = 2;
 
 /// Looks again and again, and remembers what need not be looked at.
 #[derive(Debug)]
 pub(crate) struct Looker {
     dir: PathBuf,
-    /// What all objects begin with.
-    store: String,
+    store: Place,
+    /// What is in the store is wanted there alone.
+    removes: bool,
     folders: BTreeMap<PathBuf, Folder>,
+}
+
+/// Where objects go.
+#[derive(Debug)]
+struct Place {
+    /// What all URLs begin with.
+    url: String,
+    endpoint: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -46,38 +59,62 @@ struct Folder {
 pub(crate) struct Found {
     pub(crate) folder: PathBuf,
     pub(crate) unsent: Vec<(u64, Seen)>,
+    /// What may go since the store has it.
+    pub(crate) stored: Vec<PathBuf>,
 }
 
 impl Looker {
-    pub(crate) fn new(dir: &Path, store: String) -> Self {
-        Self { dir: dir.to_owned(), store, folders: BTreeMap::new() }
+    pub(crate) fn new(config: &UploaderConfig) -> Self {
+        let endpoint = config.endpoint.as_ref().map(ToString::to_string);
+        let store = Place { url: format!("{}/", config.to), endpoint };
+        let removes = config.delete_after == DeleteAfter::Uploaded;
+        Self { dir: config.dir.clone(), store, removes, folders: BTreeMap::new() }
     }
 
-    /// Looks into those folders where something may be new; `busy` are those of which something waits.
+    /// Looks into those folders where something may be new; `busy` are those of which something waits. One that cannot
+    /// be read holds up no other: the first error comes beside what was found.
     pub(crate) fn look(
         &mut self,
         busy: &BTreeSet<PathBuf>,
         now: MonoNs,
-    ) -> Result<Vec<Found>, Error> {
-        let mut found = Vec::new();
-        for path in cameras(&self.dir)? {
-            let folder = match self.folders.get_mut(&path) {
-                Some(folder) => folder,
-                None => {
-                    let stored = Folder::load(&path, &self.store)?;
-                    self.folders.entry(path.clone()).or_insert(stored)
-                }
-            };
-            let modified_ns = modified_ns(&path);
-            if !folder.is_due(modified_ns, busy.contains(&path), now) {
-                continue;
+    ) -> (Vec<Found>, Option<Error>) {
+        let cameras = match cameras(&self.dir) {
+            Ok(cameras) => cameras,
+            Err(error) => return (Vec::new(), Some(error)),
+        };
+        let (mut found, mut failed) = (Vec::new(), None);
+        for path in cameras {
+            let is_busy = busy.contains(&path);
+            match self.look_into(path, is_busy, now) {
+                Ok(new) => found.extend(new),
+                Err(error) => failed = failed.or(Some(error)),
             }
-            folder.modified_ns = modified_ns;
-            folder.looked = Some(now);
-            let unsent = folder.unsent(&path, now)?;
-            found.push(Found { folder: path, unsent });
         }
-        Ok(found)
+        (found, failed)
+    }
+
+    /// `None` when nothing can be new.
+    fn look_into(
+        &mut self,
+        path: PathBuf,
+        busy: bool,
+        now: MonoNs,
+    ) -> Result<Option<Found>, Error> {
+        let folder = match self.folders.get_mut(&path) {
+            Some(folder) => folder,
+            None => {
+                let stored = Folder::load(&path, &self.store)?;
+                self.folders.entry(path.clone()).or_insert(stored)
+            }
+        };
+        let modified_ns = modified_ns(&path);
+        if !folder.is_due(modified_ns, busy, now) {
+            return Ok(None);
+        }
+        let found = folder.found(path, self.removes, now)?;
+        folder.modified_ns = modified_ns;
+        folder.looked = Some(now);
+        Ok(Some(found))
     }
 
     /// Folders that were looked at before.
@@ -94,8 +131,8 @@ impl Looker {
 }
 
 impl Folder {
-    fn load(path: &Path, store: &str) -> Result<Self, Error> {
-        let of_store = |upload: &&Upload| upload.url.starts_with(store);
+    fn load(path: &Path, store: &Place) -> Result<Self, Error> {
+        let of_store = |upload: &&Upload| store.holds(upload);
         let uploads = recordings::uploads(path)?;
         let stored = uploads.iter().filter_map(|(number, places)| {
             places.iter().find(of_store).map(|upload| (*number, upload.bytes))
@@ -109,17 +146,22 @@ impl Folder {
         since >= AT_LEAST_EVERY || (since >= EVERY && (busy || modified_ns != self.modified_ns))
     }
 
-    fn unsent(&mut self, path: &Path, now: MonoNs) -> Result<Vec<(u64, Seen)>, Error> {
-        let files = recordings::named(path).map_err(Error::io("list", path))?;
+    fn found(&mut self, path: PathBuf, removes: bool, now: MonoNs) -> Result<Found, Error> {
+        let files = recordings::named(&path).map_err(Error::io("list", &path))?;
         let all = self.compared.is_none_or(|last| now.saturating_since(last) >= ALL_EVERY);
         if all {
+            self.forget(&path, &files)?;
             self.compared = Some(now);
-            self.forget(path, &files)?;
         }
-        let is_written = recordings::is_written(path);
-        let (count, mut unsent) = (files.len(), Vec::new());
+        let is_written = recordings::is_written(&path);
+        let (count, mut unsent, mut may_go) = (files.len(), Vec::new(), Vec::new());
         for (at, file) in files.into_iter().enumerate() {
             let stored = self.stored.get(&file.number);
+            if removes && at + STAY < count && stored.is_some() && stored == length(&file).as_ref()
+            {
+                may_go.push(file.path);
+                continue;
+            }
             if stored.is_some() && !all && at + NEWEST < count {
                 continue;
             }
@@ -128,7 +170,7 @@ impl Folder {
                 unsent.push((file.number, seen));
             }
         }
-        Ok(unsent)
+        Ok(Found { folder: path, unsent, stored: may_go })
     }
 
     /// What is said of files that are no more.
@@ -142,6 +184,20 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+impl Place {
+    /// What lies deeper is of another prefix.
+    fn holds(&self, upload: &Upload) -> bool {
+        let rest = upload.url.strip_prefix(&self.url);
+        let is_below = rest.is_some_and(|rest| rest.matches('/').count() == 1);
+        is_below && upload.endpoint == self.endpoint
+    }
+}
+
+/// `None` when it is gone.
+fn length(file: &Named) -> Option<u64> {
+    fs::metadata(&file.path).ok().map(|facts| facts.len())
 }
 
 /// `None` when it is gone, or there is nothing in it yet.
@@ -169,9 +225,11 @@ fn cameras(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(Error::io("list", dir))?;
-        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if !is_hidden && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.push(entry.path());
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_other = name == "lost+found" || name.to_string_lossy().starts_with('.');
+        // A camera's folder may lie on another disk, by a link.
+        if !is_other && path.is_dir() {
+            found.push(path);
         }
     }
     Ok(found)
@@ -193,7 +251,22 @@ mod tests {
 
     use super::*;
 
-    const STORE: &str = "s3://cameras/";
+    fn looker(dir: &Path) -> Looker {
+        let config = UploaderConfig::of(dir.to_owned(), "s3://cameras".parse().unwrap());
+        Looker::new(&config)
+    }
+
+    /// All that was found; nothing was unreadable.
+    fn all((found, unread): (Vec<Found>, Option<Error>)) -> Vec<Found> {
+        assert!(unread.is_none(), "{unread:?}");
+        found
+    }
+
+    fn note(folder: &Path, number: u64, bytes: u64, url: &str, endpoint: Option<&str>) {
+        let upload = Upload::new(number, bytes, "00".to_owned(), url.to_owned(), UtcNs(1));
+        let upload = upload.at(endpoint.map(str::to_owned));
+        recordings::add_upload(folder, &upload).unwrap();
+    }
 
     fn file(dir: &Path, number: u64, bytes: usize) -> PathBuf {
         let folder = dir.join("cam1");
@@ -216,31 +289,79 @@ mod tests {
         let folder = dir.path().join("cam1");
         for (number, bytes, bucket) in [(1, 10, "cameras"), (2, 20, "others")] {
             let url = format!("s3://{bucket}/cam1/x.mp4");
-            let upload = Upload::new(number, bytes, "00".to_owned(), url, UtcNs(1));
-            recordings::add_upload(&folder, &upload).unwrap();
+            note(&folder, number, bytes, &url, None);
         }
-        let mut looker = Looker::new(dir.path(), STORE.to_owned());
+        let mut looker = looker(dir.path());
         let (idle, at) = (BTreeSet::new(), |seconds: u64| MonoNs(seconds * 1_000_000_000));
-        assert_eq!(numbers(looker.look(&idle, at(1)).unwrap()), [2, 3]);
+        assert_eq!(numbers(all(looker.look(&idle, at(1)))), [2, 3]);
         looker.stored(&folder, 2, 20);
         let busy = BTreeSet::from([folder]);
-        assert_eq!(numbers(looker.look(&busy, at(3)).unwrap()), [3]);
+        assert_eq!(numbers(all(looker.look(&busy, at(3)))), [3]);
         // A recorder cut it.
         fs::write(first, "123456789").unwrap();
-        assert_eq!(numbers(looker.look(&busy, at(5)).unwrap()), [1, 3]);
+        assert_eq!(numbers(all(looker.look(&busy, at(5)))), [1, 3]);
     }
 
     #[test]
     fn a_folder_where_nothing_happens_is_looked_at_once_a_minute() {
         let dir = tempfile::tempdir().unwrap();
         file(dir.path(), 1, 10);
-        let mut looker = Looker::new(dir.path(), STORE.to_owned());
+        let mut away = looker(&dir.path().join("away"));
+        let mut looker = looker(dir.path());
         let idle = BTreeSet::new();
         let mut looked =
-            |seconds: u64| looker.look(&idle, MonoNs(seconds * 1_000_000_000)).unwrap().len();
+            |seconds: u64| all(looker.look(&idle, MonoNs(seconds * 1_000_000_000))).len();
         assert_eq!([looked(1), looked(30), looked(61), looked(62)], [1, 0, 1, 0]);
-        let nowhere =
-            Looker::new(&dir.path().join("away"), STORE.to_owned()).look(&idle, MonoNs(1));
-        assert!(nowhere.unwrap().is_empty());
+        assert!(all(away.look(&idle, MonoNs(1))).is_empty());
+    }
+
+    #[test]
+    fn a_store_of_another_endpoint_or_prefix_is_another_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("cam1");
+        (1..=3).for_each(|number| drop(file(dir.path(), number, 10)));
+        note(&folder, 1, 10, "s3://cameras/cam1/x.mp4", None);
+        note(&folder, 2, 10, "s3://cameras/site1/cam1/x.mp4", None);
+        note(&folder, 3, 10, "s3://cameras/cam1/x.mp4", Some("http://10.0.0.9:9000"));
+        let found = looker(dir.path()).look(&BTreeSet::new(), MonoNs(1));
+        assert_eq!(numbers(all(found)), [2, 3]);
+    }
+
+    #[test]
+    fn what_the_store_has_may_go_but_for_the_two_newest_and_what_was_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("cam1");
+        let paths: Vec<PathBuf> = (1..=5).map(|number| file(dir.path(), number, 10)).collect();
+        for (number, bytes) in [(1, 10), (2, 9), (4, 10), (5, 10)] {
+            note(&folder, number, bytes, "s3://cameras/cam1/x.mp4", None);
+        }
+        let look = |delete_after| {
+            let to = "s3://cameras".parse().unwrap();
+            let config = UploaderConfig::of(dir.path().to_owned(), to);
+            let config = UploaderConfig { delete_after, ..config };
+            let mut found = all(Looker::new(&config).look(&BTreeSet::new(), MonoNs(1)));
+            found.remove(0).stored
+        };
+        assert_eq!(look(DeleteAfter::Uploaded), paths[..1]);
+        assert!(look(DeleteAfter::Never).is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_holds_up_no_other_and_links_are_followed() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        file(dir.path(), 1, 10);
+        file(other.path(), 1, 10);
+        std::os::unix::fs::symlink(other.path().join("cam1"), dir.path().join("cam2")).unwrap();
+        let broken = dir.path().join("broken");
+        // No lines can be read from a folder.
+        fs::create_dir_all(recordings::uploads_file(&broken)).unwrap();
+        fs::create_dir(dir.path().join("lost+found")).unwrap();
+        let mut looker = looker(dir.path());
+        let (found, unread) = looker.look(&BTreeSet::new(), MonoNs(1));
+        let told = unread.unwrap().to_string();
+        assert!(told.contains("broken"), "{told}");
+        assert_eq!(numbers(found), [1, 1]);
+        fs::remove_dir(recordings::uploads_file(&broken)).unwrap();
+        assert_eq!(all(looker.look(&BTreeSet::new(), MonoNs(2))).len(), 1);
     }
 }

@@ -74,7 +74,9 @@ impl Sender {
         if !found && !self.transfer(&key, &sha256, &file, &path, bytes).await? {
             return Ok(Sent::Changed);
         }
-        let upload = Upload::new(id.number, bytes, sha256, self.store.url(&key), clock::now().utc);
+        let url = self.store.url(&key);
+        let upload =
+            Upload::new(id.number, bytes, sha256, url, clock::now().utc).at(self.store.endpoint());
         blocking(move || Ok(recordings::add_upload(&id.folder, &upload)?)).await?;
         Ok(Sent::Stored { bytes, found })
     }
@@ -108,7 +110,12 @@ impl Sender {
         let part_bytes = PART_BYTES.max(bytes.div_ceil(PARTS_MAX));
         let id = self.store.begin(key, sha256).await?;
         let store = self.store.name().to_owned();
-        self.unfinished().begin(Begun { store, key: key.to_string(), id: id.clone() })?;
+        let begun = Begun { store, key: key.to_string(), id: id.clone() };
+        let noted = self.unfinished().begin(begun);
+        if let Err(error) = noted {
+            self.give_up(key, &id).await;
+            return Err(error);
+        }
         let mut parts = Vec::new();
         let mut at_bytes = 0;
         while at_bytes < bytes {
@@ -128,6 +135,11 @@ impl Sender {
             at_bytes += length;
         }
         if let Err(error) = self.store.complete(key, &id, parts).await {
+            // What it did not tell in time it may have done.
+            if self.store.has(key, bytes, sha256).await.unwrap_or(false) {
+                self.unfinished().end(&id)?;
+                return Ok(true);
+            }
             self.give_up(key, &id).await;
             return Err(error);
         }

@@ -28,6 +28,8 @@ const SHA256: &str = "sha256";
 /// A request has so long, and as long as its bytes take at the slowest rate that is worth waiting for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const SLOWEST_BYTES_A_SECOND: u64 = 64 << 10;
+/// Many put the parts of a large file together before they answer.
+const JOINED_WITHIN: Duration = Duration::from_secs(600);
 /// What a busy store answers now and then is over at once; all else is the engine's to wait for.
 const RETRIES: usize = 2;
 const RETRY_WITHIN: Duration = Duration::from_secs(10);
@@ -38,6 +40,8 @@ pub(crate) struct Store {
     s3: AmazonS3,
     bucket: String,
     prefix: String,
+    /// Of one that is not Amazon's.
+    endpoint: Option<String>,
     /// For people, and for telling stores apart.
     name: String,
 }
@@ -73,7 +77,8 @@ impl Store {
             }
         }
         let s3 = builder.build().map_err(|error| Fault::contract(Error::from(error)))?;
-        Ok(Self { s3, bucket: to.bucket.clone(), prefix: to.prefix.clone(), name })
+        let endpoint = config.endpoint.as_ref().map(ToString::to_string);
+        Ok(Self { s3, bucket: to.bucket.clone(), prefix: to.prefix.clone(), endpoint, name })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -89,6 +94,10 @@ impl Store {
         format!("s3://{}/{key}", self.bucket)
     }
 
+    pub(crate) fn endpoint(&self) -> Option<String> {
+        self.endpoint.clone()
+    }
+
     /// Whether this very copy is there.
     pub(crate) async fn has(&self, key: &Key, bytes: u64, sha256: &str) -> Result<bool, Error> {
         let options = GetOptions { head: true, ..GetOptions::default() };
@@ -98,7 +107,10 @@ impl Store {
                 let own = found.attributes.get(&attribute).map(|value| value.as_ref() == sha256);
                 Ok(found.meta.size == bytes && own == Some(true))
             }
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            // Who may not list a bucket is told nothing of what is not there; a real no comes with the write.
+            Err(
+                object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. },
+            ) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -151,6 +163,12 @@ fn attributes(sha256: &str) -> Attributes {
     attributes
 }
 
+/// Whether a request makes one object of its parts.
+fn joins(head: &http::request::Parts) -> bool {
+    let query = head.uri.query().unwrap_or_default();
+    head.method == http::Method::POST && query.split('&').any(|pair| pair.starts_with("uploadId="))
+}
+
 #[derive(Debug)]
 struct Connector(https::Client);
 
@@ -172,8 +190,9 @@ impl HttpService for Service {
         // In memory: nothing of it can fail.
         let body = body.collect().await?.to_bytes();
         let takes = Duration::from_secs(body.len() as u64 / SLOWEST_BYTES_A_SECOND);
+        let limit = if joins(&head) { JOINED_WITHIN } else { ANSWER_WITHIN + takes };
         let request = http::Request::from_parts(head, body);
-        let answer = self.0.call(request, ANSWER_WITHIN + takes).await.map_err(|error| {
+        let answer = self.0.call(request, limit).await.map_err(|error| {
             let kind = match error {
                 https::Error::Connect(_) => HttpErrorKind::Connect,
                 https::Error::Late(_) => HttpErrorKind::Timeout,
@@ -183,5 +202,23 @@ impl HttpService for Service {
             HttpError::new(kind, error)
         })?;
         Ok(answer.map(Into::into))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_has_long_to_put_parts_together_and_for_nothing_else() {
+        let joins = |method: &str, uri: &str| {
+            joins(
+                &http::Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0,
+            )
+        };
+        assert!(joins("POST", "http://h/b/k?uploadId=7"));
+        assert!(!joins("POST", "http://h/b/k?uploads="));
+        assert!(!joins("PUT", "http://h/b/k?partNumber=1&uploadId=7"));
+        assert!(!joins("DELETE", "http://h/b/k?uploadId=7"));
     }
 }

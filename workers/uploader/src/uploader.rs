@@ -57,11 +57,11 @@ impl Worker for Uploader {
             status: Arc::clone(&status),
             stop: cx.stop_flag(),
             parallel: config.parallel as usize,
-            delete_after: config.delete_after,
             begins: clock::mono() + SETTLE,
-            looker: Some(Looker::new(&config.dir, format!("{}/", config.to))),
+            looker: Some(Looker::new(&config)),
             backlog: Backlog::default(),
             backoff: Backoff::default(),
+            giving_up: Backoff::default(),
             leftovers,
         };
         let runtime = Builder::new_current_thread().enable_all().build();
