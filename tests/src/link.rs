@@ -40,6 +40,10 @@ impl Link {
     }
 
     fn join(self, client: TcpStream, server: TcpStream) {
+        for side in [&client, &server] {
+            // Pieces that wait for each other's confirmation would be later than they should.
+            let _ = side.set_nodelay(true);
+        }
         let (Ok(to_server), Ok(from_client)) = (server.try_clone(), client.try_clone()) else {
             return;
         };

@@ -117,8 +117,9 @@ impl Camera {
     }
 
     fn captured(&mut self, received: Received, delay_ns: Option<i64>) -> CapturedUnit {
-        let Received { mut unit, arrival, capture, clock, anew } = received;
-        let discontinuity = std::mem::take(&mut self.fresh) || anew;
+        let Received { mut unit, arrival, capture, clock, anew, jumped } = received;
+        // Sound that begins anew takes no picture along.
+        let discontinuity = std::mem::take(&mut self.fresh) || anew && unit.track == 0;
         if discontinuity && let Some(last) = self.last_arrival {
             let gap = arrival.mono.saturating_since(last);
             self.timeline.splice(i64::try_from(gap.as_nanos()).unwrap_or(0));
@@ -134,7 +135,7 @@ impl Camera {
             clock,
             clock_off_ns: delay_ns.filter(is_off).map(i64::saturating_neg),
             discontinuity,
-            jumped: self.timeline.has_jumped(),
+            jumped: self.timeline.has_jumped() || jumped || anew,
             late: false,
         }
     }
@@ -240,7 +241,10 @@ impl Reader {
         let nothing_came = client.packets() == 0;
         client.close();
         match lost {
-            Lost::Rtsp(RtspError::Stalled { name, .. }) if nothing_came && self.may_fall_back() => {
+            // Reports alone are no stream: their port may be open where the other is not.
+            Lost::Rtsp(RtspError::Stalled { name, .. } | RtspError::NoPicture { name, .. })
+                if nothing_came && self.may_fall_back() =>
+            {
                 Lost::NotByUdp(name)
             }
             lost => lost,
@@ -302,8 +306,9 @@ impl Reader {
                     return lost;
                 }
             }
-            let clock = ClockSource::Arrival;
-            let received = Received { unit, arrival, capture: arrival, clock, anew: false };
+            let (capture, clock) = (arrival, ClockSource::Arrival);
+            let (anew, jumped) = (false, false);
+            let received = Received { unit, arrival, capture, clock, anew, jumped };
             if let Err(lost) = self.say(Message::Unit(received, None)) {
                 return lost;
             }

@@ -86,10 +86,10 @@ impl CameraClock {
         };
         let off_ns = within_a_round(seen_ns.saturating_sub(target_ns), wrap_ns);
         let seen_ns = target_ns.saturating_add(off_ns);
-        if off_ns.abs() <= JITTER_NS {
+        if off_ns.unsigned_abs() <= JITTER_NS.unsigned_abs() {
             self.stray = None;
             self.reports = (self.reports + 1).min(WEIGHT);
-            self.target_ns = Some(target_ns + off_ns / self.reports);
+            self.target_ns = Some(target_ns.saturating_add(off_ns / self.reports));
             return Heard::Agrees;
         }
         let agreed = match self.stray {
@@ -190,7 +190,7 @@ impl Line {
             let part = if self.joining { JOIN_PART } else { DRIFT_PART };
             let most_ns = step_ns / part;
             let off_ns = target_ns.saturating_sub(self.offset_ns);
-            self.offset_ns += off_ns.clamp(-most_ns, most_ns);
+            self.offset_ns = self.offset_ns.saturating_add(off_ns.clamp(-most_ns, most_ns));
             self.head_ns = stream_ns;
         }
         self.joining &= self.offset_ns != target_ns;

@@ -16,12 +16,17 @@ pub(crate) const GOOD_AFTER: Duration = Duration::from_secs(10);
 /// Doubling waits with jitter, so that a site's cameras do not all come back in the same second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Backoff {
+    /// In a row, of one cause.
     failures: u32,
+    cause: Option<Cause>,
 }
 
 impl Backoff {
     /// The wait before the next try; `random` is any number that differs from call to call.
     pub(crate) fn after(&mut self, cause: Cause, random: u64) -> Duration {
+        if self.cause.replace(cause) != Some(cause) {
+            self.failures = 0;
+        }
         let (first, longest) = match cause {
             Cause::Absent => (ABSENT_FIRST, ABSENT_LONGEST),
             Cause::Refusing => (REFUSING_FIRST, LONGEST),
@@ -58,10 +63,20 @@ mod tests {
     fn waits_double_up_to_the_longest() {
         assert_eq!(waits_ms(Cause::Absent), [250, 500, 700, 700, 700, 700, 700]);
         assert_eq!(waits_ms(Cause::Refusing), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
-        let mut backoff = Backoff { failures: 90 };
+        let mut backoff = Backoff { failures: 90, cause: Some(Cause::Absent) };
         backoff.after(Cause::Absent, 0);
         backoff.after_good_connection();
         assert_eq!(backoff, Backoff::default());
+    }
+
+    #[test]
+    fn a_camera_that_was_away_long_and_then_says_no_is_asked_again_soon() {
+        let mut backoff = Backoff::default();
+        for _ in 0..20 {
+            backoff.after(Cause::Absent, NO_JITTER);
+        }
+        let waits = [0; 3].map(|_| backoff.after(Cause::Refusing, NO_JITTER).as_secs());
+        assert_eq!(waits, [1, 2, 4]);
     }
 
     #[test]
@@ -75,7 +90,7 @@ mod tests {
     #[test]
     fn a_camera_that_was_away_is_asked_within_a_second_and_a_password_rarely() {
         for random in 0..200 {
-            let mut backoff = Backoff { failures: 9 };
+            let mut backoff = Backoff { failures: 9, cause: Some(Cause::Absent) };
             assert!(backoff.after(Cause::Absent, random) < Duration::from_millis(900));
             assert!(Backoff::default().after(Cause::Password, random) > Duration::from_secs(20));
         }

@@ -232,3 +232,14 @@ fn udp_that_does_not_arrive_is_given_up_with_auto() {
     let seen = watch_by(Transport::Auto, &url, |seen| seen.units.len() > 20);
     assert!(seen.downs[0].contains("nothing came by UDP"), "{:?}", seen.downs);
 }
+
+#[test]
+fn udp_of_which_only_the_reports_arrive_is_given_up_with_auto() {
+    let packets = |_: u64, mut packets: Vec<Packet>| {
+        packets.iter_mut().for_each(|packet| packet.channel = 1);
+        packets
+    };
+    let (url, _) = serve(vec![Script { packets, ..Script::default() }, Script::default()]);
+    let seen = watch_by(Transport::Auto, &url, |seen| seen.units.len() > 20);
+    assert!(seen.downs[0].contains("nothing came by UDP"), "{:?}", seen.downs);
+}

@@ -210,6 +210,7 @@ fn send_pictures(out: &mut TcpStream, script: &Script, port: Option<u16>) -> std
                     datagram.clear();
                     packet.write(sequence, &mut datagram);
                     // Behind the channel and the length, which are TCP's.
+                    let port = port + u16::from(packet.channel % 2);
                     datagrams.send_to(&datagram[4..], ("127.0.0.1", port))?;
                 }
             }

@@ -1,10 +1,16 @@
 //! Sound: packets into frames. AAC by RFC 3640, the rest as it is. Pure.
 
+use std::ops::RangeInclusive;
+
 use super::order::Ordered;
 use super::sdp::Media;
 
 /// Of one frame; those of AAC have at most 6 KiB.
 const FRAME_MAX_BYTES: usize = 64 << 10;
+/// Of an AudioSpecificConfig: usually 2 to 7, some more where it lists its channels.
+const CONFIG_BYTES: RangeInclusive<usize> = 2..=64;
+/// Of a length in the table; fewer would make thousands of frames of a packet.
+const SIZE_BITS_MIN: u32 = 6;
 
 /// One frame of sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +59,8 @@ impl Aac {
         };
         let fits =
             [aac.size_bits, aac.index_bits, aac.delta_bits].into_iter().all(|bits| bits <= 16);
-        (config.len() >= 2 && fits && aac.size_bits > 0).then_some((aac, config))
+        let fits = fits && aac.size_bits >= SIZE_BITS_MIN;
+        (CONFIG_BYTES.contains(&config.len()) && fits).then_some((aac, config))
     }
 
     fn frames(&mut self, ordered: &Ordered, out: &mut Vec<Sound>) -> Option<()> {
@@ -70,6 +77,9 @@ impl Aac {
             let index_bits = if at == 0 { self.index_bits } else { self.delta_bits };
             let bytes = usize::try_from(bits(table, at, self.size_bits)?).ok()?;
             at += usize::try_from(self.size_bits + index_bits).ok()?;
+            if bytes == 0 {
+                continue;
+            }
             if bytes > data.len() {
                 return self.fragment(data, bytes, packet.marker, ticks, out);
             }
@@ -167,10 +177,33 @@ mod tests {
         Ordered { packet, lost: 0, anew: false }
     }
 
+    fn aac_of(size_bits: u32, config: &str) -> Option<(Aac, Vec<u8>)> {
+        let text = format!(
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/16000/1\na=fmtp:97 mode=AAC-hbr;\
+            sizelength={size_bits};indexlength=3;indexdeltalength=3;config={config}\n"
+        );
+        Aac::of(&sdp::read(text.as_bytes()).medias[0])
+    }
+
     fn aac() -> (Aac, Vec<u8>) {
-        let text = b"m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/16000/1\n\
-            a=fmtp:97 mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1408\n";
-        Aac::of(&sdp::read(text).medias[0]).unwrap()
+        aac_of(13, "1408").unwrap()
+    }
+
+    #[test]
+    fn a_description_that_is_out_of_all_measure_is_none() {
+        assert!(aac_of(13, &"14".repeat(64)).is_some());
+        for (size_bits, config) in
+            [(13, "14".repeat(65)), (13, "14".to_owned()), (5, "1408".to_owned())]
+        {
+            assert!(aac_of(size_bits, &config).is_none(), "{size_bits} {}", config.len());
+        }
+    }
+
+    #[test]
+    fn frames_of_nothing_are_none() {
+        let mut out = Vec::new();
+        Packing::Aac(aac().0).push(&ordered(true, &[0, 48, 0, 0, 0, 8, 0, 0, 9]), &mut out);
+        assert_eq!(out.iter().map(|sound| &sound.bytes[..]).collect::<Vec<_>>(), [&[9][..]]);
     }
 
     #[test]

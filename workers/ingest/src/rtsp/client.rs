@@ -32,6 +32,12 @@ const SESSION_S: u64 = 60;
 const KEEP_ALIVE_MOST: Duration = Duration::from_secs(30);
 /// Bytes of a datagram.
 const DATAGRAM_MAX: usize = 65_536;
+/// Datagrams of a track that are taken before anything else is looked at.
+const DATAGRAMS_A_TURN: usize = 512;
+/// Time between two looks beyond which this process was away, and the camera is not to blame.
+const AWAY: Duration = Duration::from_secs(1);
+/// Streams that an error names.
+const NAMED_MAX: usize = 8;
 
 /// What to connect to.
 #[derive(Clone, Debug)]
@@ -61,6 +67,8 @@ pub(crate) struct Client {
     own_ssrc: u32,
     first_within: Duration,
     watch: Watch,
+    /// When packets were looked for last.
+    looked: MonoNs,
     datagram: Vec<u8>,
     /// Of packets, since PLAY.
     bytes: u64,
@@ -79,6 +87,15 @@ struct Watch {
     at: MonoNs,
     bytes: u64,
     sounds: u64,
+}
+
+impl Watch {
+    /// Time in which nobody looked is no silence of the camera's.
+    fn forgive(&mut self, away: Duration, now: MonoNs) {
+        if away > AWAY {
+            self.at = (self.at + away).min(now);
+        }
+    }
 }
 
 impl Client {
@@ -125,6 +142,7 @@ impl Client {
             own_ssrc: random(),
             first_within: wanted.first_within,
             watch,
+            looked: now,
             datagram: vec![0; DATAGRAM_MAX],
             bytes: 0,
             connection,
@@ -139,9 +157,11 @@ impl Client {
                 return Ok(happening);
             }
             let now = clock::mono();
+            self.watch.forgive(now.saturating_since(self.looked), now);
             self.be_patient(now)?;
             self.tend(now)?;
             self.receive()?;
+            self.looked = clock::mono();
         }
     }
 
@@ -194,7 +214,8 @@ impl Client {
         }
         for (lane, path) in self.paths.iter().enumerate() {
             let Path::Ports(ports) = path else { continue };
-            while let Some((bytes, is_report)) = ports.receive(&mut self.datagram) {
+            for _ in 0..DATAGRAMS_A_TURN {
+                let Some((bytes, is_report)) = ports.receive(&mut self.datagram) else { break };
                 let arrival = clock::now();
                 self.bytes += u64::try_from(bytes).unwrap_or(0);
                 let packet = &self.datagram[..bytes];
@@ -226,7 +247,7 @@ impl Client {
         if waited <= patience {
             return Ok(());
         }
-        let (name, seconds) = (self.name.clone(), waited.as_secs());
+        let (name, seconds) = (self.name.clone(), patience.as_secs());
         Err(match (self.watch.sounds, self.bytes - self.watch.bytes) {
             (0, 0) => RtspError::Stalled { name, seconds },
             (0, bytes) => RtspError::NoPicture { name, seconds, bytes },
@@ -310,14 +331,23 @@ fn expect(name: &str, method: &'static str, answer: Answer) -> Result<Answer, Rt
 }
 
 /// What is carried of what the camera has: video before the rest, for the ring's key packets are those of
-/// its track 0.
+/// its track 0. Of several videos the first: one that never begins would hold up the others.
 fn offered<'a>(name: &str, medias: &'a [Media]) -> Result<Vec<(&'a Media, Format)>, RtspError> {
     let mut offered = Vec::new();
     let mut seen = Vec::new();
+    let mut has_video = false;
     for media in medias {
-        seen.push(format!("{:?} {}", media.kind, media.encoding));
+        if seen.len() < NAMED_MAX {
+            seen.push(format!("{:?} {}", media.kind, media.encoding));
+        }
         match format::of(media) {
-            Choice::Ours(format) => offered.push((media, *format)),
+            Choice::Ours(_) if media.kind == Kind::Video && has_video => {
+                tracing::info!("track is left out: {} is a second video", media.encoding);
+            }
+            Choice::Ours(format) => {
+                has_video |= media.kind == Kind::Video;
+                offered.push((media, *format));
+            }
             Choice::Ffmpegs => return Err(RtspError::ForFfmpeg { name: name.to_owned() }),
             Choice::Nobodys if media.kind == Kind::Other => {}
             Choice::Nobodys => {
@@ -447,3 +477,6 @@ fn port_of(media: &Media) -> Option<(u16, u16)> {
 fn random() -> u32 {
     getrandom::u32().unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,10 +94,7 @@ impl Connection {
             return Ok(answer);
         }
         let refused = || RtspError::Unauthorized { name: self.name.clone() };
-        let is_stale = answer
-            .headers("WWW-Authenticate")
-            .any(|text| text.to_ascii_lowercase().contains("stale=true"));
-        if self.credentials.is_none() || had_told && !is_stale {
+        if self.credentials.is_none() || had_told && !is_stale(&answer) {
             return Err(refused());
         }
         if !self.auth.challenge(answer.headers("WWW-Authenticate")) {
@@ -249,19 +246,32 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Tries the host's addresses one after the other.
+/// Whether the password was right and only the challenge was too old.
+fn is_stale(answer: &Answer) -> bool {
+    let mut challenges = answer.headers("WWW-Authenticate");
+    challenges.any(|text| text.to_ascii_lowercase().contains("stale=true"))
+}
+
+/// Tries the host's addresses one after the other; one that does not answer leaves time for the others.
 fn connect(url: &Url, name: &str, deadline: MonoNs) -> Result<TcpStream, RtspError> {
     let resolve = |source| RtspError::Resolve { name: name.to_owned(), source };
     let addresses = (url.host.as_str(), url.port).to_socket_addrs().map_err(resolve)?;
     let mut last = std::io::Error::from(ErrorKind::NotFound);
-    for address in addresses {
-        let rest = deadline.saturating_since(clock::mono()).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&address, rest) {
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    for (at, address) in addresses.iter().enumerate() {
+        let rest = deadline.saturating_since(clock::mono());
+        match TcpStream::connect_timeout(address, share(rest, addresses.len() - at)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(RtspError::io(name, "connecting", last))
+}
+
+/// The time for the next of `left` addresses.
+fn share(rest: Duration, left: usize) -> Duration {
+    let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
+    (rest / left).max(Duration::from_millis(1))
 }
 
 /// Until one of them is ready, or the time is over; whatever it is, the caller looks again.
@@ -270,4 +280,19 @@ fn wait(sockets: &[BorrowedFd<'_>], what: PollFlags, most: Duration) {
         sockets.iter().map(|socket| PollFd::from_borrowed_fd(*socket, what)).collect();
     let timeout = Timespec::try_from(most).ok();
     let _ = poll(&mut fds, timeout.as_ref());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_dead_leaves_time_for_the_others() {
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            [3, 2, 1].map(|left| share(seconds(9), left)),
+            [seconds(3), Duration::from_millis(4500), seconds(9)]
+        );
+        assert_eq!(share(Duration::ZERO, 2), Duration::from_millis(1));
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Received {
     pub(crate) clock: ClockSource,
     /// What was before has nothing to do with this.
     pub(crate) anew: bool,
+    /// The track's time does not follow from what was before.
+    pub(crate) jumped: bool,
 }
 
 #[derive(Debug)]
@@ -190,7 +192,7 @@ impl Lane {
     fn begin_anew(&mut self, ssrc: u32) {
         self.source = Some(ssrc);
         self.other = None;
-        self.order = Order::new(self.patience);
+        self.order = Order::anew(self.patience);
         self.told = (0, 0);
         self.ticks = None;
         self.forget_times();
@@ -267,7 +269,8 @@ impl Lane {
         }
         let pts_ns = self.ns(ticks);
         let step_ns = self.last_ns.map_or(0, |last_ns| pts_ns.saturating_sub(last_ns));
-        if !(-JUMP_BACK_NS..=JUMP_NS).contains(&step_ns) {
+        let jumped = !(-JUMP_BACK_NS..=JUMP_NS).contains(&step_ns);
+        if jumped {
             self.forget_times();
         }
         self.last_ns = Some(pts_ns);
@@ -276,7 +279,7 @@ impl Lane {
         unit.duration_ns = if length_ticks > 0 { self.ns(length_ticks) } else { self.frame_ns() };
         let (capture, clock) = self.clock.date(pts_ns, arrival);
         let anew = std::mem::take(&mut self.anew);
-        out.push(Received { unit, arrival, capture, clock, anew });
+        out.push(Received { unit, arrival, capture, clock, anew, jumped });
     }
 
     /// Timestamps count on over the wraps of their 32 bits.

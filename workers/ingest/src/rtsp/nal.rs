@@ -60,6 +60,9 @@ impl Assembler {
         if lost {
             self.lose();
         }
+        if ordered.anew {
+            self.forget_unit();
+        }
         if packet.ticks != self.unit.ticks {
             self.finish_fragment();
             if self.has_picture {
@@ -89,6 +92,14 @@ impl Assembler {
         }
         self.unit.damaged = true;
         self.broken = true;
+    }
+
+    /// What is there belongs to nothing that may follow.
+    fn forget_unit(&mut self) {
+        self.unit = Unit::default();
+        self.has_picture = false;
+        self.fragment_at = None;
+        self.ended = None;
     }
 
     fn payload(&mut self, payload: &[u8]) {

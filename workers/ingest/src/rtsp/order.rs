@@ -53,6 +53,11 @@ impl Order {
         Self { patience, next, held, anew: false, received: 0, lost: 0 }
     }
 
+    /// The same for a stream of which nothing is known of what was before.
+    pub(crate) fn anew(patience: Duration) -> Self {
+        Self { anew: true, ..Self::new(patience) }
+    }
+
     /// A packet came.
     pub(crate) fn push(&mut self, packet: Packet) {
         let number = match self.next {

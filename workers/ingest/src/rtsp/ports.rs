@@ -73,13 +73,13 @@ impl Ports {
         [self.rtp.as_fd(), self.rtcp.as_fd()]
     }
 
-    /// The next packet that came, into `buffer`: its length, and whether it is a report.
+    /// The next packet that came, into `buffer`: its length, and whether it is a report. One of others is
+    /// an empty report, so that a flood of them does not keep the caller in here.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Option<(usize, bool)> {
         for (socket, is_report) in [(&self.rtcp, true), (&self.rtp, false)] {
-            while let Ok((bytes, from)) = socket.recv_from(buffer) {
-                if self.from.is_empty() || self.from.contains(&from.ip()) {
-                    return Some((bytes, is_report));
-                }
+            if let Ok((bytes, from)) = socket.recv_from(buffer) {
+                let is_ours = self.from.is_empty() || self.from.contains(&from.ip());
+                return Some(if is_ours { (bytes, is_report) } else { (0, true) });
             }
         }
         None

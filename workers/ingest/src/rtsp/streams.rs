@@ -16,6 +16,8 @@ use crate::camera_clock::Heard;
 const BELIEVED_NS: i64 = 5_000_000_000;
 /// A later report moves a track that is further from where it should be; less is not seen nor heard.
 const APART_NS: i64 = 40_000_000;
+/// So much a unit of a placed track is led after reports that drift: 1 ms in a second of sound.
+const LEAD_NS: i64 = 20_000;
 
 #[derive(Debug)]
 pub(crate) struct Streams {
@@ -45,6 +47,8 @@ struct Place {
     is_final: bool,
     /// The timestamp that belongs to the beginning, as the answer to PLAY has it.
     begin_ticks: Option<u32>,
+    /// On the line, of the last unit, and when that came.
+    last: Option<(i64, MonoNs)>,
 }
 
 impl Streams {
@@ -144,6 +148,9 @@ impl Streams {
         if received.anew {
             self.places[at] = Place::default();
         }
+        if received.jumped {
+            self.jump(at, &received);
+        }
         let stream_ns = received.unit.pts_ns;
         let origin_ns = if at == first && !received.anew {
             *self.places[at].origin_ns.get_or_insert(stream_ns)
@@ -152,7 +159,20 @@ impl Streams {
         };
         received.unit.pts_ns = stream_ns.saturating_sub(origin_ns);
         received.unit.dts_ns = received.unit.dts_ns.saturating_sub(origin_ns);
+        self.places[at].last = Some((received.unit.pts_ns, received.arrival.mono));
         received
+    }
+
+    /// Only this track's count jumped: on the line it goes on where it was, or after its pause.
+    fn jump(&mut self, at: usize, received: &Received) {
+        let Some((last_ns, came)) = self.places[at].last else { return };
+        let passed = received.arrival.mono.saturating_since(came).as_nanos();
+        let passed_ns = i64::try_from(passed).unwrap_or(i64::MAX);
+        let step_ns =
+            if passed_ns > BELIEVED_NS { passed_ns } else { received.unit.duration_ns.max(1) };
+        let next_ns = last_ns.saturating_add(step_ns);
+        let origin_ns = Some(received.unit.pts_ns.saturating_sub(next_ns));
+        self.places[at] = Place { origin_ns, ..Place::default() };
     }
 
     fn origin_beside(
@@ -164,11 +184,13 @@ impl Streams {
         began: MonoNs,
     ) -> i64 {
         let place = self.places[at];
-        if let Some(origin_ns) = place.origin_ns.filter(|_| place.is_final) {
+        if let Some(old_ns) = place.origin_ns.filter(|_| place.is_final) {
+            let origin_ns = led(old_ns, self.by_reports(first, at, stream_ns));
+            self.places[at].origin_ns = Some(origin_ns);
             return origin_ns;
         }
         let passed = arrival.saturating_since(began).as_nanos();
-        let by_arrival_ns = stream_ns - i64::try_from(passed).unwrap_or(i64::MAX);
+        let by_arrival_ns = stream_ns.saturating_sub(i64::try_from(passed).unwrap_or(i64::MAX));
         let believed =
             |origin_ns: &i64| origin_ns.abs_diff(by_arrival_ns) <= BELIEVED_NS.unsigned_abs();
         if let Some(origin_ns) = self.by_reports(first, at, stream_ns).filter(believed) {
@@ -201,13 +223,23 @@ impl Streams {
             let round_ns = time_base.to_ns(1 << 32);
             let begin_ns = time_base.to_ns(i64::from(self.places[at].begin_ticks?));
             // The beginning of the same round of the 32 bits.
-            let off_ns = (near_ns - begin_ns + round_ns / 2).rem_euclid(round_ns) - round_ns / 2;
-            Some(near_ns - off_ns)
+            let half_ns = round_ns / 2;
+            let since_ns = near_ns.saturating_sub(begin_ns).saturating_add(half_ns);
+            Some(near_ns.saturating_sub(since_ns.rem_euclid(round_ns) - half_ns))
         };
         let first_ns = self.places[first].origin_ns?;
-        let lead_ns = first_ns - begin_ns(first, first_ns)?;
+        let lead_ns = first_ns.saturating_sub(begin_ns(first, first_ns)?);
         begin_ns(at, stream_ns)?.checked_add(lead_ns)
     }
+}
+
+/// A track whose clock drifts from the other's is led after it, in steps that nobody hears.
+fn led(old_ns: i64, now_ns: Option<i64>) -> i64 {
+    let off_ns = now_ns.map_or(0, |now_ns| now_ns.saturating_sub(old_ns));
+    if off_ns.unsigned_abs() > BELIEVED_NS.unsigned_abs() {
+        return old_ns;
+    }
+    old_ns.saturating_add(off_ns.clamp(-LEAD_NS, LEAD_NS))
 }
 
 #[cfg(test)]

@@ -147,3 +147,129 @@ fn a_report_moves_sound_that_was_placed_by_arrival_once() {
         units(&mut streams).iter().map(|unit| unit.unit.pts_ns / 1_000_000).collect();
     assert_eq!(times, [0, 300, 20]);
 }
+
+#[test]
+fn half_a_picture_of_the_source_before_is_not_handed_on() {
+    let mut streams = streams(VIDEO);
+    streams.packet(0, &rtp(96, 1, 0, 0, KEY), host(0));
+    let begun = [0x7c, 0x81, 0x9a, 1];
+    let mut half = rtp(96, 1, 1, 3600, &[0x78, 0, 3, 0x41, 0x9a, 1]);
+    half[1] &= 0x7f; // no marker
+    streams.packet(0, &half, host(40));
+    let mut half = rtp(96, 1, 2, 3600, &begun);
+    half[1] &= 0x7f;
+    streams.packet(0, &half, host(41));
+    for (number, ms) in [(0u16, 80), (1, 120), (2, 160)] {
+        streams.packet(
+            0,
+            &rtp(96, 2, 500 + number, 9_000_000 + 3600 * u32::from(number), KEY),
+            host(ms),
+        );
+    }
+    let units = units(&mut streams);
+    let told: Vec<_> =
+        units.iter().map(|unit| (unit.anew, unit.unit.key, unit.unit.corrupt)).collect();
+    assert_eq!(told, [(false, true, false), (true, true, false), (false, true, false)]);
+}
+
+/// Two seconds of pictures and sound; after one, the counts of the tracks jump by so many ticks.
+fn jumped(video: u32, sound: u32) -> [Vec<Received>; 2] {
+    let mut streams = streams(&[VIDEO, SOUND].concat());
+    for number in 0..100u32 {
+        let (sequence, at) = (u16::try_from(number).unwrap(), host(u64::from(number) * 20));
+        let jump = |ticks: u32| if number < 50 { 0 } else { ticks };
+        let ticks = jump(video).wrapping_add(1800 * number);
+        streams.packet(0, &rtp(96, 1, sequence, ticks, KEY), at);
+        let ticks = jump(sound).wrapping_add(160 * number);
+        streams.packet(1, &rtp(0, 2, sequence, ticks, &[0; 160]), at);
+    }
+    let (pictures, sounds) = units(&mut streams).into_iter().partition(|it| it.unit.track == 0);
+    [pictures, sounds]
+}
+
+#[test]
+fn a_track_whose_timestamps_jump_does_not_take_the_other_along() {
+    for (video, sound) in [(1 << 30, 0), (0, 1 << 30), (0, u32::MAX - 100_000), (1 << 29, 1 << 28)]
+    {
+        for (units, jump) in jumped(video, sound).iter().zip([video, sound]) {
+            let jumps = units.iter().filter(|unit| unit.jumped).count();
+            assert_eq!((units.len(), jumps), (100, usize::from(jump != 0)), "{video} {sound}");
+            for pair in units.windows(2) {
+                // As long as the parameter sets say that a picture lasts.
+                let step_ns = pair[1].unit.pts_ns - pair[0].unit.pts_ns;
+                let longest_ns = if pair[1].jumped { 100_000_000 } else { 20_000_000 };
+                assert!((1..=longest_ns).contains(&step_ns), "{step_ns} ns, {video} {sound}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sound_that_pauses_is_where_it_belongs_when_it_goes_on() {
+    let mut streams = streams(&[VIDEO, SOUND].concat());
+    for (number, at_s) in [(0, 0), (1, 20)] {
+        streams.packet(0, &rtp(96, 1, number, 90_000 * u32::from(number), KEY), host(at_s * 1000));
+        let ticks = 8000 * u32::try_from(at_s).unwrap();
+        streams.packet(1, &rtp(0, 2, number, ticks, &[0; 160]), host(at_s * 1000));
+    }
+    let last = units(&mut streams).pop().unwrap();
+    assert_eq!((last.unit.track, last.unit.pts_ns), (1, 20_000_000_000));
+}
+
+#[test]
+fn sound_whose_clock_drifts_is_led_after_its_picture() {
+    const SOUNDS: u32 = 250; // between reports: 5 s
+    let mut streams = streams(&[VIDEO, SOUND].concat());
+    let mut sounds = Vec::new();
+    let mut number = 0u32;
+    for round in 0..60u64 {
+        let at_ms = round * 5000;
+        // The sound's clock is too fast: a thousandth of a second in five.
+        let ticks = 160 * number;
+        streams.packet(
+            0,
+            &rtp(96, 1, u16::try_from(round).unwrap(), u32::try_from(at_ms * 90).unwrap(), KEY),
+            host(at_ms),
+        );
+        streams.reports(0, &report(1, u32::try_from(at_ms * 90).unwrap(), at_ms), host(at_ms).mono);
+        for _ in 0..SOUNDS {
+            let sequence = u16::try_from(number % 65_536).unwrap();
+            let came = host(at_ms + u64::from(number % SOUNDS) * 20);
+            streams.packet(1, &rtp(0, 2, sequence, 160 * number, &[0; 160]), came);
+            number += 1;
+        }
+        streams.reports(1, &report(2, ticks, at_ms + round), host(at_ms).mono);
+        sounds.extend(units(&mut streams).into_iter().filter(|unit| unit.unit.track == 1));
+    }
+    for pair in sounds[300..].windows(2) {
+        let step_ns = pair[1].unit.pts_ns - pair[0].unit.pts_ns;
+        assert!(step_ns.abs_diff(20_000_000) <= LEAD_NS.unsigned_abs(), "{step_ns} ns");
+    }
+    // By the count alone it would be 59 ms off.
+    let last_ns = sounds.last().unwrap().unit.pts_ns;
+    let true_ns = i64::from(number - 1) * 20_000_000 + 59_000_000;
+    assert!(last_ns.abs_diff(true_ns) < 25_000_000, "{} ns off", true_ns - last_ns);
+}
+
+#[test]
+fn counts_that_are_out_of_all_measure_are_survived() {
+    let mut streams = streams(
+        "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/1\n\
+        a=fmtp:96 sprop-parameter-sets=Z0LACtkCCbARAAADAAEAAAMAMg8SJkg=,aO48gA==\n\
+        m=audio 0 RTP/AVP 97\na=rtpmap:97 PCMU/1\n",
+    );
+    streams.begin(&[Some(u32::MAX), Some(0)]);
+    let mut ticks = 0u32;
+    for number in 0..40u16 {
+        ticks = ticks.wrapping_sub((1 << 31) - 1);
+        for (lane, payload_type) in [(0, 96), (1, 97)] {
+            streams.packet(
+                lane,
+                &rtp(payload_type, 1, number, ticks, KEY),
+                host(u64::from(number)),
+            );
+            streams.reports(lane, &report(1, !ticks, 0), host(u64::from(number)).mono);
+        }
+    }
+    assert!(!units(&mut streams).is_empty());
+}
