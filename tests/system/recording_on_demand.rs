@@ -131,7 +131,13 @@ fn happened(project: &Project, event: &str, camera: &str) -> Option<()> {
 
 /// What is told of a camera's recording, oldest first.
 fn told(project: &Project, camera: &str) -> Outcome<Vec<String>> {
-    let lines = project.succeed(&["events", "--type", "recording.*", "-o", "json"])?;
+    let lines = project.succeed(&[
+        "events",
+        "--type",
+        "recording.started,recording.stopped",
+        "-o",
+        "json",
+    ])?;
     let of_camera = |line: &str| {
         let told: Value = serde_json::from_str(line).unwrap_or_default();
         let reason = told["reason"].as_str().unwrap_or_default();
