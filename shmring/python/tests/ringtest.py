@@ -3,6 +3,7 @@
 tests/python.rs runs them all, with PYTHONPATH naming the module's folder and SHMRING_EXAMPLES that of
 the programs `paint` and `post`."""
 
+import gc
 import glob
 import itertools
 import os
@@ -13,7 +14,7 @@ import unittest
 import shmring
 
 EXAMPLES = os.environ["SHMRING_EXAMPLES"]
-SOON = 10.0
+SOON = 60.0
 WIDTH, HEIGHT = 100, 50
 
 
@@ -24,6 +25,12 @@ def until(condition):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {SOON} s")
         time.sleep(0.005)
+
+
+def descriptors():
+    """How many are open, without those that only garbage of earlier tests holds."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
 
 
 class Writer:

@@ -12,7 +12,7 @@ import unittest
 
 import shmring
 
-from ringtest import SOON, RingTest, gray, until
+from ringtest import SOON, RingTest, descriptors, gray, until
 
 
 class Async(RingTest):
@@ -173,10 +173,10 @@ class Async(RingTest):
                 asyncio.run(ring.anext())
 
         turn()
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         for _ in range(20):
             turn()
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(descriptors(), before)
 
 
 class Descriptors(RingTest):

@@ -8,7 +8,7 @@ import unittest
 import numpy
 import shmring
 
-from ringtest import SOON, RingTest, gray
+from ringtest import SOON, RingTest, descriptors, gray
 
 
 def picture(*shape, seed=0):
@@ -334,7 +334,7 @@ def footprint():
         mapped = sum("/dev/shm/fv." in line for line in maps)
     with open("/proc/self/statm") as statm:
         resident, shared = map(int, statm.read().split()[1:3])
-    return len(os.listdir("/proc/self/fd")), mapped, (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+    return descriptors(), mapped, (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":
