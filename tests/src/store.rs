@@ -163,9 +163,10 @@ impl Store {
         self.lock().objects.len()
     }
 
-    /// Uploads in parts that nobody has ended or given up.
+    /// Uploads of which it holds parts, and that nobody has ended or given up. One without parts is not counted:
+    /// who began it may have died before the answer named it.
     pub fn unfinished(&self) -> usize {
-        self.lock().parts.len()
+        self.lock().parts.values().filter(|upload| !upload.parts.is_empty()).count()
     }
 
     /// What it had to refuse, in words.

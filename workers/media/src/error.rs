@@ -28,6 +28,14 @@ pub enum MediaError {
     #[error("{input}: given up while {doing}, as asked")]
     Interrupted { input: String, doing: &'static str },
     #[error(
+        "{library} cannot be loaded: {source}; expected FFmpeg's libraries of this version: install libavformat59"
+    )]
+    Library {
+        library: String,
+        #[source]
+        source: libloading::Error,
+    },
+    #[error(
         "{input}: this build of FFmpeg has no {what}; install Debian's libavcodec59 (FFmpeg 5.1)"
     )]
     Missing { input: String, what: String },

@@ -18,6 +18,7 @@ mod available;
 mod bitstream;
 mod codec;
 mod decode;
+mod delayed;
 mod demux;
 mod encode;
 mod error;

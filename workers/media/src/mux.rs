@@ -10,6 +10,7 @@ use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
 use crate::codec::id_of;
+use crate::delayed::load_libavformat;
 use crate::demux::AccessUnit;
 use crate::error::MediaError;
 use crate::raw;
@@ -57,6 +58,7 @@ impl Muxer {
     /// sets as extradata.
     pub fn create(path: &Path, container: Container, tracks: &[Track]) -> Result<Self, MediaError> {
         crate::init();
+        load_libavformat()?;
         let name = path.display().to_string();
         let failed = |source| MediaError::of(&name, "writing its header", source);
         // With its protocol, so that no file name reads as another; the wrapper panics on zeros.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ffmpeg_next::error::EINVAL;
 use ffmpeg_next::{Dictionary, Error, format};
 
+use crate::delayed::load_libavformat;
 use crate::error::MediaError;
 
 /// Longest wait for one answer of a camera, in µs (FFmpeg's unit). The caller's interrupt is the
@@ -62,6 +63,7 @@ impl Input {
         alarm: &Alarm,
         mut interrupt: Interrupt,
     ) -> Result<format::context::Input, MediaError> {
+        load_libavformat()?;
         let location = self.location()?;
         let options: Dictionary<'_> = self.options().iter().collect();
         let raised = alarm.clone();
