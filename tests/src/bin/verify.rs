@@ -124,16 +124,19 @@ fn all_about_recording(seed: u64) -> Report {
     }
     report.promise("mp4", || rings::named_tests("fmp4", "play", &[]));
     report.promise("mp4_of_any_bytes", || rings::named_tests("fmp4", "properties", &[]));
-    for (row, names) in [
-        ("on_demand_from_outside", &["recording_on_demand::"][..]),
-        ("exports", &["exports::"]),
-        ("camera_clock", &["camera_clock::"]),
-        ("codecs", &["codecs::"]),
-        ("full_without_a_disk_of_its_own", &["disk_full::"]),
-        ("uploads_and_webhooks", &["uploads::"]),
-    ] {
-        report.promise(row, || rings::named_tests("tests", "system", names));
-    }
+    let of_the_system = |names: &'static [&'static str]| -> Check<'static> {
+        Box::new(move || rings::named_tests("tests", "system", names))
+    };
+    report.side_by_side([
+        ("on_demand_from_outside", of_the_system(&["recording_on_demand::"])),
+        ("exports", of_the_system(&["exports::"])),
+        ("codecs", of_the_system(&["codecs::"])),
+        ("uploads_and_webhooks", of_the_system(&["uploads::"])),
+    ]);
+    report.promise("camera_clock", || rings::named_tests("tests", "system", &["camera_clock::"]));
+    report.promise("full_without_a_disk_of_its_own", || {
+        rings::named_tests("tests", "system", &["disk_full::"])
+    });
     report.promise("d3_playback", || rings::named_tests("tests", "system", &["playback::"]));
     report.promise("playback_of_hostile_requests", || {
         rings::named_tests("web", "playback", &["a_", "ten_", "the_", "what_", "where_", "no_"])
