@@ -86,7 +86,7 @@ mod tests {
             .unwrap();
         assert!(children().unwrap().contains(&child.id()));
         assert!(children_by_scan().unwrap().contains(&child.id()));
-        let deadline = shmring::clock::mono() + std::time::Duration::from_secs(5);
+        let deadline = shmring::clock::mono() + std::time::Duration::from_secs(60);
         // The environment is the parent's until the child has executed its program.
         while variable_of(child.id(), "FRAMEVISOR_WORKER").as_deref() != Some("x") {
             assert!(shmring::clock::mono() < deadline, "no environment seen");

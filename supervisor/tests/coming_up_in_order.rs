@@ -10,10 +10,11 @@ use shmring::{PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 
 use crate::harness::{Project, text, wait_for};
 
-/// Takes connections a second after its start and answers each as a web server would.
+/// Takes connections once a file `open` is there and answers each as a web server would.
 const LATE_SERVER: &str = "\
-import socket, sys, time
-time.sleep(1)
+import os, socket, sys, time
+while not os.path.exists('open'):
+    time.sleep(0.05)
 with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as server:
     while True:
         with server.accept()[0] as peer:
@@ -52,6 +53,7 @@ fn a_client_starts_when_the_port_of_its_server_is_open() {
             (&"stopped".into(), &"waits for server".into())
         );
         assert_eq!(project.worker("server")["state"], "starting");
+        std::fs::write(project.dir.join("open"), "").unwrap();
         wait_for("the client's connection", || project.dir.join("connected").exists());
         assert_eq!(project.worker("client")["restarts"], 0);
         project.wait_for_state("server", "running");

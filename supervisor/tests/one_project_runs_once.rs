@@ -77,7 +77,7 @@ fn a_missing_program_names_worker_and_folders_and_starts_nothing() {
 #[test]
 fn waiting_for_a_ring_that_never_flows_ends_with_a_timeout_that_names_it() {
     let project = Project::new("  good: {use: ingest, source: 'test:', out: cam1.packets}\n");
-    let up = project.run(&["up", "--wait", "--timeout", "1s"]);
+    let up = project.run(&["up", "--wait", "--timeout", "10s"]);
     let said = text(&up.stderr);
     assert_eq!(up.status.code(), Some(6), "{said}");
     assert!(said.contains("cam1.packets: its writer good is running"), "{said}");

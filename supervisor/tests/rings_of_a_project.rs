@@ -35,7 +35,7 @@ pub(crate) fn files_of(project: &Project) -> usize {
 #[test]
 fn waiting_ends_when_every_ring_flows() {
     let project = Project::new(CAMERA);
-    let mut up = project.command(&["up", "--wait", "--timeout", "15s"]).spawn().unwrap();
+    let mut up = project.command(&["up", "--wait", "--timeout", "60s"]).spawn().unwrap();
     wait_for("the worker", || {
         let ps = project.run(&["ps"]);
         ps.status.success() && text(&ps.stdout).contains("running")
@@ -131,7 +131,7 @@ rings:
   cam1.packets: {access: brokered}
 ";
     let project = Project::new(workers);
-    assert!(project.run(&["up", "-d", "--wait", "--timeout", "30s"]).status.success());
+    assert!(project.run(&["up", "-d", "--wait", "--timeout", "60s"]).status.success());
     let logs = || text(&project.run(&["logs", "reads"]).stdout);
     wait_for("packets", || logs().contains("packet 3 of"));
     assert_eq!(files_of(&project), 0);

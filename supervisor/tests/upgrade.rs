@@ -13,7 +13,7 @@ use crate::harness::{Endless, Project, entries, is_alive, signal, text, wait_for
 
 const WORKERS: &str = "  good-x: {use: ingest, source: 'test:'}\n  \
     good-web: {use: web, in: good-x.packets, listen: '127.0.0.1:0'}\n  \
-    counts:\n    run: [sh, -c, 'i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done']\n  \
+    counts:\n    run: [sh, -c, 'i=0; while :; do i=$((i+1)); echo line $i; sleep 0.2; done']\n  \
     rests: {run: [sleep, '1000']}\n";
 
 /// Pid, restarts and state of each worker: what an upgrade must not change.

@@ -207,8 +207,16 @@ pub fn source_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port that was free a moment ago. It lies below those that the kernel hands out by itself
+/// (ip_local_port_range), so nobody is given it meanwhile.
 pub fn free_port() -> Outcome<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(Failure::new)?;
-    Ok(listener.local_addr().map_err(Failure::new)?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1000 {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id() * 61);
+        let port = 12_000 + u16::try_from(number % 18_000).map_err(Failure::new)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(Failure::new("no free port of 1000"))
 }

@@ -5,11 +5,14 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::PoisonError;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::project::Project;
 use tests::{processes, wait_for};
+
+use crate::first_light::ONE_AT_A_TIME;
 
 /// In a temporary place of its own, so that whatever is left there is its.
 fn bench(project: &Project, arguments: &[&str]) -> Command {
@@ -45,6 +48,7 @@ fn assert_nothing_is_left(project: &Project, bench: u32) {
 
 #[test]
 fn one_camera_and_then_two_are_measured_and_nothing_of_them_is_left() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let project = Project::new("").unwrap();
     let arguments = ["--cameras-max", "2", "--for", "1s", "-o", "json"];
     let child = bench(&project, &arguments).spawn().unwrap();
@@ -72,6 +76,7 @@ fn one_camera_and_then_two_are_measured_and_nothing_of_them_is_left() {
 
 #[test]
 fn ctrl_c_ends_it_in_order_with_what_it_has() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let project = Project::new("").unwrap();
     // Of a terminal's foreground group, as in a shell.
     let arguments = ["--for", "10m", "-o", "json"];
@@ -91,6 +96,7 @@ fn ctrl_c_ends_it_in_order_with_what_it_has() {
 
 #[test]
 fn a_camera_that_cannot_be_is_refused_with_what_is_expected() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let project = Project::new("").unwrap();
     let output = bench(&project, &["--size", "321x192"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -65,7 +65,7 @@ fn a_reload_that_adds_a_camera_leaves_no_gap_for_who_watches_another() {
         let project = Project::new(&topology(&[CAM1, &one]))?;
         project.up()?;
         let before = project.pid("rtsp")?;
-        let watching = watch(port, 8);
+        let watching = watch(port, 25);
         wait_for_client(port)?;
         thread::sleep(Duration::from_secs(1));
         project.write_topology(&topology(&[CAM1, CAM2, &one]))?;
@@ -92,7 +92,7 @@ fn a_replaced_rtsp_server_disconnects_and_refuses_nobody() {
         let port = free_port()?;
         let project = Project::new(&topology(&[CAM1, &server("rtsp", "cam1.packets", port)]))?;
         project.up()?;
-        let watching = watch(port, 7);
+        let watching = watch(port, 15);
         wait_for_client(port)?;
         let options = || ask_rtsp(([127, 0, 0, 1], port).into());
         let asked = meanwhile(options, || {
@@ -134,7 +134,9 @@ fn a_replaced_web_server_disconnects_and_refuses_nobody() {
 fn a_replaced_decoder_loses_no_picture() {
     holds(|| {
         let decoder = "  cam1-decoder: {use: decoder, in: cam1.packets}\n";
-        let project = Project::new(&topology(&[CAM1, decoder]))?;
+        // Deep enough for a watcher that a busy machine lets wait.
+        let rings = "rings:\n  cam1.frames: {history: 100}\n";
+        let project = Project::new(&topology(&[CAM1, decoder, rings]))?;
         project.up()?;
         let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("watcher") };
         let ring = Project::ring("cam1.frames")?;

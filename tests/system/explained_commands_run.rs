@@ -3,10 +3,13 @@
 use std::fs;
 use std::io::{BufReader, Read};
 use std::process::{Command, Stdio};
+use std::sync::PoisonError;
 
 use nix::sys::signal::Signal;
 use tests::project::Project;
 use tests::{Failure, Outcome, ensure, ffmpeg, processes};
+
+use crate::first_light::ONE_AT_A_TIME;
 
 const TOPOLOGY: &str = "version: 1
 workers:
@@ -19,6 +22,7 @@ workers:
 
 #[test]
 fn the_explained_commands_run_and_do_what_they_say() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     check().unwrap_or_else(|failure| panic!("{failure}"));
 }
 

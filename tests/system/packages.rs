@@ -4,9 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::PoisonError;
 
 use tests::project::{binary, source_root};
 use tests::{Failure, Outcome, ensure};
+
+use crate::first_light::ONE_AT_A_TIME;
 
 /// What must be in it beside the programs of workers.
 const FILES: &[&str] = &[
@@ -40,6 +43,7 @@ fn succeed(command: &mut Command) -> Outcome<String> {
 
 #[test]
 fn the_package_installs_runs_and_goes_without_a_trace() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root || Command::new("dpkg-deb").arg("--version").output().is_err() {
         println!("skipped: a package is installed by root, with dpkg");

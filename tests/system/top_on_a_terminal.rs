@@ -116,6 +116,8 @@ fn the_screen_shows_every_worker_and_r_restarts_the_chosen_one() {
             screen.contains("LAST DEATHS") && screen.contains("motion")
         })?;
         tmux.type_in(&["Escape"])?;
+        // Two keys that come as one are read as Alt and the second.
+        tmux.wait_until("the tree again", |screen| !screen.contains("LAST DEATHS"))?;
         tmux.type_in(&["s"])?;
         tmux.wait_until("motion stopped", |screen| screen.contains("1 stopped"))?;
         tmux.type_in(&["s"])?;

@@ -72,7 +72,7 @@ class Examples(RingTest):
         self.assertEqual(complaints, "")
 
     def test_publish_frames(self):
-        child = self.run_example("publish_frames.py", "sim.frames", 30)
+        child = self.run_example("publish_frames.py", "sim.frames", 100)
         frame = self.attach("sim.frames", wait=SOON).next(timeout=SOON)
         picture = frame.numpy()
         self.assertEqual((picture.shape, frame.format, frame.duration), ((360, 640, 3), "rgb24", 0.04))

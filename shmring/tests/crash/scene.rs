@@ -18,7 +18,7 @@ use shmring::{
 pub(crate) const BEFORE_START: u32 = 1;
 pub(crate) const BEFORE_PUBLISH: u32 = 2;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 const SIDE: u32 = 16;
 
 #[derive(Clone, Copy, Debug)]

@@ -94,7 +94,7 @@ fn sweep_killed_runs() {
 impl Drop for Project {
     fn drop(&mut self) {
         // A child that another test has just forked shares our locks until it has become its program.
-        let until = clock::mono() + Duration::from_secs(5);
+        let until = clock::mono() + SOON;
         while !self.files().is_empty() && clock::mono() < until {
             census::sweep_unowned(&self.0);
             std::thread::yield_now();

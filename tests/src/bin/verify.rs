@@ -132,12 +132,12 @@ fn all_about_recording(seed: u64) -> Report {
         ("exports", of_the_system(&["exports::"])),
         ("codecs", of_the_system(&["codecs::"])),
         ("uploads_and_webhooks", of_the_system(&["uploads::"])),
+        ("d3_playback", of_the_system(&["playback::"])),
     ]);
     report.promise("camera_clock", || rings::named_tests("tests", "system", &["camera_clock::"]));
     report.promise("full_without_a_disk_of_its_own", || {
         rings::named_tests("tests", "system", &["disk_full::"])
     });
-    report.promise("d3_playback", || rings::named_tests("tests", "system", &["playback::"]));
     report.promise("playback_of_hostile_requests", || {
         rings::named_tests("web", "playback", &["a_", "ten_", "the_", "what_", "where_", "no_"])
     });

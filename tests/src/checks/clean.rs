@@ -66,13 +66,11 @@ workers:
     let ring = Project::ring("cam1.packets")?;
     let witness = Witness::start(project.name(), std::slice::from_ref(&ring));
     thread::sleep(Duration::from_secs(seconds));
+    // 25 a second; what a busy machine owes by now it catches up.
+    wait_for(60, "a packet for each picture", || (witness.seen() >= seconds * 25).then_some(()))?;
     project.down()?;
     let balance = recordings::balance(&project.recordings(), &witness.finish())?;
     ensure(balance.lost == 0, || format!("packets lost: {balance:?}"))?;
-    // 25 a second, but for those a busy machine still owes at the end: it catches up, it skips none.
-    ensure(balance.recorded + 20 >= seconds * 25, || {
-        format!("too few packets in {seconds} s: {balance:?}")
-    })?;
     for file in recordings::files(&project.recordings(), "cam1")? {
         let said = ffmpeg::complaints(&["-i", &file.display().to_string()])?;
         ensure(said.is_empty(), || format!("{}: {said}", file.display()))?;

@@ -15,8 +15,8 @@ use crate::{Failure, Outcome, ensure, ffmpeg, recordings, wait_for};
 /// Pictures that a fragment may lack: a group of pictures or a second, 25 here.
 const FRAGMENT_PICTURES: u64 = 25;
 /// Pictures that ingest may still publish while the recorder is dead or behind: it is killed first,
-/// or a busy machine lets it wait. 0.4 s; a second fragment lost would be 25.
-const DYING_PICTURES: u64 = 10;
+/// or a busy machine lets it wait. 0.96 s; a second fragment lost would be 25.
+const DYING_PICTURES: u64 = 24;
 /// Kills fall anywhere within a group of pictures.
 const PAUSE: Duration = Duration::from_millis(600);
 

@@ -155,7 +155,7 @@ pub fn the_adopted_go_on(kills: u32) -> Outcome<Value> {
 
 /// Guard and supervisor killed at once: nobody is left to adopt them, and they end themselves.
 pub fn who_is_not_adopted_ends() -> Outcome<Value> {
-    let project = adoptable("2s")?;
+    let project = adoptable("6s")?;
     project.up()?;
     wait_for_heirs(&project)?;
     let (cam1, recorder) = (project.pid("cam1")?, project.pid("recorder")?);

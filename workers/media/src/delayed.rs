@@ -21,7 +21,8 @@ use crate::error::MediaError;
 pub(crate) fn load_libavformat() -> Result<(), MediaError> {
     let library = format!("libavformat.so.{LIBAVFORMAT_VERSION_MAJOR}");
     if FUNCTIONS.get().is_none() {
-        let functions = Functions::of(&library).map_err(|source| MediaError::Library { library, source })?;
+        let functions =
+            Functions::of(&library).map_err(|source| MediaError::Library { library, source })?;
         // Another thread's are the same.
         _ = FUNCTIONS.set(functions);
     }

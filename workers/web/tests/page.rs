@@ -79,7 +79,14 @@ impl Page {
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = std::env::temp_dir().join(format!("fv-page-{}", self.address.port()));
         let output = Command::new("timeout")
-            .args(["180", "chromium", "--headless", "--no-sandbox", "--disable-gpu"])
+            .args([
+                "180",
+                "chromium",
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+            ])
             .args(["--no-first-run", "--disable-background-networking"])
             .args(["--disable-component-update", "--disable-sync", "--window-size=1400,1000"])
             .arg(format!("--user-data-dir={}", profile.display()))

@@ -31,11 +31,11 @@ impl Drop for Clip {
 
 /// The next `count` units; the file's tracks come first and once.
 fn units(source: &mut FileSource, count: usize) -> Vec<CapturedUnit> {
-    let deadline = clock::mono() + Duration::from_secs(20);
+    let deadline = clock::mono() + Duration::from_secs(60);
     let mut units = Vec::new();
     let mut tracks = 0;
     while units.len() < count {
-        assert!(clock::mono() < deadline, "{} units in 20 s", units.len());
+        assert!(clock::mono() < deadline, "{} units in 60 s", units.len());
         match source.next(Duration::from_millis(20)).unwrap() {
             Event::Unit(captured) => units.push(captured),
             Event::Tracks(_) => tracks += 1,

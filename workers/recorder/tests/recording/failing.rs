@@ -54,15 +54,16 @@ fn a_sync_that_takes_longer_than_the_ring_holds_costs_nothing() {
     let mut feed = Feed::made_up(20_000);
     let mut writer = rig.writer(&feed.tracks);
     let recorder = rig.process();
-    let mut published = feed.publish(&mut writer, 50, Duration::from_millis(4));
+    let pause = Duration::from_millis(10);
+    let mut published = feed.publish(&mut writer, 50, pause);
     wait_until("recording", || rig.folder().join(".lock").exists());
-    // The ring holds 8 MiB: some 400 of these pictures, a second and a half of them here.
+    // The ring holds 8 MiB: some 400 of these pictures, four seconds of them here.
     let slow = here(Injected::into(recorder.pid(), "fdatasync", "delay_enter=5000000"));
     let skipped = slow.is_none();
-    let count = if skipped { 1 } else { 2500 };
-    published.extend(feed.publish(&mut writer, count, Duration::from_millis(4)));
+    let count = if skipped { 1 } else { 1000 };
+    published.extend(feed.publish(&mut writer, count, pause));
     drop(slow);
-    published.extend(feed.publish(&mut writer, 50, Duration::from_millis(4)));
+    published.extend(feed.publish(&mut writer, 50, pause));
     recorder.stop();
     let recorded = rig.recorded();
     recorded.assert_all_of(&published);

@@ -66,7 +66,7 @@ fn kills_cost_nothing_whatever_the_codec() {
 #[test]
 fn kills_in_every_state_of_a_joint_are_settled() {
     let rig = Rig::new();
-    let mut feed = Feed::made_up(3000);
+    let mut feed = Feed::made_up(1500);
     // Groups of 1.6 s: nearly each life begins with a repeated group.
     let published = killed(&rig, &mut feed, 40);
     let recorded = rig.recorded();
