@@ -28,6 +28,11 @@ fn a_file_is_a_camera() {
 }
 
 #[test]
+fn only_who_demuxes_loads_a_demuxer() {
+    holds(clean::only_who_demuxes_loads_a_demuxer);
+}
+
+#[test]
 fn rtsp_frame_numbers_rise_by_one() {
     holds(|| clean::rtsp_is_exact(4));
 }

@@ -1,7 +1,7 @@
 //! A run that nothing disturbs: everything captured is recorded, in order, and can be played.
 
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use protocol::name::RingKind;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{LOOP_PICTURES, SIZE, two_cameras};
 use crate::project::Project;
 use crate::witness::Witness;
-use crate::{Outcome, ensure, ffmpeg, recordings};
+use crate::{Failure, Outcome, ensure, ffmpeg, recordings, wait_for};
 
 /// Records two cameras, stops cleanly, and accounts for every packet and picture.
 pub fn nothing_is_lost(seconds: u64) -> Outcome<Value> {
@@ -76,6 +76,31 @@ workers:
         ensure(said.is_empty(), || format!("{}: {said}", file.display()))?;
     }
     Ok(json!({ "packets_recorded": balance.recorded, "packets_lost": balance.lost }))
+}
+
+/// Half of the start of a process that links libavformat is its loading: only who opens a file has it.
+pub fn only_who_demuxes_loads_a_demuxer() -> Outcome<Value> {
+    let project = Project::new(
+        "version: 1
+workers:
+  film: {use: ingest, source: '{dir}/f.mp4'}
+  pattern: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}
+",
+    )?;
+    let source = project.dir().join("f.mp4").display().to_string();
+    ffmpeg::make(&["-f", "lavfi", "-i", "testsrc2=r=25", "-t", "2", "-c:v", "libx264", &source])?;
+    project.up()?;
+    for (worker, library, is_there) in [
+        ("film", "libavformat", true),
+        ("pattern", "libavcodec", true),
+        ("pattern", "libavformat", false),
+    ] {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", project.pid(worker)?));
+        let is_loaded = maps.map_err(Failure::new)?.contains(library);
+        ensure(is_loaded == is_there, || format!("{library} in {worker}: {is_loaded}"))?;
+    }
+    project.down()?;
+    Ok(json!({}))
 }
 
 /// The stream over RTSP: ffmpeg has no complaint and the numbers rise by one.
