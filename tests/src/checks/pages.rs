@@ -1,7 +1,6 @@
 //! The page in a real browser.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
