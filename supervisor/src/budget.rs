@@ -33,6 +33,11 @@ pub(crate) fn memory_of(topology: &Topology, ring: &RingSpec) -> Memory {
         let known = memory(ring, Some(Pictures { slot_bytes, writer_need: 1 }));
         return Memory { exact: true, size: Some(size), ..known };
     }
+    if let Some(size) = composed_size(topology, ring) {
+        // It holds the one that it draws.
+        let known = Pictures { slot_bytes: picture_bytes(size), writer_need: 1 };
+        return Memory { exact: true, size: Some(size), ..memory(ring, Some(known)) };
+    }
     memory_with(ring, size_of(topology, ring))
 }
 
@@ -75,6 +80,14 @@ fn raw_of<'a>(topology: &'a Topology, ring: &RingSpec) -> Option<&'a Raw> {
         Launch::Use(WorkerConfig::Pipe(PipeConfig {
             makes: Some(Makes::Pictures(raw)), ..
         })) => Some(raw),
+        _ => None,
+    }
+}
+
+/// What a compositor makes is as its section says.
+fn composed_size(topology: &Topology, ring: &RingSpec) -> Option<Size> {
+    match &topology.worker(&ring.writer)?.launch {
+        Launch::Use(WorkerConfig::Compositor(compositor)) => Some(compositor.size),
         _ => None,
     }
 }
@@ -145,6 +158,21 @@ rings:
         let pictures = memory.pictures.unwrap();
         assert!(memory.exact && memory.bytes > u64::from(pictures) * 640 * 480 * 3, "{memory:?}");
         assert_eq!(memory.size, Some(Size { width: 640, height: 480 }));
+        assert!(total(&topology).1.is_empty());
+    }
+
+    #[test]
+    fn pictures_of_a_compositor_are_as_large_as_its_section_says() {
+        let text = "version: 1\nworkers:
+  flip: {run: [x], stdout: flip.frames, raw: {format: rgb24, size: 64x48, fps: 25}}
+  mix: {use: compositor, in: flip.frames, size: 640x480}
+";
+        let file = "/srv/yard/framevisor.yml".as_ref();
+        let topology = topology::parse(text, file, &Overrides::default()).unwrap();
+        let mix = topology.ring(&"mix.frames".parse().unwrap()).unwrap();
+        let memory = memory_of(&topology, mix);
+        let pictures = u64::from(memory.pictures.unwrap());
+        assert!(memory.exact && memory.bytes > pictures * 640 * 480 * 3 / 2, "{memory:?}");
         assert!(total(&topology).1.is_empty());
     }
 

@@ -15,7 +15,7 @@ const NOFILE_A_RING: u64 = 16;
 /// One for each connection of a server, and of a command nobody knows what it opens.
 const NOFILE_SERVER: u64 = 4096;
 /// No built-in worker comes near it unless it leaks; a decoder holds up to sixteen pictures of 8K,
-/// and so does an encoder that looks ahead.
+/// so does an encoder that looks ahead, and a compositor has one or more of each of its inputs.
 const MEMORY: u64 = 1 << 30;
 const MEMORY_DECODER: u64 = 4 << 30;
 /// What waits for viewers, and what a recorder has in hand, is counted by rings.
@@ -108,7 +108,7 @@ fn kind(spec: &WorkerSpec) -> Option<Kind> {
 /// A command may reserve what it never touches, as programs for a GPU do.
 fn memory(kind: Option<Kind>, rings: u64) -> Option<u64> {
     let base = match kind? {
-        Kind::Decoder | Kind::Encoder => MEMORY_DECODER,
+        Kind::Compositor | Kind::Decoder | Kind::Encoder => MEMORY_DECODER,
         _ => MEMORY,
     };
     Some(base.saturating_add(rings.saturating_mul(MEMORY_A_RING)))
@@ -134,7 +134,7 @@ fn oom_score_adj(kind: Option<Kind>) -> i32 {
     match kind {
         None | Some(Kind::Pipe) => 800,
         Some(Kind::Motion) => 700,
-        Some(Kind::Decoder | Kind::Encoder) => 500,
+        Some(Kind::Compositor | Kind::Decoder | Kind::Encoder) => 500,
         Some(Kind::Notify | Kind::Rtsp | Kind::Uploader | Kind::Web) => 300,
         Some(Kind::Ingest | Kind::Recorder | Kind::Replay) => 0,
     }

@@ -1,7 +1,7 @@
 //! In which order a project ends, and by when. Pure.
 //!
 //! Sources end first and readers after them, so that everything captured is also written: ingest,
-//! decoders, then analyzers and commands, then recorders, and last the servers people look at and what tells
+//! decoders and compositors, then analyzers and commands, then recorders, and last the servers people look at and what tells
 //! others.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ const SAME_REQUEST: Duration = Duration::from_millis(500);
 pub(crate) fn stage(kind: Option<Kind>) -> u8 {
     match kind {
         Some(Kind::Ingest | Kind::Replay) => 0,
-        Some(Kind::Decoder) => 1,
+        Some(Kind::Compositor | Kind::Decoder) => 1,
         Some(Kind::Encoder | Kind::Motion | Kind::Pipe) | None => 2,
         Some(Kind::Recorder) => 3,
         Some(Kind::Notify | Kind::Rtsp | Kind::Uploader | Kind::Web) => 4,

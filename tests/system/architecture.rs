@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("media", &["protocol"]),
     ("fmp4", &["protocol"]),
     ("ingest", &["protocol", "shmring", "worker", "media"]),
+    ("compositor", &["protocol", "shmring", "worker", "media"]),
     ("decoder", &["protocol", "shmring", "worker", "media"]),
     ("encoder", &["protocol", "shmring", "worker", "media"]),
     ("recordings", &["protocol", "fmp4"]),

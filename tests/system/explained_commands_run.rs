@@ -16,6 +16,8 @@ workers:
   film: {use: ingest, source: 'file:film clip.mp4', loop: false}
   synthetic: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25'}
   decoder: {use: decoder, in: film.packets}
+  both: {use: decoder, in: synthetic.packets}
+  mix: {use: compositor, in: [film.frames, synthetic.frames], places: {synthetic.frames: {at: right, key: {color: green}}}}
   recorder: {use: recorder, in: film.packets, dir: recordings}
   rtsp: {use: rtsp, in: film.packets, listen: '127.0.0.1:0'}
 ";
@@ -44,7 +46,8 @@ fn check() -> Outcome<()> {
         let complaints = ffmpeg::complaints(&["-i", &file.display().to_string()])?;
         ensure(complaints.is_empty(), || format!("{}: {complaints:?}", file.display()))?;
     }
-    goes_on(&project.succeed(&["explain", "synthetic"])?)?;
+    goes_on(&project.succeed(&["explain", "synthetic"])?, "libx264")?;
+    goes_on(&project.succeed(&["explain", "mix"])?, "wrapped_avframe")?;
     let none = project.succeed(&["explain", "rtsp"])?;
     ensure(none.lines().all(|line| line.starts_with('#')), || none.clone())?;
     let unknown = project.run(&["explain", "flim"])?;
@@ -52,8 +55,8 @@ fn check() -> Outcome<()> {
     ensure(unknown.status.code() == Some(1) && said.contains("film, synthetic"), || said)
 }
 
-/// A synthetic camera has no end: it encodes until it is interrupted.
-fn goes_on(script: &str) -> Outcome<()> {
+/// A synthetic camera has no end: ffmpeg makes what `codec` names until it is interrupted.
+fn goes_on(script: &str, codec: &str) -> Outcome<()> {
     let line = script.lines().find(|line| !line.starts_with('#')).unwrap_or_default();
     let mut child = Command::new("sh")
         .args(["-c", &format!("exec {line}")])
@@ -70,5 +73,5 @@ fn goes_on(script: &str) -> Outcome<()> {
     }
     processes::signal(child.id(), Signal::SIGINT);
     let _ = child.wait();
-    ensure(said.contains("libx264") && said.contains("speed="), || format!("{line}\n{said}"))
+    ensure(said.contains(codec) && said.contains("speed="), || format!("{line}\n{said}"))
 }

@@ -22,8 +22,19 @@ const FILES: &[&str] = &[
     "usr/share/zsh/vendor-completions/_framevisor",
 ];
 const WORKERS: &[&str] = &[
-    "decoder", "encoder", "export", "ingest", "motion", "notify", "pipe", "recorder", "replay",
-    "rtsp", "uploader", "web",
+    "compositor",
+    "decoder",
+    "encoder",
+    "export",
+    "ingest",
+    "motion",
+    "notify",
+    "pipe",
+    "recorder",
+    "replay",
+    "rtsp",
+    "uploader",
+    "web",
 ];
 
 struct Folder(PathBuf);

@@ -1,6 +1,7 @@
 //! The schema of a topology's worker sections: one file a kind, what the user may write, with its
 //! unit, default and effect. Normative. The supervisor checks keys and places; the meaning is here.
 
+pub mod compositor;
 pub mod decoder;
 pub mod encoder;
 pub mod ingest;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::RingKind;
 use crate::units::{BitRate, Span};
 
+pub use compositor::CompositorConfig;
 pub use decoder::DecoderConfig;
 pub use encoder::EncoderConfig;
 pub use ingest::IngestConfig;
@@ -54,10 +56,12 @@ pub enum Kind {
     /// Beside a command: `stdin` and `stdout` of `run:` bring it, no file says `use: pipe`.
     Pipe,
     Encoder,
+    Compositor,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Compositor,
         Self::Decoder,
         Self::Encoder,
         Self::Ingest,
@@ -72,6 +76,7 @@ impl Kind {
 
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Compositor => "compositor",
             Self::Decoder => "decoder",
             Self::Encoder => "encoder",
             Self::Ingest => "ingest",
@@ -95,6 +100,7 @@ impl Kind {
         match self {
             Self::Ingest | Self::Notify | Self::Replay | Self::Uploader => &[],
             Self::Decoder | Self::Recorder | Self::Rtsp => &[RingKind::Packets],
+            Self::Compositor => &[RingKind::Frames, RingKind::Events],
             Self::Motion => &[RingKind::Frames],
             Self::Encoder | Self::Pipe => &[RingKind::Packets, RingKind::Frames],
             Self::Web => &[RingKind::Packets, RingKind::Frames, RingKind::Events],
@@ -105,7 +111,7 @@ impl Kind {
     pub fn writes(self) -> Option<RingKind> {
         match self {
             Self::Encoder | Self::Ingest | Self::Replay => Some(RingKind::Packets),
-            Self::Decoder => Some(RingKind::Frames),
+            Self::Compositor | Self::Decoder => Some(RingKind::Frames),
             Self::Motion => Some(RingKind::Events),
             Self::Notify
             | Self::Pipe
@@ -147,11 +153,13 @@ pub enum WorkerConfig {
     Web(WebSetup),
     Pipe(PipeConfig),
     Encoder(EncoderConfig),
+    Compositor(CompositorConfig),
 }
 
 impl WorkerConfig {
     pub fn kind(&self) -> Kind {
         match self {
+            Self::Compositor(_) => Kind::Compositor,
             Self::Decoder(_) => Kind::Decoder,
             Self::Encoder(_) => Kind::Encoder,
             Self::Ingest(_) => Kind::Ingest,

@@ -1,6 +1,8 @@
 //! `explain`: what a person would type to get by hand what a worker does, as far as ffmpeg can do it. A
 //! pure function of the topology: nothing need run, and no media library is asked.
 
+mod composed;
+
 use std::process::ExitCode;
 
 use protocol::config::encoder::SoundCodec;
@@ -107,6 +109,9 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
                 "the pictures go nowhere here; the worker draws them into its ring".to_owned(),
             );
             of_sources(topology, worker, to, |_, _| words(&["-an", "-f", "null", "-"]));
+        }
+        Launch::Use(WorkerConfig::Compositor(config)) => {
+            composed::explain(topology, worker, config, to);
         }
         Launch::Use(WorkerConfig::Encoder(encoder)) if worker.recorded().next().is_some() => {
             to.notes.push(
@@ -286,7 +291,7 @@ mod tests {
     use super::*;
     use crate::topology::{self, Overrides};
 
-    fn told(workers: &str, name: &str) -> String {
+    pub(super) fn told(workers: &str, name: &str) -> String {
         let text = format!("version: 1\nworkers:\n{workers}");
         let file = "/srv/yard/framevisor.yml".as_ref();
         let topology = topology::parse(&text, file, &Overrides::default())

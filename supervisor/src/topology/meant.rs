@@ -157,6 +157,8 @@ fn waits_for_all(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
             Launch::Use(WorkerConfig::Replay(replay)) if replay.speed.waits_for_all() => {
                 return true;
             }
+            // It goes by its clock and waits for nobody.
+            Launch::Use(WorkerConfig::Compositor(_)) => {}
             _ if !seen.insert(&worker.name) => {}
             _ => open.extend(workers.iter().filter(|source| {
                 source.output.as_ref().is_some_and(|ring| worker.inputs.contains(ring))

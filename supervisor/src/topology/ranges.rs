@@ -3,11 +3,11 @@
 use std::fmt::Display;
 
 use protocol::config::{
-    Ceiling, Coded, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig, MotionConfig,
-    NotifyConfig, Raw, RecorderConfig, ReplayConfig, RingConfig, RtspConfig, UploaderConfig,
-    WebConfig,
+    Ceiling, Coded, CompositorConfig, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig,
+    MotionConfig, NotifyConfig, Raw, RecorderConfig, ReplayConfig, RingConfig, RtspConfig,
+    UploaderConfig, WebConfig,
 };
-use protocol::units::{BitRate, Bytes, Span};
+use protocol::units::{BitRate, Bytes, Size, Span};
 
 use super::hooks::EVENTS;
 use super::matches;
@@ -15,7 +15,42 @@ use super::problem::KeyProblem;
 
 type Problems = Vec<(&'static str, KeyProblem)>;
 
-/// Every value of `decoder` outside its range, with its key; the others likewise.
+/// Every value of `compositor` outside its range, with its key; the others likewise.
+pub(super) fn of_compositor(compositor: &CompositorConfig) -> Problems {
+    let [tenth, second, hour] = [100, 1_000, 3_600_000].map(Span::from_millis);
+    let mut problems = among([
+        check("fps", compositor.fps, 1, 240),
+        check("wait", compositor.wait, Span::default(), Span(second.0 * 2)),
+        check("slate_after", compositor.slate_after, tenth, hour),
+        compositor.columns.and_then(|columns| check("columns", columns, 1, 64)),
+        check("line", compositor.boxes.line, 1, 64).map(|(_, problem)| ("boxes", problem)),
+        check("hold", compositor.boxes.hold, tenth, hour).map(|(_, problem)| ("boxes", problem)),
+    ]);
+    let Size { width, height } = compositor.size;
+    let is_possible = |side: u32| (32..=8_192).contains(&side) && side.is_multiple_of(2);
+    if !is_possible(width) || !is_possible(height) {
+        let why = format!("size is {width}x{height}: expected even sides of 32 to 8192");
+        problems.push(("size", KeyProblem::Value { key: "size".to_owned(), why }));
+    }
+    for key in compositor.places.values().filter_map(|place| place.key) {
+        let checks =
+            [check("similarity", key.similarity, 0.0, 1.0), check("blend", key.blend, 0.0, 1.0)];
+        problems.extend(checks.into_iter().flatten().map(|(_, problem)| ("places", problem)));
+    }
+    let bad = compositor.text.iter().filter_map(|caption| no_time(&caption.text));
+    let bad = bad.map(|why| ("text", KeyProblem::Value { key: "text".to_owned(), why }));
+    problems.extend(bad);
+    problems
+}
+
+/// What is wrong with a text that has parts of the time in it.
+fn no_time(text: &str) -> Option<String> {
+    let some_time = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    let error = jiff::fmt::strtime::format(text, &some_time).err()?;
+    Some(format!("text is '{text}': {error}; a percent sign that begins no part of the time is %%"))
+}
+
+/// As [`of_compositor`].
 pub(super) fn of_decoder(decoder: &DecoderConfig) -> Problems {
     among([
         check("threads", decoder.threads, 1, 16),
@@ -163,6 +198,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_in_range() {
+        assert_eq!(of_compositor(&CompositorConfig::default()), []);
         assert_eq!(of_decoder(&DecoderConfig::default()), []);
         assert_eq!(of_encoder(&EncoderConfig::default()), []);
         assert_eq!(of_motion(&MotionConfig::default()), []);

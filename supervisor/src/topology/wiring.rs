@@ -190,6 +190,9 @@ fn inputs(
         nothing_matches(worker, &reader, findings);
     }
     unfit_keys(worker, &found, findings);
+    if rings.complete && findings.len() == before {
+        misplaced(worker, &found, findings);
+    }
     let more = events(worker, rings, findings);
     found.extend(more.into_iter().filter(|ring| known.insert(ring.clone())));
     found
@@ -207,6 +210,29 @@ fn unfit_keys(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Fi
             let ring = ring.clone();
             complain(worker, *place, WiringProblem::EncoderKey { key, meant, ring }, findings);
         }
+    }
+}
+
+/// A compositor places what it reads, and reads pictures.
+fn misplaced(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Finding>) {
+    let Some(Launch::Use(WorkerConfig::Compositor(compositor))) = &worker.launch else { return };
+    let place_of = |key: &str| *worker.values.get(key).unwrap_or(&worker.name.place);
+    let is_picture = |ring: &&RingName| ring.kind() == RingKind::Frames;
+    let pictures: Vec<String> = inputs.iter().filter(is_picture).map(RingName::to_string).collect();
+    if pictures.is_empty() && !inputs.is_empty() {
+        let problem = WiringProblem::NoPictures { kind: Kind::Compositor };
+        return complain(worker, place_of("in"), problem, findings);
+    }
+    for (key, ring) in compositor.named() {
+        if !pictures.iter().any(|known| known == ring.as_str()) {
+            let (ring, known) = (ring.clone(), pictures.clone());
+            let problem = WiringProblem::PlaceOfNone { key, ring, known };
+            complain(worker, place_of(key), problem, findings);
+        }
+    }
+    if let Some(ring) = compositor.over_itself() {
+        let problem = WiringProblem::OverItself { ring: ring.clone() };
+        complain(worker, place_of("places"), problem, findings);
     }
 }
 

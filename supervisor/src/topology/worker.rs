@@ -138,6 +138,9 @@ fn launch(section: &mut Section<'_>, kind: WrittenKind) -> Option<Launch> {
 
 fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
     match kind {
+        Kind::Compositor => {
+            section.typed(&USE, ranges::of_compositor).map(WorkerConfig::Compositor)
+        }
         Kind::Decoder => section.typed(&USE, ranges::of_decoder).map(WorkerConfig::Decoder),
         Kind::Encoder => {
             section.typed(&USE_WITH_POLICY, ranges::of_encoder).map(WorkerConfig::Encoder)

@@ -8,6 +8,7 @@
 //! pattern ───────> Encoder ──> EncodedUnit            PictureAllocator lends it
 //! AccessUnit ──> Muxer ──> file                       Picture ──> Reencoder ──> AccessUnit
 //! samples ─────> SoundEncoder ──> SoundUnit           Still ────> PictureEncoder ──> Coded
+//! picture ─────> Scaler ──> Tile, a part of a picture that is put together
 //! ```
 //!
 //! Written against FFmpeg 5.1 (Debian 12). No FFmpeg type is part of this crate's face, and the
@@ -17,6 +18,7 @@ mod annexb;
 mod available;
 mod bitstream;
 mod codec;
+mod compose;
 mod decode;
 mod delayed;
 mod demux;
@@ -32,6 +34,7 @@ mod still;
 
 pub use annexb::{Family, ParameterSets};
 pub use available::{decodes, encodes_h264, library};
+pub use compose::{Canvas, Part, Scaler, Sight, Tile};
 pub use decode::{
     Decoder, DecoderOptions, Picture, PictureAllocator, PictureHome, PictureMemory, PictureNeed,
     PlaneAt, TightLayout,

@@ -121,6 +121,13 @@ impl FrameInput {
     ///
     /// A picture that has killed this worker twice is kept as a file and told as missed.
     pub fn next(&mut self, cx: &mut Context, wait: Duration) -> Result<Next<Frame>, Fault> {
+        let next = self.take(cx, wait)?;
+        Ok(self.place.tell(cx, next))
+    }
+
+    /// As [`Self::next`] of a worker with several inputs, which says by itself how it is and what it missed;
+    /// `None` while the ring is absent.
+    pub fn take(&mut self, cx: &Context, wait: Duration) -> Result<Option<Next<Frame>>, Fault> {
         cx.done();
         let mut next = self.poll(wait)?;
         if let Some(Next::Item(frame)) = &next {
@@ -132,7 +139,7 @@ impl FrameInput {
                 cx.took(item);
             }
         }
-        Ok(self.place.tell(cx, next))
+        Ok(next)
     }
 
     /// As [`Self::next`] without a context; `None` while the ring is absent.

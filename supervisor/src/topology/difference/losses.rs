@@ -24,6 +24,7 @@ pub(super) fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
         }
         (Some(Kind::Rtsp | Kind::Web), How::InPlace) => "their connections",
         (Some(Kind::Recorder), _) => "nothing: it goes on behind its last frame, from the ring",
+        (Some(Kind::Compositor), _) => "its pictures until the new process is ready",
         (Some(Kind::Uploader), _) => "nothing: what it had begun to send is sent anew",
         (Some(Kind::Notify), _) => "nothing: what waits is told by the new process",
         (Some(Kind::Pipe), _) => "what its command takes and prints until both are up again",
@@ -36,7 +37,7 @@ pub(super) fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
     match kind(spec) {
         Some(Kind::Ingest) => "the camera",
         Some(Kind::Replay) => "the rest of what it plays",
-        Some(Kind::Decoder | Kind::Encoder) => "its pictures",
+        Some(Kind::Compositor | Kind::Decoder | Kind::Encoder) => "its pictures",
         Some(Kind::Rtsp | Kind::Web) => "their connections",
         Some(Kind::Recorder) => "the recording from here on",
         Some(Kind::Uploader) => "nothing: recordings wait on the disk",

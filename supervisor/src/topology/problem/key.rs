@@ -147,6 +147,22 @@ fn example(key: &str) -> String {
         "core" => "limits: {core: true}",
         "cpu_weight" => "limits: {cpu_weight: 200}",
         "cpus" => "limits: {cpus: 0-3}",
+        "wait" => "wait: 100ms",
+        "slate_after" => "slate_after: 2s",
+        "layout" => "layout: grid",
+        "columns" => "columns: 3",
+        "background" | "color" => "background: '#101010'",
+        "places" | "at" | "x" | "y" | "w" | "h" => {
+            "places: {cam2.frames: {at: bottom-right, x: 16, y: 16, w: 25%, h: 25%}}"
+        }
+        "over" | "fit" | "missing" => "places: {marks.frames: {over: cam1.frames}}",
+        "key" | "similarity" | "blend" => {
+            "places: {cam2.frames: {key: {color: green, similarity: 0.1, blend: 0.05}}}"
+        }
+        "text" | "each" | "zone" => {
+            "text: [{text: '{name} %H:%M:%S', each: true, at: bottom-left}]"
+        }
+        "boxes" | "line" | "labels" => "boxes: {color: yellow, line: 2}",
         "limits" => "limits: {memory: 512MiB, nice: 5}",
         "memory" => "limits: {memory: 512MiB}",
         "nice" => "limits: {nice: 5}",
@@ -171,7 +187,8 @@ fn example(key: &str) -> String {
         "policy" | "policy.essential" | "essential" => "policy: {essential: 2s}",
         "project" => "project: yard",
         "record" => "record: {dir: recordings, segment: 5m}",
-        "raw" | "format" | "size" | "stride" => "raw: {format: yuv420p, size: 640x480, fps: 25}",
+        "size" => "size: 1280x720",
+        "raw" | "format" | "stride" => "raw: {format: yuv420p, size: 640x480, fps: 25}",
         "ready" => "ready: tcp 8554",
         "restart" => "restart: {delay: 0.25s..30s, limit: 5 in 60s}",
         "rings" => "rings: {cam1.packets: {max_bitrate: 16M}}",

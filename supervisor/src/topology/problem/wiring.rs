@@ -26,12 +26,18 @@ pub(crate) enum WiringProblem {
     ExternalRing { ring: RingName },
     #[error("'{glob}' may name several rings, but {kind} reads exactly one")]
     GlobForOne { glob: String, kind: Kind },
+    #[error("reads no pictures, and {kind} puts pictures together")]
+    NoPictures { kind: Kind },
     #[error("no worker writes ring {ring}")]
     NoWriter { ring: String, known: Vec<String> },
     #[error("'{glob}' matches no ring that this worker can read")]
     NothingMatches { glob: String, known: Vec<String> },
+    #[error("{ring} lies over itself")]
+    OverItself { ring: RingName },
     #[error("reads {ring}, which it writes itself")]
     OwnRing { ring: RingName },
+    #[error("{key} name {ring}, which is no ring of pictures that it reads")]
+    PlaceOfNone { key: &'static str, ring: RingName, known: Vec<String> },
     #[error("has an 'in', but {kind} reads no ring")]
     ReadsNothing { kind: Kind },
     #[error("reads {seen} rings, but {kind} reads exactly one")]
@@ -61,6 +67,9 @@ impl WiringProblem {
             Self::GlobForOne { kind, .. } | Self::TooManyInputs { kind, .. } => {
                 format!("write one {kind} worker for each ring")
             }
+            Self::NoPictures { .. } => {
+                "add a ring of frames to 'in', for example cam1.frames".into()
+            }
             Self::NoWriter { ring, known } => {
                 let add = format!("add a worker that writes {ring}");
                 match did_you_mean(ring, known) {
@@ -70,6 +79,11 @@ impl WiringProblem {
                 }
             }
             Self::NothingMatches { known, .. } => choose(known),
+            Self::OverItself { .. } => "leave out one 'over' of the circle".into(),
+            Self::PlaceOfNone { ring, known, .. } => match did_you_mean(ring.as_str(), known) {
+                Some(near) => format!("did you mean '{near}'? Else add {ring} to 'in'"),
+                None => format!("add {ring} to 'in'; pictures there: {}", known.join(", ")),
+            },
             Self::OwnRing { .. } => "name another ring in 'in' or in 'out'".into(),
             Self::ReadsNothing { .. } => "remove 'in'".into(),
             Self::TooManyPlaces { .. } => {

@@ -25,6 +25,10 @@ const RESTART: &str = "restart";
 const RAW: &str = "raw";
 const CODEC: &str = "codec";
 const CAMERAS: &str = "cameras";
+const PLACES: &str = "places";
+const KEY: &str = "key";
+const TEXT: &str = "text";
+const BOXES: &str = "boxes";
 const HOOKS: &str = "hooks";
 const LIMITS: &str = "limits";
 const RINGS: &str = "rings";
@@ -73,6 +77,10 @@ fn definitions() -> Map<String, Value> {
     add("ring_settings", section(ring_settings()));
     add("keep", keep());
     add("event_rule", event_rule());
+    add("place", section(described(PLACES, place())));
+    add("chroma_key", with(section(described(KEY, chroma_key())), "type", "object".into()));
+    add("caption", with(section(described(TEXT, caption())), "type", "object".into()));
+    add("boxes", section(described(BOXES, boxes())));
     add("when", either(vec![words(&["always", "command", "events"]), shared("event_rule")]));
     add("camera", either(vec![shared("source"), shared("camera_section")]));
     add("camera_section", section(described(CAMERAS, camera())));
@@ -179,6 +187,53 @@ fn keep() -> Value {
         ),
     ]);
     with(keep, "type", "object".into())
+}
+
+/// Of one input of a compositor.
+fn place() -> Keys {
+    vec![
+        ("at", words(&ANCHORS)),
+        ("x", shared("length")),
+        ("y", shared("length")),
+        ("w", shared("length")),
+        ("h", shared("length")),
+        ("over", shared("ring")),
+        ("fit", words(&["contain", "cover", "stretch"])),
+        ("key", shared("chroma_key")),
+        ("missing", words(&["slate", "last", "nothing"])),
+        ("name", shared("text")),
+    ]
+}
+
+fn chroma_key() -> Keys {
+    vec![
+        ("color", shared("colour")),
+        ("similarity", values::decimal()),
+        ("blend", values::decimal()),
+    ]
+}
+
+fn caption() -> Keys {
+    vec![
+        ("text", shared("text")),
+        ("at", words(&ANCHORS)),
+        ("x", shared("length")),
+        ("y", shared("length")),
+        ("over", shared("ring")),
+        ("each", shared("boolean")),
+        ("size", shared("length")),
+        ("color", shared("colour")),
+        ("zone", words(&["local", "utc"])),
+    ]
+}
+
+fn boxes() -> Keys {
+    vec![
+        ("color", shared("colour")),
+        ("line", number(1, 64)),
+        ("hold", shared("span")),
+        ("labels", shared("boolean")),
+    ]
 }
 
 /// Events begin a recording.
@@ -312,12 +367,37 @@ fn every_worker() -> Keys {
     ]
 }
 
+/// Corners, edges and the middle of a picture.
+const ANCHORS: [&str; 9] = [
+    "top-left",
+    "top",
+    "top-right",
+    "left",
+    "center",
+    "right",
+    "bottom-left",
+    "bottom",
+    "bottom-right",
+];
+
 /// How an RTSP camera's packets come.
 const TRANSPORTS: [&str; 4] = ["tcp", "udp", "multicast", "auto"];
 
 /// Keys of one kind alone.
 fn own(kind: Kind) -> Keys {
     match kind {
+        Kind::Compositor => vec![
+            ("size", shared("size")),
+            ("fps", number(1, 240)),
+            ("wait", shared("span")),
+            ("slate_after", shared("span")),
+            ("layout", words(&["grid", "pip"])),
+            ("columns", number(1, 64)),
+            ("background", shared("colour")),
+            ("places", values::by_ring("place")),
+            ("text", json!({"type": "array", "items": shared("caption")})),
+            ("boxes", shared("boxes")),
+        ],
         Kind::Decoder => {
             vec![("threads", number(1, 16)), ("max_pixels", number(64, 16_384 * 16_384))]
         }

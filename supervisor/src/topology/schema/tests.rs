@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use boon::{Compiler, SchemaIndex, Schemas};
+use protocol::config::compositor::{Boxes, Caption, Place, Rgb};
 use protocol::config::ingest::Source as Ingested;
 use protocol::config::notify::WebUrl;
 use protocol::config::*;
@@ -82,6 +83,7 @@ fn set<'a>(keys: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 /// The keys of a worker of `kind` as the reader's own types have them.
 fn read_keys(kind: Kind) -> BTreeSet<String> {
     let section = match kind {
+        Kind::Compositor => json!(CompositorConfig::default()),
         Kind::Decoder => json!(DecoderConfig::default()),
         Kind::Encoder => json!(EncoderConfig::default()),
         Kind::Ingest => json!(IngestConfig {
@@ -127,6 +129,15 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     assert_eq!(keys_at("/$defs/keep"), set(keep.as_object().unwrap().keys().map(|k| &**k)));
     let rule = json!(EventRule::default());
     assert_eq!(keys_at("/$defs/event_rule"), set(rule.as_object().unwrap().keys().map(|k| &**k)));
+    let place = json!(Place::default());
+    assert_eq!(keys_at("/$defs/place"), set(place.as_object().unwrap().keys().map(|k| &**k)));
+    let color = Rgb(0, 255, 0);
+    let key = json!(compositor::Key { color, similarity: 0.1, blend: 0.05 });
+    assert_eq!(keys_at("/$defs/chroma_key"), set(key.as_object().unwrap().keys().map(|k| &**k)));
+    let caption = json!(Caption::default());
+    assert_eq!(keys_at("/$defs/caption"), set(caption.as_object().unwrap().keys().map(|k| &**k)));
+    let boxes = json!(Boxes::default());
+    assert_eq!(keys_at("/$defs/boxes"), set(boxes.as_object().unwrap().keys().map(|k| &**k)));
     assert_eq!(keys_at("/$defs/run"), set(RUN.into_iter().chain(["like"])));
     for kind in Kind::ALL {
         let common: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
@@ -157,6 +168,10 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (CODEC, "/$defs/codec"),
         (CAMERAS, "/$defs/camera_section"),
         (RINGS, "/$defs/ring_settings"),
+        (PLACES, "/$defs/place"),
+        (KEY, "/$defs/chroma_key"),
+        (TEXT, "/$defs/caption"),
+        (BOXES, "/$defs/boxes"),
     ] {
         assert_eq!(keys_at(pointer), on_page(heading), "{heading}");
     }
@@ -168,7 +183,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 11 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 15 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
@@ -291,6 +306,10 @@ x: {run: [x], limits: {cpus: 2, oom_score_adj: -1000, cpu_weight: 10000}}
 d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixels: 64}
 d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}
 e: {use: encoder, in: cam-1.packets, audio: opus, audio_bitrate: 32k, policy: essential 5s}
+m: {use: compositor, in: [d-1.frames], size: 640x360, fps: 30, wait: 0s, slate_after: 5s, layout: pip, columns: 2, background: '#0a0B0c'}
+m: {use: compositor, in: d-1.frames, places: {d-1.frames: {at: bottom-right, x: 16, y: 2.5%, w: 25%, h: 100, fit: cover, missing: last, name: Yard}}}
+m: {use: compositor, in: d-1.frames, places: {d-1.frames: {key: {color: green, similarity: 0.2, blend: 0}}}, boxes: {color: red, line: 3, hold: 1s, labels: false}}
+m: {use: compositor, in: d-1.frames, text: [{text: '{name} %H:%M:%S', each: true, at: top-left, zone: utc}, {text: plain, over: d-1.frames, x: 1, y: 2, size: 4%, color: '#ffffff'}]}
 w: {use: web, in: ['*', '*.events', 'cam-{1..2}.packets'], listen: '[::1]:80', jpeg_quality: 100}
 w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}
 r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000, drain: 1m}
@@ -338,7 +357,7 @@ rings: {cam-1.packets: {spare_readers: 65}}
 rings: {cam-1.packets: {history: -1}}
 rings: {cam-1.packets: {access: open}}
 rings: {cam-1.packets: {like: cam-2}}
-defaults: {compositor: {}}
+defaults: {composer: {}}
 defaults: {encoder: {audio: mp3}}
 defaults: {encoder: {bitrate: 2}}
 defaults: {encoder: {latency: low}}
@@ -409,6 +428,16 @@ d: {use: decoder, in: cam-1.packets, ready: attach}
 d: {use: decoder, in: cam-1.packets, threads: 0}
 d: {use: decoder, in: cam-1.packets, threads: 1.5}
 d: {use: decoder, in: cam-1.packets, max_pixels: 63}
+m: {use: compositor, in: d-1.frames, fps: 0}
+m: {use: compositor, in: d-1.frames, wait: 100}
+m: {use: compositor, in: d-1.frames, size: 640}
+m: {use: compositor, in: d-1.frames, layout: rows}
+m: {use: compositor, in: d-1.frames, background: mauve}
+m: {use: compositor, in: d-1.frames, places: {d-1.frames: {w: 101%}}}
+m: {use: compositor, in: d-1.frames, places: {d-1.frames: {at: middle}}}
+m: {use: compositor, in: d-1.frames, places: {d-1.frames: {width: 5}}}
+m: {use: compositor, in: d-1.frames, text: [{text: x, zone: mars}]}
+m: {use: compositor, in: d-1.frames, boxes: {line: wide}}
 d: {use: decoder, in: cam-1}
 d: {use: decoder, in: cam-1.packets, out: d.pictures}
 d: [decoder]
@@ -476,6 +505,7 @@ x: {run: [x], after: {a: b}}",
 fn topology(section: &str, line: &str) -> String {
     let workers: String =
         (1..=4).map(|n| format!("  cam-{n}: {{use: ingest, source: 'test:'}}\n")).collect();
+    let workers = workers + "  d-1: {use: decoder, in: cam-1.packets, out: d-1.frames}\n";
     match section {
         "" => format!("version: 1\nworkers:\n{workers}{line}\n"),
         "workers" => format!("version: 1\nworkers:\n{workers}  {line}\n"),

@@ -4,6 +4,7 @@
 //! A number may stand in quotes, as for the reader.
 
 use protocol::config::Kind;
+use protocol::config::compositor::Rgb;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -36,6 +37,8 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("boolean", either(vec![json!({"type": "boolean"}), text("true|false")])),
         ("bytes", text(BYTES)),
         ("ceiling", text(&format!("none|{BYTES}"))),
+        ("colour", colour()),
+        ("length", length()),
         ("endpoint", text(r"https?://[A-Za-z0-9._:\[\]-]+/?")),
         ("event", event()),
         ("events", one_or_list("event")),
@@ -171,6 +174,18 @@ pub(super) fn environment() -> Value {
         },
         "additionalProperties": shared("text"),
     })
+}
+
+/// Six digits, or one of the names there are.
+fn colour() -> Value {
+    let names = Rgb::NAMES.map(|(name, _)| name);
+    either(vec![words(&names), text("#[0-9A-Fa-f]{6}")])
+}
+
+/// Pixels, or a share of a side.
+fn length() -> Value {
+    let pixels = json!({"type": "integer", "minimum": 0, "maximum": 16_384});
+    either(vec![pixels, text(r"[0-9]{1,5}|(?:100(?:\.0{1,2})?|[0-9]{1,2}(?:\.[0-9]{1,2})?)%")])
 }
 
 fn named(pattern: &str, entry: &str) -> Value {
