@@ -135,7 +135,7 @@ fn a_replaced_decoder_loses_no_picture() {
     holds(|| {
         let decoder = "  cam1-decoder: {use: decoder, in: cam1.packets}\n";
         // Deep enough for a watcher that a busy machine lets wait.
-        let rings = "rings:\n  cam1.frames: {history: 100}\n";
+        let rings = "rings:\n  cam1.frames: {history: 60}\n";
         let project = Project::new(&topology(&[CAM1, decoder, rings]))?;
         project.up()?;
         let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("watcher") };
