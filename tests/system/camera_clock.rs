@@ -1,7 +1,10 @@
 //! Two cameras of another project, one behind a link that is late now more, now less: what their own
 //! clocks, as sender reports tell them, make of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use shmring::clock;
 use tests::link::Link;
 use tests::project::{Project, free_port};
 use tests::{Failure, Outcome, ensure, wait_for};
@@ -42,11 +45,14 @@ fn watched(without_reports: bool, states: &str) -> Outcome<(Value, f64)> {
         let why = || watchers.worker(camera).ok().filter(|worker| worker.why == states);
         wait_for(60, &format!("{camera} to state {states:?}"), why)?;
     }
-    std::thread::sleep(std::time::Duration::from_secs(8));
+    // What came before was dated by a clock that was not known yet; a group of pictures ends after that.
+    let settled = clock::mono() + Duration::from_secs(2);
+    std::thread::sleep(Duration::from_secs(10));
     watchers.down()?;
     cameras.down()?;
-    let (_, made) = zeros(&cameras)?;
-    let (manifest, told) = zeros(&watchers)?;
+    let (_, made) = zeros(&cameras, "1h")?;
+    let ago_s = clock::mono().saturating_since(settled).as_secs();
+    let (manifest, told) = zeros(&watchers, &format!("{ago_s}s"))?;
     // How late each camera's pictures are said to be; the difference is what sets the two apart.
     let late: Vec<f64> = told.iter().zip(&made).map(|(told, made)| told - made).collect();
     println!("pictures are dated {late:?} s late; skew as told: {}", manifest["skew"]);
@@ -54,9 +60,10 @@ fn watched(without_reports: bool, states: &str) -> Outcome<(Value, f64)> {
 }
 
 /// The manifest of an export, and when each camera's picture 0 was made by what it says.
-fn zeros(project: &Project) -> Outcome<(Value, Vec<f64>)> {
+/// From `ago` on.
+fn zeros(project: &Project, ago: &str) -> Outcome<(Value, Vec<f64>)> {
     let out = project.dir().join("pair");
-    let told = export(project, &["pair", "--from", "1h", "-o", &out.display().to_string()])?;
+    let told = export(project, &["pair", "--from", ago, "-o", &out.display().to_string()])?;
     let mut zeros = Vec::new();
     for camera in told["cameras"].as_array().into_iter().flatten() {
         let file = &camera["files"][0];
