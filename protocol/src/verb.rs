@@ -184,10 +184,16 @@ pub struct Export {
     /// A file, a folder, or a file that ends in `.zip`; `None` is one in the working directory.
     pub out: Option<PathBuf>,
     pub format: ExportFormat,
-    /// From exactly `from` to exactly `to`, encoded anew; else from the key frame before, as recorded.
-    pub exact: bool,
+    /// Where it begins and ends.
+    pub cut: ExportCut,
+    /// What is shown where nothing was recorded.
+    pub gaps: ExportGaps,
     /// A folder with a manifest, also for one camera.
     pub manifest: bool,
+    /// What its files are told by.
+    pub hash: ExportHash,
+    /// Why the recordings that it is made of stay from now on; retention may have them without.
+    pub pin: Option<String>,
     /// Tell the result as JSON.
     pub json: bool,
 }
@@ -222,6 +228,72 @@ impl ExportFormat {
             Self::Ts => "ts",
         }
     }
+}
+
+/// Where an [`Export`] begins and ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportCut {
+    /// From the key frame before `from` to the end of the fragment with `to`, as recorded.
+    #[default]
+    KeyFrames,
+    /// The same pictures, as recorded, in a plain MP4 file whose edit list shows those asked for.
+    EditList,
+    /// From exactly `from` to exactly `to`, encoded anew.
+    Exact,
+}
+
+/// What an [`Export`] shows where nothing was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportGaps {
+    /// Nothing: the file has a hole of that length.
+    #[default]
+    Leave,
+    /// Black pictures. Only with [`ExportCut::Exact`], as the next one.
+    Black,
+    /// The last picture before it.
+    Hold,
+}
+
+/// What the files of an [`Export`] are told by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportHash {
+    /// BLAKE3, 256 bits.
+    #[default]
+    Blake3,
+    Sha256,
+}
+
+impl ExportHash {
+    pub const ALL: [Self; 2] = [Self::Blake3, Self::Sha256];
+
+    /// As in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blake3 => "blake3",
+            Self::Sha256 => "sha256",
+        }
+    }
+
+    /// The file beside a manifest that `b3sum -c` and `sha256sum -c` take.
+    pub fn sums_file(self) -> &'static str {
+        match self {
+            Self::Blake3 => "B3SUMS",
+            Self::Sha256 => "SHA256SUMS",
+        }
+    }
+}
+
+/// Arguments of `verify` of the export program: whether an export is what it was when it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportVerify {
+    /// A folder with a manifest, or such a `.zip`.
+    pub path: PathBuf,
+    /// Tell the result as JSON.
+    pub json: bool,
 }
 
 /// A recorded file.

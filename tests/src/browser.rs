@@ -98,6 +98,13 @@ impl Browser {
         }
     }
 
+    /// The page on a telephone of that many points.
+    pub fn as_telephone(&mut self, width: u32, height: u32) -> Outcome<()> {
+        let screen =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true });
+        self.call("Emulation.setDeviceMetricsOverride", screen).map(drop)
+    }
+
     /// A PNG of the page.
     pub fn screenshot(&mut self, file: &Path) -> Outcome<()> {
         let name = file.display().to_string();

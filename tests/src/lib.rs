@@ -18,6 +18,7 @@ pub mod recordings;
 pub mod report;
 pub mod store;
 pub mod tally;
+pub mod tls;
 pub mod webhooks;
 pub mod witness;
 

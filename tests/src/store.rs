@@ -116,12 +116,18 @@ impl Store {
         Ok(Self { address, shared })
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What an uploader's keys are, but for `dir`; its credential is [`Self::credential`].
     pub fn keys(&self) -> String {
-        format!(
-            "to: s3://{BUCKET}/site1, endpoint: 'http://{}', credentials: '${{cred:store}}'",
-            self.address
-        )
+        self.keys_at(&format!("http://{}", self.address))
+    }
+
+    /// The same for one that reaches it elsewhere.
+    pub fn keys_at(&self, endpoint: &str) -> String {
+        format!("to: s3://{BUCKET}/site1, endpoint: '{endpoint}', credentials: '${{cred:store}}'")
     }
 
     /// What the credential `store` holds.

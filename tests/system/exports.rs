@@ -149,12 +149,15 @@ fn an_exact_cut_begins_and_ends_with_the_pictures_of_these_times() {
         let (begin, _) = span(&project)?;
         let (from, to) = (begin + 3.31, begin + 6.11);
         let (first, last) = (shown_at(&project, from)?, shown_at(&project, to)?);
-        for ending in ["mp4", "mkv"] {
-            let file = project.dir().join(format!("cut.{ending}"));
+        // Cut by encoding anew, and by an edit list over what was recorded.
+        for (name, how) in
+            [("cut.mp4", "--exact"), ("cut.mkv", "--exact"), ("trimmed.mp4", "--trim")]
+        {
+            let file = project.dir().join(name);
             let name = file.display().to_string();
             export(
                 &project,
-                &["cam1", "--from", &rfc3339(from), "--to", &rfc3339(to), "--exact", "-o", &name],
+                &["cam1", "--from", &rfc3339(from), "--to", &rfc3339(to), how, "-o", &name],
             )?;
             let numbers = numbers(&file)?;
             let ends = (numbers.first().copied(), numbers.last().copied());
@@ -256,8 +259,44 @@ fn a_camera_that_was_cut_off_is_told_with_its_gap() {
         let pictures = ffmpeg::codes(&["-i", &file.display().to_string()], SIZE.0, SIZE.1)?.len();
         let shown = f64::from(u32::try_from(pictures).unwrap_or(0)) / 25.0;
         let hole = duration(&file)? - shown;
-        ensure((hole - lasts).abs() < 0.2, || format!("a hole of {hole} s for a gap of {lasts} s"))
+        ensure((hole - lasts).abs() < 0.2, || {
+            format!("a hole of {hole} s for a gap of {lasts} s")
+        })?;
+        let times = (seconds(&gaps[0]["from"])?, seconds(&gaps[0]["to"])?);
+        for with in ["black", "hold"] {
+            the_gap_is_filled(&project, times, with)?;
+        }
+        Ok(())
     });
+}
+
+/// A second around a gap on both sides has a picture at each moment, and the right ones.
+fn the_gap_is_filled(project: &Project, gap: (f64, f64), with: &str) -> Outcome<()> {
+    let (from, to) = (gap.0 - 1.0, gap.1 + 1.0);
+    let file = project.dir().join(format!("{with}.mp4"));
+    let name = file.display().to_string();
+    let arguments =
+        ["cam2", "--from", &rfc3339(from), "--to", &rfc3339(to), "--gaps", with, "-o", &name];
+    let told = export(project, &arguments)?;
+    let still_told = told["cameras"][0]["gaps"].as_array().is_some_and(|gaps| gaps.len() == 1);
+    ensure(told["gaps"] == with && still_told, || told.to_string())?;
+    let codes = ffmpeg::codes(&["-i", &name], SIZE.0, SIZE.1)?;
+    let numbers: Vec<Option<u32>> = codes.into_iter().map(|(top, _)| top).collect();
+    let wanted = (to - from) * 25.0;
+    let count = f64::from(u32::try_from(numbers.len()).unwrap_or(0));
+    ensure(
+        (count - wanted).abs() <= 3.0 && (duration(&file)? - wanted / 25.0).abs() < 0.2,
+        || format!("{with}: {count} pictures in {:?} s, expected {wanted}", duration(&file)),
+    )?;
+    // In the middle of the gap.
+    let middle = &numbers[numbers.len() * 2 / 5..numbers.len() * 3 / 5];
+    let before = numbers[..25].iter().rev().find_map(|number| *number);
+    let is_right = |number: &Option<u32>| match with {
+        "black" => number.is_none_or(|number| number == 0),
+        _ => number.is_some() && *number >= before,
+    };
+    let same = middle.windows(2).all(|pair| pair[0] == pair[1]);
+    ensure(same && middle.iter().all(is_right), || format!("{with}: {numbers:?}"))
 }
 
 /// What the page says of its cameras.

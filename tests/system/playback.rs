@@ -365,8 +365,68 @@ fn the_page_plays_a_pair_in_sync_and_steps_by_frames() {
         for camera in state(&mut browser)? {
             ensure(camera["why"].is_null(), || camera.to_string())?;
         }
-        Ok(())
+        keys_move(&mut browser)?;
+        everything_is_named_and_in_reach(&mut browser)?;
+        browser.as_telephone(390, 844)?;
+        wait_for(60, "a narrow page", || {
+            let width = browser.evaluate("document.documentElement.clientWidth").ok()?;
+            (width.as_u64() <= Some(390)).then_some(())
+        })?;
+        browser.screenshot(&shot_folder().join("recordings-narrow.png"))?;
+        everything_is_named_and_in_reach(&mut browser)
     });
+}
+
+/// The keys of a slider move the moment shown.
+fn keys_move(browser: &mut Browser) -> Outcome<()> {
+    let mut after = |key: &str| {
+        let press = format!(
+            "framevisor.pause(); document.body.dispatchEvent(new KeyboardEvent('keydown', \
+             {{ key: '{key}', bubbles: true }})); framevisor.now()"
+        );
+        browser.evaluate(&press)?.as_f64().ok_or_else(|| Failure::new("no moment"))
+    };
+    let first = after("Home")?;
+    let moved = [after("PageUp")?, after("ArrowRight")?, after("PageDown")?, after("ArrowLeft")?];
+    let steps = moved.map(|now| (now - first).round());
+    ensure(steps == [10_000.0, 11_000.0, 1_000.0, 0.0], || format!("moved to {steps:?} ms"))
+}
+
+/// What the rules of accessibility checkers ask of any page, as far as they need no library: a list of what is
+/// amiss. Names, keys, ids, pictures, headings, room for a finger, nothing beyond the edge.
+const AMISS: &str = r"(() => {
+    const told = [];
+    const brief = (element) => element.outerHTML.slice(0, 90);
+    const all = (what) => [...document.querySelectorAll(what)].filter((it) => it.checkVisibility());
+    const name = (it) => [it.getAttribute('aria-label'), it.labels?.[0]?.textContent, it.textContent, it.title]
+        .find((text) => text?.trim());
+    for (const it of all('button, a, select, input, video, output, [role], [tabindex], nav')) {
+        if (!name(it)) told.push(`no name: ${brief(it)}`);
+    }
+    for (const it of all('button, select, input, [role=slider]')) {
+        if (it.tabIndex < 0) told.push(`not reached by keys: ${brief(it)}`);
+        const box = (it.closest('label') ?? it).getBoundingClientRect();
+        if (box.width < 24 || box.height < 24) told.push(`${box.width} x ${box.height}: ${brief(it)}`);
+        if (box.left < -1 || box.right > document.documentElement.clientWidth + 1) told.push(`beyond the edge: ${brief(it)}`);
+    }
+    const ids = [...document.querySelectorAll('[id]')].map((it) => it.id);
+    told.push(...ids.filter((id, at) => ids.indexOf(id) !== at).map((id) => `twice: #${id}`));
+    told.push(...all('img').filter((it) => !it.hasAttribute('alt')).map((it) => `no alt: ${brief(it)}`));
+    const levels = all('h1, h2, h3, h4').map((it) => Number(it.getAttribute('aria-level') ?? it.tagName[1]));
+    levels.forEach((level, at) => { if (level > (levels[at - 1] ?? 0) + 1) told.push(`headings ${levels}`); });
+    const slider = document.querySelector('[role=slider]');
+    for (const fact of ['valuemin', 'valuemax', 'valuenow', 'valuetext']) {
+        if (!slider?.hasAttribute(`aria-${fact}`)) told.push(`the slider has no ${fact}`);
+    }
+    if (!document.documentElement.lang || !document.title) told.push('no language or title');
+    const { scrollWidth, clientWidth } = document.documentElement;
+    if (scrollWidth > clientWidth) told.push(`${scrollWidth} wide on ${clientWidth}`);
+    return told;
+})()";
+
+fn everything_is_named_and_in_reach(browser: &mut Browser) -> Outcome<()> {
+    let amiss = browser.evaluate(AMISS)?;
+    ensure(amiss.as_array().is_some_and(Vec::is_empty), || amiss.to_string())
 }
 
 #[test]

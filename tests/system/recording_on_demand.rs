@@ -4,6 +4,8 @@
 use std::thread;
 use std::time::Duration;
 
+use ::recordings::index::Index;
+use ::recordings::{Range, Timeline};
 use fmp4::FoundFragment;
 use nix::sys::signal::Signal;
 use protocol::config::RingConfig;
@@ -12,7 +14,7 @@ use protocol::record::Record;
 use serde_json::{Value, json};
 use shmring::{RecordWriter, clock};
 use tests::project::Project;
-use tests::{Outcome, ensure, processes, recordings, wait_for};
+use tests::{Failure, Outcome, ensure, processes, recordings, wait_for};
 
 use crate::first_light::holds;
 
@@ -103,8 +105,33 @@ fn a_recording_is_started_and_stopped_from_the_command_line() {
         let is_recorded = recordings::packets(&project.recordings(), "cam2")?
             .contains(&(number("epoch"), number("sequence")));
         ensure(is_recorded, || format!("about a picture that is not recorded: {noted}"))?;
+        is_told_everywhere(&project, &noted)?;
         Ok(json!({"packets": recorded}))
     });
+}
+
+/// A comment is at its picture in timeline, index and export.
+fn is_told_everywhere(project: &Project, noted: &Value) -> Outcome<()> {
+    let frame = &noted["frame"];
+    let folder = project.recordings().join("cam2");
+    let timeline = Timeline::read(&folder, Range::ALL).map_err(Failure::new)?;
+    let told = timeline.comments.iter().map(|it| (json!(it.remark.frame), &it.remark.text));
+    let told: Vec<_> = told.collect();
+    ensure(told == [(frame.clone(), &"the red car".to_owned())], || format!("{told:?}"))?;
+    let index = Index::read(&project.recordings()).ok_or_else(|| Failure::new("no index"))?;
+    let rows = index.dump().map_err(Failure::new)?;
+    let words = format!("|{}|{}|", frame["epoch"], frame["sequence"]);
+    let has_row = |row: &&String| row.starts_with("comments|") && row.contains(&words);
+    ensure(rows.iter().filter(has_row).count() == 1, || format!("{words} is not in {rows:?}"))?;
+    let out = project.dir().join("told").display().to_string();
+    let arguments = ["-o", "json", "export", "cam2", "--last", "1h", "--manifest", "-o", &out];
+    let told = project.succeed(&arguments)?;
+    let told: Value = serde_json::from_str(&told).map_err(Failure::new)?;
+    let comments = &told["manifest"]["comments"];
+    ensure(comments[0]["frame"] == *frame && comments[0]["at"].is_string(), || {
+        format!("{comments} is not about {frame}")
+    })?;
+    project.succeed(&["export", "--verify", &out]).map(drop)
 }
 
 /// As a program outside the topology tells it; the machine's time.

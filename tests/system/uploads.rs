@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use protocol::admin::WorkerState;
 use serde_json::Value;
 use tests::checks::uploading;
-use tests::project::Project;
+use tests::project::{Project, free_port};
 use tests::store::{SECRET, Store};
+use tests::tls::{self, TlsFront};
 use tests::webhooks::Webhooks;
+use tests::witness::Witness;
 use tests::{Failure, Outcome, ensure, processes, recordings, wait_for};
 
 use crate::first_light::{ONE_AT_A_TIME, holds};
@@ -52,6 +55,68 @@ fn a_key_of_a_store_is_seen_by_nobody() {
         ensure(leak.is_none(), || format!("the key is in {leak:?}"))?;
         ensure(shown[0].contains("${cred:store}"), || format!("config shows {}", shown[0]))?;
         project.down()
+    });
+}
+
+#[test]
+fn a_store_behind_tls_takes_files_which_then_go_here_and_together_they_are_the_recording() {
+    promise(|| {
+        let store = Store::start()?;
+        let front = TlsFront::before(store.address())?;
+        let port = free_port()?;
+        let project = Project::new(&format!(
+            "version: 1
+workers:
+  cam1: {{use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}}
+  recorder: {{use: recorder, in: cam1.packets, dir: '{{dir}}/recordings', segment: 1s}}
+  upload: {{use: uploader, dir: '{{dir}}/recordings', {keys}, ca: '{ca}', delete_after: uploaded}}
+  stranger: {{use: uploader, dir: '{{dir}}/recordings', {strange}}}
+  web: {{use: web, in: cam1.packets, listen: '127.0.0.1:{port}'}}
+",
+            keys = store.keys_at(&front.endpoint()),
+            // By another name it is another store.
+            strange = store.keys_at(&front.endpoint().replace("127.0.0.1", "localhost")),
+            ca = tls::authority().display(),
+        ))?;
+        uploading::give_credential(&project)?;
+        project.up()?;
+        let witness = Witness::start(project.name(), &[Project::ring("cam1.packets")?]);
+        // Who does not know the authority sends nothing, and says why.
+        uploading::wait_degraded(&project, "stranger", "certificate")?;
+        let gone =
+            || (uploading::status(&project).ok()?["files_removed"].as_u64()? >= 3).then_some(());
+        wait_for(120, "files that are in the store to go here", gone)?;
+        let figure = |name: &str, worker: &str| {
+            let url = format!("http://127.0.0.1:{port}/metrics");
+            let page =
+                Command::new("curl").args(["-sSf", "--max-time", "30", &url]).output().ok()?;
+            let page = String::from_utf8_lossy(&page.stdout).into_owned();
+            let begin = format!("framevisor_{name}{{worker=\"{worker}\"}} ");
+            page.lines().find_map(|line| line.strip_prefix(&begin)?.parse::<u64>().ok())
+        };
+        let is_told = || {
+            let stuck = figure("upload_in_trouble", "stranger")? == 1;
+            let sent = figure("upload_files_total", "upload")? >= 3;
+            let waits = figure("upload_backlog_files", "stranger")? > 0;
+            (stuck && sent && waits).then_some(())
+        };
+        wait_for(60, "the metrics to tell both", is_told)?;
+        project.down()?;
+        // Here are the two newest at least, in the store all that went, and the packets of both are all there were.
+        let all = project.dir().join("all/cam1");
+        fs::create_dir_all(&all).map_err(Failure::new)?;
+        let here = recordings::files(&project.recordings(), "cam1")?;
+        ensure(here.len() >= 2, || format!("{here:?} are left"))?;
+        for file in &here {
+            let name = file.file_name().unwrap_or_default();
+            fs::copy(file, all.join(name)).map_err(Failure::new)?;
+        }
+        for (key, object) in store.objects() {
+            let name = key.rsplit('/').next().unwrap_or_default();
+            fs::write(all.join(name), object.bytes).map_err(Failure::new)?;
+        }
+        let whole = recordings::balance(&project.dir().join("all"), &witness.finish())?;
+        ensure(whole.lost == 0 && whole.captured > 0, || format!("{whole:?}"))
     });
 }
 

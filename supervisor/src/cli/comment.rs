@@ -6,7 +6,7 @@ use protocol::recorder::{self, Noted};
 
 use super::client::Client;
 use super::events::time_of;
-use super::{CliError, Context, FileArg, record, terminal};
+use super::{CliError, Context, FileArg, groups, record, terminal};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor comment cam1 'the red car again'
@@ -14,7 +14,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The camera
+    /// The camera, or a group: about the picture that each of them shows
     camera: String,
     /// What is to be said
     text: String,
@@ -32,7 +32,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
     let Args { camera, text, tags, author, file: _ } = args;
     let mut noted = Vec::new();
-    for (name, cameras) in record::of_recorders(&mut client, std::slice::from_ref(&camera))? {
+    let meant = groups::members(context, &[camera]);
+    for (name, cameras) in record::of_recorders(&mut client, &meant)? {
         for camera in cameras {
             let (text, tags, author) = (text.clone(), tags.clone(), author.clone());
             let comment = recorder::Comment { camera, text, tags, author };

@@ -65,6 +65,10 @@ pub(super) enum CliError {
     Io { what: &'static str, source: io::Error },
     #[error("{wanted} means {rings}; this verb takes one ring: name it")]
     ManyRings { wanted: String, rings: String },
+    #[error(
+        "only MP4 has edit lists; --trim goes with --format mp4, and --exact with every format"
+    )]
+    NoEditList,
     #[error("ring {ring}: its records are no pictures; leave --png, --term and --every out")]
     NoPictures { ring: RingName },
     #[error(
@@ -153,6 +157,7 @@ impl CliError {
             | Self::Ending { .. }
             | Self::ManyFiles { .. }
             | Self::ManyRings { .. }
+            | Self::NoEditList
             | Self::NoPictures { .. }
             | Self::NoScreen
             | Self::NoTerminal { .. }

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use protocol::units::Span;
-use protocol::verb::{Export, ExportCamera, ExportFormat};
+use protocol::verb::{
+    Export, ExportCamera, ExportCut, ExportFormat, ExportGaps, ExportHash, ExportVerify,
+};
 
 use super::recordings::folders;
 use super::when::{Here, When};
-use super::{CliError, Context};
+use super::{CliError, Context, groups};
 use crate::launch;
 use crate::topology::matches;
 
@@ -19,17 +21,25 @@ pub(super) const EXAMPLES: &str = "Examples:
   framevisor export cam1 --last 10s -o clip.mp4
   framevisor export cam1 --from -20s --to now --format mkv
   framevisor export cam1 --last 5s --exact -o cut.mp4
+  framevisor export cam1 --last 5s --trim -o trimmed.mp4
+  framevisor export cam1 --last 5s --gaps hold -o whole.mp4
   framevisor export cam1 cam2 --last 10s -o both
   framevisor export 'cam*' --from 14:00 --to 14:05 -o incident.zip
-  framevisor -o json export cam1 --last 5s --manifest -o evidence";
+  framevisor -o json export cam1 --last 5s --manifest --hash sha256 -o evidence
+  framevisor export --verify evidence";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Cameras, patterns of them ('hall-*') or groups
-    #[arg(required = true, value_name = "CAMERA|GROUP")]
+    #[arg(required_unless_present = "verify", value_name = "CAMERA|GROUP")]
     names: Vec<String>,
     /// Where it begins: 10:00, 2026-11-20T10:00, 2026-11-20T10:00:00Z or -5m; the key frame before
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, required_unless_present = "last")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        required_unless_present_any = ["last", "verify"]
+    )]
     from: Option<When>,
     /// Where it ends; +5m is behind its begin
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "now")]
@@ -48,9 +58,24 @@ pub(super) struct Args {
     /// Begin and end at exactly these times: pictures are encoded anew
     #[arg(long)]
     exact: bool,
+    /// Let players begin and end at exactly these times, by an edit list: nothing is encoded anew
+    #[arg(long, conflicts_with = "exact")]
+    trim: bool,
+    /// What is shown where nothing was recorded; all but leave encode anew, as --exact
+    #[arg(long, value_name = "WHAT", default_value = "leave")]
+    gaps: Gaps,
     /// A folder with a manifest for one camera too
     #[arg(long)]
     manifest: bool,
+    /// What the files are told by in the manifest
+    #[arg(long, value_name = "HASH", default_value = "blake3")]
+    hash: Hash,
+    /// Keep the recordings it is made of, whatever retention wants, for this reason
+    #[arg(long, value_name = "TEXT")]
+    pin: Option<String>,
+    /// Read an export, a folder or .zip file, and say whether it is what it was when it was made
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["names", "from", "last", "to_path"])]
+    verify: Option<PathBuf>,
     /// A recorder's directory, instead of those of the topology
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -79,7 +104,51 @@ impl From<Format> for ExportFormat {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Gaps {
+    /// Nothing: the file has a hole of that length, which players show as the last picture
+    Leave,
+    /// Black pictures, so that it has one at each moment from begin to end
+    #[value(alias = "fill")]
+    Black,
+    /// The last picture before it
+    Hold,
+}
+
+impl From<Gaps> for ExportGaps {
+    fn from(gaps: Gaps) -> Self {
+        match gaps {
+            Gaps::Leave => Self::Leave,
+            Gaps::Black => Self::Black,
+            Gaps::Hold => Self::Hold,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Hash {
+    /// BLAKE3: as fast as a copy; B3SUMS beside it is for b3sum -c
+    Blake3,
+    /// SHA-256: SHA256SUMS beside it is for sha256sum -c
+    Sha256,
+}
+
+impl From<Hash> for ExportHash {
+    fn from(hash: Hash) -> Self {
+        match hash {
+            Hash::Blake3 => Self::Blake3,
+            Hash::Sha256 => Self::Sha256,
+        }
+    }
+}
+
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
+    if let Some(path) = args.verify {
+        let path = std::path::absolute(path).map_err(CliError::io("current directory"))?;
+        let wanted = ExportVerify { path, json: context.is_json() };
+        let error = launch::verb("export", "verify", &wanted)?.exec();
+        return Err(CliError::io("start the program of the verb")(error));
+    }
     let here = Here::now();
     let wanted = wanted(context, &args, &here)?;
     // Ctrl-C is the program's, which leaves nothing half behind.
@@ -101,6 +170,10 @@ fn wanted(context: &Context, args: &Args, here: &Here) -> Result<Export, CliErro
     let out = args.to_path.as_ref().map(std::path::absolute).transpose();
     let out = out.map_err(CliError::io("current directory"))?;
     let format = args.format.map_or_else(|| format_of(out.as_deref()), ExportFormat::from);
+    let cut = cut(args);
+    if cut == ExportCut::EditList && format != ExportFormat::Mp4 {
+        return Err(CliError::NoEditList);
+    }
     Ok(Export {
         name: called(&args.names),
         cameras: cameras(context, args)?,
@@ -108,10 +181,22 @@ fn wanted(context: &Context, args: &Args, here: &Here) -> Result<Export, CliErro
         to,
         out,
         format,
-        exact: args.exact,
+        cut,
+        gaps: args.gaps.into(),
         manifest: args.manifest,
+        hash: args.hash.into(),
+        pin: args.pin.clone(),
         json: context.is_json(),
     })
+}
+
+/// Pictures that were never recorded can only be encoded.
+fn cut(args: &Args) -> ExportCut {
+    match args.trim {
+        _ if args.exact || args.gaps != Gaps::Leave => ExportCut::Exact,
+        true => ExportCut::EditList,
+        false => ExportCut::KeyFrames,
+    }
 }
 
 /// As the ending of the file says; folders and archives hold MP4.
@@ -138,7 +223,7 @@ fn cameras(context: &Context, args: &Args) -> Result<Vec<ExportCamera>, CliError
     let known: Vec<ExportCamera> =
         folders(context, args.dir.as_deref())?.into_iter().map(camera).collect();
     let mut meant: Vec<ExportCamera> = Vec::new();
-    for name in members(context, args)? {
+    for name in groups::members(context, &args.names) {
         let of_name: Vec<&ExportCamera> =
             known.iter().filter(|camera| matches(&name, &camera.name)).collect();
         if of_name.is_empty() {
@@ -153,16 +238,6 @@ fn cameras(context: &Context, args: &Args) -> Result<Vec<ExportCamera>, CliError
         }
     }
     Ok(meant)
-}
-
-/// The names, with the members of groups in place of these.
-fn members(context: &Context, args: &Args) -> Result<Vec<String>, CliError> {
-    if args.dir.is_some() && !context.has_files() {
-        return Ok(args.names.clone());
-    }
-    let groups = context.topology()?.groups;
-    let of = |name: &String| groups.get(name).cloned().unwrap_or_else(|| vec![name.clone()]);
-    Ok(args.names.iter().flat_map(of).collect())
 }
 
 fn camera(folder: PathBuf) -> ExportCamera {

@@ -22,6 +22,7 @@ mod export;
 mod files;
 mod gc;
 mod graph;
+mod groups;
 mod hz;
 mod init;
 mod interrupt;

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::events::time_of;
-use super::{CliError, Context, FileArg, table, terminal};
+use super::{CliError, Context, FileArg, groups, table, terminal};
 use crate::supervisor::Message;
 use crate::supervisor::drill::Recorded;
 
@@ -44,7 +44,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Cameras {
-    /// The cameras, by name or pattern ('cam*'); all without any
+    /// The cameras, by name, pattern ('cam*') or group; all without any
     cameras: Vec<String>,
     #[command(flatten)]
     file: FileArg,
@@ -81,17 +81,18 @@ impl Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
     let mut client = Client::connect(&context.place()?)?;
+    let meant = |cameras: &Cameras| groups::members(context, &cameras.cameras);
     let told = match args.verb {
-        Verb::Ls(Cameras { cameras, .. }) => {
+        Verb::Ls(cameras) => {
             let show = |cameras| recorder::Message::Show(Show { cameras });
-            ask_recorders(&mut client, &cameras, show)?
+            ask_recorders(&mut client, &meant(&cameras), show)?
         }
-        Verb::Auto(cameras) => order(&mut client, &cameras, Order::Auto, None, None)?,
+        Verb::Auto(cameras) => order(&mut client, &meant(&cameras), Order::Auto, None, None)?,
         Verb::Stop(Ordered { cameras, span }) => {
-            order(&mut client, &cameras, Order::Stop, span, None)?
+            order(&mut client, &meant(&cameras), Order::Stop, span, None)?
         }
         Verb::Start(Start { ordered: Ordered { cameras, span }, pre }) => {
-            order(&mut client, &cameras, Order::Start, span, pre)?
+            order(&mut client, &meant(&cameras), Order::Start, span, pre)?
         }
     };
     show(context, &told)?;
@@ -100,12 +101,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, CliError> {
 
 fn order(
     client: &mut Client,
-    cameras: &Cameras,
+    cameras: &[String],
     order: Order,
     span: Option<Span>,
     pre: Option<Span>,
 ) -> Result<Vec<Told>, CliError> {
-    ask_recorders(client, &cameras.cameras, |cameras| {
+    ask_recorders(client, cameras, |cameras| {
         recorder::Message::Record(recorder::Record { cameras, order, span, pre })
     })
 }

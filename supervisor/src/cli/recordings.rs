@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
 use protocol::config::{ACCEPT_FILE, Kind, WorkerConfig};
+use protocol::pattern::matches;
 use protocol::time::UtcNs;
 use protocol::verb::{Recording, Recordings, RecordingsWork};
 use serde::Serialize;
 
 use super::events::time_of;
-use super::{CliError, Context, FileArg, table, terminal};
+use super::{CliError, Context, FileArg, groups, table, terminal};
 use crate::launch;
 use crate::topology::{Launch, Topology};
 
@@ -52,7 +53,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Cameras {
-    /// These cameras only
+    /// These cameras only, by name, pattern ('cam*') or group
     cameras: Vec<String>,
     #[command(flatten)]
     place: Place,
@@ -141,11 +142,13 @@ fn ask(context: &Context, wanted: &Cameras, work: RecordingsWork) -> Result<Answ
         let name =
             |folder: &Path| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known: Vec<String> = folders.iter().map(|folder| name(folder)).collect();
-        if let Some(unknown) = wanted.cameras.iter().find(|camera| !known.contains(camera)) {
+        let meant = groups::members(context, &wanted.cameras);
+        let is_known = |pattern: &String| known.iter().any(|name| matches(pattern, name));
+        if let Some(unknown) = meant.iter().find(|pattern| !is_known(pattern)) {
             let (wanted, known) = (unknown.clone(), known.join(", "));
             return Err(CliError::NoNamed { what: "recorded camera", wanted, known });
         }
-        folders.retain(|folder| wanted.cameras.contains(&name(folder)));
+        folders.retain(|folder| meant.iter().any(|pattern| matches(pattern, &name(folder))));
     }
     by_program(&Recordings { folders, work })
 }

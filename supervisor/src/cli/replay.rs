@@ -5,22 +5,26 @@ mod conduct;
 mod records;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
 use protocol::config::Kind;
 use protocol::config::replay::{Speed, Utc};
-use protocol::name::{ProjectName, RingName};
+use protocol::name::{ProjectName, RingName, WorkerName};
 use protocol::time::UtcNs;
 use protocol::units::Span;
 use protocol::verb::{Replayable, ReplayableTape};
+use serde::Deserialize;
 
+use super::client::Client;
 use super::events::time_of;
 use super::interrupt::Interrupt;
 use super::rehearsal::Rehearsal;
 use super::when::{Here, When};
-use super::{CliError, Context, FileArg, Form, Globals, terminal};
+use super::{CliError, Context, FileArg, Form, Globals, groups, terminal};
 use crate::launch;
+use crate::place::Place;
 use crate::topology::{Playing, matches};
 use conduct::Conductor;
 use records::Records;
@@ -43,7 +47,7 @@ const PAUSE_OF_SEVERAL: Span = Span::from_millis(86_400_000);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Cameras, or patterns of them [default: all that were recorded]
+    /// Cameras, patterns of them or groups [default: all that were recorded]
     #[arg(value_name = "CAMERA")]
     cameras: Vec<String>,
     /// Where it begins: 10:00, 2026-11-20T10:00, 2026-11-20T10:00:00Z or 5m (ago); the key frame before
@@ -99,6 +103,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
     tapes.iter().for_each(announce);
     rehearsal.up_idle(&interrupt)?;
     let place = rehearsal.context().place()?;
+    announce_servers(&place)?;
     let project = rehearsal.context().project()?;
     let records = args.records.as_deref();
     let records = records.map(|path| Records::create(path, &project, &topology));
@@ -169,7 +174,8 @@ fn wanted(context: &Context, args: &Args) -> Result<BTreeMap<RingName, PathBuf>,
     let sources: Vec<&RingName> = topology.sources().collect();
     known.retain(|ring, _| sources.contains(&ring));
     let names = || known.keys().map(RingName::camera).collect::<Vec<_>>().join(", ");
-    for name in &args.cameras {
+    let meant = groups::members(context, &args.cameras);
+    for name in &meant {
         if !known.keys().any(|ring| matches(name, ring.camera())) {
             let (wanted, known) = (name.clone(), names());
             return Err(CliError::NoNamed { what: "recorded camera", wanted, known });
@@ -178,8 +184,8 @@ fn wanted(context: &Context, args: &Args) -> Result<BTreeMap<RingName, PathBuf>,
     if known.is_empty() {
         return Err(CliError::NothingRecorded { cameras: "any camera".to_owned() });
     }
-    let all = args.cameras.is_empty();
-    let is_meant = |ring: &RingName| args.cameras.iter().any(|name| matches(name, ring.camera()));
+    let all = meant.is_empty();
+    let is_meant = |ring: &RingName| meant.iter().any(|name| matches(name, ring.camera()));
     known.retain(|ring, _| all || is_meant(ring));
     Ok(known)
 }
@@ -192,6 +198,26 @@ fn ask(range: &Replayable) -> Result<Vec<ReplayableTape>, CliError> {
         return Err(CliError::NothingRecorded { cameras: "these cameras".to_owned() });
     }
     serde_json::from_slice(&output.stdout).map_err(CliError::skew("replay"))
+}
+
+/// A worker that listens, of the rows of `ps`.
+#[derive(Debug, Deserialize)]
+struct Server {
+    name: WorkerName,
+    kind: String,
+    listen: Vec<SocketAddr>,
+}
+
+/// Servers listen on free ports here: says which.
+fn announce_servers(place: &Place) -> Result<(), CliError> {
+    let rows: Vec<Server> = Client::connect(place)?.ask("ps", &())?;
+    for Server { name, kind, listen } in rows {
+        let scheme = if kind == Kind::Rtsp.as_str() { "rtsp" } else { "http" };
+        for address in listen {
+            terminal::talk(&format!("{name}: {scheme}://{address}/"));
+        }
+    }
+    Ok(())
 }
 
 fn announce(tape: &ReplayableTape) {

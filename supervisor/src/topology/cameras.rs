@@ -40,6 +40,10 @@ const AUDIO: &str = "aac, opus or copy";
 /// As the camera sends it.
 const COPY: &str = "copy";
 const SERVE: &str = "a list of rtsp and web";
+const GROUP: &str = "the name of a group, such as hall";
+/// Of a section of `record`; all others are the recorder's.
+pub(super) const GROUP_KEY: &str = "group";
+const GROUPS: &str = "groups";
 const RECORD: &str = "true, false, a folder or a section with keys";
 const SWITCH: &str = "true, false or a section with keys";
 const RECORDINGS: &str = "recordings";
@@ -85,6 +89,11 @@ pub(super) fn expand(
         let by_hand = std::mem::take(workers);
         workers.extend(own.into_iter().chain(shared).chain(by_hand));
     }
+    if cameras.iter().any(|camera| camera.group.is_some())
+        && let Some(groups) = section_of(top, GROUPS, place)
+    {
+        cameras.iter().for_each(|camera| camera.join_group(groups));
+    }
     if let Some(rings) = section_of(top, RINGS, place) {
         cameras.iter().for_each(|camera| camera.ring(rings));
         if rings.is_empty() {
@@ -108,6 +117,8 @@ struct Camera {
     frames: Option<Map>,
     motion: Option<Map>,
     record: Option<Record>,
+    /// The group that it is recorded as one of.
+    group: Option<Entry>,
     rtsp: bool,
     web: bool,
     max_bitrate: Option<Entry>,
@@ -132,7 +143,7 @@ impl Camera {
         let find = |key: &str| section.entries().iter().find(|it| it.key.text == key).cloned();
         let (max_bitrate, restart) = (find("max_bitrate"), find("restart"));
         let mut audio = audio(&mut section);
-        let record = record(&mut section, has_dir);
+        let (record, group) = record(&mut section, has_dir);
         if let (Some(keys), Some(Record::Own(record))) = (&mut audio, &record) {
             // What the recorder must not lose may not be lost before it.
             keys.extend(record.iter().filter(|it| it.key.text == "policy").cloned());
@@ -146,6 +157,7 @@ impl Camera {
             frames: frames.or_else(|| motion.is_some().then(Map::new)),
             motion,
             record,
+            group,
             rtsp,
             web,
             max_bitrate,
@@ -184,6 +196,24 @@ impl Camera {
 
     fn frames_ring(&self) -> String {
         format!("{}.frames", self.name.text)
+    }
+
+    /// Puts it among the members of its group, unless it is one by name already.
+    fn join_group(&self, groups: &mut Map) {
+        let Some(group) = &self.group else { return };
+        let Some(name) = group.value.as_text() else { return };
+        if groups.iter().all(|it| it.key.text != name) {
+            groups.push(entry(name, group.value.place, Value::List(Vec::new())));
+        }
+        let Some(members) = groups.iter_mut().find(|it| it.key.text == name) else { return };
+        let members = &mut members.value;
+        if let Value::Text(_) = members.value {
+            members.value = Value::List(vec![members.clone()]);
+        }
+        let Value::List(members) = &mut members.value else { return };
+        if members.iter().all(|member| member.as_text() != Some(self.name.text.as_str())) {
+            members.push(Node::text(group.value.place, self.name.text.as_str()));
+        }
     }
 
     fn ring(&self, rings: &mut Map) {
@@ -293,12 +323,21 @@ fn part(section: &mut Section<'_>, key: &str) -> Map {
     own.into_iter().cloned().collect()
 }
 
-fn record(section: &mut Section<'_>, has_dir: bool) -> Option<Record> {
-    let node = section.get("record")?;
+/// By whom it is recorded, and as one of which group.
+fn record(section: &mut Section<'_>, has_dir: bool) -> (Option<Record>, Option<Entry>) {
+    let Some(node) = section.get("record") else { return (None, None) };
     let dir = |place: Place, path: &str| entry("dir", place, Node::text(place, path).value);
-    match &node.value {
+    let mut group = None;
+    let record = match &node.value {
         Value::Map(_) => {
             let mut keys = part(section, "record");
+            group = take(&mut keys, GROUP_KEY).filter(|group| {
+                let is_name = group.value.as_text().is_some();
+                if !is_name {
+                    section.not_a("record.group", &group.value, GROUP);
+                }
+                is_name
+            });
             if get(&keys, "dir").is_none() && !has_dir {
                 keys.push(dir(node.place, RECORDINGS));
             }
@@ -315,7 +354,8 @@ fn record(section: &mut Section<'_>, has_dir: bool) -> Option<Record> {
             section.not_a("record", node, RECORD);
             None
         }
-    }
+    };
+    (record, group)
 }
 
 /// Whether over RTSP, whether on the page.
@@ -555,6 +595,35 @@ mod tests {
         let with = read("cameras: {door: {url: 'test:', audio: copy, record: true}}\n");
         let without = read("cameras: {door: {url: 'test:', record: true}}\n");
         assert_eq!(with.workers, without.workers);
+    }
+
+    #[test]
+    fn cameras_that_are_recorded_as_a_group_are_one_by_its_name() {
+        let topology = read(
+            "cameras:
+  hall-{1..2}: {url: 'test:', record: {dir: x, group: hall}}
+  yard: {url: 'test:', record: {dir: x}}
+  gate: {url: 'test:', record: {dir: y, group: ways}}
+  door: {url: 'test:', record: {dir: x, group: hall}}
+groups: {ways: 'yard'}
+",
+        );
+        let groups = &topology.groups;
+        assert_eq!(groups["hall"], ["hall-1", "hall-2", "door"]);
+        assert_eq!(groups["ways"], ["yard", "gate"]);
+        // The group says nothing of who records: the same settings do.
+        for name in ["hall-1.packets", "yard.packets", "door.packets"] {
+            assert_eq!(readers(ring(&topology, name)), ["recorder", "rtsp", "web"], "{name}");
+        }
+        let report = |text: &str| {
+            let text = format!("version: 1\nproject: yard\n{text}");
+            let read = parse(&text, "/srv/framevisor.yml".as_ref(), &Overrides::default());
+            read.unwrap_err().to_string()
+        };
+        let said = report("cameras: {a: {url: 'test:', record: {dir: x, group: [b]}}}\n");
+        assert!(said.contains("the name of a group, such as hall"), "{said}");
+        let said = report("cameras: {a: {url: 'test:', record: {dir: x, group: a}}}\n");
+        assert!(said.contains("is the name of a camera too"), "{said}");
     }
 
     #[test]

@@ -29,11 +29,11 @@ enum What {
         #[arg(long, default_value_t = 66)]
         seconds: u64,
     },
-    /// Exports what many cameras of 2 Mbit/s recorded, and copies the same files with cp, in turn.
+    /// Exports recordings of many cameras of 2 Mbit/s, and copies the same files with cp, in turn.
     Export {
         #[arg(long, default_value_t = 16)]
         cameras: usize,
-        /// How long is recorded first.
+        /// Of each camera: made at once, as the recorder writes it.
         #[arg(long, default_value_t = 600)]
         seconds: u64,
     },

@@ -32,12 +32,17 @@ workers:
 ",
         keys = store.keys(),
     ))?;
+    give_credential(&project)?;
+    Ok(project)
+}
+
+/// What `${cred:store}` names.
+pub fn give_credential(project: &Project) -> Outcome<()> {
     let folder = project.dir().join("credentials");
     fs::create_dir(&folder).map_err(Failure::new)?;
     let path = folder.join("store");
     fs::write(&path, Store::credential()).map_err(Failure::new)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(Failure::new)?;
-    Ok(project)
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(Failure::new)
 }
 
 /// What the uploader says of itself.
@@ -46,13 +51,14 @@ pub fn status(project: &Project) -> Outcome<Value> {
     serde_json::from_str(&text).map_err(|error| Failure(format!("{text}: {error}")))
 }
 
-fn wait_degraded(project: &Project, words: &str) -> Outcome<String> {
+/// Until this uploader says that; all that it says.
+pub fn wait_degraded(project: &Project, worker: &str, words: &str) -> Outcome<String> {
     let told = || {
-        let status = project.worker("upload").ok()?;
+        let status = project.worker(worker).ok()?;
         let is_told = status.state == WorkerState::Degraded && status.why.contains(words);
         is_told.then_some(status.why)
     };
-    Ok(wait_for(120, &format!("upload to say '{words}'"), told)?.0)
+    Ok(wait_for(120, &format!("{worker} to say '{words}'"), told)?.0)
 }
 
 /// Until so many files are in the store.
@@ -88,14 +94,14 @@ pub fn the_store_is_away(seconds: u64) -> Outcome<Value> {
     let witness = Witness::start(project.name(), &[Project::ring("cam1.packets")?]);
     wait_stored(&store, 1)?;
     store.set(Mood::Away)?;
-    let told = wait_degraded(&project, "connection refused")?;
+    let told = wait_degraded(&project, "upload", "connection refused")?;
     thread::sleep(Duration::from_secs(seconds));
     let behind = status(&project)?;
     let state = project.worker("recorder")?.state;
     ensure(state == WorkerState::Running, || format!("the recorder is {}", state.as_str()))?;
     for (mood, words) in [(Mood::Busy, "503"), (Mood::Cutting, "the connection broke")] {
         store.set(mood)?;
-        wait_degraded(&project, words)?;
+        wait_degraded(&project, "upload", words)?;
     }
     store.set(Mood::Well)?;
     let waiting = behind["backlog"]["files"].as_u64().unwrap_or(0);

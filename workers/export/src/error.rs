@@ -33,6 +33,15 @@ pub enum ExportError {
     Fragment { path: PathBuf, at_bytes: u64 },
     #[error("interrupted")]
     Interrupted { signal: u8 },
+    #[error("{}: {why}; it is not as `framevisor export` wrote it", path.display())]
+    Unreadable { path: PathBuf, why: String },
+    #[error(
+        "{}: there is no manifest.json; expected a folder or a .zip file that `framevisor export` made",
+        .0.display()
+    )]
+    NoExport(PathBuf),
+    #[error("cannot read {}: {source}", path.display())]
+    Unzip { path: PathBuf, source: zip::result::ZipError },
     #[error(transparent)]
     Boxes(#[from] fmp4::Error),
     #[error(transparent)]

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
-use media::{AccessUnit, Decoder, DecoderOptions, Muxer, NoMemory, Picture, Reencoder};
+use media::{
+    AccessUnit, Decoder, DecoderOptions, Filler, MediaError, Muxer, NoMemory, Picture, Reencoder,
+};
 use protocol::stream::Track;
 use protocol::time::UtcNs;
-use protocol::verb::ExportFormat;
+use protocol::verb::{ExportFormat, ExportGaps};
 use recordings::cut::{Footage, Part};
 use recordings::{Range, Sample};
 
@@ -16,6 +18,10 @@ use crate::remux::{container, position, unit};
 use crate::watch::Watch;
 
 const OPTIONS: DecoderOptions = DecoderOptions { threads: 1, max_pixels: u32::MAX };
+/// From one picture to the next where the recording does not say: 25 a second.
+const UNKNOWN_PICTURE_NS: i64 = 40_000_000;
+/// From 240 pictures a second to one: what else is said is no pace.
+const PICTURES_NS: std::ops::RangeInclusive<i64> = 4_000_000..=1_000_000_000;
 
 /// What was written, on the camera's timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +30,19 @@ pub(crate) struct Cut {
     pub(crate) end_ns: i64,
 }
 
-/// Writes what a part shows of the range to `path`. `None`, and no file, when that is nothing.
+/// Writes what a part, the one with this index, shows of the range to `path`. `None`, and no file, when that
+/// is nothing.
 pub(crate) fn cut(
     footage: &Footage,
-    part: &Part,
+    at: usize,
     format: ExportFormat,
+    gaps: ExportGaps,
     path: &Path,
     watch: &Watch,
 ) -> Result<Option<Cut>, ExportError> {
-    let mut cutter = Cutter::open(footage, part, format, path)?;
+    let part = &footage.parts[at];
+    let mut cutter = Cutter::open(footage, part, format, path, watch)?;
+    cutter.filling = Filling::of(footage, at, gaps);
     let mut samples = footage.timeline.samples();
     while let Some(sample) = samples.next() {
         let sample = sample.map_err(ExportError::recording(&footage.camera))?;
@@ -54,6 +64,8 @@ struct Cutter<'a> {
     part: &'a Part,
     format: ExportFormat,
     path: &'a Path,
+    watch: &'a Watch,
+    filling: Option<Filling>,
     /// The pictures' track, when there is one.
     video: Option<(u32, Decoder)>,
     /// Durations of pictures that are in the decoder, by the time they are shown at.
@@ -63,6 +75,8 @@ struct Cutter<'a> {
     /// Sound that came before the first picture was out.
     waiting: VecDeque<AccessUnit>,
     cut: Option<Cut>,
+    /// When the last picture ends; before the first one, where pictures begin.
+    shown_ns: i64,
 }
 
 impl<'a> Cutter<'a> {
@@ -71,6 +85,7 @@ impl<'a> Cutter<'a> {
         part: &'a Part,
         format: ExportFormat,
         path: &'a Path,
+        watch: &'a Watch,
     ) -> Result<Self, ExportError> {
         let mut video = None;
         if let Some((track, stream)) = part.streams.iter().find(|(_, of)| of.codec.is_video()) {
@@ -81,12 +96,15 @@ impl<'a> Cutter<'a> {
             part,
             format,
             path,
+            watch,
+            filling: None,
             video,
             durations_ns: BTreeMap::new(),
             encoder: None,
             muxer: None,
             waiting: VecDeque::new(),
             cut: None,
+            shown_ns: i64::MAX,
         })
     }
 
@@ -119,15 +137,57 @@ impl<'a> Cutter<'a> {
         if !self.is_wanted(pts_ns, duration_ns) {
             return Ok(());
         }
-        let cut = self.cut.get_or_insert(Cut { zero_ns: pts_ns, end_ns: pts_ns });
-        let zero_ns = cut.zero_ns;
-        cut.end_ns = cut.end_ns.max(pts_ns.saturating_add(duration_ns));
-        let encoder = match self.encoder.take() {
-            Some(encoder) => self.encoder.insert(encoder),
-            None => self.encoder.insert(Reencoder::open(picture)?),
-        };
-        let mut unit = encoder.encode(picture, pts_ns.saturating_sub(zero_ns), duration_ns)?;
+        if self.encoder.is_none() {
+            self.encoder = Some(Reencoder::open(picture)?);
+        }
+        let begin_ns = self.filling.and_then(|filling| filling.begin_ns).unwrap_or(pts_ns);
+        if let Some(filling) = &mut self.filling {
+            let known = Some(duration_ns).filter(|ns| PICTURES_NS.contains(ns));
+            filling.step_ns = filling.step_ns.or(known);
+        }
+        if self.cut.is_none() {
+            let zero_ns = begin_ns.min(pts_ns);
+            self.cut = Some(Cut { zero_ns, end_ns: zero_ns });
+            self.shown_ns = zero_ns;
+        }
+        self.fill_to(pts_ns)?;
+        let zero_ns = self.zero_ns();
+        let at_ns = pts_ns.saturating_sub(zero_ns);
+        self.show(|encoder| encoder.encode(picture, at_ns, duration_ns), pts_ns, duration_ns)
+    }
+
+    /// Shows something until that instant, when nothing is shown before it.
+    fn fill_to(&mut self, until_ns: i64) -> Result<(), ExportError> {
+        let Some(Filling { with, step_ns, .. }) = self.filling else { return Ok(()) };
+        let step_ns = step_ns.unwrap_or(UNKNOWN_PICTURE_NS);
+        // Times are rounded, and clocks of arrival known to some ms: half a picture is no gap.
+        while until_ns.saturating_sub(self.shown_ns) > step_ns / 2 {
+            self.watch.go_on()?;
+            let lasts_ns = step_ns.min(until_ns.saturating_sub(self.shown_ns));
+            let at_ns = self.shown_ns.saturating_sub(self.zero_ns());
+            self.show(|encoder| encoder.fill(with, at_ns, lasts_ns), self.shown_ns, lasts_ns)?;
+        }
+        Ok(())
+    }
+
+    fn zero_ns(&self) -> i64 {
+        self.cut.map_or(0, |cut| cut.zero_ns)
+    }
+
+    /// Writes a picture that is shown from that instant on, so long.
+    fn show(
+        &mut self,
+        encode: impl FnOnce(&mut Reencoder) -> Result<AccessUnit, MediaError>,
+        pts_ns: i64,
+        duration_ns: i64,
+    ) -> Result<(), ExportError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        let mut unit = encode(encoder)?;
         let track = encoder.track();
+        self.shown_ns = pts_ns.saturating_add(duration_ns);
+        if let Some(cut) = &mut self.cut {
+            cut.end_ns = cut.end_ns.max(self.shown_ns);
+        }
         unit.track = self.video_position();
         self.write(unit, Some(track))
     }
@@ -193,10 +253,43 @@ impl<'a> Cutter<'a> {
             decoder.finish()?;
         }
         self.drain()?;
+        if let Some(end_ns) = self.filling.and_then(|filling| filling.end_ns) {
+            self.fill_to(end_ns)?;
+        }
         if let Some(muxer) = self.muxer {
             muxer.finish()?;
         }
         Ok(self.cut)
+    }
+}
+
+/// What is shown where nothing was recorded, on the camera's timeline.
+#[derive(Clone, Copy, Debug)]
+struct Filling {
+    with: Filler,
+    /// From one picture to the next; `None` before the first.
+    step_ns: Option<i64>,
+    /// The range's own begin, for the first part.
+    begin_ns: Option<i64>,
+    end_ns: Option<i64>,
+}
+
+impl Filling {
+    fn of(footage: &Footage, at: usize, gaps: ExportGaps) -> Option<Self> {
+        let with = match gaps {
+            ExportGaps::Leave => return None,
+            ExportGaps::Black => Filler::Black,
+            ExportGaps::Hold => Filler::Held,
+        };
+        let (clock, range) = (&footage.clock, footage.timeline.range);
+        // Between two parts the one before goes on.
+        let end = footage.parts.get(at + 1).map(|next| next.zero_ns);
+        Some(Self {
+            with,
+            step_ns: None,
+            begin_ns: (at == 0).then(|| clock.pts_ns(range.from)),
+            end_ns: Some(end.unwrap_or_else(|| clock.pts_ns(range.to))),
+        })
     }
 }
 

@@ -1,30 +1,30 @@
 //! From what is wanted to what is there.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::time::UtcNs;
-use protocol::verb::{Export, ExportFormat};
+use protocol::verb::{Export, ExportCut, ExportFormat};
 use recordings::Range;
 use recordings::cut::{Footage, Part};
 use serde::Serialize;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use crate::each::each;
 use crate::error::ExportError;
-use crate::hashing::{Hashing, Sum};
-use crate::manifest::{Manifest, Time};
+use crate::hashing::{Sum, Summing, hash_of, sum_of};
+use crate::manifest::{MANIFEST, Manifest, Time};
 use crate::output::{Form, Output, settle};
+use crate::sums::Sums;
 use crate::watch::Watch;
-use crate::{copy, exact, page, remux};
+use crate::{copy, exact, page, remux, trim};
 
-const MANIFEST: &str = "manifest.json";
 const PAGE: &str = "index.html";
 /// Larger writes gain nothing; a fragment is written at once anyway.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -62,7 +62,7 @@ pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
         let (from, to) = (Time(wanted.from).short(), Time(wanted.to).short());
         return Err(ExportError::Nothing { name: wanted.name.clone(), from, to });
     }
-    footage.iter().try_for_each(|of| remux::check(of, wanted.format, wanted.exact))?;
+    footage.iter().try_for_each(|of| remux::check(of, wanted.format, wanted.cut))?;
     watch.expect(footage.iter().map(Footage::bytes).sum(), footage.len());
     let output = Output::begin(wanted)?;
     let maker = Maker { wanted, output: &output, watch };
@@ -79,9 +79,23 @@ pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
         }
         Form::Zip => maker.zip(&footage)?,
     };
+    if let Some(why) = &wanted.pin {
+        footage.iter().try_for_each(|of| pin(of, why))?;
+    }
     let names: Vec<String> = manifest.files().map(|file| file.file.clone()).collect();
     let out = output.publish(&names)?;
     Ok(Exported { out, manifest })
+}
+
+/// The files that something was taken from; those that stay anyway keep their reason.
+fn pin(footage: &Footage, why: &str) -> Result<(), ExportError> {
+    let pieces = footage.parts.iter().flat_map(|part| &part.pieces);
+    let used: BTreeSet<usize> = pieces.map(|piece| piece.file).collect();
+    let files = used.into_iter().map(|file| &footage.timeline.files[file]);
+    let mut others = files.filter(|file| !recordings::is_pinned(file));
+    others.try_for_each(|file| {
+        recordings::pin(file, why).map_err(ExportError::recording(&footage.camera))
+    })
 }
 
 /// A file for each minute and camera may be open at once: as many as the system allows.
@@ -126,25 +140,35 @@ impl Maker<'_> {
         path: &Path,
     ) -> Result<Option<Written>, ExportError> {
         if self.is_copy() {
-            let file = File::create_new(path).map_err(ExportError::io("create", path))?;
-            return self.copy(footage, at, part, file, path).map(Some);
+            let mut file = File::create_new(path).map_err(ExportError::io("create", path))?;
+            return self.copy(footage, at, part, &mut file, path).map(Some);
         }
-        let format = self.wanted.format;
-        let (mut zero_ns, mut end_ns) = (part.zero_ns, part.end_ns);
-        if self.wanted.exact {
-            let cut = exact::cut(footage, part, format, path, self.watch)?;
-            let Some(cut) = cut else { return Ok(None) };
-            (zero_ns, end_ns) = (cut.zero_ns, cut.end_ns);
-        } else {
-            remux::remux(footage, part, format, path, self.watch)?;
-        }
-        let sum = sum_of(path, self.watch)?;
+        let (format, watch) = (self.wanted.format, self.watch);
+        let (zero_ns, end_ns) = match self.wanted.cut {
+            ExportCut::KeyFrames => {
+                remux::remux(footage, part, format, path, watch)?;
+                (part.zero_ns, part.end_ns)
+            }
+            ExportCut::EditList => match trim::trim(footage, part, path, watch)? {
+                Some(shown) => (shown.zero_ns, shown.end_ns),
+                None => return Ok(None),
+            },
+            ExportCut::Exact => {
+                match exact::cut(footage, at, format, self.wanted.gaps, path, watch)? {
+                    Some(cut) => (cut.zero_ns, cut.end_ns),
+                    None => return Ok(None),
+                }
+            }
+        };
+        let mut file = File::open(path).map_err(ExportError::io("open", path))?;
+        let failed = |source| ExportError::io("read", path)(source);
+        let sum = sum_of(&mut file, self.wanted.hash, failed, || watch.go_on())?;
         let name = self.name(footage, at);
         Ok(Some(Written { name, part: at, sum, zero_ns, end_ns, damaged: 0 }))
     }
 
     fn is_copy(&self) -> bool {
-        self.wanted.format == ExportFormat::Mp4 && !self.wanted.exact
+        self.wanted.format == ExportFormat::Mp4 && self.wanted.cut == ExportCut::KeyFrames
     }
 
     fn copy(
@@ -152,15 +176,23 @@ impl Maker<'_> {
         footage: &Footage,
         at: usize,
         part: &Part,
-        to: impl Write,
+        to: &mut impl Write,
         path: &Path,
     ) -> Result<Written, ExportError> {
-        let mut hashing = Hashing::new(to);
-        let damaged = copy::copy(footage, part, &mut hashing, path, self.watch)?;
-        hashing.flush().map_err(ExportError::io("write", path))?;
-        let sum = hashing.finish();
+        let mut summing = Summing::new(self.wanted.hash, self.has_processors_left());
+        let damaged = copy::copy(footage, part, to, &mut summing, path, self.watch)?;
+        let sum = summing.finish();
         let (zero_ns, end_ns) = (part.file_zero_ns(), part.end_ns);
         Ok(Written { name: self.name(footage, at), part: at, sum, zero_ns, end_ns, damaged })
+    }
+
+    /// Whether files are copied by fewer threads than run at once.
+    fn has_processors_left(&self) -> bool {
+        let busy = match self.output.form {
+            Form::Zip => 1,
+            Form::File | Form::Folder => self.wanted.cameras.len(),
+        };
+        thread::available_parallelism().is_ok_and(|processors| processors.get() > busy)
     }
 
     fn manifest(&self, footage: &[Footage], written: &[Vec<Written>]) -> Manifest {
@@ -176,6 +208,11 @@ impl Maker<'_> {
         if self.wanted.format == ExportFormat::Mp4 {
             texts.push((PAGE, page::page(manifest)));
         }
+        let algorithm = self.wanted.hash;
+        let mut sums = Sums::default();
+        manifest.files().for_each(|file| sums.add(&file.file, &file.hash));
+        texts.iter().for_each(|(name, text)| sums.add(name, &hash_of(text, algorithm)));
+        texts.push((algorithm.sums_file(), sums.text()));
         texts
     }
 
@@ -224,67 +261,8 @@ impl Maker<'_> {
     }
 }
 
-fn sum_of(path: &Path, watch: &Watch) -> Result<Sum, ExportError> {
-    let mut file = File::open(path).map_err(ExportError::io("open", path))?;
-    let mut hashing = Hashing::new(io::sink());
-    io::copy(&mut file, &mut hashing).map_err(ExportError::io("read", path))?;
-    watch.go_on()?;
-    Ok(hashing.finish())
-}
-
 fn now() -> UtcNs {
     #[expect(clippy::disallowed_methods, reason = "the edge: when an export was made")]
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UtcNs(since.ok().and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0))
-}
-
-/// Does `work` for each item, several at once, and answers in their order. The first error ends all.
-fn each<T: Sync, R: Send>(
-    items: &[T],
-    watch: &Watch,
-    work: impl Fn(&T) -> Result<R, ExportError> + Sync,
-) -> Result<Vec<R>, ExportError> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Result<R, ExportError>)>> = Mutex::default();
-    let failed = AtomicUsize::new(0);
-    let run = || {
-        while failed.load(Ordering::Relaxed) == 0 {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { break };
-            let result = watch.go_on().and_then(|()| work(item));
-            failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(run);
-        }
-        run();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, result)| (result.is_ok(), *at));
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_answers_in_order_and_with_the_first_error() {
-        let items: Vec<u64> = (0..100).collect();
-        let watch = Watch::default();
-        let all = each(&items, &watch, |item| Ok(item * 2)).unwrap();
-        assert!(all.iter().zip(&items).all(|(twice, item)| *twice == item * 2));
-        let failed = each(&items, &watch, |item| match item {
-            7 => Err(ExportError::Exists("seven".into())),
-            item => Ok(*item),
-        });
-        assert!(failed.unwrap_err().to_string().contains("seven"));
-        watch.interrupt(2);
-        let ended = each(&items, &watch, |item| Ok(*item));
-        assert!(matches!(ended, Err(ExportError::Interrupted { signal: 2 })));
-    }
 }

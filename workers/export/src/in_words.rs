@@ -3,23 +3,63 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use protocol::verb::Export;
+use protocol::verb::{Export, ExportVerify};
 use worker::verb::{VerbError, answer};
 
 use crate::export::Exported;
 use crate::manifest::{Camera, Comment, File, Gap, Manifest};
+use crate::verify::{Checked, Found, Verified};
 
 pub(crate) fn tell(wanted: &Export, exported: &Exported) -> Result<(), VerbError> {
     if wanted.json {
         return answer(exported);
     }
-    match io::stdout().write_all(in_words(exported).as_bytes()) {
+    print(&in_words(exported))
+}
+
+fn print(text: &str) -> Result<(), VerbError> {
+    match io::stdout().write_all(text.as_bytes()) {
         // A reader that has seen enough (`| head`) is no error.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(VerbError::failed(format!("stdout: {error}")))
         }
         _ => Ok(()),
     }
+}
+
+/// What is not as it was is an error too, after the result.
+pub(crate) fn tell_verified(wanted: &ExportVerify, seen: &Verified) -> Result<(), VerbError> {
+    match wanted.json {
+        true => answer(seen)?,
+        false => print(&verified_in_words(seen))?,
+    }
+    let harmed = seen.files.iter().filter(|file| file.found.is_harm()).count();
+    match harmed {
+        0 => Ok(()),
+        harmed => Err(VerbError::failed(format!(
+            "{}: {harmed} files are not as they were exported",
+            seen.path.display()
+        ))),
+    }
+}
+
+fn verified_in_words(Verified { path, files, .. }: &Verified) -> String {
+    let mut text = String::new();
+    let same = || files.iter().filter(|file| file.found == Found::Same);
+    let all: u64 = same().map(|file| file.bytes).sum();
+    let (path, count) = (path.display(), same().count());
+    let _ = writeln!(text, "{path}: {count} files as they were exported, {}", bytes(all));
+    for Checked { file, found, .. } in files {
+        let what = match found {
+            Found::Same => continue,
+            Found::Differs => "differs from what was exported",
+            Found::Disputed => "manifest.json and the sums say different things of it",
+            Found::Missing => "is not there",
+            Found::Unknown => "is not part of the export",
+        };
+        let _ = writeln!(text, "  {file}: {what}");
+    }
+    text
 }
 
 fn in_words(Exported { out, manifest }: &Exported) -> String {

@@ -6,12 +6,15 @@
 //! ```text
 //! DIR/CAMERA ── Timeline ──> Footage ──> copy   (fragments as they are)  ──> .mp4     ─┐
 //!                 │ held      parts      remux  (packets as they are)    ──> .mkv .ts  ├─> file, folder, .zip
+//!                 │                      trim   (the same, and an edit list) .mp4      │      └── verify
 //!                 │           clock      exact  (pictures encoded anew)  ──> any       ─┘
 //!                 └──> gaps ─────────────────────> Manifest ──> manifest.json, index.html
 //! ```
 #![forbid(unsafe_code)]
 
 mod copy;
+mod each;
+mod edits;
 mod error;
 mod exact;
 mod export;
@@ -23,14 +26,19 @@ mod page;
 mod progress;
 mod remux;
 mod skew;
+mod sums;
+mod trim;
+mod verify;
 mod watch;
 
-use protocol::verb::Export;
+use protocol::verb::{Export, ExportVerify};
 use worker::verb::{VerbError, arguments};
 
 pub use error::ExportError;
 pub use export::{Exported, export};
+pub use hashing::Hash;
 pub use manifest::Manifest;
+pub use verify::{Checked, Found, Verified, verify};
 pub use watch::Watch;
 
 /// `framevisor-export export`.
@@ -39,4 +47,12 @@ pub fn export_verb(text: &str) -> Result<(), VerbError> {
     let watch = Watch::of_signals().map_err(VerbError::failed)?;
     let exported = progress::shown(&watch, || export(&wanted, &watch))?;
     in_words::tell(&wanted, &exported)
+}
+
+/// `framevisor-export verify`.
+pub fn verify_verb(text: &str) -> Result<(), VerbError> {
+    let wanted: ExportVerify = arguments(text)?;
+    let watch = Watch::of_signals().map_err(VerbError::failed)?;
+    let verified = verify(&wanted, &watch)?;
+    in_words::tell_verified(&wanted, &verified)
 }

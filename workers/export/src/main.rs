@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    worker::verb::run_verb(&[("export", export::export_verb)])
+    worker::verb::run_verb(&[("export", export::export_verb), ("verify", export::verify_verb)])
 }

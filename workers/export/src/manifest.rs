@@ -5,15 +5,18 @@ use std::time::{Duration, UNIX_EPOCH};
 use protocol::name::RingName;
 use protocol::stream::FrameId;
 use protocol::time::UtcNs;
-use protocol::verb::Export;
+use protocol::verb::{Export, ExportCut, ExportGaps};
 use recordings::cut::{ClockSource, Footage, Missing, Part, Point, Why};
 use serde::{Serialize, Serializer};
 
 use crate::export::Written;
+use crate::hashing::Hash;
 use crate::skew::{self, Skew, ms};
 
+/// What it is called in an export.
+pub(crate) const MANIFEST: &str = "manifest.json";
 /// Of this form; another one gets another number.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What an export holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,8 +29,10 @@ pub struct Manifest {
     /// As asked for; a cut at key frames begins before and ends behind.
     pub from: Time,
     pub to: Time,
-    /// Pictures were encoded anew, for a cut at any picture; else all is as it was recorded.
-    pub exact: bool,
+    /// `exact`: pictures were encoded anew, for a cut at any picture; else all is as it was recorded.
+    pub cut: ExportCut,
+    /// What is shown where nothing was recorded.
+    pub gaps: ExportGaps,
     pub cameras: Vec<Camera>,
     /// Between the cameras; `None` for one, or when no two show something together.
     pub skew: Option<Skew>,
@@ -70,7 +75,7 @@ pub struct CameraClock {
 pub struct File {
     pub file: String,
     pub bytes: u64,
-    pub sha256: String,
+    pub hash: Hash,
     /// When its first picture was captured, and when its last one ends.
     pub from: Time,
     pub to: Time,
@@ -145,7 +150,8 @@ impl Manifest {
             name: wanted.name.clone(),
             from: Time(wanted.from),
             to: Time(wanted.to),
-            exact: wanted.exact,
+            cut: wanted.cut,
+            gaps: wanted.gaps,
             cameras: footage.iter().zip(written).map(|(of, files)| camera(of, files)).collect(),
             skew: skew::between(&captures, uncertain_ns),
             comments: comments(footage),
@@ -203,7 +209,7 @@ fn file(footage: &Footage, written: &Written) -> File {
     File {
         file: written.name.clone(),
         bytes: written.sum.bytes,
-        sha256: written.sum.sha256.clone(),
+        hash: written.sum.hash.clone(),
         from: Time(footage.clock.utc(zero_ns)),
         to: Time(footage.clock.utc(end_ns)),
         packets: packets(&footage.parts[written.part]),

@@ -165,7 +165,7 @@ fn move_to(from: &Path, to: &Path) -> Result<(), ExportError> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::verb::{ExportCamera, ExportFormat};
+    use protocol::verb::{ExportCamera, ExportCut, ExportFormat, ExportGaps, ExportHash};
 
     use super::*;
 
@@ -178,8 +178,11 @@ mod tests {
             to: UtcNs(1_795_180_200_000_000_000),
             out: out.map(Path::to_owned),
             format: ExportFormat::Mp4,
-            exact: false,
+            cut: ExportCut::default(),
+            gaps: ExportGaps::default(),
             manifest: false,
+            hash: ExportHash::default(),
+            pin: None,
             json: false,
         }
     }

@@ -91,6 +91,7 @@ fn ms(time: Time) -> f64 {
 #[cfg(test)]
 mod tests {
     use protocol::time::UtcNs;
+    use protocol::verb::{ExportCut, ExportGaps};
 
     use super::*;
 
@@ -106,13 +107,14 @@ mod tests {
             gaps: vec![gap],
         };
         let manifest = Manifest {
-            version: 1,
+            version: 2,
             made_by: String::new(),
             made: time,
             name: "hall".to_owned(),
             from: time,
             to: time,
-            exact: false,
+            cut: ExportCut::default(),
+            gaps: ExportGaps::default(),
             cameras: vec![camera],
             skew: None,
             comments: Vec::new(),

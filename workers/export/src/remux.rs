@@ -4,7 +4,7 @@ use std::path::Path;
 
 use media::{AccessUnit, Container, Muxer};
 use protocol::stream::{Codec, Track};
-use protocol::verb::ExportFormat;
+use protocol::verb::{ExportCut, ExportFormat};
 use recordings::cut::{Footage, Part};
 use recordings::{Sample, Samples};
 
@@ -55,10 +55,11 @@ fn carries(container: Container, codec: Codec) -> bool {
 pub(crate) fn check(
     footage: &Footage,
     format: ExportFormat,
-    exact: bool,
+    cut: ExportCut,
 ) -> Result<(), ExportError> {
+    let encoded = cut == ExportCut::Exact;
     let streams = footage.parts.iter().flat_map(|part| &part.streams);
-    let copied = streams.filter(|(_, stream)| !(exact && stream.codec.is_video()));
+    let copied = streams.filter(|(_, stream)| !(encoded && stream.codec.is_video()));
     for (_, stream) in copied {
         let codec = stream.codec;
         if !carries(container(format), codec) {

@@ -3,12 +3,14 @@
 //! input; the corpus beside this file is read each time.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
 use std::io::Cursor;
 use std::path::PathBuf;
 
 use fmp4::{
-    Fragment, Init, Movie, Muxer, OriginFlags, Placed, Sample, as_packet, carries, described,
-    is_intact, place, read_fragment, read_init, scan,
+    Fragment, Movie, Muxer, OriginFlags, Sample, as_packet, carries, described, read_init, scan,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -67,32 +69,7 @@ fn written(tracks: &[Track], samples: &[Sample]) -> Option<Vec<u8>> {
 
 /// Everything that reads a file, on any bytes.
 fn read(bytes: &[u8]) {
-    let mut reader = Cursor::new(bytes);
-    let found = scan(&mut reader).unwrap();
-    assert!(found.whole_bytes <= bytes.len() as u64);
-    let Ok(Init { bytes: init_bytes, tracks, streams }) = read_init(&mut reader).unwrap() else {
-        assert!(found.fragments.is_empty());
-        return;
-    };
-    let _ = read_fragment(&mut reader, init_bytes, &tracks).unwrap();
-    for stream in streams.iter().flatten() {
-        let _ = Movie::new(std::slice::from_ref(stream));
-    }
-    for fragment in &found.fragments {
-        let _ = is_intact(&mut reader, fragment).unwrap();
-        for sample in &fragment.samples {
-            let stored =
-                &bytes[usize::try_from(sample.at_bytes).unwrap()..][..sample.bytes as usize];
-            let at = tracks.iter().position(|track| track.track == sample.track).unwrap();
-            let Some(stream) = &streams[at] else { continue };
-            let packet = as_packet(stream, sample.key, stored);
-            let _ = packet.and_then(|packet| described(stream, &packet));
-        }
-        let begin = usize::try_from(fragment.at_bytes).unwrap();
-        let mut own = bytes[begin..][..usize::try_from(fragment.bytes).unwrap()].to_vec();
-        let begins = tracks.iter().map(|track| (track.track, 7)).collect();
-        let _ = place(&mut own, &Placed { number: 1, begins });
-    }
+    targets::run("file", bytes);
 }
 
 fn any_codec() -> impl Strategy<Value = Codec> {

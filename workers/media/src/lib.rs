@@ -46,7 +46,7 @@ pub use mux::{Container, Muxer};
 pub use picture_encoder::{
     Coded, Engine, PictureEncoder, PictureEncoderOptions, encoder_name, encodes,
 };
-pub use reencode::Reencoder;
+pub use reencode::{Filler, Reencoder};
 pub use sound::{SoundEncoder, SoundOptions, SoundUnit};
 pub use still::{NoMemory, Still};
 

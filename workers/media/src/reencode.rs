@@ -2,7 +2,7 @@
 
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling;
-use ffmpeg_next::{Dictionary, Error, Packet, Rational, codec, encoder, frame, picture};
+use ffmpeg_next::{Dictionary, Error, Packet, Rational, codec, color, encoder, frame, picture};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
@@ -18,6 +18,17 @@ const BASE: TimeBase = TimeBase::VIDEO_90K;
 const GROUP_PICTURES: u32 = 50;
 /// x264's constant rate factor: eyes see no difference to the original at 18.
 const QUALITY: u32 = 18;
+/// Of eight bits: 16 to 235 are the brightness of a picture in limited range, 128 is no colour.
+const LIMITED_BLACK: u8 = 16;
+const NO_COLOUR: u8 = 128;
+
+/// What is shown where there is no picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filler {
+    Black,
+    /// The last picture; black before there was one.
+    Held,
+}
 
 /// One picture in, one unit out, in the order of showing.
 pub struct Reencoder {
@@ -27,6 +38,8 @@ pub struct Reencoder {
     size: (u32, u32),
     format: Pixel,
     last_tick: i64,
+    last: Option<frame::Video>,
+    range: color::Range,
 }
 
 impl Reencoder {
@@ -46,6 +59,8 @@ impl Reencoder {
             size: (like.width(), like.height()),
             format: pixel_of(like),
             last_tick: i64::MIN,
+            last: None,
+            range: like.color_range(),
         })
     }
 
@@ -56,13 +71,45 @@ impl Reencoder {
         pts_ns: i64,
         duration_ns: i64,
     ) -> Result<AccessUnit, MediaError> {
-        let mut frame =
-            self.fitting(picture.frame()).map_err(|source| failed("converting", source))?;
+        let frame = self.fitting(picture.frame()).map_err(|source| failed("converting", source))?;
+        self.unit(frame, pts_ns, duration_ns)
+    }
+
+    /// A picture where the camera has none. `pts_ns` as for [`Self::encode`].
+    pub fn fill(
+        &mut self,
+        with: Filler,
+        pts_ns: i64,
+        duration_ns: i64,
+    ) -> Result<AccessUnit, MediaError> {
+        let held = self.last.take().filter(|_| with == Filler::Held);
+        let frame = held.unwrap_or_else(|| self.black());
+        self.unit(frame, pts_ns, duration_ns)
+    }
+
+    fn black(&self) -> frame::Video {
+        let (width, height) = self.size;
+        let mut frame = frame::Video::new(self.format, width, height);
+        let is_full = self.format == Pixel::YUVJ420P || self.range == color::Range::JPEG;
+        frame.data_mut(0).fill(if is_full { 0 } else { LIMITED_BLACK });
+        frame.data_mut(1).fill(NO_COLOUR);
+        frame.data_mut(2).fill(NO_COLOUR);
+        frame.set_color_range(self.range);
+        frame
+    }
+
+    fn unit(
+        &mut self,
+        mut frame: frame::Video,
+        pts_ns: i64,
+        duration_ns: i64,
+    ) -> Result<AccessUnit, MediaError> {
         self.last_tick = BASE.from_ns(pts_ns).max(self.last_tick.saturating_add(1));
         frame.set_pts(Some(self.last_tick));
         // Else the encoder would make key frames where the camera made some.
         frame.set_kind(picture::Type::None);
         let unit = self.packet_of(&frame).map_err(|source| failed("encoding", source))?;
+        self.last = Some(frame);
         let key = unit.is_key();
         let payload = self.sets.normalise(unit.data().unwrap_or_default(), key);
         let corrupt = false;

@@ -99,6 +99,12 @@ pub fn pin_of(recording: &Path) -> PathBuf {
     recording.with_added_extension(PIN)
 }
 
+/// Lets a recording stay, whatever retention wants.
+pub fn pin(recording: &Path, why: &str) -> Result<(), Error> {
+    let path = pin_of(recording);
+    fs::write(&path, format!("{why}\n")).map_err(Error::io("write", &path))
+}
+
 pub fn is_pinned(recording: &Path) -> bool {
     pin_of(recording).exists()
 }

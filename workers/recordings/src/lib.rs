@@ -30,6 +30,7 @@ mod reel;
 mod samples;
 mod strip;
 mod timeline;
+mod upload_status;
 mod uploads;
 mod window;
 
@@ -43,7 +44,9 @@ pub use error::Error;
 pub use facts::{Facts, Fragment};
 pub use file::{Fragments, RecordingFile};
 pub use file_name::FileName;
-pub use folder::{Entry, LOCK_FILE, Named, is_pinned, is_written, list, named, pin_of, pinned};
+pub use folder::{
+    Entry, LOCK_FILE, Named, is_pinned, is_written, list, named, pin, pin_of, pinned,
+};
 pub use gap::{Gap, GapReason};
 pub use hold::{Hold, claim, hold};
 pub use marks::{forget_marks, mark, marks};
@@ -53,4 +56,5 @@ pub use reel::{Init, Reel, Segment};
 pub use samples::{Sample, Samples};
 pub use strip::{Shown, Stretch, Strip, StripReader, file_name, pictures};
 pub use timeline::{Range, Span, Timeline, TimelineFragment};
+pub use upload_status::UploadStatus;
 pub use uploads::{Upload, add_upload, forget_uploads, uploads, uploads_file};

@@ -3,7 +3,7 @@
 //! passed over. Now and then somebody writes such a file anew without what nobody needs any more.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -117,6 +117,27 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
     }
 }
 
+/// The whole lines of a file from a place on, and where they end. One that is not there has none.
+pub(crate) fn read_from<T: DeserializeOwned>(
+    path: &Path,
+    from: u64,
+) -> Result<(Vec<T>, u64), Error> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(from))?;
+        file.read_to_end(&mut bytes)
+    });
+    match read {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        Err(error) => return Err(Error::io("read", path)(error)),
+        Ok(_) => {}
+    }
+    // Of the last one more may come.
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    bytes.truncate(whole);
+    Ok((parsed(&bytes).collect(), from + whole as u64))
+}
+
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> impl DoubleEndedIterator<Item = T> + '_ {
     bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
@@ -167,6 +188,18 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 201);
+    }
+
+    #[test]
+    fn lines_are_read_on_from_where_the_last_whole_one_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.jsonl");
+        assert_eq!(read_from::<u32>(&path, 0).unwrap(), (vec![], 0));
+        fs::write(&path, "1\n2\n3").unwrap();
+        let (lines, at) = read_from::<u32>(&path, 0).unwrap();
+        assert_eq!((lines, at), (vec![1, 2], 4));
+        fs::write(&path, "1\n2\n34\n5\n").unwrap();
+        assert_eq!(read_from::<u32>(&path, at).unwrap(), (vec![34, 5], 9));
     }
 
     #[test]

@@ -66,6 +66,12 @@ pub fn uploads(folder: &Path) -> Result<BTreeMap<u64, Vec<Upload>>, Error> {
     Ok(found)
 }
 
+/// What the file says from a place on, in its order, and where that ends.
+pub(crate) fn uploads_from(folder: &Path, from: u64) -> Result<(Vec<Upload>, u64), Error> {
+    let (lines, upto) = lines::read_from::<Upload>(&uploads_file(folder), from)?;
+    Ok((lines.into_iter().filter(|upload| upload.v == VERSION).collect(), upto))
+}
+
 /// Notes durably that a recording is in a store.
 pub fn add_upload(folder: &Path, upload: &Upload) -> Result<(), Error> {
     Lines::open(&uploads_file(folder))?.push(upload)

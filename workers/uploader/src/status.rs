@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use protocol::control::Condition;
 use protocol::time::{MonoNs, UtcNs};
+use recordings::UploadStatus;
 use serde_json::{Value, json};
 
 use crate::backlog::Sum;
@@ -63,16 +64,32 @@ impl Facts {
         (Condition::Flowing, if files == 0 { String::new() } else { waiting })
     }
 
+    /// For programs that do not ask: see [`UploadStatus`].
+    pub(crate) fn brief(&self, utc: UtcNs) -> UploadStatus {
+        UploadStatus {
+            at_utc_ns: utc,
+            backlog_files: self.backlog.files,
+            backlog_bytes: self.backlog.bytes,
+            oldest_s: self.oldest_s(utc).unwrap_or(0),
+            files_sent: self.files_sent,
+            bytes_sent: self.bytes_sent,
+            files_lost: self.files_lost,
+            in_trouble: self.trouble.is_some() || self.unreadable.is_some(),
+        }
+    }
+
+    fn oldest_s(&self, utc: UtcNs) -> Option<u64> {
+        self.backlog.oldest.map(|oldest| utc.0.saturating_sub(oldest.0) / 1_000_000_000)
+    }
+
     pub(crate) fn json(&self, store: &str, utc: UtcNs, now: MonoNs) -> Value {
-        let oldest =
-            self.backlog.oldest.map(|oldest| utc.0.saturating_sub(oldest.0) / 1_000_000_000);
         let again = self.tried_again.map(|at| at.saturating_since(now).as_secs_f64());
         json!({
             "store": store,
             "backlog": {
                 "files": self.backlog.files,
                 "bytes": self.backlog.bytes,
-                "oldest_s": oldest,
+                "oldest_s": self.oldest_s(utc),
             },
             "trouble": self.trouble.as_ref().or(self.unreadable.as_ref()),
             "tried_again_in_s": again,

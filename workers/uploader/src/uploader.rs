@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use https::Backoff;
 use protocol::config::{UploaderConfig, WorkerConfig};
+use protocol::time::MonoNs;
 use serde_json::Value;
 use shmring::clock;
 use tokio::runtime::Builder;
@@ -16,10 +17,12 @@ use crate::engine::Engine;
 use crate::look::Looker;
 use crate::pace::Pace;
 use crate::send::Sender;
-use crate::status::Status;
+use crate::status::{Facts, Status};
 use crate::store::Store;
 use crate::unfinished::Unfinished;
 
+/// From one word of how it does to the next: scrapers of metrics come every 15 s or so.
+const TELL_EVERY: Duration = Duration::from_secs(3);
 /// Between the start and the first upload.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -29,6 +32,8 @@ pub(crate) struct Uploader {
     sender: Arc<Sender>,
     status: Arc<Status>,
     engine: JoinHandle<()>,
+    /// When it was last said how it does.
+    told: MonoNs,
 }
 
 impl Worker for Uploader {
@@ -75,7 +80,7 @@ impl Worker for Uploader {
         let engine = thread::Builder::new().name("uploads".to_owned()).spawn(run);
         let engine = engine
             .map_err(|error| Fault::unavailable(format!("no thread for uploads: {error}")))?;
-        Ok(Self { sender, status, engine })
+        Ok(Self { sender, status, engine, told: MonoNs(0) })
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
@@ -87,6 +92,7 @@ impl Worker for Uploader {
         cx.made(facts.files_sent + facts.files_found);
         let (condition, why) = facts.condition(self.sender.store.name(), clock::mono());
         cx.condition(condition, why);
+        self.tell(&facts, cx);
         Ok(Step::Again)
     }
 
@@ -96,5 +102,18 @@ impl Worker for Uploader {
         }
         let now = clock::now();
         Ok(self.status.lock().json(self.sender.store.name(), now.utc, now.mono))
+    }
+}
+
+impl Uploader {
+    fn tell(&mut self, facts: &Facts, cx: &Context) {
+        let now = clock::now();
+        if self.told == MonoNs(0) || now.mono.saturating_since(self.told) >= TELL_EVERY {
+            self.told = now.mono;
+            // Uploads are none the worse for it.
+            if let Err(error) = facts.brief(now.utc).write(cx.state_dir(), cx.worker()) {
+                tracing::debug!(%error, "cannot say how it does");
+            }
+        }
     }
 }

@@ -195,9 +195,11 @@ at("span").addEventListener("change", () => {
 at("utc").addEventListener("change", () => { drawTimeline(); drawCuts(); });
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("select, input, button, a") && (event.key === " " || event.key.length > 1)) return;
-  if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS || event.key === "Home")) return;
   event.preventDefault();
-  actions[KEYS[event.key]]();
+  // As at every slider, the begin of what there is.
+  if (event.key === "Home") room.seek(room.clock.first);
+  else actions[KEYS[event.key]]();
 });
 getJson("/api/v1/about").then((about) => {
   setText(at("project"), about.project);

@@ -14,7 +14,7 @@ export class Screen {
     this.frame = el("span", { class: "number frame", title: "ring, epoch and sequence of the frame shown" });
     this.element = el("figure", { class: "screen-of" },
       el("div", { class: "screen" }, this.video, this.why),
-      el("figcaption", { class: "caption" }, el("h3", {}, camera), el("span", { class: "spring" }), this.frame));
+      el("figcaption", { class: "caption" }, el("h3", { "aria-level": "2" }, camera), el("span", { class: "spring" }), this.frame));
     this.element.dataset.camera = camera;
     this.film = film(this.video);
     this.follower = new Follower(this.video, this.film);

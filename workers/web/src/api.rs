@@ -6,6 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use protocol::admin::WorkerStatus;
+use protocol::config::Kind;
+use protocol::name::WorkerName;
+use protocol::time::UtcNs;
+use recordings::UploadStatus;
 
 use crate::answer::{Refusal, fresh};
 use crate::metrics::{self, Measured};
@@ -58,14 +63,41 @@ pub async fn metrics(State(site): Shared) -> Response {
     let workers = site.workers().await.ok();
     let cameras = site.cameras().await;
     let census = site.census().await;
+    let now = site.sources().now().utc;
+    let list = workers.as_ref().map(|workers| workers.list.as_slice());
+    let uploads = uploads(&site, list.unwrap_or_default(), now).await;
     let text = metrics::text(&Measured {
-        now: site.sources().now().utc,
+        now,
         rings: &census.rings,
-        workers: workers.as_ref().map(|workers| workers.list.as_slice()),
+        workers: list,
         cameras: &cameras,
         connections: site.open_connections(),
+        uploads: &uploads,
     });
     fresh(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)).into_response()
+}
+
+/// What the uploaders among the workers say of themselves.
+async fn uploads(
+    site: &Arc<Site>,
+    workers: &[WorkerStatus],
+    now: UtcNs,
+) -> Vec<(WorkerName, UploadStatus)> {
+    let is_uploader = |worker: &&WorkerStatus| worker.kind == Kind::Uploader.as_str();
+    let names: Vec<WorkerName> =
+        workers.iter().filter(is_uploader).map(|worker| worker.name.clone()).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let site = Arc::clone(site);
+    let read = move || {
+        let told = names.into_iter().filter_map(|name| {
+            let status = site.sources().upload(&name)?;
+            metrics::is_fresh(&status, now).then_some((name, status))
+        });
+        told.collect()
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 
 fn unanswered(trouble: &Trouble) -> Refusal {

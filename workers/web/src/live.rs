@@ -1,12 +1,14 @@
 //! The real sources: shared-memory rings by name, the supervisor by its link. The only file of this
 //! crate that touches either.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::admin::RingStatus;
 use protocol::control::{Query, WorkersPage};
-use protocol::name::{ProjectName, RingName};
+use protocol::name::{ProjectName, RingName, WorkerName};
 use protocol::time::{MonoNs, Stamp};
+use recordings::UploadStatus;
 use serde_json::Value;
 use shmring::{
     Frame, FrameOptions, FrameReader, Next, PacketOptions, RecordReader, Start, census, clock,
@@ -36,6 +38,8 @@ pub struct Rings {
 pub struct Live {
     pub rings: Rings,
     pub link: Link,
+    /// The project's state folder.
+    pub state: PathBuf,
 }
 
 impl Sources for Live {
@@ -60,6 +64,10 @@ impl Sources for Live {
 
     fn rings(&self) -> Vec<RingStatus> {
         self.rings.census()
+    }
+
+    fn upload(&self, worker: &WorkerName) -> Option<UploadStatus> {
+        UploadStatus::read(&self.state, worker)
     }
 
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use protocol::admin::{RingStatus, WorkerState, WorkerStatus};
+use protocol::name::WorkerName;
 use protocol::time::{NS_PER_S, UtcNs};
+use recordings::UploadStatus;
 
 use crate::board::CameraStatus;
 
@@ -21,6 +23,16 @@ pub struct Measured<'a> {
     pub workers: Option<&'a [WorkerStatus]>,
     pub cameras: &'a [CameraStatus],
     pub connections: usize,
+    /// Uploaders that said lately how they do.
+    pub uploads: &'a [(WorkerName, UploadStatus)],
+}
+
+/// An uploader that has said nothing for so long is not there: its figures are left out, not frozen.
+const SAID_WITHIN_NS: u64 = 60 * NS_PER_S;
+
+/// Whether this word of an uploader still counts.
+pub fn is_fresh(status: &UploadStatus, now: UtcNs) -> bool {
+    now.0.saturating_sub(status.at_utc_ns.0) < SAID_WITHIN_NS
 }
 
 /// The whole page of `/metrics`.
@@ -34,6 +46,7 @@ pub fn text(measured: &Measured<'_>) -> String {
     readers(&mut page, measured);
     workers(&mut page, measured.workers.unwrap_or_default());
     cameras(&mut page, measured);
+    uploads(&mut page, measured.uploads);
     page.text
 }
 
@@ -112,6 +125,41 @@ fn cameras(page: &mut Page, measured: &Measured<'_>) {
         let at_ms = (measured.now.0 / (NS_PER_S / 1_000)).saturating_sub(age_ms);
         let seconds = format!("{}.{:03}", at_ms / 1_000, at_ms % 1_000);
         page.sample(&[("camera", &camera.name)], seconds);
+    }
+}
+
+fn uploads(page: &mut Page, uploads: &[(WorkerName, UploadStatus)]) {
+    type Figure = fn(&UploadStatus) -> u64;
+    let families: [(&'static str, &str, &str, Figure); 7] = [
+        ("upload_backlog_files", "gauge", "Recordings that wait for the store.", |it| {
+            it.backlog_files
+        }),
+        ("upload_backlog_bytes", "gauge", "What they take.", |it| it.backlog_bytes),
+        (
+            "upload_backlog_oldest_seconds",
+            "gauge",
+            "Time since the oldest of them was begun.",
+            |it| it.oldest_s,
+        ),
+        ("upload_in_trouble", "gauge", "Whether nothing goes out now; ps says why.", |it| {
+            it.in_trouble.into()
+        }),
+        ("upload_files_total", "counter", "Recordings sent since its start.", |it| it.files_sent),
+        ("upload_bytes_total", "counter", "Bytes of them.", |it| it.bytes_sent),
+        (
+            "upload_lost_files_total",
+            "counter",
+            "Recordings that were removed before they were sent.",
+            |it| it.files_lost,
+        ),
+    ];
+    for (name, kind, help, figure) in families {
+        if !uploads.is_empty() {
+            page.family(name, kind, help);
+        }
+        for (worker, status) in uploads {
+            page.sample(&[("worker", worker)], figure(status));
+        }
     }
 }
 
@@ -199,6 +247,7 @@ mod tests {
             workers,
             cameras: &[camera()],
             connections: 2,
+            uploads: &[],
         })
     }
 
@@ -232,6 +281,26 @@ mod tests {
             "framevisor_ring_overruns_total{ring=\"cam1.frames\",reader=\"external\"} 7"
         ));
         assert!(!page.contains("evil"));
+    }
+
+    #[test]
+    fn uploaders_tell_what_waits_and_no_others_are_told() {
+        let now = UtcNs(1_700_000_000_000_000_000);
+        let status = UploadStatus { at_utc_ns: now, backlog_files: 12, ..UploadStatus::default() };
+        assert!(is_fresh(&status, UtcNs(now.0 + 59 * NS_PER_S)));
+        assert!(!is_fresh(&status, UtcNs(now.0 + 61 * NS_PER_S)));
+        let uploads = [("upload".parse().unwrap(), status)];
+        let measured = Measured {
+            now,
+            rings: &[],
+            workers: None,
+            cameras: &[],
+            connections: 0,
+            uploads: &uploads,
+        };
+        let line = "framevisor_upload_backlog_files{worker=\"upload\"} 12";
+        assert!(text(&measured).lines().any(|seen| seen == line), "{}", text(&measured));
+        assert!(!page(None).contains("upload_"));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! need neither rings nor a supervisor; `live.rs` is the real thing.
 
 use protocol::admin::RingStatus;
-use protocol::name::RingName;
+use protocol::name::{RingName, WorkerName};
 use protocol::time::Stamp;
+use recordings::UploadStatus;
 use worker::Fault;
 
 use crate::picture::Picture;
@@ -29,6 +30,10 @@ pub trait Sources: Send + Sync + 'static {
     /// The JSON text of `ps -o json`.
     fn workers(&self) -> Result<String, Trouble>;
     fn rings(&self) -> Vec<RingStatus>;
+    /// What the uploader of this name last said; `None` when it never did.
+    fn upload(&self, _worker: &WorkerName) -> Option<UploadStatus> {
+        None
+    }
     /// Attaches to a frame ring; dropping the tap detaches.
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble>;
 }

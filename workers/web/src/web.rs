@@ -52,7 +52,11 @@ impl Worker for Web {
 
     fn start(setup: WebSetup, cx: &mut Context) -> Result<Self, Fault> {
         let rings = Rings { project: cx.project().clone(), reader: cx.worker().to_string() };
-        let live = Arc::new(Live { rings: rings.clone(), link: cx.link() });
+        let live = Arc::new(Live {
+            rings: rings.clone(),
+            link: cx.link(),
+            state: cx.state_dir().to_owned(),
+        });
         let WebSetup { section: config, shelf, groups } = setup;
         let site = Site::new(about(cx), live, config.jpeg_quality);
         let site = Arc::new(site.playing(Shelf::new(shelf, groups)));

@@ -189,6 +189,7 @@ fn example(key: &str) -> String {
         "record" => "record: {dir: recordings, segment: 5m}",
         "size" => "size: 1280x720",
         "raw" | "format" | "stride" => "raw: {format: yuv420p, size: 640x480, fps: 25}",
+        "record.group" => "record: {group: hall}",
         "ready" => "ready: tcp 8554",
         "restart" => "restart: {delay: 0.25s..30s, limit: 5 in 60s}",
         "rings" => "rings: {cam1.packets: {max_bitrate: 16M}}",

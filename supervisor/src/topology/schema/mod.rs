@@ -258,7 +258,7 @@ fn camera() -> Keys {
         ("loop", shared("boolean")),
         ("audio", words(&["aac", "opus", "copy"])),
         ("serve", shared("serve")),
-        ("record", either(vec![shared("boolean"), shared("text"), part_of_camera(Kind::Recorder)])),
+        ("record", either(vec![shared("boolean"), shared("text"), record_of_camera()])),
         ("frames", either(vec![shared("boolean"), part_of_camera(Kind::Decoder)])),
         ("motion", either(vec![shared("boolean"), part_of_camera(Kind::Motion)])),
         ("max_bitrate", shared("bit_rate")),
@@ -266,6 +266,15 @@ fn camera() -> Keys {
         ("after", shared("names")),
         ("like", shared("name")),
     ]
+}
+
+/// Keys of its recorder, and the group that it is one of.
+fn record_of_camera() -> Value {
+    let group = "the camera is one of this group, beside those that groups names";
+    let group = with(shared("name"), "description", group.into());
+    let mut keys = without(of_kind(Kind::Recorder), &cameras::OURS);
+    keys.push((cameras::GROUP_KEY, group));
+    with(section(keys), "type", "object".into())
 }
 
 /// Keys of a worker that a camera brings with it; the camera says who it is.

@@ -10,12 +10,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use camera::{Camera, SECOND, ZERO};
-use export::{ExportError, Exported, Watch, export};
+use export::{ExportError, Exported, Found, Watch, export, verify};
 use fmp4::{Scan, is_intact, scan};
 use protocol::stream::FrameId;
 use protocol::time::UtcNs;
-use protocol::verb::{Export, ExportCamera, ExportFormat};
-use recordings::{Remark, add_comment};
+use protocol::verb::{
+    Export, ExportCamera, ExportCut, ExportFormat, ExportGaps, ExportHash, ExportVerify,
+};
+use recordings::{Remark, add_comment, pin};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -32,8 +34,11 @@ fn wanted(cameras: &[&Camera], from: u64, to: u64, out: &Path) -> Export {
         to: UtcNs(ZERO + to * SECOND / 10),
         out: Some(out.to_owned()),
         format: ExportFormat::Mp4,
-        exact: false,
+        cut: ExportCut::default(),
+        gaps: ExportGaps::default(),
         manifest: false,
+        hash: ExportHash::Sha256,
+        pin: None,
         json: false,
     }
 }
@@ -178,14 +183,15 @@ fn a_group_is_a_folder_with_hashes_gaps_skew_and_a_page() {
     other.record(0, 8);
     let out = place.out("hall");
     let made = made(&wanted(&[&one, &other], 20, 200, &out));
-    assert_eq!(entries(&out), ["cam1.mp4", "cam2.mp4", "index.html", "manifest.json"]);
+    let names = ["SHA256SUMS", "cam1.mp4", "cam2.mp4", "index.html", "manifest.json"];
+    assert_eq!(entries(&out), names);
     let told: Value =
         serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap();
     assert_eq!(told, manifest(&made));
     for camera in told["cameras"].as_array().unwrap() {
         let file = &camera["files"][0];
         let bytes = fs::read(out.join(file["file"].as_str().unwrap())).unwrap();
-        assert_eq!(file["sha256"], hex(&bytes));
+        assert_eq!(file["hash"], serde_json::json!({"algorithm": "sha256", "hex": hex(&bytes)}));
         assert_eq!(file["bytes"], bytes.len());
     }
     let jitter = told["cameras"][1]["clock"]["jitter_ms"].as_f64().unwrap();
@@ -246,9 +252,130 @@ fn an_archive_holds_the_same_as_the_folder() {
         held.insert(entry.name().unwrap().into_owned(), bytes);
     }
     let names: Vec<&str> = held.keys().map(String::as_str).collect();
-    assert_eq!(names, ["cam1.mp4", "index.html", "manifest.json"]);
+    assert_eq!(names, ["SHA256SUMS", "cam1.mp4", "index.html", "manifest.json"]);
     assert_eq!(held["cam1.mp4"], fs::read(folder.join("cam1.mp4")).unwrap());
     assert_eq!(entries(file.parent().unwrap()), ["hall", "hall.zip"]);
+}
+
+/// Of two cameras, as a folder or an archive.
+fn evidence(place: &Place, name: &str, hash: ExportHash) -> PathBuf {
+    let (mut one, mut other) = (place.camera("cam1"), place.camera("cam2"));
+    one.record(0, 6);
+    other.record(0, 6);
+    let out = place.out(name);
+    made(&Export { hash, ..wanted(&[&one, &other], 0, 60, &out) });
+    out
+}
+
+/// What is said of each file that is not as it was, and whether nothing is amiss.
+fn verified(path: &Path) -> (bool, Vec<(String, Found)>) {
+    let wanted = ExportVerify { path: path.to_owned(), json: false };
+    let seen = verify(&wanted, &Watch::default()).unwrap();
+    let others = seen.files.into_iter().filter(|file| file.found != Found::Same);
+    (seen.whole, others.map(|file| (file.file, file.found)).collect())
+}
+
+#[test]
+fn an_export_is_verified_as_a_folder_and_as_an_archive_with_either_hash() {
+    for (hash, sums) in [(ExportHash::Blake3, "B3SUMS"), (ExportHash::Sha256, "SHA256SUMS")] {
+        for name in ["hall", "hall.zip"] {
+            let place = Place::new();
+            let out = evidence(&place, name, hash);
+            assert_eq!(verified(&out), (true, vec![]));
+            if out.is_dir() {
+                let lines = fs::read_to_string(out.join(sums)).unwrap();
+                let named: Vec<&str> = lines.lines().map(|line| &line[66..]).collect();
+                assert_eq!(named, ["cam1.mp4", "cam2.mp4", "manifest.json", "index.html"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_was_changed_in_an_export_is_found_and_named() {
+    let place = Place::new();
+    let out = evidence(&place, "hall", ExportHash::Blake3);
+    let change = |name: &str, work: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = fs::read(out.join(name)).unwrap();
+        work(&mut bytes);
+        fs::write(out.join(name), bytes).unwrap();
+    };
+    change("cam1.mp4", &|bytes| *bytes.last_mut().unwrap() ^= 1);
+    change("index.html", &|bytes| bytes.push(b' '));
+    fs::write(out.join("notes.txt"), "mine").unwrap();
+    let named = |name: &str, found| (name.to_owned(), found);
+    let unknown = named("notes.txt", Found::Unknown);
+    let differ = [named("cam1.mp4", Found::Differs), named("index.html", Found::Differs)];
+    assert_eq!(verified(&out), (false, [&differ[..], std::slice::from_ref(&unknown)].concat()));
+    // Sums that say something else than the manifest.
+    let wrong = fs::read_to_string(out.join("B3SUMS")).unwrap();
+    let honest = wrong.lines().find(|line| line.ends_with("cam2.mp4")).unwrap();
+    let forged = honest.replace(&honest[..8], "00000000");
+    fs::write(out.join("B3SUMS"), wrong.replace(honest, &forged)).unwrap();
+    let (_, seen) = verified(&out);
+    assert!(seen.contains(&named("cam2.mp4", Found::Disputed)), "{seen:?}");
+    fs::remove_file(out.join("cam2.mp4")).unwrap();
+    let (_, seen) = verified(&out);
+    assert!(seen.contains(&named("cam2.mp4", Found::Missing)), "{seen:?}");
+}
+
+#[test]
+fn what_is_no_export_or_leads_out_of_it_is_refused() {
+    let place = Place::new();
+    let refused = |path: &Path| {
+        let wanted = ExportVerify { path: path.to_owned(), json: false };
+        verify(&wanted, &Watch::default()).unwrap_err().to_string()
+    };
+    let file = place.out("a.mp4");
+    fs::write(&file, b"x").unwrap();
+    for path in [&file, file.parent().unwrap()] {
+        let said = refused(path);
+        assert!(said.contains("there is no manifest.json"), "{said}");
+    }
+    let out = evidence(&place, "hall", ExportHash::Blake3);
+    let lines = fs::read_to_string(out.join("B3SUMS")).unwrap();
+    fs::write(out.join("B3SUMS"), lines.replace("cam2.mp4", "../cam2.mp4")).unwrap();
+    let said = refused(&out);
+    assert!(said.contains("'../cam2.mp4' is no file beside it"), "{said}");
+}
+
+#[test]
+fn a_trimmed_file_has_the_pictures_from_the_key_frame_on_and_shows_those_asked_for() {
+    let place = Place::new();
+    let mut camera = place.camera("cam1");
+    camera.record(0, 20);
+    let out = place.out("a.mp4");
+    // 1.3 s into a group of two seconds, in the middle of a picture.
+    let mut wanted = wanted(&[&camera], 0, 0, &out);
+    wanted.from = UtcNs(ZERO + 11_310_000_000);
+    wanted.to = UtcNs(ZERO + 14_110_000_000);
+    wanted.cut = ExportCut::EditList;
+    let told = manifest(&made(&wanted));
+    let file = &told["cameras"][0]["files"][0];
+    assert_eq!(file["from"], "2026-11-20T13:09:11.280000000Z");
+    assert_eq!(file["to"], "2026-11-20T13:09:14.120000000Z");
+    assert_eq!(told["cut"], "edit_list");
+    let bytes = fs::read(&out).unwrap();
+    // Duration in ms, where it begins in the media, and the pace of an edit list of one entry.
+    let list = bytes.windows(4).position(|word| word == b"elst").unwrap();
+    let word = |at: usize| u32::from_be_bytes(bytes[list + at..][..4].try_into().unwrap());
+    assert_eq!((word(8), word(12), word(20)), (1, 2840, 0x0001_0000));
+    let media_hz = bytes.windows(4).position(|word| word == b"mdhd").unwrap();
+    let hz = u32::from_be_bytes(bytes[media_hz + 16..][..4].try_into().unwrap());
+    assert_eq!(u64::from(word(16)) * 1000, 1280 * u64::from(hz));
+}
+
+#[test]
+fn recordings_of_an_export_are_pinned_when_that_is_wanted_and_no_others() {
+    let place = Place::new();
+    let mut camera = place.camera("cam1");
+    let files = [camera.record(0, 4), camera.record(4, 8), camera.record(8, 12)];
+    pin(&files[1], "an older reason").unwrap();
+    let mut wanted = wanted(&[&camera], 10, 60, &place.out("a.mp4"));
+    wanted.pin = Some("case 7".to_owned());
+    made(&wanted);
+    let pins = files.each_ref().map(|file| recordings::pinned(file));
+    assert_eq!(pins, [Some("case 7".to_owned()), Some("an older reason".to_owned()), None]);
 }
 
 #[test]

@@ -59,6 +59,15 @@ impl Clock {
         UtcNs(u64::try_from(pts_ns.saturating_add(offset_ns)).unwrap_or(0))
     }
 
+    /// The instant of the timeline that was captured at `utc`; the last one where several were, because a
+    /// clock was set back.
+    pub fn pts_ns(&self, utc: UtcNs) -> i64 {
+        let at = self.points.iter().rposition(|point| self.utc(point.pts_ns) <= utc);
+        let point = self.points.get(at.unwrap_or(0));
+        let utc_ns = i64::try_from(utc.0).unwrap_or(i64::MAX);
+        utc_ns.saturating_sub(point.map_or(0, |point| point.offset_ns))
+    }
+
     /// The points that matter from `from_ns` to `to_ns`.
     pub fn points(&self, from_ns: i64, to_ns: i64) -> Vec<Point> {
         let first = self.points.partition_point(|point| point.pts_ns <= from_ns).saturating_sub(1);
@@ -131,6 +140,19 @@ mod tests {
             |points: Vec<Point>| points.iter().map(|p| p.pts_ns / SECOND).collect::<Vec<_>>();
         assert_eq!(begins(clock.points(0, 130 * SECOND)), [0, 60, 100]);
         assert_eq!(begins(clock.points(70 * SECOND, 90 * SECOND)), [70]);
+    }
+
+    #[test]
+    fn an_instant_is_found_again_by_its_time() {
+        let mut all = sightings(&[10; 130]);
+        all[100].behind_gap = true;
+        for sighting in &mut all[100..] {
+            sighting.capture.0 += 5_000_000;
+        }
+        let clock = Clock::of(&all);
+        for second in [-3, 0, 59, 61, 99, 101, 500] {
+            assert_eq!(clock.pts_ns(clock.utc(second * SECOND)), second * SECOND, "{second} s");
+        }
     }
 
     #[test]

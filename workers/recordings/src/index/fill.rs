@@ -7,6 +7,7 @@ use super::{Index, IndexError};
 use crate::comments::Comment;
 use crate::facts::{Facts, Fragment};
 use crate::gap::Gap;
+use crate::uploads::Upload;
 
 /// What one file says, or what was added to it.
 #[derive(Clone, Debug)]
@@ -36,17 +37,39 @@ pub(super) struct Said {
     pub(super) modified_ns: u64,
 }
 
+/// What was noted of a camera's uploads, or what was added to it.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) camera: String,
+    /// In the order in which it was noted.
+    pub(super) uploads: Vec<Upload>,
+    /// It goes on where the index ends; else it is all there is.
+    pub(super) goes_on: bool,
+    pub(super) read: StoredRead,
+}
+
+/// Which file of uploads was read, and how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StoredRead {
+    pub(super) inode: u64,
+    pub(super) bytes: u64,
+}
+
 /// What is written at once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Batch {
     pub(super) readings: Vec<Reading>,
     pub(super) gone: Vec<Gone>,
     pub(super) said: Vec<Said>,
+    pub(super) stored: Vec<Stored>,
 }
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
-        self.readings.is_empty() && self.gone.is_empty() && self.said.is_empty()
+        self.readings.is_empty()
+            && self.gone.is_empty()
+            && self.said.is_empty()
+            && self.stored.is_empty()
     }
 }
 
@@ -70,7 +93,7 @@ impl Index {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate);
         let tx = tx.map_err(&failed)?;
         for (id, _) in cameras.iter().filter(|(_, name)| is_gone(name)) {
-            for table in ["segments", "fragments", "gaps", "comments"] {
+            for table in ["segments", "fragments", "gaps", "comments", "uploads"] {
                 let statement = format!("DELETE FROM {table} WHERE camera = ?1");
                 tx.execute(&statement, [id]).map_err(&failed)?;
             }
@@ -92,6 +115,10 @@ fn write(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
     for said in &batch.said {
         let camera = camera_id(tx, &said.camera)?;
         put_comments(tx, camera, said)?;
+    }
+    for stored in &batch.stored {
+        let camera = camera_id(tx, &stored.camera)?;
+        put_uploads(tx, camera, stored)?;
     }
     Ok(())
 }
@@ -321,5 +348,29 @@ fn put_comment(tx: &Transaction<'_>, camera: i64, comment: &Comment) -> rusqlite
         remark.text,
         serde_json::Value::from(remark.tags.clone()).to_string(),
     ])?;
+    Ok(())
+}
+
+fn put_uploads(tx: &Transaction<'_>, camera: i64, stored: &Stored) -> rusqlite::Result<()> {
+    if !stored.goes_on {
+        tx.prepare_cached("DELETE FROM uploads WHERE camera = ?1")?.execute([camera])?;
+    }
+    for upload in &stored.uploads {
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO uploads (camera, number, url, endpoint, bytes, sha256, at_utc_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            camera,
+            upload.number.cast_signed(),
+            upload.url,
+            upload.endpoint.as_deref().unwrap_or_default(),
+            upload.bytes.cast_signed(),
+            upload.sha256,
+            upload.at_utc_ns.0.cast_signed(),
+        ])?;
+    }
+    tx.prepare_cached("UPDATE cameras SET uploads_inode = ?2, uploads_bytes = ?3 WHERE id = ?1")?
+        .execute([camera, stored.read.inode.cast_signed(), stored.read.bytes.cast_signed()])?;
     Ok(())
 }

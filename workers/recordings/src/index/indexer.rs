@@ -4,7 +4,8 @@
 //! ```text
 //! notes ───────────────────┐
 //! survey of a directory ───┼─> pending files ── read their headers ──> one transaction a turn
-//! comments.jsonl, changed ─┘
+//! comments.jsonl, changed ─┤
+//! uploads.jsonl, grown ────┘
 //! ```
 //!
 //! A survey follows each opening of a directory and of the index, and each change of a directory that
@@ -12,12 +13,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::time::MonoNs;
 
-use super::fill::{Batch, Gone, Reading, Said};
+use super::fill::{Batch, Gone, Reading, Said, Stored, StoredRead};
 use super::notes::{Change, Noted, Opened, What};
 use super::survey::{Look, survey};
 use super::{Found, INDEX_FILE, Identity, Index, IndexError, Name, throw_away};
@@ -25,6 +27,7 @@ use crate::comments::{comments, comments_file};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::folder::modified_ns;
+use crate::uploads::{uploads_file, uploads_from};
 
 /// Files of a turn: between two of them nothing is held up for long, and little has to be kept.
 const FILES_A_TURN: usize = 64;
@@ -73,6 +76,8 @@ struct Camera {
     pending: BTreeMap<u64, Change>,
     /// Length and time of the comments in the index; `None` when it has not been asked yet.
     comments: Option<(u64, u64)>,
+    /// How far its uploads are in the index; `None` as above.
+    uploads: Option<StoredRead>,
 }
 
 impl Indexer {
@@ -170,6 +175,7 @@ impl Indexer {
         for camera in self.cameras.values_mut() {
             camera.survey = Some(Look::Facts);
             camera.comments = None;
+            camera.uploads = None;
             if let Some((number, change)) = camera.live.clone() {
                 camera.pending.entry(number).or_insert(change);
             }
@@ -214,6 +220,7 @@ impl Indexer {
                 }
             }
             batch.said.extend(camera.said(folder, index)?);
+            batch.stored.extend(camera.stored(folder, index)?);
         }
         Ok(batch)
     }
@@ -230,6 +237,9 @@ impl Indexer {
             if let Some(said) = batch.said.iter().find(|said| own(&said.camera)) {
                 camera.comments = Some((said.bytes, said.modified_ns));
             }
+            if let Some(stored) = batch.stored.iter().find(|stored| own(&stored.camera)) {
+                camera.uploads = Some(stored.read);
+            }
         }
     }
 }
@@ -237,7 +247,8 @@ impl Indexer {
 impl Camera {
     fn has_work(&self, folder: &Path, now: MonoNs) -> bool {
         let is_said = || self.comments == Some(said_there(folder));
-        !self.pending.is_empty() || self.due(folder, now).is_some() || !is_said()
+        let is_stored = || self.uploads == Some(stored_there(folder));
+        !self.pending.is_empty() || self.due(folder, now).is_some() || !is_said() || !is_stored()
     }
 
     fn add(&mut self, number: u64, change: Change) {
@@ -314,6 +325,38 @@ impl Camera {
         let camera = self.name.clone();
         Ok(Some(Said { camera, comments: comments(folder)?, bytes, modified_ns }))
     }
+
+    /// What came to its uploads since they were read. A file with another inode was written anew.
+    fn stored(&mut self, folder: &Path, index: &Index) -> Result<Option<Stored>, IndexError> {
+        let there = stored_there(folder);
+        let read = match self.uploads {
+            Some(read) => read,
+            None => index.uploads_read(&self.name)?,
+        };
+        self.uploads = Some(read);
+        if there == read {
+            return Ok(None);
+        }
+        let goes_on = there.inode == read.inode && there.bytes >= read.bytes;
+        let from = if goes_on { read.bytes } else { 0 };
+        let (uploads, bytes) = uploads_from(folder, from)?;
+        let upto = StoredRead { inode: there.inode, bytes };
+        if upto == read {
+            // A line that a power cut tore.
+            return Ok(None);
+        }
+        let read = upto;
+        Ok(Some(Stored { camera: self.name.clone(), uploads, goes_on, read }))
+    }
+}
+
+/// Which file of uploads is there, and how long it is.
+fn stored_there(folder: &Path) -> StoredRead {
+    let facts = fs::metadata(uploads_file(folder));
+    facts.map_or_else(
+        |_| StoredRead::default(),
+        |facts| StoredRead { inode: facts.ino(), bytes: facts.len() },
+    )
 }
 
 /// Length and time of the comments of a camera.

@@ -4,6 +4,7 @@ use protocol::time::UtcNs;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::fill::StoredRead;
 use super::{Index, IndexError};
 use crate::error::Error;
 use crate::facts::{Facts, Fragment};
@@ -164,9 +165,23 @@ impl Index {
         read().map(Option::unwrap_or_default).map_err(self.failed())
     }
 
+    /// How far the uploads of a camera were read.
+    pub(super) fn uploads_read(&self, camera: &str) -> Result<StoredRead, IndexError> {
+        let read = || {
+            let mut statement = self.db.prepare_cached(
+                "SELECT uploads_inode, uploads_bytes FROM cameras WHERE name = ?1",
+            )?;
+            let row = |row: &Row<'_>| {
+                Ok(StoredRead { inode: unsigned(row, 0)?, bytes: unsigned(row, 1)? })
+            };
+            statement.query_row([camera], row).optional()
+        };
+        read().map(Option::unwrap_or_default).map_err(self.failed())
+    }
+
     /// Every row as text, with names in place of ids: two indexes of the same files say the same.
     pub fn dump(&self) -> Result<Vec<String>, IndexError> {
-        let tables = ["segments", "fragments", "gaps", "comments"];
+        let tables = ["segments", "fragments", "gaps", "comments", "uploads"];
         let read = |table: &str| {
             let mut statement = self.db.prepare(&format!(
                 "SELECT '{table}', c.name, t.* FROM {table} t JOIN cameras c ON c.id = t.camera ORDER BY 2, 4, 5"

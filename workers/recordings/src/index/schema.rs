@@ -3,7 +3,7 @@
 /// `PRAGMA application_id`: "fvix".
 pub(super) const APPLICATION: i32 = 0x6676_6978;
 /// `PRAGMA user_version`.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// Small: what is not here is read from the file, and a recorder has better uses for its memory. Rollback
 /// journal and full syncs: see `docs/recording.md`, Index.
@@ -33,7 +33,10 @@ CREATE TABLE cameras (
     name TEXT NOT NULL UNIQUE,
     -- of comments.jsonl when it was read
     comments_bytes INTEGER NOT NULL DEFAULT 0,
-    comments_modified_ns INTEGER NOT NULL DEFAULT 0
+    comments_modified_ns INTEGER NOT NULL DEFAULT 0,
+    -- of uploads.jsonl: which file it was, and how far it was read
+    uploads_inode INTEGER NOT NULL DEFAULT 0,
+    uploads_bytes INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE segments (
     camera INTEGER NOT NULL,
@@ -99,6 +102,26 @@ CREATE TABLE comments (
     PRIMARY KEY (camera, id)
 ) WITHOUT ROWID;
 CREATE INDEX comments_by_time ON comments (camera, utc_ns);
+-- Where the stores of uploaders have a segment.
+CREATE TABLE uploads (
+    camera INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    -- of the store; empty for Amazon's
+    endpoint TEXT NOT NULL,
+    -- of the file when it was sent
+    bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    at_utc_ns INTEGER NOT NULL,
+    PRIMARY KEY (camera, number, url, endpoint)
+) WITHOUT ROWID;
+CREATE VIEW objects AS
+    SELECT c.name AS camera, s.file, s.from_utc_ns, s.to_utc_ns, u.url, u.endpoint, u.bytes, u.sha256, u.at_utc_ns
+    FROM uploads u
+    JOIN segments s ON s.camera = u.camera AND s.number = u.number
+    JOIN cameras c ON c.id = u.camera
+    -- One that was changed since is sent again.
+    WHERE s.bytes = u.bytes;
 CREATE VIEW key_frames AS
     SELECT c.name AS camera, s.file, s.ring, f.epoch, f.key AS sequence, f.from_utc_ns AS utc_ns, f.at_bytes
     FROM fragments f

@@ -8,7 +8,10 @@ use fmp4::OriginFlags;
 use protocol::stream::FrameId;
 use protocol::time::{MonoNs, UtcNs};
 use recordings::index::{Found, INDEX_FILE, Index, IndexError, Indexer, Notes};
-use recordings::{Facts, GapReason, Outline, Range, Remark, add_comment, list, remove_comment};
+use recordings::{
+    Facts, GapReason, Outline, Range, Remark, Upload, add_comment, add_upload, forget_uploads,
+    list, remove_comment,
+};
 
 use crate::camera::{Camera, time_of};
 
@@ -51,6 +54,11 @@ impl Filler {
 
 fn index_file(camera: &Camera) -> std::path::PathBuf {
     camera.root().join(INDEX_FILE)
+}
+
+fn file_of(camera: &Camera, number: u64) -> std::path::PathBuf {
+    let entries = list(&camera.path()).unwrap();
+    entries.into_iter().find(|entry| entry.number == number).unwrap().path
 }
 
 fn rows(camera: &Camera) -> Vec<String> {
@@ -102,6 +110,46 @@ fn an_index_made_of_files_tells_their_fragments_gaps_and_comments() {
     assert_eq!(reasons, expected.map(GapReason::as_str));
     let comment = rows_of(&camera, "comments").remove(0);
     assert!(comment.ends_with(r#"|cam1.packets|7|320|anna|a car|["car","red"]"#), "{comment}");
+}
+
+#[test]
+fn the_index_names_the_object_of_each_uploaded_file_as_far_as_it_is_told() {
+    let camera = eventful();
+    let upload = |number: u64, bytes| {
+        let url = format!("s3://cameras/cam1/{number}.mp4");
+        let upload = Upload::new(number, bytes, "00ff".to_owned(), url, UtcNs(number));
+        upload.at(Some("http://10.0.0.9:9000".to_owned()))
+    };
+    let told = |number, bytes| add_upload(&camera.path(), &upload(number, bytes)).unwrap();
+    told(1, 10);
+    let mut filler = Filler::start(&camera);
+    filler.settle().unwrap();
+    assert_eq!(rows_of(&camera, "uploads").len(), 1);
+    // One more, and a word about the first that is newer.
+    told(2, 20);
+    told(1, 11);
+    filler.settle().unwrap();
+    let rows = rows_of(&camera, "uploads");
+    let expected = "|1|s3://cameras/cam1/1.mp4|http://10.0.0.9:9000|11|00ff|1";
+    assert!(rows.len() == 2 && rows[0].ends_with(expected), "{rows:?}");
+    forget_uploads(&camera.path(), |upload| upload.number > 1).unwrap();
+    filler.settle().unwrap();
+    let rows = rows_of(&camera, "uploads");
+    assert!(rows.len() == 1 && rows[0].contains("/2.mp4|"), "{rows:?}");
+    assert_eq!(rebuilt(&camera).iter().filter(|row| row.starts_with("uploads")).count(), 1);
+    // A view has them with their files, as long as these are as they were sent.
+    let bytes = fs::metadata(file_of(&camera, 3)).unwrap().len();
+    told(3, bytes);
+    told(4, 1);
+    filler.notes.opened(&camera.path(), camera.number);
+    filler.settle().unwrap();
+    let db = rusqlite::Connection::open(index_file(&camera)).unwrap();
+    let query = "SELECT file, url FROM objects";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let objects: Vec<(String, String)> =
+        db.prepare(query).unwrap().query_map([], row).unwrap().map(Result::unwrap).collect();
+    let name = file_of(&camera, 3).file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!(objects, [(name, "s3://cameras/cam1/3.mp4".to_owned())]);
 }
 
 #[test]
