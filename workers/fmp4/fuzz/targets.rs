@@ -11,8 +11,10 @@ use fmp4::{
 use protocol::stream::{Codec, Track};
 use protocol::time::{TimeBase, UtcNs};
 
-/// By their names.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 9] = [
+/// By its name.
+type Target = (&'static str, fn(&[u8]));
+
+pub(crate) const TARGETS: [Target; 9] = [
     ("aac", |data| codec(Codec::Aac, data)),
     ("av1", |data| codec(Codec::Av1, data)),
     ("file", read),
