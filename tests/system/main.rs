@@ -7,6 +7,7 @@ mod bench;
 mod camera_clock;
 mod changes;
 mod codecs;
+mod composing;
 mod disk_full;
 mod doctor_examines;
 mod drill;
