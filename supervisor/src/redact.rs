@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
+use protocol::config::push::{Place, PushUrl};
 use protocol::config::uploader::Login;
 use regex_lite::Regex;
 use serde_json::Value;
@@ -89,6 +90,7 @@ impl Redactor {
                         [Some(login.key), Some(login.secret), login.token].into_iter().flatten()
                     }));
                 }
+                Launch::Use(WorkerConfig::RtspPush(push)) => known.extend(keys(&push.to)),
                 Launch::Use(WorkerConfig::Notify(notify)) => {
                     known.push(notify.url.url().to_owned());
                     known.extend(notify.secret.iter().map(|secret| secret.reveal().to_owned()));
@@ -125,6 +127,22 @@ impl Redactor {
             Value::Bool(_) | Value::Null | Value::Number(_) => value.clone(),
         }
     }
+}
+
+/// What lets in to a server that is pushed to: all but what people see of it.
+fn keys(to: &PushUrl) -> Vec<String> {
+    let mut keys = match to.place() {
+        Place::Rtsp { url } => credentials(&url),
+        Place::Rtmp { url } => {
+            let stream = url.rsplit_once('/').map(|(_, stream)| stream.to_owned());
+            credentials(&url).into_iter().chain(stream).collect()
+        }
+        Place::Srt(srt) => [srt.passphrase, srt.stream_id].into_iter().flatten().collect(),
+        Place::Udp { .. } | Place::Rtp { .. } => Vec::new(),
+    };
+    // What is shown as it is is no secret.
+    keys.extend((to.url() != to.to_string()).then(|| to.url().to_owned()));
+    keys
 }
 
 /// `user:pw` of a URL: both together, and the password alone; written and decoded alike.

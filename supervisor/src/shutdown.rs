@@ -22,7 +22,7 @@ pub(crate) fn stage(kind: Option<Kind>) -> u8 {
         Some(Kind::Compositor | Kind::Decoder) => 1,
         Some(Kind::Encoder | Kind::Motion | Kind::Pipe) | None => 2,
         Some(Kind::Recorder) => 3,
-        Some(Kind::Notify | Kind::Rtsp | Kind::Uploader | Kind::Web) => 4,
+        Some(Kind::Notify | Kind::Rtsp | Kind::RtspPush | Kind::Uploader | Kind::Web) => 4,
     }
 }
 

@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("replay", &["protocol", "shmring", "worker", "recordings"]),
     ("rtsp", &["protocol", "shmring", "worker"]),
+    ("rtsp-push", &["protocol", "shmring", "worker", "media"]),
     ("web", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("motion", &["protocol", "shmring", "worker"]),
     ("pipe", &["protocol", "shmring", "worker"]),

@@ -21,6 +21,7 @@ mod first_light;
 mod packages;
 mod pipes;
 mod playback;
+mod publishing;
 mod recording;
 mod recording_on_demand;
 mod replay;

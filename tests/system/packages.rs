@@ -33,6 +33,7 @@ const WORKERS: &[&str] = &[
     "recorder",
     "replay",
     "rtsp",
+    "rtsp-push",
     "uploader",
     "web",
 ];

@@ -10,6 +10,7 @@ pub mod motion;
 pub mod notify;
 pub mod pipe;
 pub mod policy;
+pub mod push;
 pub mod recorder;
 pub mod replay;
 pub mod rtsp;
@@ -33,6 +34,7 @@ pub use motion::MotionConfig;
 pub use notify::NotifyConfig;
 pub use pipe::{Coded, Makes, PipeConfig, Raw};
 pub use policy::ReadPolicy;
+pub use push::{PushConfig, PushUrl};
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig, Until};
 pub use replay::ReplayConfig;
 pub use rtsp::RtspConfig;
@@ -57,10 +59,12 @@ pub enum Kind {
     Pipe,
     Encoder,
     Compositor,
+    #[serde(rename = "rtsp-push")]
+    RtspPush,
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Compositor,
         Self::Decoder,
         Self::Encoder,
@@ -70,6 +74,7 @@ impl Kind {
         Self::Recorder,
         Self::Replay,
         Self::Rtsp,
+        Self::RtspPush,
         Self::Uploader,
         Self::Web,
     ];
@@ -85,6 +90,7 @@ impl Kind {
             Self::Recorder => "recorder",
             Self::Replay => "replay",
             Self::Rtsp => "rtsp",
+            Self::RtspPush => "rtsp-push",
             Self::Uploader => "uploader",
             Self::Web => "web",
             Self::Pipe => "pipe",
@@ -99,8 +105,8 @@ impl Kind {
     pub fn reads(self) -> &'static [RingKind] {
         match self {
             Self::Ingest | Self::Notify | Self::Replay | Self::Uploader => &[],
-            Self::Decoder | Self::Recorder | Self::Rtsp => &[RingKind::Packets],
             Self::Compositor => &[RingKind::Frames, RingKind::Events],
+            Self::Decoder | Self::Recorder | Self::Rtsp | Self::RtspPush => &[RingKind::Packets],
             Self::Motion => &[RingKind::Frames],
             Self::Encoder | Self::Pipe => &[RingKind::Packets, RingKind::Frames],
             Self::Web => &[RingKind::Packets, RingKind::Frames, RingKind::Events],
@@ -117,6 +123,7 @@ impl Kind {
             | Self::Pipe
             | Self::Recorder
             | Self::Rtsp
+            | Self::RtspPush
             | Self::Uploader
             | Self::Web => None,
         }
@@ -129,7 +136,7 @@ impl Kind {
 
     /// Whether it reads exactly one ring.
     pub fn single_input(self) -> bool {
-        matches!(self, Self::Decoder | Self::Encoder | Self::Motion | Self::Pipe)
+        matches!(self, Self::Decoder | Self::Encoder | Self::Motion | Self::Pipe | Self::RtspPush)
     }
 }
 
@@ -154,6 +161,7 @@ pub enum WorkerConfig {
     Pipe(PipeConfig),
     Encoder(EncoderConfig),
     Compositor(CompositorConfig),
+    RtspPush(PushConfig),
 }
 
 impl WorkerConfig {
@@ -168,6 +176,7 @@ impl WorkerConfig {
             Self::Recorder(_) => Kind::Recorder,
             Self::Replay(_) => Kind::Replay,
             Self::Rtsp(_) => Kind::Rtsp,
+            Self::RtspPush(_) => Kind::RtspPush,
             Self::Uploader(_) => Kind::Uploader,
             Self::Web(_) => Kind::Web,
             Self::Pipe(_) => Kind::Pipe,

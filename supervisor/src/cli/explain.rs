@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use protocol::config::encoder::SoundCodec;
 use protocol::config::ingest::{IngestConfig, Source, TestPattern};
-use protocol::config::{Coded, Makes, Raw, RecorderConfig, WorkerConfig};
+use protocol::config::push::{Place, PushTransport, bracketed};
+use protocol::config::{Coded, Makes, PushConfig, Raw, RecorderConfig, WorkerConfig};
 use protocol::name::{RingKind, RingName, WorkerName};
 use serde::Serialize;
 
@@ -136,6 +137,16 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
             to.commands.push(mkdir);
             of_sources(topology, worker, to, |ring, ingest| segments(recorder, ring, ingest));
         }
+        Launch::Use(WorkerConfig::RtspPush(push)) => {
+            to.notes.push(
+                "ffmpeg ends when the server does; the worker connects again, and leaves out what it cannot take"
+                    .to_owned(),
+            );
+            if push.to.url() != push.to.to_string() {
+                to.notes.push("what lets in is left out of the address".to_owned());
+            }
+            of_sources(topology, worker, to, |_, ingest| pushed(push, ingest));
+        }
         Launch::Use(WorkerConfig::Pipe(pipe)) => {
             to.notes.push(format!("it moves bytes between rings and {}", pipe.command));
             to.notes.extend(at_its_ends(worker));
@@ -256,6 +267,30 @@ fn synthetic(pattern: &TestPattern) -> Vec<String> {
     input
 }
 
+fn pushed(push: &PushConfig, ingest: &IngestConfig) -> Vec<String> {
+    // What is encoded here anyway is not copied.
+    let is_encoded = matches!(ingest.source, Source::Test(_));
+    let mut output = if is_encoded { vec![] } else { words(&["-c", "copy"]) };
+    if !push.audio {
+        output.push("-an".to_owned());
+    }
+    // As shown: a password would stay in the shell's history and in `ps`.
+    let shown = push.to.to_string();
+    let by = if push.transport == PushTransport::Udp { "udp" } else { "tcp" };
+    let target = match push.to.place() {
+        Place::Rtsp { .. } => words(&["-f", "rtsp", "-rtsp_transport", by, &shown]),
+        Place::Rtmp { .. } => words(&["-f", "flv", &shown]),
+        Place::Srt(_) | Place::Udp { .. } => words(&["-f", "mpegts", &shown]),
+        Place::Rtp { host, port, sdp, .. } => {
+            // ffmpeg sends one stream by one port.
+            let rtp = format!("rtp://{}:{port}", bracketed(&host));
+            words(&["-an", "-f", "rtp", "-sdp_file", &sdp.display().to_string(), &rtp])
+        }
+    };
+    output.extend(target);
+    output
+}
+
 fn segments(recorder: &RecorderConfig, ring: &RingName, ingest: &IngestConfig) -> Vec<String> {
     let seconds = recorder.segment.duration().as_secs_f64().to_string();
     let fragments = "segment_format_options=movflags=+frag_keyframe+empty_moov+default_base_moof";
@@ -321,6 +356,23 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("testsrc2=size=640x480:rate=25"), "{told}");
+    }
+
+    #[test]
+    fn a_push_is_a_command_without_what_lets_in() {
+        let workers = "  cam1: {use: ingest, source: 'rtsp://10.0.0.5/main'}
+  rtsp: {use: rtsp-push, in: cam1.packets, to: 'rtsp://a:b@10.0.0.9:8554/cam1', transport: udp}
+  rtmp: {use: rtsp-push, in: cam1.packets, to: 'rtmp://10.0.0.9/live/s3cret', audio: false}
+  rtp: {use: rtsp-push, in: cam1.packets, to: 'rtp://10.0.0.9:5004?sdp=cam1.sdp'}\n";
+        for (name, end) in [
+            ("rtsp", "-c copy -f rtsp -rtsp_transport udp rtsp://10.0.0.9:8554/cam1\n"),
+            ("rtmp", "-c copy -an -f flv 'rtmp://10.0.0.9/live/***'\n"),
+            ("rtp", "-c copy -an -f rtp -sdp_file /srv/yard/cam1.sdp rtp://10.0.0.9:5004\n"),
+        ] {
+            let told = told(workers, name);
+            assert!(told.ends_with(end), "{told}");
+            assert!(!told.contains("a:b") && !told.contains("s3cret"), "{told}");
+        }
     }
 
     #[test]

@@ -2,15 +2,15 @@
 //! that all cameras share.
 //!
 //! ```text
-//! front: {url, audio, sub, record, serve, frames, motion}
-//!   -> front (ingest), front-audio, front-sub (ingest), front-decode, front-motion    its own
+//! front: {url, audio, sub, record, serve, frames, motion, push}
+//!   -> front (ingest), front-audio, front-sub (ingest), front-decode, front-motion, front-push    its own
 //!   -> recorder, rtsp, web                           joined, or made by the first that asks
 //! ```
 
 use std::collections::BTreeMap;
 
-use protocol::config::Kind;
 use protocol::config::ingest::Source;
+use protocol::config::{Kind, PushUrl};
 use protocol::name::WorkerName;
 
 use super::expand::{CAMERAS, RINGS, WORKERS, map, section_of};
@@ -18,7 +18,7 @@ use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
 use super::section::Section;
 use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
 
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "url",
     "sub",
     "transport",
@@ -28,6 +28,7 @@ pub(super) const KEYS: [&str; 13] = [
     "serve",
     "frames",
     "motion",
+    "push",
     "max_bitrate",
     "restart",
     "after",
@@ -46,6 +47,7 @@ pub(super) const GROUP_KEY: &str = "group";
 const GROUPS: &str = "groups";
 const RECORD: &str = "true, false, a folder or a section with keys";
 const SWITCH: &str = "true, false or a section with keys";
+const PUSH: &str = "an address such as rtsp://10.0.0.9:8554/cam1, or a section with keys";
 const RECORDINGS: &str = "recordings";
 
 /// `front: rtsp://10.0.0.5/main` says `front: {url: rtsp://10.0.0.5/main}`.
@@ -116,6 +118,8 @@ struct Camera {
     /// Keys of its decoder, if it has one.
     frames: Option<Map>,
     motion: Option<Map>,
+    /// Keys of who sends it to a server elsewhere, if anybody does.
+    push: Option<Map>,
     record: Option<Record>,
     /// The group that it is recorded as one of.
     group: Option<Entry>,
@@ -144,6 +148,7 @@ impl Camera {
         let (max_bitrate, restart) = (find("max_bitrate"), find("restart"));
         let mut audio = audio(&mut section);
         let (record, group) = record(&mut section, has_dir);
+        let push = push(&mut section);
         if let (Some(keys), Some(Record::Own(record))) = (&mut audio, &record) {
             // What the recorder must not lose may not be lost before it.
             keys.extend(record.iter().filter(|it| it.key.text == "policy").cloned());
@@ -156,6 +161,7 @@ impl Camera {
             // Pictures are what motion is looked for in.
             frames: frames.or_else(|| motion.is_some().then(Map::new)),
             motion,
+            push,
             record,
             group,
             rtsp,
@@ -311,6 +317,30 @@ fn switch(section: &mut Section<'_>, key: &'static str) -> Option<Map> {
     }
 }
 
+/// An address alone, or a section with it.
+fn push(section: &mut Section<'_>) -> Option<Map> {
+    let entry = section.entries().iter().find(|it| it.key.text == "push")?;
+    match &entry.value.value {
+        Value::Map(_) => Some(part(section, "push")),
+        Value::Broken => None,
+        // What a credential holds is looked at where its value cannot be told.
+        Value::Text(text) if text.is_secret || PushUrl::parse(&text.value).is_ok() => {
+            let key = Key { text: "to".to_owned(), ..entry.key.clone() };
+            Some(vec![Entry { key, value: entry.value.clone() }])
+        }
+        Value::Text(text) if text.value.contains("://") => {
+            let why = PushUrl::parse(&text.value).err().map(|error| error.to_string());
+            let (key, why) = ("push".to_owned(), why.unwrap_or_default());
+            section.complain(entry.value.place, KeyProblem::Value { key, why });
+            None
+        }
+        Value::List(_) | Value::Null | Value::Text(_) => {
+            section.not_a("push", &entry.value, PUSH);
+            None
+        }
+    }
+}
+
 /// The keys of one part, without those that the expansion says.
 fn part(section: &mut Section<'_>, key: &str) -> Map {
     let Some(mut part) = section.below(key) else { return Map::new() };
@@ -416,6 +446,10 @@ impl Yard<'_> {
             let (name, input) = (camera.part("motion"), Some(camera.frames_ring()));
             seen.push(format!("{name}.events"));
             self.own(camera, name, Kind::Motion, input, keys);
+        }
+        if let Some(keys) = &camera.push {
+            let input = Some(camera.packets());
+            self.own(camera, camera.part("push"), Kind::RtspPush, input, keys);
         }
         match &camera.record {
             None => {}

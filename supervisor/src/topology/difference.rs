@@ -167,12 +167,13 @@ pub(crate) fn clash(old: &WorkerSpec, new: &WorkerSpec) -> bool {
     both(ring(old), ring(new)) || both(port(old), port(new)) || both(takes(old), takes(new))
 }
 
-/// What it wants for itself alone: a camera, a directory.
+/// What it wants for itself alone: a camera, a directory, a place at a server.
 fn takes(spec: &WorkerSpec) -> Option<String> {
     let Launch::Use(config) = &spec.launch else { return None };
     let key = match config.kind() {
         Kind::Ingest => "source",
         Kind::Recorder => "dir",
+        Kind::RtspPush => "to",
         _ => return None,
     };
     Some(section(config).get(key)?.to_string())

@@ -68,6 +68,7 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
         }
         Launch::Use(WorkerConfig::Recorder(recorder)) => join(&mut recorder.dir),
         Launch::Use(WorkerConfig::Replay(replay)) => join(&mut replay.from),
+        Launch::Use(WorkerConfig::RtspPush(push)) => push.to = push.to.clone().with_file(join),
         Launch::Use(WorkerConfig::Uploader(uploader)) => {
             join(&mut uploader.dir);
             uploader.ca.as_mut().map(join);

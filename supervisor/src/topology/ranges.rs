@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 
+use protocol::config::push::{Protocol, PushTransport};
 use protocol::config::{
     Ceiling, Coded, CompositorConfig, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig,
-    MotionConfig, NotifyConfig, Raw, RecorderConfig, ReplayConfig, RingConfig, RtspConfig,
-    UploaderConfig, WebConfig,
+    MotionConfig, NotifyConfig, PushConfig, Raw, RecorderConfig, ReplayConfig, RingConfig,
+    RtspConfig, UploaderConfig, WebConfig,
 };
 use protocol::units::{BitRate, Bytes, Size, Span};
 
@@ -94,6 +95,15 @@ pub(super) fn of_notify(notify: &NotifyConfig) -> Problems {
         }
     }
     problems
+}
+
+pub(super) fn of_push(push: &PushConfig) -> Problems {
+    let is_rtsp = push.to.protocol() == Protocol::Rtsp;
+    if is_rtsp || push.transport == PushTransport::default() {
+        return Vec::new();
+    }
+    let why = format!("{}:// has no choice of it, rtsp:// alone has", push.to.protocol().scheme());
+    vec![("transport", KeyProblem::Value { key: "transport".to_owned(), why })]
 }
 
 pub(super) fn of_uploader(uploader: &UploaderConfig) -> Problems {

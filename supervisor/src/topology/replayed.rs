@@ -44,7 +44,7 @@ impl Topology {
     }
 
     /// The writers of these rings become replays that wait for a word to begin; other cameras, recorders,
-    /// hooks, and whoever then has nothing to read are left out; servers listen on free ports of this
+    /// hooks, who sends to servers elsewhere, and whoever then has nothing to read are left out; servers listen on free ports of this
     /// machine alone.
     pub(crate) fn replay(&mut self, playing: &Playing) {
         self.hooks.clear();
@@ -63,7 +63,7 @@ impl Topology {
             }
         }
         let is_out = |worker: &WorkerSpec| match &worker.launch {
-            Launch::Use(WorkerConfig::Recorder(_)) => true,
+            Launch::Use(WorkerConfig::Recorder(_) | WorkerConfig::RtspPush(_)) => true,
             _ => is_source(worker) && !is_replay(worker),
         };
         let mut out = self.named(is_out);
@@ -74,6 +74,17 @@ impl Topology {
             out.extend(self.halves(&piped));
         }
         self.relate_again();
+    }
+
+    /// A server elsewhere has one place for each stream, and somebody else may have it.
+    pub(super) fn push_nothing(&mut self) {
+        let is_push =
+            |worker: &WorkerSpec| matches!(worker.launch, Launch::Use(WorkerConfig::RtspPush(_)));
+        let out = self.named(is_push);
+        if !out.is_empty() {
+            self.leave_out(&out);
+            self.relate_again();
+        }
     }
 
     /// The pipe workers and their commands.

@@ -185,6 +185,7 @@ impl<'a> Section<'a> {
             entries.filter(|entry| !common.contains(&&*entry.key.text)).cloned().collect();
         let mut dropped: Vec<String> = Vec::new();
         let mut is_whole = true;
+        let mut stood_in: Vec<&str> = Vec::new();
         // Each round complains of one key and takes it away, or stands in for one.
         for _ in 0..MISTAKES_MAX {
             let wrong = match typed::read::<T>(&left.iter().collect::<Vec<_>>()) {
@@ -203,17 +204,32 @@ impl<'a> Section<'a> {
                 _ => None,
             };
             let culprit = wrong.entry.map(|at| left.remove(at));
+            if let Some(key) = stood_in
+                .iter()
+                .position(|key| culprit.as_ref().is_some_and(|it| it.key.text == *key))
+            {
+                // Of this kind it means something else; nobody wrote it.
+                let key = stood_in.remove(key);
+                let text = other_stand_in(key)?;
+                left.push(self.stand_in(key, text));
+                continue;
+            }
             self.wrong(culprit.as_ref(), wrong, &dropped, common);
             match (culprit, missing.and_then(stand_in)) {
                 (Some(culprit), _) => dropped.push(culprit.key.text),
-                (None, Some((key, text))) => left.push(Entry {
-                    key: Key { text: key.to_owned(), place: self.place },
-                    value: Node::text(self.place, text),
-                }),
+                (None, Some((key, text))) => {
+                    left.push(self.stand_in(key, text));
+                    stood_in.push(key);
+                }
                 (None, None) => return None,
             }
         }
         None
+    }
+
+    fn stand_in(&self, key: &str, text: &str) -> Entry {
+        let key = Key { text: key.to_owned(), place: self.place };
+        Entry { key, value: Node::text(self.place, text) }
     }
 
     fn wrong(
@@ -260,4 +276,9 @@ fn stand_in(key: &'static str) -> Option<(&'static str, &'static str)> {
         "on" => Some((key, "*")),
         _ => None,
     }
+}
+
+/// Of who sends to servers, where the first one is of who uploads.
+fn other_stand_in(key: &str) -> Option<&'static str> {
+    (key == "to").then_some("udp://127.0.0.1:1")
 }

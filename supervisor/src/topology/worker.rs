@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::config::{
-    IngestConfig, Kind, NotifyConfig, UploaderConfig, WebConfig, WorkerConfig, uploader,
+    IngestConfig, Kind, NotifyConfig, PushConfig, UploaderConfig, WebConfig, WorkerConfig, uploader,
 };
 use protocol::name::{NameError, WorkerName};
 use protocol::secret::Secret;
@@ -161,8 +161,13 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Pipe => None,
         Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
         Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
+        Kind::RtspPush => {
+            let config: PushConfig = section.typed(&USE, ranges::of_push)?;
+            Some(WorkerConfig::RtspPush(named_target(section, config)))
+        }
         Kind::Uploader => {
             let config: UploaderConfig = section.typed(&USE, ranges::of_uploader)?;
+            refuse_secret(section, "to");
             named_login(section, config).map(WorkerConfig::Uploader)
         }
         Kind::Web => {
@@ -196,6 +201,24 @@ fn named_address(section: &mut Section<'_>, config: NotifyConfig) -> Option<Noti
         _ => config.url,
     };
     Some(NotifyConfig { url, secret, ..config })
+}
+
+/// A target that a credential makes, or a part of it, is shown by the credential's name.
+fn named_target(section: &Section<'_>, config: PushConfig) -> PushConfig {
+    let to = match section.get("to").map(|node| &node.value) {
+        Some(Value::Text(text)) if text.is_secret => config.to.shown_as(text.written()),
+        _ => config.to,
+    };
+    PushConfig { to, ..config }
+}
+
+/// Others have a key of this name whose value may be secret; this one is shown.
+fn refuse_secret(section: &mut Section<'_>, key: &str) {
+    if let Some(Node { place, value: Value::Text(text) }) = section.get(key)
+        && text.is_secret
+    {
+        section.complain(*place, CredentialProblem::NotHere { written: text.written().to_owned() });
+    }
 }
 
 /// The secret under the name of the credential it is made of; a complaint when it stands there as it is.

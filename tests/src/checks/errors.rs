@@ -49,6 +49,12 @@ const ROWS: &[Row] = &[
         says: &["framevisor.yml:5:", "cam1.packets"],
     },
     Row {
+        name: "no address to publish to",
+        topology: "version: 1\nworkers:\n  cam1: {use: ingest, source: 'test:'}\n  push: {use: rtsp-push, in: cam1.packets, to: 'http://h/cam1'}\n",
+        exit: 3,
+        says: &["framevisor.yml:5:", "rtsp://", "rtmp://"],
+    },
+    Row {
         name: "unwritable recordings directory",
         topology: "version: 1\nworkers:\n  cam1: {use: ingest, source: 'test:'}\n  rec: {use: recorder, in: cam1.packets, dir: /proc/recordings}\n",
         exit: 3,

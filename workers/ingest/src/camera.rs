@@ -14,19 +14,21 @@ use protocol::stream::Track;
 use protocol::time::{ClockSource, MonoNs};
 use shmring::clock;
 use worker::Fault;
+use worker::watchdog::Watchdog;
 
 use crate::file::times_of;
 use crate::reconnect::{Backoff, GOOD_AFTER};
 use crate::rtsp::{Cause, Client, Happening, PATIENCE, Received, RtspError, Wanted};
 use crate::source::{CapturedUnit, Event};
 use crate::timeline::Timeline;
-use crate::watchdog::Watchdog;
 
 /// Units between the reader and the worker's loop: several seconds, so that a stall of this process
 /// does not close the camera's window.
 const QUEUE_UNITS: usize = 256;
 /// Longest wait for the reader at the end: its goodbye is sent by then or never.
 const CLOSE: Duration = Duration::from_millis(600);
+/// For a goodbye to the camera, which frees its session.
+const GOODBYE: Duration = Duration::from_millis(300);
 const STOP_POLL: Duration = Duration::from_millis(50);
 /// With `transport: auto` nothing that comes by UDP within this comes at all.
 const UDP_WITHIN: Duration = Duration::from_secs(3);
@@ -272,7 +274,7 @@ impl Reader {
     /// The same by FFmpeg, over TCP, with times of arrival.
     fn stay_with_ffmpeg(&self) -> Lost {
         let Address { url, name, .. } = self.address.clone();
-        let watchdog = Watchdog::new(Arc::clone(&self.stop), clock::mono());
+        let watchdog = Watchdog::new(Arc::clone(&self.stop), PATIENCE, clock::mono());
         let input = Input::Rtsp { url, name };
         let mut demuxer = match Demuxer::open(&input, watchdog.interrupt()) {
             Ok(demuxer) => demuxer,
@@ -280,7 +282,7 @@ impl Reader {
         };
         tracing::info!("connected to {}, read by FFmpeg", self.address.name);
         let lost = self.relay_ffmpeg(&mut demuxer, &watchdog);
-        watchdog.leave(clock::mono());
+        watchdog.leave(clock::mono(), GOODBYE);
         lost
     }
 

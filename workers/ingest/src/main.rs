@@ -24,7 +24,6 @@ mod rtsp;
 mod source;
 mod test_source;
 mod timeline;
-mod watchdog;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use worker::retry;
+
 use crate::rtsp::Cause;
 
 /// A camera that is not there costs nothing to ask, and is wanted back within a second.
@@ -32,20 +34,14 @@ impl Backoff {
             Cause::Refusing => (REFUSING_FIRST, LONGEST),
             Cause::Password => (LONGEST, LONGEST),
         };
-        let doubled = first.saturating_mul(1 << self.failures.min(16));
-        self.failures += 1;
-        jittered(doubled.min(longest), random)
+        let wait = retry::wait(first, longest, self.failures, random);
+        self.failures = self.failures.saturating_add(1);
+        wait
     }
 
     pub(crate) fn after_good_connection(&mut self) {
         *self = Self::default();
     }
-}
-
-/// 80 % to 120 % of `wait`.
-fn jittered(wait: Duration, random: u64) -> Duration {
-    let percent = 80 + u32::try_from(random % 41).unwrap_or(0);
-    wait * percent / 100
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The only crate that names FFmpeg. What belongs here: opening inputs, splitting them into access
 //! units in the ring's form, encoding the test pattern, decoding into memory that the caller lends,
-//! writing files for other programs.
+//! writing files for other programs, sending to servers elsewhere.
 //! What does not: rings, clocks, pacing, retries. Those are decisions, and theirs to make who call.
 //!
 //! ```text
 //! file, camera ──> Demuxer ──> AccessUnit ──(ring)──> Decoder ──> Picture in lent memory
 //! pattern ───────> Encoder ──> EncodedUnit            PictureAllocator lends it
+//! AccessUnit ──> Publisher ──> server
 //! AccessUnit ──> Muxer ──> file                       Picture ──> Reencoder ──> AccessUnit
 //! samples ─────> SoundEncoder ──> SoundUnit           Still ────> PictureEncoder ──> Coded
 //! picture ─────> Scaler ──> Tile, a part of a picture that is put together
@@ -27,6 +28,7 @@ mod error;
 mod log;
 mod mux;
 mod picture_encoder;
+mod publish;
 mod raw;
 mod reencode;
 mod sound;
@@ -46,6 +48,7 @@ pub use mux::{Container, Muxer};
 pub use picture_encoder::{
     Coded, Engine, PictureEncoder, PictureEncoderOptions, encoder_name, encodes,
 };
+pub use publish::{PublishError, Publisher, Target};
 pub use reencode::{Filler, Reencoder};
 pub use sound::{SoundEncoder, SoundOptions, SoundUnit};
 pub use still::{NoMemory, Still};

@@ -4,6 +4,54 @@
 //! whether data was lost. A damaged stream repeats itself at picture rate, therefore one message
 //! (by its format string) is let through at its 1st, 2nd, 4th, 8th ... occurrence.
 
+use std::cell::RefCell;
+
+/// What is overheard of one call: its last lines say why it failed.
+const HEARD_BYTES: usize = 2048;
+
+thread_local! {
+    /// What FFmpeg logs on this thread while somebody listens.
+    static HEARD: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Hears what FFmpeg says on this thread until it is dropped; one at a time.
+#[derive(Debug)]
+pub(crate) struct Listener(());
+
+/// FFmpeg tells some reasons in its log alone, such as what a server answered.
+pub(crate) fn listen() -> Listener {
+    HEARD.set(Some(String::new()));
+    Listener(())
+}
+
+impl Listener {
+    /// Lines, the newest last. Not for people: there may be addresses in it with all that lets in.
+    pub(crate) fn said(&self) -> String {
+        HEARD.with_borrow(|heard| heard.clone().unwrap_or_default())
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        HEARD.set(None);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_heard() -> bool {
+    HEARD.with_borrow(Option::is_some)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn hear(text: &str) {
+    HEARD.with_borrow_mut(|heard| {
+        if let Some(heard) = heard.as_mut().filter(|it| it.len() < HEARD_BYTES) {
+            heard.push_str(text);
+            heard.push('\n');
+        }
+    });
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn install() {
     bridge::install();
@@ -17,6 +65,7 @@ pub(crate) fn install() {
 
 #[cfg(target_arch = "x86_64")]
 mod bridge {
+    use std::borrow::Cow;
     use std::collections::HashMap;
     use std::ffi::{CStr, c_char, c_int, c_void};
     use std::sync::Mutex;
@@ -45,10 +94,11 @@ mod bridge {
         if level > ffi::AV_LOG_WARNING {
             return;
         }
-        let Some(count) = occurrence(format as usize).filter(|count| count.is_power_of_two())
-        else {
+        let count = occurrence(format as usize).filter(|count| count.is_power_of_two());
+        let is_heard = super::is_heard();
+        if count.is_none() && !is_heard {
             return;
-        };
+        }
         let mut line: [c_char; LINE_BYTES as usize] = [0; _];
         let mut with_prefix: c_int = 1;
         // SAFETY: context, format and arguments are those of this call, passed on unread; the line
@@ -66,7 +116,27 @@ mod bridge {
         };
         // SAFETY: FFmpeg has just written a zero-ended text into `line`.
         let text = unsafe { CStr::from_ptr(line.as_ptr()) }.to_string_lossy();
-        emit(level, text.trim_end(), count);
+        let text = text.trim_end();
+        if is_heard {
+            super::hear(text);
+        }
+        if let Some(count) = count {
+            emit(level, &without_users(text), count);
+        }
+    }
+
+    /// Addresses without user and password, should FFmpeg repeat one.
+    fn without_users(text: &str) -> Cow<'_, str> {
+        if !text.contains("://") || !text.contains('@') {
+            return Cow::Borrowed(text);
+        }
+        let words = text.split(' ').map(|word| match (word.find("://"), word.rfind('@')) {
+            (Some(scheme), Some(at)) if scheme < at => {
+                format!("{}***{}", &word[..scheme + 3], &word[at..])
+            }
+            _ => word.to_owned(),
+        });
+        Cow::Owned(words.collect::<Vec<_>>().join(" "))
     }
 
     /// How often this format string has been logged, this time included.
@@ -85,6 +155,21 @@ mod bridge {
             tracing::warn!(count, "FFmpeg: {text}");
         } else {
             tracing::debug!(count, "FFmpeg: {text}");
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn an_address_is_logged_without_its_user() {
+            let line = "[tcp @ 0x1] Connection to rtsp://me:p@ss@h:1/x failed: Connection refused";
+            let told = "[tcp @ 0x1] Connection to rtsp://***@h:1/x failed: Connection refused";
+            assert_eq!(without_users(line), told);
+            for plain in ["[rtsp @ 0x1] method ANNOUNCE failed", "udp://h:1 @ 5"] {
+                assert_eq!(without_users(plain), plain);
+            }
         }
     }
 }

@@ -103,7 +103,7 @@ impl std::fmt::Debug for Muxer {
     }
 }
 
-fn add(output: &mut context::Output, track: &Track) -> Result<(), Error> {
+pub(crate) fn add(output: &mut context::Output, track: &Track) -> Result<(), Error> {
     let parameters = parameters_of(track)?;
     let mut stream = output.add_stream(id_of(track.codec))?;
     stream.set_parameters(parameters);
@@ -149,7 +149,7 @@ fn set_extradata(fields: &mut ffi::AVCodecParameters, bytes: &[u8]) -> Result<()
     Ok(())
 }
 
-fn base_of(rational: Rational) -> TimeBase {
+pub(crate) fn base_of(rational: Rational) -> TimeBase {
     let part = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
     TimeBase { num: part(rational.numerator()), den: part(rational.denominator()) }
 }

@@ -21,6 +21,14 @@ pub(crate) fn parameters_mut(wrapper: &mut Parameters) -> &mut ffi::AVCodecParam
     unsafe { &mut *pointer }
 }
 
+/// An output between two calls.
+pub(crate) fn output(wrapper: &mut Output) -> &mut ffi::AVFormatContext {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper owns the struct, and is borrowed mutably.
+    unsafe { &mut *pointer }
+}
+
 /// What went wrong with an output that had no call to tell it: FFmpeg keeps the first error.
 pub(crate) fn write_error(wrapper: &mut Output) -> Result<(), Error> {
     // SAFETY: reads the wrapper's pointer, nothing behind it.

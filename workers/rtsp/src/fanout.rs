@@ -12,12 +12,12 @@ use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::{ClockSource, MonoNs};
 use shmring::{Next, Packet, PacketOptions, Start, clock};
+use worker::timeline::{Timeline, Times};
 use worker::{Fault, PacketInput};
 
 use crate::capture::CaptureClock;
 use crate::feed::Feed;
 use crate::sdp::Presentation;
-use crate::timeline::{Timeline, Times};
 use crate::unit::Unit;
 
 /// Longest wait for a packet: a stop request is seen this soon.

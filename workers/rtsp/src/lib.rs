@@ -7,7 +7,7 @@
 //!    a camera)     to units    shared by viewers   playback (RTP) meet the socket
 //! ```
 //! Pure, with time as an argument: [`rtp`], `capture`, `history`, `inbox`, `outbox`, `playback`, `sdp`,
-//! `session`, `target`, `timeline`, `transport`. Effects: [`fanout`], `connection`, [`server`],
+//! `session`, `target`, `transport`. Effects: [`fanout`], `connection`, [`server`],
 //! `rtsp` (the worker).
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,6 @@ pub mod sdp;
 pub mod server;
 pub mod session;
 pub mod target;
-pub mod timeline;
 pub mod transport;
 pub mod unit;
 

@@ -11,7 +11,7 @@ pub struct Unit {
     pub track: u32,
     /// Whether a viewer may begin here: a key frame of the first video track.
     pub entry: bool,
-    /// Presentation time on the camera's stream clock, which never steps back (`timeline`).
+    /// Presentation time on the camera's stream clock, which never steps back (`worker::timeline`).
     pub pts_ns: i64,
     /// When it was captured (`capture`).
     pub captured: UtcNs,

@@ -17,8 +17,11 @@ mod link;
 mod log;
 mod parking;
 mod quarantine;
+pub mod retry;
 mod run;
+pub mod timeline;
 pub mod verb;
+pub mod watchdog;
 
 use std::time::Duration;
 

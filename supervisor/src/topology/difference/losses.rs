@@ -23,6 +23,9 @@ pub(super) fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
             "nothing: clients stay with the old process until they leave"
         }
         (Some(Kind::Rtsp | Kind::Web), How::InPlace) => "their connections",
+        (Some(Kind::RtspPush), _) => {
+            "its connection: the server gets nothing until the new process has connected"
+        }
         (Some(Kind::Recorder), _) => "nothing: it goes on behind its last frame, from the ring",
         (Some(Kind::Compositor), _) => "its pictures until the new process is ready",
         (Some(Kind::Uploader), _) => "nothing: what it had begun to send is sent anew",
@@ -39,6 +42,7 @@ pub(super) fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
         Some(Kind::Replay) => "the rest of what it plays",
         Some(Kind::Compositor | Kind::Decoder | Kind::Encoder) => "its pictures",
         Some(Kind::Rtsp | Kind::Web) => "their connections",
+        Some(Kind::RtspPush) => "its server, and who watches there",
         Some(Kind::Recorder) => "the recording from here on",
         Some(Kind::Uploader) => "nothing: recordings wait on the disk",
         Some(Kind::Notify) => "what happens from here on",

@@ -261,6 +261,7 @@ fn camera() -> Keys {
         ("record", either(vec![shared("boolean"), shared("text"), record_of_camera()])),
         ("frames", either(vec![shared("boolean"), part_of_camera(Kind::Decoder)])),
         ("motion", either(vec![shared("boolean"), part_of_camera(Kind::Motion)])),
+        ("push", either(vec![shared("push_url"), part_of_camera(Kind::RtspPush)])),
         ("max_bitrate", shared("bit_rate")),
         ("restart", shared("restart")),
         ("after", shared("names")),
@@ -456,6 +457,11 @@ fn own(kind: Kind) -> Keys {
             ("listen", shared("address")),
             ("max_clients", number(1, 10_000)),
             ("drain", shared("span")),
+        ],
+        Kind::RtspPush => vec![
+            ("to", shared("push_url")),
+            ("transport", words(&["tcp", "udp"])),
+            ("audio", shared("boolean")),
         ],
         Kind::Uploader => vec![
             ("dir", shared("text")),

@@ -97,6 +97,7 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
         Kind::Pipe => json!({}),
         Kind::Replay => json!(ReplayConfig::of("x".into())),
         Kind::Rtsp => json!(RtspConfig::default()),
+        Kind::RtspPush => json!(PushConfig::to(PushUrl::parse("udp://h:1").unwrap())),
         Kind::Uploader => {
             json!(UploaderConfig::of("x".into(), "s3://cameras".parse().unwrap()))
         }
@@ -296,6 +297,8 @@ hall: {url: clip.mp4, loop: false, record: /srv/x, frames: true, motion: {fps: 1
 hall: {url: 'test:', record: {dir: x, keep: {age: 30d, size: 200GB}, min_free: 10%, policy: sequential}}
 hall: {url: 'test:', record: {dir: x, when: command}}
 hall: {url: 'test:', audio: aac}
+hall: {url: 'test:', push: 'rtsp://mediamtx:8554/hall'}
+hall: {url: 'test:', push: {to: 'rtmp://h/live/hall', audio: false, restart: {delay: 1s}}}
 hall: {url: 'test:', motion: true, record: {dir: x, when: [always, events, {pre: 0s}]}}
 hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION:-true}'}",
     ),
@@ -327,6 +330,11 @@ p: {use: replay, from: /srv/cam-1, speed: step}
 r: {use: recorder, in: cam-1.packets, dir: x, keep: {age: 2d, events: 30d, size: 1TB, until: uploaded}}
 u: {use: uploader, dir: recordings, to: 's3://cameras/site-1', endpoint: 'http://127.0.0.1:9000', rate: 20M}
 u: {use: uploader, dir: x, to: 's3://cameras', region: eu, parallel: 16, delete_after: uploaded, ca: ca.pem}
+p: {use: rtsp-push, in: cam-1.packets, to: 'rtsp://u:p@ss@mediamtx:8554/cam', transport: udp, audio: false}
+p: {use: rtsp-push, in: cam-1.packets, to: 'rtmp://h/live/key'}
+p: {use: rtsp-push, in: cam-1.packets, to: 'srt://h:9000?streamid=publish:a&passphrase=0123456789&latency=200'}
+p: {use: rtsp-push, in: cam-1.packets, to: 'udp://239.1.1.1:5000?ttl=4', restart: {delay: 0s}}
+p: {use: rtsp-push, in: cam-1.packets, to: 'rtp://10.0.0.9:5004?sdp=cam-1.sdp'}
 n: {use: notify, url: 'https://hooks.example.org/x?y=z', on: ['worker.*', recording.segment], timeout: 5s, give_up_after: 1h}
 x: {run: [sleep, 1], in: cam-1.packets, out: x.events, ready: attach, policy: every 1000}
 x: {run: [sleep, '1'], ready: tcp 8554, env: {A: 1, B: true, C: '${HOME}'}}
@@ -396,6 +404,9 @@ hall: {url: 'test:', record: {dir: x, when: {events: ext.a.events, pre: 5}}}
 hall: {url: 'test:', record: {dir: x, when: {events: ext.a.events, min_score: much}}}
 hall: {url: 'test:', record: {dir: x, when: [always, 7s]}}
 hall: {url: 'test:', record: {dir: x, when: {events: Yard.events}}}
+hall: {url: 'test:', push: true}
+hall: {url: 'test:', push: mediamtx}
+hall: {url: 'test:', push: {to: 'rtsp://h/x', in: cam-1.packets}}
 hall: {url: 'test:', motion: {fps: 241}}
 hall: {url: 'test:', motion: {sensitivity: 101}}
 hall: {url: 'test:', frames: {threads: 17}}
@@ -477,6 +488,11 @@ u: {use: uploader, dir: x, to: 's3://cameras', credentials: 'a:b'}
 u: {use: uploader, dir: x, to: 's3://cameras', delete_after: sometimes}
 u: {use: uploader, dir: x, to: 's3://cameras', parallel: 17}
 u: {use: uploader, dir: x, to: 's3://cameras', in: cam-1.packets}
+p: {use: rtsp-push, in: cam-1.packets, to: 'http://h/x'}
+p: {use: rtsp-push, in: cam-1.packets, to: 'rtsp://h/x', transport: multicast}
+p: {use: rtsp-push, in: cam-1.packets, to: 'rtsp://h/x', audio: aac}
+p: {use: rtsp-push, in: cam-1.packets, to: 'rtsp://h/x', policy: sequential}
+p: {use: rtsp-push, in: cam-1.packets, to: 'rtsp://h/x', out: p.packets}
 n: {use: notify, url: hooks.example.org, on: worker.held}
 n: {use: notify, url: 'http://h/', on: worker.up}
 n: {use: notify, url: 'http://h/', on: worker.held, secret: s3cret}

@@ -66,6 +66,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("serve", serve()),
         ("size", text("[0-9]{1,5}x[0-9]{1,5}")),
         ("source", source()),
+        ("push_url", text(r"(?:rtsp|rtmp|srt|udp|rtp)://[^ ]+")),
         ("store", text(r"s3://[a-z0-9._-]{3,63}(?:/[A-Za-z0-9._/-]*)?")),
         ("stream_ring", text(&ring_text("(?:packets|frames)"))),
         ("span", text(SPAN)),

@@ -25,16 +25,16 @@ pub type Interrupt = Box<dyn FnMut() -> bool + Send>;
 
 /// Whether the interrupt has said true: FFmpeg's protocols report that under many names.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Alarm(Arc<AtomicBool>);
+pub(crate) struct Alarm(Arc<AtomicBool>);
 
 impl Alarm {
-    fn raise(&self) -> bool {
+    pub(crate) fn raise(&self) -> bool {
         self.0.store(true, Ordering::Relaxed);
         true
     }
 
     /// FFmpeg asks on the thread that reads, so no ordering is needed.
-    pub(super) fn is_raised(&self) -> bool {
+    pub(crate) fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -12,7 +12,7 @@ use crate::error::MediaError;
 use lane::Lane;
 use queue::Queue;
 
-use input::Alarm;
+pub(crate) use input::Alarm;
 pub use input::{Input, Interrupt};
 
 /// Damaged packets in a row after which a source is given up: some demuxers stay at the same place.

@@ -1,7 +1,7 @@
 //! One clock for a camera's stream across restarts of its writer.
 //!
-//! Each epoch has timestamps of its own. Viewers stay connected over a restart, so their RTP clock
-//! must go on: the first packet of a new epoch is placed as far behind the last one as the host's
+//! Each epoch has timestamps of its own. Viewers and servers elsewhere stay connected over a restart, so
+//! their clock must go on: the first packet of a new epoch is placed as far behind the last one as the host's
 //! clock says it came. Pure; the distance between packets of one epoch is never touched.
 
 use protocol::time::MonoNs;
