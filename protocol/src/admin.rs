@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::PictureHealth;
 use crate::name::{RingKind, RingName, WorkerName};
 
 /// Version of the request and reply shape.
@@ -105,6 +106,9 @@ pub struct WorkerStatus {
     pub last_exit: String,
     /// Last kill-to-ready time, when it was restarted.
     pub restart_ms: Option<f64>,
+    /// Of the pictures that pass through it; left out where it does not look.
+    #[serde(default, skip_serializing_if = "PictureHealth::is_unknown")]
+    pub health: PictureHealth,
 }
 
 /// A row of `rings -o json`. More keys may come; these stay.

@@ -174,6 +174,8 @@ pub enum Happening {
     /// A camera's recording began, or went on after a pause.
     RecordingStarted,
     RecordingStopped,
+    /// A camera's pictures are not well, or well again.
+    CameraHealth,
 }
 
 impl Happening {
@@ -182,6 +184,7 @@ impl Happening {
             Self::RecordingSegment => "recording.segment",
             Self::RecordingStarted => "recording.started",
             Self::RecordingStopped => "recording.stopped",
+            Self::CameraHealth => "camera.health",
         }
     }
 }

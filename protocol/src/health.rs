@@ -3,6 +3,8 @@
 //! All words are u64, little-endian, written with relaxed atomics: a reader may see one word newer
 //! than another, never a torn word. The supervisor believes none of it beyond showing and timing.
 
+use serde::{Deserialize, Serialize};
+
 /// Size of the page.
 pub const PAGE_BYTES: usize = 4096;
 /// First word: "FVHEALT1".
@@ -24,7 +26,63 @@ pub mod word {
     pub const MISSED: usize = 6;
     /// Changes whenever it takes anything from any of its inputs; 0 before the first.
     pub const TAKEN: usize = 7;
-    pub const COUNT: usize = 8;
+    /// Code of the [`PictureHealth`](super::PictureHealth) of the camera it reads or decodes.
+    pub const PICTURE: usize = 8;
+    pub const COUNT: usize = 9;
+}
+
+/// What a worker makes of the pictures that pass through it. The codes are the page's and never change.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+#[repr(u64)]
+pub enum PictureHealth {
+    /// It does not look, or has not seen enough.
+    #[default]
+    Unknown = 0,
+    Ok = 1,
+    /// The same picture for long.
+    Frozen = 2,
+    Black = 3,
+    /// All of one gray or colour.
+    Blank = 4,
+    /// Far fewer or more pictures a second than expected.
+    Rate = 5,
+}
+
+impl PictureHealth {
+    /// What can be wrong.
+    pub const FAULTS: [Self; 4] = [Self::Frozen, Self::Black, Self::Blank, Self::Rate];
+
+    pub fn code(self) -> u64 {
+        self as u64
+    }
+
+    /// [`Self::Unknown`] for a code that nobody gave.
+    pub fn from_code(code: u64) -> Self {
+        let known = Self::FAULTS.into_iter().chain([Self::Ok]);
+        known.into_iter().find(|it| it.code() == code).unwrap_or_default()
+    }
+
+    pub fn is_fault(self) -> bool {
+        Self::FAULTS.contains(&self)
+    }
+
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+            Self::Frozen => "frozen",
+            Self::Black => "black",
+            Self::Blank => "blank",
+            Self::Rate => "rate",
+        }
+    }
 }
 
 /// One reading of the page.
@@ -37,6 +95,7 @@ pub struct Health {
     pub item_sequence: u64,
     pub missed: u64,
     pub taken: u64,
+    pub picture: PictureHealth,
 }
 
 impl Health {
@@ -54,6 +113,7 @@ impl Health {
             item_sequence: word(word::ITEM_SEQUENCE)?,
             missed: word(word::MISSED)?,
             taken: word(word::TAKEN)?,
+            picture: PictureHealth::from_code(word(word::PICTURE)?),
         })
     }
 }

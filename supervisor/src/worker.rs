@@ -208,6 +208,7 @@ impl Worker {
             uptime_s: uptime.as_secs_f64(),
             last_exit: life.last_exit().map(ToString::to_string).unwrap_or_default(),
             restart_ms: life.restart_time().map(|time| time.as_secs_f64() * 1000.0),
+            health: self.process.as_ref().and_then(Process::health).unwrap_or_default().picture,
         }
     }
 

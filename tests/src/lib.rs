@@ -10,6 +10,7 @@ pub mod checks;
 pub mod disks;
 pub mod ffmpeg;
 pub mod framecode;
+pub mod gateway;
 pub mod link;
 pub mod npm;
 pub mod processes;

@@ -6,13 +6,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::RateLimits;
 use crate::units::{BitRate, Size};
 
 /// What the user writes under `use: ingest`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngestConfig {
-    /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop`, `rtsp://...`, `file:PATH` or a path.
+    /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop&picture=`, `rtsp://...`, `file:PATH` or a path.
     pub source: Source,
     /// Files only: start again at the end. Default true.
     #[serde(default = "yes", rename = "loop")]
@@ -20,6 +21,9 @@ pub struct IngestConfig {
     /// RTSP only: how packets come. Default tcp.
     #[serde(default)]
     pub transport: Transport,
+    /// Live sources only: rates that tell that the camera is not well.
+    #[serde(default)]
+    pub health: RateLimits,
 }
 
 /// How a camera's packets come.
@@ -135,6 +139,7 @@ pub struct TestPattern {
     pub gop: u32,
     pub bitrate: BitRate,
     pub mode: TestMode,
+    pub picture: TestPicture,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +150,31 @@ pub enum TestMode {
     Loop,
 }
 
+/// What the pictures show: a camera that is well, or one that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestPicture {
+    Moving,
+    /// The first picture again and again, its frame code too.
+    Frozen,
+    /// Without a frame code.
+    Black,
+    /// Without a frame code, one gray.
+    Gray,
+}
+
+impl TestPicture {
+    const ALL: [Self; 4] = [Self::Moving, Self::Frozen, Self::Black, Self::Gray];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Moving => "moving",
+            Self::Frozen => "frozen",
+            Self::Black => "black",
+            Self::Gray => "gray",
+        }
+    }
+}
+
 impl Default for TestPattern {
     fn default() -> Self {
         Self {
@@ -153,6 +183,7 @@ impl Default for TestPattern {
             gop: 25,
             bitrate: BitRate(2_000_000),
             mode: TestMode::Live,
+            picture: TestPicture::Moving,
         }
     }
 }
@@ -162,7 +193,7 @@ impl Default for TestPattern {
 pub enum SourceError {
     #[error("source scheme '{0}': expected test:, rtsp:// or file: (or a path)")]
     Scheme(String),
-    #[error("test source key '{0}': expected size, fps, gop, bitrate or mode")]
+    #[error("test source key '{0}': expected size, fps, gop, bitrate, mode or picture")]
     TestKey(String),
     #[error("test source {key}={seen}: expected {expected}")]
     TestValue { key: String, seen: String, expected: &'static str },
@@ -255,6 +286,10 @@ impl FromStr for TestPattern {
                         _ => return Err(bad("live or loop")),
                     }
                 }
+                "picture" => {
+                    let found = TestPicture::ALL.into_iter().find(|it| it.as_str() == seen);
+                    pattern.picture = found.ok_or_else(|| bad("moving, frozen, black or gray"))?;
+                }
                 other => return Err(SourceError::TestKey(other.to_owned())),
             }
         }
@@ -294,7 +329,11 @@ impl fmt::Display for Source {
                     f,
                     "test:?size={}&fps={}&gop={}&bitrate={}&mode={mode}",
                     p.size, p.fps, p.gop, p.bitrate
-                )
+                )?;
+                match p.picture {
+                    TestPicture::Moving => Ok(()),
+                    picture => write!(f, "&picture={}", picture.as_str()),
+                }
             }
         }
     }
@@ -325,8 +364,10 @@ mod tests {
 
     #[test]
     fn a_test_source_reads_back_as_it_prints() {
-        let source: Source = "test:?size=320x192&fps=10&mode=loop".parse().unwrap();
-        assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
+        for text in ["test:?size=320x192&fps=10&mode=loop", "test:?picture=black"] {
+            let source: Source = text.parse().unwrap();
+            assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
+        }
     }
 
     #[test]
@@ -381,9 +422,15 @@ mod tests {
 
     #[test]
     fn schemes_that_could_run_commands_are_refused() {
-        for bad in
-            ["exec://x", "concat://a|b", "http://x/y", "", "test:?size=1x1", "test:?colour=red"]
-        {
+        for bad in [
+            "exec://x",
+            "concat://a|b",
+            "http://x/y",
+            "",
+            "test:?size=1x1",
+            "test:?colour=red",
+            "test:?picture=red",
+        ] {
             assert!(bad.parse::<Source>().is_err(), "{bad:?} was taken");
         }
     }

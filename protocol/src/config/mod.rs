@@ -4,6 +4,7 @@
 pub mod compositor;
 pub mod decoder;
 pub mod encoder;
+pub mod health;
 pub mod ingest;
 pub mod limits;
 pub mod motion;
@@ -28,6 +29,7 @@ use crate::units::{BitRate, Span};
 pub use compositor::CompositorConfig;
 pub use decoder::DecoderConfig;
 pub use encoder::EncoderConfig;
+pub use health::{Patience, PictureLimits, RateLimits, Share};
 pub use ingest::IngestConfig;
 pub use limits::{Ceiling, Cpus, LimitsConfig};
 pub use motion::MotionConfig;

@@ -98,7 +98,7 @@ impl FromStr for Destination {
     type Err = StoreError;
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        let bad = || StoreError::Destination(text.to_owned());
+        let bad = || StoreError::Destination(without_user(text));
         let rest = text.strip_prefix("s3://").ok_or_else(bad)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
@@ -161,11 +161,13 @@ impl FromStr for Endpoint {
     }
 }
 
-/// A password that was written where it must not be is not repeated.
+/// A password that was written where it must not be is not repeated; nor is what may be one, behind a colon.
 fn without_user(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}***{}", &text[..scheme + 3], &text[at..])
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    match (rest.rfind('@'), rest.find(':')) {
+        (Some(at), _) => format!("{scheme}://***{}", &rest[at..]),
+        (None, Some(colon)) if rest[colon + 1..].parse::<u32>().is_err() => {
+            format!("{scheme}://***")
         }
         _ => text.to_owned(),
     }
@@ -244,6 +246,10 @@ mod tests {
         ] {
             let refused = of(bad).unwrap_err().to_string();
             assert!(refused.contains("s3://BUCKET"), "{refused}");
+        }
+        for bad in ["s3://AKIA1:hunter2@cameras/site1", "s3://AKIA1:hunter2/cameras"] {
+            let refused = of(bad).unwrap_err().to_string();
+            assert!(refused.contains("s3://***") && !refused.contains("hunter2"), "{refused}");
         }
     }
 

@@ -179,6 +179,7 @@ pub(crate) mod tests {
             uptime_s: 0.0,
             last_exit: String::new(),
             restart_ms: None,
+            health: Default::default(),
         };
         Why {
             worker,

@@ -224,6 +224,7 @@ mod tests {
             uptime_s: 0.1,
             last_exit: String::new(),
             restart_ms: None,
+            health: Default::default(),
         };
         Row { status, listen: Vec::new(), outlives: false, limits: None }
     }

@@ -18,7 +18,7 @@ use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
 use super::section::Section;
 use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
 
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "url",
     "sub",
     "transport",
@@ -29,6 +29,7 @@ pub(super) const KEYS: [&str; 14] = [
     "frames",
     "motion",
     "push",
+    "health",
     "max_bitrate",
     "restart",
     "after",
@@ -38,6 +39,10 @@ pub(super) const KEYS: [&str; 14] = [
 pub(super) const OURS: [&str; 4] = ["use", "run", "in", "out"];
 const URL: &str = "rtsp://HOST/PATH, test: or the path of a file";
 const AUDIO: &str = "aac, opus or copy";
+/// Keys of `health` that the ingest looks at, of the main stream; the decoder looks at the others.
+const RATES: [&str; 2] = ["fps", "rate"];
+const PICTURES: [&str; 3] = ["frozen", "black", "blank"];
+const HEALTH: &str = "health";
 /// As the camera sends it.
 const COPY: &str = "copy";
 const SERVE: &str = "a list of rtsp and web";
@@ -149,17 +154,20 @@ impl Camera {
         let mut audio = audio(&mut section);
         let (record, group) = record(&mut section, has_dir);
         let push = push(&mut section);
+        let health = health(&mut section);
         if let (Some(keys), Some(Record::Own(record))) = (&mut audio, &record) {
             // What the recorder must not lose may not be lost before it.
             keys.extend(record.iter().filter(|it| it.key.text == "policy").cloned());
         }
         Some(Self {
             name: entry.key.clone(),
-            ingest: ingest(&mut section),
+            ingest: with_health(ingest(&mut section), health.as_ref(), &RATES),
             audio,
             sub: sub(&mut section),
             // Pictures are what motion is looked for in.
-            frames: frames.or_else(|| motion.is_some().then(Map::new)),
+            frames: frames
+                .or_else(|| motion.is_some().then(Map::new))
+                .map(|keys| with_health(keys, health.as_ref(), &PICTURES)),
             motion,
             push,
             record,
@@ -270,6 +278,24 @@ fn audio(section: &mut Section<'_>) -> Option<Map> {
             None
         }
     }
+}
+
+/// The section `health`, whose keys are those of several workers.
+fn health(section: &mut Section<'_>) -> Option<Entry> {
+    section.below(HEALTH)?.refuse_others(&[RATES.as_slice(), PICTURES.as_slice()].concat());
+    section.entries().iter().find(|entry| entry.key.text == HEALTH).cloned()
+}
+
+/// A worker's keys with those of `health` that it knows, beneath what it says of it itself.
+fn with_health(mut keys: Map, health: Option<&Entry>, known: &[&str]) -> Map {
+    let Some(health) = health else { return keys };
+    let own = map(&health.value).iter().filter(|entry| known.contains(&&*entry.key.text));
+    let own: Map = own.cloned().collect();
+    if !own.is_empty() {
+        let value = Node { place: health.value.place, value: Value::Map(own) };
+        lay_beneath(&mut keys, &[Entry { key: health.key.clone(), value }]);
+    }
+    keys
 }
 
 fn sub(section: &mut Section<'_>) -> Option<Map> {
@@ -658,6 +684,38 @@ groups: {ways: 'yard'}
         assert!(said.contains("the name of a group, such as hall"), "{said}");
         let said = report("cameras: {a: {url: 'test:', record: {dir: x, group: a}}}\n");
         assert!(said.contains("is the name of a camera too"), "{said}");
+    }
+
+    #[test]
+    fn each_worker_of_a_camera_gets_the_keys_of_health_that_it_looks_at() {
+        use protocol::config::{Patience, PictureLimits, Share, WorkerConfig};
+        use protocol::units::Span;
+
+        use crate::topology::Launch;
+        let topology = read(
+            "cameras:
+  door: {url: 'test:', sub: 'test:', frames: {health: {black: 3s}},
+         health: {fps: 10, rate: 50%, frozen: off, black: 20s}}
+",
+        );
+        let config = |name: &str| {
+            let worker = topology.workers.iter().find(|worker| worker.name.as_str() == name);
+            match &worker.unwrap().launch {
+                Launch::Use(config) => config.clone(),
+                Launch::Run { .. } => panic!("{name} runs a command"),
+            }
+        };
+        let WorkerConfig::Ingest(main) = config("door") else { panic!("door is no ingest") };
+        assert_eq!((main.health.fps, main.health.rate), (Some(10), Share::Percent(50)));
+        let WorkerConfig::Ingest(sub) = config("door-sub") else { panic!("no sub stream") };
+        assert_eq!(sub.health, Default::default());
+        let WorkerConfig::Decoder(decoder) = config("door-decode") else { panic!("no decoder") };
+        let after = |ms| Patience::After(Span::from_millis(ms));
+        let blank = PictureLimits::default().blank;
+        assert_eq!(
+            decoder.health,
+            PictureLimits { frozen: Patience::Off, black: after(3_000), blank }
+        );
     }
 
     #[test]

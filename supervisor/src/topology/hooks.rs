@@ -11,8 +11,9 @@ use super::tree::{Entry, Value};
 use super::{EnvText, matches, worker};
 
 /// Everything a hook may wait for, as docs/supervision.md explains it.
-pub(crate) const EVENTS: [&str; 18] = [
+pub(crate) const EVENTS: [&str; 19] = [
     "camera.down",
+    "camera.health",
     "camera.up",
     "project.started",
     "project.stopping",

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use protocol::config::push::{Protocol, PushTransport};
 use protocol::config::{
     Ceiling, Coded, CompositorConfig, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig,
-    MotionConfig, NotifyConfig, PushConfig, Raw, RecorderConfig, ReplayConfig, RingConfig,
-    RtspConfig, UploaderConfig, WebConfig,
+    MotionConfig, NotifyConfig, Patience, PictureLimits, PushConfig, Raw, RecorderConfig,
+    ReplayConfig, RingConfig, RtspConfig, UploaderConfig, WebConfig,
 };
 use protocol::units::{BitRate, Bytes, Size, Span};
 
@@ -53,11 +53,21 @@ fn no_time(text: &str) -> Option<String> {
 
 /// As [`of_compositor`].
 pub(super) fn of_decoder(decoder: &DecoderConfig) -> Problems {
-    among([
+    let mut problems = among([
         check("threads", decoder.threads, 1, 16),
         // The largest picture FFmpeg itself accepts is a little under this.
         check("max_pixels", decoder.max_pixels, 64, 16_384 * 16_384),
-    ])
+    ]);
+    let PictureLimits { frozen, black, blank } = decoder.health;
+    for (key, patience) in [("frozen", frozen), ("black", black), ("blank", blank)] {
+        // It is looked twice a second.
+        let (half_a_second, day) = (Span::from_millis(500), Span::from_millis(86_400_000));
+        if let Patience::After(span) = patience {
+            let found = check(key, span, half_a_second, day);
+            problems.extend(found.map(|(_, problem)| ("health", problem)));
+        }
+    }
+    problems
 }
 
 pub(super) fn of_encoder(encoder: &EncoderConfig) -> Problems {
@@ -72,8 +82,9 @@ pub(super) fn of_encoder(encoder: &EncoderConfig) -> Problems {
     among(checks)
 }
 
-pub(super) fn of_ingest(_: &IngestConfig) -> Problems {
-    Vec::new()
+pub(super) fn of_ingest(ingest: &IngestConfig) -> Problems {
+    let fps = ingest.health.fps.and_then(|fps| check("fps", fps, 1, 240));
+    fps.map(|(_, problem)| ("health", problem)).into_iter().collect()
 }
 
 pub(super) fn of_motion(motion: &MotionConfig) -> Problems {

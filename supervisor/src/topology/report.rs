@@ -151,12 +151,20 @@ pub(super) fn without_secrets(text: &str) -> String {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
         let end = after.find(['/', '?', ' ', '\'', '"']).unwrap_or(after.len());
-        let secret = after[..end].rfind('@').unwrap_or(0);
+        let secret = after[..end].rfind('@').or_else(|| split_secret(after, end)).unwrap_or(0);
         out.extend(after[..secret].chars().map(|_| '*'));
         rest = &after[secret..];
     }
     out.push_str(rest);
     out
+}
+
+/// Where a secret ends that has a '/' or '?' in it, which should have been written otherwise: what looks like
+/// a port and is no number is its begin.
+fn split_secret(after: &str, authority_end: usize) -> Option<usize> {
+    let (_, port) = after[..authority_end].rsplit_once(':')?;
+    let word_end = after.find([' ', '\'', '"']).unwrap_or(after.len());
+    port.parse::<u16>().is_err().then(|| after[..word_end].rfind('@'))?
 }
 
 impl std::error::Error for Report {}
@@ -212,5 +220,7 @@ mod tests {
             "  source: rtsp://**********@10.0.0.5/main?a=b@c"
         );
         assert_eq!(without_secrets("a://b c@d"), "a://b c@d");
+        assert_eq!(without_secrets("to: 's3://K1:a/b@cam' x@y"), "to: 's3://******@cam' x@y");
+        assert_eq!(without_secrets("http://h:80/a@b"), "http://h:80/a@b");
     }
 }

@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_keys_there_are() {
         let wrong = read_text::<DecoderConfig>("thread: 2").unwrap_err();
-        let known = vec!["threads".to_owned(), "max_pixels".to_owned()];
+        let known = ["threads", "max_pixels", "health"].map(str::to_owned).to_vec();
         let why = Why::UnknownKey { key: "thread".to_owned(), known };
         assert_eq!(wrong, Wrong { entry: Some(0), why });
     }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use tests::checks::{
-    clean, cycles, deaths, drills, errors, exits, faults, hangs, index, kills, many, order, pages,
-    python, recording, rings, scripts, storage, succession, uploading,
+    clean, cycles, deaths, drills, errors, evil, exits, faults, hangs, index, kills, many, order,
+    pages, python, recording, rings, scripts, sources, storage, succession, uploading,
 };
 use tests::report::{Check, Report};
 
@@ -32,6 +32,8 @@ enum Name {
     Recording,
     /// The rings: kills, wake-ups, trust, C and Python.
     Rings,
+    /// Pictures from cameras that do harm or are not well, over bad lines, and what is made of them.
+    Sources,
     /// Processes: deaths, hangs, stops, and what becomes of capture meanwhile.
     Supervision,
 }
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Name::FirstLight => first_light(options.seed),
         Name::Recording => all_about_recording(options.seed),
         Name::Rings => all_about_rings(options.seed),
+        Name::Sources => all_about_sources(options.seed),
         Name::Supervision => supervision(options.seed),
     };
     if let Err(error) = report.print() {
@@ -142,6 +145,36 @@ fn all_about_recording(seed: u64) -> Report {
         rings::named_tests("web", "playback", &["a_", "ten_", "the_", "what_", "where_", "no_"])
     });
     report
+}
+
+fn all_about_sources(seed: u64) -> Report {
+    let mut report = Report::default();
+    cameras_and_lines(&mut report, seed);
+    for (row, package, program, names) in TESTS_OF_SOURCES {
+        report.promise(row, || rings::named_tests(package, program, names));
+    }
+    report
+}
+
+/// Promises about sources that are tests of their own: row, package, test program (or `bin NAME`), names.
+const TESTS_OF_SOURCES: [(&str, &str, &str, &[&str]); 4] = [
+    ("evil_server_and_quirks", "ingest", "bin framevisor-ingest", &["camera::"]),
+    ("rtsp_of_any_bytes", "ingest", "bin framevisor-ingest", &["rtsp::"]),
+    ("commands_by_stdout", "tests", "system", &["pipes::"]),
+    ("encode_and_hardware_fall_back", "tests", "system", &["encoding::"]),
+];
+
+fn cameras_and_lines(report: &mut Report, seed: u64) {
+    let evil = report.promise("evil_cameras", evil::cameras_that_do_harm);
+    report.target_below("stall_told_s", &evil["told_s_worst"], 10.0);
+    report.target_below("back_ms", &evil["back_ms_worst"], 1000.0);
+    report.promise("udp_loss_2_percent", || sources::losses_reach_no_analyzer(20, 20, seed));
+    let reported = report.promise("set_with_reports", || sources::live_sets(250, false, seed));
+    report.target_below("set_apart_ms_with_reports", &reported["apart_ms_p95"], 40.0);
+    let unreported = report.promise("set_without_reports", || sources::live_sets(250, true, seed));
+    report.target_below("set_apart_ms_without_reports", &unreported["apart_ms_p95"], 100.0);
+    report.promise("picture_health", sources::pictures_that_are_not_well_are_told);
+    report.promise("main_and_sub_stream", sources::main_and_sub_are_one_camera);
 }
 
 /// How much of a fragment and the time between syncs was lost at most; nothing where no disk can be cut.

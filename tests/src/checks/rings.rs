@@ -103,7 +103,7 @@ fn cargo_test(
     let output = Command::new("cargo")
         .args(["test", "--release", "--locked", "--quiet"])
         .args(selected)
-        .args(["--test", test])
+        .args(selected_program(test))
         .args(words)
         .envs(environment.iter().copied())
         .current_dir(source_root())
@@ -115,6 +115,14 @@ fn cargo_test(
         format!("{package} {test} {words:?}: {}\n{said}{why}", output.status)
     })?;
     Ok(said)
+}
+
+/// `bin NAME` are the tests inside a program.
+fn selected_program(test: &str) -> [&str; 2] {
+    match test.strip_prefix("bin ") {
+        Some(name) => ["--bin", name],
+        None => ["--test", test],
+    }
 }
 
 /// `test result: ok. 3 passed; ...` of a test program, or `Ran 3 tests in 0.1s` of Python's.

@@ -14,6 +14,8 @@
 mod worker_files {
     #[expect(dead_code, reason = "what only a running worker needs")]
     pub(crate) mod decoding;
+    #[expect(dead_code, reason = "what only a running worker needs")]
+    pub(crate) mod health;
     pub(crate) mod notes;
     pub(crate) mod resync;
     pub(crate) mod slots;
@@ -29,7 +31,7 @@ use std::time::Duration;
 use media::{
     Decoder, DecoderOptions, Demuxer, Input, PictureAllocator, PictureMemory, PictureNeed,
 };
-use protocol::config::RingConfig;
+use protocol::config::{PictureLimits, RingConfig};
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
@@ -38,8 +40,9 @@ use rustix::time::{ClockId, clock_gettime};
 use shmring::{FrameOptions, FrameReader, FrameWriter, Next, Packet, PacketMeta, census};
 
 use worker_files::decoding::{Decoding, Tally};
+
 // As its files know each other.
-use worker_files::{notes, resync, slots};
+use worker_files::{health, notes, resync, slots};
 
 const USAGE: &str = "usage: decode_cost ring|heap CLIP";
 /// One thread, so that both ways do the same work in the same order.
@@ -112,7 +115,8 @@ fn in_a_ring((track, packets): &(Track, Vec<Packet>)) -> Outcome<Cost> {
     let ring = FrameWriter::create(&project, &contract, None)?;
     let watcher = Watcher::start(&project, &name)?;
     let mut cost = Cost::default();
-    let mut decoding = Decoding::new(ring.clone(), OPTIONS);
+    let mut decoding =
+        Decoding::new(ring.clone(), OPTIONS, health::Judge::new(PictureLimits::default()));
     let begin_ns = cpu_ns();
     for _ in 0..LAPS {
         for packet in packets {
@@ -120,7 +124,8 @@ fn in_a_ring((track, packets): &(Track, Vec<Packet>)) -> Outcome<Cost> {
         }
         cost.note(decoding.drain())?;
         // The next lap repeats the packets; the worker would not show them twice.
-        decoding = Decoding::new(ring.clone(), OPTIONS);
+        decoding =
+            Decoding::new(ring.clone(), OPTIONS, health::Judge::new(PictureLimits::default()));
     }
     cost.cpu_ms = (cpu_ns() - begin_ns) as f64 / 1e6;
     cost.copied = ring.copied();

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use media::{Decoder, DecoderOptions, MediaError, Picture, PictureHome, PlaneAt};
 use protocol::control::ItemId;
+use protocol::health::PictureHealth;
 use protocol::stream::Track;
 use shmring::{Error, FrameMeta, FrameWriter, Packet, PlaneLayout, SlotId, SourceId, clock};
 
+use crate::health::{GRID, Judge};
 use crate::notes::{Note, Notes};
 use crate::resync::{Resync, Verdict};
 use crate::slots::Slots;
@@ -25,6 +27,7 @@ pub(crate) struct Decoding {
     newest: Option<SourceId>,
     /// Pictures up to this one were published before a rest.
     shown: Option<SourceId>,
+    judge: Judge,
 }
 
 /// What became of one packet.
@@ -47,7 +50,7 @@ pub(crate) enum Trouble {
 }
 
 impl Decoding {
-    pub(crate) fn new(ring: FrameWriter, options: DecoderOptions) -> Self {
+    pub(crate) fn new(ring: FrameWriter, options: DecoderOptions, judge: Judge) -> Self {
         Self {
             ring,
             options,
@@ -57,7 +60,18 @@ impl Decoding {
             joint: true,
             newest: None,
             shown: None,
+            judge,
         }
+    }
+
+    /// Nobody wants pictures, so that none is looked at.
+    pub(crate) fn look_away(&mut self) {
+        self.judge.rest();
+    }
+
+    /// What the pictures look like.
+    pub(crate) fn health(&self) -> PictureHealth {
+        self.judge.health()
     }
 
     /// The last packet that was decoded.
@@ -171,6 +185,10 @@ impl Decoding {
             else {
                 continue;
             };
+            let now = clock::mono();
+            if self.judge.is_due(now) {
+                self.judge.look(picture.sampled(GRID.0, GRID.1), now);
+            }
             match publish(&self.ring, &picture, &note, self.joint) {
                 Ok(sequence) => {
                     tally.made = Some(sequence);

@@ -15,6 +15,7 @@ mod blocks;
 mod codecs;
 mod decoding;
 mod dump;
+mod health;
 mod keep;
 mod notes;
 mod pictures;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use media::DecoderOptions;
-use protocol::config::{DecoderConfig, WorkerConfig};
+use protocol::config::{DecoderConfig, PictureLimits, WorkerConfig};
 use protocol::control::{Condition, ItemId, Joint, RingContract};
 use protocol::name::RingName;
 use protocol::stream::Track;
@@ -13,6 +13,7 @@ use shmring::{FrameWriter, Next, Packet, Start, clock};
 use worker::{Context, Fault, PacketInput, Parking, STEP_WAIT, Step, Turn, Worker};
 
 use crate::decoding::{Decoding, Tally};
+use crate::health::{Judge, in_words};
 
 /// Steps without a packet after which the condition says so: 2 s.
 const QUIET_STEPS: u32 = 20;
@@ -39,6 +40,7 @@ pub(crate) struct Plan {
     source: RingName,
     contract: RingContract,
     options: DecoderOptions,
+    limits: PictureLimits,
 }
 
 #[derive(Debug)]
@@ -75,7 +77,8 @@ impl Worker for DecoderWorker {
             threads: config.threads.clamp(1, THREADS_MAX),
             max_pixels: config.max_pixels,
         };
-        let plan = Plan { source: source.clone(), contract: contract.clone(), options };
+        let (source, contract, limits) = (source.clone(), contract.clone(), config.health);
+        let plan = Plan { source, contract, options, limits };
         if cx.stands_by() {
             return Ok(Self::StandsBy(plan));
         }
@@ -118,10 +121,10 @@ impl Worker for DecoderWorker {
 impl Working {
     /// Takes the ring and begins to decode: at the newest key frame, or where a predecessor ended.
     fn begin(plan: Plan, from: Option<Joint>, cx: &Context) -> Result<Self, Fault> {
-        let Plan { source, contract, options } = plan;
+        let Plan { source, contract, options, limits } = plan;
         let ring = FrameWriter::create(cx.project(), &contract, Some(&source))?;
         ring.while_waiting(cx.while_waiting());
-        let mut decoding = Decoding::new(ring.clone(), options);
+        let mut decoding = Decoding::new(ring.clone(), options, Judge::new(limits));
         let last = from.and_then(|joint| joint.after);
         let start = match (from, last) {
             (Some(Joint { at_key: true, .. }), Some(ItemId { epoch, sequence })) => {
@@ -153,7 +156,11 @@ impl Working {
         }
         match self.parking.update(self.ring.readers(), now) {
             Turn::GoOn => {}
-            Turn::Park => self.decoding.rest(),
+            Turn::Park => {
+                self.decoding.rest();
+                self.decoding.look_away();
+                self.tell_health(cx);
+            }
             // Attached anew: the newest key frame lies behind this reader's place.
             Turn::Resume => self.input = PacketInput::new(cx, &self.source, Start::NewestKey),
         }
@@ -179,7 +186,8 @@ impl Working {
             // What is lost of it follows as an overrun.
             Next::Evicted { .. } | Next::Quiet => {}
             Next::Ended => {
-                report(&self.decoding.drain(), cx);
+                let tally = self.decoding.drain();
+                self.report(&tally, cx);
                 // Answered at once for as long as there is no successor.
                 thread::sleep(STEP_WAIT);
             }
@@ -197,7 +205,8 @@ impl Working {
     fn end(&mut self, at_key: bool, cx: &mut Context) -> Joint {
         // What was decoded before it parked is long past.
         let newest = self.decoding.newest().filter(|_| !self.parking.is_parked());
-        report(&self.decoding.drain(), cx);
+        let tally = self.decoding.drain();
+        self.report(&tally, cx);
         Joint { after: newest, at_key }
     }
 
@@ -212,8 +221,26 @@ impl Working {
         };
         if packet.meta.track == number {
             let tally = self.decoding.take(packet, track);
-            report(&tally, cx);
+            self.report(&tally, cx);
         }
+    }
+
+    fn report(&self, tally: &Tally, cx: &mut Context) {
+        if tally.missed > 0 {
+            cx.missed(tally.missed);
+        }
+        if let Some(trouble) = &tally.trouble {
+            cx.condition(Condition::Degraded, trouble.to_string());
+        } else if let Some(sequence) = tally.made {
+            cx.made(sequence);
+            cx.condition(Condition::Flowing, in_words(self.decoding.health()));
+        }
+        self.tell_health(cx);
+    }
+
+    fn tell_health(&self, cx: &mut Context) {
+        let health = self.decoding.health();
+        cx.picture_health(&self.source, health, in_words(health));
     }
 
     fn tell_if_resting(&mut self, next: &Next<Packet>, cx: &mut Context) {
@@ -229,18 +256,6 @@ impl Working {
         } else if self.quiet_steps >= QUIET_STEPS {
             cx.condition(Condition::Waiting, format!("nothing comes from {}", self.source));
         }
-    }
-}
-
-fn report(tally: &Tally, cx: &mut Context) {
-    if tally.missed > 0 {
-        cx.missed(tally.missed);
-    }
-    if let Some(trouble) = &tally.trouble {
-        cx.condition(Condition::Degraded, trouble.to_string());
-    } else if let Some(sequence) = tally.made {
-        cx.made(sequence);
-        cx.condition(Condition::Flowing, "");
     }
 }
 

@@ -2,19 +2,26 @@
 
 use std::time::Duration;
 
+use protocol::config::ingest::Source as Wanted;
 use protocol::config::{IngestConfig, WorkerConfig};
 use protocol::control::Condition;
+use protocol::name::RingName;
 use protocol::time::ClockSource;
 use shmring::clock;
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
 use crate::publisher::Publisher;
+use crate::rate::RateWatch;
 use crate::source::{CapturedUnit, Event, Source};
 
 #[derive(Debug)]
 pub(crate) struct Ingest {
     source: Source,
     publisher: Publisher,
+    ring: RingName,
+    /// `None` of a file: nobody sends it.
+    rate: Option<RateWatch>,
+    has_pictures: bool,
 }
 
 impl Worker for Ingest {
@@ -31,10 +38,12 @@ impl Worker for Ingest {
         let Some(contract) = cx.output() else {
             return Err(Fault::contract("started without a ring to write, expected one"));
         };
+        let (ring, is_live) = (contract.name.clone(), !matches!(config.source, Wanted::File(_)));
         let publisher = Publisher::new(cx.project(), contract, clock::now().utc);
         tracing::info!("source {}", config.source);
         let source = Source::open(&config, cx)?;
-        let mut ingest = Self { source, publisher };
+        let rate = is_live.then(|| RateWatch::new(config.health));
+        let mut ingest = Self { source, publisher, ring, rate, has_pictures: false };
         // Local sources know their tracks by now, so their ring is there before they are ready.
         ingest.advance(Duration::ZERO, cx)?;
         Ok(ingest)
@@ -57,17 +66,34 @@ impl Ingest {
             Event::Ended => return Ok(Step::Done),
             Event::Quiet => {}
             Event::Tracks(tracks) => {
+                if let (Some(rate), Some(track)) = (&mut self.rate, tracks.first()) {
+                    rate.declared(track.frame_rate);
+                }
+                self.has_pictures = tracks.first().is_some_and(|track| track.codec.is_video());
                 self.publisher.describe(&tracks)?;
                 self.publisher.while_waiting(cx.while_waiting());
             }
             Event::Unit(captured) => self.publish(&captured, cx)?,
-            Event::Down(why) => cx.condition(Condition::Degraded, why),
+            Event::Down(why) => {
+                if let Some(rate) = &mut self.rate {
+                    rate.rest();
+                }
+                cx.condition(Condition::Degraded, why);
+            }
             Event::Preparing(what) => cx.condition(Condition::Waiting, what),
+        }
+        if let Some(rate) = &mut self.rate {
+            rate.pass(clock::mono());
+            cx.picture_health(&self.ring, rate.health(), rate.why());
         }
         Ok(Step::Again)
     }
 
     fn publish(&mut self, captured: &CapturedUnit, cx: &mut Context) -> Result<(), Fault> {
+        let is_picture = self.has_pictures && captured.unit.track == 0;
+        if let Some(rate) = self.rate.as_mut().filter(|_| is_picture) {
+            rate.picture(clock::mono());
+        }
         match self.publisher.publish(captured) {
             Ok(Some(sequence)) => cx.made(sequence),
             Ok(None) => return Ok(()),
@@ -86,7 +112,9 @@ impl Ingest {
                        lower size or fps";
             cx.condition(Condition::Degraded, why);
         } else {
-            cx.condition(Condition::Flowing, clock_in_words(captured));
+            let why = self.rate.as_ref().map(RateWatch::why).filter(|why| !why.is_empty());
+            let why = why.map_or_else(|| clock_in_words(captured), str::to_owned);
+            cx.condition(Condition::Flowing, why);
         }
         Ok(())
     }

@@ -209,12 +209,13 @@ impl Builder {
 /// Every parameter that changes a byte is in the name.
 fn file_name(wanted: &TestPattern) -> String {
     format!(
-        "test-v{}-{}-{}fps-gop{}-{}bps-{LOOP_SECONDS}s.loop",
+        "test-v{}-{}-{}fps-gop{}-{}bps-{}-{LOOP_SECONDS}s.loop",
         pattern::VERSION,
         wanted.size,
         wanted.fps,
         wanted.gop,
-        wanted.bitrate.0
+        wanted.bitrate.0,
+        wanted.picture.as_str()
     )
 }
 

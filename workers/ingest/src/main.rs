@@ -19,6 +19,7 @@ mod loop_cache;
 mod pace;
 mod pattern;
 mod publisher;
+mod rate;
 mod reconnect;
 mod rtsp;
 mod source;

@@ -1,6 +1,8 @@
 //! The moving test picture between two strips of frame code. Pure: a number in, pixels out, the
 //! same for ever.
 
+use protocol::config::ingest::TestPicture;
+
 use crate::framecode::{self, STRIP_ROWS};
 
 /// Raised when the picture of a number changes, so that cached loops of the old one are not used.
@@ -11,7 +13,14 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) struct Pattern {
     pub(crate) width: usize,
     pub(crate) height: usize,
+    pub(crate) picture: TestPicture,
 }
+
+/// Limited-range black, and a middling gray.
+const BLACK: u8 = 16;
+const GRAY: u8 = 126;
+/// Chroma of what has no colour.
+const COLOURLESS: u8 = 128;
 
 /// A box that wanders over the picture, bouncing at its edges.
 struct Wanderer {
@@ -34,6 +43,12 @@ const WANDERERS: [Wanderer; 2] = [
 impl Pattern {
     /// Draws plane `plane` (0 luma, 1 and 2 chroma halved both ways) of picture `number`.
     pub(crate) fn draw(&self, number: u64, plane: usize, bytes: &mut [u8], linesize: usize) {
+        let number = match self.picture {
+            TestPicture::Moving => number,
+            TestPicture::Frozen => 0,
+            TestPicture::Black => return bytes.fill(if plane == 0 { BLACK } else { COLOURLESS }),
+            TestPicture::Gray => return bytes.fill(if plane == 0 { GRAY } else { COLOURLESS }),
+        };
         if plane == 0 {
             self.draw_luma(number, bytes, linesize);
         } else {
@@ -63,7 +78,7 @@ impl Pattern {
 
     fn draw_chroma(&self, number: u64, plane: usize, bytes: &mut [u8], linesize: usize) {
         for row in bytes.chunks_mut(linesize).take(self.height / 2) {
-            row[..self.width / 2].fill(128);
+            row[..self.width / 2].fill(COLOURLESS);
         }
         self.draw_boxes(number, plane, bytes, linesize);
     }
@@ -112,6 +127,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn moving(width: usize, height: usize) -> Pattern {
+        Pattern { width, height, picture: TestPicture::Moving }
+    }
+
     fn luma(pattern: Pattern, number: u64) -> Vec<u8> {
         let mut bytes = vec![0; pattern.width * pattern.height];
         pattern.draw(number, 0, &mut bytes, pattern.width);
@@ -120,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_picture_moves_enough_for_a_detector_and_not_everywhere() {
-        let pattern = Pattern { width: 640, height: 480 };
+        let pattern = moving(640, 480);
         let (one, next) = (luma(pattern, 100), luma(pattern, 105));
         let moved = one.iter().zip(&next).filter(|(a, b)| a.abs_diff(**b) > 25).count();
         let share = moved as f64 / one.len() as f64;
@@ -129,9 +148,19 @@ mod tests {
 
     #[test]
     fn the_same_number_is_the_same_picture() {
-        let pattern = Pattern { width: 320, height: 192 };
+        let pattern = moving(320, 192);
         assert_eq!(luma(pattern, 77), luma(pattern, 77));
         assert_ne!(luma(pattern, 77), luma(pattern, 78));
+    }
+
+    #[test]
+    fn pictures_of_a_camera_that_is_not_well_do_not_change() {
+        for picture in [TestPicture::Frozen, TestPicture::Black, TestPicture::Gray] {
+            let pattern = Pattern { picture, ..moving(320, 192) };
+            assert_eq!(luma(pattern, 0), luma(pattern, 78));
+        }
+        let black = Pattern { picture: TestPicture::Black, ..moving(320, 192) };
+        assert!(luma(black, 3).iter().all(|luma| *luma == BLACK));
     }
 
     proptest! {
@@ -139,7 +168,7 @@ mod tests {
         fn every_allowed_size_draws_both_strips(
             cells in 4usize..40, half_height in 32usize..300, number in 0u64..1 << 40, slack in 0usize..70,
         ) {
-            let pattern = Pattern { width: cells * 32, height: half_height * 2 };
+            let pattern = moving(cells * 32, half_height * 2);
             let linesize = pattern.width + slack;
             let mut bytes = vec![0; linesize * pattern.height];
             pattern.draw(number, 0, &mut bytes, linesize);

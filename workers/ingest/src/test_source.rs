@@ -37,6 +37,7 @@ impl PatternEncoder {
         let pattern = Pattern {
             width: self.wanted.size.width as usize,
             height: self.wanted.size.height as usize,
+            picture: self.wanted.picture,
         };
         self.encoder.encode(|plane, bytes, linesize| pattern.draw(number, plane, bytes, linesize))
     }

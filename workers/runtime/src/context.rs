@@ -10,7 +10,7 @@ use protocol::config::WorkerConfig;
 use protocol::control::{
     Condition, Happening, ItemId, Joint, NOTES_DIR, RingContract, StartUp, ToSupervisor, env,
 };
-use protocol::health::word;
+use protocol::health::{PictureHealth, word};
 use protocol::name::{ProjectName, RingName, WorkerName};
 use serde_json::{Map, Value};
 use spawn::HealthPage;
@@ -27,6 +27,7 @@ pub struct Context {
     stop: Arc<AtomicBool>,
     listeners: Vec<TcpListener>,
     condition: Option<(Condition, String)>,
+    picture: PictureHealth,
     /// Sequence of the item to abort at: `env::DRILL_ABORT`.
     drilled: Option<u64>,
 }
@@ -43,7 +44,16 @@ impl Context {
             let (worker, sequence) = drill.rsplit_once(':')?;
             sequence.parse().ok().filter(|_| worker == start_up.worker.as_str())
         });
-        Self { start_up, health: Arc::new(health), link, stop, listeners, condition: None, drilled }
+        Self {
+            start_up,
+            health: Arc::new(health),
+            link,
+            stop,
+            listeners,
+            condition: None,
+            picture: PictureHealth::Unknown,
+            drilled,
+        }
     }
 
     pub fn project(&self) -> &ProjectName {
@@ -119,6 +129,27 @@ impl Context {
     ) {
         let data = serde_json::to_string(data).unwrap_or_default();
         self.tell(what, subject, why, data);
+    }
+
+    /// What the pictures of the ring's camera look like. That they are not well, why, and that this is over
+    /// is told to people and hooks; that they are well from the beginning is not.
+    pub fn picture_health(&mut self, ring: &RingName, health: PictureHealth, why: &str) {
+        let before = std::mem::replace(&mut self.picture, health);
+        if before == health {
+            return;
+        }
+        self.health.store(word::PICTURE, health.code());
+        if before.is_fault() || health.is_fault() {
+            let camera = ring.camera();
+            let data = [("camera", camera), ("health", health.as_str())];
+            let data = data.map(|(key, word)| (key.to_owned(), Value::from(word)));
+            let why = match health {
+                PictureHealth::Ok => "the picture is well again",
+                PictureHealth::Unknown => "nobody looks at the pictures any more",
+                _ => why,
+            };
+            self.happened_with(Happening::CameraHealth, camera, why, &Map::from_iter(data));
+        }
     }
 
     fn tell(&self, what: Happening, subject: &str, why: &str, data: String) {

@@ -14,6 +14,8 @@ export const STALE_AFTER_MS = 2_000;
 const RETRY_MS = 1_000;
 
 const WORDS = { live: "live", stale: "stale", waiting: "waiting" };
+/** Of a live picture that shows nothing; what the server has no word for is no fault. */
+const FAULTS = { frozen: "frozen", black: "black", blank: "blank", rate: "wrong rate" };
 
 export class Tile {
   /** `interval()` gives the wanted ms between pictures; `get` and `now` are there for tests. */
@@ -70,7 +72,9 @@ export class Tile {
     const ageMs = this.#ageMs();
     const state = this.#state(ageMs);
     setData(this.element, "state", state);
-    setText(this.badge, WORDS[state]);
+    const fault = state === "live" ? FAULTS[this.row?.health] : undefined;
+    setText(this.badge, fault ?? WORDS[state]);
+    setData(this.badge, "tone", fault ? "warn" : "");
     setText(this.age, format.age(ageMs));
     setText(this.why, state === "live" ? "" : this.#reason(state, ageMs));
     this.why.title = this.why.textContent; // the whole of it when the tile cuts it

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use protocol::admin::{RingStatus, WorkerState, WorkerStatus};
+use protocol::health::PictureHealth;
 use protocol::name::{RingName, WorkerName};
 use protocol::time::MonoNs;
 use serde::Serialize;
@@ -40,6 +41,8 @@ pub struct CameraStatus {
     pub state: CameraState,
     /// Empty while live.
     pub why: String,
+    /// What those see who read and decode it; `unknown` while nobody looks.
+    pub health: PictureHealth,
     /// Frames (or, without a frame ring, packets) a second; `null` while unknown.
     pub fps: Option<f64>,
     /// Time since the newest frame, in ms.
@@ -119,6 +122,7 @@ impl Board {
             name: camera.name.clone(),
             state,
             why,
+            health: self.health(camera, workers),
             fps: age_ms.and_then(|_| self.camera_rate(camera, watched)),
             age_ms,
             width: size.map_or(0, |ring| ring.width),
@@ -134,6 +138,17 @@ impl Board {
         let ring = camera.frames.as_ref().or(camera.packets.as_ref())?;
         let rate = round_tenth(self.rate(ring)?);
         (watched || rate > 0.0).then_some(rate)
+    }
+
+    /// What is wrong tells more than what is right.
+    fn health(&self, camera: &CameraRings, workers: &[WorkerStatus]) -> PictureHealth {
+        let seen = [&camera.frames, &camera.packets]
+            .into_iter()
+            .flatten()
+            .filter_map(|ring| self.writer(ring, workers))
+            .map(|worker| worker.health);
+        let known = seen.filter(|health| !health.is_unknown());
+        known.max_by_key(|health| health.is_fault()).unwrap_or_default()
     }
 
     /// The first worker on the way from the camera to the picture that is not well.
@@ -230,6 +245,7 @@ mod tests {
             uptime_s: 1.0,
             last_exit: String::new(),
             restart_ms: None,
+            health: PictureHealth::Unknown,
         }
     }
 
@@ -286,6 +302,27 @@ mod tests {
         let row = board.camera(&cam1(), false, &rings, &[dead]);
         assert_eq!(row.state, CameraState::Stale);
         assert_eq!(row.why, "front is degraded: 401 Unauthorized");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_picture_is_said_of_a_camera_that_is_live() {
+        let mut board = Board::default();
+        let rings = [ring("cam1.packets", 900, Some(12)), ring("cam1.frames", 900, Some(12))];
+        let works = |name: &str, health| WorkerStatus {
+            health,
+            ..worker(name, Some(42), WorkerState::Running, "")
+        };
+        let seen = |board: &mut Board, ingest, decoder| {
+            let workers = [works("cam1", ingest), works("cam1-decode", decoder)];
+            board.writers.insert("cam1.frames".parse().unwrap(), workers[1].name.clone());
+            board.writers.insert("cam1.packets".parse().unwrap(), workers[0].name.clone());
+            board.camera(&cam1(), true, &rings, &workers).health
+        };
+        use PictureHealth::{Black, Ok, Rate, Unknown};
+        assert_eq!(seen(&mut board, Unknown, Unknown), Unknown);
+        assert_eq!(seen(&mut board, Ok, Unknown), Ok);
+        assert_eq!(seen(&mut board, Ok, Black), Black);
+        assert_eq!(seen(&mut board, Rate, Ok), Rate);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use protocol::admin::{RingStatus, WorkerState, WorkerStatus};
+use protocol::health::PictureHealth;
 use protocol::name::WorkerName;
 use protocol::time::{NS_PER_S, UtcNs};
 use recordings::UploadStatus;
@@ -47,6 +48,7 @@ pub fn text(measured: &Measured<'_>) -> String {
     workers(&mut page, measured.workers.unwrap_or_default());
     cameras(&mut page, measured);
     uploads(&mut page, measured.uploads);
+    health(&mut page, measured.cameras);
     page.text
 }
 
@@ -163,6 +165,18 @@ fn uploads(page: &mut Page, uploads: &[(WorkerName, UploadStatus)]) {
     }
 }
 
+/// Nothing of a camera that nobody looks at: silence is not health.
+fn health(page: &mut Page, cameras: &[CameraStatus]) {
+    page.family("camera_health", "gauge", "Whether the camera's pictures have this fault.");
+    for camera in cameras.iter().filter(|camera| !camera.health.is_unknown()) {
+        for fault in PictureHealth::FAULTS {
+            let labels: [(&str, &dyn Display); 2] =
+                [("camera", &camera.name), ("fault", &fault.as_str())];
+            page.sample(&labels, u8::from(camera.health == fault));
+        }
+    }
+}
+
 /// The text being written; samples go to the family begun last.
 #[derive(Default)]
 struct Page {
@@ -230,6 +244,7 @@ mod tests {
             name: "cam1".to_owned(),
             state: CameraState::Live,
             why: String::new(),
+            health: PictureHealth::Black,
             fps: None,
             age_ms: Some(40),
             width: 0,
@@ -260,6 +275,8 @@ mod tests {
             "framevisor_worker_up{worker=\"motion\"} 0",
             "framevisor_worker_restarts_total{worker=\"motion\"} 4",
             "framevisor_last_frame_timestamp_seconds{camera=\"cam1\"} 1699999999.960",
+            "framevisor_camera_health{camera=\"cam1\",fault=\"black\"} 1",
+            "framevisor_camera_health{camera=\"cam1\",fault=\"rate\"} 0",
             "framevisor_web_connections 2",
         ] {
             assert!(page.lines().any(|seen| seen == line), "{line} is not in\n{page}");

@@ -354,6 +354,7 @@ mod tests {
             uptime_s: 1.0,
             last_exit: "exit 1".to_owned(),
             restart_ms: None,
+            health: Default::default(),
         };
         let at = [seen("cam1.packets", &[window(7), window(125), window(3)])];
         assert!(Measured::of(&at, &[worker(0)], 125.0).is_whole());

@@ -37,6 +37,7 @@ fn look(cameras: usize, at_s: u64) -> Look {
         uptime_s: 61.0,
         last_exit: "SIGKILL".to_owned(),
         restart_ms: None,
+        health: Default::default(),
     };
     let ring = |edge: &crate::topology::GraphEdge| {
         let mut ring = census::absent(&edge.name);

@@ -120,6 +120,7 @@ fn example(key: &str) -> String {
         "defaults" => "defaults: {decoder: {threads: 2}}",
         "delay" | "restart.delay" => "restart: {delay: 0.25s..30s}",
         "dir" => "dir: recordings",
+        "health" | "frozen" | "black" | "blank" => "health: {frozen: 1m, black: 10s, blank: off}",
         "env" => "env: {MODEL: small}",
         "fps" => "fps: 5",
         "frames" => "frames: {threads: 2}",

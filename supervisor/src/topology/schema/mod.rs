@@ -29,6 +29,7 @@ const PLACES: &str = "places";
 const KEY: &str = "key";
 const TEXT: &str = "text";
 const BOXES: &str = "boxes";
+const HEALTH: &str = "health";
 const HOOKS: &str = "hooks";
 const LIMITS: &str = "limits";
 const RINGS: &str = "rings";
@@ -73,6 +74,7 @@ fn definitions() -> Map<String, Value> {
     add("limits", section(described(LIMITS, limits())));
     add("raw", section(described(RAW, raw())));
     add("codec", section(described(CODEC, codec())));
+    add("health", section(health(&[PICTURE_HEALTH, RATE_HEALTH].concat())));
     add("hook", section(described(HOOKS, hook())));
     add("ring_settings", section(ring_settings()));
     add("keep", keep());
@@ -146,6 +148,22 @@ fn hook() -> Keys {
         ("timeout", shared("span")),
         ("env", values::environment()),
     ]
+}
+
+const PICTURE_HEALTH: &[&str] = &["frozen", "black", "blank"];
+const RATE_HEALTH: &[&str] = &["fps", "rate"];
+
+/// These keys of a camera's health: each worker has those that it looks at.
+fn health(known: &[&str]) -> Keys {
+    let mut keys = vec![
+        ("frozen", shared("patience")),
+        ("black", shared("patience")),
+        ("blank", shared("patience")),
+        ("fps", number(1, 240)),
+        ("rate", shared("share")),
+    ];
+    keys.retain(|(key, _)| known.contains(key));
+    described(HEALTH, keys)
 }
 
 fn ring_settings() -> Keys {
@@ -257,6 +275,7 @@ fn camera() -> Keys {
         ("transport", words(&TRANSPORTS)),
         ("loop", shared("boolean")),
         ("audio", words(&["aac", "opus", "copy"])),
+        ("health", shared("health")),
         ("serve", shared("serve")),
         ("record", either(vec![shared("boolean"), shared("text"), record_of_camera()])),
         ("frames", either(vec![shared("boolean"), part_of_camera(Kind::Decoder)])),
@@ -409,7 +428,11 @@ fn own(kind: Kind) -> Keys {
             ("boxes", shared("boxes")),
         ],
         Kind::Decoder => {
-            vec![("threads", number(1, 16)), ("max_pixels", number(64, 16_384 * 16_384))]
+            vec![
+                ("threads", number(1, 16)),
+                ("max_pixels", number(64, 16_384 * 16_384)),
+                ("health", section(health(PICTURE_HEALTH))),
+            ]
         }
         Kind::Encoder => vec![
             ("audio", words(&["aac", "opus"])),
@@ -426,6 +449,7 @@ fn own(kind: Kind) -> Keys {
             ("source", shared("source")),
             ("transport", words(&TRANSPORTS)),
             ("loop", shared("boolean")),
+            ("health", section(health(RATE_HEALTH))),
         ],
         Kind::Motion => vec![("fps", number(1, 240)), ("sensitivity", number(1, 100))],
         Kind::Notify => vec![

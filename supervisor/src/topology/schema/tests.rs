@@ -89,7 +89,8 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
         Kind::Ingest => json!(IngestConfig {
             source: Ingested::File("x".into()),
             repeat: true,
-            transport: Default::default()
+            transport: Default::default(),
+            health: Default::default()
         }),
         Kind::Motion => json!(MotionConfig::default()),
         Kind::Notify => json!(NotifyConfig::of(WebUrl::parse("http://h/").unwrap(), "*".into())),
@@ -167,6 +168,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (HOOKS, "/$defs/hook"),
         (RAW, "/$defs/raw"),
         (CODEC, "/$defs/codec"),
+        (HEALTH, "/$defs/health"),
         (CAMERAS, "/$defs/camera_section"),
         (RINGS, "/$defs/ring_settings"),
         (PLACES, "/$defs/place"),
@@ -184,7 +186,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 15 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 16 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
@@ -299,6 +301,7 @@ hall: {url: 'test:', record: {dir: x, when: command}}
 hall: {url: 'test:', audio: aac}
 hall: {url: 'test:', push: 'rtsp://mediamtx:8554/hall'}
 hall: {url: 'test:', push: {to: 'rtmp://h/live/hall', audio: false, restart: {delay: 1s}}}
+hall: {url: 'test:', frames: true, health: {frozen: 1h, black: 1s, blank: off, rate: 50%, fps: 25}}
 hall: {url: 'test:', motion: true, record: {dir: x, when: [always, events, {pre: 0s}]}}
 hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION:-true}'}",
     ),
@@ -307,6 +310,9 @@ hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION
         "x: {run: [x], limits: {memory: 512MiB, nice: 19, cpus: '0-3,6', nofile: 16, pids: 1, core: true, require: false}}
 x: {run: [x], limits: {cpus: 2, oom_score_adj: -1000, cpu_weight: 10000}}
 d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixels: 64}
+d: {use: decoder, in: cam-1.packets, health: {frozen: 30s, black: off, blank: 500ms}}
+i: {use: ingest, source: 'test:?picture=black', health: {fps: 12, rate: 99%}}
+i: {use: ingest, source: 'test:', health: {rate: off}}
 d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}
 e: {use: encoder, in: cam-1.packets, audio: opus, audio_bitrate: 32k, policy: essential 5s}
 m: {use: compositor, in: [d-1.frames], size: 640x360, fps: 30, wait: 0s, slate_after: 5s, layout: pip, columns: 2, background: '#0a0B0c'}
@@ -414,6 +420,9 @@ hall: {url: 'test:', frames: {max_pixels: 268435457}}
 hall: {url: 'test:', motion: {fps: 0}}
 hall: {url: 'test:', motion: {in: cam-1.frames}}
 hall: {url: 'test:', frames: yes}
+hall: {url: 'test:', health: off}
+hall: {url: 'test:', health: {dark: 1s}}
+hall: {url: 'test:', frames: true, health: {black: 10}}
 hall: {url: 'test:', frames: {fps: 5}}
 hall: {url: 'test:', max_bitrate: 8000000}
 Hall: {url: 'test:', serve: false}",
@@ -449,6 +458,12 @@ m: {use: compositor, in: d-1.frames, places: {d-1.frames: {at: middle}}}
 m: {use: compositor, in: d-1.frames, places: {d-1.frames: {width: 5}}}
 m: {use: compositor, in: d-1.frames, text: [{text: x, zone: mars}]}
 m: {use: compositor, in: d-1.frames, boxes: {line: wide}}
+d: {use: decoder, in: cam-1.packets, health: {frozen: never}}
+d: {use: decoder, in: cam-1.packets, health: {rate: 50%}}
+i: {use: ingest, source: 'test:', health: {rate: 100%}}
+i: {use: ingest, source: 'test:', health: {fps: 0}}
+i: {use: ingest, source: 'test:', health: {black: 1s}}
+i: {use: ingest, source: 'test:?picture=red'}
 d: {use: decoder, in: cam-1}
 d: {use: decoder, in: cam-1.packets, out: d.pictures}
 d: [decoder]

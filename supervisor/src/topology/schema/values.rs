@@ -52,6 +52,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         ),
         ("policy_in_turn", policy(&format!("sequential|essential {SPAN}"))),
         ("processors", processors()),
+        ("patience", text(&format!("off|{SPAN}"))),
         ("ready", text(r"attach|tcp +(?:[^ ]+:)?[0-9]{1,5}|http +http://[^ ]+|log +.+")),
         ("ring", text(&ring_text(RING_KINDS))),
         ("rings", one_or_list("ring_or_glob")),
@@ -64,6 +65,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         ),
         ("secret", json!({"type": "string", "pattern": r"\$\{cred:[A-Za-z0-9_][A-Za-z0-9_.-]*\}"})),
         ("serve", serve()),
+        ("share", text("off|[1-9][0-9]?%")),
         ("size", text("[0-9]{1,5}x[0-9]{1,5}")),
         ("source", source()),
         ("push_url", text(r"(?:rtsp|rtmp|srt|udp|rtp)://[^ ]+")),
@@ -242,8 +244,8 @@ fn serve() -> Value {
 
 fn source() -> Value {
     let rate = BIT_RATE;
-    let part =
-        format!("size=[0-9]+x[0-9]+|fps=[0-9]+|gop=[0-9]+|bitrate={rate}|mode=(?:live|loop)");
+    let words = "mode=(?:live|loop)|picture=(?:moving|frozen|black|gray)";
+    let part = format!("size=[0-9]+x[0-9]+|fps=[0-9]+|gop=[0-9]+|bitrate={rate}|{words}");
     let test = format!(r"test:\?*(?:&|(?:{part})(?:&|$))*");
     let rtsp = r"rtsp://(?:[^/?#]*@)?[^/?#@: ].*";
     let other = json!({

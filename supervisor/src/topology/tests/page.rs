@@ -55,7 +55,8 @@ fn the_page_has_a_row_for_every_key() {
         serde_json::json!(IngestConfig {
             source: Source::File("x".into()),
             repeat: true,
-            transport: Default::default()
+            transport: Default::default(),
+            health: Default::default()
         }),
         serde_json::json!(MotionConfig::default()),
         serde_json::json!(RecorderConfig::at("x".into())),

@@ -46,7 +46,7 @@ impl Bench {
         let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("test") };
         let reader = FrameReader::attach(&project, &ring, &options).unwrap();
         let options = DecoderOptions { threads, max_pixels: 1 << 24 };
-        let decoding = Decoding::new(writer.clone(), options);
+        let decoding = Decoding::new(writer.clone(), options, Judge::new(Default::default()));
         Self { writer, reader, decoding, _sweep: Sweep(project) }
     }
 

@@ -1,6 +1,10 @@
 //! Cameras that fail: each one is told apart, bounded, and forgiven when it is well again.
 
-use super::scripted::{End, Packet, SDP, Script, serve};
+use std::sync::OnceLock;
+
+use protocol::stream::Codec;
+
+use super::scripted::{End, Packet, SDP, Script, packets_of, pictures, serve};
 use super::tests::{Seen, watch};
 
 /// Fails as the scripts say, then plays; what was seen until pictures came after all.
@@ -195,6 +199,65 @@ fn a_size_that_changes_is_told_before_its_first_picture() {
     let seen = watch(&url, |seen| seen.tracks.len() > 1);
     let widths: Vec<u32> = seen.tracks.iter().map(|tracks| tracks[0].width).collect();
     assert_eq!(widths, [128, 192]);
+}
+
+/// Pictures of another size from number 50 on.
+fn grown(number: u64, packets: Vec<Packet>) -> Vec<Packet> {
+    static LARGER: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    if number < 50 {
+        return packets;
+    }
+    let larger = LARGER.get_or_init(|| pictures("192x64"));
+    let at = usize::try_from(number).unwrap() % larger.len();
+    packets_of(number, &larger[at])
+}
+
+#[test]
+fn a_size_that_changes_within_a_connection_is_told_and_nothing_is_lost() {
+    let (url, _) = serve(vec![Script { packets: grown, ..Script::default() }]);
+    let seen = watch(&url, |seen| seen.tracks.len() > 1 && seen.units.len() > 80);
+    let widths: Vec<u32> = seen.tracks.iter().map(|tracks| tracks[0].width).collect();
+    assert_eq!(widths, [128, 192]);
+    assert!(seen.downs.is_empty(), "{:?}", seen.downs);
+    for pair in seen.units.windows(2) {
+        assert_eq!(pair[1].unit.pts_ns - pair[0].unit.pts_ns, 10_000_000);
+    }
+}
+
+/// H.265 in place of what was to be sent; a client looks no further than into its parameter sets.
+fn hevc(number: u64, packets: Vec<Packet>) -> Vec<Packet> {
+    let sets =
+        "420101016000000300900000030000030078a003c08010e5964a924caf016808000003000800000300c840";
+    let byte = |at| u8::from_str_radix(&sets[at..at + 2], 16).unwrap();
+    let sps: Vec<u8> = (0..sets.len()).step_by(2).map(byte).collect();
+    let nals = if number.is_multiple_of(10) {
+        vec![vec![0x40, 1, 12], sps, vec![0x44, 1, 0xc1], vec![0x26, 1, 0xaf, 7]]
+    } else {
+        vec![vec![0x02, 1, 0xd0, 7]]
+    };
+    let last = nals.len() - 1;
+    let packet = |(at, payload)| Packet { marker: at == last, payload, ..packets[0].clone() };
+    nals.into_iter().enumerate().map(packet).collect()
+}
+
+#[test]
+fn a_codec_that_changes_within_a_connection_is_no_picture_and_the_next_one_has_it() {
+    let changes = |number: u64, packets| if number < 50 { packets } else { hevc(number, packets) };
+    let sdp = SDP.replace("H264", "H265").replace("a=fmtp:96 packetization-mode=1\r\n", "");
+    let scripts = vec![
+        Script { packets: changes, ..Script::default() },
+        Script { packets: hevc, sdp, ..Script::default() },
+    ];
+    let (url, _) = serve(scripts);
+    let codec = |seen: &Seen| seen.tracks.last().map(|tracks| tracks[0].codec);
+    let seen = watch(&url, |seen| {
+        let begins = seen.units.iter().rposition(|captured| captured.discontinuity);
+        codec(seen) == Some(Codec::H265) && begins.is_some_and(|at| seen.units.len() > at + 20)
+    });
+    says(&seen, "no picture for 9 s, though");
+    assert_eq!((seen.tracks.len(), seen.downs.len()), (2, 1));
+    assert_eq!((seen.tracks[1][0].width, seen.tracks[1][0].height), (1920, 1080));
+    assert!(seen.units.windows(2).all(|pair| pair[0].unit.dts_ns < pair[1].unit.dts_ns));
 }
 
 #[test]

@@ -157,6 +157,29 @@ packets! {
 }
 
 #[test]
+fn a_keep_alive_whose_challenge_has_grown_old_is_sent_again_with_the_new_one() {
+    let answer = |request: &str, answer: String| {
+        let challenge = |nonce: &str, more: &str| {
+            let head = "401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"cam\"";
+            answer.replace("200 OK", &format!("{head}, nonce=\"{nonce}\"{more}"))
+        };
+        match request.split(' ').next() {
+            Some("DESCRIBE") if !request.contains("Authorization") => challenge("one", ""),
+            // The first one, before anything is known, is no keep-alive.
+            Some("OPTIONS") if request.contains("nonce=\"one\"") => {
+                challenge("two", ", stale=true")
+            }
+            _ => answer.replace("timeout=60", "timeout=2"),
+        }
+    };
+    let (url, asked) = serve(vec![Script { answer, ..Script::default() }]);
+    let kept =
+        |request: &String| request.starts_with("OPTIONS") && request.contains("nonce=\"two\"");
+    let seen = watch(&url, |_| asked.lock().unwrap().iter().any(kept));
+    assert!(seen.downs.is_empty(), "{:?}", seen.downs);
+}
+
+#[test]
 fn an_extra_track_that_is_refused_is_left_out() {
     let sdp = format!("{SDP}m=audio 0 RTP/AVP 0\r\na=control:track2\r\n");
     let answer = |request: &str, answer: String| {

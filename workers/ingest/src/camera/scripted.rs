@@ -2,7 +2,8 @@
 //! stops doing so. H.264 over interleaved TCP, or UDP where the client asks for it.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -122,13 +123,34 @@ fn play(mut connection: TcpStream, script: &Script, asked: &Asked) -> std::io::R
             break;
         }
     }
-    send_pictures(&mut connection, script, port)?;
+    let requests = requests(connection.try_clone()?, heard);
+    let mut answer = |connection: &mut TcpStream| {
+        requests.try_iter().try_for_each(|request| {
+            let answer = (script.answer)(&request, answer_to(&request, &script.sdp));
+            asked.lock().unwrap().push(request);
+            connection.write_all(answer.as_bytes())
+        })
+    };
+    send_pictures(&mut connection, script, port, &mut answer)?;
     if script.end == End::Close {
-        return Ok(());
+        return connection.shutdown(Shutdown::Both);
     }
     // Until the client has had enough of it.
-    while connection.read(&mut [0; 1024])? > 0 {}
+    while requests.recv().is_ok() {}
     Ok(())
+}
+
+/// What the client asks while pictures are sent, until it closes the connection.
+fn requests(mut connection: TcpStream, mut heard: Vec<u8>) -> Receiver<String> {
+    let (sender, requests) = channel();
+    thread::spawn(move || {
+        while let Ok(request) = read_request(&mut connection, &mut heard) {
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    requests
 }
 
 fn read_request(connection: &mut TcpStream, heard: &mut Vec<u8>) -> std::io::Result<String> {
@@ -175,7 +197,8 @@ fn answer_to(request: &str, sdp: &str) -> String {
     )
 }
 
-fn pictures(size: &str) -> Vec<Vec<u8>> {
+/// Encoded pictures of this size.
+pub(super) fn pictures(size: &str) -> Vec<Vec<u8>> {
     let Ok(Source::Test(pattern)) = format!("test:?size={size}&fps=100&gop=10").parse() else {
         panic!("a pattern that reads");
     };
@@ -187,7 +210,12 @@ fn client_port(request: &str) -> Option<u16> {
     request.split_once("client_port=")?.1.split('-').next()?.parse().ok()
 }
 
-fn send_pictures(out: &mut TcpStream, script: &Script, port: Option<u16>) -> std::io::Result<()> {
+fn send_pictures(
+    out: &mut TcpStream,
+    script: &Script,
+    port: Option<u16>,
+    answer: &mut dyn FnMut(&mut TcpStream) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let datagrams = UdpSocket::bind("127.0.0.1:0")?;
     static USUAL: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     let other;
@@ -202,7 +230,7 @@ fn send_pictures(out: &mut TcpStream, script: &Script, port: Option<u16>) -> std
         let unit = &pictures[usize::try_from(number % PICTURES).unwrap()];
         let mut bytes = (script.before)(number);
         let mut datagram = Vec::new();
-        for packet in (script.packets)(number, packets(number, unit)) {
+        for packet in (script.packets)(number, packets_of(number, unit)) {
             sequence = sequence.wrapping_add(1).wrapping_add(packet.skip);
             match port {
                 None => packet.write(sequence, &mut bytes),
@@ -215,13 +243,15 @@ fn send_pictures(out: &mut TcpStream, script: &Script, port: Option<u16>) -> std
                 }
             }
         }
+        answer(out)?;
         out.write_all(&bytes)?;
         thread::sleep(Duration::from_millis((script.quiet_ms)(number)));
     }
     Ok(())
 }
 
-fn packets(number: u64, unit: &[u8]) -> Vec<Packet> {
+/// Picture `number` in packets.
+pub(super) fn packets_of(number: u64, unit: &[u8]) -> Vec<Packet> {
     let ticks = u32::try_from(number * 90_000 / FPS % (1 << 32)).unwrap();
     let nals = super::fake::split(unit);
     let mut all: Vec<Packet> = nals

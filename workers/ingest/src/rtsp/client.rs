@@ -29,6 +29,7 @@ const REORDER: Duration = Duration::from_millis(120);
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Without a timeout of the camera's own: the RFC's 60 s.
 const SESSION_S: u64 = 60;
+const KEEP_ALIVE_LEAST: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_MOST: Duration = Duration::from_secs(30);
 /// Bytes of a datagram.
 const DATAGRAM_MAX: usize = 65_536;
@@ -62,7 +63,7 @@ pub(crate) struct Client {
     aggregate: String,
     keep_alive: &'static str,
     keep_alive_every: Duration,
-    kept_alive: MonoNs,
+    keep_alive_at: MonoNs,
     reported: MonoNs,
     own_ssrc: u32,
     first_within: Duration,
@@ -130,14 +131,15 @@ impl Client {
         let now = clock::mono();
         let watch = Watch { at: now, bytes: 0, sounds: 0 };
         let half = Duration::from_secs(session_s.unwrap_or(SESSION_S)) / 2;
+        let keep_alive_every = half.clamp(KEEP_ALIVE_LEAST, KEEP_ALIVE_MOST);
         Ok(Self {
             name: name.clone(),
             streams,
             paths,
             aggregate,
             keep_alive: if asks_parameters { "GET_PARAMETER" } else { "OPTIONS" },
-            keep_alive_every: half.clamp(Duration::from_secs(1), KEEP_ALIVE_MOST),
-            kept_alive: now,
+            keep_alive_every,
+            keep_alive_at: now + keep_alive_every,
             reported: now,
             own_ssrc: random(),
             first_within: wanted.first_within,
@@ -257,8 +259,11 @@ impl Client {
 
     /// Keeps the session, and tells the camera how its packets come.
     fn tend(&mut self, now: MonoNs) -> Result<(), RtspError> {
-        if now.saturating_since(self.kept_alive) >= self.keep_alive_every {
-            self.kept_alive = now;
+        if self.connection.take_stale() {
+            self.keep_alive_at = self.keep_alive_at.min(now + KEEP_ALIVE_LEAST);
+        }
+        if now >= self.keep_alive_at {
+            self.keep_alive_at = now + self.keep_alive_every;
             self.connection.tell(self.keep_alive, &self.aggregate, &[])?;
         }
         if now.saturating_since(self.reported) >= REPORT_EVERY {

@@ -11,13 +11,13 @@ use protocol::time::MonoNs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shmring::clock;
 
+use super::STOP_POLL;
 use super::auth::Auth;
 use super::error::RtspError;
 use super::message::{Answer, Inbox, Incoming, request};
+use super::resolve::{self, Unresolved};
 use super::url::{Credentials, Url};
 
-/// How often a wait looks whether the worker is to stop.
-const STOP_POLL: Duration = Duration::from_millis(50);
 const READ_BYTES: usize = 64 << 10;
 /// A camera that does not take a request within this is not there.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     session: Option<String>,
     credentials: Option<Credentials>,
     auth: Auth,
+    /// A request was refused for a challenge that had grown old; the next one has the new one.
+    stale: bool,
     stop: Arc<AtomicBool>,
     /// Until when requests are to be answered.
     deadline: MonoNs,
@@ -48,7 +50,7 @@ impl Connection {
         stop: Arc<AtomicBool>,
         deadline: MonoNs,
     ) -> Result<Self, RtspError> {
-        let stream = connect(url, name, deadline)?;
+        let stream = connect(url, name, deadline, &stop)?;
         let io = |source| RtspError::io(name, "connecting", source);
         stream.set_nodelay(true).map_err(io)?;
         stream.set_nonblocking(true).map_err(io)?;
@@ -64,6 +66,7 @@ impl Connection {
             session: None,
             credentials: url.credentials.clone(),
             auth: Auth::default(),
+            stale: false,
             stop,
             deadline,
         })
@@ -185,8 +188,14 @@ impl Connection {
         }
     }
 
-    /// Gives each packet that came to `take`. Answers are to keep-alives and say nothing; requests are
-    /// answered.
+    /// Whether a request that nobody waits for was refused since this was asked last, and is worth another
+    /// try.
+    pub(crate) fn take_stale(&mut self) -> bool {
+        std::mem::take(&mut self.stale)
+    }
+
+    /// Gives each packet that came to `take`. Answers are to keep-alives and say nothing but that the
+    /// session is over, or the challenge; requests are answered.
     pub(crate) fn packets(&mut self, mut take: impl FnMut(u8, &[u8])) -> Result<(), RtspError> {
         loop {
             match self.inbox.next() {
@@ -195,6 +204,9 @@ impl Connection {
                 Ok(Some(Incoming::Answer(answer))) if answer.status == 454 => {
                     let doing = "keeping the session";
                     return Err(RtspError::Closed { name: self.name.clone(), doing });
+                }
+                Ok(Some(Incoming::Answer(answer))) if answer.status == 401 && is_stale(&answer) => {
+                    self.stale |= self.auth.challenge(answer.headers("WWW-Authenticate"));
                 }
                 Ok(Some(Incoming::Answer(_))) => {}
                 Ok(Some(Incoming::Request { sequence })) => self.agree(&sequence)?,
@@ -253,11 +265,14 @@ fn is_stale(answer: &Answer) -> bool {
 }
 
 /// Tries the host's addresses one after the other; one that does not answer leaves time for the others.
-fn connect(url: &Url, name: &str, deadline: MonoNs) -> Result<TcpStream, RtspError> {
-    let resolve = |source| RtspError::Resolve { name: name.to_owned(), source };
-    let addresses = (url.host.as_str(), url.port).to_socket_addrs().map_err(resolve)?;
+fn connect(
+    url: &Url,
+    name: &str,
+    deadline: MonoNs,
+    stop: &AtomicBool,
+) -> Result<TcpStream, RtspError> {
+    let addresses = addresses(url, name, deadline, stop)?;
     let mut last = std::io::Error::from(ErrorKind::NotFound);
-    let addresses: Vec<SocketAddr> = addresses.collect();
     for (at, address) in addresses.iter().enumerate() {
         let rest = deadline.saturating_since(clock::mono());
         match TcpStream::connect_timeout(address, share(rest, addresses.len() - at)) {
@@ -266,6 +281,23 @@ fn connect(url: &Url, name: &str, deadline: MonoNs) -> Result<TcpStream, RtspErr
         }
     }
     Err(RtspError::io(name, "connecting", last))
+}
+
+fn addresses(
+    url: &Url,
+    name: &str,
+    deadline: MonoNs,
+    stop: &AtomicBool,
+) -> Result<Vec<SocketAddr>, RtspError> {
+    if let Ok(ip) = url.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, url.port)]);
+    }
+    let (host, port) = (url.host.clone(), url.port);
+    let look_up = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    resolve::within(look_up, deadline, stop).map_err(|unresolved| match unresolved {
+        Unresolved::Stopping => RtspError::Stopping,
+        Unresolved::Failed(source) => RtspError::Resolve { name: name.to_owned(), source },
+    })
 }
 
 /// The time for the next of `left` addresses.

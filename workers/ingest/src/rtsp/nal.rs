@@ -128,6 +128,10 @@ impl Assembler {
 
     fn h265(&mut self, payload: &[u8]) {
         let [first, second, rest @ ..] = payload else { return };
+        // Another layer than the base, or, as mostly, no H.265 at all any more.
+        if first & 1 != 0 || second >> 3 != 0 || second & 7 == 0 {
+            return;
+        }
         let order = if self.has_order { 2 } else { 0 };
         match first >> 1 & 0x3f {
             48 => self.several(rest.get(order..).unwrap_or_default(), order / 2),
@@ -242,7 +246,8 @@ impl What {
                 let begins_picture = nal.get(1).is_none_or(|byte| byte & 0x80 != 0);
                 // Or a recovery point (D.1.8): some cameras refresh pictures bit by bit and never send an IDR.
                 let is_key = kind == 5 || kind == 6 && nal.get(1) == Some(&6);
-                Self { is_picture: matches!(kind, 1..=5), is_key, begins_picture }
+                // Partitions (2 to 4) no camera sends; a stream that has become H.265 looks like them.
+                Self { is_picture: matches!(kind, 1 | 5), is_key, begins_picture }
             }
             Family::H265 => {
                 let kind = kind >> 1 & 0x3f;

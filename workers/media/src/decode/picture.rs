@@ -83,6 +83,25 @@ impl Picture {
         Some(layout)
     }
 
+    /// Luma (of packed formats the second byte of a pixel, which is green) in the middle of each cell of a
+    /// grid over the visible picture, row after row: enough to tell whether it is black, or the same.
+    pub fn sampled(&self, across: u32, down: u32) -> Vec<u8> {
+        let pixel = self.format.pixel_bytes() as usize;
+        let extent = self.format.plane_extent(0, self.width, self.height);
+        let middle = |cell: u32, cells: u32, side: u32| {
+            (2 * u64::from(cell) + 1) * u64::from(side) / (2 * u64::from(cells.max(1)))
+        };
+        let place = |at: u64| usize::try_from(at).unwrap_or(0);
+        let mut samples = Vec::with_capacity(place(u64::from(across) * u64::from(down)));
+        for y in 0..down {
+            let y = place(middle(y, down, self.height));
+            let row = self.row(0, y, extent.row_bytes as usize);
+            let columns = (0..across).map(|x| place(middle(x, across, self.width)));
+            samples.extend(columns.map(|x| row[x * pixel + usize::from(pixel > 1)]));
+        }
+        samples
+    }
+
     pub(crate) fn frame(&self) -> &frame::Video {
         &self.frame
     }

@@ -107,6 +107,10 @@ await test("a tile turns stale when its last frame is older than two seconds and
   await until("a picture", () => tile.picture.dataset.sequence === "7" && !tile.picture.hidden);
   tile.tick();
   equal([tile.element.dataset.state, tile.badge.textContent, tile.why.textContent], ["live", "live", ""]);
+  tile.update(row("cam1", { health: "black" }));
+  equal([tile.element.dataset.state, tile.badge.textContent, tile.badge.dataset.tone], ["live", "black", "warn"]);
+  tile.update(row("cam1", { health: "ok" }));
+  equal([tile.badge.textContent, tile.badge.dataset.tone], ["live", ""]);
   tile.get = () => new Promise(() => {});
   await pause(300);
   world.now = 12_000;
