@@ -24,10 +24,12 @@ pub enum Codec {
     Opus = 33,
     PcmMulaw = 34,
     PcmAlaw = 35,
+    /// Samples of 16 bits, the low byte first, of all channels by turns.
+    PcmS16le = 36,
 }
 
 impl Codec {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::H264,
         Self::H265,
         Self::Av1,
@@ -39,6 +41,7 @@ impl Codec {
         Self::Opus,
         Self::PcmMulaw,
         Self::PcmAlaw,
+        Self::PcmS16le,
     ];
 
     pub fn from_code(code: u32) -> Option<Self> {

@@ -131,6 +131,72 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     u64::try_from(scaled.checked_mul(factor)? / scale).ok()
 }
 
+/// A gain or a level, in tenths of a decibel: text such as `-6dB` where people read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Decibels(pub i32);
+
+impl Decibels {
+    /// What samples are multiplied with.
+    pub fn factor(self) -> f32 {
+        // Whole numbers below 2^24 are exact.
+        10f32.powf(self.0.clamp(-10_000, 10_000) as f32 / 200.0)
+    }
+}
+
+impl FromStr for Decibels {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let expected = "decibels with their unit, to a tenth, for example -6dB";
+        tenths(text).map(Self).ok_or_else(|| UnitError { seen: text.to_owned(), expected })
+    }
+}
+
+/// `[+|-]<digits>[.<digit>]dB`.
+fn tenths(text: &str) -> Option<i32> {
+    let number = text.strip_suffix("dB")?;
+    let (sign, digits) = match number.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, number.strip_prefix('+').unwrap_or(number)),
+    };
+    let (whole, tenth) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(tenth) || tenth.len() > 1 || whole.len() > 4 {
+        return None;
+    }
+    Some(sign * (whole.parse::<i32>().ok()? * 10 + tenth.parse::<i32>().ok()?))
+}
+
+impl fmt::Display for Decibels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, tenths) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        match tenths % 10 {
+            0 => write!(f, "{sign}{}dB", tenths / 10),
+            tenth => write!(f, "{sign}{}.{tenth}dB", tenths / 10),
+        }
+    }
+}
+
+impl Serialize for Decibels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i32(self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Decibels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        } else {
+            i32::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
 /// A picture size, `WIDTHxHEIGHT`; text in every format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -200,5 +266,19 @@ mod tests {
             };
             assert_eq!(shown, text);
         }
+    }
+
+    #[test]
+    fn decibels_read_and_print_to_a_tenth_and_are_factors() {
+        for (text, tenths) in [("-6dB", -60), ("0dB", 0), ("2.5dB", 25), ("-0.5dB", -5)] {
+            assert_eq!(text.parse(), Ok(Decibels(tenths)), "{text}");
+            assert_eq!(Decibels(tenths).to_string(), text);
+        }
+        assert_eq!("+3dB".parse(), Ok(Decibels(30)));
+        for bad in ["-6", "", "dB", "6 dB", "--6dB", "1.25dB", "-dB", "99999dB", "6db"] {
+            assert!(bad.parse::<Decibels>().is_err(), "{bad:?} was taken");
+        }
+        assert!((Decibels(-60).factor() - 0.501_187).abs() < 1e-5);
+        assert!((Decibels(200).factor() - 10.0).abs() < 1e-4);
     }
 }

@@ -134,7 +134,7 @@ fn oom_score_adj(kind: Option<Kind>) -> i32 {
     match kind {
         None | Some(Kind::Pipe) => 800,
         Some(Kind::Motion) => 700,
-        Some(Kind::Compositor | Kind::Decoder | Kind::Encoder) => 500,
+        Some(Kind::Compositor | Kind::Decoder | Kind::Encoder | Kind::Mixer) => 500,
         Some(Kind::Notify | Kind::Rtsp | Kind::RtspPush | Kind::Uploader | Kind::Web) => 300,
         Some(Kind::Ingest | Kind::Recorder | Kind::Replay) => 0,
     }

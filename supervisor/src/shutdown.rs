@@ -20,7 +20,7 @@ pub(crate) fn stage(kind: Option<Kind>) -> u8 {
     match kind {
         Some(Kind::Ingest | Kind::Replay) => 0,
         Some(Kind::Compositor | Kind::Decoder) => 1,
-        Some(Kind::Encoder | Kind::Motion | Kind::Pipe) | None => 2,
+        Some(Kind::Encoder | Kind::Mixer | Kind::Motion | Kind::Pipe) | None => 2,
         Some(Kind::Recorder) => 3,
         Some(Kind::Notify | Kind::Rtsp | Kind::RtspPush | Kind::Uploader | Kind::Web) => 4,
     }

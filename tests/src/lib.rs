@@ -20,6 +20,7 @@ pub mod report;
 pub mod store;
 pub mod tally;
 pub mod tls;
+pub mod tones;
 pub mod webhooks;
 pub mod witness;
 

@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("compositor", &["protocol", "shmring", "worker", "media"]),
     ("decoder", &["protocol", "shmring", "worker", "media"]),
     ("encoder", &["protocol", "shmring", "worker", "media"]),
+    ("mixer", &["protocol", "shmring", "worker", "media"]),
     ("recordings", &["protocol", "fmp4"]),
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("replay", &["protocol", "shmring", "worker", "recordings"]),

@@ -18,6 +18,7 @@ mod exports;
 mod faults;
 mod faults_page;
 mod first_light;
+mod mixing;
 mod packages;
 mod pipes;
 mod playback;

@@ -27,6 +27,7 @@ const WORKERS: &[&str] = &[
     "encoder",
     "export",
     "ingest",
+    "mixer",
     "motion",
     "notify",
     "pipe",

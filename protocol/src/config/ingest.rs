@@ -7,13 +7,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::RateLimits;
-use crate::units::{BitRate, Size};
+pub use super::test_pattern::{TestMode, TestPattern, TestPicture, TestSound, Wave};
 
 /// What the user writes under `use: ingest`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngestConfig {
-    /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop&picture=`, `rtsp://...`, `file:PATH` or a path.
+    /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop&picture=`, `test:?tone=`, `rtsp://...`, `file:PATH` or a path.
     pub source: Source,
     /// Files only: start again at the end. Default true.
     #[serde(default = "yes", rename = "loop")]
@@ -130,71 +130,17 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
-/// The synthetic camera: a moving picture between two strips of frame code (`docs/framecode.md`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TestPattern {
-    pub size: Size,
-    pub fps: u32,
-    /// Pictures from one key frame to the next.
-    pub gop: u32,
-    pub bitrate: BitRate,
-    pub mode: TestMode,
-    pub picture: TestPicture,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TestMode {
-    /// Draws and encodes as it goes.
-    Live,
-    /// Encodes one minute once into a cache and replays it with new times.
-    Loop,
-}
-
-/// What the pictures show: a camera that is well, or one that is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TestPicture {
-    Moving,
-    /// The first picture again and again, its frame code too.
-    Frozen,
-    /// Without a frame code.
-    Black,
-    /// Without a frame code, one gray.
-    Gray,
-}
-
-impl TestPicture {
-    const ALL: [Self; 4] = [Self::Moving, Self::Frozen, Self::Black, Self::Gray];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Moving => "moving",
-            Self::Frozen => "frozen",
-            Self::Black => "black",
-            Self::Gray => "gray",
-        }
-    }
-}
-
-impl Default for TestPattern {
-    fn default() -> Self {
-        Self {
-            size: Size { width: 640, height: 480 },
-            fps: 25,
-            gop: 25,
-            bitrate: BitRate(2_000_000),
-            mode: TestMode::Live,
-            picture: TestPicture::Moving,
-        }
-    }
-}
-
 /// Why a text is no source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     #[error("source scheme '{0}': expected test:, rtsp:// or file: (or a path)")]
     Scheme(String),
-    #[error("test source key '{0}': expected size, fps, gop, bitrate, mode or picture")]
+    #[error(
+        "test source key '{0}': expected size, fps, gop, bitrate, mode, picture or beep, or tone without them, and of either sound, rate, channels or level"
+    )]
     TestKey(String),
+    #[error("test source key '{0}' is of sound: expected tone or beep beside it")]
+    TestSilent(String),
     #[error("test source {key}={seen}: expected {expected}")]
     TestValue { key: String, seen: String, expected: &'static str },
     #[error("source is empty: expected test:, an rtsp:// URL or a file path")]
@@ -254,50 +200,7 @@ fn check_authority(rest: &str) -> Result<(), SourceError> {
     }
 }
 
-impl FromStr for TestPattern {
-    type Err = SourceError;
-    fn from_str(query: &str) -> Result<Self, SourceError> {
-        let mut pattern = Self::default();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, seen) = pair.split_once('=').unwrap_or((pair, ""));
-            let bad =
-                |expected| SourceError::TestValue { key: key.into(), seen: seen.into(), expected };
-            match key {
-                "size" => {
-                    // The frame code needs 32 cells of at least 4 pixels and two strips of 16 rows.
-                    pattern.size = seen
-                        .parse()
-                        .ok()
-                        .filter(|s: &Size| s.width >= 128 && s.height >= 64 && s.width.is_multiple_of(32) && s.height.is_multiple_of(2))
-                        .ok_or_else(|| bad("WIDTHxHEIGHT, width a multiple of 32 from 128, even height from 64"))?;
-                }
-                "fps" => pattern.fps = in_range(seen, 1, 240).ok_or_else(|| bad("1 to 240"))?,
-                "gop" => {
-                    pattern.gop =
-                        in_range(seen, 1, 1000).ok_or_else(|| bad("1 to 1000 pictures"))?
-                }
-                "bitrate" => {
-                    pattern.bitrate = seen.parse().map_err(|_| bad("a rate such as 2M"))?
-                }
-                "mode" => {
-                    pattern.mode = match seen {
-                        "live" => TestMode::Live,
-                        "loop" => TestMode::Loop,
-                        _ => return Err(bad("live or loop")),
-                    }
-                }
-                "picture" => {
-                    let found = TestPicture::ALL.into_iter().find(|it| it.as_str() == seen);
-                    pattern.picture = found.ok_or_else(|| bad("moving, frozen, black or gray"))?;
-                }
-                other => return Err(SourceError::TestKey(other.to_owned())),
-            }
-        }
-        Ok(pattern)
-    }
-}
-
-fn in_range(text: &str, low: u32, high: u32) -> Option<u32> {
+pub(super) fn in_range(text: &str, low: u32, high: u32) -> Option<u32> {
     text.parse().ok().filter(|value| (low..=high).contains(value))
 }
 
@@ -323,18 +226,7 @@ impl fmt::Display for Source {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Rtsp(url) => url.fmt(f),
-            Self::Test(p) => {
-                let mode = if p.mode == TestMode::Live { "live" } else { "loop" };
-                write!(
-                    f,
-                    "test:?size={}&fps={}&gop={}&bitrate={}&mode={mode}",
-                    p.size, p.fps, p.gop, p.bitrate
-                )?;
-                match p.picture {
-                    TestPicture::Moving => Ok(()),
-                    picture => write!(f, "&picture={}", picture.as_str()),
-                }
-            }
+            Self::Test(pattern) => pattern.fmt(f),
         }
     }
 }
@@ -364,9 +256,15 @@ mod tests {
 
     #[test]
     fn a_test_source_reads_back_as_it_prints() {
-        for text in ["test:?size=320x192&fps=10&mode=loop", "test:?picture=black"] {
+        for text in [
+            "test:?size=320x192&fps=10&mode=loop",
+            "test:?picture=black",
+            "test:?tone=1000",
+            "test:?tone=0&sound=pcma",
+            "test:?beep=440&fps=10",
+        ] {
             let source: Source = text.parse().unwrap();
-            assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
+            assert_eq!(source.to_string().parse::<Source>().unwrap(), source, "{text}");
         }
     }
 

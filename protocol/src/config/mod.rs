@@ -7,6 +7,7 @@ pub mod encoder;
 pub mod health;
 pub mod ingest;
 pub mod limits;
+pub mod mixer;
 pub mod motion;
 pub mod notify;
 pub mod pipe;
@@ -15,6 +16,7 @@ pub mod push;
 pub mod recorder;
 pub mod replay;
 pub mod rtsp;
+mod test_pattern;
 pub mod uploader;
 pub mod web;
 pub mod when;
@@ -32,9 +34,10 @@ pub use encoder::EncoderConfig;
 pub use health::{Patience, PictureLimits, RateLimits, Share};
 pub use ingest::IngestConfig;
 pub use limits::{Ceiling, Cpus, LimitsConfig};
+pub use mixer::{MixCodec, MixSource, MixerConfig};
 pub use motion::MotionConfig;
 pub use notify::NotifyConfig;
-pub use pipe::{Coded, Makes, PipeConfig, Raw};
+pub use pipe::{Coded, Makes, PipeConfig, Raw, SampleForm, Samples};
 pub use policy::ReadPolicy;
 pub use push::{PushConfig, PushUrl};
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig, Until};
@@ -63,6 +66,7 @@ pub enum Kind {
     Compositor,
     #[serde(rename = "rtsp-push")]
     RtspPush,
+    Mixer,
 }
 
 impl Kind {
@@ -71,6 +75,7 @@ impl Kind {
         Self::Decoder,
         Self::Encoder,
         Self::Ingest,
+        Self::Mixer,
         Self::Motion,
         Self::Notify,
         Self::Recorder,
@@ -87,6 +92,7 @@ impl Kind {
             Self::Decoder => "decoder",
             Self::Encoder => "encoder",
             Self::Ingest => "ingest",
+            Self::Mixer => "mixer",
             Self::Motion => "motion",
             Self::Notify => "notify",
             Self::Recorder => "recorder",
@@ -108,7 +114,9 @@ impl Kind {
         match self {
             Self::Ingest | Self::Notify | Self::Replay | Self::Uploader => &[],
             Self::Compositor => &[RingKind::Frames, RingKind::Events],
-            Self::Decoder | Self::Recorder | Self::Rtsp | Self::RtspPush => &[RingKind::Packets],
+            Self::Decoder | Self::Mixer | Self::Recorder | Self::Rtsp | Self::RtspPush => {
+                &[RingKind::Packets]
+            }
             Self::Motion => &[RingKind::Frames],
             Self::Encoder | Self::Pipe => &[RingKind::Packets, RingKind::Frames],
             Self::Web => &[RingKind::Packets, RingKind::Frames, RingKind::Events],
@@ -118,7 +126,7 @@ impl Kind {
     /// Kind of the ring it writes; `None` also for one that writes what its section says.
     pub fn writes(self) -> Option<RingKind> {
         match self {
-            Self::Encoder | Self::Ingest | Self::Replay => Some(RingKind::Packets),
+            Self::Encoder | Self::Ingest | Self::Mixer | Self::Replay => Some(RingKind::Packets),
             Self::Compositor | Self::Decoder => Some(RingKind::Frames),
             Self::Motion => Some(RingKind::Events),
             Self::Notify
@@ -164,6 +172,7 @@ pub enum WorkerConfig {
     Encoder(EncoderConfig),
     Compositor(CompositorConfig),
     RtspPush(PushConfig),
+    Mixer(MixerConfig),
 }
 
 impl WorkerConfig {
@@ -173,6 +182,7 @@ impl WorkerConfig {
             Self::Decoder(_) => Kind::Decoder,
             Self::Encoder(_) => Kind::Encoder,
             Self::Ingest(_) => Kind::Ingest,
+            Self::Mixer(_) => Kind::Mixer,
             Self::Motion(_) => Kind::Motion,
             Self::Notify(_) => Kind::Notify,
             Self::Recorder(_) => Kind::Recorder,

@@ -25,6 +25,7 @@ pub struct PipeConfig {
 pub enum Makes {
     Pictures(Raw),
     Packets(Coded),
+    Sound(Samples),
 }
 
 /// Under `raw:`. Pictures one behind the other, without anything between them.
@@ -49,6 +50,50 @@ pub struct Coded {
     pub size: Size,
     /// Pictures a second.
     pub fps: u32,
+}
+
+/// Under `sound:`. Samples of all channels by turns, without anything between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Samples {
+    /// Samples a second of each channel.
+    pub hz: u32,
+    #[serde(default = "one")]
+    pub channels: u32,
+    #[serde(default)]
+    pub samples: SampleForm,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// How a sample is written, as ffmpeg calls it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SampleForm {
+    #[default]
+    S16le,
+    S32le,
+    F32le,
+}
+
+impl SampleForm {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::S16le => "s16le",
+            Self::S32le => "s32le",
+            Self::F32le => "f32le",
+        }
+    }
+
+    /// Bytes of one sample of one channel.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::S16le => 2,
+            Self::S32le | Self::F32le => 4,
+        }
+    }
 }
 
 impl Raw {

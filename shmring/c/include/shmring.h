@@ -131,7 +131,8 @@ enum shmring_codec {
     SHMRING_AAC = 32, /* Raw; extradata is the AudioSpecificConfig. */
     SHMRING_OPUS = 33,
     SHMRING_PCM_MULAW = 34,
-    SHMRING_PCM_ALAW = 35
+    SHMRING_PCM_ALAW = 35,
+    SHMRING_PCM_S16LE = 36 /* 16 bits, low byte first, all channels by turns. */
 };
 
 /* Bits of `flags`. */

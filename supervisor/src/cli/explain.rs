@@ -6,9 +6,11 @@ mod composed;
 use std::process::ExitCode;
 
 use protocol::config::encoder::SoundCodec;
-use protocol::config::ingest::{IngestConfig, Source, TestPattern};
+use protocol::config::ingest::{IngestConfig, Source, TestPattern, TestSound, Wave};
 use protocol::config::push::{Place, PushTransport, bracketed};
-use protocol::config::{Coded, Makes, PushConfig, Raw, RecorderConfig, WorkerConfig};
+use protocol::config::{
+    Coded, Makes, MixCodec, MixerConfig, PushConfig, Raw, RecorderConfig, Samples, WorkerConfig,
+};
 use protocol::name::{RingKind, RingName, WorkerName};
 use serde::Serialize;
 
@@ -127,6 +129,7 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
             let to_nothing = ["-c:v", "copy", "-c:a", codec, "-b:a", &rate, "-f", "null", "-"];
             of_sources(topology, worker, to, |_, _| words(&to_nothing));
         }
+        Launch::Use(WorkerConfig::Mixer(mixer)) => mixed(topology, worker, mixer, to),
         Launch::Use(WorkerConfig::Recorder(recorder)) => {
             to.notes.push(
                 "a kill costs ffmpeg the unfinished fragment, and each start begins anew"
@@ -159,6 +162,68 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
     explained
 }
 
+/// One command for all sources; those that ffmpeg cannot open are left out.
+fn mixed(topology: &Topology, worker: &WorkerSpec, mixer: &MixerConfig, to: &mut Explained) {
+    to.notes.push(
+        "ffmpeg mixes by the sources' own times and waits for each; the worker by when they were \
+         heard, and waits for none"
+            .to_owned(),
+    );
+    let mut command = words(&["ffmpeg", "-hide_banner", "-nostdin"]);
+    let (mut filters, mut labels, mut count) = (String::new(), String::new(), 0);
+    for ring in worker.recorded() {
+        let heard = source(topology, ring).and_then(|ingest| heard(ingest, &mut to.notes));
+        let Some(input) = heard else {
+            to.notes.push(format!("{ring}: no sound that ffmpeg could open"));
+            continue;
+        };
+        command.extend(input);
+        let mixed = mixer.of(ring);
+        let volume = if mixed.mute { "0".to_owned() } else { mixed.gain.to_string() };
+        filters += &format!("[{count}:a]volume={volume}[s{count}];");
+        labels += &format!("[s{count}]");
+        count += 1;
+    }
+    let codec = match mixer.codec {
+        MixCodec::Aac => "aac",
+        MixCodec::Opus => "libopus",
+        MixCodec::Pcm => "pcm_s16le",
+    };
+    let (rate, channels) = (mixer.bitrate.0.to_string(), mixer.channels.to_string());
+    let graph = format!("{filters}{labels}amix=inputs={count}:normalize=0");
+    let output = ["-filter_complex", &graph, "-c:a", codec, "-b:a", &rate, "-ar", "48000"];
+    if count > 0 {
+        command.extend(words(&output));
+        command.extend(words(&["-ac", &channels, "-f", "null", "-"]));
+        to.commands.push(command);
+    }
+}
+
+/// A source as ffmpeg hears it; `None` where it has nothing to hear.
+fn heard(ingest: &IngestConfig, notes: &mut Vec<String>) -> Option<Vec<String>> {
+    match &ingest.source {
+        Source::Test(TestPattern { sound, .. }) => Some(wave(sound.as_ref()?)),
+        _ => Some(input(ingest, notes)),
+    }
+}
+
+/// ffmpeg's own tone, as loud as ours; a beep without its pauses.
+fn wave(sound: &TestSound) -> Vec<String> {
+    let rate = sound.rate_hz;
+    let source = match sound.wave {
+        Wave::Tone { hz: 0 } => format!("anullsrc=r={rate}:cl=mono"),
+        Wave::Tone { hz } | Wave::Beep { hz } => {
+            format!("sine=frequency={hz}:sample_rate={rate},volume={}", louder(sound))
+        }
+    };
+    words(&["-re", "-f", "lavfi", "-i", &source])
+}
+
+/// Its tones peak at an eighth, -18 dB, of what can be.
+fn louder(sound: &TestSound) -> String {
+    protocol::units::Decibels(sound.level.0 + 180).to_string()
+}
+
 /// What a pipe worker feeds to its command's stdin, and what it takes from its stdout.
 fn at_its_ends(pipe: &WorkerSpec) -> Vec<String> {
     let Launch::Use(WorkerConfig::Pipe(config)) = &pipe.launch else { return Vec::new() };
@@ -177,6 +242,9 @@ fn at_its_ends(pipe: &WorkerSpec) -> Vec<String> {
             Makes::Packets(Coded { name, size, fps }) => {
                 let codec = format!("{name:?}").to_lowercase();
                 format!("an elementary {codec} stream of {size}, {fps} pictures a second")
+            }
+            Makes::Sound(Samples { hz, channels, samples }) => {
+                format!("{} samples of {channels} channels, {hz} a second", samples.as_str())
             }
         };
         format!("stdout: {what}, into ring {ring}")
@@ -258,6 +326,9 @@ fn input(ingest: &IngestConfig, notes: &mut Vec<String>) -> Vec<String> {
 }
 
 fn synthetic(pattern: &TestPattern) -> Vec<String> {
+    if let Some(sound) = pattern.sound.filter(|_| !pattern.has_pictures()) {
+        return wave(&sound);
+    }
     let picture = format!("testsrc2=size={}:rate={}", pattern.size, pattern.fps);
     let (gop, rate) = (pattern.gop.to_string(), pattern.bitrate.0.to_string());
     let encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"];
@@ -373,6 +444,18 @@ mod tests {
             assert!(told.ends_with(end), "{told}");
             assert!(!told.contains("a:b") && !told.contains("s3cret"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_mix_is_one_command_with_the_gains_of_its_sources() {
+        let workers = "  mic: {use: ingest, source: 'test:?tone=1000'}
+  cam: {use: ingest, source: 'rtsp://10.0.0.5/main'}
+  dec: {use: decoder, in: cam.packets}
+  mix: {use: mixer, in: '*.packets', codec: opus, sources: {mic: {gain: -6dB}, cam: {mute: true}}}\n";
+        let told = told(workers, "mix");
+        assert!(told.contains("sine=frequency=1000:sample_rate=48000,volume=-2dB"), "{told}");
+        let graph = "'[0:a]volume=-6dB[s0];[1:a]volume=0[s1];[s0][s1]amix=inputs=2:normalize=0'";
+        assert!(told.contains(graph) && told.contains("-c:a libopus -b:a 96000"), "{told}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use protocol::config::{
-    Coded, Kind, LimitsConfig, Makes, PipeConfig, Raw, ReadPolicy, WorkerConfig,
+    Coded, Kind, LimitsConfig, Makes, PipeConfig, Raw, ReadPolicy, Samples, WorkerConfig,
 };
 use protocol::name::{RingKind, RingName, WorkerName};
 use protocol::stream::Codec;
@@ -19,6 +19,8 @@ use super::{Launch, policy, ranges};
 const STDIN: &str = "stdin";
 const STDOUT: &str = "stdout";
 const RING: &str = "a ring's name";
+/// Each says what stdout holds.
+const CONTENTS: [&str; 3] = ["raw", "codec", "sound"];
 
 /// What a command says of its stdin and stdout.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +43,7 @@ pub(super) fn read(section: &mut Section<'_>, policy: Option<ReadPolicy>) -> Opt
     let makes = makes(section);
     if section.get(STDOUT).is_some() {
         says_what(section, stdout.as_ref(), makes);
-    } else if let Some(key) = ["raw", "codec"].into_iter().find(|key| section.get(key).is_some()) {
+    } else if let Some(key) = CONTENTS.into_iter().find(|key| section.get(key).is_some()) {
         let why = "says what stdout holds, and there is no 'stdout'".to_owned();
         section.complain(section.place(key), KeyProblem::Value { key: key.to_owned(), why });
     }
@@ -63,14 +65,17 @@ fn stdin(section: &mut Section<'_>) -> Option<Located<RingName>> {
 }
 
 fn makes(section: &mut Section<'_>) -> Option<Makes> {
-    if section.get("raw").is_some() && section.get("codec").is_some() {
-        let why = "is there beside 'raw': stdout holds one of the two".to_owned();
-        section
-            .complain(section.place("codec"), KeyProblem::Value { key: "codec".to_owned(), why });
+    let mut contents = CONTENTS.into_iter().filter(|key| section.get(key).is_some());
+    if let (Some(first), Some(key)) = (contents.next(), contents.next()) {
+        let why = format!("is there beside '{first}': stdout holds one of the two");
+        section.complain(section.place(key), KeyProblem::Value { key: key.to_owned(), why });
         return None;
     }
     if let Some(mut raw) = section.below("raw") {
         return raw.typed::<Raw>(&[], ranges::of_raw).map(Makes::Pictures);
+    }
+    if let Some(mut sound) = section.below("sound") {
+        return sound.typed::<Samples>(&[], ranges::of_samples).map(Makes::Sound);
     }
     let mut below = section.below("codec")?;
     let coded = below.typed::<Coded>(&[], ranges::of_coded)?;
@@ -83,15 +88,16 @@ fn makes(section: &mut Section<'_>) -> Option<Makes> {
     Some(Makes::Packets(coded))
 }
 
-/// A ring of frames takes pictures, one of packets what is coded.
+/// A ring of frames takes pictures, one of packets what is coded, and sound.
 fn says_what(section: &mut Section<'_>, ring: Option<&Located<RingName>>, makes: Option<Makes>) {
-    if section.get("raw").is_none() && section.get("codec").is_none() {
+    if CONTENTS.iter().all(|key| section.get(key).is_none()) {
         return section.missing("raw");
     }
     let (Some(ring), Some(makes)) = (ring, makes) else { return };
     let (key, expected) = match makes {
         Makes::Pictures(_) => ("raw", RingKind::Frames),
         Makes::Packets(_) => ("codec", RingKind::Packets),
+        Makes::Sound(_) => ("sound", RingKind::Packets),
     };
     if ring.value.kind() != expected {
         let why = format!("{} is no ring of {expected}, which '{key}' needs", ring.value);

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use protocol::config::push::{Protocol, PushTransport};
 use protocol::config::{
     Ceiling, Coded, CompositorConfig, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig,
-    MotionConfig, NotifyConfig, Patience, PictureLimits, PushConfig, Raw, RecorderConfig,
-    ReplayConfig, RingConfig, RtspConfig, UploaderConfig, WebConfig,
+    MixSource, MixerConfig, MotionConfig, NotifyConfig, Patience, PictureLimits, PushConfig, Raw,
+    RecorderConfig, ReplayConfig, RingConfig, RtspConfig, Samples, UploaderConfig, WebConfig,
 };
 use protocol::units::{BitRate, Bytes, Size, Span};
 
@@ -85,6 +85,21 @@ pub(super) fn of_encoder(encoder: &EncoderConfig) -> Problems {
 pub(super) fn of_ingest(ingest: &IngestConfig) -> Problems {
     let fps = ingest.health.fps.and_then(|fps| check("fps", fps, 1, 240));
     fps.map(|(_, problem)| ("health", problem)).into_iter().collect()
+}
+
+pub(super) fn of_mixer(mixer: &MixerConfig) -> Problems {
+    let mut problems = among([
+        // What AAC and Opus can be at all.
+        check("bitrate", mixer.bitrate, BitRate(6_000), BitRate(510_000)),
+        check("channels", mixer.channels, 1, 2),
+        // A block of samples is the least; of more than that no source's sound is kept.
+        check("wait", mixer.wait, Span::from_millis(20), Span::from_millis(5_000)),
+    ]);
+    for source in mixer.sources.values() {
+        let checked = check("gain", source.gain, MixSource::GAIN_MIN, MixSource::GAIN_MAX);
+        problems.extend(checked.map(|(_, problem)| ("sources", problem)));
+    }
+    problems
 }
 
 pub(super) fn of_motion(motion: &MotionConfig) -> Problems {
@@ -171,6 +186,11 @@ pub(super) fn of_coded(coded: &Coded) -> Problems {
     among([check("fps", coded.fps, 1, 240)])
 }
 
+/// For `sound:` of a command's stdout.
+pub(super) fn of_samples(samples: &Samples) -> Problems {
+    among([check("hz", samples.hz, 8_000, 192_000), check("channels", samples.channels, 1, 8)])
+}
+
 /// For one entry of `rings:`.
 pub(super) fn of_ring(config: &RingConfig) -> Problems {
     among([
@@ -215,6 +235,8 @@ fn check<T: PartialOrd + Display>(key: &'static str, seen: T, lowest: T, highest
 
 #[cfg(test)]
 mod tests {
+    use protocol::units::Decibels;
+
     use super::*;
 
     #[test]
@@ -222,6 +244,7 @@ mod tests {
         assert_eq!(of_compositor(&CompositorConfig::default()), []);
         assert_eq!(of_decoder(&DecoderConfig::default()), []);
         assert_eq!(of_encoder(&EncoderConfig::default()), []);
+        assert_eq!(of_mixer(&MixerConfig::default()), []);
         assert_eq!(of_motion(&MotionConfig::default()), []);
         assert_eq!(of_rtsp(&RtspConfig::default()), []);
         assert_eq!(of_web(&WebConfig::default()), []);
@@ -233,5 +256,10 @@ mod tests {
         let config = MotionConfig { fps: 0, sensitivity: 101 };
         let keys: Vec<_> = of_motion(&config).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["fps", "sensitivity"]);
+        let loud = MixSource { gain: Decibels(301), mute: false };
+        let sources = [("mic".to_owned(), loud)].into();
+        let config = MixerConfig { sources, channels: 3, ..MixerConfig::default() };
+        let keys: Vec<_> = of_mixer(&config).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["channels", "sources"]);
     }
 }

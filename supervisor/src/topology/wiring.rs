@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::config::{EncoderConfig, Kind, WorkerConfig};
+use protocol::config::{EncoderConfig, Kind, WorkerConfig, mixer};
 use protocol::name::{RingKind, RingName};
 pub(crate) use protocol::pattern::matches;
 
@@ -193,6 +193,7 @@ fn inputs(
     if rings.complete && findings.len() == before {
         misplaced(worker, &found, findings);
     }
+    unmixed(worker, &found, findings);
     let more = events(worker, rings, findings);
     found.extend(more.into_iter().filter(|ring| known.insert(ring.clone())));
     found
@@ -233,6 +234,20 @@ fn misplaced(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Fin
     if let Some(ring) = compositor.over_itself() {
         let problem = WiringProblem::OverItself { ring: ring.clone() };
         complain(worker, place_of("places"), problem, findings);
+    }
+}
+
+/// What is said of a source that a mixer does not read does nothing.
+fn unmixed(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Finding>) {
+    let Some(Launch::Use(WorkerConfig::Mixer(config))) = &worker.launch else { return };
+    let place = *worker.values.get("sources").unwrap_or(&worker.name.place);
+    // An input that is wrong was told of already.
+    for name in config.sources.keys().filter(|_| !inputs.is_empty()) {
+        if !inputs.iter().any(|ring| mixer::names(name, ring)) {
+            let known = inputs.iter().map(RingName::to_string).collect();
+            let problem = WiringProblem::NoSource { name: name.clone(), known };
+            complain(worker, place, problem, findings);
+        }
     }
 }
 

@@ -19,14 +19,14 @@ use super::{EnvText, Launch, boot, limits, piped, policy, ranges, restart};
 pub(super) const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
 pub(super) const USE_WITH_POLICY: [&str; 7] =
     ["use", "in", "out", "policy", "restart", "limits", "after"];
-pub(super) const RUN: [&str; 13] = [
+pub(super) const RUN: [&str; 14] = [
     "run", "in", "out", "policy", "restart", "limits", "env", "ready", "after", "stdin", "stdout",
-    "raw", "codec",
+    "raw", "codec", "sound",
 ];
 
 /// What tells workers from each other.
-pub(super) const IDENTITY: [&str; 8] =
-    ["use", "run", "in", "out", "stdin", "stdout", "raw", "codec"];
+pub(super) const IDENTITY: [&str; 9] =
+    ["use", "run", "in", "out", "stdin", "stdout", "raw", "codec", "sound"];
 
 const INPUTS: &str = "a ring's name, or a list of them";
 const COMMAND: &str = "a list: the command, then its arguments";
@@ -149,6 +149,7 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
             let config = section.typed(&USE, ranges::of_ingest)?;
             named_secret(section, config).map(WorkerConfig::Ingest)
         }
+        Kind::Mixer => section.typed(&USE, ranges::of_mixer).map(WorkerConfig::Mixer),
         Kind::Motion => section.typed(&USE, ranges::of_motion).map(WorkerConfig::Motion),
         Kind::Notify => {
             let config: NotifyConfig = section.typed(&USE, ranges::of_notify)?;

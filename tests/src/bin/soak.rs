@@ -1,4 +1,4 @@
-//! `scripts/soak supervision|recording`: their promises at full length. Takes a quarter of an hour for a
+//! `scripts/soak supervision|recording|sync`: their promises at full length. Takes a quarter of an hour for a
 //! thousand kills of each, and prints what `scripts/verify` prints: a table and one line of JSON.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tests::checks::{cycles, hangs, kills, recording, storage};
+use tests::checks::{cycles, hangs, kills, recording, storage, sync};
 use tests::report::Report;
 
 /// Kills workers and supervisor, fills and fails disks, at length, and accounts for every packet.
@@ -26,6 +26,9 @@ struct Options {
     /// Deaths after which the supervisor must hold no more than before.
     #[arg(long, default_value_t = 2000)]
     cycles: u32,
+    /// How long sound and pictures are watched.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
     /// Seed of the kill times; printed, so that a run can be repeated.
     #[arg(long, default_value_t = 20_261_120)]
     seed: u64,
@@ -35,6 +38,8 @@ struct Options {
 enum Name {
     /// What is recorded: deaths, disks that fill up and fail, power cuts.
     Recording,
+    /// Sound and pictures: whether they stay together, in recordings and over RTSP.
+    Sync,
     /// Processes: deaths, hangs, and what becomes of capture meanwhile.
     Supervision,
 }
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
     let report = match options.name {
         Name::Recording => recording(&options),
         Name::Supervision => supervision(&options),
+        Name::Sync => together(&options),
     };
     if let Err(error) = report.print() {
         eprintln!("soak: {error}");
@@ -64,6 +70,15 @@ fn supervision(options: &Options) -> Report {
         report.promise("supervisor_killed", || kills::the_supervisor_takes_all_with_it(10));
     report.target_below("all_ended_ms", &killed["all_ended_ms"], 1000.0);
     report.promise("supervisor_stopped", || hangs::the_supervisor_stands_still(30));
+    report
+}
+
+fn together(options: &Options) -> Report {
+    let mut report = Report::default();
+    let seconds = options.minutes.max(1) * 60;
+    let seen =
+        report.promise("sound_and_pictures", || sync::sound_stays_with_its_pictures(seconds));
+    report.target_below("worst_ms", &seen["worst_ms"], sync::TOGETHER_MS + 0.1);
     report
 }
 

@@ -24,6 +24,7 @@ pub mod scripts;
 pub mod sources;
 pub mod storage;
 pub mod succession;
+pub mod sync;
 pub mod uploading;
 
 use protocol::name::{ProjectName, RingName};

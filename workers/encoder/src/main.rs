@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! packet ring ─┬─ pictures, AAC, Opus: as they are ──────────────┬─> packet ring
-//!              └─ G.711 ──> Sound (media::SoundEncoder) ─────────┘
+//!              └─ G.711, PCM ──> Sound (media::SoundEncoder) ─────────┘
 //! frame ring ──> Pace ──> Engines (media::PictureEncoder) ─────────> packet ring
 //! ```
 //!
@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 mod engines;
-mod g711;
 mod gate;
 mod pace;
 mod packets;

@@ -1,7 +1,7 @@
-//! One track of G.711 into AAC or Opus, each frame with the time and name of what it was made from.
+//! One track of G.711 or PCM into AAC or Opus, each frame with the time and name of what it was made from.
 //!
 //! ```text
-//! packet ──> G.711 ──> patched to follow the last one ──> SoundEncoder ──> frames
+//! packet ──> samples ──> patched to follow the last one ──> SoundEncoder ──> frames
 //!    └── where its first sample lies: Place ──────────────────────────────────┘ their times
 //! ```
 //!
@@ -11,12 +11,11 @@
 
 use std::collections::VecDeque;
 
+use media::g711::{self, Law};
 use media::{MediaError, SoundEncoder, SoundOptions, SoundUnit};
 use protocol::stream::{Codec, Track};
 use protocol::time::{NS_PER_S, Stamp};
 use shmring::{PacketMeta, SourceId};
-
-use crate::g711::{self, Law};
 
 /// Times of packets may be rounded by so much (a millisecond in Matroska) and jitter a little.
 const SLACK_NS: i64 = 10_000_000;
@@ -26,7 +25,7 @@ const HOLE_MAX_NS: i64 = 1_000_000_000;
 /// Sound of one track.
 #[derive(Debug)]
 pub(crate) struct Sound {
-    law: Law,
+    coding: Coding,
     options: SoundOptions,
     encoder: SoundEncoder,
     /// Where the newest packets begin, oldest first. All samples since the encoder began are behind the first.
@@ -57,12 +56,31 @@ pub(crate) struct Made {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Whether MP4 lacks this sound, and how it is coded.
-pub(crate) fn law_of(codec: Codec) -> Option<Law> {
-    match codec {
-        Codec::PcmMulaw => Some(Law::Mu),
-        Codec::PcmAlaw => Some(Law::A),
-        _ => None,
+/// How samples lie in a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    G711(Law),
+    S16le,
+}
+
+impl Coding {
+    /// `None` for sound that MP4 has.
+    fn of(codec: Codec) -> Option<Self> {
+        match codec {
+            Codec::PcmMulaw => Some(Self::G711(Law::Mu)),
+            Codec::PcmAlaw => Some(Self::G711(Law::A)),
+            Codec::PcmS16le => Some(Self::S16le),
+            _ => None,
+        }
+    }
+
+    fn samples(self, payload: &[u8]) -> Vec<i16> {
+        match self {
+            Self::G711(law) => g711::expand(law, payload),
+            Self::S16le => {
+                payload.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect()
+            }
+        }
     }
 }
 
@@ -73,11 +91,11 @@ impl Sound {
         to: Codec,
         bitrate_bps: u64,
     ) -> Option<Result<Self, MediaError>> {
-        let law = law_of(track.codec)?;
+        let coding = Coding::of(track.codec)?;
         let (rate_hz, channels) = (track.sample_rate_hz.max(1), track.channels.max(1));
         let options = SoundOptions { codec: to, rate_hz, channels, bitrate_bps };
         let open = |encoder| Self {
-            law,
+            coding,
             options,
             encoder,
             places: VecDeque::new(),
@@ -106,7 +124,7 @@ impl Sound {
         source: SourceId,
         payload: &[u8],
     ) -> Result<Vec<Made>, MediaError> {
-        let mut samples = g711::expand(self.law, payload);
+        let mut samples = self.coding.samples(payload);
         let mut made = Vec::new();
         let mut pts_ns = meta.pts_ns;
         if let Some(next_ns) = self.next_ns {

@@ -16,6 +16,7 @@ mod framecode;
 mod gop;
 mod ingest;
 mod loop_cache;
+mod microphone;
 mod pace;
 mod pattern;
 mod publisher;
@@ -25,6 +26,7 @@ mod rtsp;
 mod source;
 mod test_source;
 mod timeline;
+mod waveform;
 
 use std::process::ExitCode;
 

@@ -70,7 +70,7 @@ pub(crate) enum Source {
     Camera(Camera),
     File(Box<FileSource>),
     Loop(LoopSource),
-    Test(TestSource),
+    Test(Box<TestSource>),
 }
 
 impl Source {
@@ -92,7 +92,7 @@ impl Source {
             Wanted::Test(pattern) if pattern.mode == TestMode::Loop => {
                 Ok(Self::Loop(LoopSource::open(pattern)?))
             }
-            Wanted::Test(pattern) => Ok(Self::Test(TestSource::open(pattern)?)),
+            Wanted::Test(pattern) => Ok(Self::Test(Box::new(TestSource::open(pattern)?))),
         }
     }
 

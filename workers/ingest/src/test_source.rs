@@ -1,4 +1,4 @@
-//! `test:?mode=live`: draws and encodes each picture when it is due.
+//! `test:?mode=live`: draws and encodes each picture, and each block of sound, when it is due.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use protocol::time::TimeBase;
 use shmring::clock;
 use worker::Fault;
 
+use crate::microphone::Microphone;
 use crate::pace::{LATE, Pace, picture_ns, stamp_at};
 use crate::pattern::Pattern;
 use crate::source::{CapturedUnit, Event, sleep_until};
@@ -62,42 +63,93 @@ pub(crate) fn track_of(wanted: &TestPattern, extradata: Vec<u8>) -> Track {
     }
 }
 
-/// The live synthetic camera.
+/// The live synthetic camera, with pictures, sound or both.
 #[derive(Debug)]
 pub(crate) struct TestSource {
+    camera: Option<Camera>,
+    microphone: Option<Microphone>,
+    pace: Pace,
+    begun: bool,
+}
+
+/// Its pictures.
+#[derive(Debug)]
+struct Camera {
     encoder: PatternEncoder,
     fps: u32,
-    pace: Pace,
     number: u64,
     /// Encoded early, because only then the parameter sets are known.
     first: Option<EncodedUnit>,
-    tracks_told: bool,
 }
 
 impl TestSource {
     pub(crate) fn open(wanted: &TestPattern) -> Result<Self, Fault> {
-        let mut encoder = PatternEncoder::open(wanted).map_err(Fault::unavailable)?;
-        let first = Some(encoder.encode(0).map_err(Fault::failed)?);
-        let (pace, fps) = (Pace::default(), wanted.fps);
-        Ok(Self { encoder, fps, pace, number: 0, first, tracks_told: false })
+        let camera = wanted.has_pictures().then(|| Camera::open(wanted)).transpose()?;
+        let track = u32::from(camera.is_some());
+        let open = |sound| Microphone::open(&sound, track).map_err(Fault::unavailable);
+        let microphone = wanted.sound.map(open).transpose()?;
+        Ok(Self { camera, microphone, pace: Pace::default(), begun: false })
     }
 
     pub(crate) fn next(&mut self, wait: Duration) -> Result<Event, Fault> {
-        if !std::mem::replace(&mut self.tracks_told, true) {
-            return Ok(Event::Tracks(vec![self.encoder.track()]));
+        if !std::mem::replace(&mut self.begun, true) {
+            return Ok(Event::Tracks(self.tracks()));
         }
-        let time_ns = picture_ns(self.number, self.fps);
+        // Stream time begins now, whatever is complete first.
+        self.pace.due(0, clock::mono());
+        let picture_ns = self.camera.as_ref().map(|camera| picture_ns(camera.number, camera.fps));
+        let sound_ns = self.microphone.as_mut().map(Microphone::due_ns).transpose();
+        let sound_ns = sound_ns.map_err(Fault::failed)?;
+        let Some(time_ns) = picture_ns.into_iter().chain(sound_ns).min() else {
+            return Ok(Event::Ended);
+        };
         let due = self.pace.due(time_ns, clock::mono());
         if !sleep_until(due, wait) {
             return Ok(Event::Quiet);
         }
+        let (unit, first) = self.complete(picture_ns == Some(time_ns))?;
+        let now = clock::now();
+        let late = now.mono.saturating_since(due) > LATE;
+        // Sound is complete later than it began to be heard.
+        let captured = self.pace.due(unit.pts_ns, now.mono);
+        let capture = stamp_at(captured, now);
+        Ok(Event::Unit(CapturedUnit::of_here(unit, capture, first, late)))
+    }
+
+    fn tracks(&self) -> Vec<Track> {
+        let pictures = self.camera.iter().map(|camera| camera.encoder.track());
+        pictures.chain(self.microphone.iter().map(Microphone::track)).collect()
+    }
+
+    /// The unit that is due, and whether it is the source's first.
+    fn complete(&mut self, is_picture: bool) -> Result<(AccessUnit, bool), Fault> {
+        if let Some(camera) = self.camera.as_mut().filter(|_| is_picture) {
+            let first = camera.number == 0;
+            return Ok((camera.picture().map_err(Fault::failed)?, first));
+        }
+        let unit = self.microphone.as_mut().and_then(Microphone::take);
+        let unit = unit.ok_or_else(|| Fault::failed("the microphone has nothing that is due"))?;
+        // Beside pictures the first of those is the first.
+        let first = self.camera.is_none() && unit.pts_ns <= 0;
+        Ok((unit, first))
+    }
+}
+
+impl Camera {
+    fn open(wanted: &TestPattern) -> Result<Self, Fault> {
+        let mut encoder = PatternEncoder::open(wanted).map_err(Fault::unavailable)?;
+        let first = Some(encoder.encode(0).map_err(Fault::failed)?);
+        Ok(Self { encoder, fps: wanted.fps, number: 0, first })
+    }
+
+    fn picture(&mut self) -> Result<AccessUnit, MediaError> {
         let encoded = match self.first.take() {
             Some(first) => first,
-            None => self.encoder.encode(self.number).map_err(Fault::failed)?,
+            None => self.encoder.encode(self.number)?,
         };
+        let time_ns = picture_ns(self.number, self.fps);
         self.number += 1;
-        let now = clock::now();
-        let unit = AccessUnit {
+        Ok(AccessUnit {
             track: 0,
             key: encoded.key,
             corrupt: false,
@@ -105,10 +157,7 @@ impl TestSource {
             dts_ns: time_ns,
             duration_ns: picture_ns(self.number, self.fps) - time_ns,
             payload: encoded.payload,
-        };
-        let late = now.mono.saturating_since(due) > LATE;
-        let capture = stamp_at(due, now);
-        Ok(Event::Unit(CapturedUnit::of_here(unit, capture, self.number == 1, late)))
+        })
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn id_of(codec: Codec) -> Id {
         Codec::Opus => Id::OPUS,
         Codec::PcmMulaw => Id::PCM_MULAW,
         Codec::PcmAlaw => Id::PCM_ALAW,
+        Codec::PcmS16le => Id::PCM_S16LE,
     }
 }
 

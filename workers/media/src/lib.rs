@@ -10,6 +10,7 @@
 //! AccessUnit ──> Muxer ──> file                       Picture ──> Reencoder ──> AccessUnit
 //! samples ─────> SoundEncoder ──> SoundUnit           Still ────> PictureEncoder ──> Coded
 //! picture ─────> Scaler ──> Tile, a part of a picture that is put together
+//!                SoundUnit ──(ring)──> SoundDecoder ──> SoundBlock
 //! ```
 //!
 //! Written against FFmpeg 5.1 (Debian 12). No FFmpeg type is part of this crate's face, and the
@@ -25,6 +26,7 @@ mod delayed;
 mod demux;
 mod encode;
 mod error;
+pub mod g711;
 mod log;
 mod mux;
 mod picture_encoder;
@@ -32,6 +34,7 @@ mod publish;
 mod raw;
 mod reencode;
 mod sound;
+mod sound_decoder;
 mod still;
 
 pub use annexb::{Family, ParameterSets};
@@ -51,6 +54,7 @@ pub use picture_encoder::{
 pub use publish::{PublishError, Publisher, Target};
 pub use reencode::{Filler, Reencoder};
 pub use sound::{SoundEncoder, SoundOptions, SoundUnit};
+pub use sound_decoder::{SoundBlock, SoundDecoder};
 pub use still::{NoMemory, Still};
 
 /// Once a process: FFmpeg's error texts, and its log into `tracing`.

@@ -1,7 +1,11 @@
 //! The C structs under FFmpeg's safe wrappers, for the fields the wrappers leave out, borrowed as
 //! long as the wrapper is.
 
+use std::ffi::c_int;
+use std::ptr;
+
 use ffmpeg_next::codec::{Context, Parameters};
+use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::format::context::Output;
 use ffmpeg_next::format::stream::StreamMut;
 use ffmpeg_next::{Error, decoder, encoder, ffi, frame};
@@ -99,4 +103,33 @@ pub(crate) fn decoder(wrapper: &mut decoder::Video) -> &mut ffi::AVCodecContext 
     // SAFETY: the wrapper owns the struct. Frame threads work on copies of it, which FFmpeg makes
     // inside avcodec_send_packet, and that needs the wrapper mutably.
     unsafe { &mut *pointer }
+}
+
+/// What a decoder is told beside its packets. Once a context.
+pub(crate) fn set_extradata(wrapper: &mut Context, bytes: &[u8]) -> Result<(), Error> {
+    let length = bytes.len();
+    if length == 0 {
+        return Ok(());
+    }
+    let padded = length + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+    // SAFETY: a plain allocation; the context takes it over below and frees it with itself.
+    let memory = unsafe { ffi::av_mallocz(padded) }.cast::<u8>();
+    if memory.is_null() {
+        return Err(Error::Other { errno: ENOMEM });
+    }
+    // SAFETY: `memory` is new and longer than `length`; the two cannot overlap.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), memory, length) };
+    let fields = context(wrapper);
+    fields.extradata = memory;
+    fields.extradata_size = c_int::try_from(length).unwrap_or(0);
+    Ok(())
+}
+
+/// What a decoder of sound cannot read in its packets.
+pub(crate) fn set_sound(wrapper: &mut Context, rate_hz: u32, channels: u32) {
+    let int = |value: u32| c_int::try_from(value).unwrap_or(c_int::MAX);
+    let fields = context(wrapper);
+    fields.sample_rate = int(rate_hz);
+    // SAFETY: fills the layout it is given, which is a new one without memory of its own.
+    unsafe { ffi::av_channel_layout_default(&raw mut fields.ch_layout, int(channels)) };
 }

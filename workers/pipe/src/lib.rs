@@ -16,6 +16,7 @@ mod pace;
 mod packets;
 mod pictures;
 mod pipe;
+mod samples;
 mod supply;
 mod take;
 mod units;

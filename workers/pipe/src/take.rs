@@ -17,6 +17,7 @@ use worker::{Context, Fault};
 use crate::end::{Moved, PIPE_BYTES, PipeEnd};
 use crate::packets::Packets;
 use crate::pictures::Pictures;
+use crate::samples::Sound;
 use crate::units::Unit;
 
 /// A stop is seen this soon.
@@ -105,6 +106,7 @@ impl Shared {
 enum Out {
     Pictures(Pictures),
     Packets(Box<Packets>),
+    Sound(Box<Sound>),
 }
 
 impl Out {
@@ -113,6 +115,9 @@ impl Out {
             Makes::Pictures(raw) => Pictures::open(project, raw, contract).map(Self::Pictures),
             Makes::Packets(coded) => {
                 Packets::open(project, coded, contract).map(|it| Self::Packets(Box::new(it)))
+            }
+            Makes::Sound(samples) => {
+                Sound::open(project, samples, contract).map(|it| Self::Sound(Box::new(it)))
             }
         }
     }
@@ -151,6 +156,7 @@ impl Source {
         let ended = match &mut out {
             Out::Pictures(pictures) => self.take_pictures(pictures),
             Out::Packets(packets) => self.take_packets(packets),
+            Out::Sound(sound) => self.take_sound(sound),
         };
         match ended {
             Ok(()) => {
@@ -235,6 +241,26 @@ impl Source {
             }
         }
         packets.finish();
+        Ok(())
+    }
+
+    fn take_sound(&self, sound: &mut Sound) -> Result<(), Fault> {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match self.read(&mut buffer)? {
+                Got::Bytes(count) => {
+                    if let Some(made) = sound.take(&buffer[..count], clock::now())? {
+                        self.tell_made(Some(made));
+                    }
+                    if let Some(why) = sound.off(clock::mono()) {
+                        self.tell(Condition::Degraded, format!("{} {why}", self.command));
+                    }
+                }
+                Got::Nothing => {}
+                Got::Stop | Got::Closed => break,
+            }
+        }
+        sound.finish();
         Ok(())
     }
 

@@ -220,7 +220,8 @@ impl OpenFile {
 
 /// What a user writes so that sound which MP4 lacks is recorded.
 fn cure(ring: &RingName, tracks: &[Track]) -> Option<String> {
-    let is_lacking = |track: &Track| matches!(track.codec, Codec::PcmMulaw | Codec::PcmAlaw);
+    let is_lacking =
+        |track: &Track| matches!(track.codec, Codec::PcmMulaw | Codec::PcmAlaw | Codec::PcmS16le);
     let camera = ring.camera();
     tracks.iter().any(is_lacking).then(|| {
         format!(

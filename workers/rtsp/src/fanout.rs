@@ -197,7 +197,9 @@ impl Intake {
             meta.capture.utc,
         );
         let presentation = self.presentation.as_ref()?;
-        let pieces = presentation.track(meta.track)?.format.cut(&packet.payload);
+        let format = &presentation.track(meta.track)?.format;
+        let payload = format.wire(packet.payload);
+        let pieces = format.cut(&payload);
         let entry = presentation.is_entry(meta.track, meta.key);
         self.needs_entry &= !entry;
         if self.needs_entry || pieces.is_empty() {
@@ -209,7 +211,7 @@ impl Intake {
             pts_ns: placed.pts_ns,
             captured: self.capture.utc(placed.pts_ns),
             pieces,
-            payload: packet.payload,
+            payload,
         })
     }
 }
@@ -294,7 +296,7 @@ mod tests {
 
     #[test]
     fn packets_of_a_track_that_is_not_served_are_passed_over() {
-        let tracks = [track(Codec::H264), track(Codec::Opus)];
+        let tracks = [track(Codec::H264), track(Codec::Vp8)];
         let packets = [packet(1, 1, 0, true), packet(1, 2, 1, true), packet(1, 3, 7, true)];
         assert_eq!(seen(&tracks, packets.map(Some)), [1]);
     }

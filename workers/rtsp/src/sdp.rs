@@ -87,7 +87,7 @@ impl Served {
         };
         Media::builder(kind, 0, TransportProto::RtpAvp, format.payload_type)
             .attribute(self.rtp_map())
-            .attribute(self.fmtp())
+            .attribute_if(self.fmtp(), !format.parameters.is_empty())
             .attribute_with_value_if_some("framerate", self.pictures_per_s())
             .attribute_with_value("control", control(self.index))
             .build()
@@ -151,7 +151,7 @@ mod tests {
         let extradata = [0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0xd9, 0, 0, 0, 1, 0x68, 0xcb, 0x83];
         let tracks = [
             track(Codec::H264, &extradata),
-            track(Codec::PcmAlaw, &[]),
+            track(Codec::Vp8, &[]),
             track(Codec::Aac, &[0x11, 0x90]),
         ];
         let sdp = Presentation::of("cam1", &tracks).sdp([127, 0, 0, 1].into());
@@ -173,6 +173,33 @@ mod tests {
             a=fmtp:98 streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1190\r\n\
             a=control:trackID=2\r\n";
         assert_eq!(String::from_utf8(sdp).unwrap(), expected);
+    }
+
+    #[test]
+    fn sound_that_needs_no_parameters_is_told_in_one_line() {
+        let telephone = Track { sample_rate_hz: 8_000, channels: 1, ..track(Codec::PcmMulaw, &[]) };
+        let tracks = [
+            telephone,
+            track(Codec::PcmS16le, &[]),
+            track(Codec::Opus, &[]),
+            track(Codec::PcmAlaw, &[]),
+        ];
+        let sdp = Presentation::of("mic", &tracks).sdp([127, 0, 0, 1].into());
+        let sdp = String::from_utf8(sdp).unwrap();
+        let lines = "m=audio 0 RTP/AVP 0\r\n\
+            a=rtpmap:0 PCMU/8000/1\r\n\
+            a=control:trackID=0\r\n\
+            m=audio 0 RTP/AVP 97\r\n\
+            a=rtpmap:97 L16/48000/2\r\n\
+            a=control:trackID=1\r\n\
+            m=audio 0 RTP/AVP 98\r\n\
+            a=rtpmap:98 opus/48000/2\r\n\
+            a=fmtp:98 sprop-stereo=1\r\n\
+            a=control:trackID=2\r\n\
+            m=audio 0 RTP/AVP 99\r\n\
+            a=rtpmap:99 PCMA/48000/2\r\n\
+            a=control:trackID=3\r\n";
+        assert!(sdp.ends_with(lines), "{sdp}");
     }
 
     #[test]

@@ -42,18 +42,36 @@ impl PacketInput {
     ///
     /// A packet that has killed this worker twice is kept as a file and told as missed.
     pub fn next(&mut self, cx: &mut Context, wait: Duration) -> Result<Next<Packet>, Fault> {
-        cx.done();
-        let mut next = self.poll(wait)?;
-        if let Some(Next::Item(packet)) = &next {
-            let item = ItemId { epoch: packet.epoch, sequence: packet.sequence };
-            if cx.is_poison(item) {
-                quarantine::keep_packet(cx, self.ring(), self.tracks(), packet);
-                next = Some(Next::Overrun { missed: 1 });
-            } else {
-                cx.took(item);
-            }
-        }
+        let next = self.proven(cx, wait)?;
         Ok(self.place.tell(cx, next))
+    }
+
+    /// As [`Self::next`] for a worker with other inputs beside this one, which says itself how it is: `None`
+    /// while the ring is absent.
+    pub fn next_of_several(
+        &mut self,
+        cx: &Context,
+        wait: Duration,
+    ) -> Result<Option<Next<Packet>>, Fault> {
+        let next = self.proven(cx, wait)?;
+        if let Some(Next::Overrun { missed }) = &next {
+            cx.missed(*missed);
+        }
+        Ok(next)
+    }
+
+    /// What comes next, without a packet that kills this worker.
+    fn proven(&mut self, cx: &Context, wait: Duration) -> Result<Option<Next<Packet>>, Fault> {
+        cx.done();
+        let next = self.poll(wait)?;
+        let Some(Next::Item(packet)) = &next else { return Ok(next) };
+        let item = ItemId { epoch: packet.epoch, sequence: packet.sequence };
+        if cx.is_poison(item) {
+            quarantine::keep_packet(cx, self.ring(), self.tracks(), packet);
+            return Ok(Some(Next::Overrun { missed: 1 }));
+        }
+        cx.took(item);
+        Ok(next)
     }
 
     /// As [`Self::next`] without a context; `None` while the ring is absent.

@@ -261,6 +261,7 @@ fn codec_name(codec: Codec) -> &'static str {
         Codec::Opus => "OPUS",
         Codec::PcmMulaw => "PCM_MULAW",
         Codec::PcmAlaw => "PCM_ALAW",
+        Codec::PcmS16le => "PCM_S16LE",
     }
 }
 

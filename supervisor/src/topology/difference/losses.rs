@@ -31,6 +31,7 @@ pub(super) fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
         (Some(Kind::Uploader), _) => "nothing: what it had begun to send is sent anew",
         (Some(Kind::Notify), _) => "nothing: what waits is told by the new process",
         (Some(Kind::Pipe), _) => "what its command takes and prints until both are up again",
+        (Some(Kind::Mixer), _) => "the sound of the mix until the new process is ready",
         (Some(Kind::Motion), _) => "what moves until the new process is ready",
         (None, _) => "what the command does until it is up again",
     }
@@ -41,6 +42,7 @@ pub(super) fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
         Some(Kind::Ingest) => "the camera",
         Some(Kind::Replay) => "the rest of what it plays",
         Some(Kind::Compositor | Kind::Decoder | Kind::Encoder) => "its pictures",
+        Some(Kind::Mixer) => "the sound of the mix",
         Some(Kind::Rtsp | Kind::Web) => "their connections",
         Some(Kind::RtspPush) => "its server, and who watches there",
         Some(Kind::Recorder) => "the recording from here on",

@@ -28,6 +28,8 @@ pub(crate) enum WiringProblem {
     GlobForOne { glob: String, kind: Kind },
     #[error("reads no pictures, and {kind} puts pictures together")]
     NoPictures { kind: Kind },
+    #[error("sources: '{name}' is no ring that it reads")]
+    NoSource { name: String, known: Vec<String> },
     #[error("no worker writes ring {ring}")]
     NoWriter { ring: String, known: Vec<String> },
     #[error("'{glob}' matches no ring that this worker can read")]
@@ -70,6 +72,7 @@ impl WiringProblem {
             Self::NoPictures { .. } => {
                 "add a ring of frames to 'in', for example cam1.frames".into()
             }
+            Self::NoSource { name, known } => suggest(name, known, "rings it reads"),
             Self::NoWriter { ring, known } => {
                 let add = format!("add a worker that writes {ring}");
                 match did_you_mean(ring, known) {

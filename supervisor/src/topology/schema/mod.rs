@@ -9,7 +9,7 @@ mod page;
 pub(super) mod tests;
 mod values;
 
-use protocol::config::Kind;
+use protocol::config::{Kind, SampleForm};
 use protocol::stream::PixelFormat;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +24,7 @@ const EVERY_WORKER: &str = "Keys of every worker";
 const RESTART: &str = "restart";
 const RAW: &str = "raw";
 const CODEC: &str = "codec";
+const SOUND: &str = "sound";
 const CAMERAS: &str = "cameras";
 const PLACES: &str = "places";
 const KEY: &str = "key";
@@ -75,9 +76,11 @@ fn definitions() -> Map<String, Value> {
     add("raw", section(described(RAW, raw())));
     add("codec", section(described(CODEC, codec())));
     add("health", section(health(&[PICTURE_HEALTH, RATE_HEALTH].concat())));
+    add("sound", section(described(SOUND, sound())));
     add("hook", section(described(HOOKS, hook())));
     add("ring_settings", section(ring_settings()));
     add("keep", keep());
+    add("mix_source", mix_source());
     add("event_rule", event_rule());
     add("place", section(described(PLACES, place())));
     add("chroma_key", with(section(described(KEY, chroma_key())), "type", "object".into()));
@@ -139,6 +142,11 @@ fn codec() -> Keys {
         ("size", shared("size")),
         ("fps", number(1, 240)),
     ]
+}
+
+fn sound() -> Keys {
+    let forms = [SampleForm::S16le, SampleForm::S32le, SampleForm::F32le].map(SampleForm::as_str);
+    vec![("hz", number(8_000, 192_000)), ("channels", number(1, 8)), ("samples", words(&forms))]
 }
 
 fn hook() -> Keys {
@@ -252,6 +260,21 @@ fn boxes() -> Keys {
         ("hold", shared("span")),
         ("labels", shared("boolean")),
     ]
+}
+
+/// How one ring is mixed.
+fn mix_source() -> Value {
+    let gain = with(
+        shared("decibels"),
+        "description",
+        "louder or quieter than it is, -90dB to 30dB (default: 0dB)".into(),
+    );
+    let mute = with(
+        shared("boolean"),
+        "description",
+        "true: not heard, and not left out either (default: false)".into(),
+    );
+    with(section(vec![("gain", gain), ("mute", mute)]), "type", "object".into())
 }
 
 /// Events begin a recording.
@@ -393,6 +416,7 @@ fn every_worker() -> Keys {
         ("stdout", shared("stream_ring")),
         ("raw", shared("raw")),
         ("codec", shared("codec")),
+        ("sound", shared("sound")),
     ]
 }
 
@@ -450,6 +474,13 @@ fn own(kind: Kind) -> Keys {
             ("transport", words(&TRANSPORTS)),
             ("loop", shared("boolean")),
             ("health", section(health(RATE_HEALTH))),
+        ],
+        Kind::Mixer => vec![
+            ("codec", words(&["aac", "opus", "pcm"])),
+            ("bitrate", shared("bit_rate")),
+            ("channels", number(1, 2)),
+            ("wait", shared("span")),
+            ("sources", values::by_text("mix_source")),
         ],
         Kind::Motion => vec![("fps", number(1, 240)), ("sensitivity", number(1, 100))],
         Kind::Notify => vec![

@@ -92,6 +92,7 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
             transport: Default::default(),
             health: Default::default()
         }),
+        Kind::Mixer => json!(MixerConfig::default()),
         Kind::Motion => json!(MotionConfig::default()),
         Kind::Notify => json!(NotifyConfig::of(WebUrl::parse("http://h/").unwrap(), "*".into())),
         Kind::Recorder => json!(RecorderConfig::at("x".into())),
@@ -127,6 +128,8 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     assert_eq!(keys_at("/$defs/raw"), set(raw.as_object().unwrap().keys().map(|k| &**k)));
     let coded = json!(Coded { name: Codec::H264, size, fps: 1 });
     assert_eq!(keys_at("/$defs/codec"), set(coded.as_object().unwrap().keys().map(|k| &**k)));
+    let sound = json!(Samples { hz: 8_000, channels: 1, samples: SampleForm::S16le });
+    assert_eq!(keys_at("/$defs/sound"), set(sound.as_object().unwrap().keys().map(|k| &**k)));
     let keep = json!(Keep::default());
     assert_eq!(keys_at("/$defs/keep"), set(keep.as_object().unwrap().keys().map(|k| &**k)));
     let rule = json!(EventRule::default());
@@ -169,6 +172,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (RAW, "/$defs/raw"),
         (CODEC, "/$defs/codec"),
         (HEALTH, "/$defs/health"),
+        (SOUND, "/$defs/sound"),
         (CAMERAS, "/$defs/camera_section"),
         (RINGS, "/$defs/ring_settings"),
         (PLACES, "/$defs/place"),
@@ -314,6 +318,9 @@ d: {use: decoder, in: cam-1.packets, health: {frozen: 30s, black: off, blank: 50
 i: {use: ingest, source: 'test:?picture=black', health: {fps: 12, rate: 99%}}
 i: {use: ingest, source: 'test:', health: {rate: off}}
 d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}
+m: {use: mixer, in: '*.packets', codec: pcm, channels: 2, wait: 500ms, sources: {cam-1: {gain: -6.5dB}, cam-2.packets: {mute: true}}}
+i: {use: ingest, source: 'test:?tone=1000&sound=pcma&rate=8000&level=-20dB'}
+i: {use: ingest, source: 'test:?size=640x480&beep=1000&sound=aac&channels=2'}
 e: {use: encoder, in: cam-1.packets, audio: opus, audio_bitrate: 32k, policy: essential 5s}
 m: {use: compositor, in: [d-1.frames], size: 640x360, fps: 30, wait: 0s, slate_after: 5s, layout: pip, columns: 2, background: '#0a0B0c'}
 m: {use: compositor, in: d-1.frames, places: {d-1.frames: {at: bottom-right, x: 16, y: 2.5%, w: 25%, h: 100, fit: cover, missing: last, name: Yard}}}
@@ -346,6 +353,7 @@ x: {run: [sleep, 1], in: cam-1.packets, out: x.events, ready: attach, policy: ev
 x: {run: [sleep, '1'], ready: tcp 8554, env: {A: 1, B: true, C: '${HOME}'}}
 x: {run: [x], ready: 'http http://127.0.0.1:9997/v3', after: cam-1}
 x: {run: [x], ready: 'log listening .*', policy: latest}
+x: {run: [x], stdout: x.packets, sound: {hz: 48000, channels: 2, samples: f32le}}
 x: {run: [x], stdin: cam-1.packets, stdout: x.packets, codec: {name: h264, size: 640x480, fps: 25}}
 x: {run: [x], stdin: cam-1.packets, stdout: x.small.frames, raw: {format: nv12, size: 8x8, fps: 240, stride: 64}}
 x: {like: cam-4, loop: false}
@@ -467,6 +475,13 @@ i: {use: ingest, source: 'test:?picture=red'}
 d: {use: decoder, in: cam-1}
 d: {use: decoder, in: cam-1.packets, out: d.pictures}
 d: [decoder]
+x: {run: [x], stdout: x.packets, sound: {hz: 100}}
+x: {run: [x], stdout: x.packets, sound: {hz: 48000, samples: u8}}
+m: {use: mixer, in: cam-1.packets, codec: mp3}
+m: {use: mixer, in: cam-1.packets, channels: 3}
+m: {use: mixer, in: cam-1.packets, sources: {cam-1: {gain: -6}}}
+m: {use: mixer, in: cam-1.packets, sources: {cam-1: {volume: 3dB}}}
+i: {use: ingest, source: 'test:?tone=high'}
 w: {use: web, in: '*.pictures'}
 w: {use: web, in: '*', out: w.events}
 w: {use: web, in: '*', listen: localhost:8080}

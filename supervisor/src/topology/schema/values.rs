@@ -36,6 +36,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("bit_rate", text(BIT_RATE)),
         ("boolean", either(vec![json!({"type": "boolean"}), text("true|false")])),
         ("bytes", text(BYTES)),
+        ("decibels", text(r"[+-]?[0-9]{1,4}(?:\.[0-9])?dB")),
         ("ceiling", text(&format!("none|{BYTES}"))),
         ("colour", colour()),
         ("length", length()),
@@ -245,7 +246,8 @@ fn serve() -> Value {
 fn source() -> Value {
     let rate = BIT_RATE;
     let words = "mode=(?:live|loop)|picture=(?:moving|frozen|black|gray)";
-    let part = format!("size=[0-9]+x[0-9]+|fps=[0-9]+|gop=[0-9]+|bitrate={rate}|{words}");
+    let sound = "tone=[0-9]+|beep=[0-9]+|sound=(?:aac|opus|pcm|pcma|pcmu)|rate=[0-9]+|channels=[12]|level=-?[0-9.]+dB";
+    let part = format!("size=[0-9]+x[0-9]+|fps=[0-9]+|gop=[0-9]+|bitrate={rate}|{words}|{sound}");
     let test = format!(r"test:\?*(?:&|(?:{part})(?:&|$))*");
     let rtsp = r"rtsp://(?:[^/?#]*@)?[^/?#@: ].*";
     let other = json!({

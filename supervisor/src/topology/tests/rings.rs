@@ -100,6 +100,34 @@ fn a_ring_of_an_external_program_needs_no_writer() {
 }
 
 #[test]
+fn a_mixer_says_of_the_rings_that_it_reads_how_loud_they_are() {
+    let topology = meant(
+        "  mic: {use: ingest, source: 'test:?tone=1000'}
+  cam: {use: ingest, source: 'test:?beep=500'}
+  mix: {use: mixer, in: '*.packets', sources: {mic: {gain: -6dB}, cam.packets: {mute: true}}}",
+    );
+    assert_eq!(inputs_of(&topology, "mix"), ["mic.packets", "cam.packets"]);
+    assert!(topology.ring(&"mix.packets".parse().unwrap()).is_some());
+    let wrong = mistakes(
+        "version: 1
+workers:
+  mic: {use: ingest, source: 'test:?tone=1000'}
+  mix: {use: mixer, in: mic.packets, sources: {mike: {gain: -6dB}}, wait: 1ms}
+",
+    );
+    let all = wrong.join("\n");
+    assert!(all.contains("wait is 1ms: expected 20ms to 5s"), "{all}");
+    let wrong = mistakes(
+        "version: 1
+workers:
+  mic: {use: ingest, source: 'test:?tone=1000'}
+  mix: {use: mixer, in: mic.packets, sources: {mike: {gain: -6dB}}}
+",
+    );
+    assert!(wrong.join("\n").contains("sources: 'mike' is no ring that it reads"), "{wrong:?}");
+}
+
+#[test]
 fn a_recorder_reads_the_events_it_records_by_and_rings_keep_its_pre_roll() {
     let with = |when: &str| {
         meant(&format!(

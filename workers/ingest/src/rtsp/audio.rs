@@ -27,6 +27,10 @@ pub(crate) enum Packing {
     Samples {
         channels: u32,
     },
+    /// Two bytes are one, the high one first.
+    L16 {
+        channels: u32,
+    },
     Opus,
     Aac(Aac),
 }
@@ -117,7 +121,7 @@ impl Packing {
         if packet.payload.is_empty() {
             return;
         }
-        let bytes = u32::try_from(packet.payload.len()).unwrap_or(0);
+        let bytes = length_of(&packet.payload);
         let length_ticks = match self {
             Self::Aac(aac) => {
                 // A packet that is cut off gives what it has.
@@ -125,10 +129,21 @@ impl Packing {
                 return;
             }
             Self::Samples { channels } => bytes / (*channels).max(1),
+            Self::L16 { channels } => {
+                let mut bytes = packet.payload.clone();
+                bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.reverse());
+                let length_ticks = length_of(&bytes) / (2 * (*channels).max(1));
+                out.push(Sound { ticks: packet.ticks, length_ticks, bytes });
+                return;
+            }
             Self::Opus => opus_ticks(&packet.payload),
         };
         out.push(Sound { ticks: packet.ticks, length_ticks, bytes: packet.payload.clone() });
     }
+}
+
+fn length_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(0)
 }
 
 /// Of `count` bits at bit `at`; at most 16.
@@ -197,6 +212,14 @@ mod tests {
         {
             assert!(aac_of(size_bits, &config).is_none(), "{size_bits} {}", config.len());
         }
+    }
+
+    #[test]
+    fn samples_of_two_bytes_are_turned_and_counted_by_channels() {
+        let mut out = Vec::new();
+        Packing::L16 { channels: 2 }.push(&ordered(false, &[1, 2, 3, 4, 5, 6, 7, 8]), &mut out);
+        let expected = Sound { ticks: 1000, length_ticks: 2, bytes: vec![2, 1, 4, 3, 6, 5, 8, 7] };
+        assert_eq!(out, [expected]);
     }
 
     #[test]

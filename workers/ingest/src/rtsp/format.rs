@@ -53,6 +53,10 @@ pub(crate) fn of(media: &Media) -> Choice {
         (Kind::Audio, "OPUS") => Some(audio(Codec::Opus, Packing::Opus, media, Vec::new())),
         (Kind::Audio, "PCMU") => Some(samples(Codec::PcmMulaw, media)),
         (Kind::Audio, "PCMA") => Some(samples(Codec::PcmAlaw, media)),
+        (Kind::Audio, "L16") => {
+            let channels = media.channels.clamp(1, 8);
+            Some(audio(Codec::PcmS16le, Packing::L16 { channels }, media, Vec::new()))
+        }
         _ => None,
     };
     match ours.filter(|format| format.track.time_base.den > 0) {

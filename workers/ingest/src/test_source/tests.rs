@@ -98,6 +98,42 @@ fn a_live_source_says_its_tracks_first_and_then_comes_at_its_rate() {
     assert_eq!(spread, Duration::from_millis(200), "capture is the schedule's instant");
 }
 
+#[test]
+fn pictures_and_their_sound_share_one_line_of_time() {
+    let query = "test:?size=128x64&fps=50&beep=1000&sound=pcmu";
+    let mut source = TestSource::open(&pattern(query)).unwrap();
+    let Event::Tracks(tracks) = source.next(Duration::ZERO).unwrap() else { panic!("no tracks") };
+    let codecs: Vec<Codec> = tracks.iter().map(|track| track.codec).collect();
+    assert_eq!(codecs, [Codec::H264, Codec::PcmMulaw]);
+    let mut captured = [Vec::new(), Vec::new()];
+    while captured[1].len() < 5 {
+        if let Event::Unit(it) = source.next(Duration::from_millis(50)).unwrap() {
+            assert_eq!(it.discontinuity, it.unit.track == 0 && it.unit.pts_ns == 0);
+            let track = usize::try_from(it.unit.track).unwrap();
+            captured[track].push((it.unit.pts_ns, it.capture.mono));
+        }
+    }
+    let (zero_ns, zero) = captured[0][0];
+    for (pts_ns, mono) in captured.into_iter().flatten() {
+        let since = mono.saturating_since(zero);
+        assert_eq!(i64::try_from(since.as_nanos()).unwrap(), pts_ns - zero_ns);
+    }
+}
+
+#[test]
+fn a_microphone_has_no_pictures() {
+    let mut source = TestSource::open(&pattern("test:?tone=1000&sound=aac")).unwrap();
+    let Event::Tracks(tracks) = source.next(Duration::ZERO).unwrap() else { panic!("no tracks") };
+    assert_eq!((tracks.len(), tracks[0].codec), (1, Codec::Aac));
+    let mut units = Vec::new();
+    while units.len() < 3 {
+        if let Event::Unit(it) = source.next(Duration::from_millis(50)).unwrap() {
+            units.push((it.unit.track, it.unit.key, it.discontinuity));
+        }
+    }
+    assert_eq!(units, [(0, true, true), (0, true, false), (0, true, false)]);
+}
+
 /// The reader in `docs/framecode.md` is the contract's: it must run as printed.
 #[test]
 fn the_reader_in_the_documentation_counts_what_is_there() {

@@ -61,7 +61,8 @@ pub(super) fn decoder_slots(codec: Codec, references: u32, reordered: u32, threa
         Codec::Mpeg4 => kept.max(2),
         Codec::Vp8 => kept.max(4),
         Codec::Vp9 | Codec::Av1 => kept.max(8),
-        Codec::Mjpeg | Codec::Aac | Codec::Opus | Codec::PcmMulaw | Codec::PcmAlaw => kept,
+        // Sound keeps nothing; it is decoded elsewhere.
+        _ => kept,
     };
     kept + 1 + threads.saturating_sub(1)
 }

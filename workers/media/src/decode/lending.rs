@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
-use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ffmpeg_next::error::ENOMEM;
 use ffmpeg_next::{Error, codec, decoder, ffi};
 use protocol::stream::{Codec, Track};
 
@@ -99,21 +97,7 @@ pub(super) fn set_limits(
     fields.max_pixels = i64::from(max_pixels);
     fields.width = c_int::try_from(track.width).unwrap_or(0);
     fields.height = c_int::try_from(track.height).unwrap_or(0);
-    let length = track.extradata.len();
-    if length == 0 {
-        return Ok(());
-    }
-    let padded = length + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
-    // SAFETY: a plain allocation; the context takes it over below and frees it with itself.
-    let memory = unsafe { ffi::av_mallocz(padded) }.cast::<u8>();
-    if memory.is_null() {
-        return Err(Error::Other { errno: ENOMEM });
-    }
-    // SAFETY: `memory` is new and longer than `length`; the two cannot overlap.
-    unsafe { ptr::copy_nonoverlapping(track.extradata.as_ptr(), memory, length) };
-    fields.extradata = memory;
-    fields.extradata_size = c_int::try_from(length).unwrap_or(0);
-    Ok(())
+    raw::set_extradata(context, &track.extradata)
 }
 
 /// The number that the pictures of the next packet carry.

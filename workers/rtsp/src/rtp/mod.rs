@@ -7,7 +7,9 @@ pub mod aac;
 pub mod h264;
 pub mod h265;
 pub mod nal;
+pub mod opus;
 pub mod rtcp;
+pub mod samples;
 pub mod sender;
 
 use std::ops::Range;
@@ -40,6 +42,23 @@ enum Payload {
     Aac,
     H264,
     H265,
+    L16,
+    Opus,
+    Pcma,
+    Pcmu,
+}
+
+impl Payload {
+    /// G.711 as telephones have it has numbers of its own (RFC 3551 section 6), which old players know
+    /// alone.
+    fn fixed_type(self, track: &Track) -> Option<u8> {
+        match self {
+            _ if (track.sample_rate_hz, track.channels) != (8_000, 1) => None,
+            Self::Pcmu => Some(0),
+            Self::Pcma => Some(8),
+            _ => None,
+        }
+    }
 }
 
 /// How one track is sent.
@@ -57,25 +76,30 @@ pub struct Format {
 impl Format {
     /// `None` for a codec that is not served: its track is left out of the SDP.
     pub fn of(track: &Track, index: u8) -> Option<Self> {
+        let (rate_hz, extradata) = (track.sample_rate_hz, &track.extradata[..]);
         let (payload, clock_hz, parameters) = match track.codec {
-            Codec::Aac => (Payload::Aac, track.sample_rate_hz, aac::parameters(&track.extradata)),
-            Codec::H264 => (Payload::H264, VIDEO_HZ, h264::parameters(&track.extradata)),
-            Codec::H265 => (Payload::H265, VIDEO_HZ, h265::parameters(&track.extradata)),
+            Codec::Aac => (Payload::Aac, rate_hz, aac::parameters(extradata)),
+            Codec::H264 => (Payload::H264, VIDEO_HZ, h264::parameters(extradata)),
+            Codec::H265 => (Payload::H265, VIDEO_HZ, h265::parameters(extradata)),
+            Codec::Opus => (Payload::Opus, opus::CLOCK_HZ, opus::parameters(track.channels)),
+            Codec::PcmAlaw => (Payload::Pcma, rate_hz, Vec::new()),
+            Codec::PcmMulaw => (Payload::Pcmu, rate_hz, Vec::new()),
+            Codec::PcmS16le => (Payload::L16, rate_hz, Vec::new()),
             _ => return None,
         };
         Some(Self {
             payload,
-            payload_type: PAYLOAD_TYPE_FIRST + index,
+            payload_type: payload.fixed_type(track).unwrap_or(PAYLOAD_TYPE_FIRST + index),
             clock_hz: clock_hz.max(1),
-            channels: track.channels,
+            channels: if payload == Payload::Opus { opus::CHANNELS } else { track.channels },
             parameters,
         })
     }
 
     pub fn media(&self) -> Media {
         match self.payload {
-            Payload::Aac => Media::Audio,
             Payload::H264 | Payload::H265 => Media::Video,
+            _ => Media::Audio,
         }
     }
 
@@ -85,7 +109,16 @@ impl Format {
             Payload::Aac => "mpeg4-generic",
             Payload::H264 => "H264",
             Payload::H265 => "H265",
+            Payload::L16 => "L16",
+            Payload::Opus => "opus",
+            Payload::Pcma => "PCMA",
+            Payload::Pcmu => "PCMU",
         }
+    }
+
+    /// The unit as it is sent.
+    pub fn wire(&self, unit: Vec<u8>) -> Vec<u8> {
+        if self.payload == Payload::L16 { samples::swapped(unit) } else { unit }
     }
 
     /// Cuts one access unit or audio frame, in sending order. Empty when there is nothing to send.
@@ -94,6 +127,9 @@ impl Format {
             Payload::Aac => aac::cut(unit),
             Payload::H264 => h264::cut(unit),
             Payload::H265 => h265::cut(unit),
+            Payload::L16 => samples::cut(unit, 2 * self.channels as usize),
+            Payload::Opus => opus::cut(unit),
+            Payload::Pcma | Payload::Pcmu => samples::cut(unit, self.channels as usize),
         }
     }
 }
@@ -106,6 +142,8 @@ pub struct Piece {
     header_bytes: u8,
     /// Where in the unit the rest of the payload lies.
     pub body: Range<usize>,
+    /// Later than the unit by so many ticks of the format's clock.
+    pub later: u32,
     /// The last packet of an access unit.
     pub marker: bool,
 }
@@ -113,7 +151,7 @@ pub struct Piece {
 impl Piece {
     /// `header` holds at most 4 bytes, the longest payload header of the formats here.
     fn new(header: &[u8], body: Range<usize>) -> Self {
-        let mut piece = Self { header: [0; 4], header_bytes: 0, body, marker: false };
+        let mut piece = Self { header: [0; 4], header_bytes: 0, body, later: 0, marker: false };
         for (to, from) in piece.header.iter_mut().zip(header) {
             *to = *from;
             piece.header_bytes += 1;

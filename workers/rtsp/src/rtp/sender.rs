@@ -126,7 +126,7 @@ impl Sender {
         RtpPacketBuilder::<&[u8], &[u8]>::new()
             .payload_type(self.payload_type)
             .sequence_number(self.next_sequence)
-            .timestamp(ticks)
+            .timestamp(ticks.wrapping_add(piece.later))
             .ssrc(self.ssrc)
             .marker_bit(piece.marker)
             .payload(piece.header())

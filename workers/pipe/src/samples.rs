@@ -1,0 +1,234 @@
+//! Samples into a ring of packets, as PCM of 16 bits.
+
+use std::time::Duration;
+
+use protocol::config::{SampleForm, Samples};
+use protocol::control::RingContract;
+use protocol::name::ProjectName;
+use protocol::stream::{Codec, Track};
+use protocol::time::{ClockSource, MonoNs, NS_PER_S, Stamp, TimeBase, UtcNs};
+use shmring::{PacketMeta, PacketWriter, clock};
+use worker::Fault;
+
+/// A packet is 20 ms, as those of other sound are.
+const PACKETS_A_SECOND: u32 = 50;
+/// Farther from its place than this sound has paused, and goes on elsewhere.
+const PAUSE_NS: i64 = 500_000_000;
+/// By then the rate is known well enough to say that it is another.
+const RATE_AFTER: Duration = Duration::from_secs(5);
+/// Rates that are mistaken for each other differ by more.
+const RATE_OFF: f64 = 0.2;
+
+#[derive(Debug)]
+pub(crate) struct Sound {
+    ring: PacketWriter,
+    told: Samples,
+    /// Bytes of a packet, as the command prints them.
+    packet_bytes: usize,
+    /// Less than a packet.
+    rest: Vec<u8>,
+    line: Line,
+    gop: u64,
+    /// Bytes so far, and when the first came.
+    bytes: u64,
+    since: Option<MonoNs>,
+}
+
+impl Sound {
+    pub(crate) fn open(
+        project: &ProjectName,
+        told: Samples,
+        contract: &RingContract,
+    ) -> Result<Self, Fault> {
+        let ring = PacketWriter::create(project, contract, &[track(told)])?;
+        let samples = (told.hz / PACKETS_A_SECOND).max(1);
+        let gop = if contract.gop_floor == 0 {
+            clock::now().utc.0 / 1_000_000
+        } else {
+            contract.gop_floor
+        };
+        Ok(Self {
+            ring,
+            told,
+            packet_bytes: samples as usize * frame_bytes(told),
+            rest: Vec::new(),
+            line: Line { hz: told.hz, samples, next: None },
+            gop,
+            bytes: 0,
+            since: None,
+        })
+    }
+
+    /// What the command has printed by `now`. The sequence of the newest packet that it completes.
+    pub(crate) fn take(&mut self, bytes: &[u8], now: Stamp) -> Result<Option<u64>, Fault> {
+        self.bytes += bytes.len() as u64;
+        self.since.get_or_insert(now.mono);
+        self.rest.extend_from_slice(bytes);
+        let mut made = None;
+        while self.rest.len() >= self.packet_bytes {
+            // What lies behind the packet's begin was heard since then.
+            let behind = self.rest.len() / frame_bytes(self.told);
+            let capture = earlier(now, span_ns(behind as u64, self.told.hz));
+            let packet: Vec<u8> = self.rest.drain(..self.packet_bytes).collect();
+            made = Some(self.publish(&packet, capture, now.mono)?);
+        }
+        Ok(made)
+    }
+
+    /// Why what is printed is not what was said.
+    pub(crate) fn off(&self, now: MonoNs) -> Option<String> {
+        let since = now.saturating_since(self.since?);
+        if since < RATE_AFTER {
+            return None;
+        }
+        let expected = f64::from(self.told.hz) * frame_bytes(self.told) as f64;
+        let seen = self.bytes as f64 / since.as_secs_f64();
+        let is_off = (seen / expected - 1.0).abs() > RATE_OFF;
+        is_off.then(|| {
+            format!(
+                "prints {seen:.0} bytes a second: expected {expected:.0} of {} samples at {} Hz in {} \
+                 channels; is that what 'sound' says?",
+                self.told.samples.as_str(),
+                self.told.hz,
+                self.told.channels
+            )
+        })
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.ring.finish();
+    }
+
+    fn publish(&mut self, packet: &[u8], capture: Stamp, now: MonoNs) -> Result<u64, Fault> {
+        let placed = self.line.place(capture.mono);
+        let meta = PacketMeta {
+            key: true,
+            discontinuity: placed.jumps,
+            pts_ns: placed.pts_ns,
+            dts_ns: placed.pts_ns,
+            duration_ns: placed.duration_ns,
+            capture,
+            clock: ClockSource::Arrival,
+            ingest: now,
+            gop_index: self.gop,
+            ..PacketMeta::default()
+        };
+        Ok(self.ring.publish(&meta, &to_s16le(packet, self.told.samples))?)
+    }
+}
+
+/// Times of packets, counted by their samples for as long as that is true. Pure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    hz: u32,
+    /// Of a packet.
+    samples: u32,
+    /// Time of the line's begin, and samples since.
+    next: Option<(i64, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Placed {
+    pts_ns: i64,
+    duration_ns: i64,
+    jumps: bool,
+}
+
+impl Line {
+    fn place(&mut self, captured: MonoNs) -> Placed {
+        let captured_ns = i64::try_from(captured.0).unwrap_or(i64::MAX);
+        let counted_ns =
+            |(begin, samples): (i64, u64)| begin.saturating_add(span_ns(samples, self.hz));
+        let goes_on = self
+            .next
+            .filter(|next| captured_ns.saturating_sub(counted_ns(*next)).abs() <= PAUSE_NS);
+        let (begin_ns, before) = goes_on.unwrap_or((captured_ns, 0));
+        let after = before + u64::from(self.samples);
+        let jumps = goes_on.is_none();
+        let (pts_ns, end_ns) = (counted_ns((begin_ns, before)), counted_ns((begin_ns, after)));
+        self.next = Some((begin_ns, after));
+        Placed { pts_ns, duration_ns: end_ns - pts_ns, jumps }
+    }
+}
+
+fn track(told: Samples) -> Track {
+    Track {
+        codec: Codec::PcmS16le,
+        time_base: TimeBase { num: 1, den: told.hz.max(1) },
+        width: 0,
+        height: 0,
+        sample_rate_hz: told.hz,
+        channels: told.channels,
+        frame_rate: (0, 1),
+        extradata: Vec::new(),
+    }
+}
+
+/// Of one sample of all channels.
+fn frame_bytes(told: Samples) -> usize {
+    (told.samples.bytes() * told.channels as usize).max(1)
+}
+
+fn span_ns(samples: u64, hz: u32) -> i64 {
+    let ns = u128::from(samples) * u128::from(NS_PER_S) / u128::from(hz.max(1));
+    i64::try_from(ns).unwrap_or(i64::MAX)
+}
+
+fn earlier(now: Stamp, by_ns: i64) -> Stamp {
+    let by_ns = by_ns.unsigned_abs();
+    let (mono, utc) = (now.mono.0.saturating_sub(by_ns), now.utc.0.saturating_sub(by_ns));
+    Stamp { mono: MonoNs(mono), utc: UtcNs(utc) }
+}
+
+fn to_s16le(packet: &[u8], form: SampleForm) -> Vec<u8> {
+    let fours = packet.as_chunks::<4>().0;
+    match form {
+        SampleForm::S16le => packet.to_vec(),
+        // The upper half.
+        SampleForm::S32le => fours.iter().flat_map(|[.., low, high]| [*low, *high]).collect(),
+        SampleForm::F32le => {
+            let sample = |four: &[u8; 4]| {
+                let scaled = (f32::from_le_bytes(*four) * 32_768.0).round();
+                #[expect(clippy::cast_possible_truncation, reason = "it ends at the range")]
+                let whole = scaled.clamp(-32_768.0, 32_767.0) as i16;
+                whole
+            };
+            fours.iter().flat_map(|four| sample(four).to_le_bytes()).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZERO: u64 = 7_000_000_000;
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn times_are_counted_while_sound_goes_on_and_begin_anew_behind_a_pause() {
+        let mut line = Line { hz: 44_100, samples: 882, next: None };
+        let mut at = |ms: u64| {
+            let Placed { pts_ns, jumps, .. } = line.place(MonoNs(ZERO + ms * MS));
+            (u64::try_from(pts_ns).unwrap() - ZERO, jumps)
+        };
+        // What the machine does to arrivals is not heard.
+        assert_eq!([at(0), at(35), at(38)], [(0, true), (20 * MS, false), (40 * MS, false)]);
+        assert_eq!([at(900), at(920)], [(900 * MS, true), (920 * MS, false)]);
+    }
+
+    #[test]
+    fn samples_of_other_forms_become_16_bits() {
+        assert_eq!(to_s16le(&[1, 2, 3, 4], SampleForm::S16le), [1, 2, 3, 4]);
+        assert_eq!(to_s16le(&[1, 2, 3, 4], SampleForm::S32le), [3, 4]);
+        let floats = [0.5f32, -2.0, f32::NAN].map(f32::to_le_bytes).concat();
+        assert_eq!(to_s16le(&floats, SampleForm::F32le), [0x00, 0x40, 0x00, 0x80, 0, 0]);
+    }
+
+    #[test]
+    fn a_block_was_heard_before_it_came() {
+        let now = Stamp { mono: MonoNs(ZERO), utc: UtcNs(2 * ZERO) };
+        let heard = earlier(now, span_ns(960, 48_000));
+        assert_eq!((heard.mono.0, heard.utc.0), (ZERO - 20 * MS, 2 * ZERO - 20 * MS));
+    }
+}
