@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What is shown of a secret that nobody has named.
-const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// A secret with what people may see of it, which alone is in `Display`, `Debug` and every text form. Between
 /// processes, in a binary form, both go.

@@ -2,14 +2,17 @@
 //! a muxer. The command runs `framevisor-<kind> <verb> <arguments>`, git style; the arguments are
 //! one of these types as JSON. `dump` answers with one line of JSON on stdout, its [`Dumped`].
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::ingest::Transport;
 use crate::control;
 use crate::name::{ProjectName, RingName};
+use crate::stream::Codec;
 use crate::time::UtcNs;
-use crate::units::Span;
+use crate::units::{BitRate, Size, Span};
 
 /// Exit code of a wrong command line, as everywhere.
 pub const USAGE: u8 = 2;
@@ -294,6 +297,108 @@ pub struct ExportVerify {
     pub path: PathBuf,
     /// Tell the result as JSON.
     pub json: bool,
+}
+
+/// Arguments of `probe`: what a source is. The source itself comes on stdin, as the text that a topology has,
+/// because a command line is seen by everybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Of RTSP; `None` tries one after the other.
+    pub transport: Option<Transport>,
+    /// Longest time for all of it.
+    pub within: Span,
+}
+
+/// Answer of `probe`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probed {
+    /// Without what nobody may see of it.
+    pub source: String,
+    /// How RTSP's packets came; `None` of other sources.
+    pub transport: Option<Transport>,
+    /// From the first try to the first picture.
+    pub connected_ns: u64,
+    /// How much of it was looked at.
+    pub watched_ns: u64,
+    pub tracks: Vec<ProbedTrack>,
+    /// How much the camera's clock is ahead of this machine's, by its sender reports; negative: behind. As
+    /// far as packets are under way they make it look behind.
+    pub clock_ahead_ns: Option<i64>,
+    /// What may surprise whoever uses it, and what to do.
+    pub warnings: Vec<String>,
+    /// Lines of a topology; a password is a variable's name in it.
+    pub topology: String,
+}
+
+/// One track of what was probed; what is not its kind's is `None`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbedTrack {
+    pub codec: Codec,
+    pub profile: Option<String>,
+    pub size: Option<Size>,
+    pub sample_rate_hz: Option<u32>,
+    pub channels: Option<u32>,
+    /// Pictures a second, as the stream says it.
+    pub declared_rate: Option<f64>,
+    /// The same as it was measured.
+    pub rate: Option<f64>,
+    /// From key frame to key frame, as it was measured.
+    pub key_every_ns: Option<u64>,
+    pub units: u64,
+    pub bit_rate: BitRate,
+}
+
+/// Arguments of `discover`: which ONVIF cameras there are. User and password come on stdin, a line each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discover {
+    /// Addresses of this machine, on whose networks everybody is asked; of all of them when it is empty.
+    pub on: Vec<Ipv4Addr>,
+    /// Who is asked alone, instead of everybody.
+    pub to: Vec<SocketAddr>,
+    /// How long answers are waited for.
+    pub within: Span,
+    /// There are two lines on stdin.
+    pub has_login: bool,
+}
+
+/// Answer of `discover`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Discovered {
+    /// By their addresses.
+    pub devices: Vec<DiscoveredDevice>,
+    /// Lines of a topology for those that told their streams.
+    pub topology: String,
+}
+
+/// Somebody who answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiscoveredDevice {
+    /// Its own name, which stays when its address changes.
+    pub endpoint: String,
+    pub from: IpAddr,
+    /// Where its service is.
+    pub service: String,
+    pub name: Option<String>,
+    pub hardware: Option<String>,
+    pub location: Option<String>,
+    pub profiles: Vec<DiscoveredProfile>,
+    /// Why it has told no streams.
+    pub problem: Option<String>,
+}
+
+/// A stream of a camera, as it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiscoveredProfile {
+    pub name: String,
+    pub codec: Option<String>,
+    pub size: Option<Size>,
+    /// Pictures a second, at most.
+    pub rate: Option<u32>,
+    pub bit_rate: Option<BitRate>,
+    /// Without user and password.
+    pub url: Option<String>,
 }
 
 /// A recorded file.

@@ -99,7 +99,7 @@ fn size_of(topology: &Topology, ring: &RingSpec) -> Option<Size> {
     match &topology.worker(&source.writer)?.launch {
         Launch::Use(WorkerConfig::Ingest(ingest)) => match &ingest.source {
             Source::Test(pattern) => Some(pattern.size),
-            Source::File(_) | Source::Rtsp(_) => None,
+            Source::Device(_) | Source::File(_) | Source::Rtsp(_) | Source::Stream(_) => None,
         },
         _ => None,
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use protocol::config::{Access as RingAccess, Kind};
+use protocol::config::{Access as RingAccess, Kind, Makes, PipeConfig, WorkerConfig};
 use protocol::control::env;
 use protocol::name::WorkerName;
 use serde::Serialize;
@@ -97,7 +97,7 @@ impl Launcher {
         let mut programs = BTreeMap::new();
         for worker in &topology.workers {
             let Launch::Use(config) = &worker.launch else { continue };
-            let kind = config.kind();
+            let kind = program_of(config);
             let Some(program) = program_in(&searched, kind) else {
                 let worker = worker.name.clone();
                 return Err(LaunchError::NoProgram { worker, kind, searched });
@@ -128,7 +128,7 @@ impl Launcher {
         let (program, args) = match &worker.launch {
             Launch::Use(config) => {
                 set(ARENAS.0, ARENAS.1.into());
-                (self.programs[&config.kind()].clone(), Vec::new())
+                (self.programs[&program_of(config)].clone(), Vec::new())
             }
             Launch::Run { argv, env: own } => {
                 own.iter().for_each(|(key, value)| set(key, value.value().into()));
@@ -165,6 +165,15 @@ impl Launcher {
             set(env::LISTEN_FDS, comma_list(&numbers.listen).into());
         }
         Plan { program, args, env }
+    }
+}
+
+/// Whose program a worker is. What a command prints in a container is taken apart by who reads files, and all
+/// else of its worker is a pipe's.
+fn program_of(config: &WorkerConfig) -> Kind {
+    match config {
+        WorkerConfig::Pipe(PipeConfig { makes: Some(Makes::Container(_)), .. }) => Kind::Ingest,
+        other => other.kind(),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use protocol::config::WorkerConfig;
-use protocol::config::ingest::Source;
 use protocol::config::push::{Place, PushUrl};
 use protocol::config::uploader::Login;
 use regex_lite::Regex;
@@ -78,8 +77,9 @@ impl Redactor {
                     known.extend(secret.map(|(_, text)| text.value().to_owned()));
                 }
                 Launch::Use(WorkerConfig::Ingest(ingest)) => {
-                    if let Source::Rtsp(url) = &ingest.source {
+                    if let Some(url) = ingest.source.url() {
                         known.extend(credentials(url.url()));
+                        known.extend(url.secrets().into_iter().map(str::to_owned));
                         // A credential that holds the whole of it.
                         known.extend(url.to_string().contains("${").then(|| url.url().to_owned()));
                     }

@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("https", &["protocol"]),
     ("uploader", &["protocol", "shmring", "worker", "recordings", "https"]),
     ("notify", &["protocol", "shmring", "worker", "https", "framevisor-client"]),
+    ("discover", &["protocol", "shmring", "worker", "https"]),
     ("export", &["protocol", "worker", "media", "fmp4", "recordings"]),
     ("tests", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
 ];

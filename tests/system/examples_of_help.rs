@@ -24,6 +24,13 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("export 'cam*' --from 14:00", "nobody knows what was recorded at that time of the day"),
     ("drill", "it ends workers for minutes; tests/system/drill.rs runs it"),
     ("-p yard drill", "no project yard runs"),
+    ("probe", "no camera is there; workers/ingest/src/probe/tests.rs reads some"),
+    ("-o json probe", "as above"),
+    (
+        "discover",
+        "nobody answers here; workers/discover/src/discover/tests.rs has a device of a script",
+    ),
+    ("-o json discover", "as above"),
     ("bench", "it loads the machine until something is lost; tests/system/bench.rs runs it"),
     (
         "replay",

@@ -24,6 +24,7 @@ const FILES: &[&str] = &[
 const WORKERS: &[&str] = &[
     "compositor",
     "decoder",
+    "discover",
     "encoder",
     "export",
     "ingest",

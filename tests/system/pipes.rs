@@ -335,3 +335,41 @@ workers:
         },
     );
 }
+
+#[test]
+fn pictures_of_another_size_are_told_by_their_rate_and_not_published() {
+    begun(
+        "version: 1
+workers:
+  wrong:
+    run: [ffmpeg, -loglevel, error, -re, -f, lavfi, -i, 'color=size=1280x720:rate=25', -pix_fmt, yuv420p,
+          -f, rawvideo, '-']
+    stdout: wrong.frames
+    raw: {format: yuv420p, size: 1920x1920, fps: 25}
+  right:
+    run: [ffmpeg, -loglevel, error, -re, -f, lavfi, -i, 'color=size=320x240:rate=25', -pix_fmt, yuv420p,
+          -f, rawvideo, '-']
+    stdout: right.frames
+    raw: {format: yuv420p, size: 320x240, fps: 25}
+",
+        |project| {
+            let told = || {
+                let status = project.worker("wrong/pipe").ok()?;
+                let names_both = status.why.contains("expected 138.2 MB/s of 1920x1920 yuv420p");
+                // A machine that is slow now names another size first.
+                let fits = status.why.contains("1280x720 at 25 a second would fit");
+                (status.state == WorkerState::Degraded && names_both && fits).then_some(())
+            };
+            wait_for(60, "the size that would fit", told)?;
+            let flows = || {
+                let rings = shmring::census::rings(project.name());
+                rings.iter().any(|it| it.name.as_str() == "right.frames" && it.head > 5).then_some(())
+            };
+            wait_for(60, "pictures of the declared size", flows)?;
+            let rings = shmring::census::rings(project.name());
+            let published: u64 =
+                rings.iter().filter(|it| it.name.as_str() == "wrong.frames").map(|it| it.head).sum();
+            ensure(published == 0, || format!("{published} pictures of a wrong size"))
+        },
+    );
+}

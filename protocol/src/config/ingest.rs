@@ -1,4 +1,4 @@
-//! `use: ingest`: a camera, file or test pattern into a packet ring.
+//! `use: ingest`: a camera, stream, device, file or test pattern into a packet ring.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,13 +7,18 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::RateLimits;
+use super::device::Device;
+use super::source_url::{self, SourceUrl};
+use super::stream_url::{Scheme, StreamUrl};
 pub use super::test_pattern::{TestMode, TestPattern, TestPicture, TestSound, Wave};
+use crate::units::Span;
 
 /// What the user writes under `use: ingest`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngestConfig {
-    /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop&picture=`, `test:?tone=`, `rtsp://...`, `file:PATH` or a path.
+    /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop&picture=`, `test:?tone=`, `rtsp://...`, a
+    /// [`StreamUrl`], `v4l2:PATH`, `file:PATH` or a path.
     pub source: Source,
     /// Files only: start again at the end. Default true.
     #[serde(default = "yes", rename = "loop")]
@@ -24,6 +29,26 @@ pub struct IngestConfig {
     /// Live sources only: rates that tell that the camera is not well.
     #[serde(default)]
     pub health: RateLimits,
+    /// Files only: every round begins with the key frame at or before this. Default: the file's begin.
+    #[serde(default)]
+    pub start: Span,
+    /// Cameras and streams only: connect when somebody reads, and rest when nobody does. Default false.
+    #[serde(default)]
+    pub on_demand: bool,
+}
+
+impl IngestConfig {
+    /// With every default.
+    pub fn of(source: Source) -> Self {
+        Self {
+            source,
+            repeat: true,
+            transport: Transport::default(),
+            start: Span::default(),
+            on_demand: false,
+            health: RateLimits::default(),
+        }
+    }
 }
 
 /// How a camera's packets come.
@@ -59,49 +84,30 @@ fn yes() -> bool {
 /// Where pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
+    Device(Device),
     File(PathBuf),
-    Rtsp(RtspUrl),
+    Rtsp(SourceUrl),
+    /// What is read by FFmpeg's protocols.
+    Stream(StreamUrl),
     Test(TestPattern),
 }
 
-/// A URL with its credentials; `Display` and `Debug` leave them out.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RtspUrl {
-    url: String,
-    shown: String,
-}
-
-impl RtspUrl {
-    fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), shown: without_credentials(url) }
-    }
-
-    /// What to connect to. Not for people.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-}
-
-impl fmt::Display for RtspUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-impl fmt::Debug for RtspUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RtspUrl").field(&self.shown).finish()
-    }
-}
-
 impl Source {
-    /// Shown as `text`, in which a secret stands under its name; only an RTSP source can be.
+    /// Shown as `text`, in which a secret stands under its name; only a URL can be.
     pub fn shown_as(self, text: &str) -> Option<Self> {
         match self {
-            Self::Rtsp(url) => {
-                Some(Self::Rtsp(RtspUrl { shown: without_credentials(text), ..url }))
-            }
-            Self::File(_) | Self::Test(_) => None,
+            Self::Rtsp(url) => Some(Self::Rtsp(url.shown_as(text))),
+            Self::Stream(url) => Some(Self::Stream(url.shown_as(text))),
+            Self::Device(_) | Self::File(_) | Self::Test(_) => None,
+        }
+    }
+
+    /// Of one that has any.
+    pub fn url(&self) -> Option<&SourceUrl> {
+        match self {
+            Self::Rtsp(url) => Some(url),
+            Self::Stream(stream) => Some(stream.url()),
+            Self::Device(_) | Self::File(_) | Self::Test(_) => None,
         }
     }
 }
@@ -133,8 +139,18 @@ impl<'de> Deserialize<'de> for Source {
 /// Why a text is no source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    #[error("source scheme '{0}': expected test:, rtsp:// or file: (or a path)")]
+    #[error(
+        "source scheme '{0}': expected rtsp, http, https, rtmp, rtmps, srt, udp, v4l2, test or file (or a path)"
+    )]
     Scheme(String),
+    #[error("source key '{key}' of v4l2: expected size, fps or format")]
+    DeviceKey { key: String },
+    #[error("source v4l2 {key}={seen}: expected {expected}")]
+    DeviceValue { key: String, seen: String, expected: &'static str },
+    #[error("source v4l2:{0}: expected a device, such as v4l2:/dev/video0?format=mjpeg")]
+    DevicePath(String),
+    #[error("source mode={0}: expected caller or listener")]
+    Mode(String),
     #[error(
         "test source key '{0}': expected size, fps, gop, bitrate, mode, picture or beep, or tone without them, and of either sound, rate, channels or level"
     )]
@@ -145,15 +161,17 @@ pub enum SourceError {
     TestValue { key: String, seen: String, expected: &'static str },
     #[error("source is empty: expected test:, an rtsp:// URL or a file path")]
     Empty,
-    #[error("source has no host: expected rtsp://HOST[:PORT]/PATH")]
+    #[error("source has no host: expected SCHEME://HOST[:PORT]/PATH")]
     NoHost,
     /// Without what was seen, which may be a part of a password.
     #[error(
-        "source's port is no number: expected rtsp://HOST[:PORT]/PATH, in a password before it %2F for '/', %3F for '?', %23 for '#'"
+        "source's port is no number: expected SCHEME://HOST[:PORT]/PATH, in a password before it %2F for '/', %3F for '?', %23 for '#'"
     )]
     NoPort,
     #[error("source's port is {0}: expected 1 to 65535")]
     Port(String),
+    #[error("source has no port: expected {0}://HOST:PORT")]
+    PortMissing(&'static str),
 }
 
 impl FromStr for Source {
@@ -165,38 +183,19 @@ impl FromStr for Source {
         match text.split_once(':') {
             Some(("test", query)) => Ok(Self::Test(query.trim_start_matches('?').parse()?)),
             Some(("rtsp", rest)) if rest.starts_with("//") => {
-                check_authority(&rest[2..])?;
-                Ok(Self::Rtsp(RtspUrl::new(text)))
+                source_url::check_authority(&rest[2..])?;
+                Ok(Self::Rtsp(SourceUrl::new(text)))
             }
+            Some((scheme, rest)) if rest.starts_with("//") && Scheme::of(scheme).is_some() => {
+                Ok(Self::Stream(text.parse()?))
+            }
+            Some(("v4l2", device)) => Ok(Self::Device(device.parse()?)),
             Some(("file", path)) => Ok(Self::File(path.trim_start_matches("//").into())),
             Some((scheme, rest)) if rest.starts_with("//") => {
                 Err(SourceError::Scheme(scheme.to_owned()))
             }
             _ => Ok(Self::File(text.into())),
         }
-    }
-}
-
-/// Whether what follows `rtsp://` names a host that could be there.
-fn check_authority(rest: &str) -> Result<(), SourceError> {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let target = authority.rsplit('@').next().unwrap_or_default();
-    // An IPv6 address stands in brackets, its colons are no port's.
-    let host_end = target.find(']').map_or(0, |end| end + 1);
-    let (host, port) = match target[host_end..].find(':') {
-        Some(colon) => (&target[..host_end + colon], Some(&target[host_end + colon + 1..])),
-        None => (target, None),
-    };
-    if host.is_empty() || host.contains(' ') {
-        return Err(SourceError::NoHost);
-    }
-    match port {
-        None | Some("") => Ok(()),
-        Some(port) if port.bytes().any(|b| !b.is_ascii_digit()) => Err(SourceError::NoPort),
-        Some(port) if in_range(port, 1, 65_535).is_none() => {
-            Err(SourceError::Port(port.to_owned()))
-        }
-        Some(_) => Ok(()),
     }
 }
 
@@ -214,7 +213,8 @@ impl TryFrom<String> for Source {
 impl From<Source> for String {
     fn from(source: Source) -> Self {
         match source {
-            Source::Rtsp(rtsp) => rtsp.url,
+            Source::Rtsp(url) => url.url().to_owned(),
+            Source::Stream(stream) => stream.url().url().to_owned(),
             other => other.to_string(),
         }
     }
@@ -224,29 +224,12 @@ impl From<Source> for String {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Device(device) => device.fmt(f),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Rtsp(url) => url.fmt(f),
+            Self::Stream(stream) => stream.url().fmt(f),
             Self::Test(pattern) => pattern.fmt(f),
         }
-    }
-}
-
-/// `rtsp://user:pw@host/path` as `rtsp://host/path`.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("//") else {
-        return url.to_owned();
-    };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let authority = &rest[..authority_end];
-    let at = authority.rfind('@').or_else(|| {
-        // What looks like a port and is no number is a password with a '/' or '?' that should have
-        // been written %2F or %3F: better too much is hidden than a part of it shown.
-        let (_, port) = authority.rsplit_once(':')?;
-        port.parse::<u16>().is_err().then(|| rest.rfind('@'))?
-    });
-    match at {
-        Some(at) => format!("{scheme}//{}", &rest[at + 1..]),
-        None => url.to_owned(),
     }
 }
 
@@ -274,7 +257,7 @@ mod tests {
         assert_eq!(source.to_string(), "rtsp://10.0.0.5:554/main?a=b@c");
         for password in ["p/ss", "p?ss", "#"] {
             let source =
-                Source::Rtsp(RtspUrl::new(&format!("rtsp://admin:{password}@10.0.0.5/main")));
+                Source::Rtsp(SourceUrl::new(&format!("rtsp://admin:{password}@10.0.0.5/main")));
             assert_eq!(source.to_string(), "rtsp://10.0.0.5/main");
         }
         let plain: Source = "rtsp://10.0.0.5:554/main?a=b@c".parse().unwrap();
@@ -323,7 +306,7 @@ mod tests {
         for bad in [
             "exec://x",
             "concat://a|b",
-            "http://x/y",
+            "gopher://x/y",
             "",
             "test:?size=1x1",
             "test:?colour=red",

@@ -3,6 +3,7 @@
 
 pub mod compositor;
 pub mod decoder;
+pub mod device;
 pub mod encoder;
 pub mod health;
 pub mod ingest;
@@ -16,6 +17,8 @@ pub mod push;
 pub mod recorder;
 pub mod replay;
 pub mod rtsp;
+pub mod source_url;
+pub mod stream_url;
 mod test_pattern;
 pub mod uploader;
 pub mod web;
@@ -37,7 +40,7 @@ pub use limits::{Ceiling, Cpus, LimitsConfig};
 pub use mixer::{MixCodec, MixSource, MixerConfig};
 pub use motion::MotionConfig;
 pub use notify::NotifyConfig;
-pub use pipe::{Coded, Makes, PipeConfig, Raw, SampleForm, Samples};
+pub use pipe::{Coded, Container, Makes, Pace, PipeConfig, Raw, SampleForm, Samples};
 pub use policy::ReadPolicy;
 pub use push::{PushConfig, PushUrl};
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig, Until};
@@ -70,7 +73,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Compositor,
         Self::Decoder,
         Self::Encoder,

@@ -20,12 +20,51 @@ pub struct PipeConfig {
     pub makes: Option<Makes>,
 }
 
+impl PipeConfig {
+    /// A command that is fed prints when it is; any other is taken for a camera.
+    pub fn pace(&self) -> Pace {
+        let told = match self.makes {
+            Some(Makes::Pictures(raw)) => raw.pace,
+            _ => None,
+        };
+        told.unwrap_or(if self.feeds { Pace::AsFast } else { Pace::Live })
+    }
+}
+
 /// What a command prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Makes {
     Pictures(Raw),
     Packets(Coded),
     Sound(Samples),
+    /// Read by `framevisor-ingest`, which can take containers apart.
+    Container(Container),
+}
+
+/// What tells by itself what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Container {
+    Flv,
+    Matroska,
+    MpegTs,
+}
+
+impl Container {
+    pub const ALL: [Self; 3] = [Self::Flv, Self::Matroska, Self::MpegTs];
+
+    /// As a topology and FFmpeg call it.
+    pub fn form(self) -> &'static str {
+        match self {
+            Self::Flv => "flv",
+            Self::Matroska => "matroska",
+            Self::MpegTs => "mpegts",
+        }
+    }
+
+    pub fn of(form: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|container| container.form() == form)
+    }
 }
 
 /// Under `raw:`. Pictures one behind the other, without anything between them.
@@ -40,6 +79,19 @@ pub struct Raw {
     pub stride: u32,
     /// Pictures a second.
     pub fps: u32,
+    /// Without it as [`PipeConfig::pace`] says.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+}
+
+/// How a command prints its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// As they are taken, like a camera: bytes that come at another rate are other pictures.
+    Live,
+    /// As fast as it can, or as it is fed.
+    AsFast,
 }
 
 /// Under `codec:`. An elementary stream.
@@ -127,7 +179,20 @@ mod tests {
     use super::*;
 
     fn raw(format: PixelFormat, stride: u32) -> Raw {
-        Raw { format, size: Size { width: 6, height: 4 }, stride, fps: 25 }
+        Raw { format, size: Size { width: 6, height: 4 }, stride, fps: 25, pace: None }
+    }
+
+    #[test]
+    fn a_command_without_stdin_is_a_camera_unless_it_says_otherwise() {
+        let config = |feeds, pace| PipeConfig {
+            command: "a/command".parse().unwrap(),
+            feeds,
+            policy: ReadPolicy::Latest,
+            makes: Some(Makes::Pictures(Raw { pace, ..raw(PixelFormat::Nv12, 0) })),
+        };
+        assert_eq!([false, true].map(|it| config(it, None).pace()), [Pace::Live, Pace::AsFast]);
+        assert_eq!(config(true, Some(Pace::Live)).pace(), Pace::Live);
+        assert_eq!(config(false, Some(Pace::AsFast)).pace(), Pace::AsFast);
     }
 
     #[test]

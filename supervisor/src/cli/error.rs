@@ -107,6 +107,8 @@ pub(super) enum CliError {
     Ring(#[from] shmring::Error),
     #[error(transparent)]
     Startup(#[from] StartupError),
+    #[error("variable {name} is not set; set it, or write the value in its place")]
+    Unset { name: String },
     #[error("the witness of the recordings: {0}")]
     Witness(String),
     #[error("{what} did not come within {limit}{missing}")]
@@ -161,6 +163,7 @@ impl CliError {
             | Self::NoPictures { .. }
             | Self::NoScreen
             | Self::NoTerminal { .. }
+            | Self::Unset { .. }
             | Self::Unconfirmed { .. } => USAGE,
             Self::Topology(_) => TOPOLOGY,
             Self::Answer(error) if error.code == INVALID => TOPOLOGY,

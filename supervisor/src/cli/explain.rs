@@ -5,9 +5,12 @@ mod composed;
 
 use std::process::ExitCode;
 
+use protocol::config::device::DeviceFormat;
 use protocol::config::encoder::SoundCodec;
 use protocol::config::ingest::{IngestConfig, Source, TestPattern, TestSound, Wave};
 use protocol::config::push::{Place, PushTransport, bracketed};
+use protocol::config::source_url::SourceUrl;
+use protocol::config::stream_url::Scheme;
 use protocol::config::{
     Coded, Makes, MixCodec, MixerConfig, PushConfig, Raw, RecorderConfig, Samples, WorkerConfig,
 };
@@ -246,6 +249,7 @@ fn at_its_ends(pipe: &WorkerSpec) -> Vec<String> {
             Makes::Sound(Samples { hz, channels, samples }) => {
                 format!("{} samples of {channels} channels, {hz} a second", samples.as_str())
             }
+            Makes::Container(container) => format!("a {} stream", container.form()),
         };
         format!("stdout: {what}, into ring {ring}")
     });
@@ -314,15 +318,39 @@ fn input(ingest: &IngestConfig, notes: &mut Vec<String>) -> Vec<String> {
             }
             synthetic(pattern)
         }
-        // As shown: a password would stay in the shell's history and in `ps`.
-        source @ Source::Rtsp(url) => {
-            let shown = source.to_string();
-            if shown != url.url() {
-                notes.push(format!("user and password are left out: rtsp://{HIDDEN}@..."));
-            }
-            words(&["-rtsp_transport", "tcp", "-i", &shown])
+        Source::Rtsp(url) => words(&["-rtsp_transport", "tcp", "-i", &shown(url, notes)]),
+        Source::Stream(stream) => {
+            // What somebody sends to RTMP, FFmpeg waits for by an option; SRT's address says it itself.
+            let waits = stream.listens() && stream.scheme() == Scheme::Rtmp;
+            let mut input = words(if waits { &["-listen", "1"] } else { &[] });
+            input.extend(["-i".to_owned(), shown(stream.url(), notes)]);
+            input
+        }
+        Source::Device(device) => {
+            let format = match device.format {
+                DeviceFormat::H265 => "hevc",
+                other => other.as_str(),
+            };
+            let mut input = words(&["-f", "v4l2", "-input_format", format]);
+            input.extend(
+                device.size.iter().flat_map(|it| ["-video_size".to_owned(), it.to_string()]),
+            );
+            input
+                .extend(device.fps.iter().flat_map(|it| ["-framerate".to_owned(), it.to_string()]));
+            input.extend(["-i".to_owned(), device.path.display().to_string()]);
+            input
         }
     }
+}
+
+/// As people may see it: a password would stay in the shell's history and in `ps`.
+fn shown(url: &SourceUrl, notes: &mut Vec<String>) -> String {
+    let shown = url.to_string();
+    if shown != url.url() {
+        let scheme = shown.split("://").next().unwrap_or_default();
+        notes.push(format!("user and password are left out: {scheme}://{HIDDEN}@..."));
+    }
+    shown
 }
 
 fn synthetic(pattern: &TestPattern) -> Vec<String> {

@@ -11,6 +11,7 @@ mod completion;
 mod config;
 mod context;
 mod describe;
+mod discover;
 mod doctor;
 mod down;
 mod drill;
@@ -30,6 +31,7 @@ mod logs;
 mod man;
 mod memory;
 mod plan;
+mod probe;
 mod project;
 mod ps;
 mod record;
@@ -223,6 +225,12 @@ enum Verb {
     /// Show what `up` would start and take, without starting anything
     #[command(after_help = plan::EXAMPLES)]
     Plan(FileArg),
+    /// Find ONVIF cameras on the networks of this machine, and how a topology has them
+    #[command(after_help = discover::EXAMPLES)]
+    Discover(discover::Args),
+    /// Connect to a camera, stream, device or file, and tell what it is and how a topology has it
+    #[command(after_help = probe::EXAMPLES)]
+    Probe(probe::Args),
     /// Tell everything about one worker, ring or hook, without secrets
     #[command(after_help = describe::EXAMPLES)]
     Describe(describe::Args),
@@ -315,6 +323,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Check(file) => check::run(&context(file)),
         Verb::Graph(mut args) => graph::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Plan(file) => plan::run(&context(file)),
+        Verb::Discover(mut args) => {
+            discover::run(&context(std::mem::take(&mut args.form).into()), args)
+        }
+        Verb::Probe(mut args) => probe::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Describe(mut args) => describe::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Doctor(mut args) => doctor::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Explain(mut args) => explain::run(&context(std::mem::take(&mut args.file)), &args),

@@ -23,6 +23,8 @@ pub(super) const KEYS: [&str; 15] = [
     "sub",
     "transport",
     "loop",
+    "start",
+    "on_demand",
     "audio",
     "record",
     "serve",
@@ -35,6 +37,8 @@ pub(super) const KEYS: [&str; 15] = [
     "after",
     "like",
 ];
+/// Those that its ingest workers have too.
+const PASSED_ON: [&str; 5] = ["transport", "loop", "start", "on_demand", "after"];
 /// The expansion itself says these.
 pub(super) const OURS: [&str; 4] = ["use", "run", "in", "out"];
 const URL: &str = "rtsp://HOST/PATH, test: or the path of a file";
@@ -258,8 +262,7 @@ fn ingest(section: &mut Section<'_>) -> Map {
         }
         Some(url) => keys.push(source(section, "url", url)),
     }
-    let passed_on = ["transport", "loop", "after"];
-    let more = section.entries().iter().filter(|it| passed_on.contains(&&*it.key.text));
+    let more = section.entries().iter().filter(|it| PASSED_ON.contains(&&*it.key.text));
     keys.extend(more.cloned());
     keys
 }
@@ -301,8 +304,7 @@ fn with_health(mut keys: Map, health: Option<&Entry>, known: &[&str]) -> Map {
 fn sub(section: &mut Section<'_>) -> Option<Map> {
     let url = section.entries().iter().find(|entry| entry.key.text == "sub")?;
     let mut keys = vec![source(section, "sub", url)];
-    let passed_on = ["transport", "loop", "after"];
-    let more = section.entries().iter().filter(|it| passed_on.contains(&&*it.key.text));
+    let more = section.entries().iter().filter(|it| PASSED_ON.contains(&&*it.key.text));
     keys.extend(more.cloned());
     Some(keys)
 }

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use protocol::config::{
-    Coded, Kind, LimitsConfig, Makes, PipeConfig, Raw, ReadPolicy, Samples, WorkerConfig,
+    Coded, Container, Kind, LimitsConfig, Makes, PipeConfig, Raw, ReadPolicy, Samples, WorkerConfig,
 };
 use protocol::name::{RingKind, RingName, WorkerName};
 use protocol::stream::Codec;
 
 use super::problem::KeyProblem;
 use super::section::{Located, Section};
+use super::tree::Node;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
 use super::{Launch, policy, ranges};
 
@@ -41,6 +42,14 @@ pub(super) fn read(section: &mut Section<'_>, policy: Option<ReadPolicy>) -> Opt
     }
     let stdout = section.parsed::<RingName>(STDOUT, RING);
     let makes = makes(section);
+    if let (Some(_), Some(Makes::Container(container))) = (&stdin, makes) {
+        let why = format!(
+            "{} beside 'stdin' cannot be: expected h264, h265 or mjpeg of a command that is fed",
+            container.form()
+        );
+        section
+            .complain(section.place("codec"), KeyProblem::Value { key: "codec".to_owned(), why });
+    }
     if section.get(STDOUT).is_some() {
         says_what(section, stdout.as_ref(), makes);
     } else if let Some(key) = CONTENTS.into_iter().find(|key| section.get(key).is_some()) {
@@ -78,10 +87,18 @@ fn makes(section: &mut Section<'_>) -> Option<Makes> {
         return sound.typed::<Samples>(&[], ranges::of_samples).map(Makes::Sound);
     }
     let mut below = section.below("codec")?;
+    let named = below.get("name").and_then(Node::as_text);
+    if let Some(container) = named.and_then(Container::of) {
+        // It tells the rest itself.
+        below.refuse_others(&["name"]);
+        return Some(Makes::Container(container));
+    }
     let coded = below.typed::<Coded>(&[], ranges::of_coded)?;
     if !matches!(coded.name, Codec::H264 | Codec::H265 | Codec::Mjpeg) {
         let (key, seen) = ("name".to_owned(), format!("'{:?}'", coded.name).to_lowercase());
-        let expected = "h264, h265 or mjpeg: in others packets cannot be told apart".to_owned();
+        let expected =
+            "h264, h265, mjpeg, mpegts, matroska or flv: in others packets cannot be told apart"
+                .to_owned();
         below.complain(below.place("name"), KeyProblem::NotA { key, seen, expected });
         return None;
     }
@@ -96,7 +113,7 @@ fn says_what(section: &mut Section<'_>, ring: Option<&Located<RingName>>, makes:
     let (Some(ring), Some(makes)) = (ring, makes) else { return };
     let (key, expected) = match makes {
         Makes::Pictures(_) => ("raw", RingKind::Frames),
-        Makes::Packets(_) => ("codec", RingKind::Packets),
+        Makes::Packets(_) | Makes::Container(_) => ("codec", RingKind::Packets),
         Makes::Sound(_) => ("sound", RingKind::Packets),
     };
     if ring.value.kind() != expected {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Group;
@@ -46,7 +46,8 @@ fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
         Launch::Run { argv, env } => ("run", command(argv.first()?, env)?),
         Launch::Use(WorkerConfig::Ingest(ingest)) => match &ingest.source {
             Source::File(path) => ("source", source(path)?),
-            Source::Rtsp(_) | Source::Test(_) => return None,
+            Source::Device(device) => ("source", video_device(&device.path)?),
+            Source::Rtsp(_) | Source::Stream(_) | Source::Test(_) => return None,
         },
         Launch::Use(WorkerConfig::Recorder(recorder)) => ("dir", recordings(&recorder.dir)?),
         Launch::Use(WorkerConfig::Replay(replay)) => ("from", recorded(&replay.from)?),
@@ -60,6 +61,17 @@ fn source(path: &Path) -> Option<MachineProblem> {
     let reason = match fs::metadata(path) {
         Ok(found) if !found.is_file() => "it is no regular file".to_owned(),
         Ok(_) => File::open(path).err()?.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Some(MachineProblem::NoSource { path: path.to_owned(), reason })
+}
+
+/// One that is not plugged in is a state of its worker, like a camera that is off.
+fn video_device(path: &Path) -> Option<MachineProblem> {
+    let reason = match fs::metadata(path) {
+        Ok(found) if found.file_type().is_char_device() => return None,
+        Ok(_) => "it is no device".to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => error.to_string(),
     };
     Some(MachineProblem::NoSource { path: path.to_owned(), reason })

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use protocol::config::ingest::Source;
 use protocol::config::push::{Protocol, PushTransport};
 use protocol::config::{
     Ceiling, Coded, CompositorConfig, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig,
@@ -83,8 +84,21 @@ pub(super) fn of_encoder(encoder: &EncoderConfig) -> Problems {
 }
 
 pub(super) fn of_ingest(ingest: &IngestConfig) -> Problems {
+    let only = |key: &'static str, of: &str| {
+        let why = format!("is for {of}, and the source is {}", ingest.source);
+        (key, KeyProblem::Value { key: key.to_owned(), why })
+    };
+    let is_file = matches!(ingest.source, Source::File(_));
+    let is_far = matches!(ingest.source, Source::Rtsp(_) | Source::Stream(_));
     let fps = ingest.health.fps.and_then(|fps| check("fps", fps, 1, 240));
-    fps.map(|(_, problem)| ("health", problem)).into_iter().collect()
+    let mut problems: Problems = fps.map(|(_, problem)| ("health", problem)).into_iter().collect();
+    if ingest.start > Span::default() && !is_file {
+        problems.push(only("start", "files"));
+    }
+    if ingest.on_demand && !is_far {
+        problems.push(only("on_demand", "cameras and streams"));
+    }
+    problems
 }
 
 pub(super) fn of_mixer(mixer: &MixerConfig) -> Problems {

@@ -1,4 +1,4 @@
-//! An RTSP camera: a thread that connects, reads, and connects again, for ever.
+//! A camera, stream or device: a thread that connects, reads, and connects again, for ever.
 //!
 //! The thread is there because reads block; the worker's own loop must not wait with it.
 
@@ -8,19 +8,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use media::{Demuxer, Input, MediaError};
+use media::{Input, MediaError};
 use protocol::config::ingest::Transport;
 use protocol::stream::Track;
-use protocol::time::{ClockSource, MonoNs};
+use protocol::time::MonoNs;
 use shmring::clock;
 use worker::Fault;
-use worker::watchdog::Watchdog;
 
 use crate::file::times_of;
 use crate::reconnect::{Backoff, GOOD_AFTER};
 use crate::rtsp::{Cause, Client, Happening, PATIENCE, Received, RtspError, Wanted};
 use crate::source::{CapturedUnit, Event};
 use crate::timeline::Timeline;
+
+mod by_ffmpeg;
 
 /// Units between the reader and the worker's loop: several seconds, so that a stall of this process
 /// does not close the camera's window.
@@ -48,12 +49,22 @@ pub(crate) struct Address {
 #[derive(Debug)]
 pub(crate) struct Camera {
     messages: Receiver<Message>,
-    name: String,
+    wanted: Sought,
+    /// Ends the reader.
+    stop: Arc<AtomicBool>,
     timeline: Timeline,
     last_arrival: Option<MonoNs>,
     /// The next unit is the first of a connection.
     fresh: bool,
     begun: bool,
+}
+
+/// What is connected to.
+#[derive(Clone, Debug)]
+struct Sought {
+    address: Address,
+    /// For FFmpeg alone; `None` for a camera that our own client tries first.
+    input: Option<Input>,
 }
 
 #[derive(Debug)]
@@ -67,21 +78,27 @@ enum Message {
 }
 
 impl Camera {
+    /// `stop` ends the reader; [`Self::close`] raises it.
     pub(crate) fn connect(address: Address, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
-        let (sender, messages) = sync_channel(QUEUE_UNITS);
-        let name = address.name.clone();
-        let reader = Reader {
-            address,
-            falls_back: false,
-            stop,
-            messages: sender,
-            backoff: Backoff::default(),
-        };
-        let thread = thread::Builder::new().name("camera".to_owned());
-        thread.spawn(move || reader.run()).map_err(Fault::failed)?;
+        Self::begin(Sought { address, input: None }, stop)
+    }
+
+    /// The same by FFmpeg.
+    pub(crate) fn connect_by_ffmpeg(
+        input: Input,
+        name: String,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, Fault> {
+        let address = Address { url: String::new(), name, transport: Transport::Tcp };
+        Self::begin(Sought { address, input: Some(input) }, stop)
+    }
+
+    fn begin(wanted: Sought, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
+        let messages = start_reader(&wanted, &stop)?;
         Ok(Self {
             messages,
-            name,
+            wanted,
+            stop,
             timeline: Timeline::default(),
             last_arrival: None,
             fresh: false,
@@ -89,9 +106,21 @@ impl Camera {
         })
     }
 
+    /// Connects again after [`Self::close`]; what comes goes on in the line of times, behind the gap.
+    pub(crate) fn connect_again(&mut self) -> Result<(), Fault> {
+        self.stop = Arc::default();
+        self.messages = start_reader(&self.wanted, &self.stop)?;
+        self.begun = false;
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.wanted.address.name
+    }
+
     pub(crate) fn next(&mut self, wait: Duration) -> Result<Event, Fault> {
         if !std::mem::replace(&mut self.begun, true) {
-            return Ok(Event::Preparing(format!("connecting to {}", self.name)));
+            return Ok(Event::Preparing(format!("connecting to {}", self.name())));
         }
         match self.messages.recv_timeout(wait) {
             Ok(Message::Connected(tracks)) => {
@@ -105,13 +134,14 @@ impl Camera {
             Ok(Message::Down(why)) => Ok(Event::Down(why)),
             Err(RecvTimeoutError::Timeout) => Ok(Event::Quiet),
             Err(RecvTimeoutError::Disconnected) => {
-                Err(Fault::failed(format!("{}: the thread that reads it has ended", self.name)))
+                Err(Fault::failed(format!("{}: the thread that reads it has ended", self.name())))
             }
         }
     }
 
     /// Lets the reader take leave of the camera.
     pub(crate) fn close(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
         let deadline = clock::mono() + CLOSE;
         let rest = || deadline.saturating_since(clock::mono());
         // Until the reader drops its end; what it still delivers is not wanted any more.
@@ -143,9 +173,26 @@ impl Camera {
     }
 }
 
+fn start_reader(wanted: &Sought, stop: &Arc<AtomicBool>) -> Result<Receiver<Message>, Fault> {
+    let (sender, messages) = sync_channel(QUEUE_UNITS);
+    let Sought { address, input } = wanted.clone();
+    let reader = Reader {
+        address,
+        input,
+        falls_back: false,
+        stop: Arc::clone(stop),
+        messages: sender,
+        backoff: Backoff::default(),
+    };
+    let thread = thread::Builder::new().name("camera".to_owned());
+    thread.spawn(move || reader.run()).map_err(Fault::failed)?;
+    Ok(messages)
+}
+
 /// The thread's end.
 struct Reader {
     address: Address,
+    input: Option<Input>,
     /// `transport: auto` has found that UDP does not work here.
     falls_back: bool,
     stop: Arc<AtomicBool>,
@@ -166,6 +213,10 @@ enum Lost {
         "{name}: no picture for {seconds} s; expected a live stream: is the camera's encoder on?"
     )]
     Silent { name: String, seconds: u64 },
+    #[error(
+        "{name}: nobody has sent anything for {seconds} s; expected a stream to be sent here: does the sender have this address?"
+    )]
+    NobodySends { name: String, seconds: u64 },
     #[error("{0}: nothing came by UDP; TCP is tried from now on")]
     NotByUdp(String),
     #[error("the worker is stopping")]
@@ -180,6 +231,8 @@ impl Lost {
             Self::Media(
                 MediaError::Codec { .. }
                 | MediaError::Missing { .. }
+                | MediaError::NoDevices { .. }
+                | MediaError::NoStream { .. }
                 | MediaError::NoTracks { .. }
                 | MediaError::NotFound { .. }
                 | MediaError::Other { .. },
@@ -209,10 +262,9 @@ impl Reader {
     /// One connection from its beginning to its end.
     fn stay_connected(&mut self) -> Lost {
         let since = clock::mono();
-        let lost = match Client::open(&self.wanted(), Arc::clone(&self.stop)) {
-            Ok(client) => self.stay_with(client),
-            Err(RtspError::ForFfmpeg { .. }) => self.stay_with_ffmpeg(),
-            Err(error) => Lost::Rtsp(error),
+        let lost = match self.input.clone() {
+            Some(input) => self.stay_with_ffmpeg(&input),
+            None => self.stay_by_rtsp(),
         };
         if clock::mono().saturating_since(since) >= GOOD_AFTER + PATIENCE {
             self.backoff.after_good_connection();
@@ -223,6 +275,17 @@ impl Reader {
             tracing::info!("{}: UDP does not work here, so TCP is used", self.address.name);
         }
         lost
+    }
+
+    fn stay_by_rtsp(&mut self) -> Lost {
+        match Client::open(&self.wanted(), Arc::clone(&self.stop)) {
+            Ok(client) => self.stay_with(client),
+            Err(RtspError::ForFfmpeg { .. }) => {
+                let Address { url, name, .. } = self.address.clone();
+                self.stay_with_ffmpeg(&Input::Rtsp { url, name })
+            }
+            Err(error) => Lost::Rtsp(error),
+        }
     }
 
     fn wanted(&self) -> Wanted {
@@ -271,61 +334,6 @@ impl Reader {
         }
     }
 
-    /// The same by FFmpeg, over TCP, with times of arrival.
-    fn stay_with_ffmpeg(&self) -> Lost {
-        let Address { url, name, .. } = self.address.clone();
-        let watchdog = Watchdog::new(Arc::clone(&self.stop), PATIENCE, clock::mono());
-        let input = Input::Rtsp { url, name };
-        let mut demuxer = match Demuxer::open(&input, watchdog.interrupt()) {
-            Ok(demuxer) => demuxer,
-            Err(error) => return self.reason(error, &watchdog),
-        };
-        tracing::info!("connected to {}, read by FFmpeg", self.address.name);
-        let lost = self.relay_ffmpeg(&mut demuxer, &watchdog);
-        watchdog.leave(clock::mono(), GOODBYE);
-        lost
-    }
-
-    fn relay_ffmpeg(&self, demuxer: &mut Demuxer, watchdog: &Watchdog) -> Lost {
-        let mut version = demuxer.tracks_version();
-        if let Err(lost) = self.say(Message::Connected(demuxer.tracks().to_vec())) {
-            return lost;
-        }
-        let has_video = demuxer.tracks()[0].codec.is_video();
-        loop {
-            let unit = match demuxer.read() {
-                Ok(Some(unit)) => unit,
-                Ok(None) => return Lost::Ended(self.address.name.clone()),
-                Err(error) => return self.reason(error, watchdog),
-            };
-            let arrival = clock::now();
-            if unit.track == 0 || !has_video {
-                watchdog.feed(arrival.mono);
-            }
-            if demuxer.tracks_version() != version {
-                version = demuxer.tracks_version();
-                if let Err(lost) = self.say(Message::Tracks(demuxer.tracks().to_vec())) {
-                    return lost;
-                }
-            }
-            let (capture, clock) = (arrival, ClockSource::Arrival);
-            let (anew, jumped) = (false, false);
-            let received = Received { unit, arrival, capture, clock, anew, jumped };
-            if let Err(lost) = self.say(Message::Unit(received, None)) {
-                return lost;
-            }
-        }
-    }
-
-    fn reason(&self, error: MediaError, watchdog: &Watchdog) -> Lost {
-        let interrupted = matches!(error, MediaError::Interrupted { .. });
-        if interrupted && watchdog.has_expired(clock::mono()) {
-            let (name, seconds) = (self.address.name.clone(), PATIENCE.as_secs());
-            return Lost::Silent { name, seconds };
-        }
-        if interrupted { Lost::Stopping } else { Lost::Media(error) }
-    }
-
     fn say(&self, message: Message) -> Result<(), Lost> {
         self.messages.send(message).map_err(|_| Lost::Stopping)
     }
@@ -349,10 +357,12 @@ impl Reader {
 #[cfg(test)]
 mod evil;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod quirks;
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod tests;

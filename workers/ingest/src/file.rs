@@ -19,6 +19,8 @@ use crate::timeline::{Timeline, Times};
 pub(crate) struct FileSource {
     path: PathBuf,
     repeat: bool,
+    /// Where every round begins.
+    start_ns: i64,
     stop: Arc<AtomicBool>,
     demuxer: Demuxer,
     /// The container's times, joined from round to round.
@@ -44,11 +46,17 @@ enum Ahead {
 }
 
 impl FileSource {
-    pub(crate) fn open(path: &Path, repeat: bool, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
+    pub(crate) fn open(
+        path: &Path,
+        repeat: bool,
+        start_ns: i64,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, Fault> {
         Ok(Self {
-            demuxer: open_demuxer(path, &stop).map_err(Fault::unavailable)?,
+            demuxer: open_demuxer(path, start_ns, &stop).map_err(Fault::unavailable)?,
             path: path.to_owned(),
             repeat,
+            start_ns,
             stop,
             timeline: Timeline::default(),
             pace: Pace::default(),
@@ -107,11 +115,11 @@ impl FileSource {
     fn begin_round(&mut self) -> Result<Ahead, Fault> {
         if self.units_this_round == 0 {
             return Err(Fault::unavailable(format!(
-                "{}: no packets in it; expected at least one picture: check it with ffprobe",
+                "{}: no packets in it, or none behind its `start`; expected at least one picture: check it with ffprobe",
                 self.path.display()
             )));
         }
-        match open_demuxer(&self.path, &self.stop) {
+        match open_demuxer(&self.path, self.start_ns, &self.stop) {
             Ok(demuxer) => {
                 self.demuxer = demuxer;
                 self.units_this_round = 0;
@@ -133,11 +141,15 @@ pub(crate) fn times_of(unit: &AccessUnit) -> Times {
     }
 }
 
-fn open_demuxer(path: &Path, stop: &Arc<AtomicBool>) -> Result<Demuxer, MediaError> {
+fn open_demuxer(path: &Path, start_ns: i64, stop: &Arc<AtomicBool>) -> Result<Demuxer, MediaError> {
     let stop = Arc::clone(stop);
     // A path may be a pipe or a network file system, where a read can take for ever.
     let interrupt = Box::new(move || stop.load(Ordering::Relaxed));
-    Demuxer::open(&Input::File(path.to_owned()), interrupt)
+    let mut demuxer = Demuxer::open(&Input::File(path.to_owned()), interrupt)?;
+    if start_ns > 0 {
+        demuxer.seek(start_ns)?;
+    }
+    Ok(demuxer)
 }
 
 #[cfg(test)]

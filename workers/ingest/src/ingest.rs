@@ -1,55 +1,83 @@
 //! The worker: takes what its source says and publishes it.
 
+use std::thread;
 use std::time::Duration;
 
 use protocol::config::ingest::Source as Wanted;
-use protocol::config::{IngestConfig, WorkerConfig};
+use protocol::config::{IngestConfig, PipeConfig, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::RingName;
-use protocol::time::ClockSource;
-use shmring::clock;
-use worker::{Context, Fault, STEP_WAIT, Step, Worker};
+use protocol::time::{ClockSource, MonoNs};
+use shmring::{census, clock};
+use worker::{Context, Fault, Parking, STEP_WAIT, Step, Turn, Worker};
 
 use crate::publisher::Publisher;
 use crate::rate::RateWatch;
 use crate::source::{CapturedUnit, Event, Source};
+
+/// How often it looks whether somebody reads.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What is read.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Source(IngestConfig),
+    /// The stdout of a command, beside which this worker runs.
+    Command(PipeConfig),
+}
 
 #[derive(Debug)]
 pub(crate) struct Ingest {
     source: Source,
     publisher: Publisher,
     ring: RingName,
-    /// `None` of a file: nobody sends it.
+    /// `None` of a file, which nobody sends, and of a command, whose worker has no such key.
     rate: Option<RateWatch>,
     has_pictures: bool,
+    /// Only with `on_demand`.
+    parking: Option<Parking>,
+    looked: MonoNs,
 }
 
 impl Worker for Ingest {
-    type Config = IngestConfig;
+    type Config = Task;
 
-    fn section(config: WorkerConfig) -> Option<IngestConfig> {
+    fn section(config: WorkerConfig) -> Option<Task> {
         match config {
-            WorkerConfig::Ingest(config) => Some(config),
+            WorkerConfig::Ingest(config) => Some(Task::Source(config)),
+            WorkerConfig::Pipe(config) => Some(Task::Command(config)),
             _ => None,
         }
     }
 
-    fn start(config: IngestConfig, cx: &mut Context) -> Result<Self, Fault> {
+    fn start(task: Task, cx: &mut Context) -> Result<Self, Fault> {
         let Some(contract) = cx.output() else {
             return Err(Fault::contract("started without a ring to write, expected one"));
         };
-        let (ring, is_live) = (contract.name.clone(), !matches!(config.source, Wanted::File(_)));
+        let ring = contract.name.clone();
         let publisher = Publisher::new(cx.project(), contract, clock::now().utc);
-        tracing::info!("source {}", config.source);
-        let source = Source::open(&config, cx)?;
-        let rate = is_live.then(|| RateWatch::new(config.health));
-        let mut ingest = Self { source, publisher, ring, rate, has_pictures: false };
+        let (source, on_demand, rate) = match task {
+            Task::Source(config) => {
+                tracing::info!("source {}", config.source);
+                let is_live = !matches!(config.source, Wanted::File(_));
+                let rate = is_live.then(|| RateWatch::new(config.health));
+                (Source::open(&config, cx)?, config.on_demand, rate)
+            }
+            Task::Command(config) => (Source::of_command(&config, cx)?, false, None),
+        };
+        let (parking, looked) = (on_demand.then(Parking::working), MonoNs(0));
+        let mut ingest =
+            Self { source, publisher, ring, rate, has_pictures: false, parking, looked };
         // Local sources know their tracks by now, so their ring is there before they are ready.
         ingest.advance(Duration::ZERO, cx)?;
         Ok(ingest)
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
+        if self.rests(cx)? {
+            thread::sleep(STEP_WAIT);
+            return Ok(Step::Again);
+        }
         self.advance(STEP_WAIT, cx)
     }
 
@@ -61,6 +89,37 @@ impl Worker for Ingest {
 }
 
 impl Ingest {
+    /// Whether nobody reads and the source is left alone. It begins with a little of the stream in any case:
+    /// a reader can only come to a ring that is there.
+    fn rests(&mut self, cx: &mut Context) -> Result<bool, Fault> {
+        let Some(mut parking) = self.parking.filter(|_| self.publisher.is_there()) else {
+            return Ok(false);
+        };
+        let now = clock::mono();
+        if now.saturating_since(self.looked) >= LOOK {
+            self.looked = now;
+            let readers =
+                census::named(cx.project(), self.publisher.ring_name(), now).readers.len();
+            let turn = parking.update(u32::try_from(readers).unwrap_or(u32::MAX), now);
+            self.parking = Some(parking);
+            match turn {
+                Turn::Park => {
+                    self.source.close();
+                    if let Some(rate) = &mut self.rate {
+                        rate.rest();
+                    }
+                }
+                Turn::Resume => self.source.open_again()?,
+                Turn::GoOn => {}
+            }
+        }
+        if parking.is_parked() {
+            let why = format!("nobody reads {}", self.publisher.ring_name());
+            cx.condition(Condition::Parked, why);
+        }
+        Ok(parking.is_parked())
+    }
+
     fn advance(&mut self, wait: Duration, cx: &mut Context) -> Result<Step, Fault> {
         match self.source.next(wait)? {
             Event::Ended => return Ok(Step::Done),

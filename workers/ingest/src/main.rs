@@ -7,10 +7,13 @@
 //! ```
 //!
 //! A source that is down is a condition of this worker, never its end.
+//!
+//! And a verb of the framevisor command, because what it needs is here: `probe`.
 #![forbid(unsafe_code)]
 
 mod camera;
 mod camera_clock;
+mod command;
 mod file;
 mod framecode;
 mod gop;
@@ -19,6 +22,7 @@ mod loop_cache;
 mod microphone;
 mod pace;
 mod pattern;
+mod probe;
 mod publisher;
 mod rate;
 mod reconnect;
@@ -31,5 +35,5 @@ mod waveform;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    worker::run::<ingest::Ingest>()
+    worker::verb::run_or::<ingest::Ingest>(&[("probe", probe::verb)])
 }

@@ -1,7 +1,7 @@
 //! Access units into the packet ring: where a stream may begin, which group a unit is in.
 
 use protocol::control::RingContract;
-use protocol::name::ProjectName;
+use protocol::name::{ProjectName, RingName};
 use protocol::stream::Track;
 use protocol::time::UtcNs;
 use shmring::{Error, PacketMeta, PacketWriter, clock};
@@ -44,6 +44,15 @@ impl Publisher {
                 Ok(())
             }
         }
+    }
+
+    /// Readers can only come to a ring that is there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    pub(crate) fn ring_name(&self) -> &RingName {
+        &self.contract.name
     }
 
     /// Asked while the ring's writer waits for an essential reader; `false` ends the wait.

@@ -1,17 +1,20 @@
 //! What every source gives: tracks, access units on one line of time, or why there are none.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use media::AccessUnit;
-use protocol::config::IngestConfig;
+use media::{AccessUnit, Input};
 use protocol::config::ingest::{Source as Wanted, TestMode};
+use protocol::config::{IngestConfig, Makes, PipeConfig};
+use protocol::control::env;
 use protocol::stream::Track;
 use protocol::time::{ClockSource, MonoNs, Stamp};
 use shmring::clock;
 use worker::{Context, Fault};
 
 use crate::camera::{Address, Camera};
+use crate::command::CommandSource;
 use crate::file::FileSource;
 use crate::loop_cache::LoopSource;
 use crate::test_source::TestSource;
@@ -67,7 +70,8 @@ impl CapturedUnit {
 /// The kinds of source.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Camera(Camera),
+    Camera(Box<Camera>),
+    Command(Box<CommandSource>),
     File(Box<FileSource>),
     Loop(LoopSource),
     Test(Box<TestSource>),
@@ -78,8 +82,16 @@ impl Source {
     pub(crate) fn open(config: &IngestConfig, cx: &Context) -> Result<Self, Fault> {
         match &config.source {
             Wanted::File(path) => {
-                let file = FileSource::open(path, config.repeat, cx.stop_flag())?;
+                let start_ns = i64::try_from(config.start.0).unwrap_or(i64::MAX);
+                let file = FileSource::open(path, config.repeat, start_ns, cx.stop_flag())?;
                 Ok(Self::File(Box::new(file)))
+            }
+            Wanted::Device(device) => {
+                let input = Input::Device(device.clone());
+                by_ffmpeg(input, device.to_string())
+            }
+            Wanted::Stream(stream) => {
+                by_ffmpeg(Input::Stream(stream.clone()), stream.url().to_string())
             }
             Wanted::Rtsp(rtsp) => {
                 let address = Address {
@@ -87,7 +99,7 @@ impl Source {
                     name: rtsp.to_string(),
                     transport: config.transport,
                 };
-                Ok(Self::Camera(Camera::connect(address, cx.stop_flag())?))
+                Ok(Self::Camera(Box::new(Camera::connect(address, Arc::default())?)))
             }
             Wanted::Test(pattern) if pattern.mode == TestMode::Loop => {
                 Ok(Self::Loop(LoopSource::open(pattern)?))
@@ -96,10 +108,23 @@ impl Source {
         }
     }
 
+    /// What a command prints in a container.
+    pub(crate) fn of_command(config: &PipeConfig, cx: &Context) -> Result<Self, Fault> {
+        let Some(Makes::Container(container)) = config.makes else {
+            return Err(Fault::contract(
+                "a command's stdout without a container is the pipe worker's",
+            ));
+        };
+        let stdout = cx.inherited(env::STDOUT_FD)?;
+        let source = CommandSource::start(stdout, container, config.command.as_str())?;
+        Ok(Self::Command(Box::new(source)))
+    }
+
     /// The next event, after at most about `wait`.
     pub(crate) fn next(&mut self, wait: Duration) -> Result<Event, Fault> {
         match self {
             Self::Camera(camera) => camera.next(wait),
+            Self::Command(command) => command.next(wait),
             Self::File(file) => file.next(wait),
             Self::Loop(source) => source.next(wait),
             Self::Test(test) => test.next(wait),
@@ -108,10 +133,25 @@ impl Source {
 
     /// Says goodbye where somebody is at the other end.
     pub(crate) fn close(&mut self) {
-        if let Self::Camera(camera) = self {
-            camera.close();
+        match self {
+            Self::Camera(camera) => camera.close(),
+            Self::Command(command) => command.close(),
+            Self::File(_) | Self::Loop(_) | Self::Test(_) => {}
         }
     }
+
+    /// Goes on after [`Self::close`].
+    pub(crate) fn open_again(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Camera(camera) => camera.connect_again(),
+            Self::Command(_) | Self::File(_) | Self::Loop(_) | Self::Test(_) => Ok(()),
+        }
+    }
+}
+
+fn by_ffmpeg(input: Input, name: String) -> Result<Source, Fault> {
+    let camera = Camera::connect_by_ffmpeg(input, name, Arc::default())?;
+    Ok(Source::Camera(Box::new(camera)))
 }
 
 /// Sleeps until `due` but at most `wait`; whether it is due then.

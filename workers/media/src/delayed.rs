@@ -7,7 +7,7 @@
 //! library, and pass their calls on. Whoever links others of its functions, as [`crate::Muxer`]
 //! does, has the library from the start, and these find the same one.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_uchar, c_void};
 use std::sync::OnceLock;
 
 use ffmpeg_next::ffi::{
@@ -83,6 +83,24 @@ delayed! {
         format: *const AVInputFormat,
         options: *mut *mut AVDictionary
     ) -> c_int;
+    fn avformat_seek_file(
+        context: *mut AVFormatContext,
+        stream: c_int,
+        earliest: i64,
+        wanted: i64,
+        latest: i64,
+        flags: c_int
+    ) -> c_int;
+    fn avio_alloc_context(
+        buffer: *mut c_uchar,
+        bytes: c_int,
+        writes: c_int,
+        opaque: *mut c_void,
+        read: Option<unsafe extern "C" fn(*mut c_void, *mut u8, c_int) -> c_int>,
+        write: Option<unsafe extern "C" fn(*mut c_void, *mut u8, c_int) -> c_int>,
+        seek: Option<unsafe extern "C" fn(*mut c_void, i64, c_int) -> i64>
+    ) -> *mut AVIOContext;
+    fn avio_size(context: *mut AVIOContext) -> i64;
     fn avio_close(context: *mut AVIOContext) -> c_int;
     fn avio_context_free(context: *mut *mut AVIOContext);
     fn avio_flush(context: *mut AVIOContext);

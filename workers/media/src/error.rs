@@ -36,9 +36,17 @@ pub enum MediaError {
         source: libloading::Error,
     },
     #[error(
-        "{input}: this build of FFmpeg has no {what}; install Debian's libavcodec59 (FFmpeg 5.1)"
+        "{input}: this build of FFmpeg has no {what}; install Debian's libavcodec59 and libavformat59 (FFmpeg 5.1)"
     )]
     Missing { input: String, what: String },
+    #[error(
+        "{input}: no {library}, which reads devices; install Debian's libavdevice59, or read it with a command: `run` with `stdout`"
+    )]
+    NoDevices { input: String, library: String },
+    #[error(
+        "{input}: what comes is no stream of a known kind; expected MPEG-TS, FLV, HLS, Matroska, MP4 or motion JPEG, as its scheme has it: is the address right?"
+    )]
+    NoStream { input: String },
     #[error(
         "{input}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus or G.711 audio"
     )]
@@ -48,13 +56,13 @@ pub enum MediaError {
     )]
     NotFound { input: String },
     #[error(
-        "{input}: connection refused; expected an RTSP server there: is the camera on, and is the port right?"
+        "{input}: connection refused; expected a server there: is the camera on, and is the port right?"
     )]
     Refused { input: String },
     #[error("{input}: no answer in time; expected data within 10 s: is the network path up?")]
     Timeout { input: String },
     #[error(
-        "{input}: user or password refused (401); expected rtsp://USER:PASSWORD@HOST/: check the credentials"
+        "{input}: user or password refused (401); expected SCHEME://USER:PASSWORD@HOST/: check the credentials"
     )]
     Unauthorized { input: String },
     #[error(

@@ -44,7 +44,7 @@ pub use decode::{
     Decoder, DecoderOptions, Picture, PictureAllocator, PictureHome, PictureMemory, PictureNeed,
     PlaneAt, TightLayout,
 };
-pub use demux::{AccessUnit, Demuxer, Input, Interrupt};
+pub use demux::{AccessUnit, Demuxer, Input, Interrupt, Nature};
 pub use encode::{EncodedUnit, Encoder, EncoderOptions};
 pub use error::MediaError;
 pub use mux::{Container, Muxer};

@@ -63,6 +63,23 @@ pub(crate) fn install() {
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Warning);
 }
 
+/// The text without what stands between `://` and `@`, and without queries of addresses: passwords may be in both.
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "FFmpeg writes by itself"))]
+fn without_users(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, behind) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '\'' | '"');
+        let (address, after) = behind.split_at(behind.find(is_end).unwrap_or(behind.len()));
+        let address = address.rsplit_once('@').map_or(address, |(_, host)| host);
+        shown.push_str(address.split('?').next().unwrap_or_default());
+        rest = after;
+    }
+    shown + rest
+}
+
 #[cfg(target_arch = "x86_64")]
 mod bridge {
     use std::borrow::Cow;
@@ -152,9 +169,28 @@ mod bridge {
 
     fn emit(level: c_int, text: &str, count: u64) {
         if level <= ffi::AV_LOG_ERROR {
-            tracing::warn!(count, "FFmpeg: {text}");
+            tracing::warn!(count, "FFmpeg: {}", super::without_users(text));
         } else {
-            tracing::debug!(count, "FFmpeg: {text}");
+            tracing::debug!(count, "FFmpeg: {}", super::without_users(text));
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::without_users;
+
+    #[test]
+    fn no_password_of_an_address_gets_into_the_log() {
+        for (said, shown) in [
+            (
+                "[hls] keepalive failed for 'http://a:b@h/x.ts' with 5",
+                "[hls] keepalive failed for 'http://h/x.ts' with 5",
+            ),
+            ("srt://h:1?passphrase=x udp://u@h:2", "srt://h:1 udp://h:2"),
+            ("nothing of that kind: a@b", "nothing of that kind: a@b"),
+        ] {
+            assert_eq!(without_users(said), shown);
         }
     }
 

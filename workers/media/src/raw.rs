@@ -6,9 +6,11 @@ use std::ptr;
 
 use ffmpeg_next::codec::{Context, Parameters};
 use ffmpeg_next::error::ENOMEM;
-use ffmpeg_next::format::context::Output;
+use ffmpeg_next::format::context::{Input, Output};
 use ffmpeg_next::format::stream::StreamMut;
 use ffmpeg_next::{Error, decoder, encoder, ffi, frame};
+
+use crate::demux::Nature;
 
 pub(crate) fn parameters(wrapper: &Parameters) -> &ffi::AVCodecParameters {
     // SAFETY: reads the wrapper's pointer, nothing behind it.
@@ -31,6 +33,34 @@ pub(crate) fn output(wrapper: &mut Output) -> &mut ffi::AVFormatContext {
     let pointer = unsafe { wrapper.as_mut_ptr() };
     // SAFETY: the wrapper owns the struct, and is borrowed mutably.
     unsafe { &mut *pointer }
+}
+
+pub(crate) fn nature(wrapper: &Input) -> Nature {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_ptr() };
+    // SAFETY: the wrapper owns the context, and is borrowed.
+    let fields = unsafe { &*pointer };
+    // SAFETY: an open input has its format, which is static.
+    let flags = unsafe { (*fields.iformat).flags };
+    let is_seekable = if fields.pb.is_null() {
+        false
+    } else {
+        // SAFETY: the I/O context lives as long as the input that it was opened for.
+        unsafe { (*fields.pb).seekable != 0 }
+    };
+    Nature {
+        is_untimed: flags & ffi::AVFMT_NOTIMESTAMPS != 0,
+        is_stored: is_seekable || wrapper.format().name() == "hls",
+    }
+}
+
+/// Where its earliest track begins, in µs; 0 where nobody knows.
+pub(crate) fn start_us(wrapper: &Input) -> i64 {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_ptr() };
+    // SAFETY: the wrapper owns the context, and is borrowed.
+    let start = unsafe { (*pointer).start_time };
+    if start == ffi::AV_NOPTS_VALUE { 0 } else { start }
 }
 
 /// What went wrong with an output that had no call to tell it: FFmpeg keeps the first error.

@@ -16,6 +16,7 @@ mod pace;
 mod packets;
 mod pictures;
 mod pipe;
+mod rate;
 mod samples;
 mod supply;
 mod take;

@@ -101,11 +101,11 @@ mod tests {
     fn a_slot_holds_a_picture_as_it_is_printed() {
         let size = Size { width: 6, height: 4 };
         for (format, stride) in [(PixelFormat::Yuv420p, 0), (PixelFormat::Nv12, 16)] {
-            let raw = Raw { format, size, stride, fps: 25 };
+            let raw = Raw { format, size, stride, fps: 25, pace: None };
             let bytes = u64::try_from(layout(raw).unwrap().slot_bytes()).unwrap();
             assert_eq!(Some(bytes), raw.picture_bytes(), "{format:?}, {stride}");
         }
-        let narrow = Raw { format: PixelFormat::Rgb24, size, stride: 17, fps: 25 };
+        let narrow = Raw { format: PixelFormat::Rgb24, size, stride: 17, fps: 25, pace: None };
         assert_eq!(layout(narrow), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::config::{PipeConfig, WorkerConfig};
+use protocol::config::{Pace, PipeConfig, WorkerConfig};
 use protocol::control::{Condition, env};
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
@@ -49,7 +49,8 @@ impl Worker for Pipe {
             (None, _) => None,
             (Some(makes), Some(contract)) => {
                 let end = PipeEnd::new(cx.inherited(env::STDOUT_FD)?)?;
-                Some(Take::start(cx, makes, &contract, end, command)?)
+                let is_watched = config.pace() == Pace::Live;
+                Some(Take::start(cx, makes, is_watched, &contract, end, command)?)
             }
             (Some(_), None) => {
                 return Err(Fault::contract(

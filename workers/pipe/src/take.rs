@@ -17,6 +17,7 @@ use worker::{Context, Fault};
 use crate::end::{Moved, PIPE_BYTES, PipeEnd};
 use crate::packets::Packets;
 use crate::pictures::Pictures;
+use crate::rate::RateWatch;
 use crate::samples::Sound;
 use crate::units::Unit;
 
@@ -52,6 +53,7 @@ impl Take {
     pub(crate) fn start(
         cx: &Context,
         makes: Makes,
+        is_watched: bool,
         contract: &RingContract,
         end: PipeEnd,
         command: &str,
@@ -60,12 +62,16 @@ impl Take {
         let status = Mutex::new(Status { told, made: 0, fault: None });
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), status });
         let out = Out::open(cx.project(), makes, contract)?;
+        let watch = match makes {
+            Makes::Pictures(raw) if is_watched => RateWatch::new(raw),
+            _ => None,
+        };
         let shared_too = Arc::clone(&shared);
         let source =
             Source { end, command: command.to_owned(), shared: shared_too, late: Cell::new(0) };
         let thread = std::thread::Builder::new()
             .name("stdout".to_owned())
-            .spawn(move || source.run(out))
+            .spawn(move || source.run(out, watch))
             .map_err(Fault::failed)?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -119,6 +125,10 @@ impl Out {
             Makes::Sound(samples) => {
                 Sound::open(project, samples, contract).map(|it| Self::Sound(Box::new(it)))
             }
+            Makes::Container(container) => {
+                let form = container.form();
+                Err(Fault::contract(format!("{form} is taken apart by framevisor-ingest")))
+            }
         }
     }
 }
@@ -152,26 +162,41 @@ enum Filled {
 }
 
 impl Source {
-    fn run(self, mut out: Out) {
+    fn run(self, mut out: Out, mut watch: Option<RateWatch>) {
         let ended = match &mut out {
-            Out::Pictures(pictures) => self.take_pictures(pictures),
+            Out::Pictures(pictures) => self.take_pictures(pictures, watch.as_mut()),
             Out::Packets(packets) => self.take_packets(packets),
             Out::Sound(sound) => self.take_sound(sound),
         };
         match ended {
+            Ok(()) if watch.as_ref().is_some_and(|watch| !watch.is_right()) => {
+                let why = format!(
+                    "{} has closed its stdout before its rate was seen, so nothing was published; what is no \
+                     camera says `pace: as-fast`",
+                    self.command
+                );
+                self.tell(Condition::Degraded, why);
+            }
             Ok(()) => {
-                self.tell(Condition::Waiting, format!("{} has closed its stdout", self.command))
+                self.tell(Condition::Waiting, format!("{} has closed its stdout", self.command));
             }
             Err(fault) => self.shared.lock().fault = Some(fault),
         }
     }
 
-    fn take_pictures(&self, pictures: &mut Pictures) -> Result<(), Fault> {
+    /// With a `watch`, nothing is published before it has seen that the pictures are the declared ones.
+    fn take_pictures(
+        &self,
+        pictures: &mut Pictures,
+        mut watch: Option<&mut RateWatch>,
+    ) -> Result<(), Fault> {
         loop {
             let mut slot = pictures.slot()?;
             let mut capture = clock::now();
             let bytes = &mut slot.bytes()[..pictures.bytes];
-            match self.fill(bytes, || capture = clock::now())? {
+            let filled = self.fill(bytes, watch.as_deref_mut(), || capture = clock::now())?;
+            match filled {
+                Filled::Whole if watch.as_ref().is_some_and(|watch| !watch.is_right()) => {}
                 Filled::Whole => self.tell_made(pictures.publish(slot, capture)?),
                 Filled::Stop | Filled::Closed => break,
                 Filled::CutOff(got) => return Err(self.cut_off(pictures, got)),
@@ -182,7 +207,12 @@ impl Source {
     }
 
     /// Reads until the picture is whole; `begun` is called at its first byte.
-    fn fill(&self, picture: &mut [u8], mut begun: impl FnMut()) -> Result<Filled, Fault> {
+    fn fill(
+        &self,
+        picture: &mut [u8],
+        mut watch: Option<&mut RateWatch>,
+        mut begun: impl FnMut(),
+    ) -> Result<Filled, Fault> {
         let (mut filled, mut since) = (0, clock::mono());
         while filled < picture.len() {
             match self.read(&mut picture[filled..])? {
@@ -192,6 +222,10 @@ impl Source {
                     }
                     filled += count;
                     since = clock::mono();
+                    let wrong = watch.as_deref_mut().and_then(|watch| watch.took(count, since));
+                    if let Some(why) = wrong {
+                        self.tell(Condition::Degraded, format!("{} {why}", self.command));
+                    }
                 }
                 Got::Nothing if filled > 0 => self.tell_pause(since, filled, picture.len()),
                 Got::Nothing => {}

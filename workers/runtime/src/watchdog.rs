@@ -13,7 +13,7 @@ use shmring::clock;
 #[derive(Clone, Debug)]
 pub struct Watchdog {
     stop: Arc<AtomicBool>,
-    patience: Duration,
+    patience_ns: Arc<AtomicU64>,
     leaving: Arc<AtomicBool>,
     deadline_ns: Arc<AtomicU64>,
 }
@@ -21,13 +21,26 @@ pub struct Watchdog {
 impl Watchdog {
     /// `stop` ends all waits but a goodbye.
     pub fn new(stop: Arc<AtomicBool>, patience: Duration, now: MonoNs) -> Self {
-        let deadline_ns = Arc::new(AtomicU64::new((now + patience).0));
-        Self { stop, patience, leaving: Arc::default(), deadline_ns }
+        let (patience_ns, deadline_ns) = (Arc::default(), Arc::default());
+        let dog = Self { stop, patience_ns, leaving: Arc::default(), deadline_ns };
+        dog.be_patient(patience, now);
+        dog
+    }
+
+    /// From `now` on each wait may take so long.
+    pub fn be_patient(&self, patience: Duration, now: MonoNs) {
+        let ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        self.patience_ns.store(ns, Ordering::Relaxed);
+        self.feed(now);
+    }
+
+    pub fn patience(&self) -> Duration {
+        Duration::from_nanos(self.patience_ns.load(Ordering::Relaxed))
     }
 
     /// What is watched has happened; the next time may take as long.
     pub fn feed(&self, now: MonoNs) {
-        self.deadline_ns.store((now + self.patience).0, Ordering::Relaxed);
+        self.deadline_ns.store((now + self.patience()).0, Ordering::Relaxed);
     }
 
     /// The connection is about to be closed in good order.

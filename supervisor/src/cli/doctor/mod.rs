@@ -12,7 +12,9 @@ use std::process::{ExitCode, Stdio};
 use std::thread;
 
 use nix::sys::resource::Resource;
-use protocol::config::ingest::{RtspUrl, Source};
+use protocol::config::ingest::Source;
+use protocol::config::source_url::SourceUrl;
+use protocol::config::stream_url::{Scheme, StreamUrl};
 use protocol::config::{Kind, WorkerConfig};
 use protocol::verb::Codecs;
 use serde_json::{Value, json};
@@ -202,7 +204,10 @@ fn cameras(topology: &Topology) -> Vec<Row> {
     let urls = topology.workers.iter().filter_map(|worker| match &worker.launch {
         Launch::Use(WorkerConfig::Ingest(ingest)) => match &ingest.source {
             Source::Rtsp(url) => Some((worker.name.to_string(), url.clone())),
-            Source::File(_) | Source::Test(_) => None,
+            Source::Stream(stream) if connects(stream) => {
+                Some((worker.name.to_string(), stream.url().clone()))
+            }
+            Source::Device(_) | Source::File(_) | Source::Stream(_) | Source::Test(_) => None,
         },
         _ => None,
     });
@@ -211,7 +216,12 @@ fn cameras(topology: &Topology) -> Vec<Row> {
     asked.into_iter().filter_map(|camera| camera.join().ok()).collect()
 }
 
-fn camera(name: &str, url: &RtspUrl) -> Row {
+/// Whether a TCP connection tells if somebody is there.
+fn connects(stream: &StreamUrl) -> bool {
+    !stream.listens() && !matches!(stream.scheme(), Scheme::Srt | Scheme::Udp)
+}
+
+fn camera(name: &str, url: &SourceUrl) -> Row {
     let (check, address) = (format!("camera {name}"), address(url.url()));
     // What came as a credential is called by its name.
     let shown = url.to_string();
@@ -225,14 +235,20 @@ fn camera(name: &str, url: &RtspUrl) -> Row {
     }
 }
 
-/// `HOST:PORT` of a URL; RTSP's port is 554.
+/// `HOST:PORT` of a URL, with the port of its scheme where it says none.
 fn address(url: &str) -> String {
-    let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let usual = match scheme {
+        "http" => 80,
+        "https" | "rtmps" => 443,
+        "rtmp" => 1935,
+        _ => 554,
+    };
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     match host.rsplit_once(':') {
         Some((name, port)) if port.parse::<u16>().is_ok() => format!("{name}:{port}"),
-        _ => format!("{host}:554"),
+        _ => format!("{host}:{usual}"),
     }
 }
 
@@ -247,5 +263,7 @@ mod tests {
         assert_eq!(address("rtsp://cam.example:8554"), "cam.example:8554");
         assert_eq!(address("rtsp://[::1]/x?y"), "[::1]:554");
         assert_eq!(address("rtsp://[::1]:8554/x"), "[::1]:8554");
+        assert_eq!(address("https://a:b@cam.example/x"), "cam.example:443");
+        assert_eq!(address("rtmp://10.0.0.5/live/door"), "10.0.0.5:1935");
     }
 }

@@ -133,12 +133,13 @@ fn raw() -> Keys {
         ("size", shared("size")),
         ("fps", number(1, 240)),
         ("stride", number(1, i32::MAX)),
+        ("pace", words(&["live", "as-fast"])),
     ]
 }
 
 fn codec() -> Keys {
     vec![
-        ("name", words(&["h264", "h265", "mjpeg"])),
+        ("name", words(&["h264", "h265", "mjpeg", "flv", "matroska", "mpegts"])),
         ("size", shared("size")),
         ("fps", number(1, 240)),
     ]
@@ -297,6 +298,8 @@ fn camera() -> Keys {
         ("sub", shared("source")),
         ("transport", words(&TRANSPORTS)),
         ("loop", shared("boolean")),
+        ("start", shared("span")),
+        ("on_demand", shared("boolean")),
         ("audio", words(&["aac", "opus", "copy"])),
         ("health", shared("health")),
         ("serve", shared("serve")),
@@ -474,6 +477,8 @@ fn own(kind: Kind) -> Keys {
             ("transport", words(&TRANSPORTS)),
             ("loop", shared("boolean")),
             ("health", section(health(RATE_HEALTH))),
+            ("start", shared("span")),
+            ("on_demand", shared("boolean")),
         ],
         Kind::Mixer => vec![
             ("codec", words(&["aac", "opus", "pcm"])),

@@ -86,12 +86,7 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
         Kind::Compositor => json!(CompositorConfig::default()),
         Kind::Decoder => json!(DecoderConfig::default()),
         Kind::Encoder => json!(EncoderConfig::default()),
-        Kind::Ingest => json!(IngestConfig {
-            source: Ingested::File("x".into()),
-            repeat: true,
-            transport: Default::default(),
-            health: Default::default()
-        }),
+        Kind::Ingest => json!(IngestConfig::of(Ingested::File("x".into()))),
         Kind::Mixer => json!(MixerConfig::default()),
         Kind::Motion => json!(MotionConfig::default()),
         Kind::Notify => json!(NotifyConfig::of(WebUrl::parse("http://h/").unwrap(), "*".into())),
@@ -124,7 +119,7 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
         set(ring.as_object().unwrap().keys().map(|k| &**k))
     );
     let size = Size { width: 8, height: 8 };
-    let raw = json!(Raw { format: PixelFormat::Nv12, size, stride: 0, fps: 1 });
+    let raw = json!(Raw { format: PixelFormat::Nv12, size, stride: 0, fps: 1, pace: None });
     assert_eq!(keys_at("/$defs/raw"), set(raw.as_object().unwrap().keys().map(|k| &**k)));
     let coded = json!(Coded { name: Codec::H264, size, fps: 1 });
     assert_eq!(keys_at("/$defs/codec"), set(coded.as_object().unwrap().keys().map(|k| &**k)));
@@ -306,6 +301,7 @@ hall: {url: 'test:', audio: aac}
 hall: {url: 'test:', push: 'rtsp://mediamtx:8554/hall'}
 hall: {url: 'test:', push: {to: 'rtmp://h/live/hall', audio: false, restart: {delay: 1s}}}
 hall: {url: 'test:', frames: true, health: {frozen: 1h, black: 1s, blank: off, rate: 50%, fps: 25}}
+hall: {url: 'rtsp://10.0.0.5/main', audio: aac, on_demand: true, start: 0s}
 hall: {url: 'test:', motion: true, record: {dir: x, when: [always, events, {pre: 0s}]}}
 hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION:-true}'}",
     ),
@@ -313,6 +309,7 @@ hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION
         "workers",
         "x: {run: [x], limits: {memory: 512MiB, nice: 19, cpus: '0-3,6', nofile: 16, pids: 1, core: true, require: false}}
 x: {run: [x], limits: {cpus: 2, oom_score_adj: -1000, cpu_weight: 10000}}
+x: {run: [x], stdout: x.packets, codec: {name: mpegts}}
 d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixels: 64}
 d: {use: decoder, in: cam-1.packets, health: {frozen: 30s, black: off, blank: 500ms}}
 i: {use: ingest, source: 'test:?picture=black', health: {fps: 12, rate: 99%}}
@@ -335,6 +332,11 @@ r: {use: recorder, in: cam-1.packets, dir: x, when: {events: [ext.a.events, '*.e
 i: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25&bitrate=2M&mode=live', loop: true}
 i: {use: ingest, source: 'rtsp://u:p@ss@nvr.local:554/a', restart: {delay: 0s, limit: none}}
 i: {use: ingest, source: 'file:/srv/a.mp4', restart: {delay: 0.25s..30s, limit: 5 in 60s}}
+i: {use: ingest, source: 'srt://:9000?mode=listener&latency=200', on_demand: true}
+i: {use: ingest, source: 'http://u:p@10.0.0.5/video.cgi?user=a&pwd=b'}
+i: {use: ingest, source: 'udp://@239.1.1.1:5000'}
+i: {use: ingest, source: 'v4l2:/dev/video0?size=1280x720&fps=30&format=h264'}
+i: {use: ingest, source: clip.mp4, start: 30s}
 i: {use: ingest, source: '${URL:-rtsp://10.0.0.5/main}'}
 i: {use: ingest, source: 'rtsp:odd'}
 p: {use: replay, from: recordings/cam-1, since: 2026-11-20T13:09:00Z, until: 2026-11-20 13:10:00.5, speed: 2x, loop: true}
@@ -355,7 +357,7 @@ x: {run: [x], ready: 'http http://127.0.0.1:9997/v3', after: cam-1}
 x: {run: [x], ready: 'log listening .*', policy: latest}
 x: {run: [x], stdout: x.packets, sound: {hz: 48000, channels: 2, samples: f32le}}
 x: {run: [x], stdin: cam-1.packets, stdout: x.packets, codec: {name: h264, size: 640x480, fps: 25}}
-x: {run: [x], stdin: cam-1.packets, stdout: x.small.frames, raw: {format: nv12, size: 8x8, fps: 240, stride: 64}}
+x: {run: [x], stdin: cam-1.packets, stdout: x.small.frames, raw: {format: nv12, size: 8x8, fps: 240, stride: 64, pace: as-fast}}
 x: {like: cam-4, loop: false}
 'y-{1..2}': {use: decoder, in: 'cam-{1..2}.packets', out: 'y-{1..2}.frames', threads: '{1..2}'}",
     ),
@@ -404,7 +406,7 @@ hooks: {tell: {on: worker.held, run: [x], after: cam-1}}",
         "cameras",
         "hall: {url: 'test:', urll: x}
 hall: {url: 'test:', use: ingest}
-hall: {url: 'http://10.0.0.5/main'}
+hall: {url: 'ftp://10.0.0.5/main'}
 hall: 'exec://x'
 hall: {url: 'test:', serve: [rtsp, http]}
 hall: {url: 'test:', serve: true}
@@ -499,6 +501,10 @@ r: {use: recorder, in: '*', dir: x, policy: {essential: 2s, essental: 2s}}
 i: {use: ingest, source: 'test:?colour=red'}
 i: {use: ingest, source: 'test:?fps=x'}
 i: {use: ingest, source: 'rtsp:///main'}
+i: {use: ingest, source: 'http:///main'}
+i: {use: ingest, source: 'udp://239.1.1.1'}
+i: {use: ingest, source: 'ftp://10.0.0.5/a.ts'}
+i: {use: ingest, source: 'v4l2:video0'}
 i: {use: ingest, source: 'test:', in: cam-1.packets}
 i: {use: ingest, source: 'test:', loop: 1}
 i: {use: ingest, source: 'test:', restart: {dely: 1s}}
@@ -540,6 +546,7 @@ x: {run: [x], stdin: cam-1.events}
 x: {run: [x], stdout: x.frames, raw: {format: yuv, size: 8x8, fps: 5}}
 x: {run: [x], stdout: x.frames, raw: {format: nv12, size: 8, fps: 5}}
 x: {run: [x], stdout: x.frames, raw: {format: nv12, size: 8x8, fps: 0}}
+x: {run: [x], stdout: x.frames, raw: {format: nv12, size: 8x8, fps: 5, pace: fast}}
 x: {run: [x], stdout: x.frames, raw: {format: nv12, size: 8x8, fps: 5, strid: 8}}
 x: {run: [x], stdout: x.packets, codec: {name: vp8, size: 8x8, fps: 5}}
 d: {use: decoder, in: cam-1.packets, stdin: cam-1.packets}

@@ -249,10 +249,12 @@ fn source() -> Value {
     let sound = "tone=[0-9]+|beep=[0-9]+|sound=(?:aac|opus|pcm|pcma|pcmu)|rate=[0-9]+|channels=[12]|level=-?[0-9.]+dB";
     let part = format!("size=[0-9]+x[0-9]+|fps=[0-9]+|gop=[0-9]+|bitrate={rate}|{words}|{sound}");
     let test = format!(r"test:\?*(?:&|(?:{part})(?:&|$))*");
-    let rtsp = r"rtsp://(?:[^/?#]*@)?[^/?#@: ].*";
+    let url = r"(?:rtsp|https?|rtmps?|srt)://(?:[^/?#]*@)?[^/?#@: ].*";
+    let waiting = r"(?:udp://|rtmp://|srt://)(?:[^/?#]*@)?[^/?#@ ]*:[0-9].*";
+    let device = r"v4l2:/[^?]*(?:\?(?:&|(?:size=[0-9]+x[0-9]+|fps=[0-9]+|format=(?:mjpeg|h264|h265))(?:&|$))*)?";
     let other = json!({
         "type": ["string", "number", "boolean"], "minLength": 1,
-        "not": {"type": "string", "pattern": "^(?:test:|[^:]*://)"},
+        "not": {"type": "string", "pattern": "^(?:test:|v4l2:|[^:]*://)"},
     });
-    either(vec![text(&format!("{test}|{rtsp}|file:.*")), other])
+    either(vec![text(&format!("{test}|{url}|{waiting}|{device}|file:.*")), other])
 }

@@ -176,7 +176,7 @@ workers:
         "8: camera b: serve is 'hls': expected a list of rtsp and web",
         "8: camera b: record is nothing: expected true, false, a folder or a section with keys",
         "9: camera e: cannot be like 'e', which is like it or is it",
-        "9: camera d: url: source has no host: expected rtsp://HOST[:PORT]/PATH",
+        "9: camera d: url: source has no host: expected SCHEME://HOST[:PORT]/PATH",
         "10: camera e: needs worker e-decode for itself, which is written by hand as well (line 14)",
         "10: camera d: cannot be like 'd', which is like it or is it",
         "10: camera d: unknown key 'uri'",

@@ -52,12 +52,7 @@ fn the_page_has_a_row_for_every_key() {
     use protocol::config::*;
     let sections = [
         serde_json::json!(DecoderConfig::default()),
-        serde_json::json!(IngestConfig {
-            source: Source::File("x".into()),
-            repeat: true,
-            transport: Default::default(),
-            health: Default::default()
-        }),
+        serde_json::json!(IngestConfig::of(Source::File("x".into()))),
         serde_json::json!(MotionConfig::default()),
         serde_json::json!(RecorderConfig::at("x".into())),
         serde_json::json!(RtspConfig::default()),

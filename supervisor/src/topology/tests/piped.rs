@@ -34,6 +34,15 @@ fn a_command_with_rings_at_stdin_and_stdout_is_two_workers() {
 }
 
 #[test]
+fn a_container_says_itself_what_is_in_it() {
+    let topology = meant("  cam: {run: [x], stdout: cam.packets, codec: {name: matroska}}");
+    let Launch::Use(WorkerConfig::Pipe(config)) = &worker(&topology, "cam/pipe").launch else {
+        panic!()
+    };
+    assert_eq!(config.makes, Some(Makes::Container(protocol::config::Container::Matroska)));
+}
+
+#[test]
 fn a_policy_says_how_the_ring_of_stdin_is_read() {
     let workers = "  cam1: {use: ingest, source: 'test:'}
   dec: {use: decoder, in: cam1.packets}
@@ -57,6 +66,12 @@ fn what_stdin_and_stdout_cannot_be_is_told() {
         ("stdout: x.packets, raw: {format: rgb24, size: 8x8, fps: 5}", "is no ring of frames"),
         ("stdout: x.frames, codec: {name: h264, size: 8x8, fps: 5}", "is no ring of packets"),
         ("stdout: x.packets, codec: {name: opus, size: 8x8, fps: 5}", "name is 'opus'"),
+        ("stdout: x.frames, codec: {name: mpegts}", "is no ring of packets"),
+        ("stdout: x.packets, codec: {name: mpegts, fps: 5}", "unknown key 'fps'"),
+        (
+            "stdin: cam1.packets, stdout: x.packets, codec: {name: mpegts}",
+            "beside 'stdin' cannot be",
+        ),
         ("raw: {format: rgb24, size: 8x8, fps: 5}", "there is no 'stdout'"),
         ("stdout: x.frames, raw: {format: rgb24, size: 8x8}", "missing key 'fps'"),
         ("stdout: x.frames, raw: {format: rgb24, size: 8, fps: 5}", "size: '8'"),

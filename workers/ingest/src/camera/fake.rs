@@ -12,7 +12,7 @@ const FPS: u64 = 100;
 const RTP_MAX_BYTES: usize = 1200;
 
 /// Serves `connections` connections, `pictures` pictures each, and closes each one then.
-pub(super) fn serve(connections: usize, pictures: u64) -> String {
+pub(crate) fn serve(connections: usize, pictures: u64) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {

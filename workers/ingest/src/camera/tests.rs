@@ -1,5 +1,7 @@
 //! A camera that goes and comes is one stream with a marked joint.
 
+use protocol::time::ClockSource;
+
 use super::*;
 use crate::camera::fake;
 
@@ -58,6 +60,35 @@ fn a_camera_that_comes_back_goes_on_in_the_same_time_line() {
 }
 
 #[test]
+fn a_camera_that_was_left_alone_goes_on_behind_the_gap_when_it_is_wanted_again() {
+    let url = fake::serve(2, 5_000);
+    let name = url.replace("user:secret@", "");
+    let address = Address { url, name, transport: Transport::Tcp };
+    let mut camera = Camera::connect(address, Arc::default()).unwrap();
+    let mut units = some_units(&mut camera);
+    let first = units.len();
+    camera.close();
+    camera.connect_again().unwrap();
+    units.extend(some_units(&mut camera));
+    assert!(units.windows(2).all(|pair| pair[0].unit.dts_ns < pair[1].unit.dts_ns));
+    let joints = units.iter().map(|captured| captured.discontinuity).collect::<Vec<_>>();
+    assert!(joints[0] && joints[first] && joints.iter().filter(|joint| **joint).count() == 2);
+    camera.close();
+}
+
+fn some_units(camera: &mut Camera) -> Vec<CapturedUnit> {
+    let deadline = clock::mono() + Duration::from_secs(60);
+    let mut units = Vec::new();
+    while units.len() < 30 {
+        assert!(clock::mono() < deadline, "{} units in 60 s", units.len());
+        if let Event::Unit(captured) = camera.next(Duration::from_millis(50)).unwrap() {
+            units.push(captured);
+        }
+    }
+    units
+}
+
+#[test]
 fn a_camera_that_is_off_is_a_reason_not_an_end() {
     // A free port of now may be another test's in a moment; nobody listens on this one.
     let seen = watch("rtsp://user:secret@127.0.0.1:1/cam", |seen| seen.downs.len() == 2);
@@ -70,8 +101,9 @@ fn a_camera_that_is_off_is_a_reason_not_an_end() {
 fn camera() -> Camera {
     let (_, messages) = sync_channel(1);
     let timeline = Timeline::default();
-    let name = "cam".to_owned();
-    Camera { messages, name, timeline, last_arrival: None, fresh: true, begun: true }
+    let address = Address { url: String::new(), name: "cam".to_owned(), transport: Transport::Tcp };
+    let (wanted, stop) = (Sought { address, input: None }, Arc::default());
+    Camera { messages, wanted, stop, timeline, last_arrival: None, fresh: true, begun: true }
 }
 
 fn received(track: u32, anew: bool, at_ms: i64) -> Received {

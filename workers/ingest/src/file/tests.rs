@@ -59,7 +59,7 @@ fn assert_even(units: &[CapturedUnit]) {
 #[test]
 fn rounds_of_a_looped_file_join_without_a_seam() {
     let clip = Clip::new("rounds", 10);
-    let units = units(&mut FileSource::open(&clip.0, true, Arc::default()).unwrap(), 35);
+    let units = units(&mut FileSource::open(&clip.0, true, 0, Arc::default()).unwrap(), 35);
     assert_even(&units);
     assert!(units[0].discontinuity);
     assert!(units[1..].iter().all(|captured| !captured.discontinuity));
@@ -69,7 +69,7 @@ fn rounds_of_a_looped_file_join_without_a_seam() {
 #[test]
 fn a_file_that_is_not_repeated_ends() {
     let clip = Clip::new("once", 10);
-    let mut source = FileSource::open(&clip.0, false, Arc::default()).unwrap();
+    let mut source = FileSource::open(&clip.0, false, 0, Arc::default()).unwrap();
     assert_eq!(units(&mut source, 10).len(), 10);
     assert!(matches!(source.next(Duration::ZERO).unwrap(), Event::Ended));
 }
@@ -78,7 +78,7 @@ fn a_file_that_is_not_repeated_ends() {
 fn a_read_broken_off_by_a_stop_is_no_failure() {
     let clip = Clip::new("stop", 10);
     let stop: Arc<AtomicBool> = Arc::default();
-    let mut source = FileSource::open(&clip.0, true, Arc::clone(&stop)).unwrap();
+    let mut source = FileSource::open(&clip.0, true, 0, Arc::clone(&stop)).unwrap();
     units(&mut source, 5);
     stop.store(true, Ordering::Relaxed);
     // Some of the first round is read already; opening the file again is what is broken off.
@@ -89,9 +89,46 @@ fn a_read_broken_off_by_a_stop_is_no_failure() {
 }
 
 #[test]
+fn every_round_of_a_file_begins_at_its_start() {
+    let Ok(Source::Test(pattern)) = "test:?size=128x64&fps=100&gop=5".parse() else {
+        panic!("a pattern that reads");
+    };
+    let pattern: TestPattern = pattern;
+    let mut encoder = PatternEncoder::open(&pattern).unwrap();
+    let encoded: Vec<_> = (0..20).map(|number| encoder.encode(number).unwrap()).collect();
+    let path = std::env::temp_dir().join(format!("ingest-start-{}.mkv", std::process::id()));
+    let mut muxer =
+        media::Muxer::create(&path, media::Container::Matroska, &[encoder.track()]).unwrap();
+    for (at_ns, encoded) in (0..).step_by(10_000_000).zip(&encoded) {
+        let (key, payload) = (encoded.key, encoded.payload.clone());
+        let unit = AccessUnit {
+            track: 0,
+            key,
+            corrupt: false,
+            pts_ns: at_ns,
+            dts_ns: at_ns,
+            duration_ns: 10_000_000,
+            payload,
+        };
+        muxer.write(&unit).unwrap();
+    }
+    muxer.finish().unwrap();
+    let clip = Clip(path);
+    // Picture 12; the key frame before it is picture 10.
+    let mut source = FileSource::open(&clip.0, true, 120_000_000, Arc::default()).unwrap();
+    let read = units(&mut source, 25);
+    let is_of = |captured: &CapturedUnit, number: usize| {
+        captured.unit.payload.ends_with(&encoded[number].payload[5..])
+    };
+    let wrong = read.iter().enumerate().find(|(at, unit)| !is_of(unit, 10 + at % 10));
+    assert!(wrong.is_none(), "{:?}", wrong.map(|(at, _)| at));
+    assert!(read.windows(2).all(|pair| pair[0].unit.dts_ns < pair[1].unit.dts_ns));
+}
+
+#[test]
 fn a_missing_file_is_a_resource_that_cannot_be_had() {
     let path = std::env::temp_dir().join("ingest-no-such-film.mp4");
-    let fault = FileSource::open(&path, true, Arc::default()).unwrap_err();
+    let fault = FileSource::open(&path, true, 0, Arc::default()).unwrap_err();
     assert_eq!(fault.exit(), protocol::exit::WorkerExit::Unavailable);
     assert!(fault.to_string().contains("ingest-no-such-film.mp4: not found"), "{fault}");
 }

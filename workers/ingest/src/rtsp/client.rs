@@ -39,6 +39,9 @@ const DATAGRAMS_A_TURN: usize = 512;
 const AWAY: Duration = Duration::from_secs(1);
 /// Streams that an error names.
 const NAMED_MAX: usize = 8;
+const NO_SETS: &str = "no parameter sets in its description: nothing is known of the pictures before the first key frame";
+const ODD_SEQUENCE: &str =
+    "odd CSeq: answers have other numbers than the requests; they are taken by their order";
 
 /// What to connect to.
 #[derive(Clone, Debug)]
@@ -73,6 +76,8 @@ pub(crate) struct Client {
     datagram: Vec<u8>,
     /// Of packets, since PLAY.
     bytes: u64,
+    /// What is unusual of the camera, in words.
+    notes: Vec<String>,
 }
 
 /// How the packets of a lane come.
@@ -109,6 +114,8 @@ impl Client {
         let base = base.into_iter().flatten().find(|base| base.contains("://"));
         let base = base.map_or_else(|| url.to_string(), str::to_owned);
         let aggregate = resolve(&base, description.control.as_deref());
+        let mut notes = Vec::new();
+        let offered = offered(name, &description.medias, &mut notes)?;
         let mut setup = Setup {
             connection,
             name,
@@ -117,11 +124,15 @@ impl Client {
             lanes: Vec::new(),
             paths: Vec::new(),
             session_s: None,
+            notes,
         };
-        for (media, format) in offered(name, &description.medias)? {
+        for (media, format) in offered {
             setup.track(media, format)?;
         }
-        let Setup { mut connection, lanes, paths, session_s, .. } = setup;
+        let Setup { mut connection, lanes, paths, session_s, mut notes, .. } = setup;
+        if lanes.iter().any(|lane| !lane.is_described()) {
+            notes.push(NO_SETS.to_owned());
+        }
         let range = [("Range", "npt=0.000-".to_owned())];
         let answer = expect(name, "PLAY", connection.ask("PLAY", &aggregate, &range)?)?;
         let mut streams = Streams::new(lanes);
@@ -147,6 +158,7 @@ impl Client {
             looked: now,
             datagram: vec![0; DATAGRAM_MAX],
             bytes: 0,
+            notes,
             connection,
         })
     }
@@ -175,6 +187,12 @@ impl Client {
     /// The shortest time from a picture's capture to its arrival, by the camera's clock.
     pub(crate) fn delay_ns(&self) -> Option<i64> {
         self.streams.delay_ns()
+    }
+
+    /// What is unusual of the camera and does no harm here.
+    pub(crate) fn oddities(&self) -> Vec<String> {
+        let sequence = self.connection.has_odd_sequence().then(|| ODD_SEQUENCE.to_owned());
+        self.notes.iter().cloned().chain(sequence).collect()
     }
 
     /// Frees the camera's session; its answer is not waited for.
@@ -337,7 +355,17 @@ fn expect(name: &str, method: &'static str, answer: Answer) -> Result<Answer, Rt
 
 /// What is carried of what the camera has: video before the rest, for the ring's key packets are those of
 /// its track 0. Of several videos the first: one that never begins would hold up the others.
-fn offered<'a>(name: &str, medias: &'a [Media]) -> Result<Vec<(&'a Media, Format)>, RtspError> {
+fn offered<'a>(
+    name: &str,
+    medias: &'a [Media],
+    notes: &mut Vec<String>,
+) -> Result<Vec<(&'a Media, Format)>, RtspError> {
+    let mut leave_out = |text: String| {
+        tracing::info!("track is left out: {text}");
+        if notes.len() < NAMED_MAX {
+            notes.push(format!("track left out: {text}"));
+        }
+    };
     let mut offered = Vec::new();
     let mut seen = Vec::new();
     let mut has_video = false;
@@ -347,7 +375,7 @@ fn offered<'a>(name: &str, medias: &'a [Media]) -> Result<Vec<(&'a Media, Format
         }
         match format::of(media) {
             Choice::Ours(_) if media.kind == Kind::Video && has_video => {
-                tracing::info!("track is left out: {} is a second video", media.encoding);
+                leave_out(format!("{} is a second video", media.encoding));
             }
             Choice::Ours(format) => {
                 has_video |= media.kind == Kind::Video;
@@ -356,7 +384,7 @@ fn offered<'a>(name: &str, medias: &'a [Media]) -> Result<Vec<(&'a Media, Format
             Choice::Ffmpegs => return Err(RtspError::ForFfmpeg { name: name.to_owned() }),
             Choice::Nobodys if media.kind == Kind::Other => {}
             Choice::Nobodys => {
-                tracing::info!("track is left out: {:?} {}", media.kind, media.encoding);
+                leave_out(format!("{:?} {} is not carried", media.kind, media.encoding));
             }
         }
     }
@@ -378,6 +406,7 @@ struct Setup<'a> {
     lanes: Vec<Lane>,
     paths: Vec<Path>,
     session_s: Option<u64>,
+    notes: Vec<String>,
 }
 
 impl Setup<'_> {
@@ -420,11 +449,13 @@ impl Setup<'_> {
     }
 
     /// An extra track that is refused is no reason to be without the others.
-    fn refused(&self, media: &Media, answer: Answer) -> Result<(), RtspError> {
+    fn refused(&mut self, media: &Media, answer: Answer) -> Result<(), RtspError> {
         let Answer { status, reason, .. } = answer;
         let name = self.name.to_owned();
         if !self.lanes.is_empty() {
-            tracing::warn!("track is left out: {:?} refused with {status} {reason}", media.kind);
+            let text = format!("{:?} refused with {status} {reason}", media.kind);
+            tracing::warn!("track is left out: {text}");
+            self.notes.push(format!("track left out: {text}"));
             return Ok(());
         }
         let transport = match self.wanted.transport {

@@ -32,6 +32,7 @@ pub(crate) struct Connection {
     /// That came so far.
     bytes: u64,
     sequence: u32,
+    has_odd_sequence: bool,
     session: Option<String>,
     credentials: Option<Credentials>,
     auth: Auth,
@@ -63,6 +64,7 @@ impl Connection {
             buffer: vec![0; READ_BYTES],
             bytes: 0,
             sequence: 0,
+            has_odd_sequence: false,
             session: None,
             credentials: url.credentials.clone(),
             auth: Auth::default(),
@@ -70,6 +72,11 @@ impl Connection {
             stop,
             deadline,
         })
+    }
+
+    /// Whether an answer had another number than its request.
+    pub(crate) fn has_odd_sequence(&self) -> bool {
+        self.has_odd_sequence
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -225,7 +232,11 @@ impl Connection {
         let before = self.bytes;
         loop {
             match self.inbox.next() {
-                Ok(Some(Incoming::Answer(answer))) if answer.status != 100 => return Ok(answer),
+                Ok(Some(Incoming::Answer(answer))) if answer.status != 100 => {
+                    let told = answer.header("CSeq").and_then(|text| text.parse().ok());
+                    self.has_odd_sequence |= told != Some(self.sequence);
+                    return Ok(answer);
+                }
                 Ok(Some(Incoming::Request { sequence })) => {
                     self.agree(&sequence)?;
                     continue;

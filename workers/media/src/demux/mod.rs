@@ -1,14 +1,18 @@
 //! A file or camera as a sequence of access units in the ring's form.
 
+mod device;
 mod input;
 mod lane;
 mod queue;
 mod track;
 
+use std::io::Read;
+
 use ffmpeg_next::{Discard, Packet, format};
 use protocol::stream::{TRACKS_MAX, Track};
 
 use crate::error::MediaError;
+use crate::raw;
 use lane::Lane;
 use queue::Queue;
 
@@ -45,6 +49,16 @@ pub struct Demuxer {
     tracks_version: u64,
     /// Units already read and not yet given out.
     pending: Queue,
+    nature: Nature,
+}
+
+/// What a source is by its form, whatever is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nature {
+    /// It tells no times: those of its units are counted, at a rate that is guessed.
+    pub is_untimed: bool,
+    /// It comes as fast as it is read: a file on a server, or segments of a playlist.
+    pub is_stored: bool,
 }
 
 impl Demuxer {
@@ -56,7 +70,26 @@ impl Demuxer {
         let name = source.name();
         let alarm = Alarm::default();
         let input = source.open(&alarm, interrupt)?;
+        Self::over(input, alarm, name)
+    }
+
+    /// As [`Self::open`], of bytes that come by themselves, in the form that FFmpeg calls `form`. A read that
+    /// brings nothing has to end soon, as interrupted: it is tried again as long as `interrupt` says false.
+    pub fn open_bytes(
+        bytes: impl Read + Send + 'static,
+        form: &str,
+        name: &str,
+        interrupt: Interrupt,
+    ) -> Result<Self, MediaError> {
+        crate::init();
+        let alarm = Alarm::default();
+        let input = input::open_bytes(bytes, form, name, &alarm, interrupt)?;
+        Self::over(input, alarm, name.to_owned())
+    }
+
+    fn over(input: format::context::Input, alarm: Alarm, name: String) -> Result<Self, MediaError> {
         let mut demuxer = Self {
+            nature: raw::nature(&input),
             input,
             alarm,
             name,
@@ -67,6 +100,23 @@ impl Demuxer {
         };
         demuxer.choose_tracks()?;
         Ok(demuxer)
+    }
+
+    pub fn nature(&self) -> Nature {
+        self.nature
+    }
+
+    /// Goes on with the key frame at or before `at_ns` from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Other`] where there is none, or the form cannot be sought in.
+    pub fn seek(&mut self, at_ns: i64) -> Result<(), MediaError> {
+        // FFmpeg counts µs, from where the first track begins.
+        let at_us = raw::start_us(&self.input).saturating_add(at_ns / 1_000);
+        self.input
+            .seek(at_us, ..at_us)
+            .map_err(|source| MediaError::of(&self.name, "going to the start time", source))
     }
 
     /// The next access unit in the order of the file or network; `None` at the end.
