@@ -26,7 +26,7 @@ use crate::name::{ProjectName, RingName, WorkerName};
 use crate::units::Span;
 
 /// Raised whenever a message changes its meaning or order; both sides refuse another one.
-pub const CONTROL_VERSION: u32 = 7;
+pub const CONTROL_VERSION: u32 = 8;
 
 /// Below the runtime directory: what workers keep for their next life in the same run of the project.
 pub const NOTES_DIR: &str = "notes";
@@ -80,6 +80,8 @@ pub struct StartUp {
     pub inputs: Vec<RingName>,
     /// The ring it writes.
     pub output: Option<RingContract>,
+    /// Further rings it writes, in the order of its section.
+    pub more_outputs: Vec<RingContract>,
     pub runtime_dir: PathBuf,
     /// Items that killed it before: to be kept as files and passed over.
     pub poison: Vec<ItemId>,

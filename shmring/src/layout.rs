@@ -281,6 +281,8 @@ pub mod lease {
     pub const NAME_MAX: usize = 64;
     /// u32, since 1.1: each so manyth picture it wants; 0 is all.
     pub const AT_EVERY: usize = AT_NAME + NAME_MAX;
+    /// u32, since 1.1: 1 when it wants key pictures alone.
+    pub const AT_KEY_ONLY: usize = AT_EVERY + 4;
     /// u64, since 1.1: CLOCK_MONOTONIC ns when the oldest of its leases was taken.
     pub const AT_HELD_SINCE_NS: usize = 368;
     /// u64, since 1.1: how often it was told that it is let go of.
@@ -305,7 +307,7 @@ const _: () = {
     assert!(eviction::AT_REASON + 8 <= eviction::BYTES);
     assert!(stream::AT_SOURCE + stream::SOURCE_MAX <= stream::AT_TABLE);
     assert!(lease::AT_HAZARDS + lease::HAZARDS * 8 == lease::AT_CURSOR);
-    assert!(lease::AT_EVERY + 8 <= lease::AT_HELD_SINCE_NS);
+    assert!(lease::AT_KEY_ONLY + 4 <= lease::AT_HELD_SINCE_NS);
     assert!(lease::AT_REFUSED + 8 <= lease::BYTES);
     assert!(descriptor::AT_USER + descriptor::USER_BYTES == descriptor::BYTES);
     assert!(descriptor::AT_STRIDES + descriptor::AXES_MAX * 4 == descriptor::AT_AXES);

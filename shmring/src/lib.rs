@@ -54,6 +54,7 @@ pub use frames::{
     Content, Frame, FrameGroup, FrameMeta, FrameOptions, FrameReader, FrameSet, FrameStart,
     FrameWriter, Loan, Picture, Plane, PlaneLayout, Policy, SlotId, Tensor, TensorView, Window,
 };
+pub use lease::Demand;
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 pub use records::{RecordReader, RecordWriter};
 pub use signal::{Pollable, Semaphore, Waitable, wait_any};

@@ -1,7 +1,8 @@
 //! How much shared memory the rings of a topology take. Pure; the layout is shmring's.
 
+use protocol::config::decoder::OutputConfig;
 use protocol::config::ingest::Source;
-use protocol::config::{Makes, PipeConfig, Raw, WorkerConfig};
+use protocol::config::{DecoderConfig, Makes, PipeConfig, Raw, WorkerConfig};
 use protocol::control::RingContract;
 use protocol::name::{RingKind, RingName};
 use protocol::stream::PixelFormat;
@@ -38,6 +39,14 @@ pub(crate) fn memory_of(topology: &Topology, ring: &RingSpec) -> Memory {
         let known = Pictures { slot_bytes: picture_bytes(size), writer_need: 1 };
         return Memory { exact: true, size: Some(size), ..memory(ring, Some(known)) };
     }
+    if let Some(form) = output_of(topology, ring)
+        && let Some(size) = form.size.or_else(|| size_of(topology, ring))
+    {
+        let slot_bytes = bytes_of(size, form.format.unwrap_or(PixelFormat::Yuv420p));
+        // It is made there: the decoder holds none of its pictures.
+        let known = memory(ring, Some(Pictures { slot_bytes, writer_need: 1 }));
+        return Memory { exact: true, size: Some(size), ..known };
+    }
     memory_with(ring, size_of(topology, ring))
 }
 
@@ -69,9 +78,22 @@ fn memory(ring: &RingSpec, pictures: Option<Pictures>) -> Memory {
 
 /// One picture of 8 bit 4:2:0, what nearly every camera sends.
 pub(crate) fn picture_bytes(size: Size) -> u64 {
+    bytes_of(size, PixelFormat::Yuv420p)
+}
+
+fn bytes_of(size: Size, format: PixelFormat) -> u64 {
     const ROW_ALIGN: u32 = 64;
-    let picture = Picture::packed(size.width, size.height, PixelFormat::Yuv420p, ROW_ALIGN);
+    let picture = Picture::packed(size.width, size.height, format, ROW_ALIGN);
     picture.map_or(0, |picture| whole(picture.slot_bytes()))
+}
+
+/// What the decoder is asked to make of its pictures for this ring.
+fn output_of(topology: &Topology, ring: &RingSpec) -> Option<OutputConfig> {
+    let writer = topology.worker(&ring.writer)?;
+    let Launch::Use(WorkerConfig::Decoder(decoder)) = &writer.launch else { return None };
+    let own = writer.output.as_ref()?;
+    let is_it = |name: &str| DecoderConfig::ring_of(own, name).as_ref() == Some(&ring.name);
+    decoder.outputs.iter().find(|(name, _)| is_it(name)).map(|(_, form)| *form)
 }
 
 /// What the command prints that makes the ring's pictures.

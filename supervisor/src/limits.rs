@@ -220,6 +220,7 @@ mod tests {
             launch,
             inputs: (0..rings).map(|at| format!("cam{at}.packets").parse().unwrap()).collect(),
             output: None,
+            more_outputs: Vec::new(),
             policy: None,
             restart: RestartConfig::default(),
             limits: LimitsConfig::default(),

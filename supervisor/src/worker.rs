@@ -45,9 +45,9 @@ pub(crate) enum Role {
 pub(crate) struct Worker {
     /// As it was started: its own, because the topology may have changed since.
     pub(crate) spec: WorkerSpec,
-    /// The ring it writes, as its next process is to make it.
-    pub(crate) writes: Option<RingSpec>,
-    /// Places that its present process was told to give that ring.
+    /// The rings it writes, as its next process is to make them.
+    pub(crate) writes: Vec<RingSpec>,
+    /// Places that its present process was told to give the first of them.
     pub(crate) laid: Option<u32>,
     pub(crate) role: Role,
     /// Another process still writes its ring.
@@ -129,7 +129,7 @@ fn ready_line(spec: &WorkerSpec) -> Option<Regex> {
 }
 
 impl Worker {
-    pub(crate) fn new(spec: WorkerSpec, writes: Option<RingSpec>, seed: u64) -> Self {
+    pub(crate) fn new(spec: WorkerSpec, writes: Vec<RingSpec>, seed: u64) -> Self {
         let kind = kind(&spec);
         Self {
             writes,
@@ -185,7 +185,7 @@ impl Worker {
     }
 
     /// It is to be this from now on. A process that runs goes on as it was started.
-    pub(crate) fn change_to(&mut self, spec: WorkerSpec, writes: Option<RingSpec>, seed: u64) {
+    pub(crate) fn change_to(&mut self, spec: WorkerSpec, writes: Vec<RingSpec>, seed: u64) {
         let policy = (spec.restart != self.spec.restart).then(|| Policy::new(spec.restart, seed));
         self.life.adjust(traits(&spec), policy);
         self.ready_line = ready_line(&spec);

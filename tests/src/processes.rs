@@ -101,6 +101,13 @@ pub fn resident_kib(pid: u32) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// The most resident memory it has had, in KiB.
+pub fn peak_kib(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Processor time of a process and of its children that ended, in clock ticks of 10 ms.
 pub fn cpu_ticks(pid: u32) -> u64 {
     (11..=14).filter_map(|field| stat_field(pid, field)).sum()

@@ -15,7 +15,7 @@ const TOPOLOGY: &str = "version: 1
 workers:
   film: {use: ingest, source: 'file:film clip.mp4', loop: false}
   synthetic: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25'}
-  decoder: {use: decoder, in: film.packets}
+  decoder: {use: decoder, in: film.packets, outputs: {small: {size: 160x90, format: gray8}, rgb: {format: rgb24}}}
   both: {use: decoder, in: synthetic.packets}
   mix: {use: compositor, in: [film.frames, synthetic.frames], places: {synthetic.frames: {at: right, key: {color: green}}}}
   recorder: {use: recorder, in: film.packets, dir: recordings}

@@ -8,6 +8,7 @@ mod camera_clock;
 mod changes;
 mod codecs;
 mod composing;
+mod decoding;
 mod disk_full;
 mod doctor_examines;
 mod drill;

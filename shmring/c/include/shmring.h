@@ -194,6 +194,9 @@ struct shmring_attach_options {
     uint32_t start;          /* enum shmring_start */
     uint64_t after_epoch;    /* SHMRING_START_AFTER: the item already had, as its own fields tell. */
     uint64_t after_sequence;
+    uint32_t key_only;       /* Frames: 1: only those that need no other one. A decoder whose readers all say so
+                                decodes nothing else. `every` is 0 then. */
+    uint32_t reserved;       /* 0 */
 };
 
 /* Attaches to the ring `ring` ("cam1.frames"); its last part says what it carries. `project` NULL: that

@@ -119,6 +119,8 @@ pub struct AttachOptions {
     pub start: u32,
     pub after_epoch: u64,
     pub after_sequence: u64,
+    pub key_only: u32,
+    pub reserved: u32,
 }
 
 #[derive(Clone, Copy, Debug)]

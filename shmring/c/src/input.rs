@@ -170,6 +170,8 @@ mod tests {
             start: 0,
             after_epoch: 0,
             after_sequence: 9,
+            key_only: 0,
+            reserved: 0,
         }
     }
 

@@ -109,6 +109,8 @@ const DEFAULTS: AttachOptions = AttachOptions {
     start: start::DEFAULT,
     after_epoch: 0,
     after_sequence: 0,
+    key_only: 0,
+    reserved: 0,
 };
 
 /// `None` is the default.

@@ -48,7 +48,15 @@ impl Source {
                     Some(Start::Oldest) => FrameStart::Oldest,
                     Some(Start::After { epoch, sequence }) => FrameStart::After { epoch, sequence },
                 };
-                let options = FrameOptions { policy, quota, max_fps, every, start, ..named };
+                let options = FrameOptions {
+                    policy,
+                    quota,
+                    max_fps,
+                    every,
+                    key_only: wish.key_only,
+                    start,
+                    ..named
+                };
                 let reader = FrameReader::attach(project, ring, &options)?;
                 Ok(Self::Frames(Box::new(reader)))
             }

@@ -21,6 +21,8 @@ pub(crate) struct Wish {
     pub(crate) max_fps: Option<u32>,
     /// Each so manyth frame.
     pub(crate) every: u32,
+    /// Only frames that need no other one.
+    pub(crate) key_only: bool,
     /// `None` is the kind's and policy's own.
     pub(crate) start: Option<Start>,
 }
@@ -39,11 +41,24 @@ impl Wish {
             policy::SEQUENTIAL => (Policy::Sequential, 1),
             seen => return Err(value("options.policy", seen, "an enum shmring_policy")),
         };
-        for (what, seen) in [("options.max_fps", options.max_fps), ("options.every", options.every)]
-        {
+        let of_frames = [
+            ("options.max_fps", options.max_fps),
+            ("options.every", options.every),
+            ("options.key_only", options.key_only),
+        ];
+        for (what, seen) in of_frames {
             if seen != 0 && kind != RingKind::Frames {
                 return Err(value(what, seen, "0: it is for frame rings only"));
             }
+        }
+        if options.key_only > 1 {
+            return Err(value("options.key_only", options.key_only, "0 or 1"));
+        }
+        if options.key_only == 1 && options.every > 1 {
+            return Err(value("options.every", options.every, "0 beside key_only"));
+        }
+        if options.reserved != 0 {
+            return Err(value("options.reserved", options.reserved, "0"));
         }
         let above_zero = |value: u32| (value != 0).then_some(value);
         Ok(Self {
@@ -52,6 +67,7 @@ impl Wish {
             quota: above_zero(options.quota),
             max_fps: above_zero(options.max_fps),
             every: if options.every == 0 { told_every } else { options.every },
+            key_only: options.key_only == 1,
             start: parse_start(options, kind)?,
         })
     }

@@ -26,6 +26,7 @@ def attach(
     since: tuple[int, int] | FrameId | None = None,
     hold: int | None = None,
     strict: bool = False,
+    key_only: bool = False,
 ) -> Any:
     """Attach to a ring: a FrameRing, PacketRing or RecordRing, as the last part of `name` says.
 
@@ -34,6 +35,9 @@ def attach(
 
     `hold` is how many frames the program keeps at once, if more than two: it takes another of the ring's
     places for every two, and is refused when they are taken.
+
+    `key_only` takes only pictures that need no other one; a decoder all of whose readers say so decodes
+    nothing else.
 
     `policy` is "latest", "sequential" or, for rings of frames, "every N"; "essential" reads in turn too.
 

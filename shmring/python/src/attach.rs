@@ -24,12 +24,12 @@ const RETRY: Duration = Duration::from_millis(20);
 ///
 /// `policy` None is what FRAMEVISOR_POLICY says, else "latest"; `since` goes on after an item that was
 /// read before, and so in turn. `hold` is how many frames the program keeps at once, if more than two: it takes
-/// another of the ring's places for every two.
+/// another of the ring's places for every two. `key_only` takes pictures alone that need no other one.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python gives most of them by name, or not at all")]
 #[pyo3(signature = (
     name, project=None, policy=None, reader=None, max_fps=None, wait=None, *, every=1, since=None,
-    hold=None, strict=false
+    hold=None, strict=false, key_only=false
 ))]
 pub(crate) fn attach(
     py: Python<'_>,
@@ -43,21 +43,28 @@ pub(crate) fn attach(
     since: Option<&Bound<'_, PyAny>>,
     hold: Option<i64>,
     strict: bool,
+    key_only: bool,
 ) -> PyResult<Py<PyAny>> {
     let ring: RingName = parse(name)?;
     let (policy, told_every) = policy::chosen(policy, ring.kind(), since.is_some())?;
     let every = if every == 1 { told_every } else { rate("every", every)? };
     let max_fps = max_fps.map(|fps| rate("max_fps", fps)).transpose()?;
     let hold = hold.map(|frames| rate("hold", frames)).transpose()?;
-    if ring.kind() != RingKind::Frames && (every != 1 || max_fps.is_some() || hold.is_some()) {
+    let is_of_frames = every != 1 || max_fps.is_some() || hold.is_some() || key_only;
+    if ring.kind() != RingKind::Frames && is_of_frames {
         return Err(PyValueError::new_err(format!(
-            "{ring} is read item by item: every, max_fps and hold are for rings of frames"
+            "{ring} is read item by item: every, max_fps, key_only and hold are for rings of frames"
+        )));
+    }
+    if key_only && every != 1 {
+        return Err(PyValueError::new_err(format!(
+            "key_only with every={every}: expected one of the two"
         )));
     }
     let since = since.map(|place| after(place, &ring)).transpose()?;
     let reader = reader.map_or_else(|| own_name(py), Ok)?;
     let project = project::having(project, &ring).map_err(|error| raise(&error))?;
-    let wish = Wish { max_fps, every, hold, since, ..Wish::new(reader, policy) };
+    let wish = Wish { max_fps, every, key_only, hold, since, ..Wish::new(reader, policy) };
     let attached = within(py, until(wait)?, || source::attach(&project, &ring, &wish))?;
     ring::wrap(py, project, ring, attached, strict)
 }

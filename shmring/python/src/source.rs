@@ -66,6 +66,8 @@ pub(crate) struct Wish {
     pub(crate) policy: Policy,
     pub(crate) max_fps: Option<u32>,
     pub(crate) every: u32,
+    /// Only frames that need no other one.
+    pub(crate) key_only: bool,
     /// Frames held at once.
     pub(crate) hold: Option<u32>,
     /// Epoch and sequence of the item to go on after.
@@ -75,16 +77,16 @@ pub(crate) struct Wish {
 impl Wish {
     /// Every item, at any rate.
     pub(crate) fn new(reader: String, policy: Policy) -> Self {
-        Self { reader, policy, max_fps: None, every: 1, hold: None, since: None }
+        Self { reader, policy, max_fps: None, every: 1, key_only: false, hold: None, since: None }
     }
 
     pub(crate) fn frame_options(&self) -> FrameOptions {
-        let Self { policy, max_fps, every, .. } = *self;
+        let Self { policy, max_fps, every, key_only, .. } = *self;
         let after = |(epoch, sequence)| FrameStart::After { epoch, sequence };
         let start = self.since.map_or(FrameStart::Newest, after);
         let named = FrameOptions::named(&self.reader);
         let quota = self.hold.unwrap_or(named.quota);
-        FrameOptions { policy, quota, max_fps, every, start, ..named }
+        FrameOptions { policy, quota, max_fps, every, key_only, start, ..named }
     }
 }
 

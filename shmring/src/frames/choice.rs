@@ -95,10 +95,11 @@ impl Pace {
 
     /// A picture was taken. The next one is due a period after this one was, not after it was
     /// taken, or every wait's lateness would add up. After a pause of a period or more the count
-    /// begins anew, so that it does not end in a burst.
-    pub(super) fn took(&mut self, now: MonoNs) {
+    /// begins anew, so that it does not end in a burst; it begins when the picture was published, or a
+    /// writer that makes no more than is wanted would be looked at long after each of its pictures.
+    pub(super) fn took(&mut self, now: MonoNs, published: MonoNs) {
         let in_step = now.saturating_since(self.due) < self.period;
-        self.due = if in_step { self.due } else { now } + self.period;
+        self.due = if in_step { self.due } else { published.min(now) } + self.period;
     }
 }
 
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn without_a_limit_the_next_picture_is_due_at_once() {
         for mut pace in [Pace::new(None), Pace::new(Some(0))] {
-            pace.took(at(5));
+            pace.took(at(5), at(5));
             assert_eq!(pace.due(), at(5));
         }
     }
@@ -122,9 +123,9 @@ mod tests {
     #[test]
     fn a_reader_that_wakes_late_each_time_still_gets_its_rate() {
         let mut pace = Pace::new(Some(100));
-        pace.took(at(1_000_000));
+        pace.took(at(1_000_000), at(1_000_000));
         for _ in 0..1_000 {
-            pace.took(pace.due() + Duration::from_micros(900));
+            pace.took(pace.due() + Duration::from_micros(900), at(0));
         }
         assert_eq!(pace.due(), at(1_000_000 + 1_001 * 10_000));
     }
@@ -132,9 +133,18 @@ mod tests {
     #[test]
     fn after_a_pause_there_is_no_burst() {
         let mut pace = Pace::new(Some(10));
-        pace.took(at(1_000_000));
-        pace.took(at(9_000_000));
+        pace.took(at(1_000_000), at(1_000_000));
+        pace.took(at(9_000_000), at(9_000_000));
         assert_eq!(pace.due(), at(9_100_000));
+    }
+
+    #[test]
+    fn a_reader_falls_in_step_with_a_writer_of_its_own_rate() {
+        let mut pace = Pace::new(Some(10));
+        pace.took(at(1_070_000), at(1_000_000));
+        assert_eq!(pace.due(), at(1_100_000), "when the next picture comes");
+        pace.took(at(1_100_000), at(1_100_000));
+        assert_eq!(pace.due(), at(1_200_000));
     }
 
     proptest! {

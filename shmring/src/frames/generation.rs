@@ -103,20 +103,14 @@ impl Generation {
     }
 
     /// The oldest picture that is kept for nothing else than that it is above `had`.
-    pub(super) fn oldest_above(&self, head: u64, had: u64) -> Option<u64> {
-        self.pool.oldest_above(head, had)
+    pub(super) fn oldest_above(&self, had: u64) -> Option<u64> {
+        self.pool.oldest_above(had)
     }
 
     /// Takes a slot from readers and lends it; `None` when every one is on loan, kept or leased. Pictures
     /// above `had` are kept.
-    pub(super) fn lend(
-        &mut self,
-        index: &Mapping,
-        head: u64,
-        had: u64,
-        leases: &LeaseTable,
-    ) -> Option<u32> {
-        let candidates = self.pool.candidates(head, had);
+    pub(super) fn lend(&mut self, index: &Mapping, had: u64, leases: &LeaseTable) -> Option<u32> {
+        let candidates = self.pool.candidates(had);
         // Asking the kernel whether a page's reader lives costs a call each, so first believe all.
         for only_living in [false, true] {
             for slot in &candidates {

@@ -23,10 +23,11 @@ impl Pool {
 
     /// Slots that may be reclaimed when no reader leases them, those published longest ago first. What
     /// is above `had` is kept for readers that have not taken it.
-    pub(crate) fn candidates(&self, head: u64, had: u64) -> Vec<u32> {
+    pub(crate) fn candidates(&self, had: u64) -> Vec<u32> {
+        let kept_from = self.kept_from();
         let mut free: Vec<(u64, u32)> = (0..)
             .zip(&self.slots)
-            .filter(|(_, slot)| self.is_free(slot, head) && slot.published <= had)
+            .filter(|(_, slot)| self.is_free(slot, kept_from) && slot.published <= had)
             .map(|(number, slot)| (slot.published, number))
             .collect();
         free.sort_unstable();
@@ -34,14 +35,29 @@ impl Pool {
     }
 
     /// The oldest picture that is kept for nothing else than that it is above `had`.
-    pub(crate) fn oldest_above(&self, head: u64, had: u64) -> Option<u64> {
-        let above = |slot: &&Slot| self.is_free(slot, head) && slot.published > had;
+    pub(crate) fn oldest_above(&self, had: u64) -> Option<u64> {
+        let kept_from = self.kept_from();
+        let above = |slot: &&Slot| self.is_free(slot, kept_from) && slot.published > had;
         self.slots.iter().filter(above).map(|slot| slot.published).min()
     }
 
-    fn is_free(&self, slot: &Slot, head: u64) -> bool {
-        let is_newest = slot.published != 0 && slot.published + self.keep > head;
-        !slot.on_loan && !is_newest
+    fn is_free(&self, slot: &Slot, kept_from: u64) -> bool {
+        !slot.on_loan && (slot.published == 0 || slot.published < kept_from)
+    }
+
+    /// Sequence of the oldest picture that is kept for late readers. Numbers may be left out, so that it is not
+    /// reckoned from the newest one.
+    fn kept_from(&self) -> u64 {
+        let mut newest: Vec<u64> = self
+            .slots
+            .iter()
+            .map(|slot| slot.published)
+            .filter(|sequence| *sequence != 0)
+            .collect();
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        let kept = usize::try_from(self.keep).unwrap_or(usize::MAX);
+        newest.truncate(kept);
+        newest.pop().unwrap_or(u64::MAX)
     }
 
     pub(crate) fn lend(&mut self, slot: u32) {
@@ -73,7 +89,7 @@ mod tests {
             pool.published(slot, sequence);
             pool.give_back(slot);
         }
-        assert_eq!(pool.candidates(3, u64::MAX), [2, 0], "slot 1 holds the newest picture");
+        assert_eq!(pool.candidates(u64::MAX), [2, 0], "slot 1 holds the newest picture");
     }
 
     #[test]
@@ -81,16 +97,16 @@ mod tests {
         let mut pool = Pool::new(2, 0);
         pool.lend(0);
         pool.published(0, 1);
-        assert_eq!(pool.candidates(9, u64::MAX), [1]);
+        assert_eq!(pool.candidates(u64::MAX), [1]);
     }
 
     #[test]
     fn a_slot_given_back_unpublished_is_free_at_once() {
         let mut pool = Pool::new(1, 5);
         pool.lend(0);
-        assert!(pool.candidates(1, u64::MAX).is_empty());
+        assert!(pool.candidates(u64::MAX).is_empty());
         pool.give_back(0);
-        assert_eq!(pool.candidates(1, u64::MAX), [0]);
+        assert_eq!(pool.candidates(u64::MAX), [0]);
     }
 
     #[test]
@@ -101,8 +117,19 @@ mod tests {
             pool.published(slot, sequence);
             pool.give_back(slot);
         }
-        assert_eq!(pool.candidates(3, 1), [3, 0], "slot 3 was never used");
-        assert_eq!(pool.oldest_above(3, 1), Some(2), "the newest is kept anyway");
-        assert_eq!(pool.oldest_above(3, 2), None);
+        assert_eq!(pool.candidates(1), [3, 0], "slot 3 was never used");
+        assert_eq!(pool.oldest_above(1), Some(2), "the newest is kept anyway");
+        assert_eq!(pool.oldest_above(2), None);
+    }
+
+    #[test]
+    fn numbers_that_are_left_out_make_nothing_older() {
+        let mut pool = Pool::new(4, 2);
+        for (slot, sequence) in [(0, 5), (1, 10), (2, 15)] {
+            pool.lend(slot);
+            pool.published(slot, sequence);
+            pool.give_back(slot);
+        }
+        assert_eq!(pool.candidates(u64::MAX), [3, 0], "10 and 15 are kept");
     }
 }

@@ -38,6 +38,9 @@ pub struct FrameOptions {
     pub max_fps: Option<u32>,
     /// Each so manyth picture is wanted, by its sequence; the others are skipped, not missed. 1 is all.
     pub every: u32,
+    /// Only pictures that need no other one are wanted: a decoder decodes no others while all its readers say
+    /// so. The others are skipped, not missed; `every` counts for nothing then.
+    pub key_only: bool,
     pub start: FrameStart,
 }
 
@@ -50,6 +53,7 @@ impl FrameOptions {
             quota: super::QUOTA,
             max_fps: None,
             every: 1,
+            key_only: false,
             start: FrameStart::Newest,
         }
     }
@@ -94,7 +98,7 @@ impl FrameReader {
         let anchor = Arc::new(AnchorView::open(&segments)?);
         let index = Arc::new(IndexView::open_live(&*segments, &anchor)?);
         check_shape(&*segments, &index)?;
-        let every = Every::new(options.every);
+        let every = Every::new(if options.key_only { 1 } else { options.every });
         let signal = Signal::new(ring, &anchor, &index, Progress::at(0, every.number()));
         let seats = Seats::claim(&*segments, &index, options)?;
         let evictions = EvictionWatch::begin(&index, seats.first().place());

@@ -2,7 +2,7 @@
 
 use super::descriptor::{Described, WORDS};
 use super::form::{Form, Known};
-use crate::layout::{descriptor as layout, index};
+use crate::layout::{descriptor as layout, flag, index};
 use crate::segment::Mapping;
 use crate::seqlock;
 use crate::sync::{AtomicU64, Ordering};
@@ -71,6 +71,15 @@ pub(super) fn read_token(map: &Mapping, sequence: u64) -> Option<u64> {
     let token = || descriptor[layout::AT_TOKEN / 8].load(Ordering::Relaxed);
     // PAIR descriptor
     seqlock::read(&descriptor[0], |seen| seen == sequence, token)
+}
+
+/// Whether the picture of `sequence` is a key picture; not when its descriptor is another's by now.
+pub(super) fn is_key(map: &Mapping, sequence: u64) -> bool {
+    let descriptor: &[AtomicU64; WORDS] = map.block(descriptor_at(sequence));
+    let flags = || descriptor[layout::AT_FLAGS / 8].load(Ordering::Relaxed);
+    // PAIR descriptor
+    let seen = seqlock::read(&descriptor[0], |seen| seen == sequence, flags);
+    seen.is_some_and(|flags| flags & u64::from(flag::KEY) != 0)
 }
 
 /// Reads the descriptor of `sequence` into `described`. `false`, and then nothing of it is worth anything:

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 
+use super::choice::Every;
 use super::form::Shown;
 use super::generation::{Generation, Memory, Shape};
 use super::loan::{Loan, SlotId};
@@ -14,7 +15,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::fork::Birth;
 use crate::layout::{PAGE, index, token};
-use crate::lease::{Keeper, LeaseTable, Way, WhileWaiting};
+use crate::lease::{Demand, Keeper, LeaseTable, Way, WhileWaiting};
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
 use crate::segments::Part;
@@ -109,6 +110,11 @@ impl FrameWriter {
         self.0.leases.attached()
     }
 
+    /// What they want altogether.
+    pub fn demand(&self) -> Demand {
+        self.0.leases.demand()
+    }
+
     /// Takes a slot of at least `slot_bytes` to fill. `writer_need` is how many slots the caller may
     /// hold at once (a decoder's reference pictures); it sizes the first generation, and a larger
     /// need or slot begins a new one.
@@ -143,8 +149,14 @@ impl FrameWriter {
     /// Shows a slot's picture to readers; the loan may live on, as long as nothing writes to it.
     /// The same slot may be published again.
     pub fn publish(&self, slot: SlotId, meta: &FrameMeta) -> Result<u64, Error> {
+        self.publish_each(slot, meta, 1)
+    }
+
+    /// The same for a writer that makes each so manyth picture only, because no reader wants more
+    /// ([`Demand::every`]): its sequence is the next that `every` divides. Those between are nobody's.
+    pub fn publish_each(&self, slot: SlotId, meta: &FrameMeta, every: u32) -> Result<u64, Error> {
         self.0.birth.check()?;
-        self.0.lock().publish(slot, meta, &self.0.leases)
+        self.0.lock().publish(slot, meta, every, &self.0.leases)
     }
 
     /// Says that a picture was lost for want of a slot; shown by `framevisor rings`.
@@ -218,13 +230,12 @@ impl State {
         let (map, head) = (&self.owner.index, self.sequence);
         loop {
             let had = self.keeper.as_ref().map_or(u64::MAX, Keeper::had_by_all);
-            if let Some(slot) = generation.lend(map, head, had, leases) {
+            if let Some(slot) = generation.lend(map, had, leases) {
                 self.keeper.iter_mut().for_each(Keeper::unblock);
                 let id = SlotId { generation: generation.number, slot };
                 return Ok(Some((id, Arc::clone(&generation.memory))));
             }
-            let (Some(keeper), Some(oldest)) =
-                (&mut self.keeper, generation.oldest_above(head, had))
+            let (Some(keeper), Some(oldest)) = (&mut self.keeper, generation.oldest_above(had))
             else {
                 return Err(no_slot());
             };
@@ -256,10 +267,17 @@ impl State {
         Ok(())
     }
 
-    fn publish(&mut self, id: SlotId, meta: &FrameMeta, leases: &LeaseTable) -> Result<u64, Error> {
+    fn publish(
+        &mut self,
+        id: SlotId,
+        meta: &FrameMeta,
+        every: u32,
+        leases: &LeaseTable,
+    ) -> Result<u64, Error> {
+        let next = Every::new(every).following(self.sequence).unwrap_or(u64::MAX);
         let Self { owner, keeper, generation, previous, newest, .. } = self;
         // The one was last written so many pictures ago, the others were read by readers since.
-        table::fetch_descriptor_to_write(&owner.index, self.sequence + 1);
+        table::fetch_descriptor_to_write(&owner.index, next);
         owner.index.fetch_to_write::<1>(index::AT_HEAD);
         owner.index.fetch_to_write::<1>(index::AT_BELL);
         let alive = [generation, previous].into_iter().flatten();
@@ -271,7 +289,7 @@ impl State {
         let format_change = newest.turn_to(&meta.content, slot_bytes);
         let format_change =
             format_change.map_err(|what| Error::BadPicture { ring: owner.ring().clone(), what })?;
-        self.sequence += 1;
+        self.sequence = next;
         let (sequence, map) = (self.sequence, &owner.index);
         generation.published(id.slot, sequence);
         let token = version_word(map, id.generation, id.slot).load(Ordering::Relaxed);

@@ -4,12 +4,15 @@
 //! to nobody, and whatever it says is ignored. So a reader killed at any instruction leaks nothing.
 
 mod book;
+mod demand;
 mod eviction;
 mod keeper;
 mod page;
 mod table;
 mod told;
 
+pub use demand::Demand;
+pub(crate) use demand::Wish;
 pub(crate) use eviction::{EvictionWatch, table_bytes};
 pub(crate) use keeper::{Keeper, Way, WhileWaiting, longest_deadline};
 pub(crate) use page::LeasePage;

@@ -12,6 +12,7 @@ use nix::sys::uio::pwrite;
 
 use protocol::time::MonoNs;
 
+use super::demand::Wish;
 use crate::anchor::IndexView;
 use crate::error::{Error, io};
 use crate::fork::{Birth, Stretch};
@@ -101,10 +102,11 @@ impl LeasePage {
         Ok(())
     }
 
-    /// Says which pictures this reader wants: so many a second, each so manyth; 0 is all.
-    pub(crate) fn set_wish(&self, max_fps: u32, every: u32) {
-        self.tell_half(lease::AT_MAX_FPS, max_fps);
-        self.tell_half(lease::AT_EVERY, every);
+    /// Says which pictures this reader wants.
+    pub(crate) fn set_wish(&self, wish: Wish) {
+        self.tell_half(lease::AT_MAX_FPS, wish.max_fps);
+        self.tell_half(lease::AT_EVERY, wish.every);
+        self.tell_half(lease::AT_KEY_ONLY, u32::from(wish.key_only));
     }
 
     #[inline(always)]

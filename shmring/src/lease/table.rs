@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::sys::uio::pread;
 
 use super::book::Seen;
+use super::demand::{Demand, Wish};
 use crate::layout::lease;
 use crate::lock;
 use crate::segments::Hold;
@@ -42,6 +43,25 @@ fn read(page: &OwnedFd) -> Option<PageSays> {
     })
 }
 
+/// Of a page that says nothing, or that somebody has cut off: all pictures.
+fn wish(page: &OwnedFd) -> Wish {
+    const BYTES: usize = lease::AT_KEY_ONLY + 4 - lease::AT_MAX_FPS;
+    let mut bytes = [0u8; BYTES];
+    let offset = i64::try_from(lease::AT_MAX_FPS).unwrap_or(0);
+    if pread(page, &mut bytes, offset) != Ok(BYTES) {
+        return Wish::default();
+    }
+    let half = |at: usize| {
+        let part = &bytes[at - lease::AT_MAX_FPS..][..4];
+        u32::from_le_bytes(part.try_into().unwrap_or_default())
+    };
+    Wish {
+        max_fps: half(lease::AT_MAX_FPS),
+        every: half(lease::AT_EVERY),
+        key_only: half(lease::AT_KEY_ONLY) == 1,
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct LeaseTable {
     hold: Arc<dyn Hold>,
@@ -61,6 +81,13 @@ impl LeaseTable {
     pub(crate) fn attached(&self) -> u32 {
         let held = self.pages().iter().flatten().filter(|page| lock::is_held(page)).count();
         u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
+    /// What the readers attached now want altogether.
+    pub(crate) fn demand(&self) -> Demand {
+        let pages = self.pages();
+        let attached = pages.iter().flatten().filter(|page| lock::is_held(page));
+        attached.map(wish).collect()
     }
 
     /// Whether a page claims `token`. With `only_living`, the pages of dead readers do not count.

@@ -3,8 +3,8 @@
 use protocol::control::RingContract;
 use protocol::stream::PixelFormat;
 use shmring::{
-    Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameStart, FrameWriter, Loan, Next,
-    Picture, Policy, SourceId, census, clock,
+    Demand, Error, Frame, FrameMeta, FrameOptions, FrameReader, FrameStart, FrameWriter, Loan,
+    Next, Picture, Policy, SourceId, census, clock,
 };
 
 use crate::{NOW, Project, SOON};
@@ -365,6 +365,58 @@ fn each_third_picture_is_taken_and_the_others_are_not_missed() {
     let Next::Overrun { missed } = reader.next(NOW).unwrap() else { panic!("told nothing") };
     let next = item(reader.next(NOW).unwrap()).sequence();
     assert_eq!((next % 3, next), (0, 9 + 3 * (missed + 1)));
+}
+
+#[test]
+fn a_reader_of_key_pictures_passes_over_all_others_and_misses_none() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 3);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let latest = FrameOptions { key_only: true, ..FrameOptions::named("newest") };
+    let sequential =
+        FrameOptions { key_only: true, policy: Policy::Sequential, ..FrameOptions::named("all") };
+    let attach = |options| FrameReader::attach(&project.0, &contract.name, options).unwrap();
+    let (mut newest, mut all) = (attach(&latest), attach(&sequential));
+    let mut taken = Vec::new();
+    for number in 1..=10 {
+        let loan = writer.loan((SIDE * SIDE) as usize, 1).unwrap();
+        let meta = FrameMeta { key: number % 4 == 1, ..gray(SIDE) };
+        writer.publish(loan.slot(), &meta).unwrap();
+        while let Next::Item(frame) = all.next(NOW).unwrap() {
+            taken.push(frame.sequence());
+        }
+    }
+    assert_eq!(taken, [1, 5, 9]);
+    assert_eq!((all.lag(), missed_of(&project, "all")), (0, 0));
+    // It may be gone by now; another one it is never.
+    while let Next::Item(frame) = newest.next(NOW).unwrap() {
+        assert_eq!(frame.sequence(), 9);
+    }
+    assert_eq!(newest.lag(), 0);
+}
+
+#[test]
+fn a_writer_hears_what_its_readers_want_and_leaves_out_the_rest() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 4);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    assert_eq!(writer.demand(), Demand::default());
+    let attach = |options| FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    let every = |every, name| FrameOptions { every, ..FrameOptions::named(name) };
+    let keys = attach(FrameOptions { key_only: true, ..FrameOptions::named("keys") });
+    assert_eq!(writer.demand(), Demand { readers: 1, keys: true, every: 0, max_fps: None });
+    let slow = FrameOptions { max_fps: Some(5), ..every(10, "slow") };
+    let (mut tenth, _fourth) = (attach(slow), attach(every(4, "fourth")));
+    drop(keys);
+    assert_eq!(writer.demand(), Demand { readers: 2, keys: false, every: 2, max_fps: None });
+
+    send(&writer, 1);
+    for expected in [2, 4, 6, 8, 10] {
+        let loan = writer.loan((SIDE * SIDE) as usize, 1).unwrap();
+        assert_eq!(writer.publish_each(loan.slot(), &gray(SIDE), 2).unwrap(), expected);
+    }
+    assert_eq!(item(tenth.next(NOW).unwrap()).sequence(), 10);
+    assert_eq!((tenth.lag(), missed_of(&project, "slow")), (0, 0));
 }
 
 fn missed_of(project: &Project, reader: &str) -> u64 {

@@ -12,9 +12,12 @@ use protocol::config::push::{Place, PushTransport, bracketed};
 use protocol::config::source_url::SourceUrl;
 use protocol::config::stream_url::Scheme;
 use protocol::config::{
-    Coded, Makes, MixCodec, MixerConfig, PushConfig, Raw, RecorderConfig, Samples, WorkerConfig,
+    Coded, DecoderConfig, Makes, MixCodec, MixerConfig, PushConfig, Raw, RecorderConfig, Samples,
+    WorkerConfig,
 };
 use protocol::name::{RingKind, RingName, WorkerName};
+use protocol::stream::PixelFormat;
+use protocol::units::Size;
 use serde::Serialize;
 
 use super::{CliError, Context, FileArg, terminal};
@@ -110,11 +113,11 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
             let command = ffmpeg(ingest, words, &mut to.notes);
             to.commands.push(command);
         }
-        Launch::Use(WorkerConfig::Decoder(_)) => {
+        Launch::Use(WorkerConfig::Decoder(decoder)) => {
             to.notes.push(
                 "the pictures go nowhere here; the worker draws them into its ring".to_owned(),
             );
-            of_sources(topology, worker, to, |_, _| words(&["-an", "-f", "null", "-"]));
+            of_sources(topology, worker, to, |_, _| nowhere(decoder));
         }
         Launch::Use(WorkerConfig::Compositor(config)) => {
             composed::explain(topology, worker, config, to);
@@ -225,6 +228,22 @@ fn wave(sound: &TestSound) -> Vec<String> {
 /// Its tones peak at an eighth, -18 dB, of what can be.
 fn louder(sound: &TestSound) -> String {
     protocol::units::Decibels(sound.level.0 + 180).to_string()
+}
+
+/// All pictures of a decoder.
+fn nowhere(decoder: &DecoderConfig) -> Vec<String> {
+    let mut all = words(&["-an", "-f", "null", "-"]);
+    for form in decoder.outputs.values() {
+        let size = |size: Size| format!("scale={}:{}:flags=bilinear", size.width, size.height);
+        let format = |format: PixelFormat| match format {
+            PixelFormat::Gray8 => "format=gray".to_owned(),
+            other => format!("format={}", other.as_str()),
+        };
+        let filters: Vec<String> =
+            form.size.map(size).into_iter().chain(form.format.map(format)).collect();
+        all.extend(words(&["-an", "-vf", &filters.join(","), "-f", "null", "-"]));
+    }
+    all
 }
 
 /// What a pipe worker feeds to its command's stdin, and what it takes from its stdout.

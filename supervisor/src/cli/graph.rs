@@ -50,7 +50,7 @@ fn mermaid(topology: &Topology) -> String {
         for ring in worker.inputs.iter().filter_map(number) {
             let _ = writeln!(text, "  r{ring} --> w{at}");
         }
-        if let Some(ring) = worker.output.as_ref().and_then(number) {
+        for ring in worker.outputs().filter_map(number) {
             let _ = writeln!(text, "  w{at} --> r{ring}");
         }
     }
@@ -98,7 +98,7 @@ impl<'a> Tree<'a> {
         let outside = |ring: &&RingName| topology.ring(ring).is_none();
         for ring in rings_of(topology).into_iter().filter(outside) {
             let _ = writeln!(tree.text, "(outside)");
-            tree.ring(ring, "");
+            tree.ring(ring, "", ("└─ ", "   "));
         }
         // Workers that read each other in a circle hang below nothing.
         for worker in &topology.workers {
@@ -120,13 +120,19 @@ impl<'a> Tree<'a> {
                 format!(" of {} ({})", command.name, command.kind_name())
             });
         let _ = writeln!(self.text, "{before}{} ({}){of}{more}", worker.name, worker.kind_name());
-        if let Some(ring) = worker.output.as_ref().filter(|_| !again) {
-            self.ring(ring, below);
+        let rings: Vec<&RingName> = if again { Vec::new() } else { worker.outputs().collect() };
+        if let Some((last, others)) = rings.split_last() {
+            for ring in others {
+                self.ring(ring, below, ("├─ ", "│  "));
+            }
+            self.ring(last, below, ("└─ ", "   "));
         }
     }
 
-    fn ring(&mut self, ring: &'a RingName, below: &str) {
-        let _ = writeln!(self.text, "{below}└─ {ring}");
+    /// `branch` and `trunk`: what leads to it, and past it to the writer's next ring.
+    fn ring(&mut self, ring: &'a RingName, below: &str, (branch, trunk): (&str, &str)) {
+        let _ = writeln!(self.text, "{below}{branch}{ring}");
+        let below = format!("{below}{trunk}");
         let topology = self.topology;
         let readers: Vec<&WorkerSpec> =
             topology.workers.iter().filter(|worker| worker.inputs.contains(ring)).collect();
@@ -134,8 +140,8 @@ impl<'a> Tree<'a> {
         for (at, reader) in readers.into_iter().enumerate() {
             let (branch, trunk) =
                 if at == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            let before = format!("{below}   {branch}");
-            self.worker(reader, &before, &format!("{below}   {trunk}"));
+            let before = format!("{below}{branch}");
+            self.worker(reader, &before, &format!("{below}{trunk}"));
         }
     }
 }

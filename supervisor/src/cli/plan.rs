@@ -47,7 +47,7 @@ fn against_running(context: &Context, topology: &Topology) -> Result<ExitCode, C
 fn data(topology: &Topology) -> Value {
     let processes = topology.start_order().into_iter().map(|worker| {
         json!({"name": worker.name, "kind": worker.kind_name(), "in": worker.inputs,
-               "out": worker.output, "listen": worker.listen()})
+               "out": worker.output, "more_out": worker.more_outputs, "listen": worker.listen()})
     });
     let rings = topology.rings.iter().map(|ring| {
         json!({"name": ring.name, "writer": ring.writer, "readers": ring.readers,
@@ -78,7 +78,7 @@ fn process(worker: &WorkerSpec) -> Vec<String> {
         worker.name.to_string(),
         worker.kind_name().to_owned(),
         named(&worker.inputs.iter().collect::<Vec<_>>()),
-        worker.output.as_ref().map_or_else(dash, ToString::to_string),
+        named(&worker.outputs().collect::<Vec<_>>()),
         worker.listen().map_or_else(dash, |address| address.to_string()),
     ]
 }

@@ -140,7 +140,7 @@ impl Supervisor {
         };
         let reads = |ring: &RingName| status(ring).readers.iter().any(|reader| is_own(reader.pid));
         let writes = |ring: &RingName| status(ring).writer_pid.is_some_and(is_own);
-        spec.inputs.iter().all(reads) && spec.output.as_ref().is_none_or(writes)
+        spec.inputs.iter().all(reads) && spec.outputs().all(writes)
     }
 
     pub(super) fn shown_ready(&mut self, now: MonoNs, id: ProcessId) {

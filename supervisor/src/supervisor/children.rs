@@ -105,7 +105,7 @@ impl Supervisor {
         let (reason, asked_for) = worker.life.judged(reason);
         let asked_for = asked_for || drilled;
         let item = health.as_ref().and_then(item_in_hand);
-        let rings = spec.inputs.iter().chain(&spec.output);
+        let rings = spec.inputs.iter().chain(spec.outputs());
         let lines = worker.log.last(dossier::LINES, UtcNs(0), "");
         let death = Death {
             time_utc_ns: clock::now().utc,

@@ -105,13 +105,13 @@ impl Supervisor {
         let worker = self.workers.get_mut(at)?;
         let spec = &worker.spec;
         let Launch::Use(config) = &spec.launch else { return None };
-        let ring = worker.writes.as_ref();
-        worker.laid = ring.map(RingSpec::places);
+        worker.laid = worker.writes.first().map(RingSpec::places);
         let contract = |ring| RingContract {
             group: self.spawner.group,
             ..rings::contract(&self.spawner.outlook, ring, &mut self.floors)
         };
-        let output = ring.map(contract);
+        let mut outputs = worker.writes.iter().map(contract);
+        let (output, more_outputs) = (outputs.next(), outputs.collect());
         Some(StartUp {
             version: CONTROL_VERSION,
             project: topology.project.clone(),
@@ -119,6 +119,7 @@ impl Supervisor {
             config: config.clone(),
             inputs: spec.inputs.clone(),
             output,
+            more_outputs,
             runtime_dir: self.spawner.place.path().to_owned(),
             poison: worker.poison.passed_over(),
             stands_by: worker.stands_by,

@@ -161,7 +161,7 @@ impl Supervisor {
         let specs = &spawner.topology.workers;
         let mut workers = Workers::default();
         for (at, spec) in (0..).zip(specs) {
-            let writes = spec.output.as_ref().and_then(|ring| spawner.topology.ring(ring)).cloned();
+            let writes = spawner.topology.written_by(spec);
             workers.add(Worker::new(spec.clone(), writes, seed.wrapping_add(at)));
         }
         let hooks = Hooks::new(&spawner.topology.hooks);

@@ -57,7 +57,7 @@ impl Supervisor {
         let laid = self
             .workers
             .values()
-            .filter_map(|worker| Some((worker.writes.as_ref()?.name.clone(), worker.laid?)));
+            .filter_map(|worker| Some((worker.writes.first()?.name.clone(), worker.laid?)));
         laid.collect()
     }
 

@@ -50,9 +50,9 @@ pub(super) struct Transition {
     /// Of those in `first`: whose successor each is.
     replaced: Vec<(WorkerId, WorkerId)>,
     /// Of those in `second`: what each was.
-    in_place: Vec<(WorkerId, WorkerSpec, Option<RingSpec>)>,
+    in_place: Vec<(WorkerId, WorkerSpec, Vec<RingSpec>)>,
     /// What was adjusted without a restart, as it was.
-    adjusted: Vec<(WorkerId, WorkerSpec, Option<RingSpec>)>,
+    adjusted: Vec<(WorkerId, WorkerSpec, Vec<RingSpec>)>,
     /// Removed ones that must end before others can start.
     displaced: Vec<WorkerId>,
     removed: Vec<WorkerId>,
@@ -202,7 +202,7 @@ impl Supervisor {
             let name = self.spec(at).name.clone();
             let spec = self.topology().worker(&name).cloned();
             let Some(spec) = spec else { continue };
-            let writes = spec.output.as_ref().and_then(|ring| self.topology().ring(ring)).cloned();
+            let writes = self.topology().written_by(&spec);
             let seed = self.next_seed();
             self.workers[at].change_to(spec, writes, seed);
             self.workers[at].life.forgive();

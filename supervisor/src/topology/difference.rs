@@ -162,9 +162,9 @@ pub(crate) fn brokered(topology: &Topology) -> Vec<&RingName> {
 /// one port.
 pub(crate) fn clash(old: &WorkerSpec, new: &WorkerSpec) -> bool {
     let both = |a: Option<String>, b: Option<String>| a.is_some() && a == b;
+    let ring = old.outputs().any(|ring| new.outputs().any(|other| ring == other));
     let port = |spec: &WorkerSpec| spec.listen().map(|address| address.to_string());
-    let ring = |spec: &WorkerSpec| spec.output.as_ref().map(ToString::to_string);
-    both(ring(old), ring(new)) || both(port(old), port(new)) || both(takes(old), takes(new))
+    ring || both(port(old), port(new)) || both(takes(old), takes(new))
 }
 
 /// What it wants for itself alone: a camera, a directory, a place at a server.
@@ -228,9 +228,8 @@ fn compare(
 ) {
     let worker = after.name.clone();
     let Keys { restart: mut why, adjust } = keys(before, after);
-    let rings = after.output.as_ref().and_then(|ring| Some((old.ring(ring)?, new.ring(ring)?)));
-    let ring = rings.filter(|(old, new)| old.writer == new.writer);
-    if let Some((old, new)) = ring {
+    let rings = after.outputs().filter_map(|ring| Some((old.ring(ring)?, new.ring(ring)?)));
+    for (old, new) in rings.filter(|(old, new)| old.writer == new.writer) {
         let reasons = outgrown(old, new, laid.get(&new.name).copied(), after);
         if !reasons.is_empty() {
             change.rings.resized.push(new.name.clone());
@@ -292,7 +291,7 @@ fn how(before: &WorkerSpec, after: &WorkerSpec) -> How {
     match (kind(before), kind(after)) {
         (Some(Kind::Rtsp), Some(Kind::Rtsp)) | (Some(Kind::Web), Some(Kind::Web)) => How::Beside,
         (Some(Kind::Decoder), Some(Kind::Decoder))
-            if before.inputs == after.inputs && before.output == after.output =>
+            if before.inputs == after.inputs && before.outputs().eq(after.outputs()) =>
         {
             How::Beside
         }

@@ -23,6 +23,9 @@ pub(crate) struct Node {
     pub(crate) inputs: Vec<RingName>,
     #[serde(rename = "out")]
     pub(crate) output: Option<RingName>,
+    /// Beside that one.
+    #[serde(default, rename = "more_out", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) more_outputs: Vec<RingName>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,7 @@ impl Graph {
             kind: worker.kind_name().to_owned(),
             inputs: worker.inputs.clone(),
             output: worker.output.clone(),
+            more_outputs: worker.more_outputs.clone(),
         };
         let edge = |ring: &super::RingSpec| Edge {
             name: ring.name.clone(),
@@ -90,7 +94,9 @@ impl Graph {
     }
 
     fn source<'a>(&'a self, ring: &RingName, known: &mut Known<'a>) -> Option<String> {
-        let writer = self.workers.iter().find(|other| other.output.as_ref() == Some(ring));
+        let writes =
+            |node: &&Node| node.output.as_ref() == Some(ring) || node.more_outputs.contains(ring);
+        let writer = self.workers.iter().find(writes);
         writer.map_or_else(|| Some(first_part(ring)), |writer| self.camera_of(writer, known))
     }
 }

@@ -37,14 +37,16 @@ pub(super) fn relate(
 }
 
 fn workers(written: &Written, wiring: &Wiring, folder: &Path) -> Vec<WorkerSpec> {
-    let rings = wiring.inputs.iter().zip(&wiring.outputs);
+    let outputs = wiring.outputs.iter().zip(&wiring.more_outputs);
+    let rings = wiring.inputs.iter().zip(outputs);
     let both = written.workers.iter().zip(rings);
-    both.filter_map(|(worker, (inputs, output))| {
+    both.filter_map(|(worker, (inputs, (output, more_outputs)))| {
         Some(WorkerSpec {
             name: worker.name.value.clone(),
             launch: absolute(worker.launch.clone()?, folder),
             inputs: inputs.clone(),
             output: output.clone(),
+            more_outputs: more_outputs.clone(),
             policy: worker.policy,
             restart: worker.restart,
             limits: worker.limits.clone(),
@@ -100,8 +102,9 @@ fn rings(written: &Written, workers: &[WorkerSpec], findings: &mut Vec<Finding>)
         }
     }
     let mut rings = Vec::new();
-    for worker in workers {
-        let Some(name) = &worker.output else { continue };
+    let outputs =
+        workers.iter().flat_map(|worker| worker.outputs().map(move |ring| (worker, ring)));
+    for (worker, name) in outputs {
         let ring = RingSpec {
             name: name.clone(),
             config: config(written, name),
@@ -161,9 +164,11 @@ fn waits_for_all(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
             // It goes by its clock and waits for nobody.
             Launch::Use(WorkerConfig::Compositor(_)) => {}
             _ if !seen.insert(&worker.name) => {}
-            _ => open.extend(workers.iter().filter(|source| {
-                source.output.as_ref().is_some_and(|ring| worker.inputs.contains(ring))
-            })),
+            _ => open.extend(
+                workers
+                    .iter()
+                    .filter(|source| source.outputs().any(|ring| worker.inputs.contains(ring))),
+            ),
         }
     }
     false
@@ -184,9 +189,8 @@ fn comes_from_file(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
     // Into pictures and back is as far as anybody goes; a circle of rings is longer.
     (0..HOPS_MAX).try_fold(writer, |worker, _| match &worker.launch {
         Launch::Use(WorkerConfig::Decoder(_) | WorkerConfig::Encoder(_)) => {
-            let is_source = |it: &&WorkerSpec| {
-                it.output.is_some() && it.output.as_ref() == worker.inputs.first()
-            };
+            let read = worker.inputs.first();
+            let is_source = |it: &&WorkerSpec| it.outputs().any(|ring| Some(ring) == read);
             workers.iter().find(is_source).ok_or(false)
         }
         launch => Err(reads_file(launch)),

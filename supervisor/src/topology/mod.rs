@@ -308,6 +308,8 @@ pub struct WorkerSpec {
     /// Globs expanded; each ring once, in the order of the file.
     pub inputs: Vec<RingName>,
     pub output: Option<RingName>,
+    /// Further rings it writes, in the order of its section.
+    pub more_outputs: Vec<RingName>,
     /// How it reads its rings; `None` when it does not say.
     pub policy: Option<ReadPolicy>,
     pub restart: RestartConfig,
@@ -411,6 +413,11 @@ impl Topology {
         self.rings.iter().find(|ring| ring.name == *name)
     }
 
+    /// The rings that the worker writes, its own first.
+    pub(crate) fn written_by(&self, worker: &WorkerSpec) -> Vec<RingSpec> {
+        worker.outputs().filter_map(|ring| self.ring(ring)).cloned().collect()
+    }
+
     /// Writers before their readers, otherwise in the order of the file.
     pub fn start_order(&self) -> Vec<&WorkerSpec> {
         order::start_order(&self.workers).into_iter().map(|at| &self.workers[at]).collect()
@@ -457,6 +464,11 @@ impl WorkerSpec {
             Launch::Run { .. } => "run",
             Launch::Use(config) => config.kind().as_str(),
         }
+    }
+
+    /// All rings it writes.
+    pub fn outputs(&self) -> impl Iterator<Item = &RingName> {
+        self.output.iter().chain(&self.more_outputs)
     }
 
     /// The rings whose packets a recorder writes into files; it may listen to rings of events besides.

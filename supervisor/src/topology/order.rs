@@ -29,7 +29,7 @@ pub(super) fn start_order(workers: &[WorkerSpec]) -> Vec<usize> {
 fn writers_of(workers: &[WorkerSpec]) -> Vec<BTreeSet<usize>> {
     let outputs = workers.iter().enumerate();
     let writers: BTreeMap<_, usize> =
-        outputs.filter_map(|(at, worker)| Some((worker.output.as_ref()?, at))).collect();
+        outputs.flat_map(|(at, worker)| worker.outputs().map(move |ring| (ring, at))).collect();
     let of = |worker: &WorkerSpec| {
         worker.inputs.iter().filter_map(|ring| writers.get(ring).copied()).collect()
     };
@@ -49,6 +49,7 @@ mod tests {
             launch: Launch::Run { argv: vec!["x".into()], env: BTreeMap::new() },
             inputs: inputs.iter().map(|ring| ring.parse().unwrap()).collect(),
             output: output.map(|ring| ring.parse().unwrap()),
+            more_outputs: Vec::new(),
             policy: None,
             restart: RestartConfig::default(),
             limits: LimitsConfig::default(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use protocol::config::decoder::OutputConfig;
 use protocol::config::ingest::Source;
 use protocol::config::push::{Protocol, PushTransport};
 use protocol::config::{
@@ -9,6 +10,7 @@ use protocol::config::{
     MixSource, MixerConfig, MotionConfig, NotifyConfig, Patience, PictureLimits, PushConfig, Raw,
     RecorderConfig, ReplayConfig, RingConfig, RtspConfig, Samples, UploaderConfig, WebConfig,
 };
+use protocol::name::RingName;
 use protocol::units::{BitRate, Bytes, Size, Span};
 
 use super::hooks::EVENTS;
@@ -66,6 +68,21 @@ pub(super) fn of_decoder(decoder: &DecoderConfig) -> Problems {
         if let Patience::After(span) = patience {
             let found = check(key, span, half_a_second, day);
             problems.extend(found.map(|(_, problem)| ("health", problem)));
+        }
+    }
+    let why = |why: String| ("outputs", KeyProblem::Value { key: "outputs".to_owned(), why });
+    if decoder.outputs.len() > DecoderConfig::OUTPUTS_MAX {
+        let (seen, most) = (decoder.outputs.len(), DecoderConfig::OUTPUTS_MAX);
+        problems.push(why(format!("{seen} outputs: expected at most {most}")));
+    }
+    for (name, form) in &decoder.outputs {
+        let ring = format!("x.{name}.frames").parse::<RingName>();
+        if ring.is_err() {
+            problems
+                .push(why(format!("'{name}' is no name: expected letters a-z, digits, - and _")));
+        } else if *form == OutputConfig::default() {
+            let again = "says neither size nor format, and would be the decoder's own ring again";
+            problems.push(why(format!("'{name}' {again}")));
         }
     }
     problems

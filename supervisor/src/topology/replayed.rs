@@ -101,7 +101,7 @@ impl Topology {
     /// Who has nothing to read any more.
     fn starving(&self) -> BTreeSet<WorkerName> {
         let written: BTreeSet<&RingName> =
-            self.workers.iter().filter_map(|worker| worker.output.as_ref()).collect();
+            self.workers.iter().flat_map(|worker| worker.outputs()).collect();
         let is_there = |ring: &RingName| written.contains(ring) || ring.camera() == "ext";
         self.named(|worker| !worker.inputs.is_empty() && !worker.inputs.iter().any(is_there))
     }

@@ -70,7 +70,7 @@ impl Topology {
         let Launch::Use(config) = &worker.launch else { return None };
         let brokered =
             |ring| self.ring(ring).is_some_and(|it| it.config.access == Access::Brokered);
-        let is_free = !worker.inputs.iter().chain(&worker.output).any(brokered);
+        let is_free = !worker.inputs.iter().chain(worker.outputs()).any(brokered);
         (matches!(config.kind(), Kind::Ingest | Kind::Recorder) && is_free).then_some(within)
     }
 }

@@ -286,7 +286,8 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_keys_there_are() {
         let wrong = read_text::<DecoderConfig>("thread: 2").unwrap_err();
-        let known = ["threads", "max_pixels", "health"].map(str::to_owned).to_vec();
+        let known = ["threads", "max_pixels", "health", "hardware", "outputs"];
+        let known = known.map(str::to_owned).to_vec();
         let why = Why::UnknownKey { key: "thread".to_owned(), known };
         assert_eq!(wrong, Wrong { entry: Some(0), why });
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::config::{EncoderConfig, Kind, WorkerConfig, mixer};
+use protocol::config::{DecoderConfig, EncoderConfig, Kind, WorkerConfig, mixer};
 use protocol::name::{RingKind, RingName};
 pub(crate) use protocol::pattern::matches;
 
@@ -19,15 +19,20 @@ const ALL_KINDS: &[RingKind] = &[RingKind::Packets, RingKind::Frames, RingKind::
 #[derive(Debug)]
 pub(super) struct Wiring {
     pub(super) outputs: Vec<Option<RingName>>,
+    /// Beside those.
+    pub(super) more_outputs: Vec<Vec<RingName>>,
     pub(super) inputs: Vec<Vec<RingName>>,
 }
 
 pub(super) fn wire(written: &Written, findings: &mut Vec<Finding>) -> Wiring {
     let workers = &written.workers;
     let outputs: Vec<_> = workers.iter().map(|worker| output(worker, findings)).collect();
-    two_writers(workers, &outputs, findings);
+    let more_outputs: Vec<Vec<Located<RingName>>> =
+        workers.iter().zip(&outputs).map(|(it, own)| more_outputs(it, own.as_ref())).collect();
+    two_writers(workers, &outputs, &more_outputs, findings);
+    let all = outputs.iter().zip(&more_outputs).flat_map(|(own, more)| own.iter().chain(more));
     let rings = Rings {
-        names: outputs.iter().flatten().map(|output| output.value.clone()).collect(),
+        names: all.map(|output| output.value.clone()).collect(),
         complete: !written.unnamed && workers.iter().zip(&outputs).all(is_known),
     };
     for (name, _) in written.rings.iter().filter(|(name, _)| rings.lacks(&name.value)) {
@@ -39,7 +44,15 @@ pub(super) fn wire(written: &Written, findings: &mut Vec<Finding>) -> Wiring {
         .zip(&outputs)
         .map(|(worker, own)| inputs(worker, own.as_ref().map(|own| &own.value), &rings, findings))
         .collect();
-    Wiring { outputs: outputs.into_iter().map(|o| o.map(|o| o.value)).collect(), inputs }
+    let name = |output: Located<RingName>| output.value;
+    Wiring {
+        outputs: outputs.into_iter().map(|own| own.map(name)).collect(),
+        more_outputs: more_outputs
+            .into_iter()
+            .map(|it| it.into_iter().map(name).collect())
+            .collect(),
+        inputs,
+    }
 }
 
 /// The rings that the topology's workers write.
@@ -126,6 +139,18 @@ fn default_output(worker: &WrittenWorker, kind: Kind) -> Option<Located<RingName
     Some(Located { value: RingName::of(&owner, ring_kind), place: worker.name.place })
 }
 
+/// The rings of a decoder's other pictures, beside the one of its own.
+fn more_outputs(worker: &WrittenWorker, own: Option<&Located<RingName>>) -> Vec<Located<RingName>> {
+    let (Some(Launch::Use(WorkerConfig::Decoder(decoder))), Some(own)) = (&worker.launch, own)
+    else {
+        return Vec::new();
+    };
+    let place = *worker.values.get("outputs").unwrap_or(&own.place);
+    let names = decoder.outputs.keys();
+    let rings = names.filter_map(|name| DecoderConfig::ring_of(&own.value, name));
+    rings.map(|value| Located { value, place }).collect()
+}
+
 fn is_known((worker, output): (&WrittenWorker, &Option<Located<RingName>>)) -> bool {
     let writes = match worker.kind {
         WrittenKind::Run | WrittenKind::Use(Kind::Pipe) => worker.output != WrittenOutput::Default,
@@ -138,11 +163,13 @@ fn is_known((worker, output): (&WrittenWorker, &Option<Located<RingName>>)) -> b
 fn two_writers(
     workers: &[WrittenWorker],
     outputs: &[Option<Located<RingName>>],
+    more_outputs: &[Vec<Located<RingName>>],
     findings: &mut Vec<Finding>,
 ) {
     let mut first: BTreeMap<&RingName, &WrittenWorker> = BTreeMap::new();
-    for (worker, output) in workers.iter().zip(outputs) {
-        let Some(output) = output else { continue };
+    let of_worker = workers.iter().zip(outputs.iter().zip(more_outputs));
+    let all = of_worker.flat_map(|(it, (own, more))| own.iter().chain(more).map(move |o| (it, o)));
+    for (worker, output) in all {
         let Some(other) = first.get(&output.value) else {
             first.insert(&output.value, worker);
             continue;

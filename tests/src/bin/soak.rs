@@ -1,4 +1,4 @@
-//! `scripts/soak supervision|recording|sync`: their promises at full length. Takes a quarter of an hour for a
+//! `scripts/soak supervision|recording|decoder|sync`: their promises at full length. Takes a quarter of an hour for a
 //! thousand kills of each, and prints what `scripts/verify` prints: a table and one line of JSON.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tests::checks::{cycles, hangs, kills, recording, storage, sync};
+use tests::checks::{cycles, hangs, kills, mutated, recording, storage, sync};
 use tests::report::Report;
 
 /// Kills workers and supervisor, fills and fails disks, at length, and accounts for every packet.
@@ -29,13 +29,18 @@ struct Options {
     /// How long sound and pictures are watched.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Seed of the kill times; printed, so that a run can be repeated.
+    /// Broken streams of each of six codecs.
+    #[arg(long, default_value_t = 40)]
+    streams: u64,
+    /// Seed of the kill times and of what is broken; printed, so that a run can be repeated.
     #[arg(long, default_value_t = 20_261_120)]
     seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
+    /// Broken streams: bits, torn ends, packets lost, doubled and reordered, headers, garbage.
+    Decoder,
     /// What is recorded: deaths, disks that fill up and fail, power cuts.
     Recording,
     /// Sound and pictures: whether they stay together, in recordings and over RTSP.
@@ -47,6 +52,7 @@ enum Name {
 fn main() -> ExitCode {
     let options = Options::parse();
     let report = match options.name {
+        Name::Decoder => decoder(&options),
         Name::Recording => recording(&options),
         Name::Supervision => supervision(&options),
         Name::Sync => together(&options),
@@ -56,6 +62,12 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn decoder(options: &Options) -> Report {
+    let mut report = Report::default();
+    report.promise("broken_streams", || mutated::streams(options.streams, options.seed));
+    report
 }
 
 fn supervision(options: &Options) -> Report {

@@ -1,7 +1,9 @@
-//! What decoding into a ring costs beside decoding on the heap, for `scripts/bench rings`:
+//! What decoding into a ring costs beside decoding on the heap, for `scripts/bench rings`, and into several
+//! rings with several readers, for `scripts/bench decode`:
 //!
 //! ```text
-//! decode_cost ring|heap CLIP    prints {"cpu_ms", "pictures", "copied"}
+//! decode_cost ring|heap CLIP                       prints {"cpu_ms", "pictures", "copied", "process_cpu_ms"}
+//! decode_cost rings CLIP READERS OUTPUT...         the same; OUTPUT is own or 640x360:rgb24
 //! ```
 //!
 //! `ring` is the worker's own decoding, with one reader attached in a process of its own; `heap` is the
@@ -12,11 +14,16 @@
 /// The worker is a program, not a library: its files, not copies of them.
 #[path = "../src"]
 mod worker_files {
+    pub(crate) mod choice;
     #[expect(dead_code, reason = "what only a running worker needs")]
     pub(crate) mod decoding;
     #[expect(dead_code, reason = "what only a running worker needs")]
+    pub(crate) mod engines;
+    #[expect(dead_code, reason = "what only a running worker needs")]
     pub(crate) mod health;
     pub(crate) mod notes;
+    #[expect(dead_code, reason = "what only a running worker needs")]
+    pub(crate) mod outputs;
     pub(crate) mod resync;
     pub(crate) mod slots;
 }
@@ -31,24 +38,30 @@ use std::time::Duration;
 use media::{
     Decoder, DecoderOptions, Demuxer, Input, PictureAllocator, PictureMemory, PictureNeed,
 };
+use protocol::config::decoder::{DecodeHardware, OutputConfig};
 use protocol::config::{PictureLimits, RingConfig};
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
-use protocol::stream::Track;
+use protocol::stream::{PixelFormat, Track};
 use protocol::time::{MonoNs, NS_PER_S};
 use rustix::time::{ClockId, clock_gettime};
-use shmring::{FrameOptions, FrameReader, FrameWriter, Next, Packet, PacketMeta, census};
+use shmring::{FrameOptions, FrameReader, FrameWriter, Next, Packet, PacketMeta, census, clock};
 
 use worker_files::decoding::{Decoding, Tally};
-
+use worker_files::engines::Engines;
+use worker_files::health::Judge;
+use worker_files::outputs::{Output, Outputs};
 // As its files know each other.
-use worker_files::{health, notes, resync, slots};
+use worker_files::{choice, engines, health, notes, outputs, resync, slots};
 
-const USAGE: &str = "usage: decode_cost ring|heap CLIP";
+const USAGE: &str =
+    "usage: decode_cost ring|heap CLIP, or rings CLIP READERS own|WIDTHxHEIGHT:FORMAT...";
 /// One thread, so that both ways do the same work in the same order.
 const OPTIONS: DecoderOptions = DecoderOptions { threads: 1, max_pixels: 3840 * 2160 };
 /// Readers the ring has room for: what a camera's topology usually names, and two spare ones.
 const PLACES: u32 = 4;
+/// The decoder's own pictures.
+const OWN: &str = "own";
 /// The clip is decoded so often: a second of work or more.
 const LAPS: u32 = 3;
 
@@ -74,13 +87,19 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let cost = match words.as_slice() {
-        ["ring", clip] => in_a_ring(&read_clip(clip)?)?,
+        ["ring", clip] => in_rings(&read_clip(clip)?, 1, &[OWN])?,
+        ["rings", clip, readers, outputs @ ..] => {
+            in_rings(&read_clip(clip)?, readers.parse()?, outputs)?
+        }
         ["heap", clip] => on_the_heap(&read_clip(clip)?)?,
         ["watch", project, ring] => return watch(&project.parse()?, &ring.parse()?),
         _ => return Err(USAGE.into()),
     };
     let Cost { cpu_ms, pictures, copied } = cost;
-    println!(r#"{{"cpu_ms":{cpu_ms},"pictures":{pictures},"copied":{copied}}}"#);
+    let process_cpu_ms = cpu_ns() as f64 / 1e6;
+    println!(
+        r#"{{"cpu_ms":{cpu_ms},"pictures":{pictures},"copied":{copied},"process_cpu_ms":{process_cpu_ms}}}"#
+    );
     Ok(())
 }
 
@@ -108,30 +127,69 @@ fn read_clip(path: &str) -> Outcome<(Track, Vec<Packet>)> {
     Ok((track.clone(), packets))
 }
 
-fn in_a_ring((track, packets): &(Track, Vec<Packet>)) -> Outcome<Cost> {
+/// One ring for each output, each with so many readers.
+fn in_rings(
+    (track, packets): &(Track, Vec<Packet>),
+    readers: u32,
+    outputs: &[&str],
+) -> Outcome<Cost> {
     let project: ProjectName = format!("decode{}", std::process::id()).parse()?;
-    let name: RingName = "clip.frames".parse()?;
-    let contract = RingContract::new(name.clone(), RingConfig::default(), PLACES);
-    let ring = FrameWriter::create(&project, &contract, None)?;
-    let watcher = Watcher::start(&project, &name)?;
+    // The decoder's own ring is there also when nobody reads it, as in the worker.
+    let names = std::iter::once(OWN).chain(outputs.iter().copied().filter(|output| *output != OWN));
+    let mut rings = Vec::new();
+    for (number, output) in names.enumerate() {
+        let name: RingName = format!("clip.o{number}.frames").parse()?;
+        let contract = RingContract::new(name.clone(), RingConfig::default(), PLACES.max(readers));
+        let ring = FrameWriter::create(&project, &contract, None)?;
+        rings.push((name, form_of(output)?, ring, outputs.contains(&output)));
+    }
+    let mut watchers = Vec::new();
+    for (name, _, _, _) in rings.iter().filter(|(_, _, _, is_read)| *is_read) {
+        for _ in 0..readers {
+            watchers.push(Watcher::start(&project, name)?);
+        }
+    }
+    let make = || {
+        let output = |(_, form, ring, is_read): &(_, Option<OutputConfig>, FrameWriter, bool)| {
+            Output::new(ring.clone(), form.as_ref(), *is_read)
+        };
+        let outputs = Outputs::new(rings.iter().map(output).collect());
+        Decoding::new(
+            outputs,
+            Engines::new(DecodeHardware::Off, OPTIONS),
+            Judge::new(PictureLimits::default()),
+        )
+    };
     let mut cost = Cost::default();
-    let mut decoding =
-        Decoding::new(ring.clone(), OPTIONS, health::Judge::new(PictureLimits::default()));
+    let mut decoding = make();
     let begin_ns = cpu_ns();
     for _ in 0..LAPS {
         for packet in packets {
-            cost.note(decoding.take(packet, track))?;
+            let now = clock::mono();
+            decoding.look(now);
+            cost.note(decoding.take(packet, track, now))?;
         }
         cost.note(decoding.drain())?;
         // The next lap repeats the packets; the worker would not show them twice.
-        decoding =
-            Decoding::new(ring.clone(), OPTIONS, health::Judge::new(PictureLimits::default()));
+        decoding = make();
     }
     cost.cpu_ms = (cpu_ns() - begin_ns) as f64 / 1e6;
-    cost.copied = ring.copied();
-    drop((watcher, decoding, ring));
-    census::sweep(&project, &[name]);
+    cost.copied = rings.iter().map(|(_, _, ring, _)| ring.copied()).sum();
+    drop((watchers, decoding));
+    let names: Vec<RingName> = rings.into_iter().map(|(name, ..)| name).collect();
+    census::sweep(&project, &names);
     Ok(cost)
+}
+
+/// `None` for the decoder's own pictures.
+fn form_of(output: &str) -> Outcome<Option<OutputConfig>> {
+    if output == OWN {
+        return Ok(None);
+    }
+    let (size, format) = output.split_once(':').ok_or(USAGE)?;
+    let is_it = |it: &PixelFormat| it.as_str() == format;
+    let format = PixelFormat::ALL.into_iter().find(is_it).ok_or(USAGE)?;
+    Ok(Some(OutputConfig { size: Some(size.parse()?), format: Some(format) }))
 }
 
 /// A reader in a process of its own, which goes with the value.

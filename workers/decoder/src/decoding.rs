@@ -1,28 +1,34 @@
-//! Packets of one track in, pictures in the frame ring out.
+//! Packets of one track in, pictures in the frame rings out.
 
 use std::sync::Arc;
 
-use media::{Decoder, DecoderOptions, MediaError, Picture, PictureHome, PlaneAt};
+use media::{Decoder, NoMemory, PictureAllocator};
 use protocol::control::ItemId;
 use protocol::health::PictureHealth;
 use protocol::stream::Track;
-use shmring::{Error, FrameMeta, FrameWriter, Packet, PlaneLayout, SlotId, SourceId, clock};
+use protocol::time::MonoNs;
+use shmring::{Packet, SourceId, clock};
+use worker::Turn;
 
+use crate::choice::References;
+use crate::engines::Engines;
 use crate::health::{GRID, Judge};
-use crate::notes::{Note, Notes};
+use crate::notes::{Note, Notes, Steps};
+use crate::outputs::{Outputs, Trouble};
 use crate::resync::{Resync, Verdict};
 use crate::slots::Slots;
 
 /// Everything between a packet and its picture.
 #[derive(Debug)]
 pub(crate) struct Decoding {
-    ring: FrameWriter,
-    options: DecoderOptions,
+    outputs: Outputs,
+    engines: Engines,
     open: Option<(Track, Decoder)>,
     resync: Resync,
+    references: References,
     notes: Notes,
-    /// The next picture does not follow the last one.
-    joint: bool,
+    /// Something was lost since the last key frame: what follows does not continue what came before.
+    torn: bool,
     /// Of the last packet that was decoded.
     newest: Option<SourceId>,
     /// Pictures up to this one were published before a rest.
@@ -40,38 +46,54 @@ pub(crate) struct Tally {
     pub(crate) trouble: Option<Trouble>,
 }
 
-/// Why pictures are lost.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
-    #[error(transparent)]
-    Media(#[from] MediaError),
-    #[error(transparent)]
-    Ring(#[from] Error),
-}
-
 impl Decoding {
-    pub(crate) fn new(ring: FrameWriter, options: DecoderOptions, judge: Judge) -> Self {
+    pub(crate) fn new(outputs: Outputs, engines: Engines, judge: Judge) -> Self {
         Self {
-            ring,
-            options,
+            outputs,
+            engines,
             open: None,
             resync: Resync::default(),
+            references: References::default(),
             notes: Notes::default(),
-            joint: true,
+            torn: true,
             newest: None,
             shown: None,
             judge,
         }
     }
 
-    /// Nobody wants pictures, so that none is looked at.
-    pub(crate) fn look_away(&mut self) {
-        self.judge.rest();
-    }
-
     /// What the pictures look like.
     pub(crate) fn health(&self) -> PictureHealth {
         self.judge.health()
+    }
+
+    /// Who reads now, and what that means for the decoder.
+    pub(crate) fn look(&mut self, now: MonoNs) -> Turn {
+        let was_key_only = self.outputs.is_key_only();
+        match self.outputs.look(now) {
+            Turn::GoOn if was_key_only && !self.outputs.is_key_only() => {
+                // What lies between the newest key frame and now was passed over.
+                self.resync.lost();
+                self.shown = self.newest;
+                Turn::Resume
+            }
+            Turn::Park => {
+                self.rest();
+                // Nobody wants pictures, so that none is looked at.
+                self.judge.rest();
+                Turn::Park
+            }
+            turn => turn,
+        }
+    }
+
+    pub(crate) fn is_parked(&self) -> bool {
+        self.outputs.is_parked()
+    }
+
+    /// What a person who asked for hardware must know.
+    pub(crate) fn fall_back(&self) -> Option<&str> {
+        self.engines.fall_back()
     }
 
     /// The last packet that was decoded.
@@ -86,6 +108,7 @@ impl Decoding {
 
     /// Packets before the next one are lost.
     pub(crate) fn lost(&mut self) {
+        self.torn = true;
         self.resync.lost();
     }
 
@@ -107,22 +130,44 @@ impl Decoding {
         self.shown = self.newest;
     }
 
-    /// Decodes `packet`, which is of `track`.
-    pub(crate) fn take(&mut self, packet: &Packet, track: &Track) -> Tally {
+    /// Nothing follows: readers are told.
+    pub(crate) fn end(&mut self) {
+        self.rest();
+        self.outputs.finish();
+    }
+
+    /// Decodes `packet`, which is of `track`, as far as anybody wants it.
+    pub(crate) fn take(&mut self, packet: &Packet, track: &Track, now: MonoNs) -> Tally {
         let mut tally = Tally::default();
         let meta = &packet.meta;
         let key = meta.key;
+        self.torn |= meta.discontinuity || meta.corrupt;
+        let is_disposable = self.references.is_disposable(track.codec, &packet.payload);
+        if self.outputs.is_key_only() && !key {
+            // No loss: nobody wants it. What refers to it cannot be decoded from here on.
+            self.resync.lost();
+            tally.missed += u64::from(meta.corrupt);
+            return tally;
+        }
         let verdict = self.resync.on_packet(key, meta.discontinuity, meta.corrupt);
+        if verdict == Verdict::Skip {
+            // What damage costs is counted; what comes before a first key frame was never wanted.
+            tally.missed += u64::from(meta.corrupt);
+            return tally;
+        }
+        let steps = self.outputs.steps(key, now);
+        let is_wanted = steps != Steps::default();
+        if !is_wanted && is_disposable && verdict == Verdict::Continue {
+            return tally;
+        }
         let ready = match verdict {
-            Verdict::Skip => {
-                // What damage costs is counted; what comes before a first key frame was never wanted.
-                tally.missed += u64::from(meta.corrupt);
-                return tally;
-            }
-            Verdict::Continue => self.follow(track, key, &mut tally),
             Verdict::Start => self.start(track),
+            _ => self.follow(track, key, &mut tally),
         };
-        if let Err(error) = ready.and_then(|()| self.decode(packet, &mut tally)) {
+        if let Err(error) = ready.and_then(|()| self.decode(packet, steps, &mut tally)) {
+            if let Trouble::Media(error) = &error {
+                self.engines.failed(track.codec, error);
+            }
             tally.missed += 1;
             tally.trouble = Some(error);
             self.lost();
@@ -131,7 +176,9 @@ impl Decoding {
     }
 
     fn start(&mut self, track: &Track) -> Result<(), Trouble> {
-        self.joint = true;
+        if std::mem::take(&mut self.torn) {
+            self.outputs.tear();
+        }
         match &mut self.open {
             Some((opened, decoder)) if opened == track => decoder.flush(),
             _ => self.open(track)?,
@@ -157,20 +204,35 @@ impl Decoding {
 
     fn open(&mut self, track: &Track) -> Result<(), Trouble> {
         self.open = None; // its slots come back first
-        let slots = Arc::new(Slots::new(&self.ring));
-        let decoder = Decoder::open(track, &self.options, slots)?;
+        let slots: Arc<dyn PictureAllocator> = match self.outputs.own() {
+            Some((ring, is_read)) => Arc::new(Slots::new(ring, is_read)),
+            None => NoMemory::shared(),
+        };
+        let decoder = self.engines.open(track, &slots)?;
         self.open = Some((track.clone(), decoder));
         Ok(())
     }
 
-    fn decode(&mut self, packet: &Packet, tally: &mut Tally) -> Result<(), Trouble> {
-        let note = Note::from(packet);
+    fn decode(&mut self, packet: &Packet, steps: Steps, tally: &mut Tally) -> Result<(), Trouble> {
+        let note = Note::of(packet, steps);
         self.newest = Some(note.at);
         let token = self.notes.add(note);
-        if let Some((_, decoder)) = &mut self.open {
+        if let Some((track, decoder)) = &mut self.open {
             decoder.send(&packet.payload, token)?;
+            if decoder.is_refused() {
+                self.engines.refused(track.codec);
+            }
         }
-        self.publish_ready(tally)
+        if !self.outputs.is_key_only() {
+            return self.publish_ready(tally);
+        }
+        // The next one may be long in coming, and this one waits for nothing.
+        self.finish(tally)?;
+        if let Some((_, decoder)) = &mut self.open {
+            decoder.flush();
+        }
+        self.resync.lost();
+        Ok(())
     }
 
     fn publish_ready(&mut self, tally: &mut Tally) -> Result<(), Trouble> {
@@ -189,74 +251,16 @@ impl Decoding {
             if self.judge.is_due(now) {
                 self.judge.look(picture.sampled(GRID.0, GRID.1), now);
             }
-            match publish(&self.ring, &picture, &note, self.joint) {
-                Ok(sequence) => {
-                    tally.made = Some(sequence);
-                    self.joint = false;
-                }
-                // The picture is lost, the stream is not.
-                Err(error) => {
-                    self.ring.count_dropped();
-                    tally.missed += 1;
-                    tally.trouble = Some(error.into());
-                }
-            }
+            let (made, troubles) = self.outputs.publish(&picture, &note);
+            tally.made = made.or(tally.made);
+            tally.missed += troubles.len() as u64;
+            tally.trouble = troubles.into_iter().next().or(tally.trouble.take());
         }
     }
 
     fn was_shown(&self, note: &Note) -> bool {
         self.shown
             .is_some_and(|shown| shown.epoch == note.at.epoch && shown.sequence >= note.at.sequence)
-    }
-}
-
-/// Shows `picture` where it lies, or copies it into a slot when it lies on the heap.
-fn publish(
-    ring: &FrameWriter,
-    picture: &Picture,
-    note: &Note,
-    discontinuity: bool,
-) -> Result<u64, Error> {
-    match picture.home {
-        PictureHome::Lent { tag, planes } => {
-            let meta = FrameMeta { discontinuity, ..meta_of(picture, note, planes) };
-            ring.publish(SlotId::from_bits(tag), &meta)
-        }
-        PictureHome::Heap => {
-            // The decoder holds none of the ring's slots for this one.
-            let mut loan = ring.loan(picture.tight_layout().bytes, 1)?;
-            let layout = picture.copy_to(loan.bytes_mut()).unwrap_or_default();
-            let meta = meta_of(picture, note, layout.planes);
-            ring.publish(loan.slot(), &FrameMeta { discontinuity, copied: true, ..meta })
-        }
-    }
-}
-
-fn meta_of(picture: &Picture, note: &Note, planes: [PlaneAt; 4]) -> FrameMeta {
-    // A slot is far below 4 GiB; what does not fit is refused by the ring as leaving its slot.
-    let narrow = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-    let content = shmring::Picture {
-        width: picture.width,
-        height: picture.height,
-        format: picture.format,
-        colour: picture.colour,
-        planes: planes.map(|plane| PlaneLayout {
-            offset: narrow(plane.offset_bytes),
-            linesize: narrow(plane.linesize_bytes),
-        }),
-    };
-    FrameMeta {
-        pts_ns: note.pts_ns,
-        duration_ns: note.duration_ns,
-        capture: note.capture,
-        clock: note.clock,
-        ingest: note.ingest,
-        decoded: clock::mono(),
-        source: Some(note.source),
-        key: picture.key,
-        corrupt: picture.corrupt || note.corrupt,
-        gop_index: note.gop_index,
-        ..FrameMeta::of(content)
     }
 }
 

@@ -1,10 +1,11 @@
 //! `framevisor-decoder`: a packet ring into a frame ring, drawn by the codec straight into the
-//! ring's slots.
+//! ring's slots; and into further rings of other sizes and formats.
 //!
 //! ```text
-//! packet ring ──> Resync ──> media::Decoder ──> FrameWriter::publish ──> frame ring
-//!                (from a key)      │ get_buffer2        (the slot it was drawn in)
-//!                                  └──> Slots ──> FrameWriter::loan
+//! packet ring ──> Resync ──> Choice ──> media::Decoder ──> Outputs ──> frame ring
+//!             (from a key) (what readers     │ get_buffer2   │   (the slot it was drawn in)
+//!                               want)        │               └──> media::Resizer ──> other frame rings
+//!                                            └──> Slots ──> FrameWriter::loan
 //! ```
 //!
 //! And verbs of the framevisor command, because what they need is here: `tap` (`pictures`,
@@ -12,12 +13,15 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod choice;
 mod codecs;
 mod decoding;
 mod dump;
+mod engines;
 mod health;
 mod keep;
 mod notes;
+mod outputs;
 mod pictures;
 mod resync;
 mod slots;

@@ -1,7 +1,14 @@
 //! What is known of the packets now inside the decoder, so that each picture gets its own back. Pure.
 
+use protocol::config::DecoderConfig;
 use protocol::time::{ClockSource, MonoNs, Stamp};
 use shmring::{Packet, SourceId};
+
+/// Rings that one decoder writes, at most.
+pub(crate) const RINGS: usize = 1 + DecoderConfig::OUTPUTS_MAX;
+
+/// By which step the sequence of each ring goes on with a picture; 0: it is not for that ring.
+pub(crate) type Steps = [u32; RINGS];
 
 /// Packets remembered: 16 reference pictures, 16 threads, and as much again.
 const ROOM: usize = 64;
@@ -20,10 +27,11 @@ pub(crate) struct Note {
     pub(crate) ingest: MonoNs,
     pub(crate) gop_index: u64,
     pub(crate) corrupt: bool,
+    pub(crate) steps: Steps,
 }
 
-impl From<&Packet> for Note {
-    fn from(packet: &Packet) -> Self {
+impl Note {
+    pub(crate) fn of(packet: &Packet, steps: Steps) -> Self {
         let meta = &packet.meta;
         let at = SourceId { epoch: packet.epoch, sequence: packet.sequence };
         Self {
@@ -36,6 +44,7 @@ impl From<&Packet> for Note {
             ingest: meta.ingest,
             gop_index: meta.gop_index,
             corrupt: meta.corrupt,
+            steps,
         }
     }
 }
@@ -89,6 +98,7 @@ mod tests {
             ingest: MonoNs(0),
             gop_index: 0,
             corrupt: false,
+            steps: Steps::default(),
         }
     }
 

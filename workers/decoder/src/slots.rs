@@ -1,21 +1,28 @@
 //! The ring's slots as the memory a decoder draws in.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use media::{PictureAllocator, PictureMemory, PictureNeed};
 use shmring::{FrameWriter, Loan};
 
-/// Lends slots of one frame ring.
+/// Lends slots of one frame ring, while somebody reads it.
 pub(crate) struct Slots {
     ring: FrameWriter,
+    is_read: Arc<AtomicBool>,
 }
 
 impl Slots {
-    pub(crate) fn new(ring: &FrameWriter) -> Self {
-        Self { ring: ring.clone() }
+    pub(crate) fn new(ring: &FrameWriter, is_read: &Arc<AtomicBool>) -> Self {
+        Self { ring: ring.clone(), is_read: Arc::clone(is_read) }
     }
 }
 
 impl PictureAllocator for Slots {
     fn allocate(&self, need: &PictureNeed) -> Option<Box<dyn PictureMemory>> {
+        if !self.is_read.load(Ordering::Relaxed) {
+            return None;
+        }
         match self.ring.loan(need.bytes, need.decoder_slots) {
             Ok(loan) => Some(Box::new(Slot(loan))),
             // The picture is drawn on the heap and copied; why there is no slot shows up there.

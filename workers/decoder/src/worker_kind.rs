@@ -4,16 +4,19 @@ use std::thread;
 use std::time::Duration;
 
 use media::DecoderOptions;
+use protocol::config::decoder::{DecodeHardware, OutputConfig};
 use protocol::config::{DecoderConfig, PictureLimits, WorkerConfig};
 use protocol::control::{Condition, ItemId, Joint, RingContract};
 use protocol::name::RingName;
 use protocol::stream::Track;
 use protocol::time::MonoNs;
 use shmring::{FrameWriter, Next, Packet, Start, clock};
-use worker::{Context, Fault, PacketInput, Parking, STEP_WAIT, Step, Turn, Worker};
+use worker::{Context, Fault, PacketInput, STEP_WAIT, Step, Turn, Worker};
 
 use crate::decoding::{Decoding, Tally};
+use crate::engines::Engines;
 use crate::health::{Judge, in_words};
+use crate::outputs::{Output, Outputs};
 
 /// Steps without a packet after which the condition says so: 2 s.
 const QUIET_STEPS: u32 = 20;
@@ -38,7 +41,10 @@ pub(crate) enum DecoderWorker {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     source: RingName,
-    contract: RingContract,
+    /// The decoder's own ring, then further ones and what they hold.
+    own: RingContract,
+    more: Vec<(RingContract, OutputConfig)>,
+    hardware: DecodeHardware,
     options: DecoderOptions,
     limits: PictureLimits,
 }
@@ -47,10 +53,9 @@ pub(crate) struct Plan {
 pub(crate) struct Working {
     input: PacketInput,
     source: RingName,
-    ring: FrameWriter,
-    target: RingName,
+    /// Names of the rings it writes, for people.
+    targets: String,
     decoding: Decoding,
-    parking: Parking,
     quiet_steps: u32,
     /// Since when a successor waits.
     draining: Option<MonoNs>,
@@ -77,8 +82,15 @@ impl Worker for DecoderWorker {
             threads: config.threads.clamp(1, THREADS_MAX),
             max_pixels: config.max_pixels,
         };
-        let (source, contract, limits) = (source.clone(), contract.clone(), config.health);
-        let plan = Plan { source, contract, options, limits };
+        let more = cx.more_outputs().iter().cloned().zip(config.outputs.values().copied());
+        let plan = Plan {
+            source: source.clone(),
+            own: contract.clone(),
+            more: more.collect(),
+            hardware: config.hardware,
+            options,
+            limits: config.health,
+        };
         if cx.stands_by() {
             return Ok(Self::StandsBy(plan));
         }
@@ -111,21 +123,22 @@ impl Worker for DecoderWorker {
 
     fn stop(&mut self, _cx: &mut Context) -> Result<(), Fault> {
         if let Self::Works(working) = self {
-            working.decoding.rest();
-            working.ring.finish();
+            working.decoding.end();
         }
         Ok(())
     }
 }
 
 impl Working {
-    /// Takes the ring and begins to decode: at the newest key frame, or where a predecessor ended.
+    /// Takes the rings and begins to decode: at the newest key frame, or where a predecessor ended.
     fn begin(plan: Plan, from: Option<Joint>, cx: &Context) -> Result<Self, Fault> {
-        let Plan { source, contract, options, limits } = plan;
-        let ring = FrameWriter::create(cx.project(), &contract, Some(&source))?;
-        ring.while_waiting(cx.while_waiting());
-        let mut decoding = Decoding::new(ring.clone(), options, Judge::new(limits));
         let last = from.and_then(|joint| joint.after);
+        // Readers come over from the old epoch as soon as there is a new one.
+        let is_read = last.is_some();
+        let mut engines = Engines::new(plan.hardware, plan.options);
+        engines.look();
+        let judge = Judge::new(plan.limits);
+        let mut decoding = Decoding::new(outputs(&plan, is_read, cx)?, engines, judge);
         let start = match (from, last) {
             (Some(Joint { at_key: true, .. }), Some(ItemId { epoch, sequence })) => {
                 Start::After { epoch, sequence }
@@ -135,14 +148,14 @@ impl Working {
                 Start::NewestKey
             }
         };
+        let source = plan.source;
+        let targets = std::iter::once(&plan.own).chain(plan.more.iter().map(|(ring, _)| ring));
+        let targets: Vec<&str> = targets.map(|ring| ring.name.as_str()).collect();
         Ok(Self {
             input: PacketInput::new(cx, &source, start),
             source,
             decoding,
-            ring,
-            target: contract.name,
-            // Readers come over from the old epoch as soon as there is a new one.
-            parking: if last.is_some() { Parking::working() } else { Parking::default() },
+            targets: targets.join(", "),
             quiet_steps: 0,
             draining: None,
         })
@@ -154,18 +167,14 @@ impl Working {
         if cx.draining() && self.draining.is_none() {
             self.draining = Some(now);
         }
-        match self.parking.update(self.ring.readers(), now) {
+        match self.decoding.look(now) {
             Turn::GoOn => {}
-            Turn::Park => {
-                self.decoding.rest();
-                self.decoding.look_away();
-                self.tell_health(cx);
-            }
+            Turn::Park => self.tell_health(cx),
             // Attached anew: the newest key frame lies behind this reader's place.
             Turn::Resume => self.input = PacketInput::new(cx, &self.source, Start::NewestKey),
         }
         let waited = self.draining.map(|since| now.saturating_since(since));
-        if waited.is_some_and(|time| self.parking.is_parked() || time >= KEY_WITHIN) {
+        if waited.is_some_and(|time| self.decoding.is_parked() || time >= KEY_WITHIN) {
             return Ok(Some(self.end(false, cx)));
         }
         let next = self.input.next(cx, STEP_WAIT)?;
@@ -204,14 +213,14 @@ impl Working {
     /// All pictures of what was taken come out.
     fn end(&mut self, at_key: bool, cx: &mut Context) -> Joint {
         // What was decoded before it parked is long past.
-        let newest = self.decoding.newest().filter(|_| !self.parking.is_parked());
+        let newest = self.decoding.newest().filter(|_| !self.decoding.is_parked());
         let tally = self.decoding.drain();
         self.report(&tally, cx);
         Joint { after: newest, at_key }
     }
 
     fn take(&mut self, packet: &Packet, cx: &mut Context) {
-        if self.parking.is_parked() {
+        if self.decoding.is_parked() {
             return;
         }
         let Some((number, track)) = video_track(self.input.tracks()) else {
@@ -220,22 +229,9 @@ impl Working {
             return;
         };
         if packet.meta.track == number {
-            let tally = self.decoding.take(packet, track);
+            let tally = self.decoding.take(packet, track, clock::mono());
             self.report(&tally, cx);
         }
-    }
-
-    fn report(&self, tally: &Tally, cx: &mut Context) {
-        if tally.missed > 0 {
-            cx.missed(tally.missed);
-        }
-        if let Some(trouble) = &tally.trouble {
-            cx.condition(Condition::Degraded, trouble.to_string());
-        } else if let Some(sequence) = tally.made {
-            cx.made(sequence);
-            cx.condition(Condition::Flowing, in_words(self.decoding.health()));
-        }
-        self.tell_health(cx);
     }
 
     fn tell_health(&self, cx: &mut Context) {
@@ -249,14 +245,49 @@ impl Working {
         if self.input.epoch() == 0 {
             return; // the input has said that its ring is not there
         }
-        if self.parking.is_parked() {
-            cx.condition(Condition::Parked, format!("nobody reads {}", self.target));
+        if self.decoding.is_parked() {
+            let fall_back = self.decoding.fall_back();
+            let fall_back = fall_back.map_or_else(String::new, |why| format!("; {why}"));
+            let why = format!("nobody reads {}{fall_back}", self.targets);
+            cx.condition(Condition::Parked, why);
         } else if matches!(next, Next::Ended) {
             cx.condition(Condition::Waiting, format!("{} has ended", self.source));
         } else if self.quiet_steps >= QUIET_STEPS {
             cx.condition(Condition::Waiting, format!("nothing comes from {}", self.source));
         }
     }
+
+    fn report(&self, tally: &Tally, cx: &mut Context) {
+        if tally.missed > 0 {
+            cx.missed(tally.missed);
+        }
+        if let Some(trouble) = &tally.trouble {
+            cx.condition(Condition::Degraded, trouble.to_string());
+        } else if let Some(sequence) = tally.made {
+            cx.made(sequence);
+            match self.decoding.fall_back() {
+                Some(why) => cx.condition(Condition::Degraded, why),
+                None => cx.condition(Condition::Flowing, in_words(self.decoding.health())),
+            }
+        }
+        self.tell_health(cx);
+    }
+}
+
+/// The rings, the decoder's own first.
+fn outputs(plan: &Plan, is_read: bool, cx: &Context) -> Result<Outputs, Fault> {
+    let create = |contract: &RingContract| -> Result<FrameWriter, Fault> {
+        let ring = FrameWriter::create(cx.project(), contract, Some(&plan.source))?;
+        ring.while_waiting(cx.while_waiting());
+        Ok(ring)
+    };
+    let own = Output::new(create(&plan.own)?, None, is_read).waiting(plan.own.waits);
+    let mut all = vec![own];
+    for (contract, form) in &plan.more {
+        let output = Output::new(create(contract)?, Some(form), is_read);
+        all.push(output.waiting(contract.waits));
+    }
+    Ok(Outputs::new(all))
 }
 
 /// The first video track and its number.

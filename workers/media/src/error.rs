@@ -48,6 +48,14 @@ pub enum MediaError {
     )]
     NoStream { input: String },
     #[error(
+        "no {engine} device works here ({source}); expected one that vainfo (VAAPI) or nvidia-smi (CUDA) shows"
+    )]
+    NoDevice {
+        engine: String,
+        #[source]
+        source: ffmpeg_next::Error,
+    },
+    #[error(
         "{input}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus or G.711 audio"
     )]
     NoTracks { input: String, seen: String },
@@ -61,6 +69,10 @@ pub enum MediaError {
     Refused { input: String },
     #[error("{input}: no answer in time; expected data within 10 s: is the network path up?")]
     Timeout { input: String },
+    #[error(
+        "pictures of {width}x{height} are refused: more than max_pixels: {max_pixels}; raise it if the camera sends such pictures"
+    )]
+    TooLarge { width: u32, height: u32, max_pixels: u32 },
     #[error(
         "{input}: user or password refused (401); expected SCHEME://USER:PASSWORD@HOST/: check the credentials"
     )]
@@ -79,6 +91,12 @@ pub enum MediaError {
 }
 
 impl MediaError {
+    /// Whether it is what a stream holds that went wrong, and not who decodes it.
+    pub fn is_of_stream(&self) -> bool {
+        let of_data = matches!(self, Self::Codec { source: ffmpeg_next::Error::InvalidData, .. });
+        of_data || matches!(self, Self::TooLarge { .. })
+    }
+
     /// The error of one FFmpeg call on `input`.
     pub(crate) fn of(input: &str, doing: &'static str, source: ffmpeg_next::Error) -> Self {
         use ffmpeg_next::Error as Av;

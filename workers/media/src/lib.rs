@@ -38,11 +38,11 @@ mod sound_decoder;
 mod still;
 
 pub use annexb::{Family, ParameterSets};
-pub use available::{decodes, encodes_h264, library};
+pub use available::{decodes, encodes_h264, has_device, library};
 pub use compose::{Canvas, Part, Scaler, Sight, Tile};
 pub use decode::{
-    Decoder, DecoderOptions, Picture, PictureAllocator, PictureHome, PictureMemory, PictureNeed,
-    PlaneAt, TightLayout,
+    DecodeEngine, Decoder, DecoderOptions, Picture, PictureAllocator, PictureHome, PictureMemory,
+    PictureNeed, PlaneAt, Resized, Resizer, TightLayout,
 };
 pub use demux::{AccessUnit, Demuxer, Input, Interrupt, Nature};
 pub use encode::{EncodedUnit, Encoder, EncoderOptions};

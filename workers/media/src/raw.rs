@@ -111,6 +111,13 @@ pub(crate) fn frame(wrapper: &frame::Video) -> &ffi::AVFrame {
     unsafe { &*pointer }
 }
 
+pub(crate) fn frame_mut(wrapper: &mut frame::Video) -> &mut ffi::AVFrame {
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { wrapper.as_mut_ptr() };
+    // SAFETY: the wrapper owns the struct, and is borrowed mutably.
+    unsafe { &mut *pointer }
+}
+
 pub(crate) fn stream<'a>(wrapper: &'a mut StreamMut<'_>) -> &'a mut ffi::AVStream {
     // SAFETY: reads the wrapper's pointer, nothing behind it.
     let pointer = unsafe { wrapper.as_mut_ptr() };

@@ -63,14 +63,19 @@ impl Still {
         let from = self.frame()?;
         let converted = self.scale(&from, format, width, height);
         let to = converted.map_err(|source| failed("converting", source))?;
-        let colour = if is_rgb(format) {
+        let colour = self.colour_as(format);
+        Ok(Self { format, width, height, colour, samples: tight(&to, format, width, height) })
+    }
+
+    /// Its colour once it is of this format.
+    pub(crate) fn colour_as(&self, format: PixelFormat) -> Colour {
+        if is_rgb(format) {
             Colour { range: RANGE_FULL, ..Colour::default() }
         } else if is_rgb(self.format) {
             Colour { range: RANGE_LIMITED, matrix: 5, ..Colour::default() }
         } else {
             self.colour
-        };
-        Ok(Self { format, width, height, colour, samples: tight(&to, format, width, height) })
+        }
     }
 
     /// As a PNG file, 8 bits a channel.
@@ -139,7 +144,7 @@ impl Still {
     }
 
     /// swscale knows neither matrix nor range of a picture unless it is told.
-    fn set_colour(&self, context: &mut scaling::Context, to: PixelFormat) {
+    pub(crate) fn set_colour(&self, context: &mut scaling::Context, to: PixelFormat) {
         let (matrix, full) = (self.matrix(), self.is_full_range());
         let (to_matrix, to_full) =
             if is_rgb(self.format) { (MATRIX_BT601, false) } else { (matrix, full) };

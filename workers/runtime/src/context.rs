@@ -78,6 +78,11 @@ impl Context {
         self.start_up.output.as_ref()
     }
 
+    /// Further rings it writes, in the order of its section.
+    pub fn more_outputs(&self) -> &[RingContract] {
+        &self.start_up.more_outputs
+    }
+
     pub fn runtime_dir(&self) -> &Path {
         &self.start_up.runtime_dir
     }

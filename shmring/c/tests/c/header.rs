@@ -88,6 +88,8 @@ fn every_field_lies_where_the_library_looks_for_it() {
                 start,
                 after_epoch,
                 after_sequence,
+                key_only,
+                reserved,
             }
         ),
         layout!("shmring_news", News { item, epoch, missed, format_changed, reserved, reason }),

@@ -140,6 +140,13 @@ static void some_frames(const char *project)
     shmring_detach(reader);
 
     SHMRING_INIT(&some);
+    some.key_only = 1;
+    EXPECT(shmring_attach(project, "cam4.frames", &some, &reader) == SHMRING_OK);
+    struct shmring_news none;
+    EXPECT(shmring_next(reader, 0, &none) == SHMRING_QUIET);
+    shmring_detach(reader);
+
+    SHMRING_INIT(&some);
     some.policy = SHMRING_SEQUENTIAL;
     some.start = SHMRING_START_AFTER;
     some.after_epoch = epoch;

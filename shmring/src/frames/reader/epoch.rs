@@ -49,6 +49,7 @@ impl FrameReader {
         let cursor = match start {
             FrameStart::After { epoch, sequence } if epoch == self.epoch() => sequence.min(head),
             FrameStart::After { .. } => 0,
+            FrameStart::Newest if self.options.key_only => self.newest_key_held(head) - 1,
             FrameStart::Newest => self.every.newest(head).saturating_sub(1),
             FrameStart::Oldest => self.oldest_held(head).saturating_sub(1),
         };
@@ -71,6 +72,12 @@ impl FrameReader {
             slot < table::SLOTS && held() == described.token
         };
         (oldest_described(head)..head).find(is_held).unwrap_or(head)
+    }
+
+    /// The newest key picture that is still there; what comes next when there is none.
+    fn newest_key_held(&self, head: u64) -> u64 {
+        let is_key = |sequence: &u64| table::is_key(&self.index.map, *sequence);
+        (self.oldest_held(head).max(1)..=head).rfind(is_key).unwrap_or(head + 1)
     }
 
     /// Makes oneself at home in the epoch, behind `cursor`.

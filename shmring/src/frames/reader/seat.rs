@@ -12,7 +12,7 @@ use crate::anchor::{IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
 use crate::layout::PAGE;
-use crate::lease::LeasePage;
+use crate::lease::{LeasePage, Wish};
 use crate::segment::{self, Access, Mapping};
 use crate::segments::{Part, Segments};
 
@@ -91,10 +91,13 @@ impl Seats {
 
     /// From now on they are about the epoch of `index`.
     pub(super) fn enter(&mut self, index: &IndexView, options: &FrameOptions) -> Result<(), Error> {
+        let key_only = options.key_only;
+        let every = if key_only { 1 } else { options.every };
+        let wish = Wish { max_fps: options.max_fps.unwrap_or(0), every, key_only };
         let mut left = options.quota.max(1);
         for seat in std::iter::once(&mut self.first).chain(&mut self.more) {
             seat.hands = None;
-            seat.page.set_wish(options.max_fps.unwrap_or(0), options.every);
+            seat.page.set_wish(wish);
             let quota = index.quota.min(left);
             seat.page.enter(index.epoch, quota)?;
             left -= quota;

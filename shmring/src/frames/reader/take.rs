@@ -4,7 +4,7 @@ use protocol::time::MonoNs;
 
 use super::super::choice::Policy;
 use super::super::frame::Frame;
-use super::super::table::oldest_described;
+use super::super::table::{self, oldest_described};
 use super::FrameReader;
 use super::seat::House;
 use crate::Next;
@@ -38,6 +38,9 @@ impl FrameReader {
         }
         if self.every.between(self.cursor, head) == 0 {
             return Ok(None);
+        }
+        if self.options.key_only {
+            return self.take_key(head, now);
         }
         match self.options.policy {
             Policy::Latest => self.take_newest(head, now),
@@ -88,12 +91,39 @@ impl FrameReader {
         Ok(self.overrun(head))
     }
 
+    /// The newest key picture, or the next one; others are passed over.
+    #[cold]
+    fn take_key(&mut self, head: u64, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
+        let map = &self.index.map;
+        let mut new = (self.cursor + 1).max(oldest_described(head))..=head;
+        let is_key = |sequence: &u64| table::is_key(map, *sequence);
+        let key = match self.options.policy {
+            Policy::Latest => new.rfind(is_key),
+            Policy::Sequential => new.find(is_key),
+        };
+        let Some(key) = key else {
+            self.set_cursor(head);
+            return Ok(None);
+        };
+        if let Some(frame) = self.lease(key)? {
+            return Ok(Some(self.took(key, frame, now)));
+        }
+        self.set_cursor(key - 1);
+        match self.options.policy {
+            Policy::Sequential => Ok(Some(self.overrun(key))),
+            Policy::Latest => {
+                self.set_cursor(key);
+                Ok(None)
+            }
+        }
+    }
+
     #[inline(always)]
     fn took(&mut self, sequence: u64, frame: Frame, now: MonoNs) -> Next<Frame> {
         self.set_cursor(sequence);
         self.known.took();
         if self.pace.is_limited() {
-            self.pace.took(now);
+            self.pace.took(now, frame.published());
             self.signal.set_not_before(self.pace.due());
         }
         Next::Item(frame)

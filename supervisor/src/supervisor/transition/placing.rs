@@ -18,7 +18,7 @@ impl Supervisor {
             transition.removed.push(id);
         }
         for spec in self.spawner.topology.workers.clone() {
-            let writes = spec.output.as_ref().and_then(|ring| self.topology().ring(ring)).cloned();
+            let writes = self.topology().written_by(&spec);
             let restart = change.restart.iter().find(|restart| restart.worker == spec.name);
             match (self.workers.named(&spec.name), restart.map(|restart| restart.how)) {
                 (None, _) => self.place_added(transition, spec, writes),
@@ -42,7 +42,7 @@ impl Supervisor {
         self.put_in_order(transition);
     }
 
-    fn place_added(&mut self, to: &mut Transition, spec: WorkerSpec, writes: Option<RingSpec>) {
+    fn place_added(&mut self, to: &mut Transition, spec: WorkerSpec, writes: Vec<RingSpec>) {
         let displaced = to.displaced.iter().any(|at| clash(&self.workers[*at].spec, &spec));
         let seed = self.next_seed();
         let id = self.workers.add(Worker::new(spec, writes, seed));
@@ -54,13 +54,13 @@ impl Supervisor {
         to: &mut Transition,
         old: WorkerId,
         spec: WorkerSpec,
-        writes: Option<RingSpec>,
+        writes: Vec<RingSpec>,
     ) {
         let seed = self.next_seed();
         let mut worker = Worker::new(spec, writes, seed);
         worker.role = Role::Successor;
         // There is one writer a ring: this one begins when the old one has let go of it.
-        worker.stands_by = worker.writes.is_some();
+        worker.stands_by = !worker.writes.is_empty();
         worker.poison = self.workers[old].poison.clone();
         let new = self.workers.add(worker);
         to.replaced.push((old, new));

@@ -24,6 +24,8 @@ pub(super) fn keys(before: &WorkerSpec, after: &WorkerSpec) -> Keys {
         launch,
         inputs,
         output,
+        // A key of the section says so already.
+        more_outputs: _,
         policy,
         restart,
         ready,

@@ -189,6 +189,7 @@ fn example(key: &str) -> String {
         "on_death" | "supervisor" => "supervisor: {on_death: adopt}",
         "adopt_within" => "supervisor: {on_death: adopt, adopt_within: 30s}",
         "out" => "out: cam1.frames",
+        "outputs" => "outputs: {small: {size: 640x360, format: rgb24}}",
         "policy" | "policy.essential" | "essential" => "policy: {essential: 2s}",
         "project" => "project: yard",
         "record" => "record: {dir: recordings, segment: 5m}",

@@ -25,6 +25,7 @@ const RESTART: &str = "restart";
 const RAW: &str = "raw";
 const CODEC: &str = "codec";
 const SOUND: &str = "sound";
+const OUTPUTS: &str = "outputs";
 const CAMERAS: &str = "cameras";
 const PLACES: &str = "places";
 const KEY: &str = "key";
@@ -77,6 +78,7 @@ fn definitions() -> Map<String, Value> {
     add("codec", section(described(CODEC, codec())));
     add("health", section(health(&[PICTURE_HEALTH, RATE_HEALTH].concat())));
     add("sound", section(described(SOUND, sound())));
+    add("output", section(described(OUTPUTS, output())));
     add("hook", section(described(HOOKS, hook())));
     add("ring_settings", section(ring_settings()));
     add("keep", keep());
@@ -126,10 +128,18 @@ fn limits() -> Keys {
     ]
 }
 
-fn raw() -> Keys {
+fn output() -> Keys {
+    vec![("size", shared("size")), ("format", pixel_format())]
+}
+
+fn pixel_format() -> Value {
     let formats = PixelFormat::ALL.map(|format| values::word_of(&format));
+    words(&formats.each_ref().map(String::as_str))
+}
+
+fn raw() -> Keys {
     vec![
-        ("format", words(&formats.each_ref().map(String::as_str))),
+        ("format", pixel_format()),
         ("size", shared("size")),
         ("fps", number(1, 240)),
         ("stride", number(1, i32::MAX)),
@@ -459,6 +469,8 @@ fn own(kind: Kind) -> Keys {
                 ("threads", number(1, 16)),
                 ("max_pixels", number(64, 16_384 * 16_384)),
                 ("health", section(health(PICTURE_HEALTH))),
+                ("hardware", words(&["auto", "off", "vaapi", "cuda"])),
+                ("outputs", values::by_plain_name("output")),
             ]
         }
         Kind::Encoder => vec![

@@ -168,6 +168,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (CODEC, "/$defs/codec"),
         (HEALTH, "/$defs/health"),
         (SOUND, "/$defs/sound"),
+        (OUTPUTS, "/$defs/output"),
         (CAMERAS, "/$defs/camera_section"),
         (RINGS, "/$defs/ring_settings"),
         (PLACES, "/$defs/place"),
@@ -314,6 +315,7 @@ d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixel
 d: {use: decoder, in: cam-1.packets, health: {frozen: 30s, black: off, blank: 500ms}}
 i: {use: ingest, source: 'test:?picture=black', health: {fps: 12, rate: 99%}}
 i: {use: ingest, source: 'test:', health: {rate: off}}
+d: {use: decoder, in: cam-1.packets, hardware: auto, outputs: {small: {size: 640x360, format: rgb24}, gray: {format: gray8}}}
 d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}
 m: {use: mixer, in: '*.packets', codec: pcm, channels: 2, wait: 500ms, sources: {cam-1: {gain: -6.5dB}, cam-2.packets: {mute: true}}}
 i: {use: ingest, source: 'test:?tone=1000&sound=pcma&rate=8000&level=-20dB'}

@@ -3,15 +3,23 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use media::{Demuxer, Encoder, EncoderOptions, Input};
+use media::{DecoderOptions, Demuxer, Encoder, EncoderOptions, Input};
 use protocol::config::RingConfig;
+use protocol::config::decoder::DecodeHardware;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::stream::Codec;
 use protocol::time::{MonoNs, Stamp, TimeBase, UtcNs};
-use shmring::{Frame, FrameOptions, FrameReader, Loan, Next, PacketMeta, Policy, census};
+use shmring::{
+    Error, Frame, FrameOptions, FrameReader, FrameWriter, Loan, Next, PacketMeta, Policy, census,
+    clock,
+};
 
 use super::*;
+use crate::outputs::Output;
+
+mod conformance;
+mod demand;
 
 const GOP: u32 = 10;
 
@@ -35,24 +43,33 @@ impl Drop for Sweep {
 
 impl Bench {
     fn new(threads: u32) -> Self {
+        Self::keeping(threads, 12)
+    }
+
+    /// `history`: pictures that one packet may bring out at once.
+    fn keeping(threads: u32, history: u32) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let project: ProjectName =
             format!("t-decoder-{}-{number}", std::process::id()).parse().unwrap();
         let ring: RingName = "cam.frames".parse().unwrap();
-        let config = RingConfig { history: 12, ..RingConfig::default() };
+        let config = RingConfig { history, ..RingConfig::default() };
         let contract = RingContract::new(ring.clone(), config, 1);
         let writer = FrameWriter::create(&project, &contract, None).unwrap();
         let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("test") };
         let reader = FrameReader::attach(&project, &ring, &options).unwrap();
         let options = DecoderOptions { threads, max_pixels: 1 << 24 };
-        let decoding = Decoding::new(writer.clone(), options, Judge::new(Default::default()));
+        let engines = Engines::new(DecodeHardware::Off, options);
+        let outputs = Outputs::new(vec![Output::new(writer.clone(), None, false)]);
+        let decoding = Decoding::new(outputs, engines, Judge::new(Default::default()));
         Self { writer, reader, decoding, _sweep: Sweep(project) }
     }
 
     /// Decodes `packet` and takes the pictures it brings out.
     fn decode(&mut self, clip: &Clip, at: usize) -> (Tally, Vec<Frame>) {
-        let tally = self.decoding.take(&clip.packets[at], &clip.track);
+        let now = clock::mono();
+        self.decoding.look(now);
+        let tally = self.decoding.take(&clip.packets[at], &clip.track, now);
         let mut frames = Vec::new();
         while let Next::Item(frame) = self.reader.next(Duration::ZERO).unwrap() {
             frames.push(frame);

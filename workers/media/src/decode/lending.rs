@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ffmpeg_next::{Error, codec, decoder, ffi};
 use protocol::stream::{Codec, Track};
 
+use super::hardware::Device;
 use super::layout::{BlockLayout, PLANE_ALIGN_BYTES, block_layout, decoder_slots};
 use crate::codec::pixel_format_of;
 use crate::raw;
@@ -42,11 +43,32 @@ pub(super) struct Lender {
     registry: Arc<Registry>,
     codec: Codec,
     threads: u32,
+    device: Option<Device>,
 }
 
 impl Lender {
-    pub(super) fn new(allocator: Arc<dyn PictureAllocator>, codec: Codec, threads: u32) -> Self {
-        Self { allocator, registry: Arc::default(), codec, threads }
+    pub(super) fn new(
+        allocator: Arc<dyn PictureAllocator>,
+        codec: Codec,
+        threads: u32,
+        device: Option<Device>,
+    ) -> Self {
+        Self { allocator, registry: Arc::default(), codec, threads, device }
+    }
+
+    pub(super) fn device(&self) -> Option<&Device> {
+        self.device.as_ref()
+    }
+
+    /// Puts lent memory under a picture. `slots`: such pictures that live at once.
+    pub(super) fn lend(
+        &self,
+        picture: &mut ffi::AVFrame,
+        layout: &BlockLayout,
+        slots: u32,
+    ) -> Option<()> {
+        let need = PictureNeed { bytes: layout.bytes, decoder_slots: slots };
+        attach(picture, self.allocator.allocate(&need)?, layout, &self.registry)
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -125,26 +147,31 @@ unsafe extern "C" fn get_buffer(
 unsafe fn lend(context: *mut ffi::AVCodecContext, frame: *mut ffi::AVFrame) -> Option<()> {
     // SAFETY: live for the call; FFmpeg does not change the fields read here meanwhile.
     let fields = unsafe { &*context };
-    // SAFETY: `install` put a Lender there that outlives the context; frame threads' contexts are
-    // copies. A Lender is only ever shared.
-    let lender = unsafe { &*fields.opaque.cast::<Lender>() };
+    // SAFETY: as above, and `install` prepared it.
+    let lender = unsafe { lender_of(context) };
     // SAFETY: the frame is this call's alone.
     let picture = unsafe { &mut *frame };
     let positive = |value: c_int| u32::try_from(value).unwrap_or(0);
     // SAFETY: the context is live, and its decoder has the capability DR1, or `install` was not
     // called.
     let layout = unsafe { layout_for(context, picture) }?;
-    let need = PictureNeed {
-        bytes: layout.bytes,
-        decoder_slots: decoder_slots(
-            lender.codec,
-            positive(fields.refs),
-            positive(fields.has_b_frames),
-            lender.threads,
-        ),
-    };
-    let memory = lender.allocator.allocate(&need)?;
-    attach(picture, memory, &layout, &lender.registry)
+    let slots = decoder_slots(
+        lender.codec,
+        positive(fields.refs),
+        positive(fields.has_b_frames),
+        lender.threads,
+    );
+    lender.lend(picture, &layout, slots)
+}
+
+/// # Safety
+/// A live context that `install` prepared; the Lender lives longer than the answer is used.
+pub(super) unsafe fn lender_of<'a>(context: *mut ffi::AVCodecContext) -> &'a Lender {
+    // SAFETY: live for the call; FFmpeg does not change the field meanwhile.
+    let opaque = unsafe { (*context).opaque };
+    // SAFETY: `install` put a Lender there that outlives the context; frame threads' contexts are
+    // copies. A Lender is only ever shared.
+    unsafe { &*opaque.cast::<Lender>() }
 }
 
 /// # Safety

@@ -1,0 +1,235 @@
+//! The rings that one decoder writes: its own pictures, and others of other sizes and formats. Each is
+//! made for its own readers; who has none costs nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use media::{MediaError, Picture, PictureHome, PlaneAt, Resized, Resizer};
+use protocol::config::decoder::OutputConfig;
+use protocol::time::MonoNs;
+use shmring::{Demand, Error, FrameMeta, FrameWriter, PlaneLayout, SlotId, clock};
+use worker::{Parking, Turn};
+
+use crate::choice::Choice;
+use crate::notes::{Note, RINGS, Steps};
+
+/// The decoder holds none of the ring's slots for a picture that it does not draw there.
+const IN_HAND: u32 = 1;
+
+/// Why a picture does not reach its ring.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    #[error(transparent)]
+    Ring(#[from] Error),
+}
+
+/// One ring.
+#[derive(Debug)]
+pub(crate) struct Output {
+    ring: FrameWriter,
+    /// `None`: the pictures as the decoder makes them.
+    scaler: Option<Resizer>,
+    parking: Parking,
+    /// As of the last look at which there was a reader.
+    demand: Demand,
+    choice: Choice,
+    /// The next picture does not follow the last one.
+    joint: bool,
+    /// Its source waits for readers: a second of it is none of theirs.
+    waits: bool,
+}
+
+impl Output {
+    /// `is_read`: its readers are about to come.
+    pub(crate) fn new(ring: FrameWriter, form: Option<&OutputConfig>, is_read: bool) -> Self {
+        let size = |form: &OutputConfig| form.size.map(|size| (size.width, size.height));
+        Self {
+            ring,
+            scaler: form.map(|form| Resizer::new(size(form), form.format)),
+            parking: if is_read { Parking::working() } else { Parking::default() },
+            demand: Demand { every: 1, ..Demand::default() },
+            choice: Choice::default(),
+            joint: true,
+            waits: false,
+        }
+    }
+
+    /// Whether its source may wait for readers, so that how many pictures come in a second says nothing.
+    pub(crate) fn waiting(self, waits: bool) -> Self {
+        Self { waits, ..self }
+    }
+
+    fn look(&mut self, now: MonoNs) -> Turn {
+        let demand = self.ring.demand();
+        if demand.readers > 0 {
+            let max_fps = demand.max_fps.filter(|_| !self.waits);
+            self.demand = Demand { max_fps, ..demand };
+        }
+        let turn = self.parking.update(demand.readers, now);
+        if turn == Turn::Resume {
+            (self.choice, self.joint) = (Choice::default(), true);
+        }
+        turn
+    }
+
+    fn step(&mut self, key: bool, now: MonoNs) -> u32 {
+        if self.parking.is_parked() {
+            return 0;
+        }
+        self.choice.step(&self.demand, key, now).unwrap_or(0)
+    }
+
+    fn publish(&mut self, picture: &Picture, note: &Note, step: u32) -> Result<u64, Trouble> {
+        let discontinuity = self.joint;
+        let published = match (&mut self.scaler, picture.home) {
+            (Some(scaler), _) => {
+                let mut loan = self.ring.loan(scaler.bytes_for(picture), IN_HAND)?;
+                let scaled = scaler.scale(picture, loan.bytes_mut())?;
+                let meta = FrameMeta { discontinuity, ..meta_of(picture, note, &scaled) };
+                self.ring.publish_each(loan.slot(), &meta, step)?
+            }
+            (None, PictureHome::Lent { tag, planes }) => {
+                let meta = meta_of(picture, note, &as_it_is(picture, planes));
+                let meta = FrameMeta { discontinuity, ..meta };
+                self.ring.publish_each(SlotId::from_bits(tag), &meta, step)?
+            }
+            (None, PictureHome::Heap) => {
+                let mut loan = self.ring.loan(picture.tight_layout().bytes, IN_HAND)?;
+                let layout = picture.copy_to(loan.bytes_mut()).unwrap_or_default();
+                let meta = meta_of(picture, note, &as_it_is(picture, layout.planes));
+                let meta = FrameMeta { discontinuity, copied: true, ..meta };
+                self.ring.publish_each(loan.slot(), &meta, step)?
+            }
+        };
+        self.joint = false;
+        Ok(published)
+    }
+}
+
+/// All of them, the decoder's own ring first.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    all: Vec<Output>,
+    /// Whether the decoder should draw in slots of its own ring.
+    drawn: Arc<AtomicBool>,
+}
+
+impl Outputs {
+    /// Rings beyond [`RINGS`] are left out: the topology has no such.
+    pub(crate) fn new(mut all: Vec<Output>) -> Self {
+        all.truncate(RINGS);
+        let outputs = Self { all, drawn: Arc::default() };
+        outputs.say_whether_drawn();
+        outputs
+    }
+
+    /// Of the decoder's own ring, and whether anybody reads it.
+    pub(crate) fn own(&self) -> Option<(&FrameWriter, &Arc<AtomicBool>)> {
+        Some((&self.all.first()?.ring, &self.drawn))
+    }
+
+    /// Who reads what now; and whether there is something to do for anybody.
+    pub(crate) fn look(&mut self, now: MonoNs) -> Turn {
+        let was_parked = self.is_parked();
+        for output in &mut self.all {
+            output.look(now);
+        }
+        self.say_whether_drawn();
+        match (was_parked, self.is_parked()) {
+            (true, false) => Turn::Resume,
+            (false, true) => Turn::Park,
+            (true, true) | (false, false) => Turn::GoOn,
+        }
+    }
+
+    pub(crate) fn is_parked(&self) -> bool {
+        self.all.iter().all(|output| output.parking.is_parked())
+    }
+
+    /// Whether no reader wants anything but key pictures.
+    pub(crate) fn is_key_only(&self) -> bool {
+        let read = self.all.iter().filter(|output| !output.parking.is_parked());
+        let mut demands = read.map(|output| output.demand).peekable();
+        demands.peek().is_some() && demands.all(|demand| demand.is_key_only())
+    }
+
+    /// For the picture that comes now.
+    pub(crate) fn steps(&mut self, key: bool, now: MonoNs) -> Steps {
+        let mut steps = Steps::default();
+        for (step, output) in steps.iter_mut().zip(&mut self.all) {
+            *step = output.step(key, now);
+        }
+        steps
+    }
+
+    /// The next picture of each does not follow its last one.
+    pub(crate) fn tear(&mut self) {
+        self.all.iter_mut().for_each(|output| output.joint = true);
+    }
+
+    /// Shows the picture to all that want it: sequence in the first of their rings, and what went wrong
+    /// with others.
+    pub(crate) fn publish(
+        &mut self,
+        picture: &Picture,
+        note: &Note,
+    ) -> (Option<u64>, Vec<Trouble>) {
+        let (mut made, mut troubles) = (None, Vec::new());
+        let wanted = self.all.iter_mut().zip(note.steps).filter(|(_, step)| *step > 0);
+        for (output, step) in wanted {
+            match output.publish(picture, note, step) {
+                Ok(sequence) => made = made.or(Some(sequence)),
+                // The picture is lost, the stream is not.
+                Err(trouble) => {
+                    output.ring.count_dropped();
+                    troubles.push(trouble);
+                }
+            }
+        }
+        (made, troubles)
+    }
+
+    pub(crate) fn finish(&self) {
+        self.all.iter().for_each(|output| output.ring.finish());
+    }
+
+    fn say_whether_drawn(&self) {
+        let is_read = self.all.first().is_some_and(|own| !own.parking.is_parked());
+        self.drawn.store(is_read, Ordering::Relaxed);
+    }
+}
+
+fn as_it_is(picture: &Picture, planes: [PlaneAt; 4]) -> Resized {
+    let Picture { format, width, height, colour, .. } = *picture;
+    Resized { format, width, height, colour, planes }
+}
+
+fn meta_of(picture: &Picture, note: &Note, shown: &Resized) -> FrameMeta {
+    // A slot is far below 4 GiB; what does not fit is refused by the ring as leaving its slot.
+    let narrow = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let content = shmring::Picture {
+        width: shown.width,
+        height: shown.height,
+        format: shown.format,
+        colour: shown.colour,
+        planes: shown.planes.map(|plane| PlaneLayout {
+            offset: narrow(plane.offset_bytes),
+            linesize: narrow(plane.linesize_bytes),
+        }),
+    };
+    FrameMeta {
+        pts_ns: note.pts_ns,
+        duration_ns: note.duration_ns,
+        capture: note.capture,
+        clock: note.clock,
+        ingest: note.ingest,
+        decoded: clock::mono(),
+        source: Some(note.source),
+        key: picture.key,
+        corrupt: picture.corrupt || note.corrupt,
+        gop_index: note.gop_index,
+        ..FrameMeta::of(content)
+    }
+}
