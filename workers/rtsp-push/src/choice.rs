@@ -119,6 +119,7 @@ fn name(codec: Codec) -> &'static str {
         Codec::Aac => "AAC",
         Codec::Opus => "Opus",
         Codec::PcmMulaw | Codec::PcmAlaw => "G.711",
+        Codec::PcmS16le => "PCM",
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) struct Sender {
     stop: Arc<AtomicBool>,
     backoff: Backoff,
     patience: Duration,
+    goodbye: Duration,
 }
 
 /// Why a connection is over, or did not come about.
@@ -85,8 +86,8 @@ impl Sender {
         shared: Arc<Shared>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        let (backoff, patience) = (Backoff::default(), PATIENCE);
-        Self { target, with_sound, shared, stop, backoff, patience }
+        let (backoff, patience, goodbye) = (Backoff::default(), PATIENCE, GOODBYE);
+        Self { target, with_sound, shared, stop, backoff, patience, goodbye }
     }
 
     pub(crate) fn run(mut self) {
@@ -144,7 +145,7 @@ impl Sender {
         self.shared.connected(choice);
         let lost = self.relay(&mut publisher, choice.clone(), tracks, &watchdog);
         self.shared.disconnected();
-        watchdog.leave(clock::mono(), GOODBYE);
+        watchdog.leave(clock::mono(), self.goodbye);
         publisher.close();
         lost
     }
