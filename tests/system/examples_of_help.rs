@@ -154,10 +154,9 @@ impl Stage {
         }
         let folder = self.prepare(verb)?;
         let before = entries(&folder);
-        let earlier = AFTER.iter().filter(|(start, _)| example.starts_with(start));
+        let mut earlier = AFTER.iter().filter(|(start, _)| example.starts_with(start));
         let result = earlier
-            .map(|(_, line)| self.succeed(line, &folder))
-            .collect::<Outcome<()>>()
+            .try_for_each(|(_, line)| self.succeed(line, &folder))
             .and_then(|()| self.run(example, &folder, &before));
         // The next example finds what this one found.
         for new in entries(&folder).difference(&before) {

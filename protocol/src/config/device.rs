@@ -81,7 +81,6 @@ impl fmt::Display for Device {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::ingest::Source;
 
     #[test]

@@ -18,7 +18,7 @@ use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
 use super::section::Section;
 use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
 
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 17] = [
     "url",
     "sub",
     "transport",

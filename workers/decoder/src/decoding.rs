@@ -254,7 +254,7 @@ impl Decoding {
             let (made, troubles) = self.outputs.publish(&picture, &note);
             tally.made = made.or(tally.made);
             tally.missed += troubles.len() as u64;
-            tally.trouble = troubles.into_iter().next().or(tally.trouble.take());
+            tally.trouble = troubles.into_iter().next().or_else(|| tally.trouble.take());
         }
     }
 

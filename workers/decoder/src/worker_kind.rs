@@ -31,7 +31,7 @@ const KEY_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum DecoderWorker {
     /// Another process still writes the ring.
-    StandsBy(Plan),
+    StandsBy(Box<Plan>),
     Works(Box<Working>),
     /// Its successor goes on: nothing is said to readers.
     Yielded,
@@ -92,7 +92,7 @@ impl Worker for DecoderWorker {
             limits: config.health,
         };
         if cx.stands_by() {
-            return Ok(Self::StandsBy(plan));
+            return Ok(Self::StandsBy(Box::new(plan)));
         }
         Working::begin(plan, None, cx).map(Box::new).map(Self::Works)
     }
@@ -101,7 +101,7 @@ impl Worker for DecoderWorker {
         match self {
             Self::StandsBy(plan) => match cx.take_over() {
                 Some(from) => {
-                    let plan = plan.clone();
+                    let plan = Plan::clone(plan);
                     *self = Self::Works(Box::new(Working::begin(plan, Some(from), cx)?));
                 }
                 None => {

@@ -18,7 +18,7 @@ pub(crate) struct Element {
     pub(crate) name: String,
     pub(crate) text: String,
     attributes: Vec<(String, String)>,
-    children: Vec<Element>,
+    children: Vec<Self>,
 }
 
 /// Why bytes are no XML that is read here.

@@ -36,7 +36,8 @@ impl Two {
             vec![Output::new(own.clone(), None, false), Output::new(small, Some(&form), false)];
         let options = DecoderOptions { threads: 1, max_pixels: 1 << 24 };
         let engines = Engines::new(DecodeHardware::Off, options);
-        let decoding = Decoding::new(Outputs::new(outputs), engines);
+        let decoding =
+            Decoding::new(Outputs::new(outputs), engines, Judge::new(Default::default()));
         Self { _sweep: Sweep(project.clone()), project, own, decoding }
     }
 
