@@ -25,15 +25,15 @@ workers:
   base:
     run: [sh, -c, 'while cat {dir}/base.raw; do sleep 0.1; done']
     stdout: base.frames
-    raw: {format: yuv420p, size: 640x360, fps: 10}
+    raw: {format: yuv420p, size: 640x360, fps: 10, pace: as-fast}
   screen:
     run: [sh, -c, 'while cat {dir}/screen.raw; do sleep 0.1; done']
     stdout: screen.frames
-    raw: {format: yuv420p, size: 640x360, fps: 10}
+    raw: {format: yuv420p, size: 640x360, fps: 10, pace: as-fast}
   marks:
     run: [sh, -c, 'while cat {dir}/marks.raw; do sleep 0.1; done']
     stdout: marks.frames
-    raw: {format: rgba, size: 640x360, fps: 10}
+    raw: {format: rgba, size: 640x360, fps: 10, pace: as-fast}
   keyed:
     use: compositor
     in: [base.frames, screen.frames]

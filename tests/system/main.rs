@@ -5,6 +5,7 @@
 mod architecture;
 mod bench;
 mod camera_clock;
+mod chain;
 mod changes;
 mod codecs;
 mod composing;

@@ -21,8 +21,8 @@ TESTED = {
 }  # fmt: skip
 
 
-#: Of the control module, which is tested with the supervisor.
-OF_OTHERS = {"sixteen.py"}
+#: Of the control module, which is tested with the supervisor, and of a whole chain of workers.
+OF_OTHERS = {"marks.py", "sixteen.py"}
 
 
 class Examples(RingTest):

@@ -5,9 +5,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use protocol::units::Size;
 use tests::checks::{
-    clean, cycles, deaths, drills, errors, evil, exits, faults, hangs, index, kills, many, order,
-    pages, python, recording, rings, scripts, sources, storage, succession, uploading,
+    chain, clean, cycles, deaths, drills, errors, evil, exits, faults, hangs, index, kills, many,
+    order, pages, python, recording, rings, scripts, sources, storage, succession, uploading,
 };
 use tests::report::{Check, Report};
 
@@ -168,6 +169,10 @@ fn cameras_and_lines(report: &mut Report, seed: u64) {
     let evil = report.promise("evil_cameras", evil::cameras_that_do_harm);
     report.target_below("stall_told_s", &evil["told_s_worst"], 10.0);
     report.target_below("back_ms", &evil["back_ms_worst"], 1000.0);
+    let size = Size { width: 1280, height: 720 };
+    let chain = report.promise("raw_command_chain", || chain::of_raw_pictures(size, 20, 10));
+    let p50 = &chain["capture_to_rtsp"]["p50_ms"];
+    report.target_below("capture_to_rtsp_p50_ms", p50, chain::LATENCY_MS);
     report.promise("udp_loss_2_percent", || sources::losses_reach_no_analyzer(20, 20, seed));
     let reported = report.promise("set_with_reports", || sources::live_sets(250, false, seed));
     report.target_below("set_apart_ms_with_reports", &reported["apart_ms_p95"], 40.0);

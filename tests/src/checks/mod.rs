@@ -1,6 +1,7 @@
 //! The promises, each a function that runs the real thing and tells what it
 //! saw. Small in the tests, at length in `framevisor-verify`.
 
+pub mod chain;
 pub mod clean;
 pub mod cost;
 pub mod cycles;
@@ -170,6 +171,11 @@ pub(crate) fn median_and_worst(values: &mut [f64]) -> (f64, f64) {
 /// What a ring is like now.
 pub(crate) fn ring_now(project: &ProjectName, ring: &RingName) -> protocol::admin::RingStatus {
     shmring::census::status(project, ring, shmring::clock::mono())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "to the us")]
+pub(crate) fn ms(ns: u64) -> f64 {
+    (ns / 1000) as f64 / 1000.0
 }
 
 /// Milliseconds since then.

@@ -203,7 +203,7 @@ workers:
             return Err(Failure::new("a picture of a group has no number"));
         };
         if let (Some(first), Some(second)) = (made[0].at(first)?, made[1].at(second)?) {
-            apart.push(ms(first.abs_diff(second)));
+            apart.push(super::ms(first.abs_diff(second)));
         }
     }
     watchers.down()?;
@@ -247,11 +247,6 @@ impl Moments {
         }
         Ok(self.utc_ns.get(&u64::from(number)).copied())
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "to the us")]
-fn ms(ns: u64) -> f64 {
-    (ns / 1000) as f64 / 1000.0
 }
 
 /// A camera with two streams is one: the small one is looked at, the large one recorded and served, under its

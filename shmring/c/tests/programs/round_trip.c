@@ -142,6 +142,9 @@ static void some_frames(const char *project)
     SHMRING_INIT(&some);
     some.key_only = 1;
     EXPECT(shmring_attach(project, "cam4.frames", &some, &reader) == SHMRING_OK);
+    shmring_item *key = taken(reader, 1);
+    EXPECT(shmring_item_frame(key)->sequence == 6);
+    shmring_release(key);
     struct shmring_news none;
     EXPECT(shmring_next(reader, 0, &none) == SHMRING_QUIET);
     shmring_detach(reader);

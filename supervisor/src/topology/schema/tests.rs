@@ -186,7 +186,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 16 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 18 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
