@@ -88,6 +88,12 @@ pub(crate) fn flows(outlook: &Outlook, ring: &RingName) -> bool {
     }
 }
 
+/// Whether it is there and nobody reads it, so that a writer of several rings makes nothing for it.
+pub(crate) fn is_unread(outlook: &Outlook, ring: &RingName) -> bool {
+    let status = outlook.status(ring);
+    status.epoch > 0 && status.readers.is_empty()
+}
+
 /// Raises the floors of all rings to what is in use.
 pub(crate) fn observe_all(outlook: &Outlook, topology: &Topology, floors: &mut Floors) {
     topology.rings.iter().for_each(|ring| observe(outlook, ring, floors));

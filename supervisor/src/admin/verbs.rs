@@ -19,7 +19,7 @@ use crate::logs::LogLine;
 use crate::rings;
 use crate::selector::Selector;
 use crate::supervisor::Supervisor;
-use crate::topology::Graph;
+use crate::topology::{Graph, RingSpec};
 use crate::worker::{Role, Worker};
 use crate::workers::WorkerId;
 
@@ -358,7 +358,13 @@ impl Supervisor {
         let waits = topology.rings.iter().filter_map(|ring| {
             let worker = &self.workers[self.workers.named(&ring.writer)?];
             let life = &worker.life;
-            let waits = !life.is_parked() && !rings::flows(self.outlook(), &ring.name);
+            let outlook = self.outlook();
+            let is_left_out = || {
+                let of_same = |other: &&RingSpec| other.writer == ring.writer;
+                let writes_several = topology.rings.iter().filter(of_same).nth(1).is_some();
+                writes_several && rings::is_unread(outlook, &ring.name)
+            };
+            let waits = !life.is_parked() && !rings::flows(outlook, &ring.name) && !is_left_out();
             waits.then(|| NotFlowing {
                 ring: ring.name.to_string(),
                 writer: ring.writer.to_string(),

@@ -77,7 +77,7 @@ pub fn of_raw_pictures(size: Size, cycles: u32, seconds: u64) -> Outcome<Value> 
             figures = watched(&project, seconds)?;
         }
         project.down()?;
-        let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name());
+        let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str());
         ensure(left.is_empty(), || format!("start {cycle}: still alive: {left:?}"))?;
     }
     figures["starts"] = json!(cycles);
