@@ -160,16 +160,16 @@ fn is_hidden(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     matches!(
         path[..],
-        ["cameras", _, "url"]
+        ["cameras", _, "push" | "sub" | "url"]
+            | ["cameras", _, "push", "to"]
             | ["workers", _, "source"]
             | ["workers", _, "env", _]
-            | ["cameras", _, "push"]
-            | ["cameras", _, "push", "to"]
             | ["workers", _, "credentials" | "secret" | "to" | "url"]
             | ["defaults", "uploader", "credentials"]
             | ["defaults", "notify", "secret" | "url"]
             | ["defaults", "rtsp-push", "to"]
-            | ["defaults", "cameras", "url"]
+            | ["defaults", "cameras", "push" | "sub" | "url"]
+            | ["defaults", "cameras", "push", "to"]
             | ["defaults", "ingest", "source"]
             | ["defaults", "run", "env", _]
     )

@@ -42,6 +42,16 @@ workers:
 }
 
 #[test]
+fn a_credential_is_the_address_of_a_sub_stream_too() {
+    let topology = with_credentials(
+        "cameras: {front: {url: '${cred:url}', sub: '${cred:url}', motion: true}}",
+    )
+    .unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(source_of(&topology, "front-sub"), "${cred:url}");
+    assert!(!format!("{topology:?}").contains("s3cret"));
+}
+
+#[test]
 fn a_credential_is_refused_where_others_would_see_it_and_no_mistake_tells_it() {
     let report = with_credentials(
         "project: '${cred:password}'
