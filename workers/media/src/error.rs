@@ -56,7 +56,7 @@ pub enum MediaError {
         source: ffmpeg_next::Error,
     },
     #[error(
-        "{input}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus or G.711 audio"
+        "{input}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus, G.711 or 16-bit PCM audio"
     )]
     NoTracks { input: String, seen: String },
     #[error(

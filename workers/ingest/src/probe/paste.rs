@@ -1,9 +1,10 @@
 //! The lines of a topology that mean what was probed. Pure.
 
 use protocol::config::ingest::{Source, Transport};
-use protocol::stream::Codec;
 use protocol::units::BitRate;
 use protocol::verb::ProbedTrack;
+
+use super::warn::lacks_mp4;
 
 /// What a ring is made for unless it is told.
 const USUAL_BIT_RATE: u64 = 8_000_000;
@@ -24,7 +25,7 @@ pub(super) fn lines(
     if let Some(rate) = ring_rate(bits) {
         keys.push(format!("max_bitrate: {rate}"));
     }
-    if tracks.iter().any(|track| matches!(track.codec, Codec::PcmAlaw | Codec::PcmMulaw)) {
+    if tracks.iter().any(|track| lacks_mp4(track.codec)) {
         keys.push("audio: aac".to_owned());
     }
     format!("version: 1\ncameras:\n  cam1:\n    {}\n", keys.join("\n    "))
@@ -64,6 +65,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::stream::Codec;
+
     use super::*;
 
     fn track(codec: Codec, bit_rate: u64) -> ProbedTrack {
@@ -114,9 +117,11 @@ mod tests {
         let source: Source = "rtsp://10.0.0.5/main".parse().unwrap();
         let plain = lines(&source, Some(Transport::Tcp), &[track(Codec::H264, 4_000_000)]);
         assert_eq!(plain, "version: 1\ncameras:\n  cam1:\n    url: 'rtsp://10.0.0.5/main'\n");
-        let tracks = [track(Codec::H265, 12_000_000), track(Codec::PcmAlaw, 64_000)];
-        let told = lines(&source, Some(Transport::Udp), &tracks);
-        let keys = "    transport: udp\n    max_bitrate: 32M\n    audio: aac\n";
-        assert!(told.ends_with(keys), "{told}");
+        for sound in [Codec::PcmAlaw, Codec::PcmS16le] {
+            let tracks = [track(Codec::H265, 12_000_000), track(sound, 64_000)];
+            let told = lines(&source, Some(Transport::Udp), &tracks);
+            let keys = "    transport: udp\n    max_bitrate: 32M\n    audio: aac\n";
+            assert!(told.ends_with(keys), "{told}");
+        }
     }
 }

@@ -39,14 +39,19 @@ pub(super) fn warnings(source: &Source, looked: &Looked, tracks: &[ProbedTrack])
         let corrupt = conduct.corrupt;
         warn(format!("loss: {corrupt} pictures were damaged; is the network path overloaded?"));
     }
-    if tracks.iter().any(|track| matches!(track.codec, Codec::PcmAlaw | Codec::PcmMulaw)) {
+    if tracks.iter().any(|track| lacks_mp4(track.codec)) {
         warn(
-            "G.711 sound: recordings and browsers cannot carry it; `audio: aac` converts it"
+            "G.711 or PCM sound: recordings and browsers cannot carry it; `audio: aac` converts it"
                 .to_owned(),
         );
     }
     warn_of_clock(source, looked, &mut warn);
     warnings
+}
+
+/// Sound that MP4 and browsers have no form for.
+pub(super) fn lacks_mp4(codec: Codec) -> bool {
+    matches!(codec, Codec::PcmAlaw | Codec::PcmMulaw | Codec::PcmS16le)
 }
 
 fn warn_of_keys(track: &ProbedTrack, keys: usize, span_ns: u64, warn: &mut impl FnMut(String)) {

@@ -25,7 +25,7 @@ pub(crate) enum RtspError {
     )]
     NotFound { name: String },
     #[error(
-        "{name}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus or G.711 audio"
+        "{name}: nothing to carry in it, saw {seen}; expected H.264, H.265, AV1, MJPEG, VP8, VP9 or MPEG-4 video, or AAC, Opus, G.711 or L16 audio"
     )]
     NoTracks { name: String, seen: String },
     #[error(
