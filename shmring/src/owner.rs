@@ -180,7 +180,7 @@ fn unlink_epochs(hold: &dyn Hold, is_gone: impl Fn(u64) -> bool) {
     hold.list().into_iter().filter(gone).for_each(|part| hold.unlink(part));
 }
 
-/// Decisions 10: never repeats after a crash, a reboot or a stepped clock.
+/// Never repeats after a crash, a reboot or a stepped clock (docs/time.md, UTC).
 fn next_epoch(before: u64, floor: u64) -> u64 {
     let utc_us = clock::now().utc.0 / 1_000;
     utc_us.max(before.saturating_add(1)).max(floor.saturating_add(1))

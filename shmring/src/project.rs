@@ -1,5 +1,5 @@
-//! What a program means when it does not say: its project, and the event ring of its own (decisions 7,
-//! 13). Shared by the faces for other languages; the supervisor's workers are told.
+//! What a program means when it does not say: its project, and the event ring of its own. Shared by the
+//! faces for other languages; the supervisor's workers are told.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! In which order a project ends, and by when. Pure.
 //!
-//! Sources end first and readers after them, so that everything captured is also written: ingest,
-//! decoders and compositors, then analyzers and commands, then recorders, and last the servers people look at and what tells
-//! others.
+//! Sources end first and readers after them, so that everything captured is also written: ingest and replays,
+//! decoders and compositors, then encoders, mixers, analyzers and commands, then recorders, and last the servers
+//! people look at and what tells or sends to others.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The first milestone's promises. The machine has few cores, so one system runs at a time.
+//! The promises of the whole pipeline on real input. The machine has few cores, so one system runs at a time.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -211,7 +211,7 @@ pub struct RestartConfig {
 }
 
 impl Default for RestartConfig {
-    /// reliability.md section 4: a camera site recovers in a second, a broken worker costs little.
+    /// A camera site recovers in a second, and a broken worker costs little.
     fn default() -> Self {
         Self {
             delay: Span::from_millis(250),

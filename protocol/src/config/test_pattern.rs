@@ -65,6 +65,7 @@ const SOUND_CODECS: [(&str, Codec); 5] = [
     ("pcmu", Codec::PcmMulaw),
 ];
 
+/// When the pictures are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestMode {
     /// Draws and encodes as it goes.

@@ -60,7 +60,7 @@ impl Arguments {
         let (trips, pictures, window_ms) = if self.quick { (60, 10, 400) } else { (300, 40, 2000) };
         let uhd = if self.quick { self.seconds.min(10) } else { self.seconds };
         Plan {
-            // Decisions 25: at least eleven.
+            // As docs/bench.md says.
             rounds: 11,
             trips,
             pictures,

@@ -50,7 +50,7 @@ impl PacketWriter {
         let codec = track.codec;
         let ring = shmring::PacketWriter::create(project, contract, &[track])
             .map_err(|error| raise(&error))?;
-        // Decisions 10: with no state it starts at UTC ms, so that it never repeats.
+        // With no state it starts at UTC ms, so that it never repeats.
         let gop_index = (clock::now().utc.0 / 1_000_000).max(contract.gop_floor);
         let open = Open { ring, gop_index, began: None, sequence: 0 };
         let end = Arc::new(End { birth: Birth::here(), open: Mutex::new(Some(open)) });

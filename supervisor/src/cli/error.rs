@@ -1,4 +1,4 @@
-//! What can go wrong for a verb, and the exit code of it (design, section 7).
+//! What can go wrong for a verb, and the exit code of it (docs/supervision.md, Exit codes of the command).
 
 use std::io;
 use std::path::PathBuf;

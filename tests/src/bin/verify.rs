@@ -1,4 +1,4 @@
-//! `scripts/verify NAME`: runs a milestone's promises for real and prints what they showed.
+//! `scripts/verify NAME`: runs what is promised for real and prints what they showed.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
 
@@ -12,7 +12,7 @@ use tests::checks::{
 };
 use tests::report::{Check, Report};
 
-/// Proves a milestone's promises on this machine, in at most ten minutes.
+/// Proves on this machine what is promised, in at most ten minutes.
 #[derive(Debug, Parser)]
 #[command(name = "scripts/verify")]
 struct Options {

@@ -34,6 +34,7 @@ impl Watchdog {
         self.feed(now);
     }
 
+    /// How long each wait may take now.
     pub fn patience(&self) -> Duration {
         Duration::from_nanos(self.patience_ns.load(Ordering::Relaxed))
     }

@@ -7,7 +7,7 @@ use crate::report::{Report, Target};
 use crate::stage::pin;
 use crate::stats::{Arm, Rounds, median};
 
-/// design 9.
+/// The target of docs/bench.md.
 const ADDED_US: f64 = 1.5;
 const WAYS: [Way; 5] = [Way::Futex, Way::FrameRing, Way::PacketRing, Way::Iceoryx, Way::Seqpacket];
 

@@ -7,7 +7,7 @@ use crate::report::{Report, Target};
 use crate::stage::{Cores, pin};
 use crate::stats::{Rounds, quantile};
 
-/// design 9: one-way wake p50 with 16 places and one reader.
+/// Targets of docs/bench.md: one-way wake p50 with 16 places and one reader.
 const TWO_CORES_RATIO: f64 = 1.10;
 const ONE_CORE_ADDED_US: f64 = 0.5;
 const PART_OF_ICEORYX2: f64 = 0.5;

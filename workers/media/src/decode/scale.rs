@@ -46,6 +46,7 @@ pub struct Resized {
 }
 
 impl Resizer {
+    /// Without a size or a format that of the pictures that come.
     pub fn new(size: Option<(u32, u32)>, format: Option<PixelFormat>) -> Self {
         Self { size, format, kept: None }
     }

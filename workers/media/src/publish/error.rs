@@ -10,6 +10,7 @@ use protocol::config::push::Protocol;
 /// A reason of a server's is no longer than this.
 const REASON_MAX_CHARS: usize = 80;
 
+/// What a person may see of a connection that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     #[error(

@@ -1,3 +1,5 @@
+//! Sources with clocks and networks of their own come to lie where they were heard.
+
 use super::*;
 
 /// 20 ms at 8 kHz.

@@ -15,6 +15,7 @@ pub fn cut(unit: &[u8]) -> Vec<Piece> {
     }
 }
 
+/// Of the SDP's `fmtp` line: without them players expect mono.
 pub fn parameters(channels: u32) -> Vec<(&'static str, String)> {
     if channels > 1 { vec![("sprop-stereo", "1".to_owned())] } else { Vec::new() }
 }
