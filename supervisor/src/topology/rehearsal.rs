@@ -36,7 +36,7 @@ impl Topology {
             }
         }
         self.play_from(&moved);
-        self.push_nothing();
+        self.send_nothing();
     }
 
     /// What is recorded elsewhere is played from there.
@@ -73,10 +73,13 @@ workers:
   cam1: {use: ingest, source: 'test:', restart: {limit: 3 in 60s}}
   recorder: {use: recorder, in: cam1.packets, dir: /srv/recordings}
   rtsp: {use: rtsp, in: cam1.packets, listen: '0.0.0.0:8554'}
+  upload: {use: uploader, dir: /srv/recordings, to: s3://cameras/site1}
+  alarm: {use: notify, url: 'http://10.0.0.9/alarm', on: [camera.down]}
 ";
         let mut topology =
             parse(text, "/srv/framevisor.yml".as_ref(), &Overrides::default()).unwrap();
         topology.rehearse("/tmp/x".as_ref());
+        assert_eq!(topology.workers.len(), 3, "nothing goes to servers elsewhere");
         assert!(topology.workers.iter().all(|worker| worker.restart.limit.is_none()));
         assert_eq!(topology.workers[2].listen(), Some("127.0.0.1:0".parse().unwrap()));
         let Launch::Use(WorkerConfig::Recorder(recorder)) = &topology.workers[1].launch else {

@@ -63,8 +63,8 @@ impl Topology {
             }
         }
         let is_out = |worker: &WorkerSpec| match &worker.launch {
-            Launch::Use(WorkerConfig::Recorder(_) | WorkerConfig::RtspPush(_)) => true,
-            _ => is_source(worker) && !is_replay(worker),
+            Launch::Use(WorkerConfig::Recorder(_)) => true,
+            _ => sends_elsewhere(worker) || is_source(worker) && !is_replay(worker),
         };
         let mut out = self.named(is_out);
         out.extend(self.halves(&piped));
@@ -76,11 +76,9 @@ impl Topology {
         self.relate_again();
     }
 
-    /// A server elsewhere has one place for each stream, and somebody else may have it.
-    pub(super) fn push_nothing(&mut self) {
-        let is_push =
-            |worker: &WorkerSpec| matches!(worker.launch, Launch::Use(WorkerConfig::RtspPush(_)));
-        let out = self.named(is_push);
+    /// Leaves out who sends to servers elsewhere.
+    pub(super) fn send_nothing(&mut self) {
+        let out = self.named(sends_elsewhere);
         if !out.is_empty() {
             self.leave_out(&out);
             self.relate_again();
@@ -165,6 +163,17 @@ fn is_source(worker: &WorkerSpec) -> bool {
     writes && worker.inputs.is_empty()
 }
 
+/// A server elsewhere has one place for each stream, and somebody else may have it; what is only tried out is
+/// nothing to upload, and nothing to tell of.
+fn sends_elsewhere(worker: &WorkerSpec) -> bool {
+    matches!(
+        worker.launch,
+        Launch::Use(
+            WorkerConfig::Notify(_) | WorkerConfig::RtspPush(_) | WorkerConfig::Uploader(_)
+        )
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +194,9 @@ workers:
   recorder: {use: recorder, in: '*.packets', dir: recordings}
   web: {use: web, in: '*', listen: '0.0.0.0:8080'}
   own: {run: [sleep, '1']}
+  push: {use: rtsp-push, in: cam1.packets, to: 'udp://10.0.0.9:5000'}
+  upload: {use: uploader, dir: recordings, to: s3://cameras/site1}
+  alarm: {use: notify, url: 'http://10.0.0.9/alarm', on: [camera.down]}
   cam3:
     run: [grab]
     stdout: cam3.packets
