@@ -11,7 +11,8 @@ use super::{Launch, Topology};
 
 impl Topology {
     /// Files go below `folder`, each recorder's to a folder of its own; servers listen on free ports of
-    /// this machine alone; nothing goes to servers elsewhere; what dies is started again at once, as often as it dies.
+    /// this machine alone; nothing goes to servers elsewhere; what dies is started again at once, as often as
+    /// it dies.
     pub(crate) fn rehearse(&mut self, folder: &Path) {
         let mut moved = BTreeMap::new();
         for worker in &mut self.workers {

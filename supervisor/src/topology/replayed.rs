@@ -44,8 +44,8 @@ impl Topology {
     }
 
     /// The writers of these rings become replays that wait for a word to begin; other cameras, recorders,
-    /// hooks, who sends to servers elsewhere, and whoever then has nothing to read are left out; servers listen on free ports of this
-    /// machine alone.
+    /// hooks, who sends to servers elsewhere, and whoever then has nothing to read are left out; servers listen
+    /// on free ports of this machine alone.
     pub(crate) fn replay(&mut self, playing: &Playing) {
         self.hooks.clear();
         self.survival = Survival::End;
