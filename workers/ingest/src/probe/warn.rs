@@ -18,6 +18,12 @@ pub(super) fn warnings(source: &Source, looked: &Looked, tracks: &[ProbedTrack])
     let mut warnings = looked.notes.clone();
     let Some(first) = tracks.first() else { return warnings };
     let mut warn = |text: String| warnings.push(text);
+    if tracks.iter().any(|track| lacks_mp4(track.codec)) {
+        warn(
+            "G.711 or PCM sound: recordings and browsers cannot carry it; `audio: aac` converts it"
+                .to_owned(),
+        );
+    }
     if !first.codec.is_video() {
         warn("no video: only sound is carried".to_owned());
         return warnings;
@@ -38,12 +44,6 @@ pub(super) fn warnings(source: &Source, looked: &Looked, tracks: &[ProbedTrack])
     if conduct.corrupt > 0 {
         let corrupt = conduct.corrupt;
         warn(format!("loss: {corrupt} pictures were damaged; is the network path overloaded?"));
-    }
-    if tracks.iter().any(|track| lacks_mp4(track.codec)) {
-        warn(
-            "G.711 or PCM sound: recordings and browsers cannot carry it; `audio: aac` converts it"
-                .to_owned(),
-        );
     }
     warn_of_clock(source, looked, &mut warn);
     warnings
