@@ -366,7 +366,7 @@ impl<'a> Parts<'a> {
     /// The values of a query that has no other keys.
     fn values<const N: usize>(
         &self,
-        keys: [&str; N],
+        keys: [&'static str; N],
         expected: &'static str,
     ) -> Result<[Option<String>; N], PushUrlError> {
         let mut values = [const { None }; N];
@@ -376,7 +376,12 @@ impl<'a> Parts<'a> {
                 let (scheme, key) = (self.scheme, key.to_owned());
                 return Err(PushUrlError::Key { scheme, key, expected });
             };
-            values[at] = Some(unescaped(value));
+            let value = unescaped(value);
+            // It ends texts of C: the rest would be lost, and FFmpeg's wrapper panics.
+            if value.contains('\0') {
+                return Err(PushUrlError::Value { key: keys[at], expected: "a text without %00" });
+            }
+            values[at] = Some(value);
         }
         Ok(values)
     }
@@ -491,11 +496,13 @@ mod tests {
             "srt://h:9000?linger=5",
             "srt://h:9000?latency=soon",
             "srt://h:9000?pbkeylen=8",
+            "srt://h:9000?streamid=hunter2%00b",
             "udp://h",
             "udp://h:5000?ttl=256",
             "udp://h:5000?pkt_size=1",
             "rtp://h:5004",
             "rtp://h:5004?sdp=",
+            "rtp://h:5004?sdp=a%00b",
         ] {
             let refused = PushUrl::parse(bad).unwrap_err().to_string();
             assert!(!refused.contains("hunter2") && !refused.contains("ter2"), "{refused}");
