@@ -1,5 +1,7 @@
 //! Packets of sound into samples.
 
+use std::ops::RangeInclusive;
+
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::Sample;
 use ffmpeg_next::{Error, Packet, Rational, codec, decoder, frame};
@@ -11,6 +13,9 @@ use crate::raw;
 
 /// More channels than any track has that a camera sends.
 const CHANNELS_MAX: u32 = 8;
+/// Below telephones, and above studios. Of samples as they are a camera may say any rate, and who makes
+/// another of it pays in memory and time for how far it is off.
+const RATES_HZ: RangeInclusive<u32> = 4_000..=384_000;
 
 /// Samples that belong together.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,15 @@ pub struct SoundDecoder {
 impl SoundDecoder {
     pub fn open(track: &Track) -> Result<Self, MediaError> {
         crate::init();
+        let is_plain = matches!(track.codec, Codec::PcmMulaw | Codec::PcmAlaw | Codec::PcmS16le);
+        if is_plain && !RATES_HZ.contains(&track.sample_rate_hz) {
+            return Err(MediaError::Codec {
+                input: format!("{:?} sound at {} Hz", track.codec, track.sample_rate_hz),
+                what: "decoding",
+                expected: format!("{} to {} Hz", RATES_HZ.start(), RATES_HZ.end()),
+                source: Error::InvalidData,
+            });
+        }
         let found = decoder::find(id_of(track.codec)).filter(|_| !track.codec.is_video());
         let found = found.ok_or_else(|| MediaError::Missing {
             input: "the decoder".to_owned(),
@@ -80,13 +94,16 @@ fn open(found: ffmpeg_next::Codec, track: &Track) -> Result<decoder::Audio, Erro
     decoder.open_as(found)?.audio()
 }
 
-/// `None` for samples of a form that none of our decoders gives.
+/// `None` for samples of a form, or at a rate, that none of our decoders gives.
 fn block(frame: &frame::Audio, pts_ns: i64) -> Option<SoundBlock> {
     let (count, channels) = (frame.samples(), usize::from(frame.channels()));
-    if count == 0 || channels == 0 || frame.planes() == 0 || frame.rate() == 0 {
+    let is_sound = count > 0 && channels > 0 && RATES_HZ.contains(&frame.rate());
+    if !is_sound || frame.planes() == 0 {
         return None;
     }
-    let of_f32 = |plane: usize| frame.plane::<f32>(plane).to_vec();
+    // Of damage decoders make what is no number; added to others it would be all of them.
+    let number = |sample: &f32| if sample.is_finite() { *sample } else { 0.0 };
+    let of_f32 = |plane: usize| frame.plane::<f32>(plane).iter().map(number).collect();
     let of_i16 = |plane: usize| {
         frame.plane::<i16>(plane).iter().map(|sample| f32::from(*sample) / 32_768.0).collect()
     };
@@ -217,5 +234,14 @@ mod tests {
         }
         assert!(blocks + 2 >= units.len(), "{blocks} of {}", units.len());
         assert!(SoundDecoder::open(&samples_track(Codec::H264, 48_000, 1)).is_err());
+    }
+
+    #[test]
+    fn samples_at_a_rate_that_no_sound_has_are_refused() {
+        for rate_hz in [0, 1, u32::MAX] {
+            let refused = SoundDecoder::open(&samples_track(Codec::PcmS16le, rate_hz, 1));
+            let why = refused.unwrap_err().to_string();
+            assert!(why.contains("4000 to 384000 Hz"), "{why}");
+        }
     }
 }
