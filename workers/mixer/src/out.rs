@@ -21,13 +21,17 @@ pub(crate) struct Out {
     coder: Coder,
     channels: usize,
     gop: u64,
+    /// Where in the mix the next samples belong, if they go on.
+    next: Option<i64>,
+    /// The next packet does not continue the last one.
+    joint: bool,
 }
 
 #[derive(Debug)]
 enum Coder {
     Frames {
         encoder: Box<SoundEncoder>,
-        /// In the mix, the first sample that the encoder was given.
+        /// In the mix, the first sample that the encoder was given, as if there had been no hole since.
         first: Option<i64>,
     },
     Pcm,
@@ -70,20 +74,25 @@ impl Out {
         let now = clock::now().utc;
         let gop = if contract.gop_floor == 0 { now.0 / 1_000_000 } else { contract.gop_floor };
         let channels = usize::try_from(channels.max(1)).unwrap_or(1);
-        Ok(Self { ring, coder, channels, gop })
+        Ok(Self { ring, coder, channels, gop, next: None, joint: false })
     }
 
     /// Samples of all channels by turns, the first at place `at` of the mix.
     pub(crate) fn write(&mut self, at: i64, samples: &[i16], cx: &Context) -> Result<(), Fault> {
+        let count = samples.len() / self.channels;
+        let end = at + i64::try_from(count).unwrap_or(0);
+        let hole = self.next.replace(end).map_or(0, |next| at - next);
+        self.joint |= hole != 0;
         let made = match &mut self.coder {
             Coder::Pcm => vec![Made {
                 at,
-                samples: u32::try_from(samples.len() / self.channels).unwrap_or(0),
+                samples: u32::try_from(count).unwrap_or(0),
                 payload: samples.iter().flat_map(|sample| sample.to_le_bytes()).collect(),
             }],
             Coder::Frames { encoder, first } => {
-                let first = *first.get_or_insert(at);
-                named(encoder.encode(samples).map_err(Fault::failed)?, first)
+                let first = first.get_or_insert(at);
+                *first += hole;
+                named(encoder.encode(samples).map_err(Fault::failed)?, *first)
             }
         };
         self.publish(made, cx)
@@ -107,6 +116,7 @@ impl Out {
             let (pts_ns, end_ns) = (ns_of(at), ns_of(at + i64::from(samples)));
             let meta = PacketMeta {
                 key: true,
+                discontinuity: std::mem::take(&mut self.joint),
                 pts_ns,
                 dts_ns: pts_ns,
                 duration_ns: end_ns - pts_ns,

@@ -13,6 +13,8 @@ pub(crate) const RATE_HZ: u32 = 48_000;
 /// 48 samples last as long as 1000000 ns.
 const SAMPLES: i128 = 48;
 const NS: i128 = 1_000_000;
+/// Farther behind, as long as anything is kept of a source, it was stopped or asleep.
+const BEHIND_MAX: Duration = Duration::from_secs(10);
 
 /// The sample that is nearest to an instant.
 pub(crate) fn sample_at(ns: i64) -> i64 {
@@ -57,6 +59,18 @@ impl Schedule {
         Some(first)
     }
 
+    /// Gives up what was due long ago, and goes on with what is heard now. How long it would have sounded:
+    /// nothing, unless it is far behind.
+    pub(crate) fn skip(&mut self, now: MonoNs) -> Duration {
+        if now.saturating_since(self.due()) <= BEHIND_MAX {
+            return Duration::ZERO;
+        }
+        let heard_ns = now.0.saturating_sub(self.wait.0);
+        let next = sample_at(i64::try_from(heard_ns).unwrap_or(i64::MAX)).max(self.next);
+        let before = std::mem::replace(&mut self.next, next);
+        Duration::from_nanos(u64::try_from(ns_of(next - before)).unwrap_or(0))
+    }
+
     /// How long nothing is to be done.
     pub(crate) fn rest(&self, now: MonoNs) -> Duration {
         self.due().saturating_since(now)
@@ -86,6 +100,16 @@ mod tests {
         let late = MonoNs(1_400_000_000);
         let made: Vec<i64> = std::iter::from_fn(|| schedule.take(late)).collect();
         assert_eq!(made, [48_960, 49_920, 50_880, 51_840]);
+    }
+
+    #[test]
+    fn who_slept_goes_on_with_what_is_heard_now() {
+        let mut schedule = Schedule::new(MonoNs(1_000_000_000), 960, Span::from_millis(300));
+        assert_eq!(schedule.skip(MonoNs(11_320_000_000)), Duration::ZERO);
+        assert_eq!(schedule.position(), 48_000);
+        assert_eq!(schedule.skip(MonoNs(61_300_000_000)), Duration::from_secs(60));
+        assert_eq!(schedule.take(MonoNs(61_319_999_999)), None);
+        assert_eq!(schedule.take(MonoNs(61_320_000_000)), Some(61 * 48_000));
     }
 
     proptest! {

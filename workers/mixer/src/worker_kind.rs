@@ -64,6 +64,13 @@ impl Worker for MixerWorker {
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
         let now = clock::mono();
+        let given_up = self.schedule.skip(now);
+        if !given_up.is_zero() {
+            let seconds = given_up.as_secs();
+            tracing::warn!(
+                "{seconds} s of the mix are given up: this machine was asleep, or is too slow"
+            );
+        }
         let position = self.schedule.position();
         for source in &mut self.sources {
             source.read(position, now, cx)?;
