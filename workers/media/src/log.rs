@@ -12,6 +12,13 @@ const HEARD_BYTES: usize = 2048;
 thread_local! {
     /// What FFmpeg logs on this thread while somebody listens.
     static HEARD: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// What is shown of nothing that FFmpeg logs on this thread.
+    static HIDDEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// From here on these words are hidden in what FFmpeg logs on this thread: servers repeat what they were asked.
+pub(crate) fn hide(words: Vec<String>) {
+    HIDDEN.set(words);
 }
 
 /// Hears what FFmpeg says on this thread until it is dropped; one at a time.
@@ -45,11 +52,21 @@ fn is_heard() -> bool {
 #[cfg(target_arch = "x86_64")]
 fn hear(text: &str) {
     HEARD.with_borrow_mut(|heard| {
-        if let Some(heard) = heard.as_mut().filter(|it| it.len() < HEARD_BYTES) {
-            heard.push_str(text);
-            heard.push('\n');
+        let Some(heard) = heard.as_mut() else { return };
+        while heard.len() + text.len() >= HEARD_BYTES
+            && let Some(end) = heard.find('\n')
+        {
+            heard.drain(..=end);
         }
+        heard.push_str(text);
+        heard.push('\n');
     });
+}
+
+#[cfg(target_arch = "x86_64")]
+fn without_hidden(text: &str) -> String {
+    let hide = |text: String, word: &String| text.replace(word.as_str(), "***");
+    HIDDEN.with_borrow(|words| words.iter().fold(text.to_owned(), hide))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -132,12 +149,12 @@ mod bridge {
         };
         // SAFETY: FFmpeg has just written a zero-ended text into `line`.
         let text = unsafe { CStr::from_ptr(line.as_ptr()) }.to_string_lossy();
-        let text = text.trim_end();
+        let text = super::without_hidden(text.trim_end());
         if is_heard {
-            super::hear(text);
+            super::hear(&text);
         }
         if let Some(count) = count {
-            emit(level, text, count);
+            emit(level, &text, count);
         }
     }
 
@@ -163,7 +180,25 @@ mod bridge {
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
-    use super::without_users;
+    use super::{HEARD_BYTES, hear, hide, listen, without_hidden, without_users};
+
+    #[test]
+    fn what_is_hidden_is_hidden_wherever_a_server_repeats_it() {
+        let said = "Server error: k3y-of-mine is already published";
+        assert_eq!(without_hidden(said), said);
+        hide(vec!["k3y-of-mine".to_owned()]);
+        assert_eq!(without_hidden(said), "Server error: *** is already published");
+    }
+
+    #[test]
+    fn of_much_that_is_said_the_last_lines_are_heard() {
+        let heard = listen();
+        for number in 0..100 {
+            hear(&format!("line {number} {}", "x".repeat(100)));
+        }
+        assert!(heard.said().len() <= HEARD_BYTES);
+        assert!(heard.said().lines().next_back().is_some_and(|line| line.starts_with("line 99 ")));
+    }
 
     #[test]
     fn no_password_of_an_address_gets_into_the_log() {

@@ -75,6 +75,7 @@ impl Publisher {
         let protocol = target.place.protocol();
         let alarm = Alarm::default();
         let asked = Arc::new(Mutex::new(interrupt));
+        log::hide(options::secrets(&target.place));
         let heard = log::listen();
         let failed = |error: Error| {
             let error = if alarm.is_raised() { Error::Exit } else { error };

@@ -10,6 +10,31 @@ const RTP_DATAGRAM: &str = "1400";
 /// its own is the listener's refusal, which FFmpeg gives no other name.
 const SRT_CONNECT_MS: &str = "60000";
 
+/// Shorter words are no keys; hidden, they would riddle what FFmpeg logs.
+const SECRET_MIN_BYTES: usize = 6;
+
+/// What lets in, as a server may repeat it in its answers.
+pub(super) fn secrets(place: &Place) -> Vec<String> {
+    let words: Vec<&str> = match place {
+        Place::Rtsp { url } => vec![parted(url).1],
+        Place::Rtmp { url } => {
+            let (path, query) = parted(url);
+            vec![path.rsplit('/').next().unwrap_or_default(), query]
+        }
+        Place::Srt(SrtPlace { stream_id, passphrase, .. }) => {
+            [stream_id, passphrase].into_iter().flatten().map(String::as_str).collect()
+        }
+        Place::Udp { .. } | Place::Rtp { .. } => Vec::new(),
+    };
+    let long = words.into_iter().filter(|word| word.len() >= SECRET_MIN_BYTES);
+    long.map(str::to_owned).collect()
+}
+
+/// A URL and its query.
+fn parted(url: &str) -> (&str, &str) {
+    url.split_once('?').unwrap_or((url, ""))
+}
+
 /// How one connection is opened.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Door {
@@ -103,6 +128,22 @@ mod tests {
         assert_eq!(doors[0].url, "srt://h:9000");
         assert!(doors[0].io.contains(&("passphrase", "0123456789".to_owned())));
         assert!(doors[0].io.contains(&("latency", "200000".to_owned())));
+    }
+
+    #[test]
+    fn keys_are_known_as_servers_may_repeat_them() {
+        for (url, expected) in [
+            ("rtmp://h/live/k3y-of-mine?token=a/b", vec!["k3y-of-mine", "token=a/b"]),
+            ("rtmp://h/live/cam", vec![]),
+            ("rtsp://h/cam?token=x", vec!["token=x"]),
+            (
+                "srt://h:9000?streamid=publish:cam&passphrase=0123456789",
+                vec!["publish:cam", "0123456789"],
+            ),
+            ("udp://h:9000", vec![]),
+        ] {
+            assert_eq!(secrets(&PushUrl::parse(url).unwrap().place()), expected, "{url}");
+        }
     }
 
     #[test]
