@@ -134,8 +134,11 @@ fn keys(to: &PushUrl) -> Vec<String> {
     let mut keys = match to.place() {
         Place::Rtsp { url } => credentials(&url),
         Place::Rtmp { url } => {
-            let stream = url.rsplit_once('/').map(|(_, stream)| stream.to_owned());
-            credentials(&url).into_iter().chain(stream).collect()
+            // A query may have slashes, too.
+            let (path, query) = url.split_once('?').unwrap_or((url.as_str(), ""));
+            let stream = path.rsplit('/').next().unwrap_or_default();
+            let words = [stream, query].map(str::to_owned);
+            credentials(&url).into_iter().chain(words).collect()
         }
         Place::Srt(srt) => [srt.passphrase, srt.stream_id].into_iter().flatten().collect(),
         Place::Udp { .. } | Place::Rtp { .. } => Vec::new(),
@@ -203,6 +206,17 @@ mod tests {
         assert!(NAMES_PLAIN.iter().all(|name| in_texts.is_match(name)));
         assert!(is_secret_name("MQTT_PASSWORD") && is_secret_name("apiKey"));
         assert!(!is_secret_name("URL") && !is_secret_name("pass_through"));
+    }
+
+    #[test]
+    fn what_lets_in_to_a_server_that_is_pushed_to_is_hidden() {
+        let text = "version: 1\nworkers:
+  cam: {use: ingest, source: 'rtsp://10.0.0.5/main'}
+  push: {use: rtsp-push, in: cam.packets, to: 'rtmp://h/live/k3y-of-mine?token=a/b'}\n";
+        let file = "/srv/yard/framevisor.yml".as_ref();
+        let topology = topology::parse(text, file, &Overrides::default()).unwrap();
+        let said = Redactor::of(&topology).text("stream k3y-of-mine of token=a/b is busy");
+        assert!(!said.contains("k3y") && !said.contains("a/b"), "{said}");
     }
 
     #[test]
