@@ -16,6 +16,8 @@ const PACKETS_A_SECOND: u32 = 50;
 const PAUSE_NS: i64 = 500_000_000;
 /// By then the rate is known well enough to say that it is another.
 const RATE_AFTER: Duration = Duration::from_secs(5);
+/// Who was silent for so long among it has paused, which is no rate.
+const PAUSED_AFTER: Duration = Duration::from_secs(8);
 /// Rates that are mistaken for each other differ by more.
 const RATE_OFF: f64 = 0.2;
 
@@ -29,9 +31,7 @@ pub(crate) struct Sound {
     rest: Vec<u8>,
     line: Line,
     gop: u64,
-    /// Bytes so far, and when the first came.
-    bytes: u64,
-    since: Option<MonoNs>,
+    rate: Rate,
 }
 
 impl Sound {
@@ -54,15 +54,13 @@ impl Sound {
             rest: Vec::new(),
             line: Line { hz: told.hz, samples, next: None },
             gop,
-            bytes: 0,
-            since: None,
+            rate: Rate::default(),
         })
     }
 
     /// What the command has printed by `now`. The sequence of the newest packet that it completes.
     pub(crate) fn take(&mut self, bytes: &[u8], now: Stamp) -> Result<Option<u64>, Fault> {
-        self.bytes += bytes.len() as u64;
-        self.since.get_or_insert(now.mono);
+        self.rate.took(bytes.len(), self.told, now.mono);
         self.rest.extend_from_slice(bytes);
         let mut made = None;
         while self.rest.len() >= self.packet_bytes {
@@ -76,23 +74,8 @@ impl Sound {
     }
 
     /// Why what is printed is not what was said.
-    pub(crate) fn off(&self, now: MonoNs) -> Option<String> {
-        let since = now.saturating_since(self.since?);
-        if since < RATE_AFTER {
-            return None;
-        }
-        let expected = f64::from(self.told.hz) * frame_bytes(self.told) as f64;
-        let seen = self.bytes as f64 / since.as_secs_f64();
-        let is_off = (seen / expected - 1.0).abs() > RATE_OFF;
-        is_off.then(|| {
-            format!(
-                "prints {seen:.0} bytes a second: expected {expected:.0} of {} samples at {} Hz in {} \
-                 channels; is that what 'sound' says?",
-                self.told.samples.as_str(),
-                self.told.hz,
-                self.told.channels
-            )
-        })
+    pub(crate) fn off(&self) -> Option<&str> {
+        self.rate.wrong.as_deref()
     }
 
     pub(crate) fn finish(&mut self) {
@@ -115,6 +98,46 @@ impl Sound {
         };
         Ok(self.ring.publish(&meta, &to_s16le(packet, self.told.samples))?)
     }
+}
+
+/// How fast samples come, some seconds at a time. Pure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rate {
+    /// Of these seconds, and when they began.
+    bytes: u64,
+    since: Option<MonoNs>,
+    /// As of the last ones; in the same words for as long as it is wrong.
+    wrong: Option<String>,
+}
+
+impl Rate {
+    fn took(&mut self, bytes: usize, told: Samples, now: MonoNs) {
+        let since = *self.since.get_or_insert(now);
+        self.bytes += bytes as u64;
+        let span = now.saturating_since(since);
+        if span < RATE_AFTER {
+            return;
+        }
+        let seen = (span < PAUSED_AFTER).then(|| self.bytes as f64 / span.as_secs_f64());
+        (self.bytes, self.since) = (0, Some(now));
+        let wrong = seen.and_then(|seen| wrong(seen, told));
+        self.wrong = wrong.map(|why| self.wrong.take().unwrap_or(why));
+    }
+}
+
+/// `seen`: bytes a second.
+fn wrong(seen: f64, told: Samples) -> Option<String> {
+    let expected = f64::from(told.hz) * frame_bytes(told) as f64;
+    let is_off = (seen / expected - 1.0).abs() > RATE_OFF;
+    is_off.then(|| {
+        format!(
+            "prints {seen:.0} bytes a second: expected {expected:.0} of {} samples at {} Hz in {} \
+             channels; is that what 'sound' says?",
+            told.samples.as_str(),
+            told.hz,
+            told.channels
+        )
+    })
 }
 
 /// Times of packets, counted by their samples for as long as that is true. Pure.
@@ -215,6 +238,24 @@ mod tests {
         // What the machine does to arrivals is not heard.
         assert_eq!([at(0), at(35), at(38)], [(0, true), (20 * MS, false), (40 * MS, false)]);
         assert_eq!([at(900), at(920)], [(900 * MS, true), (920 * MS, false)]);
+    }
+
+    #[test]
+    fn another_rate_is_told_once_and_a_pause_is_none() {
+        let told = Samples { hz: 48_000, channels: 1, samples: SampleForm::S16le };
+        let mut rate = Rate::default();
+        let mut print = |from_s: u64, to_s: u64, bytes: usize| {
+            for tenth in from_s * 10..to_s * 10 {
+                rate.took(bytes, told, MonoNs(ZERO + tenth * 100 * MS));
+            }
+            rate.wrong.clone()
+        };
+        assert_eq!(print(0, 12, 9_600), None);
+        let wrong = print(12, 24, 4_800).unwrap();
+        assert!(wrong.contains("expected 96000"), "{wrong}");
+        assert_eq!(print(24, 36, 4_900), Some(wrong), "it stays as it is");
+        assert_eq!(print(36, 48, 9_600), None);
+        assert_eq!(print(60, 72, 9_600), None, "it was quiet for a while");
     }
 
     #[test]

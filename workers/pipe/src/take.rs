@@ -283,11 +283,11 @@ impl Source {
         loop {
             match self.read(&mut buffer)? {
                 Got::Bytes(count) => {
-                    if let Some(made) = sound.take(&buffer[..count], clock::now())? {
-                        self.tell_made(Some(made));
-                    }
-                    if let Some(why) = sound.off(clock::mono()) {
-                        self.tell(Condition::Degraded, format!("{} {why}", self.command));
+                    let made = sound.take(&buffer[..count], clock::now())?;
+                    match sound.off() {
+                        Some(why) => self.tell_wrong(made, format!("{} {why}", self.command)),
+                        None if made.is_some() => self.tell_made(made),
+                        None => {}
                     }
                 }
                 Got::Nothing => {}
@@ -319,6 +319,13 @@ impl Source {
         let mut status = self.shared.lock();
         status.made = made.unwrap_or(status.made);
         status.told = (Condition::Flowing, String::new());
+    }
+
+    /// What is made is not what was said.
+    fn tell_wrong(&self, made: Option<u64>, why: String) {
+        let mut status = self.shared.lock();
+        status.made = made.unwrap_or(status.made);
+        status.told = (Condition::Degraded, why);
     }
 
     fn tell(&self, condition: Condition, why: String) {
