@@ -73,7 +73,9 @@ impl Shared {
     }
 
     pub(crate) fn disconnected(&self) {
-        self.hold().backlog.disconnect();
+        let mut held = self.hold();
+        held.backlog.disconnect();
+        held.told.state = State::Begun;
     }
 
     pub(crate) fn is(&self, state: State) {

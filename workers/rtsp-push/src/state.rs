@@ -12,7 +12,7 @@ const SLOW_FOR: Duration = Duration::from_secs(10);
 /// Where the sender is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing was tried yet.
+    /// Nothing was tried yet, or not since the last connection ended.
     #[default]
     Begun,
     Connected {
