@@ -32,6 +32,8 @@ pub(crate) struct Told {
     present: Option<MonoNs>,
     heard: Option<MonoNs>,
     trouble: Option<(String, MonoNs)>,
+    /// That came late, where that is the trouble.
+    late_ms: i64,
 }
 
 impl Told {
@@ -59,21 +61,27 @@ impl Told {
     }
 
     pub(crate) fn damaged(&mut self, why: String, now: MonoNs) {
-        self.trouble = Some((why, now));
+        (self.trouble, self.late_ms) = (Some((why, now)), 0);
     }
 
     pub(crate) fn unused(&mut self, unused: Unused, now: MonoNs) {
-        let ms = |samples: i64| samples * 1_000 / i64::from(RATE_HZ);
-        if unused.late > 0 {
-            let why = format!(
-                "{} ms of its sound came after they were mixed; expected all of it within 'wait': \
-                 give it more",
-                ms(unused.late)
-            );
-            self.trouble = Some((why, now));
-        } else if unused.early > 0 {
-            let why = "its times are over 10 s ahead; expected this machine's: see to its clock";
-            self.trouble = Some((why.to_owned(), now));
+        let late_ms = unused.late * 1_000 / i64::from(RATE_HZ);
+        match &mut self.trouble {
+            // In the same words until it is much more: other words are told anew.
+            Some((_, at)) if unused.late > 0 && late_ms < 2 * self.late_ms => *at = now,
+            trouble if unused.late > 0 => {
+                let why = format!(
+                    "{late_ms} ms of its sound came after they were mixed; expected all of it \
+                     within 'wait': give it more"
+                );
+                (*trouble, self.late_ms) = (Some((why, now)), late_ms);
+            }
+            _ if unused.early > 0 => {
+                let why =
+                    "its times are over 10 s ahead; expected this machine's: see to its clock";
+                self.damaged(why.to_owned(), now);
+            }
+            _ => {}
         }
     }
 
@@ -160,6 +168,11 @@ mod tests {
         told.present(s(12));
         told.heard(s(12));
         assert_eq!(told.lack(s(12)), None);
+        // In the same words, as long as it is about as much.
+        for (late, words) in [(960, "20 ms"), (480, "20 ms"), (1_440, "20 ms"), (1_920, "40 ms")] {
+            told.unused(Unused { late, early: 0 }, s(12));
+            assert!(matches!(told.lack(s(12)), Some(Lack::Trouble(why)) if why.starts_with(words)));
+        }
     }
 
     #[test]

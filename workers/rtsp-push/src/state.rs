@@ -63,9 +63,9 @@ impl Told {
             State::Unfit { why } => (Condition::Degraded, format!("{name}: {why}")),
             State::Down { why, .. } => (Condition::Degraded, why.clone()),
             State::Connected { .. } if self.is_slow(now) => {
-                let dropped = self.dropped;
+                // Without their number: with each other one it would be told anew.
                 let why = format!(
-                    "{name} takes less than is sent: {dropped} packets were left out, up to key frames; lower the \
+                    "{name} takes less than is sent: packets are left out, up to key frames; lower the \
                      bitrate, or give it more of the network"
                 );
                 (Condition::Degraded, why)
@@ -129,8 +129,10 @@ mod tests {
         told.has_dropped(25, at(11));
         let (condition, why) = told.condition("rtsp://h/x", at(11));
         assert_eq!(condition, Condition::Degraded);
-        assert!(why.contains("25 packets"), "{why}");
-        assert_eq!(told.condition("rtsp://h/x", at(12)), flows);
+        assert!(why.contains("takes less than is sent"), "{why}");
+        told.has_dropped(26, at(11));
+        assert_eq!(told.condition("rtsp://h/x", at(11)).1, why, "the same words for one more");
+        assert_eq!(told.condition("rtsp://h/x", at(21)), flows);
     }
 
     #[test]
