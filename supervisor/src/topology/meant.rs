@@ -161,8 +161,8 @@ fn waits_for_all(workers: &[WorkerSpec], writer: &WorkerSpec) -> bool {
             Launch::Use(WorkerConfig::Replay(replay)) if replay.speed.waits_for_all() => {
                 return true;
             }
-            // It goes by its clock and waits for nobody.
-            Launch::Use(WorkerConfig::Compositor(_)) => {}
+            // They go by their clock and wait for nobody.
+            Launch::Use(WorkerConfig::Compositor(_) | WorkerConfig::Mixer(_)) => {}
             _ if !seen.insert(&worker.name) => {}
             _ => open.extend(
                 workers
