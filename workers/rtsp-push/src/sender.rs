@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use media::{PublishError, Publisher, Target};
-use protocol::config::push::Place;
+use protocol::config::push::{Place, Protocol};
 use protocol::stream::Track;
 use shmring::clock;
 use worker::watchdog::Watchdog;
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(9);
 /// For a goodbye, which tells the server that nothing follows.
 const GOODBYE: Duration = Duration::from_millis(500);
 const STOP_POLL: Duration = Duration::from_millis(50);
+/// Longest connection by RTMP, of whose times FFmpeg writes 31 bits of milliseconds: 24.8 days.
+const RTMP_LONGEST: Duration = Duration::from_secs(24 * 86_400);
 
 pub(crate) struct Sender {
     target: Target,
@@ -65,6 +67,9 @@ enum Lost {
     Silent { name: String, seconds: u64 },
     #[error("the worker is stopping")]
     Stopping,
+    /// Its times are at their end; those of another connection begin at zero.
+    #[error("the connection is as old as its times can be")]
+    WornOut,
 }
 
 impl Lost {
@@ -72,9 +77,11 @@ impl Lost {
         match self {
             Self::Publish(error) => Cause::of(error),
             Self::Description { .. } => Cause::Refusing,
-            Self::Blocked { .. } | Self::OtherTracks | Self::Silent { .. } | Self::Stopping => {
-                Cause::Absent
-            }
+            Self::Blocked { .. }
+            | Self::OtherTracks
+            | Self::Silent { .. }
+            | Self::Stopping
+            | Self::WornOut => Cause::Absent,
         }
     }
 }
@@ -114,7 +121,7 @@ impl Sender {
     fn connect_once(&mut self, choice: &Choice, tracks: Arc<[Track]>) {
         let since = clock::mono();
         let lost = self.stay_connected(choice, tracks);
-        if self.is_stopping() || matches!(lost, Lost::OtherTracks) {
+        if self.is_stopping() || matches!(lost, Lost::OtherTracks | Lost::WornOut) {
             return;
         }
         let now = clock::mono();
@@ -158,8 +165,14 @@ impl Sender {
         watchdog: &Watchdog,
     ) -> Lost {
         let mut line = Line::default();
+        let (since, is_rtmp) = (clock::mono(), self.target.place.protocol() == Protocol::Rtmp);
         while !self.is_stopping() {
             let Some(unit) = self.shared.take(STOP_POLL) else { continue };
+            let is_old = || clock::mono().saturating_since(since) > RTMP_LONGEST;
+            if is_rtmp && unit.begins && is_old() {
+                self.shared.give_back(unit);
+                return Lost::WornOut;
+            }
             if !Arc::ptr_eq(&unit.tracks, &tracks) && unit.tracks != tracks {
                 // Parameter sets that the ring had not, and this connection took from a picture.
                 let next = self.choose(&unit.tracks, &unit.packet.payload).ok();
