@@ -16,6 +16,8 @@ use crate::store::{Store, Unused};
 
 /// Times of packets may be rounded by so much (a millisecond in Matroska) and jitter a little.
 const SLACK_NS: i64 = 10_000_000;
+/// Times that step back by more are another line's, whether the source says so or not.
+const BACK_NS: i64 = 1_000_000_000;
 /// Farther from its place than this a line begins anew: 200 ms in samples of the mix.
 const JUMP: f64 = 9_600.0;
 /// Nearer than this, half a millisecond, it is left alone.
@@ -66,7 +68,8 @@ impl Line {
 
     /// Puts the block where it belongs. `position` is where the mix is.
     pub(crate) fn take(&mut self, block: &Block<'_>, store: &mut Store, position: i64) -> Unused {
-        if block.anew {
+        let is_back = |end_ns: i64| block.pts_ns < end_ns.saturating_sub(BACK_NS);
+        if block.anew || self.end_ns.is_some_and(is_back) {
             self.distance = Distance::default();
         }
         self.distance.see(block.captured_ns.saturating_sub(block.pts_ns), block.pts_ns);

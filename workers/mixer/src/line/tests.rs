@@ -109,6 +109,16 @@ fn a_source_that_begins_again_lies_where_it_is_heard_again() {
 }
 
 #[test]
+fn a_source_whose_times_step_back_unsaid_lies_where_it_is_heard_again() {
+    let mut source = Source::new();
+    for n in 0..100 {
+        source.hear(3_600_000_000_000 + n * BLOCK_NS, ZERO_NS + n * BLOCK_NS, 0.5);
+    }
+    source.hear(0, ZERO_NS + 100 * BLOCK_NS, 0.5);
+    assert!((source.place() - 101.0 * 960.0).abs() < 2.0, "{}", source.place());
+}
+
+#[test]
 fn what_comes_after_its_time_was_mixed_is_told() {
     let mut source = Source::new();
     let unused = source.hear(0, ZERO_NS - 1_000_000_000, 0.5);
