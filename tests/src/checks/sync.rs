@@ -42,7 +42,7 @@ workers:
         receivers.push(receive(&format!("rtsp://127.0.0.1:{port}/{name}"), seconds, path)?);
     }
     for receiver in &mut receivers {
-        let ended = || receiver.try_wait().ok().flatten();
+        let ended = || receiver.0.try_wait().ok().flatten();
         let (status, _) = wait_for(seconds + 120, "the RTSP stream of that length", ended)?;
         ensure(status.success(), || format!("ffmpeg over RTSP: {status}"))?;
     }
@@ -101,8 +101,18 @@ fn tenth(ms: f64) -> f64 {
     (ms * 10.0).round() / 10.0
 }
 
+/// An ffmpeg that does not outlive a check that failed.
+struct Receiver(Child);
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Into a file as it comes. The stream may not be there yet.
-fn receive(url: &str, seconds: u64, path: &Path) -> Outcome<Child> {
+fn receive(url: &str, seconds: u64, path: &Path) -> Outcome<Receiver> {
     let is_there = || {
         let probe = ["-v", "error", "-rtsp_transport", "tcp", url];
         let status = Command::new("ffprobe").args(probe).stderr(Stdio::null()).status();
@@ -116,6 +126,7 @@ fn receive(url: &str, seconds: u64, path: &Path) -> Outcome<Child> {
         .arg(path)
         .stdin(Stdio::null())
         .spawn()
+        .map(Receiver)
         .map_err(|error| Failure(format!("ffmpeg: {error}")))
 }
 
