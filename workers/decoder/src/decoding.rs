@@ -24,6 +24,8 @@ pub(crate) struct Decoding {
     outputs: Outputs,
     engines: Engines,
     open: Option<(Track, Decoder)>,
+    /// Who decodes now is not to go on: the next key frame is for another one.
+    is_given_up: bool,
     resync: Resync,
     references: References,
     notes: Notes,
@@ -52,6 +54,7 @@ impl Decoding {
             outputs,
             engines,
             open: None,
+            is_given_up: false,
             resync: Resync::default(),
             references: References::default(),
             notes: Notes::default(),
@@ -165,8 +168,10 @@ impl Decoding {
             _ => self.follow(track, key, &mut tally),
         };
         if let Err(error) = ready.and_then(|()| self.decode(packet, steps, &mut tally)) {
-            if let Trouble::Media(error) = &error {
-                self.engines.failed(track.codec, error);
+            if let Trouble::Media(error) = &error
+                && !self.is_given_up
+            {
+                self.is_given_up = self.engines.failed(track.codec, error);
             }
             tally.missed += 1;
             tally.trouble = Some(error);
@@ -180,15 +185,17 @@ impl Decoding {
             self.outputs.tear();
         }
         match &mut self.open {
-            Some((opened, decoder)) if opened == track => decoder.flush(),
+            Some((opened, decoder)) if opened == track && !self.is_given_up => decoder.flush(),
             _ => self.open(track)?,
         }
         Ok(())
     }
 
-    /// A key frame of a track described anew needs a new decoder; the old one is emptied first.
+    /// A key frame of a track described anew needs a new decoder, as one does whose decoder was given up; the
+    /// old one is emptied first.
     fn follow(&mut self, track: &Track, key: bool, tally: &mut Tally) -> Result<(), Trouble> {
-        if !key || self.open.as_ref().is_some_and(|(opened, _)| opened == track) {
+        let is_of_track = self.open.as_ref().is_some_and(|(opened, _)| opened == track);
+        if !key || is_of_track && !self.is_given_up {
             return Ok(());
         }
         self.finish(tally)?;
@@ -210,6 +217,7 @@ impl Decoding {
         };
         let decoder = self.engines.open(track, &slots)?;
         self.open = Some((track.clone(), decoder));
+        self.is_given_up = false;
         Ok(())
     }
 
@@ -219,8 +227,9 @@ impl Decoding {
         let token = self.notes.add(note);
         if let Some((track, decoder)) = &mut self.open {
             decoder.send(&packet.payload, token)?;
-            if decoder.is_refused() {
+            if decoder.is_refused() && !self.is_given_up {
                 self.engines.refused(track.codec);
+                self.is_given_up = true;
             }
         }
         if !self.outputs.is_key_only() {

@@ -61,13 +61,14 @@ impl Engines {
         }
     }
 
-    /// While it decoded. A damaged stream says nothing about who decodes it.
-    pub(crate) fn failed(&mut self, codec: Codec, error: &MediaError) {
-        if let [engine, _, ..] = self.left[..]
-            && !error.is_of_stream()
-        {
-            self.give_up(engine, Some(codec), &error.to_string());
+    /// While it decoded: whether another one is to go on. A damaged stream says nothing about who decodes it.
+    pub(crate) fn failed(&mut self, codec: Codec, error: &MediaError) -> bool {
+        let [engine, _, ..] = self.left[..] else { return false };
+        if error.is_of_stream() {
+            return false;
         }
+        self.give_up(engine, Some(codec), &error.to_string());
+        true
     }
 
     /// The hardware leaves this stream to the processor.
@@ -155,13 +156,22 @@ mod tests {
     fn hardware_is_given_up_for_what_it_does_and_not_for_what_the_stream_is() {
         let mut engines = Engines::new(DecodeHardware::Cuda, OPTIONS);
         let too_large = MediaError::TooLarge { width: 9, height: 9, max_pixels: 64 };
-        engines.failed(Codec::H264, &too_large);
+        assert!(!engines.failed(Codec::H264, &too_large));
         assert_eq!(engines.left, [DecodeEngine::Cuda, DecodeEngine::Software]);
         engines.refused(Codec::H264);
         engines.refused(Codec::H264);
         assert_eq!(engines.left, [DecodeEngine::Software]);
         let why = engines.fall_back().unwrap();
         assert!(why.contains("Cuda does not decode H264"), "{why}");
+    }
+
+    #[test]
+    fn what_failed_is_followed_by_the_next_one_until_there_is_none() {
+        let mut engines = Engines::new(DecodeHardware::Cuda, OPTIONS);
+        let broken = MediaError::Missing { input: "x".to_owned(), what: "y".to_owned() };
+        assert!(engines.failed(Codec::H264, &broken));
+        assert_eq!(engines.left, [DecodeEngine::Software]);
+        assert!(!engines.failed(Codec::H264, &broken), "the processor is all that is left");
     }
 
     #[test]

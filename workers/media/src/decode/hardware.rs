@@ -124,8 +124,10 @@ unsafe extern "C" fn choose_format(
 /// The picture in ordinary memory, lent if it is of a format that rings have; a picture that was made there
 /// stays as it is.
 pub(super) fn fetched(made: frame::Video, lender: &Arc<Lender>) -> Result<frame::Video, Error> {
-    let is_there = lender.device().is_some_and(|device| device.made(raw::frame(&made)));
-    if !is_there {
+    let Some(device) = lender.device() else { return Ok(made) };
+    if !device.made(raw::frame(&made)) {
+        // A decoder that knows no devices never asks for a format.
+        device.has_refused.store(true, Ordering::Relaxed);
         return Ok(made);
     }
     let mut here = frame::Video::empty();
