@@ -20,7 +20,7 @@ use crate::poison::Poison;
 use crate::policy::Policy;
 use crate::process::{self, Process};
 use crate::shutdown;
-use crate::topology::{Launch, Readiness, RingSpec, WorkerSpec};
+use crate::topology::{Laid, Launch, Readiness, RingSpec, WorkerSpec};
 
 /// Our own workers attach rings and open sockets in milliseconds; a camera that is down is no
 /// reason to be late, because that is a condition.
@@ -49,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) writes: Vec<RingSpec>,
     /// Places that its present process was told to give the first of them.
     pub(crate) laid: Option<u32>,
+    /// The same of the others.
+    pub(crate) more_laid: Laid,
     pub(crate) role: Role,
     /// Another process still writes its ring.
     pub(crate) stands_by: bool,
@@ -83,6 +85,8 @@ pub(crate) struct Handed {
     #[serde(default)]
     drilled: bool,
     laid: Option<u32>,
+    #[serde(default)]
+    more_laid: Laid,
     /// A person wants it stopped, and it has not ended yet.
     pub(crate) leaves: bool,
     /// It is not started before others are up.
@@ -134,6 +138,7 @@ impl Worker {
         Self {
             writes,
             laid: None,
+            more_laid: Laid::new(),
             role: Role::Member,
             stands_by: false,
             joint: None,
@@ -170,6 +175,7 @@ impl Worker {
             poison: self.poison.clone(),
             drilled: self.drilled,
             laid: self.laid,
+            more_laid: self.more_laid.clone(),
             leaves: false,
             waits: false,
         }
@@ -181,7 +187,7 @@ impl Worker {
         self.log = LogBook::resumed(self.spec.name.clone(), handed.lines);
         (self.dossier, self.poison) = (handed.dossier, handed.poison);
         self.drilled = handed.drilled;
-        self.laid = handed.laid;
+        (self.laid, self.more_laid) = (handed.laid, handed.more_laid);
     }
 
     /// It is to be this from now on. A process that runs goes on as it was started.

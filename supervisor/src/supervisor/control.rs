@@ -106,6 +106,8 @@ impl Supervisor {
         let spec = &worker.spec;
         let Launch::Use(config) = &spec.launch else { return None };
         worker.laid = worker.writes.first().map(RingSpec::places);
+        let more = worker.writes.iter().skip(1);
+        worker.more_laid = more.map(|ring| (ring.name.clone(), ring.places())).collect();
         let contract = |ring| RingContract {
             group: self.spawner.group,
             ..rings::contract(&self.spawner.outlook, ring, &mut self.floors)

@@ -54,10 +54,11 @@ impl Supervisor {
     }
 
     fn laid(&self) -> Laid {
-        let laid = self
-            .workers
-            .values()
-            .filter_map(|worker| Some((worker.writes.first()?.name.clone(), worker.laid?)));
+        let laid = self.workers.values().flat_map(|worker| {
+            let first = worker.writes.first().zip(worker.laid);
+            let first = first.map(|(ring, places)| (ring.name.clone(), places));
+            first.into_iter().chain(worker.more_laid.clone())
+        });
         laid.collect()
     }
 
