@@ -21,7 +21,7 @@ pub struct Demand {
     pub keys: bool,
     /// Each so manyth picture is enough for all that want other pictures too; 0: there are none of these.
     pub every: u32,
-    /// So many pictures a second are enough for them; `None`: somebody wants as many as there are.
+    /// So many of these a second are enough for them; `None`: somebody wants as many as there are.
     pub max_fps: Option<u32>,
 }
 
@@ -30,28 +30,28 @@ impl Demand {
     pub fn is_key_only(&self) -> bool {
         self.every == 0
     }
-
-    fn add(&mut self, wish: Wish) {
-        self.readers += 1;
-        if wish.key_only {
-            self.keys = true;
-            return;
-        }
-        let is_first = self.every == 0;
-        self.every = greatest_common(self.every, wish.every.max(1));
-        let fps = Some(wish.max_fps).filter(|fps| *fps > 0);
-        self.max_fps = match (is_first, self.max_fps, fps) {
-            (true, _, fps) => fps,
-            (false, Some(others), Some(fps)) => Some(others.max(fps)),
-            (false, _, _) => None,
-        };
-    }
 }
 
 impl FromIterator<Wish> for Demand {
     fn from_iter<I: IntoIterator<Item = Wish>>(wishes: I) -> Self {
         let mut demand = Self::default();
-        wishes.into_iter().for_each(|wish| demand.add(wish));
+        // So many numbers a second must go by for the fastest of them; `None`: all there are.
+        let mut numbers = Some(0u64);
+        for wish in wishes {
+            demand.readers += 1;
+            if wish.key_only {
+                demand.keys = true;
+                continue;
+            }
+            let every = wish.every.max(1);
+            demand.every = greatest_common(demand.every, every);
+            let own = u64::from(wish.max_fps) * u64::from(every);
+            numbers = numbers.filter(|_| own > 0).map(|others| others.max(own));
+        }
+        // Each picture that is made takes `every` of them, whoever it is for.
+        let numbers = numbers.filter(|_| demand.every > 0);
+        let a_second = numbers.map(|numbers| numbers.div_ceil(u64::from(demand.every)));
+        demand.max_fps = a_second.map(|fps| u32::try_from(fps).unwrap_or(u32::MAX));
         demand
     }
 }
@@ -91,8 +91,13 @@ mod tests {
 
     #[test]
     fn the_fastest_and_the_common_part_are_enough() {
+        let seen = of(&[(5, 1, false), (2, 0, false)]);
+        assert_eq!(seen, Demand { readers: 2, keys: false, every: 1, max_fps: Some(5) });
+        // Each second one of these is the first reader's: it gets its five a second of ten.
         let seen = of(&[(5, 10, false), (2, 15, false)]);
-        assert_eq!(seen, Demand { readers: 2, keys: false, every: 5, max_fps: Some(5) });
+        assert_eq!(seen, Demand { readers: 2, keys: false, every: 5, max_fps: Some(10) });
+        let seen = of(&[(5, 10, false)]);
+        assert_eq!(seen, Demand { readers: 1, keys: false, every: 10, max_fps: Some(5) });
     }
 
     #[test]
@@ -114,7 +119,9 @@ mod tests {
                     continue;
                 }
                 prop_assert!(every.max(1).is_multiple_of(demand.every));
-                prop_assert!(demand.max_fps.is_none_or(|fps| max_fps > 0 && fps >= max_fps));
+                // Of what is made so fast it takes one in so many.
+                let share = every.max(1) / demand.every;
+                prop_assert!(demand.max_fps.is_none_or(|fps| max_fps > 0 && fps >= max_fps * share));
             }
         }
     }
