@@ -83,11 +83,16 @@ impl Decoding {
             Turn::Park => {
                 self.rest();
                 // Nobody wants pictures, so that none is looked at.
-                self.judge.rest();
+                self.sees_nothing();
                 Turn::Park
             }
             turn => turn,
         }
+    }
+
+    /// No pictures have come for long: what they looked like says nothing of the next ones.
+    pub(crate) fn sees_nothing(&mut self) {
+        self.judge.rest();
     }
 
     pub(crate) fn is_parked(&self) -> bool {

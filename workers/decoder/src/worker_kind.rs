@@ -20,6 +20,8 @@ use crate::outputs::{Output, Outputs};
 
 /// Steps without a packet after which the condition says so: 2 s.
 const QUIET_STEPS: u32 = 20;
+/// Steps without a packet after which nothing is said of the pictures any more: 30 s.
+const BLIND_STEPS: u32 = 300;
 /// The frame threads that FFmpeg's own documentation advises against exceeding.
 const THREADS_MAX: u32 = 16;
 
@@ -242,6 +244,10 @@ impl Working {
     fn tell_if_resting(&mut self, next: &Next<Packet>, cx: &mut Context) {
         let silent = matches!(next, Next::Quiet | Next::Ended);
         self.quiet_steps = if silent { self.quiet_steps.saturating_add(1) } else { 0 };
+        if self.quiet_steps == BLIND_STEPS {
+            self.decoding.sees_nothing();
+            self.tell_health(cx);
+        }
         if self.input.epoch() == 0 {
             return; // the input has said that its ring is not there
         }
