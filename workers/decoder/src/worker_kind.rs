@@ -267,10 +267,13 @@ impl Working {
         if tally.missed > 0 {
             cx.missed(tally.missed);
         }
+        // What one ring has no slot for may have reached another.
+        if let Some(sequence) = tally.made {
+            cx.made(sequence);
+        }
         if let Some(trouble) = &tally.trouble {
             cx.condition(Condition::Degraded, trouble.to_string());
-        } else if let Some(sequence) = tally.made {
-            cx.made(sequence);
+        } else if tally.made.is_some() {
             match self.decoding.fall_back() {
                 Some(why) => cx.condition(Condition::Degraded, why),
                 None => cx.condition(Condition::Flowing, in_words(self.decoding.health())),
