@@ -13,6 +13,9 @@ use shmring::size::{self, Pictures};
 
 use crate::topology::{Launch, RingSpec, Topology};
 
+/// Rows of pictures begin at multiples of this.
+const ROW_ALIGN: u32 = 64;
+
 /// What one ring takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Memory {
@@ -42,7 +45,7 @@ pub(crate) fn memory_of(topology: &Topology, ring: &RingSpec) -> Memory {
     if let Some(form) = output_of(topology, ring)
         && let Some(size) = form.size.or_else(|| size_of(topology, ring))
     {
-        let slot_bytes = bytes_of(size, form.format.unwrap_or(PixelFormat::Yuv420p));
+        let slot_bytes = scaled_bytes(size, form.format.unwrap_or(PixelFormat::Yuv420p));
         // It is made there: the decoder holds none of its pictures.
         let known = memory(ring, Some(Pictures { slot_bytes, writer_need: 1 }));
         return Memory { exact: true, size: Some(size), ..known };
@@ -78,13 +81,28 @@ fn memory(ring: &RingSpec, pictures: Option<Pictures>) -> Memory {
 
 /// One picture of 8 bit 4:2:0, what nearly every camera sends.
 pub(crate) fn picture_bytes(size: Size) -> u64 {
-    bytes_of(size, PixelFormat::Yuv420p)
+    let picture = Picture::packed(size.width, size.height, PixelFormat::Yuv420p, ROW_ALIGN);
+    picture.map_or(0, |picture| whole(picture.slot_bytes()))
 }
 
-fn bytes_of(size: Size, format: PixelFormat) -> u64 {
-    const ROW_ALIGN: u32 = 64;
-    let picture = Picture::packed(size.width, size.height, format, ROW_ALIGN);
-    picture.map_or(0, |picture| whole(picture.slot_bytes()))
+/// One picture as a decoder's scaler lays it out: as wide as the rows of all planes are aligned by, and
+/// behind each plane what vector instructions may write.
+fn scaled_bytes(size: Size, format: PixelFormat) -> u64 {
+    const OVERRUN_BYTES: u64 = 16 + 63;
+    const PLANE_ALIGN: u64 = 64;
+    let planes = |width: u32| {
+        let extent = move |plane| format.plane_extent(plane, width, size.height);
+        (0..format.planes()).map(extent)
+    };
+    let mut width = size.width.max(1);
+    while planes(width).any(|plane| !plane.row_bytes.is_multiple_of(ROW_ALIGN)) {
+        width += width & width.wrapping_neg();
+    }
+    let bytes = planes(width).map(|plane| {
+        let rows = u64::from(plane.row_bytes) * u64::from(plane.rows);
+        (rows + OVERRUN_BYTES).next_multiple_of(PLANE_ALIGN)
+    });
+    bytes.sum()
 }
 
 /// What the decoder is asked to make of its pictures for this ring.
@@ -181,6 +199,24 @@ rings:
         assert!(memory.exact && memory.bytes > u64::from(pictures) * 640 * 480 * 3, "{memory:?}");
         assert_eq!(memory.size, Some(Size { width: 640, height: 480 }));
         assert!(total(&topology).1.is_empty());
+    }
+
+    #[test]
+    fn pictures_that_a_decoder_scales_are_reckoned_as_they_are_laid_out() {
+        let text = "version: 1\nworkers:
+  a: {use: ingest, source: 'rtsp://127.0.0.1/x'}
+  d: {use: decoder, in: a.packets, outputs: {odd: {size: 1296x722}, rgb: {size: 426x240, format: rgb24}}}
+";
+        let file = "/srv/yard/framevisor.yml".as_ref();
+        let topology = topology::parse(text, file, &Overrides::default()).unwrap();
+        let of = |name: &str| memory_of(&topology, topology.ring(&name.parse().unwrap()).unwrap());
+        // Rows of 1408 and 704 bytes, of 3 x 448.
+        for (name, least) in [("a.odd.frames", 1408 * 722 * 3 / 2), ("a.rgb.frames", 1344 * 240)] {
+            let memory = of(name);
+            let pictures = u64::from(memory.pictures.unwrap());
+            assert!(memory.exact && memory.bytes >= pictures * least, "{name}: {memory:?}");
+        }
+        assert_eq!(total(&topology).1, [&"a.frames".parse::<RingName>().unwrap()]);
     }
 
     #[test]
