@@ -82,6 +82,15 @@ pub(super) fn is_key(map: &Mapping, sequence: u64) -> bool {
     seen.is_some_and(|flags| flags & u64::from(flag::KEY) != 0)
 }
 
+/// Whether the writer passed over `sequence`, which is not above `head`, so that no picture ever had it.
+#[cold]
+pub(super) fn was_left_out(map: &Mapping, sequence: u64, head: u64) -> bool {
+    let descriptor: &[AtomicU64; WORDS] = map.block(descriptor_at(sequence));
+    // All that was written up to `head` is seen by now: a lower number is what the place held before.
+    let seen = descriptor[0].load(Ordering::Relaxed);
+    seen < sequence && head - sequence < u64::from(DESCRIPTORS) - 1
+}
+
 /// Reads the descriptor of `sequence` into `described`. `false`, and then nothing of it is worth anything:
 /// the descriptor is another's by now, or describes no picture that could be.
 #[inline(always)]

@@ -419,6 +419,29 @@ fn a_writer_hears_what_its_readers_want_and_leaves_out_the_rest() {
     assert_eq!((tenth.lag(), missed_of(&project, "slow")), (0, 0));
 }
 
+#[test]
+fn numbers_that_a_writer_leaves_out_are_not_missed() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 4);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let attach = |every, name| {
+        let named = FrameOptions::named(name);
+        let options = FrameOptions { every, policy: Policy::Sequential, ..named };
+        FrameReader::attach(&project.0, &contract.name, &options).unwrap()
+    };
+    let (mut all, mut fourth) = (attach(1, "all"), attach(4, "fourth"));
+    for expected in [5, 10, 15] {
+        let loan = writer.loan((SIDE * SIDE) as usize, 1).unwrap();
+        assert_eq!(writer.publish_each(loan.slot(), &gray(SIDE), 5).unwrap(), expected);
+        assert_eq!(item(all.next(NOW).unwrap()).sequence(), expected);
+        assert!(matches!(fourth.next(NOW).unwrap(), Next::Quiet), "before {expected}");
+    }
+    let loan = writer.loan((SIDE * SIDE) as usize, 1).unwrap();
+    assert_eq!(writer.publish(loan.slot(), &gray(SIDE)).unwrap(), 16);
+    assert_eq!(item(fourth.next(NOW).unwrap()).sequence(), 16);
+    assert_eq!((missed_of(&project, "all"), missed_of(&project, "fourth")), (0, 0));
+}
+
 fn missed_of(project: &Project, reader: &str) -> u64 {
     let readers = census::rings(&project.0).remove(0).readers;
     readers.iter().find(|status| status.name == reader).unwrap().missed

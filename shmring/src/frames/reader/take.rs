@@ -44,7 +44,7 @@ impl FrameReader {
         }
         match self.options.policy {
             Policy::Latest => self.take_newest(head, now),
-            Policy::Sequential => self.take_in_turn(head, now).map(Some),
+            Policy::Sequential => self.take_in_turn(head, now),
         }
     }
 
@@ -75,20 +75,27 @@ impl FrameReader {
     }
 
     #[inline(never)]
-    fn take_in_turn(&mut self, head: u64, now: MonoNs) -> Result<Next<Frame>, Error> {
-        let next = self.every.following(self.cursor);
+    fn take_in_turn(&mut self, head: u64, now: MonoNs) -> Result<Option<Next<Frame>>, Error> {
+        let mut next = self.every.following(self.cursor);
         let mut wanted = next.max(self.every.following(oldest_described(head) - 1));
         while let Some(sequence) = wanted.filter(|wanted| *wanted <= head) {
             if let Some(frame) = self.lease(sequence)? {
                 if wanted == next {
-                    return Ok(self.took(sequence, frame, now));
+                    return Ok(Some(self.took(sequence, frame, now)));
                 }
                 // Told first; the picture itself is leased again by the next call.
-                return Ok(self.overrun(sequence - 1));
+                return Ok(Some(self.overrun(sequence - 1)));
             }
+            let is_next = wanted == next;
             wanted = self.every.following(sequence);
+            if is_next && table::was_left_out(&self.index.map, sequence, head) {
+                // A number that nobody wanted, and no picture.
+                self.set_cursor(sequence);
+                next = wanted;
+            }
         }
-        Ok(self.overrun(head))
+        let is_overrun = next.is_some_and(|next| next <= head);
+        Ok(is_overrun.then(|| self.overrun(head)))
     }
 
     /// The newest key picture, or the next one; others are passed over.
