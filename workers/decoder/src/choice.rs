@@ -70,17 +70,23 @@ fn units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     starts.map(|start| &payload[start..])
 }
 
-/// Whether a slice is of a picture that nothing refers to (nal_ref_idc, 7.4.1); `None` for what is no slice.
+/// Whether a slice is of a picture that nothing refers to (nal_ref_idc, 7.4.1), which a parameter set never is;
+/// `None` for what is neither.
 fn h264_slice(unit: &[u8]) -> Option<bool> {
     let header = *unit.first()?;
-    matches!(header & 0x1f, 1..=5).then_some(header >> 5 & 3 == 0)
+    match header & 0x1f {
+        1..=5 => Some(header >> 5 & 3 == 0),
+        7 | 8 | 13 | 15 => Some(false),
+        _ => None,
+    }
 }
 
 /// The same of H.265: a sub-layer non-reference picture (7.4.2.2) of the highest layer.
 fn h265_slice(unit: &[u8], highest_layer: Option<u8>) -> Option<bool> {
     let (kind, layer) = h265_header(unit)?;
     let is_referred_to = kind > 14 || kind % 2 == 1;
-    (kind < 32).then_some(!is_referred_to && Some(layer) == highest_layer)
+    // 32 to 34 are parameter sets.
+    (kind < 35).then_some(!is_referred_to && Some(layer) == highest_layer)
 }
 
 /// sps_max_sub_layers_minus1 of a sequence parameter set (7.3.2.2).
@@ -154,6 +160,7 @@ mod tests {
         assert!(!is_disposable(&[&[0x41, 9, 9]]), "a reference picture");
         assert!(!is_disposable(&[&[0x01, 9], &[0x21, 9]]), "the second field is one");
         assert!(!is_disposable(&[&[0x67, 1, 2]]), "no picture at all");
+        assert!(!is_disposable(&[&[0x68, 1], &[0x01, 9]]), "what comes next needs the set");
         assert!(!is_disposable(&[]));
     }
 
