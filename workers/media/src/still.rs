@@ -73,6 +73,9 @@ impl Still {
             Colour { range: RANGE_FULL, ..Colour::default() }
         } else if is_rgb(self.format) {
             Colour { range: RANGE_LIMITED, matrix: 5, ..Colour::default() }
+        } else if (format == PixelFormat::Gray8) != (self.format == PixelFormat::Gray8) {
+            // What is not said means one range of a gray picture, and the other one of these.
+            Colour { range: self.said_range(), ..self.colour }
         } else {
             self.colour
         }
@@ -88,10 +91,9 @@ impl Still {
 
     /// A gray picture as one that swscale knows a range of.
     fn with_chroma(&self) -> Self {
-        let range = if self.is_full_range() { RANGE_FULL } else { RANGE_LIMITED };
         let mut samples = self.samples.clone();
         samples.resize(3 * self.samples.len(), 128);
-        let colour = Colour { range, ..self.colour };
+        let colour = Colour { range: self.said_range(), ..self.colour };
         Self { format: PixelFormat::Yuv444p, colour, samples, ..*self }
     }
 
@@ -170,6 +172,10 @@ impl Still {
             MATRIX_UNSPECIFIED | 0 => MATRIX_BT601,
             said => i32::from(said),
         }
+    }
+
+    fn said_range(&self) -> u8 {
+        if self.is_full_range() { RANGE_FULL } else { RANGE_LIMITED }
     }
 
     /// A picture of one plane is full range unless it says otherwise.
@@ -309,6 +315,15 @@ mod tests {
         assert_eq!(planar.colour, colour);
         let small = nv12.converted(PixelFormat::Rgb24, 8, 4).unwrap();
         assert!(small.samples.iter().all(|value| *value >= 253), "{:?}", small.samples);
+    }
+
+    #[test]
+    fn a_picture_that_becomes_gray_says_the_range_that_it_had() {
+        for (said, range) in [(0, RANGE_LIMITED), (1, RANGE_LIMITED), (2, RANGE_FULL)] {
+            let of = yuv(5, said, [81, 90, 240]);
+            assert_eq!(of.colour_as(PixelFormat::Gray8), Colour { range, ..of.colour });
+            assert_eq!(of.colour_as(PixelFormat::Yuv420p), of.colour);
+        }
     }
 
     #[test]
