@@ -186,8 +186,8 @@ fn attend(listener: TcpListener, port: u16, server_port: u16, shared: &Arc<Share
                 continue;
             }
         } else {
+            // Somebody else may have the port by now.
             listener = listen(port).ok();
-            continue;
         }
         thread::sleep(POLL);
     }
