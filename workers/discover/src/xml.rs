@@ -9,6 +9,8 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 /// Answers of devices are about a dozen deep and have some hundred elements.
 const DEPTH_MAX: usize = 64;
 const ELEMENTS_MAX: usize = 20_000;
+/// Of an element. Each is compared with those before it, so that many would take minutes.
+const ATTRIBUTES_MAX: usize = 64;
 /// What is longer is no name, address or number.
 const TEXT_MAX_BYTES: usize = 4_096;
 
@@ -28,7 +30,7 @@ pub(crate) enum Malformed {
     NotXml,
     #[error("it has a document type or entities, which no device needs")]
     Entities,
-    #[error("it has too many elements, too deep, or too long")]
+    #[error("it has too many elements or attributes, too deep, or too long")]
     TooLarge,
 }
 
@@ -90,6 +92,9 @@ fn element(tag: &BytesStart<'_>) -> Result<Element, Malformed> {
     let mut attributes = Vec::new();
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|_| Malformed::NotXml)?;
+        if attributes.len() >= ATTRIBUTES_MAX {
+            return Err(Malformed::TooLarge);
+        }
         let key = String::from_utf8_lossy(attribute.key.local_name().as_ref()).into_owned();
         let value = String::from_utf8_lossy(&attribute.value);
         let value = quick_xml::escape::unescape(&value).map_err(|_| Malformed::Entities)?;
@@ -171,6 +176,8 @@ mod tests {
         assert_eq!(read("<a>".repeat(100_000).as_bytes()), Err(Malformed::TooLarge));
         let wide = format!("<a>{}</a>", "<b/>".repeat(ELEMENTS_MAX + 1));
         assert_eq!(read(wide.as_bytes()), Err(Malformed::TooLarge));
+        let attributes: String = (0..100_000).map(|at| format!(" a{at}=''")).collect();
+        assert_eq!(read(format!("<a{attributes}/>").as_bytes()), Err(Malformed::TooLarge));
         let long = format!("<a>{}</a>", "x".repeat(TEXT_MAX_BYTES + 1));
         assert_eq!(read(long.as_bytes()), Err(Malformed::TooLarge));
         for none in ["", "no xml", "<a>", "</a>", "<a></b>", "\u{0}"] {
