@@ -2,11 +2,13 @@
 
 use std::io::{self, BufRead};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use https::Client;
 use protocol::verb::{Discover, Discovered, DiscoveredDevice};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use worker::verb::{VerbError, answer, arguments};
 
 use crate::answers::Match;
@@ -14,6 +16,9 @@ use crate::device::Device;
 use crate::lines;
 use crate::multicast::{self, Found};
 use crate::soap::Login;
+
+/// For all questions to a device: one that lets each wait to its own deadline would take minutes.
+const TELLS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Arguments as JSON; user and password, if any, as lines on stdin.
 pub(crate) fn verb(text: &str) -> Result<(), VerbError> {
@@ -78,9 +83,13 @@ async fn device(
     let is_its = |service: &&String| service.contains(&from.to_string());
     let service = found.services.iter().find(is_its).or_else(|| found.services.first());
     let service = service.cloned().unwrap_or_default();
-    let (profiles, problem) = match device.profiles(&service).await {
-        Ok(profiles) => (profiles, None),
-        Err(problem) => (Vec::new(), Some(problem.to_string())),
+    let (profiles, problem) = match timeout(TELLS_WITHIN, device.profiles(&service)).await {
+        Ok(Ok(profiles)) => (profiles, None),
+        Ok(Err(problem)) => (Vec::new(), Some(problem.to_string())),
+        Err(_) => {
+            let seconds = TELLS_WITHIN.as_secs();
+            (Vec::new(), Some(format!("it has not told all its streams within {seconds} s")))
+        }
     };
     let Match { endpoint, name, hardware, location, .. } = found;
     // As with names: a terminal may be shown it.
