@@ -100,7 +100,11 @@ pub(crate) fn profiles(answer: &Element) -> Vec<(String, DiscoveredProfile)> {
 pub(crate) fn stream(answer: &Element) -> Option<String> {
     let uri = answer.find("MediaUri")?.text_of("Uri")?;
     let is_one_word = !uri.chars().any(|c| c.is_control() || c.is_whitespace());
-    (uri.starts_with("rtsp://") && is_one_word).then(|| uri.to_owned())
+    let rest = uri.strip_prefix("rtsp://").filter(|_| is_one_word)?;
+    // Some have a user and a password in it, which nobody is shown.
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    Some(format!("rtsp://{host}{path}"))
 }
 
 /// Why it says no; `None` where it does not.
@@ -127,7 +131,14 @@ pub(crate) fn fault(answer: &Element) -> Option<Fault> {
 
 /// Without what is no character for people, and not too long.
 fn plain(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect()
+    text.trim().chars().filter(|c| !is_obeyed(*c)).take(TEXT_MAX).collect()
+}
+
+/// Whether a terminal, or whoever reads the lines of a topology, does something at it: controls, the line ends
+/// of Unicode, and marks that turn the direction of what follows.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `%20` as a blank.
@@ -153,7 +164,7 @@ mod tests {
     fn a_match_is_read_with_its_names_and_nothing_a_terminal_would_obey() {
         let answer = read(
             b"<E><Body><ProbeMatches><ProbeMatch><EndpointReference><Address> urn:uuid:1 </Address></EndpointReference>\
-            <Scopes>onvif://www.onvif.org/type/video onvif://www.onvif.org/name/Front%20door%1b%5b2J \
+            <Scopes>onvif://www.onvif.org/type/video onvif://www.onvif.org/name/Front%20door%1b%5b2J%e2%80%a8%e2%80%ae \
              onvif://www.onvif.org/hardware/X-1</Scopes>\
             <XAddrs>http://10.0.0.5/onvif/device_service ftp://10.0.0.5/ http://[fe80::1]/onvif</XAddrs>\
             </ProbeMatch><ProbeMatch><XAddrs></XAddrs></ProbeMatch></ProbeMatches></Body></E>",
@@ -206,6 +217,8 @@ mod tests {
             )
         };
         assert_eq!(uri("rtsp://10.0.0.5/s0").as_deref(), Some("rtsp://10.0.0.5/s0"));
+        let with_login = uri("rtsp://admin:p@ss@10.0.0.5:554/s0?a=b@c");
+        assert_eq!(with_login.as_deref(), Some("rtsp://10.0.0.5:554/s0?a=b@c"));
         assert_eq!((uri("file:///etc/passwd"), uri("rtsp://h/&#10;x: y")), (None, None));
         let refused = |code: &str| {
             let text = format!(
