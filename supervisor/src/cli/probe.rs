@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, CliError> 
     let mut child = start.map_err(CliError::io("start the program of the verb"))?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that has ended already says why itself.
-        let _ = writeln!(stdin, "{}", String::from(source));
+        let _ = writeln!(stdin, "{}\n{source}", String::from(source.clone()));
     }
     let output = child.wait_with_output().map_err(CliError::io("the program of the verb"))?;
     if !output.status.success() {

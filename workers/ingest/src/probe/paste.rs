@@ -42,6 +42,10 @@ fn ring_rate(bits: u64) -> Option<BitRate> {
 fn url(source: &Source) -> String {
     let text = String::from(source.clone());
     let Some(address) = source.url() else { return quoted(&text) };
+    // What a credential makes stands under its name already.
+    if text.parse::<Source>().is_ok_and(|plain| plain.to_string() != address.to_string()) {
+        return address.to_string().replace('\'', "''");
+    }
     let mut text = quoted(&text);
     for secret in address.secrets() {
         text = text.replace(&format!("={}", quoted(secret)), "=${CAM1_SECRET}");
@@ -110,6 +114,14 @@ mod tests {
             assert!(lines.contains(&format!("    url: '{url}'\n")), "{lines}");
             assert!(!lines.contains("cret@") && !lines.contains("s3cret"), "{lines}");
         }
+    }
+
+    #[test]
+    fn what_a_credential_makes_stays_under_its_name() {
+        let source: Source = "rtsp://10.0.0.5/live/s3cret".parse().unwrap();
+        let source = source.shown_as("rtsp://10.0.0.5/live/${cred:path}").unwrap();
+        let lines = lines(&source, Some(Transport::Tcp), &[track(Codec::H264, 2_000_000)]);
+        assert!(lines.contains("    url: 'rtsp://10.0.0.5/live/${cred:path}'\n"), "{lines}");
     }
 
     #[test]

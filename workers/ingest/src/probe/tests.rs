@@ -51,6 +51,19 @@ fn failures_are_told_in_the_words_of_the_worker() {
 }
 
 #[test]
+fn a_source_is_shown_as_whoever_asks_says() {
+    let read = |mut text: &[u8]| source(&mut text);
+    let named = read(b"rtsp://10.0.0.5/live/s3cret\nrtsp://10.0.0.5/live/${cred:path}\n").unwrap();
+    assert_eq!(named.to_string(), "rtsp://10.0.0.5/live/${cred:path}");
+    assert_eq!(String::from(named), "rtsp://10.0.0.5/live/s3cret");
+    for plain in [&b"clip.mp4\nfile:clip.mp4\n"[..], &b"clip.mp4\n"[..]] {
+        assert_eq!(read(plain).unwrap().to_string(), "file:clip.mp4");
+    }
+    assert_eq!(read(b"rtsp://u:p@h/x\n").unwrap().to_string(), "rtsp://h/x");
+    assert!(read(b"ftp://h/x\n").is_err());
+}
+
+#[test]
 fn a_file_is_read_as_fast_as_it_can_be() {
     let Ok(Source::Test(pattern)) = "test:?size=128x64&fps=25&gop=50".parse() else {
         panic!("a pattern that reads");
