@@ -107,6 +107,7 @@ impl Ingest {
                     self.source.close();
                     if let Some(rate) = &mut self.rate {
                         rate.rest();
+                        cx.picture_health(&self.ring, rate.health(), rate.why());
                     }
                 }
                 Turn::Resume => self.source.open_again()?,
