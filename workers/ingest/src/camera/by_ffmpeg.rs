@@ -20,6 +20,10 @@ const SENDER_PATIENCE: Duration = Duration::from_secs(60);
 const STORED_PATIENCE: Duration = Duration::from_secs(30);
 /// What is due later than this has times that jumped; nobody waits for it.
 const DUE_MOST: Duration = Duration::from_secs(10);
+/// So have times that step back by more: what follows is not late, and does not catch up.
+const BACK_MOST_NS: i64 = 10_000_000_000;
+/// Time between two reads beyond which this process was away, and the source is not to blame.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// How long a source may be silent.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +65,7 @@ impl Reader {
         }
         let has_video = demuxer.tracks()[0].codec.is_video();
         let Nature { is_untimed, is_stored } = demuxer.nature();
-        let (mut pace, mut damage) = (Pace::default(), Damage::default());
+        let (mut schedule, mut damage) = (Schedule::default(), Damage::default());
         loop {
             let mut unit = match demuxer.read() {
                 Ok(Some(unit)) => unit,
@@ -69,13 +73,14 @@ impl Reader {
                 Err(error) => return self.reason(error, watchdog),
             };
             let mut arrival = clock::now();
+            let came = arrival.mono;
             if unit.track == 0 || !has_video {
                 watchdog.feed(arrival.mono);
             }
             if is_untimed {
                 time_by_arrival(&mut unit, arrival);
             } else if is_stored {
-                self.wait_until(due(&mut pace, unit.dts_ns, arrival.mono));
+                self.wait_until(schedule.due(unit.dts_ns, arrival.mono));
                 arrival = clock::now();
             }
             damage.spread(&mut unit);
@@ -90,6 +95,10 @@ impl Reader {
             let received = Received { unit, arrival, capture, clock, anew, jumped };
             if let Err(lost) = self.say(Message::Unit(received, None)) {
                 return lost;
+            }
+            let now = clock::mono();
+            if now.saturating_since(came) > AWAY {
+                watchdog.feed(now);
             }
         }
     }
@@ -112,14 +121,25 @@ impl Reader {
     }
 }
 
-/// When a unit of what comes as fast as it is read is to go on.
-fn due(pace: &mut Pace, dts_ns: i64, now: MonoNs) -> MonoNs {
-    let due = pace.due(dts_ns, now);
-    if due.saturating_since(now) <= DUE_MOST {
-        return due;
+/// When units of what comes as fast as it is read are to go on. Pure.
+#[derive(Clone, Copy, Debug, Default)]
+struct Schedule {
+    pace: Pace,
+    /// Of the unit before, whatever its track is.
+    last_ns: Option<i64>,
+}
+
+impl Schedule {
+    fn due(&mut self, dts_ns: i64, now: MonoNs) -> MonoNs {
+        let last_ns = self.last_ns.replace(dts_ns).unwrap_or(dts_ns);
+        let steps_back = last_ns.saturating_sub(dts_ns) > BACK_MOST_NS;
+        let due = self.pace.due(dts_ns, now);
+        if !steps_back && due.saturating_since(now) <= DUE_MOST {
+            return due;
+        }
+        self.pace = Pace::default();
+        self.pace.due(dts_ns, now)
     }
-    *pace = Pace::default();
-    pace.due(dts_ns, now)
 }
 
 /// A form without times counts units at a rate that nobody told: when they come is nearer to the truth.
@@ -175,12 +195,18 @@ mod tests {
 
     #[test]
     fn what_is_stored_goes_on_at_its_own_pace_and_a_jump_is_not_waited_for() {
-        let mut pace = Pace::default();
+        let mut schedule = Schedule::default();
         let now = MonoNs(1_000_000_000);
-        assert_eq!(due(&mut pace, 5, now), now);
-        assert_eq!(due(&mut pace, 40_000_005, now), now + Duration::from_millis(40));
-        assert_eq!(due(&mut pace, 3_600_000_000_000, now), now);
-        assert_eq!(due(&mut pace, 3_600_040_000_000, now), now + Duration::from_millis(40));
+        assert_eq!(schedule.due(5, now), now);
+        assert_eq!(schedule.due(40_000_005, now), now + Duration::from_millis(40));
+        assert_eq!(schedule.due(3_600_000_000_000, now), now);
+        assert_eq!(schedule.due(3_600_040_000_000, now), now + Duration::from_millis(40));
+        // A playlist whose next part begins at 0 again: else an hour of it would come at once.
+        assert_eq!(schedule.due(7, now), now);
+        assert_eq!(schedule.due(40_000_007, now), now + Duration::from_millis(40));
+        // What is late catches up.
+        let late = now + Duration::from_secs(30);
+        assert_eq!(schedule.due(80_000_007, late), now + Duration::from_millis(80));
     }
 
     #[test]
