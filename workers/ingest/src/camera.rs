@@ -54,6 +54,9 @@ pub(crate) struct Camera {
     stop: Arc<AtomicBool>,
     timeline: Timeline,
     last_arrival: Option<MonoNs>,
+    /// Since when its reader says nothing, until that is told: a device that has stopped holds it in a call
+    /// that nothing interrupts.
+    silent_since: Option<MonoNs>,
     /// The next unit is the first of a connection.
     fresh: bool,
     begun: bool,
@@ -101,6 +104,7 @@ impl Camera {
             stop,
             timeline: Timeline::default(),
             last_arrival: None,
+            silent_since: Some(clock::mono()),
             fresh: false,
             begun: false,
         })
@@ -110,6 +114,7 @@ impl Camera {
     pub(crate) fn connect_again(&mut self) -> Result<(), Fault> {
         self.stop = Arc::default();
         self.messages = start_reader(&self.wanted, &self.stop)?;
+        self.silent_since = Some(clock::mono());
         self.begun = false;
         Ok(())
     }
@@ -122,7 +127,12 @@ impl Camera {
         if !std::mem::replace(&mut self.begun, true) {
             return Ok(Event::Preparing(format!("connecting to {}", self.name())));
         }
-        match self.messages.recv_timeout(wait) {
+        let message = self.messages.recv_timeout(wait);
+        if let Ok(message) = &message {
+            let is_down = matches!(message, Message::Down(_));
+            self.silent_since = (!is_down).then(clock::mono);
+        }
+        match message {
             Ok(Message::Connected(tracks)) => {
                 self.fresh = true;
                 Ok(Event::Tracks(tracks))
@@ -132,11 +142,25 @@ impl Camera {
                 Ok(Event::Unit(self.captured(received, delay_ns)))
             }
             Ok(Message::Down(why)) => Ok(Event::Down(why)),
-            Err(RecvTimeoutError::Timeout) => Ok(Event::Quiet),
+            Err(RecvTimeoutError::Timeout) => Ok(self.silence().map_or(Event::Quiet, Event::Down)),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Fault::failed(format!("{}: the thread that reads it has ended", self.name())))
             }
         }
+    }
+
+    /// Told once, and only of a device: of everything else the reader tells itself.
+    fn silence(&mut self) -> Option<String> {
+        let is_device = matches!(self.wanted.input, Some(Input::Device(_)));
+        let since = self.silent_since.filter(|_| is_device)?;
+        if clock::mono().saturating_since(since) <= PATIENCE {
+            return None;
+        }
+        self.silent_since = None;
+        let (name, seconds) = (self.name(), PATIENCE.as_secs());
+        Some(format!(
+            "{name}: no picture for {seconds} s; expected a live device: is it still there, and is its signal?"
+        ))
     }
 
     /// Lets the reader take leave of the camera.
