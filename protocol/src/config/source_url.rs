@@ -6,8 +6,21 @@ use super::ingest::{SourceError, in_range};
 use crate::secret::HIDDEN;
 
 /// Names of a query's parts whose values are nobody's business, besides those that hold one of [`SECRETS`].
-const SECRET_WORDS: [&str; 5] = ["auth", "key", "pass", "pw", "pwd"];
-const SECRETS: [&str; 5] = ["passphrase", "passwd", "password", "secret", "token"];
+/// An SRT `streamid` is what many servers take user and password by.
+const SECRET_WORDS: [&str; 9] =
+    ["auth", "authorization", "key", "pass", "pw", "pwd", "sig", "signature", "streamid"];
+const SECRETS: [&str; 10] = [
+    "access_key",
+    "accesskey",
+    "api_key",
+    "apikey",
+    "credential",
+    "passphrase",
+    "passwd",
+    "password",
+    "secret",
+    "token",
+];
 
 /// A URL with its credentials; `Display` and `Debug` leave them out.
 #[derive(Clone, PartialEq, Eq)]
@@ -141,6 +154,8 @@ mod tests {
         assert_eq!(url.secrets(), ["s3cret", "x"]);
         let srt = SourceUrl::new("srt://10.0.0.5:9000?passphrase=0123456789&latency=200");
         assert_eq!(srt.to_string(), "srt://10.0.0.5:9000?passphrase=***&latency=200");
+        let srt = SourceUrl::new("srt://10.0.0.5:9000?streamid=read:cam:user:s3cret");
+        assert_eq!(srt.to_string(), "srt://10.0.0.5:9000?streamid=***");
         let named = SourceUrl::new("http://h/?pwd=x").shown_as("http://h/?pwd=${cred:pw}");
         assert_eq!(named.to_string(), "http://h/?pwd=${cred:pw}");
     }
