@@ -1,11 +1,12 @@
 //! A source's address, and what people may see of it.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::ingest::{SourceError, in_range};
 use crate::secret::HIDDEN;
 
-/// Names of a query's parts whose values are nobody's business, besides those that hold one of [`SECRETS`].
+/// Names of parts of a path or query whose values are nobody's business, besides those that hold one of [`SECRETS`].
 /// An SRT `streamid` is what many servers take user and password by.
 const SECRET_WORDS: [&str; 9] =
     ["auth", "authorization", "key", "pass", "pw", "pwd", "sig", "signature", "streamid"];
@@ -43,12 +44,9 @@ impl SourceUrl {
         &self.url
     }
 
-    /// What nobody may see of its query.
+    /// What nobody may see of its path and query.
     pub fn secrets(&self) -> Vec<&str> {
-        let query = self.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
-        let values = query.split('&').filter_map(|pair| pair.split_once('='));
-        let secret = values.filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
-        secret.filter(|value| !value.is_empty()).collect()
+        secret_values(&self.url).into_iter().map(|at| &self.url[at]).collect()
     }
 }
 
@@ -102,18 +100,46 @@ pub(super) fn authority(rest: &str) -> Result<Authority<'_>, SourceError> {
     }
 }
 
-/// Without credentials, and with stars for what its query keeps secret; references to secrets stay.
+/// Without credentials, and with stars for what its path and query keep secret; references to secrets stay.
 fn shown(url: &str) -> String {
-    let url = without_credentials(url);
-    let Some((path, query)) = url.split_once('?') else { return url };
-    let pair = |pair: &str| match pair.split_once('=') {
-        Some((name, value)) if is_secret(name) && !value.is_empty() && !value.starts_with("${") => {
-            format!("{name}={HIDDEN}")
+    let mut url = without_credentials(url);
+    // From the last on: what stands before keeps its place.
+    for at in secret_values(&url).into_iter().rev() {
+        if !url[at.clone()].starts_with("${") {
+            url.replace_range(at, HIDDEN);
         }
-        _ => pair.to_owned(),
-    };
-    let pairs: Vec<String> = query.split('&').map(pair).collect();
-    format!("{path}?{}", pairs.join("&"))
+    }
+    url
+}
+
+/// Where they are, in their order. Recorders without a name have user and password in their path:
+/// `/user=admin&password=x&channel=1`, `/user=admin_password=x_channel=1`.
+fn secret_values(url: &str) -> Vec<Range<usize>> {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let path = host + url[host..].find(['/', '?', '#']).unwrap_or(url.len() - host);
+    let rest = &url[path..];
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut found = Vec::new();
+    let mut begin = path;
+    for part in before.split(['/', '&']).chain(query.split('&')) {
+        let end = begin + part.len();
+        found.extend(value_in(part).map(|at| begin + at..end).filter(|value| !value.is_empty()));
+        // One character is between each part and the next.
+        begin = end + 1;
+    }
+    found
+}
+
+/// Where the value begins in `NAME=VALUE`, or behind other pairs, if its name is that of a secret.
+fn value_in(part: &str) -> Option<usize> {
+    let mut name = 0;
+    for (at, _) in part.match_indices('=') {
+        if is_secret(&part[name..at]) {
+            return Some(at + 1);
+        }
+        name = at + 1;
+    }
+    None
 }
 
 fn is_secret(name: &str) -> bool {
@@ -156,6 +182,17 @@ mod tests {
         assert_eq!(srt.to_string(), "srt://10.0.0.5:9000?passphrase=***&latency=200");
         let srt = SourceUrl::new("srt://10.0.0.5:9000?streamid=read:cam:user:s3cret");
         assert_eq!(srt.to_string(), "srt://10.0.0.5:9000?streamid=***");
+        for (path, secret) in [
+            ("user=admin&password=***&channel=1&stream=0.sdp?", "s3cret"),
+            ("user=admin_password=***?real_stream", "s3cret_channel=1_stream=0.sdp"),
+            ("live/token=***/main?a=b=c&key=***", "s3cret"),
+        ] {
+            let shown = format!("rtsp://10.0.0.5:554/{path}");
+            let url = SourceUrl::new(&shown.replace("***", secret));
+            assert_eq!(url.to_string(), shown);
+            assert!(!url.secrets().is_empty() && url.secrets().iter().all(|it| *it == secret));
+            assert_eq!(SourceUrl::new(&shown).to_string(), shown);
+        }
         let named = SourceUrl::new("http://h/?pwd=x").shown_as("http://h/?pwd=${cred:pw}");
         assert_eq!(named.to_string(), "http://h/?pwd=${cred:pw}");
     }
