@@ -80,6 +80,7 @@ impl Redactor {
                     if let Some(url) = ingest.source.url() {
                         known.extend(credentials(url.url()));
                         known.extend(url.secrets().into_iter().map(str::to_owned));
+                        known.extend(url.secrets().into_iter().map(decoded));
                         // A credential that holds the whole of it.
                         known.extend(url.to_string().contains("${").then(|| url.url().to_owned()));
                     }
@@ -223,11 +224,12 @@ mod tests {
     fn the_passwords_of_a_topology_are_hidden_wherever_they_stand() {
         let text = "version: 1\nworkers:
   cam: {use: ingest, source: 'rtsp://admin:s%40cret@10.0.0.5/main'}
+  door: {use: ingest, source: 'http://10.0.0.6/v.cgi?pwd=d%2Foor'}
   mine: {run: [x], env: {MY_TOKEN: abcdef, PLAIN: visible}}\n";
         let file = "/srv/yard/framevisor.yml".as_ref();
         let topology = topology::parse(text, file, &Overrides::default()).unwrap();
         let redactor = Redactor::of(&topology);
-        let said = redactor.text("login s@cret failed, s%40cret, abcdef; visible");
-        assert_eq!(said, "login *** failed, ***, ***; visible");
+        let said = redactor.text("login s@cret failed, s%40cret, d/oor, d%2Foor, abcdef; visible");
+        assert_eq!(said, "login *** failed, ***, ***, ***, ***; visible");
     }
 }
