@@ -14,10 +14,10 @@ use worker::Fault;
 const PACKETS_A_SECOND: u32 = 50;
 /// Farther from its place than this sound has paused, and goes on elsewhere.
 const PAUSE_NS: i64 = 500_000_000;
-/// By then the rate is known well enough to say that it is another.
+/// By then the rate is known well enough.
 const RATE_AFTER: Duration = Duration::from_secs(5);
-/// Who was silent for so long among it has paused, which is no rate.
-const PAUSED_AFTER: Duration = Duration::from_secs(8);
+/// So often in a row it is another before that is told: a pause looks like it once.
+const RATE_TIMES: u32 = 2;
 /// Rates that are mistaken for each other differ by more.
 const RATE_OFF: f64 = 0.2;
 
@@ -31,7 +31,7 @@ pub(crate) struct Sound {
     rest: Vec<u8>,
     line: Line,
     gop: u64,
-    rate: Rate,
+    tally: Tally,
 }
 
 impl Sound {
@@ -54,13 +54,13 @@ impl Sound {
             rest: Vec::new(),
             line: Line { hz: told.hz, samples, next: None },
             gop,
-            rate: Rate::default(),
+            tally: Tally::default(),
         })
     }
 
     /// What the command has printed by `now`. The sequence of the newest packet that it completes.
     pub(crate) fn take(&mut self, bytes: &[u8], now: Stamp) -> Result<Option<u64>, Fault> {
-        self.rate.took(bytes.len(), self.told, now.mono);
+        self.tally.took(bytes.len(), self.expected(), now.mono);
         self.rest.extend_from_slice(bytes);
         let mut made = None;
         while self.rest.len() >= self.packet_bytes {
@@ -73,9 +73,21 @@ impl Sound {
         Ok(made)
     }
 
-    /// Why what is printed is not what was said.
-    pub(crate) fn off(&self) -> Option<&str> {
-        self.rate.wrong.as_deref()
+    /// Why what is printed is not what was said; the same words for as long as it is not.
+    pub(crate) fn off(&self) -> Option<String> {
+        let (seen, expected) = (self.tally.wrong?, self.expected());
+        Some(format!(
+            "prints {seen:.0} bytes a second: expected {expected:.0} of {} samples at {} Hz in {} channels; is \
+             that what 'sound' says?",
+            self.told.samples.as_str(),
+            self.told.hz,
+            self.told.channels
+        ))
+    }
+
+    /// Bytes a second.
+    fn expected(&self) -> f64 {
+        f64::from(self.told.hz) * frame_bytes(self.told) as f64
     }
 
     pub(crate) fn finish(&mut self) {
@@ -100,44 +112,36 @@ impl Sound {
     }
 }
 
-/// How fast samples come, some seconds at a time. Pure.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Rate {
-    /// Of these seconds, and when they began.
-    bytes: u64,
+/// How fast bytes come. Pure.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    /// When this window began; `None` before the first bytes.
     since: Option<MonoNs>,
-    /// As of the last ones; in the same words for as long as it is wrong.
-    wrong: Option<String>,
+    bytes: u64,
+    /// Windows in a row that were off.
+    off: u32,
+    /// Bytes a second, where they are not as expected.
+    wrong: Option<f64>,
 }
 
-impl Rate {
-    fn took(&mut self, bytes: usize, told: Samples, now: MonoNs) {
-        let since = *self.since.get_or_insert(now);
+impl Tally {
+    fn took(&mut self, bytes: usize, expected: f64, now: MonoNs) {
+        // What the pipe held before anybody looked came at no rate.
+        let Some(since) = self.since else {
+            self.since = Some(now);
+            return;
+        };
         self.bytes += bytes as u64;
-        let span = now.saturating_since(since);
-        if span < RATE_AFTER {
+        let passed = now.saturating_since(since);
+        if passed < RATE_AFTER {
             return;
         }
-        let seen = (span < PAUSED_AFTER).then(|| self.bytes as f64 / span.as_secs_f64());
-        (self.bytes, self.since) = (0, Some(now));
-        let wrong = seen.and_then(|seen| wrong(seen, told));
-        self.wrong = wrong.map(|why| self.wrong.take().unwrap_or(why));
+        let seen = self.bytes as f64 / passed.as_secs_f64();
+        (self.since, self.bytes) = (Some(now), 0);
+        let is_off = (seen / expected - 1.0).abs() > RATE_OFF;
+        self.off = if is_off { self.off.saturating_add(1) } else { 0 };
+        self.wrong = (self.off >= RATE_TIMES).then(|| self.wrong.unwrap_or(seen));
     }
-}
-
-/// `seen`: bytes a second.
-fn wrong(seen: f64, told: Samples) -> Option<String> {
-    let expected = f64::from(told.hz) * frame_bytes(told) as f64;
-    let is_off = (seen / expected - 1.0).abs() > RATE_OFF;
-    is_off.then(|| {
-        format!(
-            "prints {seen:.0} bytes a second: expected {expected:.0} of {} samples at {} Hz in {} \
-             channels; is that what 'sound' says?",
-            told.samples.as_str(),
-            told.hz,
-            told.channels
-        )
-    })
 }
 
 /// Times of packets, counted by their samples for as long as that is true. Pure.
@@ -241,21 +245,27 @@ mod tests {
     }
 
     #[test]
-    fn another_rate_is_told_once_and_a_pause_is_none() {
-        let told = Samples { hz: 48_000, channels: 1, samples: SampleForm::S16le };
-        let mut rate = Rate::default();
-        let mut print = |from_s: u64, to_s: u64, bytes: usize| {
-            for tenth in from_s * 10..to_s * 10 {
-                rate.took(bytes, told, MonoNs(ZERO + tenth * 100 * MS));
+    fn another_rate_is_told_until_it_is_right_and_an_hour_of_silence_is_none() {
+        let (mut tally, mut now_ms) = (Tally::default(), 0);
+        let mut took = |seconds: u64, bytes: usize| {
+            for _ in 0..seconds * 10 {
+                now_ms += 100;
+                tally.took(bytes, 1_000.0, MonoNs(now_ms * MS));
             }
-            rate.wrong.clone()
+            tally.wrong
         };
-        assert_eq!(print(0, 12, 9_600), None);
-        let wrong = print(12, 24, 4_800).unwrap();
-        assert!(wrong.contains("expected 96000"), "{wrong}");
-        assert_eq!(print(24, 36, 4_900), Some(wrong), "it stays as it is");
-        assert_eq!(print(36, 48, 9_600), None);
-        assert_eq!(print(60, 72, 9_600), None, "it was quiet for a while");
+        assert_eq!(took(30, 100), None);
+        assert_eq!(took(1, 0), None);
+        let wrong = took(30, 200);
+        assert!(wrong.is_some_and(|seen| seen > 1_200.0), "{wrong:?}");
+        assert_eq!(took(30, 210), wrong);
+        assert_eq!(took(15, 100), None);
+        let mut tally = Tally::default();
+        let later = (0..100).map(|at| if at < 50 { at } else { at + 36_000 });
+        for at in later {
+            tally.took(100, 1_000.0, MonoNs(at * 100 * MS));
+            assert_eq!(tally.wrong, None, "{at}");
+        }
     }
 
     #[test]
