@@ -49,8 +49,8 @@ impl Worker for Pipe {
             (None, _) => None,
             (Some(makes), Some(contract)) => {
                 let end = PipeEnd::new(cx.inherited(env::STDOUT_FD)?)?;
-                let is_watched = config.pace() == Pace::Live;
-                Some(Take::start(cx, makes, is_watched, &contract, end, command)?)
+                let is_live = config.pace() == Pace::Live;
+                Some(Take::start(cx, makes, is_live, &contract, end, command)?)
             }
             (Some(_), None) => {
                 return Err(Fault::contract(

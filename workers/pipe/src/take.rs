@@ -53,7 +53,7 @@ impl Take {
     pub(crate) fn start(
         cx: &Context,
         makes: Makes,
-        is_watched: bool,
+        is_live: bool,
         contract: &RingContract,
         end: PipeEnd,
         command: &str,
@@ -63,12 +63,12 @@ impl Take {
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), status });
         let out = Out::open(cx.project(), makes, contract)?;
         let watch = match makes {
-            Makes::Pictures(raw) if is_watched => RateWatch::new(raw),
+            Makes::Pictures(raw) if is_live => RateWatch::new(raw),
             _ => None,
         };
         let shared_too = Arc::clone(&shared);
-        let source =
-            Source { end, command: command.to_owned(), shared: shared_too, late: Cell::new(0) };
+        let command = command.to_owned();
+        let source = Source { end, command, is_live, shared: shared_too, late: Cell::new(0) };
         let thread = std::thread::Builder::new()
             .name("stdout".to_owned())
             .spawn(move || source.run(out, watch))
@@ -137,6 +137,8 @@ impl Out {
 struct Source {
     end: PipeEnd,
     command: String,
+    /// It prints as a camera does: silence is a fault.
+    is_live: bool,
     shared: Arc<Shared>,
     /// Bytes read since the worker was asked to stop.
     late: Cell<usize>,
@@ -228,7 +230,7 @@ impl Source {
                     }
                 }
                 Got::Nothing if filled > 0 => self.tell_pause(since, filled, picture.len()),
-                Got::Nothing => {}
+                Got::Nothing => self.tell_silence(since),
                 Got::Stop => return Ok(Filled::Stop),
                 Got::Closed if filled == 0 => return Ok(Filled::Closed),
                 Got::Closed => return Ok(Filled::CutOff(filled)),
@@ -247,6 +249,20 @@ impl Source {
         }
     }
 
+    /// Of a command that has printed before: until then it is told as having printed nothing yet.
+    fn tell_silence(&self, since: MonoNs) {
+        if !self.is_live || clock::mono().saturating_since(since) < PATIENCE {
+            return;
+        }
+        let mut status = self.shared.lock();
+        if status.made > 0 {
+            let (command, seconds) = (&self.command, PATIENCE.as_secs());
+            let why =
+                format!("{command} has printed nothing for {seconds} s; expected a live stream");
+            status.told = (Condition::Degraded, why);
+        }
+    }
+
     fn cut_off(&self, pictures: &Pictures, got: usize) -> Fault {
         let Pictures { picture, bytes, .. } = pictures;
         let content = shmring::Content::from(*picture);
@@ -259,13 +275,15 @@ impl Source {
 
     fn take_packets(&self, packets: &mut Packets) -> Result<(), Fault> {
         let mut buffer = vec![0; READ_BYTES];
+        let mut heard = clock::mono();
         loop {
             match self.read(&mut buffer)? {
                 Got::Bytes(count) => {
+                    heard = clock::mono();
                     let units = packets.split(&buffer[..count], &self.command)?;
                     self.publish(packets, &units)?;
                 }
-                Got::Nothing => {}
+                Got::Nothing => self.tell_silence(heard),
                 Got::Stop => break,
                 Got::Closed => {
                     let units = packets.rest();
@@ -280,9 +298,11 @@ impl Source {
 
     fn take_sound(&self, sound: &mut Sound) -> Result<(), Fault> {
         let mut buffer = vec![0; READ_BYTES];
+        let mut heard = clock::mono();
         loop {
             match self.read(&mut buffer)? {
                 Got::Bytes(count) => {
+                    heard = clock::mono();
                     let made = sound.take(&buffer[..count], clock::now())?;
                     match sound.off() {
                         Some(why) => self.tell_wrong(made, format!("{} {why}", self.command)),
@@ -290,7 +310,7 @@ impl Source {
                         None => {}
                     }
                 }
-                Got::Nothing => {}
+                Got::Nothing => self.tell_silence(heard),
                 Got::Stop | Got::Closed => break,
             }
         }
