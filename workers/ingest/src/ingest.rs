@@ -55,6 +55,8 @@ impl Worker for Ingest {
             return Err(Fault::contract("started without a ring to write, expected one"));
         };
         let ring = contract.name.clone();
+        // Who must not lose anything is about to come back when it is away.
+        let is_essential = !contract.essential.is_empty();
         let publisher = Publisher::new(cx.project(), contract, clock::now().utc);
         let (source, on_demand, rate) = match task {
             Task::Source(config) => {
@@ -65,7 +67,8 @@ impl Worker for Ingest {
             }
             Task::Command(config) => (Source::of_command(&config, cx)?, false, None),
         };
-        let (parking, looked) = (on_demand.then(Parking::working), MonoNs(0));
+        let parking = (on_demand && !is_essential).then(Parking::working);
+        let looked = MonoNs(0);
         let mut ingest =
             Self { source, publisher, ring, rate, has_pictures: false, parking, looked };
         // Local sources know their tracks by now, so their ring is there before they are ready.
