@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use media::{Input, MediaError};
 use protocol::config::ingest::Transport;
+use protocol::config::stream_url::Scheme;
 use protocol::stream::Track;
 use protocol::time::MonoNs;
 use shmring::clock;
@@ -274,12 +275,28 @@ impl Reader {
                 return;
             }
             let random = clock::now().utc.0 / 1_000;
-            let wait = self.backoff.after(lost.cause(), random);
+            let cause = self.cause_of(&lost);
+            let wait = self.backoff.after(cause, random);
             let seconds = wait.as_millis().div_ceil(1000);
             if self.say(Message::Down(format!("{lost}; next try in {seconds} s"))).is_err() {
                 return;
             }
             self.rest(wait);
+        }
+    }
+
+    /// A device that is not found is unplugged; a stream that is not is a wrong address.
+    fn cause_of(&self, lost: &Lost) -> Cause {
+        let is_device = matches!(self.input, Some(Input::Device(_)));
+        let has_login = matches!(
+            &self.input,
+            Some(Input::Stream(stream))
+                if matches!(stream.scheme(), Scheme::Rtmp | Scheme::Rtmps | Scheme::Srt)
+        );
+        match lost {
+            Lost::Media(MediaError::NotFound { .. }) if is_device => Cause::Absent,
+            Lost::Media(error) if error.is_away() && !has_login => Cause::Absent,
+            lost => lost.cause(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! What can go wrong with media, told apart as far as the user's cure differs.
 
 use ffmpeg_next::error::{
-    ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, ENOENT, EPIPE, ETIMEDOUT,
+    ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EIO, ENETUNREACH, ENODEV, ENOENT, ENXIO, EPIPE,
+    ETIMEDOUT,
 };
 
 /// `input` is the source as a person may see it: without credentials.
@@ -95,6 +96,15 @@ impl MediaError {
     pub fn is_of_stream(&self) -> bool {
         let of_data = matches!(self, Self::Codec { source: ffmpeg_next::Error::InvalidData, .. });
         of_data || matches!(self, Self::TooLarge { .. })
+    }
+
+    /// Whether nobody is there, as far as FFmpeg tells: EIO is its word for a name without an address and for a
+    /// connection that broke. RTMP and SRT say it of a refused password, too.
+    pub fn is_away(&self) -> bool {
+        let Self::Other { source: ffmpeg_next::Error::Other { errno }, .. } = self else {
+            return false;
+        };
+        [EIO, ENODEV, ENXIO].contains(errno)
     }
 
     /// The error of one FFmpeg call on `input`.
