@@ -123,11 +123,17 @@ impl<'a> Device<'a> {
     fn uri(&self, service: &str) -> Result<Uri, Problem> {
         let elsewhere =
             || Problem::Elsewhere(service.chars().filter(|c| !c.is_control()).take(100).collect());
-        let uri: Uri = service.parse().map_err(|_| elsewhere())?;
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let address: IpAddr = host.parse().map_err(|_| elsewhere())?;
+        let (uri, address) = addressed(service).ok_or_else(elsewhere)?;
         if address == self.address { Ok(uri) } else { Err(elsewhere()) }
     }
+}
+
+/// A service's address and whom it leads to, where it says that without a name server.
+pub(crate) fn addressed(service: &str) -> Option<(Uri, IpAddr)> {
+    let uri: Uri = service.parse().ok()?;
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse().ok()?;
+    Some((uri, address))
 }
 
 /// The answer to a challenge for HTTP digest. Never basic: it would show the password to whoever asks for it.

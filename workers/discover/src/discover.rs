@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use worker::verb::{VerbError, answer, arguments};
 
 use crate::answers::Match;
-use crate::device::Device;
+use crate::device::{Device, addressed};
 use crate::lines;
 use crate::multicast::{self, Found};
 use crate::soap::Login;
@@ -80,7 +80,7 @@ async fn device(
 ) -> DiscoveredDevice {
     let mut device = Device::new(client, from, login);
     // A device of several networks names an address on each; that it answered from is the one to take.
-    let is_its = |service: &&String| service.contains(&from.to_string());
+    let is_its = |service: &&String| addressed(service).is_some_and(|(_, address)| address == from);
     let service = found.services.iter().find(is_its).or_else(|| found.services.first());
     let service = service.cloned().unwrap_or_default();
     let (profiles, problem) = match timeout(TELLS_WITHIN, device.profiles(&service)).await {

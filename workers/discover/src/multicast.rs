@@ -43,8 +43,10 @@ pub(crate) fn everybody(on: &[Ipv4Addr], within: Duration) -> io::Result<Found> 
     for interface in if on.is_empty() { interfaces()? } else { Vec::new() } {
         let any = Ipv4Addr::UNSPECIFIED;
         let socket = UdpSocket::bind((any, 0))?;
-        set_ip_multicast_if_with_ifindex(&socket, &any, &any, interface)?;
-        sockets.push((socket, vec![group]));
+        // One that has just gone is no reason not to ask on the others.
+        if set_ip_multicast_if_with_ifindex(&socket, &any, &any, interface).is_ok() {
+            sockets.push((socket, vec![group]));
+        }
     }
     for (socket, _) in &sockets {
         set_ip_multicast_ttl(socket, HOPS)?;
