@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::error::RtspError;
 use super::format::{self, Choice, Format};
 use super::lane::Lane;
-use super::message::Answer;
+use super::message::{Answer, plain};
 use super::ports::{Ports, is_group};
 use super::sdp::{self, Kind, Media};
 use super::streams::{Happening, Streams};
@@ -332,8 +332,8 @@ fn describe(wanted: &Wanted, stop: Arc<AtomicBool>) -> Result<Described, RtspErr
         let next = Url::parse(&last).filter(|_| redirects < REDIRECTS_MAX);
         let Some(next) = next else {
             // The address may have a password in it.
-            let last =
-                Url::parse(&last).map_or_else(|| "nowhere".to_owned(), |url| url.to_string());
+            let last = Url::parse(&last)
+                .map_or_else(|| "nowhere".to_owned(), |url| plain(&url.to_string()));
             return Err(RtspError::Redirects { name: name.clone(), most: REDIRECTS_MAX, last });
         };
         // A password goes to the host that it was written for, and to no other.

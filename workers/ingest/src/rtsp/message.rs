@@ -9,6 +9,8 @@ const HEAD_MAX_BYTES: usize = 64 << 10;
 const BODY_MAX_BYTES: usize = 256 << 10;
 /// Bytes that belong to nothing, in a row, after which this is no RTSP.
 const STRAY_MAX_BYTES: usize = 64 << 10;
+/// Of a reason or a name: those of cameras have some words.
+const SHOWN_MAX_CHARS: usize = 80;
 
 /// One thing that a camera says.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,7 +125,7 @@ impl Inbox {
         };
         let mut words = line.splitn(3, ' ').skip(1);
         let status = words.next().and_then(|word| word.trim().parse().ok()).unwrap_or(0);
-        let reason = words.next().unwrap_or_default().trim().to_owned();
+        let reason = plain(words.next().unwrap_or_default());
         Ok(Some(Incoming::Answer(Answer { status, reason, headers, body })))
     }
 
@@ -182,6 +184,11 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
         [b'\r', b'\n', ..] => Some(at + 3),
         _ => None,
     })
+}
+
+/// What people may be shown of a camera's words: nothing that a terminal obeys, and not too much.
+pub(crate) fn plain(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(SHOWN_MAX_CHARS).collect()
 }
 
 /// A request of ours.

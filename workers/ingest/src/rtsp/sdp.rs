@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::message::plain;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Audio,
@@ -82,7 +84,7 @@ impl Media {
             return;
         }
         let mut parts = map.trim().split('/').map(str::trim);
-        self.encoding = parts.next().unwrap_or_default().to_ascii_uppercase();
+        self.encoding = plain(parts.next().unwrap_or_default()).to_ascii_uppercase();
         self.clock_hz = parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
         self.channels = parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
     }
