@@ -103,7 +103,17 @@ fn camera() -> Camera {
     let timeline = Timeline::default();
     let address = Address { url: String::new(), name: "cam".to_owned(), transport: Transport::Tcp };
     let (wanted, stop) = (Sought { address, input: None }, Arc::default());
-    Camera { messages, wanted, stop, timeline, last_arrival: None, fresh: true, begun: true }
+    let (last_arrival, silent_since) = (None, None);
+    Camera {
+        messages,
+        wanted,
+        stop,
+        timeline,
+        last_arrival,
+        silent_since,
+        fresh: true,
+        begun: true,
+    }
 }
 
 fn received(track: u32, anew: bool, at_ms: i64) -> Received {
