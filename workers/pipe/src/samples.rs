@@ -52,7 +52,7 @@ impl Sound {
             told,
             packet_bytes: samples as usize * frame_bytes(told),
             rest: Vec::new(),
-            line: Line { hz: told.hz, samples, next: None },
+            line: Line { hz: told.hz, samples, next: None, torn: false },
             gop,
             tally: Tally::default(),
         })
@@ -68,7 +68,7 @@ impl Sound {
             let behind = self.rest.len() / frame_bytes(self.told);
             let capture = earlier(now, span_ns(behind as u64, self.told.hz));
             let packet: Vec<u8> = self.rest.drain(..self.packet_bytes).collect();
-            made = Some(self.publish(&packet, capture, now.mono)?);
+            made = self.publish(&packet, capture, now.mono)?.or(made);
         }
         Ok(made)
     }
@@ -94,8 +94,14 @@ impl Sound {
         self.ring.finish();
     }
 
-    fn publish(&mut self, packet: &[u8], capture: Stamp, now: MonoNs) -> Result<u64, Fault> {
-        let placed = self.line.place(capture.mono);
+    /// `None`: it was printed faster than it can have been heard, and is left out.
+    fn publish(
+        &mut self,
+        packet: &[u8],
+        capture: Stamp,
+        now: MonoNs,
+    ) -> Result<Option<u64>, Fault> {
+        let Some(placed) = self.line.place(capture.mono) else { return Ok(None) };
         let meta = PacketMeta {
             key: true,
             discontinuity: placed.jumps,
@@ -108,7 +114,7 @@ impl Sound {
             gop_index: self.gop,
             ..PacketMeta::default()
         };
-        Ok(self.ring.publish(&meta, &to_s16le(packet, self.told.samples))?)
+        Ok(Some(self.ring.publish(&meta, &to_s16le(packet, self.told.samples))?))
     }
 }
 
@@ -152,6 +158,8 @@ struct Line {
     samples: u32,
     /// Time of the line's begin, and samples since.
     next: Option<(i64, u64)>,
+    /// Something was left out behind it.
+    torn: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,19 +170,24 @@ struct Placed {
 }
 
 impl Line {
-    fn place(&mut self, captured: MonoNs) -> Placed {
+    /// `None` where the line is farther ahead than a pause: going back to `captured` would repeat times, and
+    /// going on would leave the clock behind for good.
+    fn place(&mut self, captured: MonoNs) -> Option<Placed> {
         let captured_ns = i64::try_from(captured.0).unwrap_or(i64::MAX);
         let counted_ns =
             |(begin, samples): (i64, u64)| begin.saturating_add(span_ns(samples, self.hz));
-        let goes_on = self
-            .next
-            .filter(|next| captured_ns.saturating_sub(counted_ns(*next)).abs() <= PAUSE_NS);
+        let behind_ns = |next| captured_ns.saturating_sub(counted_ns(next));
+        if self.next.is_some_and(|next| behind_ns(next) < -PAUSE_NS) {
+            self.torn = true;
+            return None;
+        }
+        let goes_on = self.next.filter(|next| behind_ns(*next) <= PAUSE_NS);
         let (begin_ns, before) = goes_on.unwrap_or((captured_ns, 0));
         let after = before + u64::from(self.samples);
-        let jumps = goes_on.is_none();
+        let jumps = goes_on.is_none() | std::mem::take(&mut self.torn);
         let (pts_ns, end_ns) = (counted_ns((begin_ns, before)), counted_ns((begin_ns, after)));
         self.next = Some((begin_ns, after));
-        Placed { pts_ns, duration_ns: end_ns - pts_ns, jumps }
+        Some(Placed { pts_ns, duration_ns: end_ns - pts_ns, jumps })
     }
 }
 
@@ -234,14 +247,28 @@ mod tests {
 
     #[test]
     fn times_are_counted_while_sound_goes_on_and_begin_anew_behind_a_pause() {
-        let mut line = Line { hz: 44_100, samples: 882, next: None };
+        let mut line = Line { hz: 44_100, samples: 882, next: None, torn: false };
         let mut at = |ms: u64| {
-            let Placed { pts_ns, jumps, .. } = line.place(MonoNs(ZERO + ms * MS));
+            let Placed { pts_ns, jumps, .. } = line.place(MonoNs(ZERO + ms * MS)).unwrap();
             (u64::try_from(pts_ns).unwrap() - ZERO, jumps)
         };
         // What the machine does to arrivals is not heard.
         assert_eq!([at(0), at(35), at(38)], [(0, true), (20 * MS, false), (40 * MS, false)]);
         assert_eq!([at(900), at(920)], [(900 * MS, true), (920 * MS, false)]);
+    }
+
+    #[test]
+    fn sound_that_comes_faster_than_it_is_heard_is_left_out_and_times_never_go_back() {
+        let mut line = Line { hz: 48_000, samples: 960, next: None, torn: false };
+        // A second each half of one.
+        let captured = (0..2_000u64).map(|number| ZERO + number * 10 * MS);
+        let placed: Vec<Placed> = captured.filter_map(|at| line.place(MonoNs(at))).collect();
+        let is_in_order = |pair: &[Placed]| pair[0].pts_ns + pair[0].duration_ns <= pair[1].pts_ns;
+        assert!(placed.windows(2).all(is_in_order));
+        assert!((1_000..1_100).contains(&placed.len()), "{} of 20 s", placed.len());
+        let last_ns = placed.last().unwrap().pts_ns.cast_unsigned();
+        assert!(last_ns <= ZERO + 20_600 * MS, "{last_ns}");
+        assert!(placed.iter().skip(1).any(|it| it.jumps), "what is left out is told");
     }
 
     #[test]
