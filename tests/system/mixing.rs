@@ -57,6 +57,11 @@ impl Ear {
                     self.heard.extend(samples(&packet.payload));
                 }
                 Next::Quiet => return Ok(()),
+                // This program was too slow, which says nothing of the mix; no level is taken over the joint.
+                Next::Overrun { .. } => {
+                    self.end_ns = None;
+                    self.heard.clear();
+                }
                 other => return Err(Failure(format!("the mix broke off: {other:?}"))),
             }
         }
@@ -74,6 +79,7 @@ impl Ear {
             }
             // Each fifth of a second is often enough.
             let heard = self.heard.len();
+            looked = looked.min(heard);
             let from = heard.checked_sub(WINDOW).filter(|_| heard >= looked + WINDOW / 5)?;
             looked = heard;
             last = wanted.map(|(hz, _)| level_db(&self.heard[from..], hz, RATE_HZ));
@@ -122,15 +128,14 @@ workers:
         let (why, _) = wait_for(60, "the mixer to name who is missing", told)?;
         project.succeed(&["send", "mix", r#"{"one": {"gain": "-12dB"}}"#])?;
         let quieter = ear.wait_for_levels("a gain of -12 dB", [(1_000.0, -32.0), gone])?;
-        let rtsp = ["mix", "radio"].map(|name| over_rtsp(port, name));
-        let [of_mix, of_radio] = rtsp;
-        let (of_mix, of_radio) = (of_mix?, of_radio?);
-        ensure((of_mix + 32.0).abs() <= NEAR_DB, || format!("L16 over RTSP: {of_mix} dB"))?;
-        ensure((of_radio + 20.0).abs() <= NEAR_DB, || format!("AAC over RTSP: {of_radio} dB"))?;
-        let recorder = project.worker("recorder")?.why;
-        ensure(recorder.contains("audio: aac"), || {
-            format!("of PCM the recorder says: {recorder}")
-        })?;
+        // L16 and AAC.
+        let of_mix = wait_for_level_over_rtsp(port, "mix", -32.0)?;
+        let of_radio = wait_for_level_over_rtsp(port, "radio", -20.0)?;
+        let says = || {
+            let recorder = project.worker("recorder").ok()?;
+            recorder.why.contains("audio: aac").then_some(())
+        };
+        wait_for(60, "the recorder to say 'audio: aac' of PCM", says)?;
         ear.listen()?;
         project.down()?;
         let recorded = sound_alone(&project, "radio")?;
@@ -141,11 +146,35 @@ workers:
     });
 }
 
+/// A source that a slow machine holds up is silence in the mix: that second is not the one to look at.
+fn wait_for_level_over_rtsp(port: u16, name: &str, wanted: f64) -> Outcome<f64> {
+    let mut last = None;
+    let heard = wait_for(120, &format!("{name} at {wanted} dB over RTSP"), || {
+        let level = over_rtsp(port, name);
+        let fits = level.as_ref().is_ok_and(|level| (level - wanted).abs() <= NEAR_DB);
+        last = Some(level.clone());
+        level.ok().filter(|_| fits)
+    });
+    heard.map(|(level, _)| level).map_err(|failure| Failure(format!("{failure}: {last:?}")))
+}
+
 /// How loud the tone of 1 kHz is in the second second of a stream.
 fn over_rtsp(port: u16, name: &str) -> Outcome<f64> {
     let url = format!("rtsp://127.0.0.1:{port}/{name}");
-    let output = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", &url, "-t", "2"])
+    let output = Command::new("timeout")
+        .args([
+            "60",
+            "ffmpeg",
+            "-nostdin",
+            "-v",
+            "error",
+            "-rtsp_transport",
+            "tcp",
+            "-i",
+            &url,
+            "-t",
+            "2",
+        ])
         .args(["-ac", "1", "-ar", "48000", "-f", "s16le", "-"])
         .output()
         .map_err(|error| Failure(format!("ffmpeg: {error}")))?;
