@@ -23,6 +23,7 @@ use std::time::Duration;
 use protocol::time::MonoNs;
 use shmring::clock;
 
+use crate::project::free_port;
 use crate::{Failure, Outcome};
 use piece::{Pieces, Wrap};
 
@@ -109,8 +110,9 @@ struct Shared {
 impl Gateway {
     /// On a free port, in front of the server on `server_port`.
     pub fn open(server_port: u16, line: Line, mood: Mood) -> Outcome<Self> {
-        let listener = listen(0)?;
-        let port = listener.local_addr().map_err(Failure::new)?.port();
+        // Not one that the kernel hands out: it must be there again after a time of refusing.
+        let port = free_port()?;
+        let listener = listen(port)?;
         let shared = Arc::new(Shared {
             line,
             mood: Mutex::new(mood),

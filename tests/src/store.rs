@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::project::free_port;
 use crate::{Failure, Outcome};
 
 /// What it knows its user by.
@@ -99,7 +100,8 @@ struct Answer {
 
 impl Store {
     pub fn start() -> Outcome<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(Failure::new)?;
+        // Not one that the kernel hands out: it must be free again when the store comes back.
+        let listener = TcpListener::bind(("127.0.0.1", free_port()?)).map_err(Failure::new)?;
         let address = listener.local_addr().map_err(Failure::new)?;
         let state = State {
             mood: Mood::Well,
