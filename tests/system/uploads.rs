@@ -140,7 +140,8 @@ hooks:
         let pid = project.pid("recorder")?;
         processes::signal(pid, Signal::SIGKILL);
         project.wait_restarted("recorder", pid)?;
-        let before = told(&project)?.len();
+        // What is being written to the file is not whole yet.
+        let (before, _) = wait_for(60, "what was told", || Some(told(&project).ok()?.len()))?;
         wait_for(60, "two more", || (told(&project).ok()?.len() >= before + 2).then_some(()))?;
         let events = project.succeed(&["events", "--type", "recording.segment", "-o", "json"])?;
         let first: Value = serde_json::from_str(events.lines().next().unwrap_or_default())
