@@ -44,7 +44,7 @@ pub fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome<()> {
 }
 
 /// Nothing is given up sooner: a loaded machine is slow, which is no failure of what is waited for.
-const PATIENCE_S: u64 = 60;
+const PATIENCE_S: u64 = 120;
 
 /// Asks until there is an answer, for `seconds` or [`PATIENCE_S`], whichever is longer; the time it took is
 /// part of the answer.

@@ -88,7 +88,7 @@ impl Project {
 
     /// Starts it in the background and returns when every ring flows.
     pub fn up(&self) -> Outcome<()> {
-        self.succeed(&["up", "-d", "--wait", "--timeout", "60s"]).map(drop)
+        self.succeed(&["up", "-d", "--wait", "--timeout", "180s"]).map(drop)
     }
 
     pub fn down(&self) -> Outcome<()> {
