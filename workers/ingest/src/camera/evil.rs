@@ -151,8 +151,9 @@ fn a_redirect_is_followed_and_the_password_stays_at_home() {
         }
     };
     let (url, _) = serve(vec![Script { sdp: port, answer, ..Script::default() }]);
-    let seen = watch(&url, |seen| !seen.downs.is_empty());
-    says(&seen, "user or password refused");
+    // While another test has all look-ups of names wait, this one's name has no address.
+    let refused = |why: &String| why.contains("user or password refused");
+    watch(&url, |seen| seen.downs.iter().any(refused));
     assert!(!asked.lock().unwrap().is_empty());
     assert!(asked.lock().unwrap().iter().all(|request| !request.contains("Authorization")));
 }
@@ -263,7 +264,8 @@ fn a_codec_that_changes_within_a_connection_is_no_picture_and_the_next_one_has_i
 #[test]
 fn a_burst_after_a_pause_loses_nothing() {
     let quiet_ms = |number: u64| match number {
-        50 => 5000,
+        // Less than the patience with a silent camera, by what a slow machine may add to it.
+        50 => 2000,
         51..150 => 0,
         _ => 10,
     };

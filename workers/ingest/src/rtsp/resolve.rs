@@ -103,6 +103,7 @@ mod tests {
         assert!(matches!(refused, Err(Unresolved::Failed(_))));
         answers.clear();
         while PENDING.load(Ordering::Relaxed) > 0 {
+            assert!(clock::mono() < late, "threads are left");
             thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(within(move || Ok(vec![address]), late, &go_on).unwrap(), [address]);
