@@ -1,7 +1,7 @@
 //! A framevisor project of its own: a folder, a topology, and the real command run on it.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -214,7 +214,8 @@ pub fn free_port() -> Outcome<u16> {
     for _ in 0..1000 {
         let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id() * 61);
         let port = 12_000 + u16::try_from(number % 18_000).map_err(Failure::new)?;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let address = ("127.0.0.1", port);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return Ok(port);
         }
     }
