@@ -39,10 +39,12 @@ workers:
     source: 'test:?size=320x192&fps=10&gop={GROUP}&mode=live'
     after: [decode1, motion1, luma]
   decode1: {{use: decoder, in: cam1.packets}}
-  motion1: {{use: motion, in: cam1.frames, fps: 240}}
+  motion1: {{use: motion, in: cam1.frames, fps: 240, after: decode1}}
   luma:
     run: ['{python}', '{{dir}}/luma.py']
     in: cam1.frames
+    after: decode1
+    ready: attach
     out: luma.events
     policy: {{essential: 10s}}
     env: {{PYTHONPATH: '{path}'}}

@@ -10,12 +10,12 @@ use tests::project::Project;
 use tests::{Outcome, ensure, ffmpeg, wait_for};
 
 const SIZE: (usize, usize) = (640, 480);
-/// Two readers keep the decoder at work; the motion worker's records are the third kind of ring.
+/// A reader that wants all pictures keeps the decoder at work; the motion worker's records are the third kind of ring.
 const TOPOLOGY: &str = "version: 1
 workers:
   cam1: {use: ingest, source: 'test:?size=640x480&fps=25&gop=25'}
   dec: {use: decoder, in: cam1.packets}
-  motion: {use: motion, in: cam1.frames}
+  motion: {use: motion, in: cam1.frames, fps: 240}
 rings:
   cam1.frames: {history: 6}
 ";
