@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let mut report = Report::default();
     match options.what {
-        What::Decode { rounds, seconds } => decode(&mut report, rounds, seconds),
+        What::Decode { rounds, seconds } => decode_cost::promises(&mut report, rounds, seconds),
         What::Recording { cameras, seconds } => {
             let seen = report.promise("recording", || cost::beside_ffmpeg(cameras, seconds));
             report.target_below("cpu_recorder_of_ffmpeg", &seen["ratio_recorder"], 0.5);
@@ -69,18 +69,4 @@ fn main() -> ExitCode {
     }
     let passed = report.is_ok() && (report.targets_met() || !options.strict);
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn decode(report: &mut Report, rounds: usize, seconds: u32) {
-    let seen = report.promise("decode", || decode_cost::beside_ffmpeg(rounds, seconds));
-    // What lies inside of what ffmpeg differs from itself is no difference.
-    let noise = seen["ffmpeg_against_itself"][1].as_f64().unwrap_or(1.0);
-    let limit = |wanted: f64| wanted.max(noise) + f64::EPSILON;
-    report.target_below("cpu_1_reader_of_ffmpeg", &seen["ratio_1_reader"], limit(1.03));
-    report.target_below("cpu_4_readers_of_ffmpeg", &seen["ratio_4_readers"], limit(1.05));
-    let three = &seen["three_outputs_of_three_decodes"];
-    report.target_below("three_outputs_of_three_decodes", three, 0.6);
-    let windows = u32::try_from(rounds).unwrap_or(u32::MAX);
-    let parked = report.promise("parked", || decode_cost::without_readers(windows, 2));
-    report.target_below("cpu_percent_without_readers", &parked["cpu_percent"], 1.0);
 }

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use protocol::units::Size;
 use tests::checks::{
-    chain, clean, cycles, deaths, drills, errors, evil, exits, faults, hangs, index, kills, many,
-    order, pages, python, recording, rings, scripts, sources, storage, succession, uploading,
+    chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults, hangs, index,
+    kills, many, mutated, order, pages, python, recording, rings, scripts, sources, storage,
+    succession, uploading,
 };
 use tests::report::{Check, Report};
 
@@ -151,6 +152,9 @@ fn all_about_recording(seed: u64) -> Report {
 fn all_about_sources(seed: u64) -> Report {
     let mut report = Report::default();
     cameras_and_lines(&mut report, seed);
+    decode_cost::promises(&mut report, 3, 4);
+    // Of each of six codecs.
+    report.promise("mutated_streams", || mutated::streams(34, seed));
     for (row, package, program, names) in TESTS_OF_SOURCES {
         report.promise(row, || rings::named_tests(package, program, names));
     }
@@ -158,11 +162,16 @@ fn all_about_sources(seed: u64) -> Report {
 }
 
 /// Promises about sources that are tests of their own: row, package, test program (or `bin NAME`), names.
-const TESTS_OF_SOURCES: [(&str, &str, &str, &[&str]); 4] = [
+const TESTS_OF_SOURCES: [(&str, &str, &str, &[&str]); 9] = [
     ("evil_server_and_quirks", "ingest", "bin framevisor-ingest", &["camera::"]),
     ("rtsp_of_any_bytes", "ingest", "bin framevisor-ingest", &["rtsp::"]),
     ("commands_by_stdout", "tests", "system", &["pipes::"]),
     ("encode_and_hardware_fall_back", "tests", "system", &["encoding::"]),
+    ("outputs_and_hardware_fall_back", "tests", "system", &["decoding::"]),
+    ("composed_as_ffmpeg_does", "tests", "system", &["composing::"]),
+    ("mixed_with_gains", "tests", "system", &["mixing::"]),
+    ("published", "tests", "system", &["publishing::"]),
+    ("probed_and_on_demand", "tests", "system", &["sources::"]),
 ];
 
 fn cameras_and_lines(report: &mut Report, seed: u64) {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::median_and_worst;
 use crate::project::{Project, binary};
+use crate::report::Report;
 use crate::{Failure, Outcome, ensure, ffmpeg, processes, wait_for};
 
 /// The worker's own decoding as a program: laps of a clip, with so many readers on each of these outputs.
@@ -22,6 +23,21 @@ const SMALL: &str = "640x360:yuv420p";
 const LITTLE: &str = "320x180:rgb24";
 /// The camera's own.
 const OWN: &str = "own";
+
+/// What is promised of it, in `rounds` rounds over a clip of so many seconds.
+pub fn promises(report: &mut Report, rounds: usize, seconds: u32) {
+    let seen = report.promise("decode", || beside_ffmpeg(rounds, seconds));
+    // What lies inside of what ffmpeg differs from itself is no difference.
+    let noise = seen["ffmpeg_against_itself"][1].as_f64().unwrap_or(1.0);
+    let limit = |wanted: f64| wanted.max(noise) + f64::EPSILON;
+    report.target_below("cpu_1_reader_of_ffmpeg", &seen["ratio_1_reader"], limit(1.03));
+    report.target_below("cpu_4_readers_of_ffmpeg", &seen["ratio_4_readers"], limit(1.05));
+    let three = &seen["three_outputs_of_three_decodes"];
+    report.target_below("three_outputs_of_three_decodes", three, 0.6);
+    let windows = u32::try_from(rounds).unwrap_or(u32::MAX);
+    let parked = report.promise("parked", || without_readers(windows, 2));
+    report.target_below("cpu_percent_without_readers", &parked["cpu_percent"], 1.0);
+}
 
 /// `rounds` rounds over a clip of so many seconds.
 pub fn beside_ffmpeg(rounds: usize, clip_s: u32) -> Outcome<Value> {
