@@ -1,5 +1,7 @@
 //! Which slot comes next: the writer's private book of its slots. Pure.
 
+use std::collections::VecDeque;
+
 /// One slot of the live generation.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
@@ -12,13 +14,15 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Pool {
     slots: Vec<Slot>,
-    /// Newest publications that are kept for late readers.
+    /// How many publications are kept for late readers.
     keep: u64,
+    /// Sequences of those, the oldest first.
+    newest: VecDeque<u64>,
 }
 
 impl Pool {
     pub(crate) fn new(slots: usize, keep: u64) -> Self {
-        Self { slots: vec![Slot::default(); slots], keep }
+        Self { slots: vec![Slot::default(); slots], keep, newest: VecDeque::new() }
     }
 
     /// Slots that may be reclaimed when no reader leases them, those published longest ago first. What
@@ -48,16 +52,7 @@ impl Pool {
     /// Sequence of the oldest picture that is kept for late readers. Numbers may be left out, so that it is not
     /// reckoned from the newest one.
     fn kept_from(&self) -> u64 {
-        let mut newest: Vec<u64> = self
-            .slots
-            .iter()
-            .map(|slot| slot.published)
-            .filter(|sequence| *sequence != 0)
-            .collect();
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        let kept = usize::try_from(self.keep).unwrap_or(usize::MAX);
-        newest.truncate(kept);
-        newest.pop().unwrap_or(u64::MAX)
+        self.newest.front().copied().unwrap_or(u64::MAX)
     }
 
     pub(crate) fn lend(&mut self, slot: u32) {
@@ -74,6 +69,10 @@ impl Pool {
 
     pub(crate) fn published(&mut self, slot: u32, sequence: u64) {
         self.slots[slot as usize].published = sequence;
+        self.newest.push_back(sequence);
+        if self.newest.len() as u64 > self.keep {
+            self.newest.pop_front();
+        }
     }
 }
 
