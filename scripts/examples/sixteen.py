@@ -3,6 +3,7 @@
 
     PYTHONPATH=supervisor/python scripts/examples/sixteen.py [PROJECT]"""
 import sys
+import time
 
 import framevisor
 
@@ -22,6 +23,10 @@ def flowing(project):
 with framevisor.up(FIRST, project=sys.argv[1] if sys.argv[1:] else "sixteen") as project:
     project.add({"version": 1, "cameras": CAMERAS})
     project.wait(flowing=True, timeout=120)
+    # A decoder rests until its reader has come, and nobody waits for who rests.
+    deadline = time.monotonic() + 60
+    while flowing(project)[0] < 2 * len(CAMERAS) and time.monotonic() < deadline:
+        time.sleep(0.1)
     print("{} of {} rings flow".format(*flowing(project)))
 
     project.restart("cam7")
