@@ -244,9 +244,10 @@ impl Stage {
         let programs = binary("framevisor");
         let programs = programs.parent().unwrap_or_else(|| Path::new("."));
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new("sh");
+        // What runs these in the background of a script ignores Ctrl-C, and would hand that on.
+        let mut command = Command::new("env");
         command
-            .args(["-c", &line])
+            .args(["--default-signal=INT", "sh", "-c", &line])
             .current_dir(folder)
             .env("PATH", format!("{}:{path}", programs.display()))
             .env("HOME", self.dir().join("home"))
