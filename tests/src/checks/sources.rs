@@ -351,8 +351,8 @@ pub fn pictures_that_are_not_well_are_told() -> Outcome<Value> {
     }
     let events = |health: &str| -> Outcome<Vec<String>> {
         let text = project.succeed(&["events", "--type", "camera.health", "-o", "json"])?;
-        let events: Value = serde_json::from_str(&text).map_err(Failure::new)?;
-        let events = events.as_array().cloned().unwrap_or_default();
+        let events = text.lines().map(serde_json::from_str::<Value>);
+        let events = events.collect::<Result<Vec<_>, _>>().map_err(Failure::new)?;
         let mut cameras: Vec<String> = events
             .iter()
             .filter(|event| event["data"]["health"] == health)
