@@ -181,6 +181,10 @@ impl Decoding {
             tally.missed += 1;
             tally.trouble = Some(error);
             self.lost();
+            if verdict == Verdict::Start {
+                // Emptying it is not always enough: FFmpeg's VP9 remembers a broken header's size of 0x0 for good.
+                self.open = None;
+            }
         }
         tally
     }
