@@ -25,6 +25,7 @@ use shmring::clock;
 
 use crate::project::free_port;
 use crate::{Failure, Outcome};
+pub(crate) use piece::whole_bytes;
 use piece::{Pieces, Wrap};
 
 const POLL: Duration = Duration::from_millis(5);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use protocol::time::MonoNs;
 use shmring::clock;
 
+use crate::gateway::whole_bytes;
 use crate::{Failure, Outcome};
 
 /// What the link does to what comes from the server.
@@ -106,22 +107,6 @@ impl Filter {
         }
         out
     }
-}
-
-/// Length of the packet or answer that `bytes` begins with; `None` while it is not all there.
-fn whole_bytes(bytes: &[u8]) -> Option<usize> {
-    let length = if let [b'$', _, high, low, ..] = *bytes {
-        4 + usize::from(u16::from_be_bytes([high, low]))
-    } else if bytes.first() == Some(&b'$') {
-        return None;
-    } else {
-        let head = bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
-        let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-        let body =
-            text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
-        head + body.unwrap_or(0)
-    };
-    (bytes.len() >= length).then_some(length)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Pieces {
 }
 
 /// Length of the packet or message that `bytes` begins with; `None` while it is not all there.
-pub(super) fn whole_bytes(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn whole_bytes(bytes: &[u8]) -> Option<usize> {
     let length = if let [b'$', _, high, low, ..] = *bytes {
         4 + usize::from(u16::from_be_bytes([high, low]))
     } else if bytes.first() == Some(&b'$') {
