@@ -14,6 +14,7 @@ use worker::{Context, Fault, STEP_WAIT, Step};
 
 use crate::fanout::Tap;
 use crate::feed::Feed;
+use crate::house::Terms;
 use crate::server::Server;
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
@@ -50,8 +51,8 @@ impl worker::Worker for Rtsp {
             Tap::open(cx.project(), ring, cx.worker().as_str(), Arc::clone(feed))
         });
         let taps = taps.collect::<Result<_, _>>()?;
-        let clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
-        let server = Server::start(listener, feeds.into_iter().collect(), clients)
+        let terms = Terms::of(&config);
+        let server = Server::start_with(listener, feeds.into_iter().collect(), terms)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
         tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");
         Ok(Self { server, taps, pulse: (0, clock::mono()) })
