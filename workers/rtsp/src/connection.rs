@@ -14,6 +14,7 @@ use shmring::clock;
 use tokio::io::Interest;
 
 use crate::chance::{Chance, NoChance};
+use crate::clients::Card;
 use crate::envelope::Datagrams;
 use crate::house::House;
 use crate::inbox::{Broken, Inbound, Inbox};
@@ -34,6 +35,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// What the first request for a camera waits for it to be seen: a server that was just restarted has
 /// its rings within milliseconds, and must not turn away who reconnects at once.
 const CAMERA_TIME: Duration = Duration::from_secs(2);
+/// How often the list of clients is told of one to whom nothing but packets happens.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// What a client has to take a last response.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
@@ -92,6 +95,9 @@ pub struct Connection {
     scene: Scene,
     /// While the session may move.
     listed: Option<Listed>,
+    card: Card,
+    /// When the card was last written.
+    noted: MonoNs,
 }
 
 impl Connection {
@@ -105,6 +111,8 @@ impl Connection {
     ) -> Self {
         let now = clock::mono();
         Self {
+            card: house.clients.welcome(ends.1, opened),
+            noted: now,
             wire,
             local: ends.0,
             peer: ends.1,
@@ -279,6 +287,7 @@ impl Connection {
             self.place(track, ready)?;
         }
         self.respond(&response);
+        self.noted = MonoNs(0);
         match event {
             Event::None | Event::Placed { .. } => {}
             Event::Playing => self.begin_viewing()?,
@@ -330,9 +339,18 @@ impl Connection {
         }
     }
 
+    /// For whoever looks at the list of clients.
+    fn note(&mut self, now: MonoNs) {
+        if now >= self.noted + NOTE_EVERY {
+            self.noted = now;
+            self.card.note(&self.session, &self.scene);
+        }
+    }
+
     /// Appends units while the client takes them.
     fn add_units(&mut self) -> Result<(), End> {
         let now = clock::mono();
+        self.note(now);
         self.scene.post.send(now);
         if let Some(viewing) = &mut self.scene.viewing {
             viewing.look();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::config::{GroupPool, RtspConfig, UdpPorts};
 
 use crate::cast::Casts;
+use crate::clients::Clients;
 use crate::datagram::ports::PortPool;
 use crate::feed::Feeds;
 use crate::sessions::Sessions;
@@ -45,6 +46,7 @@ pub struct House {
     pub casts: Casts,
     pub sessions: Sessions,
     pub tunnels: Tunnels,
+    pub clients: Clients,
 }
 
 impl House {
@@ -52,6 +54,6 @@ impl House {
         let ports = Arc::new(PortPool::new(terms.udp_ports));
         let casts = Casts::new(terms.multicast, terms.multicast_ttl, Arc::clone(&ports));
         let (sessions, tunnels) = (Sessions::default(), Tunnels::default());
-        Self { feeds, ports, casts, sessions, tunnels }
+        Self { feeds, ports, casts, sessions, tunnels, clients: Clients::default() }
     }
 }

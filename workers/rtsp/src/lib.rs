@@ -14,6 +14,7 @@
 pub mod capture;
 pub mod cast;
 pub mod chance;
+pub mod clients;
 pub mod connection;
 pub mod datagram;
 pub mod envelope;
@@ -23,6 +24,7 @@ pub mod greeting;
 pub mod history;
 pub mod house;
 pub mod inbox;
+pub mod note;
 pub mod outbox;
 pub mod pace;
 pub mod playback;

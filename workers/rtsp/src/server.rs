@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use protocol::admin::ClientStatus;
+use protocol::time::MonoNs;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clients::Clients;
 use crate::feed::Feeds;
 use crate::greeting;
 use crate::house::{House, Terms};
@@ -32,6 +35,7 @@ pub struct Server {
     inside: Arc<AtomicUsize>,
     pulse: Arc<AtomicU64>,
     address: SocketAddr,
+    listed: Clients,
 }
 
 impl Server {
@@ -49,8 +53,10 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (open, opened) = watch::channel(true);
         let (pulse, inside) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let house = Arc::new(House::new(feeds, &terms));
+        let listed = house.clients.clone();
         let door = Door {
-            house: Arc::new(House::new(feeds, &terms)),
+            house,
             clients: terms.clients,
             pulse: Arc::clone(&pulse),
             inside: Arc::clone(&inside),
@@ -58,7 +64,7 @@ impl Server {
         };
         let run = move || run(&runtime, listener, door, opened, stopped);
         let thread = thread::Builder::new().name("sockets".into()).spawn(run)?;
-        Ok(Self { thread: Some(thread), stop, open, inside, pulse, address })
+        Ok(Self { thread: Some(thread), stop, open, inside, pulse, address, listed })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -68,6 +74,11 @@ impl Server {
     /// Lets nobody in any more and closes the listening socket; connections go on.
     pub fn close_door(&self) {
         self.open.send_replace(false);
+    }
+
+    /// Who is here, and how each fares.
+    pub fn list(&self, now: MonoNs) -> Vec<ClientStatus> {
+        self.listed.told(now)
     }
 
     /// Connections open now.

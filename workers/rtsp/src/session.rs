@@ -296,7 +296,8 @@ impl Session {
 
     fn pause(&mut self, request: &Request<Vec<u8>>, named: bool) -> Result<Reply, Refusal> {
         let set_up = self.named_session(named)?;
-        set_up.playback.pause(set_up.named_track(request));
+        let track = set_up.named_track(request);
+        set_up.playback.pause(track);
         self.playing = set_up.playback.plays();
         Ok(Reply::ok().then(if self.playing { Event::None } else { Event::Paused }))
     }
@@ -307,7 +308,8 @@ impl Session {
         if let Some(track) = set_up.named_track(request)
             && set_up.playback.drop_track(track)
         {
-            self.playing &= set_up.playback.plays();
+            let others_play = set_up.playback.plays();
+            self.playing = others_play;
             return Ok(Reply::ok().then(Event::Placed { track }));
         }
         self.set_up = None;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use protocol::time::MonoNs;
 use rtsp_types::{Method, Request};
 use shmring::clock;
 
@@ -115,6 +116,7 @@ impl Connection {
             // From whichever port: routers change it.
             if report.from == self.peer.ip() {
                 self.session.hear_of(report.track, &report.bytes, now);
+                self.noted = MonoNs(0);
             }
         }
     }
