@@ -156,6 +156,19 @@ pub const CLIENTS_DIR: &str = "clients";
 /// A note older than this is of a process that is not there any more: they are written every second.
 pub const CLIENTS_NOTE_AGE_NS: u64 = 10 * NS_PER_S;
 
+impl ClientsNote {
+    /// Whether a file of this name is a note of this worker, or of a process of it that was replaced.
+    pub fn is_called(file: &str, worker: &str) -> bool {
+        let pid = file.strip_prefix(worker).and_then(|rest| rest.strip_prefix('.'));
+        let pid = pid.and_then(|rest| rest.strip_suffix(".json"));
+        pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    pub fn is_fresh(&self, now: UtcNs) -> bool {
+        now.0.saturating_sub(self.at_utc_ns.0) < CLIENTS_NOTE_AGE_NS
+    }
+}
+
 /// A row of `rings -o json`. More keys may come; these stay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RingStatus {

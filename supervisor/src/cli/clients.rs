@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use protocol::admin::{CLIENTS_DIR, CLIENTS_NOTE_AGE_NS, ClientStatus, ClientsNote};
+use protocol::admin::{CLIENTS_DIR, ClientStatus, ClientsNote};
 use protocol::config::Kind;
 use protocol::control::NOTES_DIR;
 use protocol::time::UtcNs;
@@ -29,19 +29,14 @@ pub(super) fn add_to(list: &mut Value, runtime: &Path, now: UtcNs) {
 fn of(worker: &str, runtime: &Path, now: UtcNs) -> Vec<ClientStatus> {
     let folder = runtime.join(NOTES_DIR).join(CLIENTS_DIR);
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> = files.filter(|path| is_of(worker, path)).collect();
+    let is_of = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| ClientsNote::is_called(name, worker))
+    };
+    let mut files: Vec<_> = files.filter(is_of).collect();
     files.sort();
-    let notes = files.iter().filter_map(|path| read(path));
-    let fresh = notes.filter(|note| now.0.saturating_sub(note.at_utc_ns.0) < CLIENTS_NOTE_AGE_NS);
-    fresh.flat_map(|note| note.clients).collect()
-}
-
-/// Whether the file is called `WORKER.PID.json`.
-fn is_of(worker: &str, path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let pid = name.strip_prefix(worker).and_then(|rest| rest.strip_prefix('.'));
-    let pid = pid.and_then(|rest| rest.strip_suffix(".json"));
-    pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
+    let notes = files.iter().filter_map(|path| read(path)).filter(|note| note.is_fresh(now));
+    notes.flat_map(|note| note.clients).collect()
 }
 
 fn read(path: &Path) -> Option<ClientsNote> {
@@ -52,6 +47,8 @@ fn read(path: &Path) -> Option<ClientsNote> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::admin::CLIENTS_NOTE_AGE_NS;
+
     use super::*;
 
     fn note(at: u64, address: &str) -> Value {
