@@ -63,7 +63,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("framevisor-note-{}", std::process::id()));
         let mut note = Note::of(&dir, &"rtsp".parse().unwrap());
         let path = note.path.clone();
-        let mut write = |note: &mut Note, seconds: u64| {
+        let write = |note: &mut Note, seconds: u64| {
             note.write(Vec::new, MonoNs(seconds * 1_000_000_000), UtcNs(seconds)).unwrap();
             let read: ClientsNote = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
             read.at_utc_ns.0
