@@ -343,6 +343,7 @@ impl Connection {
     fn note(&mut self, now: MonoNs) {
         if now >= self.noted + NOTE_EVERY {
             self.noted = now;
+            self.hear_of_group();
             self.card.note(&self.session, &self.scene);
         }
     }
@@ -395,12 +396,15 @@ impl Connection {
     /// The first instant at which patience ends, or there is something to do.
     fn deadline(&self) -> Option<(MonoNs, Patience)> {
         let reports = self.session.playback().filter(|_| self.wants_units());
+        // Of a group nothing else wakes, and its viewers' reports are fetched.
+        let in_group = self.scene.cast.as_ref().map(|_| (self.noted + NOTE_EVERY, Patience::Endless));
         let deadlines = [
             self.outbox.stuck_at().map(|at| (at, Patience::Stuck)),
             self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent)),
             self.session.silent_until().map(|at| (at, Patience::Silent)),
             self.scene.post.next_send().map(|at| (at, Patience::Endless)),
             reports.and_then(|it| it.next_report()).map(|at| (at, Patience::Endless)),
+            in_group,
         ];
         deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -412,7 +416,6 @@ impl Connection {
         }
         match patience {
             Patience::Endless => Ok(()),
-            Patience::Silent if self.is_heard_by_its_group() => Ok(()),
             Patience::Silent => Err(End::Silent),
             Patience::Stuck => Err(End::Stuck),
         }

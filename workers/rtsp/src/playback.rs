@@ -97,7 +97,7 @@ impl Playback {
             }
         };
         self.streams.retain(|stream| stream.track != track.index);
-        let sender = Sender::new(&track.format, beginning);
+        let sender = Sender::new(&track.format, Beginning { ssrc: ssrc(&place, beginning), ..beginning });
         let (plays, needs_entry, anchor_ns) = (false, false, None);
         self.streams.push(Stream { track: track.index, place, sender, plays, needs_entry, anchor_ns });
         Some(place)
@@ -245,6 +245,14 @@ fn free_channels(others: &[Place], wanted: Option<Channels>) -> Option<Channels>
     };
     let mut pairs = (0..=254).step_by(2).map(|rtp| Channels { rtp, rtcp: rtp + 1 });
     wanted.filter(is_free).or_else(|| pairs.find(is_free))
+}
+
+/// Of a group all viewers have one stream, and report on that.
+fn ssrc(place: &Place, beginning: Beginning) -> u32 {
+    match place {
+        Place::Multicast(group) => group.ssrc,
+        Place::Interleaved(_) | Place::Unicast { .. } => beginning.ssrc,
+    }
 }
 
 fn is_free_port(others: &[Place], wanted: Ports) -> bool {

@@ -143,13 +143,9 @@ impl Session {
     pub fn hear_of(&mut self, track: u32, packet: &[u8], now: MonoNs) {
         if let Some(set_up) = self.set_up.as_mut().filter(|_| rtcp::is_report(packet)) {
             set_up.playback.hear(track, packet, now);
-            self.heard = Some(now);
+            // It may have come a while ago.
+            self.heard = self.heard.max(Some(now));
         }
-    }
-
-    /// The client gave a sign of life at `at`, which may be a while ago.
-    pub fn heard_at(&mut self, at: MonoNs) {
-        self.heard = self.heard.max(Some(at));
     }
 
     /// Where a track was set up.

@@ -134,9 +134,11 @@ impl Cast {
         Some(group)
     }
 
-    /// When the viewer at `from` last reported.
-    pub fn heard(&self, from: IpAddr) -> Option<MonoNs> {
-        held(&self.sending).heard.get(&from).copied()
+    /// What the viewer at `from` last reported of each track, and when.
+    pub fn heard(&self, from: IpAddr) -> Vec<(u32, Vec<u8>, MonoNs)> {
+        let sending = held(&self.sending);
+        let reports = sending.heard.get(&from).into_iter().flatten();
+        reports.map(|(track, (packet, at))| (*track, packet.clone(), *at)).collect()
     }
 
     /// Returns when there is nothing more to see: the camera sends something else.

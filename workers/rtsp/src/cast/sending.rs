@@ -28,8 +28,8 @@ pub(super) struct Sending {
     pub(super) playback: Playback,
     post: Post,
     leases: BTreeMap<u32, Lease>,
-    /// When viewers last reported, by their addresses.
-    pub(super) heard: BTreeMap<IpAddr, MonoNs>,
+    /// What viewers last reported of each track, and when, by their addresses.
+    pub(super) heard: BTreeMap<IpAddr, BTreeMap<u32, (Vec<u8>, MonoNs)>>,
     /// Whether somebody watches.
     on: bool,
 }
@@ -72,7 +72,8 @@ impl Sending {
             if rtcp::is_report(&report.bytes)
                 && (self.heard.len() < HEARD_MAX || self.heard.contains_key(&report.from))
             {
-                self.heard.insert(report.from, now);
+                let viewer = self.heard.entry(report.from).or_default();
+                viewer.insert(report.track, (report.bytes, now));
             }
         }
     }

@@ -121,14 +121,12 @@ impl Connection {
         }
     }
 
-    /// Whether a viewer of a group gave a sign of life there after all, when its time seemed to be up.
-    pub(super) fn is_heard_by_its_group(&mut self) -> bool {
-        let Some(heard) = self.scene.cast.as_ref().and_then(|cast| cast.heard(self.peer.ip())) else {
-            return false;
-        };
-        let until = self.session.silent_until();
-        self.session.heard_at(heard);
-        self.session.silent_until() != until
+    /// What the client reported to its group.
+    pub(super) fn hear_of_group(&mut self) {
+        let Some(cast) = &self.scene.cast else { return };
+        for (track, packet, at) in cast.heard(self.peer.ip()) {
+            self.session.hear_of(track, &packet, at);
+        }
     }
 
     /// Lets the session be found while it may move.

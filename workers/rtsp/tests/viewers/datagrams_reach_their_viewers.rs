@@ -211,6 +211,28 @@ fn pause_and_play_again_continue_the_stream() {
     }
 }
 
+/// A receiver report: a quarter of the packets was lost lately, seven in all, the jitter is 10 ms.
+pub fn receiver_report(ssrc: u32) -> Vec<u8> {
+    let words = [0x81c9_0007, 1, ssrc, 0x4000_0007, 0, 900, 0, 0];
+    words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect()
+}
+
+#[test]
+fn what_a_viewer_reports_of_its_reception_is_listed() {
+    if !has("ffmpeg") {
+        return;
+    }
+    let site = Site::open_with_datagrams();
+    let _camera = Camera::start(&site.project, Clip::plain());
+    let viewer = Viewer::play(&site);
+    let (_, _, ssrc) = viewer.packet();
+    viewer.rtcp.send_to(&receiver_report(ssrc), ("127.0.0.1", viewer.server.rtcp)).unwrap();
+    let client = site.wait_for_reception(|seen| (seen.loss, seen.lost) == (0.25, 7));
+    assert_eq!((client.camera.as_str(), client.transport.as_str()), ("cam1", "udp"));
+    assert!(client.playing && client.units > 0);
+    assert!((client.reception.unwrap().jitter_ms - 10.0).abs() < 0.001);
+}
+
 /// Reads reports until one ends in BYE.
 fn wait_for_farewell(rtcp: &UdpSocket) {
     let deadline = clock::mono() + PATIENCE;

@@ -6,7 +6,7 @@ use rtp_types::RtpPacket;
 use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 use shmring::clock;
 
-use crate::datagrams_reach_their_viewers::{between, datagram};
+use crate::datagrams_reach_their_viewers::{between, datagram, receiver_report};
 use crate::harness::{Camera, Clip, PATIENCE, RawClient, Site, has};
 
 /// A client that watches a group.
@@ -101,6 +101,21 @@ fn a_group_is_sent_to_while_anybody_watches_and_not_after() {
     second.rtp.set_read_timeout(Some(PATIENCE)).unwrap();
     assert!(second.ask(&site, "PLAY").starts_with("RTSP/1.0 200"));
     second.packet();
+}
+
+#[test]
+fn what_a_viewer_reports_to_its_group_is_listed() {
+    if !has("ffmpeg") {
+        return;
+    }
+    let site = Site::open_with_datagrams();
+    let _camera = Camera::start(&site.project, Clip::plain());
+    let viewer = Viewer::play(&site);
+    let port = viewer.rtp.local_addr().unwrap().port() + 1;
+    let reporter = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    reporter.send_to(&receiver_report(viewer.ssrc), (viewer.group, port)).unwrap();
+    let client = site.wait_for_reception(|seen| (seen.loss, seen.lost) == (0.25, 7));
+    assert_eq!((client.camera.as_str(), client.transport.as_str()), ("cam1", "multicast"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use protocol::admin::{ClientReception, ClientStatus};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
@@ -339,6 +340,20 @@ impl Site {
         let deadline = clock::mono() + PATIENCE;
         while self.server.as_ref().unwrap().clients() > 0 {
             assert!(clock::mono() < deadline, "somebody is still there");
+            sleep_until(clock::mono() + Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until a client that plays says how it receives, and until `seen` is content with it.
+    pub fn wait_for_reception(&self, seen: impl Fn(&ClientReception) -> bool) -> ClientStatus {
+        let deadline = clock::mono() + PATIENCE;
+        loop {
+            let list = self.server.as_ref().unwrap().list(clock::mono());
+            let found = list.iter().find(|it| it.reception.as_ref().is_some_and(&seen));
+            if let Some(found) = found {
+                return found.clone();
+            }
+            assert!(clock::mono() < deadline, "nobody says so: {list:?}");
             sleep_until(clock::mono() + Duration::from_millis(20));
         }
     }
