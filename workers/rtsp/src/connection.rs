@@ -2,6 +2,7 @@
 //! or stuck. All decisions are elsewhere; here they meet the sockets.
 
 mod places;
+mod units;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,14 +30,13 @@ use crate::transport::Mode;
 use crate::wire::{Deaf, Heard, Readiness, Wire};
 
 pub use places::Estate;
+use units::NOTE_EVERY;
 
 /// What a client has to finish a request it began.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// What the first request for a camera waits for it to be seen: a server that was just restarted has
 /// its rings within milliseconds, and must not turn away who reconnects at once.
 const CAMERA_TIME: Duration = Duration::from_secs(2);
-/// How often the list of clients is told of one to whom nothing but packets happens.
-const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// What a client has to take a last response.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
@@ -329,68 +329,6 @@ impl Connection {
     fn respond(&mut self, response: &Response<Vec<u8>>) {
         // Writing into memory does not fail.
         let _ = response.write(self.outbox.append(clock::mono()));
-    }
-
-    fn wants_units(&self) -> bool {
-        match self.session.mode() {
-            Some(Mode::Interleaved) => self.outbox.has_room(),
-            Some(Mode::Unicast) => self.scene.post.has_room(),
-            Some(Mode::Multicast) | None => false,
-        }
-    }
-
-    /// For whoever looks at the list of clients.
-    fn note(&mut self, now: MonoNs) {
-        if now >= self.noted + NOTE_EVERY {
-            self.noted = now;
-            self.hear_of_group();
-            self.card.note(&self.session, &self.scene);
-        }
-    }
-
-    /// Appends units while the client takes them.
-    fn add_units(&mut self) -> Result<(), End> {
-        let now = clock::mono();
-        self.note(now);
-        self.scene.post.send(now);
-        if let Some(viewing) = &mut self.scene.viewing {
-            viewing.look();
-        }
-        while self.wants_units() && self.add_unit(now)? {}
-        if self.wants_units() {
-            self.add_reports(now);
-        }
-        Ok(())
-    }
-
-    /// `false` when there is none.
-    fn add_unit(&mut self, now: MonoNs) -> Result<bool, End> {
-        let Some(viewing) = &mut self.scene.viewing else { return Ok(false) };
-        let Some(unit) = viewing.next(self.peer)? else { return Ok(false) };
-        let mode = self.session.mode();
-        let Some(playback) = self.session.playing() else { return Ok(false) };
-        if mode == Some(Mode::Interleaved) {
-            playback.write(&unit, now, Outlet::Interleaved(self.outbox.append(now)));
-        } else {
-            playback.write(&unit, now, Outlet::Datagrams(self.scene.post.queue()));
-            self.scene.post.send(now);
-        }
-        Ok(true)
-    }
-
-    /// Of streams for which no unit comes.
-    fn add_reports(&mut self, now: MonoNs) {
-        let mode = self.session.mode();
-        let Some(playback) = self.session.playing() else { return };
-        if playback.next_report().is_none_or(|at| at > now) {
-            return;
-        }
-        if mode == Some(Mode::Interleaved) {
-            playback.report(now, Outlet::Interleaved(self.outbox.append(now)));
-        } else {
-            playback.report(now, Outlet::Datagrams(self.scene.post.queue()));
-            self.scene.post.send(now);
-        }
     }
 
     /// The first instant at which patience ends, or there is something to do.

@@ -156,7 +156,8 @@ fn a_session_is_not_given_to_who_guesses_or_has_one_of_its_own() {
     let session = format!("Session: {}\r\n", viewer.id);
     let answer = other.control.ask("PAUSE", &site.url(), &session);
     assert!(answer.starts_with("RTSP/1.0 454"), "one connection carries one session: {answer}");
-    let guessed = format!("Session: {}0\r\n", &viewer.id[..viewer.id.len() - 1]);
+    let guessed: String = viewer.id.chars().rev().collect();
+    let guessed = format!("Session: {guessed}x\r\n");
     assert!(site.connect().ask("PAUSE", &site.url(), &guessed).starts_with("RTSP/1.0 454"));
     let mut tcp = site.connect();
     let lines = "Transport: RTP/AVP/TCP;unicast\r\n";
