@@ -154,6 +154,13 @@ impl Cast {
     }
 }
 
+impl Drop for Cast {
+    /// Here and not when its task notices: whoever comes next is given what it had.
+    fn drop(&mut self) {
+        held(&self.sending).end();
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.0.viewers.send_modify(|viewers| *viewers -= 1);

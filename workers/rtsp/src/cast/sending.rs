@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::group::Opened;
 use super::{Lease, held};
 use crate::datagram::post::Post;
+use crate::envelope::Datagrams;
 use crate::feed::{Feed, Viewer};
 use crate::history::Taken;
 use crate::playback::{Outlet, Playback};
@@ -111,10 +112,18 @@ impl Sending {
     }
 }
 
+    /// Says so to whoever still listens, and gives addresses and ports back.
+    pub(super) fn end(&mut self) {
+        let mut last = Datagrams::default();
+        self.playback.bye(Outlet::Datagrams(&mut last));
+        self.post.end_with(last);
+        self.leases.clear();
+    }
+}
+
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.playback.bye(Outlet::Datagrams(self.post.queue()));
-        self.post.flush();
+        self.end();
     }
 }
 
