@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::PictureHealth;
 use crate::name::{RingKind, RingName, WorkerName};
+use crate::time::{NS_PER_S, UtcNs};
 
 /// Version of the request and reply shape.
 pub const ADMIN_VERSION: u32 = 1;
@@ -109,6 +110,63 @@ pub struct WorkerStatus {
     /// Of the pictures that pass through it; left out where it does not look.
     #[serde(default, skip_serializing_if = "PictureHealth::is_unknown")]
     pub health: PictureHealth,
+}
+
+/// A client in `clients` of a row of `ps -o json`. More keys may come; these stay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientStatus {
+    /// Where it comes from, `ADDRESS:PORT`.
+    pub address: String,
+    /// What it watches or has set up; empty before that.
+    pub camera: String,
+    /// `tcp`, `udp` or `multicast`; empty before it has set anything up.
+    pub transport: String,
+    pub playing: bool,
+    pub connected_s: f64,
+    /// Pictures and pieces of sound that it was sent, and that it lost by being slow. Of a group: none.
+    pub units: u64,
+    pub skipped: u64,
+    /// What it says of its reception, the worst of its tracks; `null` before it says anything.
+    pub reception: Option<ClientReception>,
+}
+
+/// By the client's own reports (RFC 3550 section 6.4).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientReception {
+    /// How long ago it said so.
+    pub age_s: f64,
+    /// Of the packets lately, 0 to 1.
+    pub loss: f64,
+    /// Packets in all; below zero when some came twice.
+    pub lost: i64,
+    pub jitter_ms: f64,
+    /// To the client and back; `null` when it does not say.
+    pub round_trip_ms: Option<f64>,
+}
+
+/// What a server of clients writes of them, over and over: `notes/clients/WORKER.PID.json` in the runtime folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientsNote {
+    pub at_utc_ns: UtcNs,
+    pub clients: Vec<ClientStatus>,
+}
+
+/// The folder of [`ClientsNote`]s in that of notes.
+pub const CLIENTS_DIR: &str = "clients";
+/// A note older than this is of a process that is not there any more: they are written every second.
+pub const CLIENTS_NOTE_AGE_NS: u64 = 10 * NS_PER_S;
+
+impl ClientsNote {
+    /// Whether a file of this name is a note of this worker, or of a process of it that was replaced.
+    pub fn is_called(file: &str, worker: &str) -> bool {
+        let pid = file.strip_prefix(worker).and_then(|rest| rest.strip_prefix('.'));
+        let pid = pid.and_then(|rest| rest.strip_suffix(".json"));
+        pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    pub fn is_fresh(&self, now: UtcNs) -> bool {
+        now.0.saturating_sub(self.at_utc_ns.0) < CLIENTS_NOTE_AGE_NS
+    }
 }
 
 /// A row of `rings -o json`. More keys may come; these stay.

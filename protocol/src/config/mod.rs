@@ -2,6 +2,7 @@
 //! unit, default and effect. Normative. The supervisor checks keys and places; the meaning is here.
 
 pub mod compositor;
+pub mod datagrams;
 pub mod decoder;
 pub mod device;
 pub mod encoder;
@@ -32,6 +33,7 @@ use crate::name::RingKind;
 use crate::units::{BitRate, Span};
 
 pub use compositor::CompositorConfig;
+pub use datagrams::{GroupPool, PortRange, UdpPorts};
 pub use decoder::DecoderConfig;
 pub use encoder::EncoderConfig;
 pub use health::{Patience, PictureLimits, RateLimits, Share};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::datagrams::{GroupPool, UdpPorts};
 use crate::units::Span;
 
 /// What the user writes under `use: rtsp`.
@@ -16,12 +17,26 @@ pub struct RtspConfig {
     pub max_clients: u32,
     /// How long clients may stay with a process that was replaced. Default 10m.
     pub drain: Span,
+    /// Ports that packets over UDP are sent from, a pair for each track of a client. Default 20000-20999; `off` leaves
+    /// TCP alone.
+    pub udp_ports: UdpPorts,
+    /// Addresses of multicast groups, one for each track of a camera that is asked for. Default off.
+    pub multicast: GroupPool,
+    /// How many routers a multicast packet may cross; 1 stays in the local network. 1 to 255, default 1.
+    pub multicast_ttl: u32,
 }
 
 const DRAIN: Span = Span::from_millis(600_000);
 
 impl Default for RtspConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8554)), max_clients: 256, drain: DRAIN }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
+            max_clients: 256,
+            drain: DRAIN,
+            udp_ports: UdpPorts::default(),
+            multicast: GroupPool::default(),
+            multicast_ttl: 1,
+        }
     }
 }

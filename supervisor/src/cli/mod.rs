@@ -6,6 +6,7 @@ mod bench;
 mod change;
 mod check;
 mod client;
+mod clients;
 mod comment;
 mod completion;
 mod config;

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use protocol::admin::WorkerStatus;
 use serde_json::Value;
+use shmring::clock;
 
 use super::client::Client;
-use super::{CliError, Context, table, terminal};
+use super::{CliError, Context, clients, table, terminal};
 use crate::admin::verbs::Status;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -16,10 +17,13 @@ pub(super) const EXAMPLES: &str = "Examples:
 const HEAD: [&str; 8] = ["NAME", "KIND", "STATE", "PID", "UP", "RESTARTS", "LAST EXIT", "WHY"];
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, CliError> {
-    let mut client = Client::connect(&context.place()?)?;
+    let place = context.place()?;
+    let mut client = Client::connect(&place)?;
     if context.is_json() {
         // As it came: keys this command does not know stay.
-        terminal::json(&client.ask::<Value>("ps", &())?)?;
+        let mut list = client.ask::<Value>("ps", &())?;
+        clients::add_to(&mut list, place.path(), clock::now().utc);
+        terminal::json(&list)?;
         return Ok(ExitCode::SUCCESS);
     }
     let workers: Vec<WorkerStatus> = client.ask("ps", &())?;

@@ -194,7 +194,10 @@ pub(super) fn of_replay(replay: &ReplayConfig) -> Problems {
 }
 
 pub(super) fn of_rtsp(rtsp: &RtspConfig) -> Problems {
-    among([check("max_clients", rtsp.max_clients, 1, 10_000)])
+    among([
+        check("max_clients", rtsp.max_clients, 1, 10_000),
+        check("multicast_ttl", rtsp.multicast_ttl, 1, 255),
+    ])
 }
 
 pub(super) fn of_web(web: &WebConfig) -> Problems {

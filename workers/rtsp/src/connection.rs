@@ -1,7 +1,9 @@
-//! One client's socket: bytes to the session, responses and units to the client, and the deadlines
-//! that end whoever is silent or stuck. All decisions are elsewhere; here they meet the socket.
+//! One client: bytes to the session, responses and packets to the client, and the deadlines that end whoever is silent
+//! or stuck. All decisions are elsewhere; here they meet the sockets.
 
-use std::fmt;
+mod places;
+mod units;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,16 +13,24 @@ use protocol::time::MonoNs;
 use rtsp_types::{Method, Request, Response, StatusCode};
 use shmring::clock;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use crate::chance::{Chance, NoChance};
-use crate::feed::{Feed, Feeds, Viewer};
-use crate::history::Taken;
+use crate::clients::Card;
+use crate::envelope::Datagrams;
+use crate::house::House;
 use crate::inbox::{Broken, Inbound, Inbox};
 use crate::outbox::Outbox;
+use crate::playback::Outlet;
 use crate::reply;
+use crate::scene::{Changed, Happening, Scene};
 use crate::session::{Circumstances, Event, Session};
+use crate::sessions::{Claim, Listed};
 use crate::target::Target;
+use crate::transport::Mode;
+use crate::wire::{Deaf, Heard, Readiness, Wire};
+
+pub use places::Estate;
+use units::NOTE_EVERY;
 
 /// What a client has to finish a request it began.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -29,7 +39,6 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 const CAMERA_TIME: Duration = Duration::from_secs(2);
 /// What a client has to take a last response.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
-const READ_BYTES: usize = 4 << 10;
 
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
@@ -46,57 +55,87 @@ pub enum End {
     Changed,
     #[error("all places for clients are taken")]
     Full,
+    #[error("its connection is closed, and so is its port")]
+    Gone,
+    #[error("its session went on by another connection")]
+    Moved,
     #[error(transparent)]
     Chance(#[from] NoChance),
     #[error(transparent)]
     Socket(#[from] io::Error),
+    #[error(transparent)]
+    Deaf(#[from] Deaf),
+}
+
+impl From<Changed> for End {
+    fn from(_: Changed) -> Self {
+        Self::Changed
+    }
+}
+
+impl End {
+    /// Whether it is the connection that is over, and not what is sent by datagrams.
+    fn leaves_session(&self) -> bool {
+        matches!(self, Self::Closed | Self::Socket(_) | Self::Deaf(Deaf::Socket(_)))
+    }
 }
 
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
-    socket: TcpStream,
+    wire: Wire,
     local: SocketAddr,
     peer: SocketAddr,
-    feeds: Feeds,
+    house: Arc<House>,
     /// Whether there is a place for this client; without one it is told so and let go.
     admitted: bool,
     inbox: Inbox,
     session: Session,
     outbox: Outbox,
-    viewing: Option<Viewing>,
-}
-
-/// What the client watches.
-#[derive(Debug)]
-struct Viewing {
-    feed: Arc<Feed>,
-    viewer: Viewer,
-    units: u64,
-    skipped: u64,
+    scene: Scene,
+    /// While the session may move.
+    listed: Option<Listed>,
+    card: Card,
+    /// When the card was last written.
+    noted: MonoNs,
 }
 
 impl Connection {
+    /// Of a client that came at `opened`; `ends` are our address and its.
     pub fn new(
-        socket: TcpStream,
-        peer: SocketAddr,
-        feeds: Feeds,
+        wire: Wire,
+        ends: (SocketAddr, SocketAddr),
+        house: Arc<House>,
         admitted: bool,
-    ) -> io::Result<Self> {
-        // A unit is one write; nothing is gained by waiting for more.
-        socket.set_nodelay(true)?;
+        opened: MonoNs,
+    ) -> Self {
         let now = clock::mono();
-        Ok(Self {
-            local: socket.local_addr()?,
-            socket,
-            peer,
-            feeds,
+        Self {
+            card: house.clients.welcome(ends.1, opened),
+            noted: now,
+            wire,
+            local: ends.0,
+            peer: ends.1,
+            house,
             admitted,
             inbox: Inbox::default(),
-            session: Session::new(now),
+            session: Session::new(opened),
             outbox: Outbox::new(now),
-            viewing: None,
-        })
+            scene: Scene::new(now),
+            listed: None,
+        }
+    }
+
+    /// These bytes were read already.
+    pub fn having_heard(mut self, bytes: &[u8]) -> Self {
+        self.inbox.push(bytes, clock::mono());
+        self
+    }
+
+    /// The client is sent these bytes first.
+    pub fn greeted_with(mut self, bytes: &[u8]) -> Self {
+        self.outbox.append(clock::mono()).extend(bytes);
+        self
     }
 
     /// Serves the client until one side has had enough.
@@ -106,32 +145,63 @@ impl Connection {
                 break end;
             }
         };
-        self.stop_viewing(&end);
-        if let End::Broken(broken) = &end {
-            let status = match broken {
-                Broken::LongMessage => StatusCode::RequestMessageBodyTooLarge,
-                Broken::LongLine | Broken::NotRtsp => StatusCode::BadRequest,
-            };
-            self.respond(&reply::unreadable(status));
-        }
-        if matches!(end, End::Broken(_) | End::Full) {
+        let end = if end.leaves_session() { self.go_on_alone(end).await } else { end };
+        self.scene.stop_viewing(self.peer, &end);
+        self.last_words(&end);
+        if matches!(end, End::Broken(_) | End::Changed | End::Full) {
             // Whether the client reads it is its own affair.
             let _ = tokio::time::timeout(GOODBYE_TIME, self.flush()).await;
         }
         tracing::debug!(client = %self.peer, %end, "connection over");
     }
 
+    fn last_words(&mut self, end: &End) {
+        match end {
+            End::Broken(broken) => {
+                let status = match broken {
+                    Broken::LongMessage => StatusCode::RequestMessageBodyTooLarge,
+                    Broken::LongLine | Broken::NotRtsp => StatusCode::BadRequest,
+                };
+                self.respond(&reply::unreadable(status));
+            }
+            End::Changed => {
+                if let Some(playback) = self.session.playback() {
+                    playback.bye(Outlet::Interleaved(self.outbox.append(clock::mono())));
+                }
+            }
+            _ => {}
+        }
+    }
+
     async fn turn(&mut self) -> Result<(), End> {
         self.answer_requests().await?;
+        self.list();
         self.add_units()?;
-        let deadline = self.deadline();
-        let interest = self.interest();
-        let wait = deadline.map(|(at, _)| at.saturating_since(clock::mono()));
-        let wants_units = self.outbox.has_room();
+        let (deadline, interest) = (self.deadline(), self.interest());
+        let (wants_units, at) = (self.wants_units(), deadline.map(|(at, _)| at));
         tokio::select! {
-            ready = self.socket.ready(interest) => self.move_bytes(ready?),
-            () = changed(self.viewing.as_mut().filter(|_| wants_units)) => Ok(()),
-            () = sleep(wait) => self.check(deadline),
+            ready = self.wire.ready(interest) => self.move_bytes(ready?),
+            claim = claimed(self.listed.as_mut()) => {
+                self.hand_over(claim);
+                Ok(())
+            }
+            happening = self.scene.happening(wants_units, at) => self.react(happening, deadline),
+        }
+    }
+
+    fn react(
+        &mut self,
+        happening: Happening,
+        deadline: Option<(MonoNs, Patience)>,
+    ) -> Result<(), End> {
+        match happening {
+            Happening::Over => Err(End::Changed),
+            Happening::Post => {
+                self.hear_reports();
+                Ok(())
+            }
+            Happening::Time => self.check(deadline),
+            Happening::Units => Ok(()),
         }
     }
 
@@ -143,43 +213,36 @@ impl Connection {
         }
     }
 
-    fn move_bytes(&mut self, ready: tokio::io::Ready) -> Result<(), End> {
-        if ready.is_writable() {
+    fn move_bytes(&mut self, ready: Readiness) -> Result<(), End> {
+        if ready.writable {
             self.write()?;
         }
-        if ready.is_readable() && self.outbox.has_room() {
+        if ready.readable && self.outbox.has_room() {
             self.read()?;
         }
         Ok(())
     }
 
     fn read(&mut self) -> Result<(), End> {
-        let mut bytes = [0; READ_BYTES];
-        match self.socket.try_read(&mut bytes) {
-            Ok(0) => Err(End::Closed),
-            Ok(count) => {
-                self.inbox.push(&bytes[..count], clock::mono());
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error.into()),
+        match self.wire.read()? {
+            Heard::Bytes(bytes) => self.inbox.push(&bytes, clock::mono()),
+            Heard::Closed => return Err(End::Closed),
+            Heard::Nothing => {}
         }
+        Ok(())
     }
 
     fn write(&mut self) -> Result<(), End> {
-        match self.socket.try_write(self.outbox.waiting()) {
-            Ok(count) => {
-                self.outbox.took(count, clock::mono());
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error.into()),
+        let count = self.wire.write(self.outbox.waiting())?;
+        if count > 0 {
+            self.outbox.took(count, clock::mono());
         }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), End> {
         while !self.outbox.waiting().is_empty() {
-            self.socket.writable().await?;
+            self.wire.writable().await?;
             self.write()?;
         }
         Ok(())
@@ -207,29 +270,56 @@ impl Connection {
         if matches!(request.method(), Method::Describe | Method::Setup) {
             self.wait_for_camera(request).await;
         }
+        self.claim_named(request).await;
+        let chance = Chance::draw()?;
+        let (ready, last) = (self.make_ready(request, chance.beginning), self.farewell(request));
         let around = Circumstances {
             now: clock::mono(),
-            chance: Chance::draw()?,
-            cameras: &self.feeds,
-            local: self.local.ip().to_canonical(),
+            chance,
+            cameras: &self.house.feeds,
+            local: self.local.ip(),
+            peer: self.peer.ip(),
+            reserved: ready.reserved(),
         };
         let (response, event) = self.session.answer(request, &around);
         tracing::debug!(client = %self.peer, method = ?request.method(), status = ?response.status(), "answered");
-        self.respond(&response);
-        match event {
-            Event::None => Ok(()),
-            Event::Playing => self.begin_viewing(),
-            Event::Paused | Event::TornDown => {
-                self.stop_viewing(&"the client asked to");
-                Ok(())
-            }
+        if let Event::Placed { track } = event {
+            self.place(track, ready)?;
         }
+        self.respond(&response);
+        self.noted = MonoNs(0);
+        match event {
+            Event::None | Event::Placed { .. } => {}
+            Event::Playing => self.begin_viewing()?,
+            Event::Paused => self.scene.stop_viewing(self.peer, &"the client asked to"),
+            Event::TornDown => self.tear_down(last),
+        }
+        Ok(())
+    }
+
+    fn tear_down(&mut self, last: Datagrams) {
+        self.scene.stop_viewing(self.peer, &"the client asked to");
+        self.scene.post.end_with(last);
+        self.scene = Scene::new(clock::mono());
+        self.list();
+    }
+
+    /// What is sent last by datagrams when this request ends the session.
+    fn farewell(&self, request: &Request<Vec<u8>>) -> Datagrams {
+        let mut last = Datagrams::default();
+        if *request.method() == Method::Teardown
+            && self.session.mode() == Some(Mode::Unicast)
+            && let Some(playback) = self.session.playback()
+        {
+            playback.bye(Outlet::Datagrams(&mut last));
+        }
+        last
     }
 
     /// Waits for a camera that has not been seen yet.
     async fn wait_for_camera(&self, request: &Request<Vec<u8>>) {
         let target = request.request_uri().and_then(Target::of);
-        let Some(feed) = target.and_then(|target| self.feeds.get(&target.path)) else { return };
+        let Some(feed) = target.and_then(|target| self.house.feeds.get(&target.path)) else { return };
         let mut changes = feed.changes();
         let seen = changes.wait_for(|_| feed.presentation().is_some());
         // Answered 503 when it does not come.
@@ -241,63 +331,31 @@ impl Connection {
         let _ = response.write(self.outbox.append(clock::mono()));
     }
 
-    fn begin_viewing(&mut self) -> Result<(), End> {
-        let Some(playback) = self.session.playing() else { return Ok(()) };
-        let presentation = playback.presentation();
-        let feed = self.feeds.get(presentation.path()).ok_or(End::Changed)?;
-        let viewer = feed.join(presentation).ok_or(End::Changed)?;
-        tracing::info!(client = %self.peer, camera = feed.path(), "viewer begins");
-        self.viewing = Some(Viewing { viewer, feed: Arc::clone(feed), units: 0, skipped: 0 });
-        Ok(())
-    }
-
-    fn stop_viewing(&mut self, why: &dyn fmt::Display) {
-        if let Some(Viewing { feed, units, skipped, .. }) = self.viewing.take() {
-            tracing::info!(client = %self.peer, camera = feed.path(), units, skipped, %why, "viewer ends");
-        }
-    }
-
-    /// Appends units while the client takes them.
-    fn add_units(&mut self) -> Result<(), End> {
-        let (Some(viewing), Some(playback)) = (&mut self.viewing, self.session.playing()) else {
-            return Ok(());
-        };
-        viewing.viewer.changes.mark_unchanged();
-        while self.outbox.has_room() {
-            match viewing.feed.take(&mut viewing.viewer).ok_or(End::Changed)? {
-                Taken::Unit(unit) => {
-                    let now = clock::mono();
-                    playback.write(&unit, now, self.outbox.append(now));
-                    viewing.units += 1;
-                }
-                Taken::Skipped { units } => {
-                    viewing.skipped += units;
-                    tracing::warn!(client = %self.peer, camera = viewing.feed.path(), units,
-                        "viewer is too slow: it goes on at the newest key frame");
-                }
-                Taken::Nothing => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// The first instant at which patience ends, and with what.
+    /// The first instant at which patience ends, or there is something to do.
     fn deadline(&self) -> Option<(MonoNs, Patience)> {
+        let reports = self.session.playback().filter(|_| self.wants_units());
+        // Of a group nothing else wakes, and its viewers' reports are fetched.
+        let in_group = self.scene.cast.as_ref().map(|_| (self.noted + NOTE_EVERY, Patience::Endless));
         let deadlines = [
             self.outbox.stuck_at().map(|at| (at, Patience::Stuck)),
             self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent)),
             self.session.silent_until().map(|at| (at, Patience::Silent)),
+            self.scene.post.next_send().map(|at| (at, Patience::Endless)),
+            reports.and_then(|it| it.next_report()).map(|at| (at, Patience::Endless)),
+            in_group,
         ];
         deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    fn check(&self, deadline: Option<(MonoNs, Patience)>) -> Result<(), End> {
-        match deadline {
-            Some((at, patience)) if clock::mono() >= at => Err(match patience {
-                Patience::Silent => End::Silent,
-                Patience::Stuck => End::Stuck,
-            }),
-            _ => Ok(()),
+    fn check(&mut self, deadline: Option<(MonoNs, Patience)>) -> Result<(), End> {
+        let Some((at, patience)) = deadline else { return Ok(()) };
+        if clock::mono() < at {
+            return Ok(());
+        }
+        match patience {
+            Patience::Endless => Ok(()),
+            Patience::Silent => Err(End::Silent),
+            Patience::Stuck => Err(End::Stuck),
         }
     }
 }
@@ -305,21 +363,18 @@ impl Connection {
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug)]
 enum Patience {
+    /// Something is to be sent; nobody is late.
+    Endless,
     Silent,
     Stuck,
 }
 
-async fn changed(viewing: Option<&mut Viewing>) {
-    match viewing {
-        // The sender lives in the feed this viewer holds, so this only ends with a change.
-        Some(viewing) => drop(viewing.viewer.changes.changed().await),
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
+async fn claimed(listed: Option<&mut Listed>) -> Claim {
+    match listed.map(|listed| &mut listed.claims) {
+        Some(claims) => match claims.recv().await {
+            Some(claim) => claim,
+            None => std::future::pending().await,
+        },
         None => std::future::pending().await,
     }
 }

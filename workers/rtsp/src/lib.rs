@@ -6,28 +6,41 @@
 //!   (a thread      packets     one log a camera,   one a client: session (RTSP) and
 //!    a camera)     to units    shared by viewers   playback (RTP) meet the socket
 //! ```
-//! Pure, with time as an argument: [`rtp`], `capture`, `history`, `inbox`, `outbox`, `playback`, `sdp`,
-//! `session`, `target`, `transport`. Effects: [`fanout`], `connection`, [`server`],
-//! `rtsp` (the worker).
+//! Pure, with time as an argument: [`rtp`], `capture`, `envelope`, `history`, `inbox`, `outbox`, `pace`, `playback`,
+//! `sdp`, `session`, `target`, `transport`, and of a tunnel its beginning and its base64. Effects: [`fanout`],
+//! `greeting`, `connection` with its `scene`, `datagram`, `cast`, [`server`], `rtsp` (the worker).
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod cast;
 pub mod chance;
+pub mod clients;
 pub mod connection;
+pub mod datagram;
+pub mod envelope;
 pub mod fanout;
 pub mod feed;
+pub mod greeting;
 pub mod history;
+pub mod house;
 pub mod inbox;
+pub mod note;
 pub mod outbox;
+pub mod pace;
 pub mod playback;
 pub mod reply;
 pub mod rtp;
 pub mod rtsp;
+pub mod scene;
 pub mod sdp;
 pub mod server;
 pub mod session;
+pub mod sessions;
 pub mod target;
 pub mod transport;
+pub mod tunnel;
 pub mod unit;
+pub mod wait;
+pub mod wire;
 
 pub use rtsp::Rtsp;

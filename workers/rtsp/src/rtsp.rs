@@ -14,6 +14,8 @@ use worker::{Context, Fault, STEP_WAIT, Step};
 
 use crate::fanout::Tap;
 use crate::feed::Feed;
+use crate::house::Terms;
+use crate::note::Note;
 use crate::server::Server;
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
@@ -26,6 +28,7 @@ pub struct Rtsp {
     taps: Vec<Tap>,
     /// The last pulse of the server, and when it was new.
     pulse: (u64, MonoNs),
+    note: Note,
 }
 
 impl worker::Worker for Rtsp {
@@ -50,17 +53,19 @@ impl worker::Worker for Rtsp {
             Tap::open(cx.project(), ring, cx.worker().as_str(), Arc::clone(feed))
         });
         let taps = taps.collect::<Result<_, _>>()?;
-        let clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
-        let server = Server::start(listener, feeds.into_iter().collect(), clients)
+        let terms = Terms::of(&config);
+        let server = Server::start_with(listener, feeds.into_iter().collect(), terms)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
         tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");
-        Ok(Self { server, taps, pulse: (0, clock::mono()) })
+        let note = Note::of(&cx.notes_dir(), cx.worker());
+        Ok(Self { server, taps, pulse: (0, clock::mono()), note })
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
         thread::sleep(STEP_WAIT);
         self.end_with_a_dead_tap()?;
         self.check_pulse(clock::mono())?;
+        self.tell_of_clients();
         if cx.draining() {
             return Ok(self.drain(cx));
         }
@@ -91,6 +96,15 @@ impl Rtsp {
         let clients = self.server.clients();
         cx.condition(Condition::Flowing, format!("{clients} clients stay"));
         Step::Again
+    }
+
+    /// Nobody is served worse without it.
+    fn tell_of_clients(&mut self) {
+        let now = clock::now();
+        let written = self.note.write(|| self.server.list(now.mono), now.mono, now.utc);
+        if let Err(error) = written {
+            tracing::debug!(%error, "the list of clients cannot be written");
+        }
     }
 
     fn end_with_a_dead_tap(&mut self) -> Result<(), Fault> {

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use protocol::admin::ClientStatus;
+use protocol::time::MonoNs;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::connection::Connection;
+use crate::clients::Clients;
 use crate::feed::Feeds;
+use crate::greeting;
+use crate::house::{House, Terms};
 
 /// Connections beyond the places for clients that are at least told 503; more are closed unheard.
 const REFUSED_MAX: usize = 64;
@@ -31,28 +35,36 @@ pub struct Server {
     inside: Arc<AtomicUsize>,
     pulse: Arc<AtomicU64>,
     address: SocketAddr,
+    listed: Clients,
 }
 
 impl Server {
-    /// Serves `feeds` to at most `clients` clients of `listener`. The listener is only ever accepted
-    /// from and closed, never shut down: others may hold the same socket.
+    /// Serves `feeds` to at most `clients` clients of `listener`, over TCP alone.
     pub fn start(listener: TcpListener, feeds: Feeds, clients: usize) -> io::Result<Self> {
+        Self::start_with(listener, feeds, Terms::over_tcp(clients))
+    }
+
+    /// Serves `feeds` to clients of `listener`. The listener is only ever accepted from and closed, never shut down:
+    /// others may hold the same socket.
+    pub fn start_with(listener: TcpListener, feeds: Feeds, terms: Terms) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
         let (open, opened) = watch::channel(true);
         let (pulse, inside) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let house = Arc::new(House::new(feeds, &terms));
+        let listed = house.clients.clone();
         let door = Door {
-            feeds,
-            clients,
+            house,
+            clients: terms.clients,
             pulse: Arc::clone(&pulse),
             inside: Arc::clone(&inside),
             connections: JoinSet::new(),
         };
         let run = move || run(&runtime, listener, door, opened, stopped);
         let thread = thread::Builder::new().name("sockets".into()).spawn(run)?;
-        Ok(Self { thread: Some(thread), stop, open, inside, pulse, address })
+        Ok(Self { thread: Some(thread), stop, open, inside, pulse, address, listed })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -62,6 +74,11 @@ impl Server {
     /// Lets nobody in any more and closes the listening socket; connections go on.
     pub fn close_door(&self) {
         self.open.send_replace(false);
+    }
+
+    /// Who is here, and how each fares.
+    pub fn list(&self, now: MonoNs) -> Vec<ClientStatus> {
+        self.listed.told(now)
     }
 
     /// Connections open now.
@@ -112,12 +129,14 @@ fn run(
             () = door.keep(listener, opened) => {}
             _ = stopped.wait_for(|stop| *stop) => {}
         }
+        // Here and not with the runtime, while they can still say so to their clients.
+        door.connections.shutdown().await;
     });
 }
 
 /// Who may come in.
 struct Door {
-    feeds: Feeds,
+    house: Arc<House>,
     clients: usize,
     pulse: Arc<AtomicU64>,
     inside: Arc<AtomicUsize>,
@@ -164,10 +183,8 @@ impl Door {
             tracing::warn!(client = %peer, clients = self.clients,
                 "client refused: all places are taken; raise `max_clients`");
         }
-        match Connection::new(socket, peer, self.feeds.clone(), admitted) {
-            Ok(connection) => drop(self.connections.spawn(connection.serve())),
-            Err(error) => tracing::debug!(client = %peer, %error, "connection lost at once"),
-        }
+        let house = Arc::clone(&self.house);
+        self.connections.spawn(greeting::serve(socket, peer, house, admitted));
     }
 }
 

@@ -8,8 +8,12 @@
 //!    │     TEARDOWN    │       PAUSE          │
 //!    └─────────────────┴──────────────────────┘  TEARDOWN
 //! ```
-//! A session lives in the connection that made it and nowhere else: its id opens nothing from
-//! another connection. One connection carries one session.
+//! A session over TCP lives in the connection that made it and nowhere else: its id opens nothing from
+//! another connection. One whose packets are datagrams may move: see [`Session::give_up`]. One
+//! connection carries one session.
+
+mod moving;
+mod wish;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,7 +29,10 @@ use crate::reply::{Refusal, Reply};
 use crate::rtp::rtcp;
 use crate::sdp::{Presentation, Served};
 use crate::target::Target;
-use crate::transport;
+use crate::transport::{self, Mode, Place};
+
+pub use moving::Moving;
+pub use wish::{Reserved, Wish};
 
 /// What a client that is not playing may be silent for; stated in every SETUP response. Clients
 /// send their keep-alive at half to four fifths of it.
@@ -60,6 +67,10 @@ pub struct Circumstances<'a> {
     pub cameras: &'a dyn Cameras,
     /// Our end of the connection.
     pub local: IpAddr,
+    /// The client's end of it.
+    pub peer: IpAddr,
+    /// What was made ready for this request.
+    pub reserved: Reserved,
 }
 
 /// What the connection has to do besides sending the response.
@@ -69,6 +80,10 @@ pub enum Event {
     Paused,
     /// Units may follow the response.
     Playing,
+    /// A stream has its place, or has none any more: [`Session::place`].
+    Placed {
+        track: u32,
+    },
     TornDown,
 }
 
@@ -118,10 +133,34 @@ impl Session {
 
     /// Takes note of an interleaved frame: a report on one of our channels is a sign of life.
     pub fn hear(&mut self, channel: u8, packet: &[u8], now: MonoNs) {
-        let ours = self.set_up.as_ref().is_some_and(|set_up| set_up.playback.has_channel(channel));
-        if ours && rtcp::is_report(packet) {
-            self.heard = Some(now);
+        let track = self.set_up.as_ref().and_then(|set_up| set_up.playback.track_on(channel));
+        if let Some(track) = track {
+            self.hear_of(track, packet, now);
         }
+    }
+
+    /// Takes note of what came for a track.
+    pub fn hear_of(&mut self, track: u32, packet: &[u8], now: MonoNs) {
+        if let Some(set_up) = self.set_up.as_mut().filter(|_| rtcp::is_report(packet)) {
+            set_up.playback.hear(track, packet, now);
+            // It may have come a while ago.
+            self.heard = self.heard.max(Some(now));
+        }
+    }
+
+    /// Where a track was set up.
+    pub fn place(&self, track: u32) -> Option<Place> {
+        self.set_up.as_ref()?.playback.place(track)
+    }
+
+    /// How the packets travel, once a stream was set up.
+    pub fn mode(&self) -> Option<Mode> {
+        self.set_up.as_ref()?.playback.mode()
+    }
+
+    /// What was set up, playing or not.
+    pub fn playback(&self) -> Option<&Playback> {
+        self.set_up.as_ref().map(|set_up| &set_up.playback)
     }
 
     /// The streams to write units to, while playing.
@@ -134,11 +173,11 @@ impl Session {
         self.was_set_up
     }
 
-    /// When the client will have been silent for too long. A playing one may be silent: over TCP its
+    /// When the client will have been silent for too long. A playing one may be silent over TCP: its
     /// connection shows that it lives, and whoever stops reading is ended by the write deadline.
     pub fn silent_until(&self) -> Option<MonoNs> {
         match self.heard {
-            _ if self.playing => None,
+            _ if self.playing && self.mode() == Some(Mode::Interleaved) => None,
             None => Some(self.opened + FIRST_REQUEST),
             Some(heard) => Some(heard + TIMEOUT),
         }
@@ -156,8 +195,8 @@ impl Session {
             Method::Describe => describe(request, around),
             Method::Setup => self.set_up(request, named, around),
             Method::Play => self.play(request, named, around.now),
-            Method::Pause => self.pause(named),
-            Method::Teardown => self.tear_down(named),
+            Method::Pause => self.pause(request, named),
+            Method::Teardown => self.tear_down(request, named),
             Method::GetParameter | Method::SetParameter => parameters(request),
             Method::Extension(_) => Err(StatusCode::NotImplemented.into()),
             _ => Err(Refusal::with(StatusCode::MethodNotAllowed, headers::ALLOW, METHODS)),
@@ -166,8 +205,7 @@ impl Session {
 
     /// Whether the request names the session of this connection; 454 when it names another.
     fn names_session(&self, request: &Request<Vec<u8>>) -> Result<bool, Refusal> {
-        let Some(header) = request.header(&headers::SESSION) else { return Ok(false) };
-        let id = header.as_str().split(';').next().unwrap_or_default().trim();
+        let Some(id) = named(request) else { return Ok(false) };
         match &self.set_up {
             Some(set_up) if set_up.id == id => Ok(true),
             _ => Err(StatusCode::SessionNotFound.into()),
@@ -188,18 +226,23 @@ impl Session {
                 METHODS,
             ));
         }
-        let target = target(request)?;
-        let presentation = find(&target, around.cameras)?;
-        let track = chosen(&target, &presentation)?;
-        let header = request.header(&headers::TRANSPORT).ok_or(StatusCode::BadRequest)?;
-        let offer = transport::accept(header.as_str()).ok_or(StatusCode::UnsupportedTransport)?;
+        let wish = self.wished(request, around.cameras, around.reserved.reach(around.peer))?;
+        let track = wish.presentation.track(wish.track).ok_or(StatusCode::NotFound)?;
+        let wanted = around.reserved.wanted(wish.offer);
+        let wanted = wanted.ok_or(StatusCode::UnsupportedTransport)?;
 
-        let set_up = self.session_of(&presentation, around.chance)?;
+        let is_new = self.set_up.is_none();
+        let set_up = self.session_of(&wish.presentation, around.chance)?;
         let beginning = around.chance.beginning;
-        let channels = set_up.playback.set_up(track, offer.wanted, beginning);
-        let channels = channels.ok_or(StatusCode::UnsupportedTransport)?;
+        let Some(place) = set_up.playback.set_up(track, wanted, beginning) else {
+            if is_new {
+                self.set_up = None;
+            }
+            return Err(StatusCode::UnsupportedTransport.into());
+        };
         self.was_set_up = true;
-        Ok(Reply::ok().with(headers::TRANSPORT, transport::answer(channels, beginning.ssrc)))
+        let answer = transport::answer(&place, beginning.ssrc);
+        Ok(Reply::ok().with(headers::TRANSPORT, answer).then(Event::Placed { track: wish.track }))
     }
 
     /// The session in progress, or a new one.
@@ -231,27 +274,40 @@ impl Session {
         if target.path != set_up.playback.presentation().path() {
             return Err(StatusCode::NotFound.into());
         }
-        let reply = Reply::ok().with(headers::RANGE, "npt=now-");
-        if was_playing {
-            return Ok(reply);
-        }
-        let starts = set_up.playback.start(now).into_iter().map(|start| {
+        let Some(starts) = set_up.playback.start(target.track, now) else {
+            return Err(StatusCode::NotFound.into());
+        };
+        // What is sent to a group is shared: which of its packets comes first to a viewer, nobody can say.
+        let says_starts = !starts.is_empty() && set_up.playback.mode() != Some(Mode::Multicast);
+        let starts = starts.into_iter().map(|start| {
             let url = target.track_url(start.track);
             format!("url={url};seq={};rtptime={}", start.sequence, start.ticks)
         });
         let info = starts.collect::<Vec<_>>().join(",");
         self.playing = true;
-        Ok(reply.with(headers::RTP_INFO, info).then(Event::Playing))
+        let reply = Reply::ok().with(headers::RANGE, "npt=now-");
+        let reply = if says_starts { reply.with(headers::RTP_INFO, info) } else { reply };
+        Ok(reply.then(if was_playing { Event::None } else { Event::Playing }))
     }
 
-    fn pause(&mut self, named: bool) -> Result<Reply, Refusal> {
-        self.named_session(named)?;
-        self.playing = false;
-        Ok(Reply::ok().then(Event::Paused))
+    fn pause(&mut self, request: &Request<Vec<u8>>, named: bool) -> Result<Reply, Refusal> {
+        let set_up = self.named_session(named)?;
+        let track = set_up.named_track(request);
+        set_up.playback.pause(track);
+        self.playing = set_up.playback.plays();
+        Ok(Reply::ok().then(if self.playing { Event::None } else { Event::Paused }))
     }
 
-    fn tear_down(&mut self, named: bool) -> Result<Reply, Refusal> {
-        self.named_session(named)?;
+    /// Of one track while others stay, or of all.
+    fn tear_down(&mut self, request: &Request<Vec<u8>>, named: bool) -> Result<Reply, Refusal> {
+        let set_up = self.named_session(named)?;
+        if let Some(track) = set_up.named_track(request)
+            && set_up.playback.drop_track(track)
+        {
+            let others_play = set_up.playback.plays();
+            self.playing = others_play;
+            return Ok(Reply::ok().then(Event::Placed { track }));
+        }
         self.set_up = None;
         self.playing = false;
         Ok(Reply::ok().then(Event::TornDown))
@@ -261,6 +317,21 @@ impl Session {
         let set_up = self.set_up.as_mut().filter(|_| named);
         Ok(set_up.ok_or(StatusCode::SessionNotFound)?)
     }
+}
+
+impl SetUp {
+    /// The one track of this session that a request is about.
+    fn named_track(&self, request: &Request<Vec<u8>>) -> Option<u32> {
+        let target = request.request_uri().and_then(Target::of)?;
+        let track = target.track.filter(|_| target.path == self.playback.presentation().path())?;
+        self.playback.place(track).map(|_| track)
+    }
+}
+
+/// The session that a request names.
+fn named(request: &Request<Vec<u8>>) -> Option<&str> {
+    let header = request.header(&headers::SESSION)?;
+    Some(header.as_str().split(';').next().unwrap_or_default().trim())
 }
 
 /// What every request has to get right.

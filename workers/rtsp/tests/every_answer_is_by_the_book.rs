@@ -10,14 +10,18 @@ use protocol::stream::{Codec, Track};
 use protocol::time::{MonoNs, TimeBase, UtcNs};
 use rtp_types::RtpPacket;
 use rtsp::chance::Chance;
+use rtsp::playback::Outlet;
 use rtsp::inbox::{Inbound, Inbox};
 use rtsp::rtp::sender::Beginning;
 use rtsp::sdp::Presentation;
-use rtsp::session::{Camera, Cameras, Circumstances, Event, FIRST_REQUEST, Session, TIMEOUT};
+use rtsp::session::{
+    Camera, Cameras, Circumstances, Event, FIRST_REQUEST, Reserved, Session, TIMEOUT,
+};
 use rtsp::unit::Unit;
 use rtsp_types::{Request, Response, headers};
 
 const URL: &str = "rtsp://127.0.0.1:8554/cam1";
+const PEER: [u8; 4] = [127, 0, 0, 1];
 const TCP: &str = "RTP/AVP/TCP;unicast";
 const START: MonoNs = MonoNs(1_000_000_000_000);
 /// The `Chance` of every request here.
@@ -64,6 +68,8 @@ struct Client {
     session: Session,
     now: MonoNs,
     cseq: u32,
+    /// What was made ready for its requests: nothing, as over TCP alone.
+    reserved: Reserved,
 }
 
 impl Client {
@@ -73,7 +79,8 @@ impl Client {
             cam1: presentation("cam1", &[track(Codec::H264), track(Codec::Aac)]),
             cam2: presentation("cam2", &[track(Codec::H264)]),
         };
-        Self { site, session: Session::new(START), now: START, cseq: 0 }
+        let reserved = Reserved::default();
+        Self { site, session: Session::new(START), now: START, cseq: 0, reserved }
     }
 
     /// Sends the request as bytes, through the parser.
@@ -92,6 +99,8 @@ impl Client {
             chance: CHANCE,
             cameras: &self.site,
             local: [127, 0, 0, 1].into(),
+            peer: PEER.into(),
+            reserved: self.reserved,
         };
         self.session.answer(request, &around)
     }
@@ -133,7 +142,7 @@ impl Client {
     fn receive(&mut self, unit: &Unit) -> Vec<(u8, Vec<u8>)> {
         let mut bytes = Vec::new();
         let playback = self.session.playing().expect("the session plays");
-        playback.write(unit, self.now, &mut bytes);
+        playback.write(unit, self.now, Outlet::Interleaved(&mut bytes));
         let mut inbox = Inbox::default();
         inbox.push(&bytes, self.now);
         std::iter::from_fn(|| match inbox.next(true, self.now) {

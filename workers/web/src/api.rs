@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::admin::WorkerStatus;
+use protocol::admin::{ClientStatus, WorkerStatus};
 use protocol::config::Kind;
 use protocol::name::WorkerName;
 use protocol::time::UtcNs;
@@ -66,6 +66,7 @@ pub async fn metrics(State(site): Shared) -> Response {
     let now = site.sources().now().utc;
     let list = workers.as_ref().map(|workers| workers.list.as_slice());
     let uploads = uploads(&site, list.unwrap_or_default(), now).await;
+    let clients = clients(&site, list.unwrap_or_default()).await;
     let text = metrics::text(&Measured {
         now,
         rings: &census.rings,
@@ -73,6 +74,7 @@ pub async fn metrics(State(site): Shared) -> Response {
         cameras: &cameras,
         connections: site.open_connections(),
         uploads: &uploads,
+        clients: &clients,
     });
     fresh(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)).into_response()
 }
@@ -94,6 +96,28 @@ async fn uploads(
         let told = names.into_iter().filter_map(|name| {
             let status = site.sources().upload(&name)?;
             metrics::is_fresh(&status, now).then_some((name, status))
+        });
+        told.collect()
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+}
+
+/// Who is connected to the RTSP servers among the workers.
+async fn clients(
+    site: &Arc<Site>,
+    workers: &[WorkerStatus],
+) -> Vec<(WorkerName, Vec<ClientStatus>)> {
+    let is_server = |worker: &&WorkerStatus| worker.kind == Kind::Rtsp.as_str();
+    let names: Vec<WorkerName> =
+        workers.iter().filter(is_server).map(|worker| worker.name.clone()).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let site = Arc::clone(site);
+    let read = move || {
+        let told = names.into_iter().map(|name| {
+            let clients = site.sources().clients(&name);
+            (name, clients)
         });
         told.collect()
     };

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use protocol::admin::RingStatus;
+use protocol::admin::{CLIENTS_DIR, ClientStatus, ClientsNote, RingStatus};
 use protocol::control::{Query, WorkersPage};
 use protocol::name::{ProjectName, RingName, WorkerName};
 use protocol::time::{MonoNs, Stamp};
@@ -40,6 +40,8 @@ pub struct Live {
     pub link: Link,
     /// The project's state folder.
     pub state: PathBuf,
+    /// What workers keep for others during the project's run.
+    pub notes: PathBuf,
 }
 
 impl Sources for Live {
@@ -68,6 +70,18 @@ impl Sources for Live {
 
     fn upload(&self, worker: &WorkerName) -> Option<UploadStatus> {
         UploadStatus::read(&self.state, worker)
+    }
+
+    fn clients(&self, worker: &WorkerName) -> Vec<ClientStatus> {
+        let (folder, now) = (self.notes.join(CLIENTS_DIR), clock::now().utc);
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let notes = files.filter(|file| {
+            file.file_name().to_str().is_some_and(|name| ClientsNote::is_called(name, worker.as_str()))
+        });
+        let notes = notes.filter_map(|file| {
+            serde_json::from_slice::<ClientsNote>(&std::fs::read(file.path()).ok()?).ok()
+        });
+        notes.filter(|note| note.is_fresh(now)).flat_map(|note| note.clients).collect()
     }
 
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
-use protocol::admin::{RingStatus, WorkerState, WorkerStatus};
+use protocol::admin::{ClientReception, ClientStatus, RingStatus, WorkerState, WorkerStatus};
 use protocol::health::PictureHealth;
 use protocol::name::WorkerName;
 use protocol::time::{NS_PER_S, UtcNs};
@@ -26,6 +26,8 @@ pub struct Measured<'a> {
     pub connections: usize,
     /// Uploaders that said lately how they do.
     pub uploads: &'a [(WorkerName, UploadStatus)],
+    /// Who is connected to each RTSP server.
+    pub clients: &'a [(WorkerName, Vec<ClientStatus>)],
 }
 
 /// An uploader that has said nothing for so long is not there: its figures are left out, not frozen.
@@ -48,6 +50,7 @@ pub fn text(measured: &Measured<'_>) -> String {
     workers(&mut page, measured.workers.unwrap_or_default());
     cameras(&mut page, measured);
     uploads(&mut page, measured.uploads);
+    clients(&mut page, measured.clients);
     health(&mut page, measured.cameras);
     page.text
 }
@@ -165,6 +168,65 @@ fn uploads(page: &mut Page, uploads: &[(WorkerName, UploadStatus)]) {
     }
 }
 
+/// By worker, camera and transport: clients come and go, and a label of each would never end.
+fn clients(page: &mut Page, servers: &[(WorkerName, Vec<ClientStatus>)]) {
+    type Figure = fn(&[&ClientStatus]) -> f64;
+    let families: [(&'static str, &str, Figure); 4] = [
+        ("rtsp_clients", "Clients that play.", |them| them.iter().map(|_| 1.0).sum()),
+        ("rtsp_client_skipped_units", "Lost by clients that are connected, by being slow.", |them| {
+            them.iter().map(|it| as_f64(it.skipped)).sum()
+        }),
+        ("rtsp_client_loss_ratio", "Of the packets lately, of the client that loses most.", |them| {
+            worst(them, |it| it.loss)
+        }),
+        ("rtsp_client_jitter_seconds", "Of the client with most.", |them| {
+            worst(them, |it| it.jitter_ms / 1e3)
+        }),
+    ];
+    let groups: Vec<_> = servers.iter().flat_map(|(worker, them)| grouped(worker, them)).collect();
+    for (name, help, figure) in families {
+        if !groups.is_empty() {
+            page.family(name, "gauge", help);
+        }
+        for ((worker, camera, transport), them) in &groups {
+            let labels: [(&str, &dyn Display); 3] =
+                [("worker", worker), ("camera", camera), ("transport", transport)];
+            page.sample(&labels, figure(them));
+        }
+    }
+}
+
+type Group<'a> = (&'a WorkerName, &'a str, &'a str);
+
+/// Those who play. Names are looked at here, since a file tells them: what is no name of a camera or transport is left
+/// out.
+fn grouped<'a>(
+    worker: &'a WorkerName,
+    clients: &'a [ClientStatus],
+) -> BTreeMap<Group<'a>, Vec<&'a ClientStatus>> {
+    let is_plain = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    };
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for client in clients.iter().filter(|it| it.playing) {
+        if is_plain(&client.camera) && is_plain(&client.transport) {
+            let group = (worker, client.camera.as_str(), client.transport.as_str());
+            groups.entry(group).or_default().push(client);
+        }
+    }
+    groups
+}
+
+/// Zero where nobody says anything.
+fn worst(clients: &[&ClientStatus], figure: fn(&ClientReception) -> f64) -> f64 {
+    clients.iter().filter_map(|it| it.reception.as_ref()).map(figure).fold(0.0, f64::max)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count that is exact up to 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
 /// Nothing of a camera that nobody looks at: silence is not health.
 fn health(page: &mut Page, cameras: &[CameraStatus]) {
     page.family("camera_health", "gauge", "Whether the camera's pictures have this fault.");
@@ -263,6 +325,7 @@ mod tests {
             cameras: &[camera()],
             connections: 2,
             uploads: &[],
+            clients: &[],
         })
     }
 
@@ -314,10 +377,59 @@ mod tests {
             cameras: &[],
             connections: 0,
             uploads: &uploads,
+            clients: &[],
         };
         let line = "framevisor_upload_backlog_files{worker=\"upload\"} 12";
         assert!(text(&measured).lines().any(|seen| seen == line), "{}", text(&measured));
         assert!(!page(None).contains("upload_"));
+    }
+
+    #[test]
+    fn clients_are_counted_by_camera_and_transport_and_the_worst_reception_is_told() {
+        let client = |camera: &str, transport: &str, loss: f64| ClientStatus {
+            address: "10.0.0.7:5000".to_owned(),
+            camera: camera.to_owned(),
+            transport: transport.to_owned(),
+            playing: !camera.is_empty(),
+            connected_s: 1.0,
+            units: 10,
+            skipped: 3,
+            reception: Some(ClientReception {
+                age_s: 1.0,
+                loss,
+                lost: 5,
+                jitter_ms: 20.0,
+                round_trip_ms: None,
+            }),
+        };
+        let them = vec![
+            client("cam1", "udp", 0.25),
+            client("cam1", "udp", 0.5),
+            client("cam1", "tcp", 0.0),
+            client("", "", 1.0),
+            client("cam1\"} 1\nevil", "udp", 1.0),
+        ];
+        let clients = [("rtsp".parse().unwrap(), them)];
+        let measured = Measured {
+            now: UtcNs(0),
+            rings: &[],
+            workers: None,
+            cameras: &[],
+            connections: 0,
+            uploads: &[],
+            clients: &clients,
+        };
+        let page = text(&measured);
+        let labels = "{worker=\"rtsp\",camera=\"cam1\",transport=\"udp\"}";
+        for line in [
+            format!("framevisor_rtsp_clients{labels} 2"),
+            format!("framevisor_rtsp_client_skipped_units{labels} 6"),
+            format!("framevisor_rtsp_client_loss_ratio{labels} 0.5"),
+            format!("framevisor_rtsp_client_jitter_seconds{labels} 0.02"),
+        ] {
+            assert!(page.lines().any(|seen| seen == line), "{line} is not in\n{page}");
+        }
+        assert!(!page.contains("evil"));
     }
 
     #[test]

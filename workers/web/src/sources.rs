@@ -1,7 +1,7 @@
 //! Where the page's facts come from. The rest of the crate sees these traits only, so that its tests
 //! need neither rings nor a supervisor; `live.rs` is the real thing.
 
-use protocol::admin::RingStatus;
+use protocol::admin::{ClientStatus, RingStatus};
 use protocol::name::{RingName, WorkerName};
 use protocol::time::Stamp;
 use recordings::UploadStatus;
@@ -33,6 +33,10 @@ pub trait Sources: Send + Sync + 'static {
     /// What the uploader of this name last said; `None` when it never did.
     fn upload(&self, _worker: &WorkerName) -> Option<UploadStatus> {
         None
+    }
+    /// Who is connected to the server of this name.
+    fn clients(&self, _worker: &WorkerName) -> Vec<ClientStatus> {
+        Vec::new()
     }
     /// Attaches to a frame ring; dropping the tap detaches.
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble>;

@@ -56,6 +56,7 @@ impl Worker for Web {
             rings: rings.clone(),
             link: cx.link(),
             state: cx.state_dir().to_owned(),
+            notes: cx.notes_dir(),
         });
         let WebSetup { section: config, shelf, groups } = setup;
         let site = Site::new(about(cx), live, config.jpeg_quality);

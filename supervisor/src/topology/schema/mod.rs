@@ -529,6 +529,14 @@ fn own(kind: Kind) -> Keys {
             ("listen", shared("address")),
             ("max_clients", number(1, 10_000)),
             ("drain", shared("span")),
+            ("udp_ports", values::text("off|[1-9][0-9]{2,3}[02468]-[1-9][0-9]{2,3}[13579]")),
+            (
+                "multicast",
+                values::text(
+                    r"off|2(?:2[4-9]|3[0-9])(?:\.[0-9]{1,3}){3}/(?:1[6-9]|2[0-9]|3[0-2])",
+                ),
+            ),
+            ("multicast_ttl", number(1, 255)),
         ],
         Kind::RtspPush => vec![
             ("to", shared("push_url")),

@@ -328,6 +328,8 @@ m: {use: compositor, in: d-1.frames, text: [{text: '{name} %H:%M:%S', each: true
 w: {use: web, in: ['*', '*.events', 'cam-{1..2}.packets'], listen: '[::1]:80', jpeg_quality: 100}
 w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}
 r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000, drain: 1m}
+r: {use: rtsp, in: cam-1.packets, udp_ports: 5000-65535, multicast: 239.255.42.0/24, multicast_ttl: 255}
+r: {use: rtsp, in: cam-1.packets, udp_ports: off, multicast: off}
 r: {use: recorder, in: cam-1.packets, dir: 2026, min_free: 20GB, policy: essential 100ms}
 r: {use: recorder, in: cam-1.packets, dir: x, when: {events: ext.door.events, camera: '*', post: 1h}}
 r: {use: recorder, in: cam-1.packets, dir: x, when: {events: [ext.a.events, '*.events'], type: [a, 'b.*'], min_score: 0.5, data: {a: 1, b: [x, y]}}}
@@ -493,6 +495,11 @@ w: {use: web, in: '*', listen: 8080}
 w: {use: web, in: '*', jpeg_quality: 101}
 r: {use: rtsp, in: '*', max_clients: 10001}
 r: {use: rtsp, in: '*', drain: 10}
+r: {use: rtsp, in: '*', udp_ports: 20000}
+r: {use: rtsp, in: '*', udp_ports: 20001-20999}
+r: {use: rtsp, in: '*', multicast: 10.0.0.0/24}
+r: {use: rtsp, in: '*', multicast: 239.255.42.0/8}
+r: {use: rtsp, in: '*', multicast_ttl: 256}
 r: {use: recorder, in: '*', dir: x, min_free: 100%}
 r: {use: recorder, in: '*', dir: x, min_free: 20}
 r: {use: recorder, in: '*', dir: x, keep: 30d}

@@ -8,6 +8,7 @@ pub mod h264;
 pub mod h265;
 pub mod nal;
 pub mod opus;
+pub mod reception;
 pub mod rtcp;
 pub mod samples;
 pub mod sender;

@@ -6,17 +6,17 @@
 
 use std::time::Duration;
 
-use protocol::time::{MonoNs, TimeBase};
+use protocol::time::{MonoNs, TimeBase, UtcNs};
 use rtp_types::RtpPacketBuilder;
 
-use super::rtcp::SenderReport;
+use super::reception::{Reception, Reported};
+use super::rtcp::{self, ReportBlock, SenderReport};
 use super::{Format, HEADER_BYTES, Piece};
+use crate::envelope::{Envelope, Part};
 use crate::unit::Unit;
 
 /// Below the 5 s that clients count on, so that a stream of two pictures a second still keeps them.
 const REPORT_EVERY: Duration = Duration::from_millis(4500);
-/// First byte of an interleaved frame (RFC 2326 section 10.12).
-const INTERLEAVED: u8 = b'$';
 
 /// Random beginnings, drawn anew for every stream (RFC 3550 section 5.1).
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +42,22 @@ pub struct Sender {
     next_sequence: u16,
     /// Timestamp of the first unit after the last PLAY.
     start_ticks: u32,
-    /// The newest timestamp sent, and when.
-    last: Option<(u32, MonoNs)>,
+    /// Of the newest unit sent.
+    last: Option<Sent>,
     packets: u32,
     payload_bytes: u32,
-    reported: Option<MonoNs>,
+    /// The last sender report after the last PLAY.
+    reported: Option<Reported>,
+    /// What the client said last of how it receives.
+    reception: Option<Reception>,
+}
+
+/// A unit that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    ticks: u32,
+    captured: UtcNs,
+    at: MonoNs,
 }
 
 impl Sender {
@@ -61,14 +72,14 @@ impl Sender {
             packets: 0,
             payload_bytes: 0,
             reported: None,
+            reception: None,
         }
     }
 
     /// PLAY after a PAUSE: the clock went on, so the first new unit is later by the wall's distance.
     pub fn resume(&mut self, now: MonoNs) {
-        if let Some((ticks, sent)) = self.last {
-            let paused = i64::try_from(now.saturating_since(sent).as_nanos()).unwrap_or(i64::MAX);
-            self.start_ticks = ticks.wrapping_add(wrap(self.clock.from_ns(paused))).wrapping_add(1);
+        if let Some(last) = self.last {
+            self.start_ticks = last.ticks.wrapping_add(self.ticks_since(last.at, now)).wrapping_add(1);
         }
         self.reported = None;
     }
@@ -87,36 +98,85 @@ impl Sender {
         self.start_ticks
     }
 
-    /// Whether a report should go out before the next unit.
-    pub fn report_due(&self, now: MonoNs) -> bool {
-        self.reported.is_none_or(|sent| now.saturating_since(sent) >= REPORT_EVERY)
+    /// Packets and bytes of payload sent so far, modulo 2^32.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.packets, self.payload_bytes)
     }
 
-    /// Appends a report that ties `unit`'s capture time to this stream's clock. `anchor_ns` is the
-    /// stream time that `start_ticks` stands for.
-    pub fn report(&mut self, unit: &Unit, anchor_ns: i64, now: MonoNs, frame: &mut Frame<'_>) {
-        let report = SenderReport {
-            ssrc: self.ssrc,
-            captured: unit.captured,
-            ticks: self.ticks(unit.pts_ns, anchor_ns),
-            packets: self.packets,
-            payload_bytes: self.payload_bytes,
-        };
-        frame.begin(frame.channels.rtcp);
-        report.write(frame.cname, frame.out);
-        frame.end();
-        self.reported = Some(now);
+    /// How the client receives the stream, once it has said so.
+    pub fn reception(&self) -> Option<&Reception> {
+        self.reception.as_ref()
+    }
+
+    /// Whether a report should go out before the next unit.
+    pub fn report_due(&self, now: MonoNs) -> bool {
+        self.reported.is_none_or(|reported| now >= reported.at + REPORT_EVERY)
+    }
+
+    /// When a report is due although no unit comes: a camera that is down, or a microphone that is silent. Nothing is
+    /// said of a stream before its first unit.
+    pub fn next_report(&self) -> Option<MonoNs> {
+        Some(self.reported?.at + REPORT_EVERY)
+    }
+
+    /// Writes a report that ties `unit`'s capture time to this stream's clock. `anchor_ns` is the stream time that
+    /// `start_ticks` stands for.
+    pub fn report(
+        &mut self,
+        unit: &Unit,
+        anchor_ns: i64,
+        now: MonoNs,
+        cname: &str,
+        out: &mut impl Envelope,
+    ) {
+        self.write_report(unit.captured, self.ticks(unit.pts_ns, anchor_ns), now, cname, out);
+    }
+
+    /// Writes a report for which there is no unit: both clocks went on since the last one.
+    pub fn report_again(&mut self, now: MonoNs, cname: &str, out: &mut impl Envelope) {
+        let Some(last) = self.last else { return };
+        let since = u64::try_from(now.saturating_since(last.at).as_nanos()).unwrap_or(u64::MAX);
+        let captured = UtcNs(last.captured.0.saturating_add(since));
+        let ticks = last.ticks.wrapping_add(self.ticks_since(last.at, now));
+        self.write_report(captured, ticks, now, cname, out);
+    }
+
+    fn write_report(
+        &mut self,
+        captured: UtcNs,
+        ticks: u32,
+        now: MonoNs,
+        cname: &str,
+        out: &mut impl Envelope,
+    ) {
+        let (ssrc, packets, payload_bytes) = (self.ssrc, self.packets, self.payload_bytes);
+        let report = SenderReport { ssrc, captured, ticks, packets, payload_bytes };
+        report.write(cname, out.begin(Part::Rtcp));
+        out.end();
+        self.reported = Some(Reported { at: now, ntp_middle: report.ntp_middle() });
+    }
+
+    /// Writes that the stream is over.
+    pub fn bye(&self, cname: &str, out: &mut impl Envelope) {
+        rtcp::write_bye(self.ssrc, cname, out.begin(Part::Rtcp));
+        out.end();
+    }
+
+    /// Takes note of what the client says of this stream; of another one it says nothing here.
+    pub fn hear(&mut self, block: &ReportBlock, now: MonoNs) {
+        if block.ssrc == self.ssrc {
+            self.reception = Some(Reception::of(block, self.clock, self.reported, now));
+        }
     }
 
     /// Appends every packet of `unit`.
-    pub fn send(&mut self, unit: &Unit, anchor_ns: i64, now: MonoNs, frame: &mut Frame<'_>) {
+    pub fn send(&mut self, unit: &Unit, anchor_ns: i64, now: MonoNs, out: &mut impl Envelope) {
         let ticks = self.ticks(unit.pts_ns, anchor_ns);
         for piece in &unit.pieces {
-            frame.begin(frame.channels.rtp);
-            self.packet(piece, &unit.payload, ticks, frame.out);
-            frame.end();
+            self.packet(piece, &unit.payload, ticks, out.begin(Part::Rtp));
+            out.end();
         }
-        self.last = Some((ticks, now));
+        self.last = Some(Sent { ticks, captured: unit.captured, at: now });
     }
 
     fn packet(&mut self, piece: &Piece, unit: &[u8], ticks: u32, out: &mut Vec<u8>) {
@@ -138,6 +198,11 @@ impl Sender {
         self.payload_bytes = self.payload_bytes.wrapping_add(bytes);
     }
 
+    fn ticks_since(&self, then: MonoNs, now: MonoNs) -> u32 {
+        let elapsed = i64::try_from(now.saturating_since(then).as_nanos()).unwrap_or(i64::MAX);
+        wrap(self.clock.from_ns(elapsed))
+    }
+
     fn ticks(&self, stream_ns: i64, anchor_ns: i64) -> u32 {
         let since = self.clock.from_ns(stream_ns.saturating_sub(anchor_ns));
         self.start_ticks.wrapping_add(wrap(since))
@@ -147,32 +212,4 @@ impl Sender {
 /// RTP timestamps count modulo 2^32.
 fn wrap(ticks: i64) -> u32 {
     u32::try_from(ticks.rem_euclid(1 << 32)).unwrap_or(0)
-}
-
-/// Where interleaved frames are written: each packet behind `$`, its channel and its length.
-#[derive(Debug)]
-pub struct Frame<'a> {
-    out: &'a mut Vec<u8>,
-    channels: Channels,
-    cname: &'a str,
-    length_at: usize,
-}
-
-impl<'a> Frame<'a> {
-    pub fn new(out: &'a mut Vec<u8>, channels: Channels, cname: &'a str) -> Self {
-        Self { out, channels, cname, length_at: 0 }
-    }
-
-    fn begin(&mut self, channel: u8) {
-        self.out.extend([INTERLEAVED, channel]);
-        self.length_at = self.out.len();
-        self.out.extend([0, 0]);
-    }
-
-    fn end(&mut self) {
-        let bytes = self.out.len() - self.length_at - 2;
-        // Packets end at PACKET_MAX_BYTES, far below the 16 bits of the frame's length.
-        let length = u16::try_from(bytes).unwrap_or(u16::MAX);
-        self.out[self.length_at..self.length_at + 2].copy_from_slice(&length.to_be_bytes());
-    }
 }

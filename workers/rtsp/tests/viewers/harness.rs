@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use protocol::admin::{ClientReception, ClientStatus};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
@@ -16,6 +17,7 @@ use protocol::stream::{Codec, Track};
 use protocol::time::{MonoNs, TimeBase};
 use rtsp::fanout::Tap;
 use rtsp::feed::Feed;
+use rtsp::house::Terms;
 use rtsp::rtp::nal;
 use rtsp::server::Server;
 use shmring::{PacketMeta, PacketWriter, census, clock};
@@ -27,17 +29,26 @@ pub const GOP: usize = 25;
 const FRAMES: u32 = 200;
 
 /// Whether `program` can be run; says that the test is skipped when it cannot.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub fn has(program: &str) -> bool {
     let runs = Command::new(program).arg("-version").output().is_ok();
     if !runs {
-        eprintln!("skipped: {program} is not installed");
+        skipped(&format!("{program} is not installed"));
     }
     runs
 }
 
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 /// Runs to the end, or is killed when patience is.
 pub fn run(program: &str, arguments: &[&str]) -> Output {
+    run_for(program, arguments, PATIENCE)
+}
+
+/// Runs to the end, or is killed when it takes longer.
+pub fn run_for(program: &str, arguments: &[&str], time: Duration) -> Output {
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -47,7 +58,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Output {
         .unwrap();
     let pid = child.id();
     let over = Arc::new(AtomicBool::new(false));
-    let (seen, deadline) = (Arc::clone(&over), clock::mono() + PATIENCE);
+    let (seen, deadline) = (Arc::clone(&over), clock::mono() + time);
     let guard = thread::spawn(move || {
         while !seen.load(Ordering::Relaxed) {
             if clock::mono() > deadline {
@@ -291,6 +302,16 @@ pub struct Site {
 
 impl Site {
     pub fn open(clients: usize) -> Self {
+        Self::open_with(Terms::over_tcp(clients))
+    }
+
+    /// With datagrams and multicast; sites of other tests of this machine use other ports of the range.
+    pub fn open_with_datagrams() -> Self {
+        let (udp_ports, multicast) = ("20000-28999".parse().unwrap(), "239.255.42.0/24".parse().unwrap());
+        Self::open_with(Terms { clients: 8, udp_ports, multicast, multicast_ttl: 1 })
+    }
+
+    pub fn open_with(terms: Terms) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let project: ProjectName =
@@ -298,7 +319,7 @@ impl Site {
         let feed = Arc::new(Feed::new("cam1"));
         let tap = Tap::open(&project, &ring(), "rtsp", Arc::clone(&feed)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::start(listener, [feed].into_iter().collect(), clients).unwrap();
+        let server = Server::start_with(listener, [feed].into_iter().collect(), terms).unwrap();
         Self { project, server: Some(server), tap: Some(tap) }
     }
 
@@ -312,6 +333,34 @@ impl Site {
 
     pub fn connect(&self) -> RawClient {
         RawClient::connect(self.address())
+    }
+
+    /// Waits until nobody is connected, and no session is left that was.
+    pub fn wait_until_empty(&self) {
+        let deadline = clock::mono() + PATIENCE;
+        while self.server.as_ref().unwrap().clients() > 0 {
+            assert!(clock::mono() < deadline, "somebody is still there");
+            sleep_until(clock::mono() + Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until a client that plays says how it receives, and until `seen` is content with it.
+    pub fn wait_for_reception(&self, seen: impl Fn(&ClientReception) -> bool) -> ClientStatus {
+        let deadline = clock::mono() + PATIENCE;
+        loop {
+            let list = self.server.as_ref().unwrap().list(clock::mono());
+            let found = list.iter().find(|it| it.reception.as_ref().is_some_and(&seen));
+            if let Some(found) = found {
+                return found.clone();
+            }
+            assert!(clock::mono() < deadline, "nobody says so: {list:?}");
+            sleep_until(clock::mono() + Duration::from_millis(20));
+        }
+    }
+
+    /// Ends the server as a stop of the worker does.
+    pub fn stop(&mut self) {
+        self.server = None;
     }
 }
 

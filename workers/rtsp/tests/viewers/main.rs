@@ -10,4 +10,7 @@ mod harness;
 mod a_camera_may_restart_under_its_viewers;
 mod a_late_viewer_begins_at_once;
 mod bad_clients_harm_nobody;
+mod datagrams_reach_their_viewers;
 mod ffmpeg_has_nothing_to_complain_about;
+mod groups_are_shared;
+mod tunnels_carry_rtsp_through_http;

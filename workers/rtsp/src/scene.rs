@@ -1,0 +1,131 @@
+//! What a session needs beside its conversation: its place in the camera's log, its sockets, its seat at a group.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use protocol::time::MonoNs;
+
+use crate::cast::{Cast, Seat};
+use crate::datagram::post::Post;
+use crate::feed::{Feed, Viewer};
+use crate::history::Taken;
+use crate::unit::Unit;
+use crate::wait::until;
+
+/// The effects of a session. It moves with the session from one connection to the next.
+#[derive(Debug)]
+pub struct Scene {
+    pub viewing: Option<Viewing>,
+    pub post: Post,
+    /// Of a session that was set up by multicast.
+    pub cast: Option<Arc<Cast>>,
+    pub seat: Option<Seat>,
+}
+
+/// What the client watches.
+#[derive(Debug)]
+pub struct Viewing {
+    feed: Arc<Feed>,
+    viewer: Viewer,
+    units: u64,
+    skipped: u64,
+}
+
+/// What happened to a session while its connection was quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// The camera sends something else now.
+    Over,
+    /// Reports came in, or datagrams may leave.
+    Post,
+    Time,
+    /// There are new units.
+    Units,
+}
+
+impl Scene {
+    pub fn new(now: MonoNs) -> Self {
+        Self { viewing: None, post: Post::new(now), cast: None, seat: None }
+    }
+
+    /// Waits until there is something to do, at the latest until `at`.
+    pub async fn happening(&mut self, wants_units: bool, at: Option<MonoNs>) -> Happening {
+        let post = &self.post;
+        tokio::select! {
+            () = changed(self.viewing.as_mut().filter(|_| wants_units)) => Happening::Units,
+            () = poll_fn(|cx| post.poll_ready(cx)) => Happening::Post,
+            () = over(self.cast.as_deref()) => Happening::Over,
+            () = until(at) => Happening::Time,
+        }
+    }
+
+    /// Takes a seat at the group.
+    pub fn sit(&mut self) {
+        self.seat = self.cast.as_ref().map(Cast::sit);
+    }
+
+    /// Ends the viewing, and says so.
+    pub fn stop_viewing(&mut self, client: SocketAddr, why: &dyn fmt::Display) {
+        if let Some(Viewing { feed, units, skipped, .. }) = self.viewing.take() {
+            tracing::info!(%client, camera = feed.path(), units, skipped, %why, "viewer ends");
+        }
+        if self.seat.take().is_some() {
+            tracing::info!(%client, %why, "viewer leaves the group");
+        }
+    }
+}
+
+impl Viewing {
+    pub fn new(feed: Arc<Feed>, viewer: Viewer) -> Self {
+        Self { feed, viewer, units: 0, skipped: 0 }
+    }
+
+    /// Units that the viewer was given, and that it lost by being slow.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.units, self.skipped)
+    }
+
+    /// What has come until now is known: only what comes from now on wakes.
+    pub fn look(&mut self) {
+        self.viewer.changes.mark_unchanged();
+    }
+
+    /// The next unit, if there is one; `Err` when the camera sends something else now.
+    pub fn next(&mut self, client: SocketAddr) -> Result<Option<Arc<Unit>>, Changed> {
+        loop {
+            match self.feed.take(&mut self.viewer).ok_or(Changed)? {
+                Taken::Nothing => return Ok(None),
+                Taken::Skipped { units } => {
+                    self.skipped += units;
+                    tracing::warn!(%client, camera = self.feed.path(), units,
+                        "viewer is too slow: it goes on at the newest key frame");
+                }
+                Taken::Unit(unit) => {
+                    self.units += 1;
+                    return Ok(Some(unit));
+                }
+            }
+        }
+    }
+}
+
+/// The camera sends something else than was set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed;
+
+async fn changed(viewing: Option<&mut Viewing>) {
+    match viewing {
+        // The sender lives in the feed this viewer holds, so this only ends with a change.
+        Some(viewing) => drop(viewing.viewer.changes.changed().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn over(cast: Option<&Cast>) {
+    match cast {
+        Some(cast) => cast.over().await,
+        None => std::future::pending().await,
+    }
+}
