@@ -8,19 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::time::MonoNs;
+use access::Turn;
 use rtsp_types::{Method, Request, Response, StatusCode};
 use shmring::clock;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
+use crate::admission::{Admission, Ruling};
 use crate::chance::{Chance, NoChance};
+use crate::crowd::{self, Seat};
 use crate::feed::{Feed, Feeds, Viewer};
 use crate::history::Taken;
 use crate::inbox::{Broken, Inbound, Inbox};
+use crate::lobby::Lobby;
 use crate::outbox::Outbox;
 use crate::reply;
 use crate::session::{Circumstances, Event, Session};
 use crate::target::Target;
+use crate::wire::Wire;
 
 /// What a client has to finish a request it began.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -46,6 +50,10 @@ pub enum End {
     Changed,
     #[error("all places for clients are taken")]
     Full,
+    #[error("too many passwords were tried from its address")]
+    Guessing,
+    #[error("the client did not say who it is within ten seconds")]
+    Stranger,
     #[error(transparent)]
     Chance(#[from] NoChance),
     #[error(transparent)]
@@ -55,12 +63,14 @@ pub enum End {
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
-    socket: TcpStream,
+    socket: Wire,
     local: SocketAddr,
     peer: SocketAddr,
     feeds: Feeds,
-    /// Whether there is a place for this client; without one it is told so and let go.
-    admitted: bool,
+    /// Without a place the client is told so and let go.
+    seat: Seat,
+    lobby: Arc<Lobby>,
+    admission: Admission,
     inbox: Inbox,
     session: Session,
     outbox: Outbox,
@@ -78,21 +88,23 @@ struct Viewing {
 
 impl Connection {
     pub fn new(
-        socket: TcpStream,
+        socket: Wire,
         peer: SocketAddr,
         feeds: Feeds,
-        admitted: bool,
+        lobby: Arc<Lobby>,
+        seat: Seat,
     ) -> io::Result<Self> {
-        // A unit is one write; nothing is gained by waiting for more.
-        socket.set_nodelay(true)?;
         let now = clock::mono();
+        let admission = Admission::new(Arc::clone(&lobby), socket.is_secure(), now);
         Ok(Self {
             local: socket.local_addr()?,
             socket,
             peer,
             feeds,
-            admitted,
-            inbox: Inbox::default(),
+            seat,
+            lobby,
+            admission,
+            inbox: Inbox::of_a_stranger(),
             session: Session::new(now),
             outbox: Outbox::new(now),
             viewing: None,
@@ -114,10 +126,11 @@ impl Connection {
             };
             self.respond(&reply::unreadable(status));
         }
-        if matches!(end, End::Broken(_) | End::Full) {
+        if matches!(end, End::Broken(_) | End::Full | End::Guessing) {
             // Whether the client reads it is its own affair.
             let _ = tokio::time::timeout(GOODBYE_TIME, self.flush()).await;
         }
+        self.socket.say_goodbye();
         tracing::debug!(client = %self.peer, %end, "connection over");
     }
 
@@ -178,7 +191,7 @@ impl Connection {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        while !self.outbox.waiting().is_empty() {
+        while !self.outbox.waiting().is_empty() || self.socket.wants_write() {
             self.socket.writable().await?;
             self.write()?;
         }
@@ -200,9 +213,13 @@ impl Connection {
     }
 
     async fn answer(&mut self, request: &Request<Vec<u8>>) -> Result<(), End> {
-        if !self.admitted {
+        if self.seat.why != crowd::Welcome::Served {
             self.respond(&reply::full(request));
             return Err(End::Full);
+        }
+        if let Some(refusal) = self.refusal(request).await? {
+            self.respond(&refusal);
+            return Ok(());
         }
         if matches!(request.method(), Method::Describe | Method::Setup) {
             self.wait_for_camera(request).await;
@@ -215,6 +232,7 @@ impl Connection {
         };
         let (response, event) = self.session.answer(request, &around);
         tracing::debug!(client = %self.peer, method = ?request.method(), status = ?response.status(), "answered");
+        self.admission.answered(request, response.status(), event);
         self.respond(&response);
         match event {
             Event::None => Ok(()),
@@ -224,6 +242,45 @@ impl Connection {
                 Ok(())
             }
         }
+    }
+
+    /// What the request is refused with, unless whom it comes from may have it answered.
+    async fn refusal(
+        &mut self,
+        request: &Request<Vec<u8>>,
+    ) -> Result<Option<Response<Vec<u8>>>, End> {
+        if self.admission.is_attempt(request) {
+            match self.lobby.turn(self.peer.ip(), clock::mono()) {
+                Turn::Now => {}
+                Turn::At(at) => self.wait_until(at).await?,
+                Turn::Never => {
+                    self.respond(&reply::full(request));
+                    return Err(End::Guessing);
+                }
+            }
+        }
+        match self.admission.judge(request, clock::mono(), Chance::nonce()?) {
+            Ruling::Answer => {
+                if self.admission.is_known() {
+                    self.inbox.trust();
+                }
+                Ok(None)
+            }
+            Ruling::Refuse(response) => Ok(Some(response)),
+            Ruling::Wrong(response) => {
+                let at = self.lobby.wrong(self.peer, clock::mono());
+                self.wait_until(at).await?;
+                Ok(Some(response))
+            }
+        }
+    }
+
+    /// Nothing else happens here meanwhile; no longer than the client may be unknown.
+    async fn wait_until(&self, at: MonoNs) -> Result<(), End> {
+        let until = self.admission.stranger_until();
+        let first = until.map_or(at, |until| until.min(at));
+        tokio::time::sleep(first.saturating_since(clock::mono())).await;
+        if first < at { Err(End::Stranger) } else { Ok(()) }
     }
 
     /// Waits for a camera that has not been seen yet.
@@ -247,6 +304,7 @@ impl Connection {
         let feed = self.feeds.get(presentation.path()).ok_or(End::Changed)?;
         let viewer = feed.join(presentation).ok_or(End::Changed)?;
         tracing::info!(client = %self.peer, camera = feed.path(), "viewer begins");
+        self.outbox.widen();
         self.viewing = Some(Viewing { viewer, feed: Arc::clone(feed), units: 0, skipped: 0 });
         Ok(())
     }
@@ -287,6 +345,7 @@ impl Connection {
             self.outbox.stuck_at().map(|at| (at, Patience::Stuck)),
             self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent)),
             self.session.silent_until().map(|at| (at, Patience::Silent)),
+            self.admission.stranger_until().map(|at| (at, Patience::Stranger)),
         ];
         deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -295,6 +354,7 @@ impl Connection {
         match deadline {
             Some((at, patience)) if clock::mono() >= at => Err(match patience {
                 Patience::Silent => End::Silent,
+                Patience::Stranger => End::Stranger,
                 Patience::Stuck => End::Stuck,
             }),
             _ => Ok(()),
@@ -306,6 +366,7 @@ impl Connection {
 #[derive(Clone, Copy, Debug)]
 enum Patience {
     Silent,
+    Stranger,
     Stuck,
 }
 

@@ -6,18 +6,22 @@
 //!   (a thread      packets     one log a camera,   one a client: session (RTSP) and
 //!    a camera)     to units    shared by viewers   playback (RTP) meet the socket
 //! ```
-//! Pure, with time as an argument: [`rtp`], `capture`, `history`, `inbox`, `outbox`, `playback`, `sdp`,
-//! `session`, `target`, `transport`. Effects: [`fanout`], `connection`, [`server`],
-//! `rtsp` (the worker).
+//! Pure, with time as an argument: [`rtp`], `admission`, `capture`, `history`, `inbox`, `outbox`, `playback`, `sdp`,
+//! `session`, `target`, `transport`. Effects: [`fanout`], `certificate`, `connection`, `crowd`, `lobby`,
+//! [`server`], `wire`, `rtsp` (the worker).
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod capture;
+pub mod certificate;
 pub mod chance;
 pub mod connection;
+pub mod crowd;
 pub mod fanout;
 pub mod feed;
 pub mod history;
 pub mod inbox;
+pub mod lobby;
 pub mod outbox;
 pub mod playback;
 pub mod reply;
@@ -29,5 +33,6 @@ pub mod session;
 pub mod target;
 pub mod transport;
 pub mod unit;
+pub mod wire;
 
 pub use rtsp::Rtsp;

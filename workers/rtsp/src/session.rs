@@ -264,7 +264,7 @@ impl Session {
 }
 
 /// What every request has to get right.
-fn check(request: &Request<Vec<u8>>) -> Result<(), Refusal> {
+pub(crate) fn check(request: &Request<Vec<u8>>) -> Result<(), Refusal> {
     if !matches!(request.typed_header::<CSeq>(), Ok(Some(_))) {
         return Err(StatusCode::BadRequest.into());
     }

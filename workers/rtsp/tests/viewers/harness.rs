@@ -17,7 +17,7 @@ use protocol::time::{MonoNs, TimeBase};
 use rtsp::fanout::Tap;
 use rtsp::feed::Feed;
 use rtsp::rtp::nal;
-use rtsp::server::Server;
+use rtsp::server::{Opening, Server};
 use shmring::{PacketMeta, PacketWriter, census, clock};
 
 /// Everything here is over far sooner, or broken.
@@ -291,6 +291,11 @@ pub struct Site {
 
 impl Site {
     pub fn open(clients: usize) -> Self {
+        Self::open_as(|opening| opening.clients = clients)
+    }
+
+    /// With what `change` makes of a server for eight clients, whoever they are.
+    pub fn open_as(change: impl FnOnce(&mut Opening)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let project: ProjectName =
@@ -298,7 +303,9 @@ impl Site {
         let feed = Arc::new(Feed::new("cam1"));
         let tap = Tap::open(&project, &ring(), "rtsp", Arc::clone(&feed)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::start(listener, [feed].into_iter().collect(), clients).unwrap();
+        let mut opening = Opening::of(listener, [feed].into_iter().collect(), 8);
+        change(&mut opening);
+        let server = Server::open(opening).unwrap();
         Self { project, server: Some(server), tap: Some(tap) }
     }
 
@@ -308,6 +315,11 @@ impl Site {
 
     pub fn url(&self) -> String {
         format!("rtsp://{}/cam1", self.address())
+    }
+
+    /// What people are told of wrong passwords.
+    pub fn wrong_passwords(&self) -> Option<String> {
+        self.server.as_ref().unwrap().wrong_passwords(clock::mono())
     }
 
     pub fn connect(&self) -> RawClient {

@@ -6,8 +6,11 @@
 )]
 
 mod harness;
+mod secured;
 
 mod a_camera_may_restart_under_its_viewers;
 mod a_late_viewer_begins_at_once;
 mod bad_clients_harm_nobody;
 mod ffmpeg_has_nothing_to_complain_about;
+mod only_who_may_comes_in;
+mod pictures_come_through_tls;
