@@ -236,3 +236,6 @@ fn challenged(request: &Request<Vec<u8>>, challenge: &Challenge) -> Response<Vec
     let refusal = Refusal::with(StatusCode::Unauthorized, headers::WWW_AUTHENTICATE, &lines);
     Reply::from(refusal).response(request)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The certificate of `tls:` and what is spoken with it. Read once, when the worker starts: a renewed one is
 //! taken by a restart, which refuses nobody.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +29,9 @@ pub fn load(tls: &TlsConfig) -> Result<Arc<ServerConfig>, CertificateError> {
     let chain = chain(&tls.cert)?;
     let key = PrivateKeyDer::from_pem_file(&tls.key)
         .map_err(|why| CertificateError::Key { path: tls.key.clone(), why })?;
+    if is_seen_by_all(&tls.key) {
+        tracing::warn!("tls: every user of this machine can read {0}: chmod 600 {0}", tls.key.display());
+    }
     let unfit = |why| CertificateError::Unfit {
         cert: tls.cert.clone(),
         key: tls.key.clone(),
@@ -40,6 +44,10 @@ pub fn load(tls: &TlsConfig) -> Result<Arc<ServerConfig>, CertificateError> {
         .with_single_cert(chain, key)
         .map_err(unfit)?;
     Ok(Arc::new(config))
+}
+
+fn is_seen_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
