@@ -177,8 +177,7 @@ mod tests {
 
     #[test]
     fn a_password_is_itself_or_its_digests() {
-        let is_plain =
-            |text| matches!(Password::of(&Secret::new(text)), Ok(Password::Plain(it)) if it == text);
+        let is_plain = |text| matches!(Password::of(&Secret::new(text)), Ok(Password::Plain(it)) if it == text);
         assert!(is_plain("hunter2") && is_plain("with a blank: and more"));
         let (sha, md5) = ("ab".repeat(32), "0F".repeat(16));
         let both = Secret::new(format!("digest:sha-256={sha}, md5={md5}"));

@@ -50,8 +50,7 @@ impl Spawner {
         worker: &'a WorkerSpec,
     ) -> impl Iterator<Item = &'a Listener> {
         worker.listens().filter_map(move |address| {
-            let is_it =
-                |it: &&Listener| it.worker == worker.name && it.address == address;
+            let is_it = |it: &&Listener| it.worker == worker.name && it.address == address;
             self.listeners.iter().find(is_it)
         })
     }

@@ -333,7 +333,8 @@ fn hooks(old: &Topology, new: &Topology) -> Hooks {
 
 fn ports(old: &Topology, new: &Topology) -> Ports {
     let all = |topology: &Topology| -> Vec<Port> {
-        let port = |(worker, address): (&WorkerName, SocketAddr)| Port { worker: worker.clone(), address };
+        let port =
+            |(worker, address): (&WorkerName, SocketAddr)| Port { worker: worker.clone(), address };
         listeners::wanted(topology).map(port).collect()
     };
     let (before, after) = (all(old), all(new));

@@ -11,8 +11,8 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Group;
-use protocol::config::{TlsConfig, WorkerConfig};
 use protocol::config::ingest::Source;
+use protocol::config::{TlsConfig, WorkerConfig};
 
 use super::loadable::obstacle;
 use super::problem::{Finding, MachineProblem, Subject};

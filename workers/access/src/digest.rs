@@ -85,9 +85,7 @@ fn expected(kept: &str, method: &str, answer: &Response) -> String {
     let asked = answer.algorithm.hex(&[method, &answer.uri]);
     let hex = |parts: &[&str]| answer.algorithm.hex(parts);
     match &answer.counted {
-        Some(counted) => {
-            hex(&[kept, &answer.nonce, &counted.nc, &counted.cnonce, "auth", &asked])
-        }
+        Some(counted) => hex(&[kept, &answer.nonce, &counted.nc, &counted.cnonce, "auth", &asked]),
         None => hex(&[kept, &answer.nonce, &asked]),
     }
 }
@@ -139,7 +137,10 @@ mod tests {
         assert!(!kept.answers("POST", &md5) && !kept.answers("POST", &sha256));
         let wrong = of("MD5", "8ca523f5e9506fed4657c9700eebdbed");
         assert!(!kept.answers("GET", &wrong));
-        assert!(!Kept { md5: None, ..kept }.answers("GET", &md5), "one digest does not do for another");
+        assert!(
+            !Kept { md5: None, ..kept }.answers("GET", &md5),
+            "one digest does not do for another"
+        );
     }
 
     /// RFC 2617 section 3.5 with its `qop` and counter left out, as RFC 2069 has it.

@@ -84,7 +84,9 @@ enum Answer {
 impl Gate {
     /// Looks at one request.
     pub fn judge(&mut self, access: &Access, asked: &Asked<'_>) -> Verdict {
-        if access.allows(&Identity::Anyone, asked.action, asked.path) && asked.authorization.is_none() {
+        if access.allows(&Identity::Anyone, asked.action, asked.path)
+            && asked.authorization.is_none()
+        {
             return Verdict::Admitted(Identity::Anyone);
         }
         let answer = asked.authorization.map(|header| self.answer(access, header, asked));
@@ -99,9 +101,7 @@ impl Gate {
             _ if access.allows(&Identity::Anyone, asked.action, asked.path) => {
                 Verdict::Admitted(Identity::Anyone)
             }
-            Some(Answer::Unfit) | None => {
-                Verdict::Challenged(self.challenge(access, asked, false))
-            }
+            Some(Answer::Unfit) | None => Verdict::Challenged(self.challenge(access, asked, false)),
         }
     }
 

@@ -144,8 +144,7 @@ mod tests {
         let noted = guesses.wrong(ip("10.0.0.7"), at(0));
         assert_eq!(noted.answer, at(1000));
         let turns: Vec<Turn> = (0..12).map(|_| guesses.turn(ip("10.0.0.7"), at(500))).collect();
-        let looked_at: Vec<Turn> =
-            (1..9).map(|seconds| Turn::At(at(seconds * 1000))).collect();
+        let looked_at: Vec<Turn> = (1..9).map(|seconds| Turn::At(at(seconds * 1000))).collect();
         assert_eq!(turns[..8], looked_at[..]);
         assert!(turns[8..].iter().all(|turn| *turn == Turn::Never), "{turns:?}");
     }

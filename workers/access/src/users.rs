@@ -135,9 +135,7 @@ impl Access {
     /// The user of this name whose password `is_right` knows.
     pub(crate) fn find(&self, name: &str, is_right: impl Fn(&Kept) -> bool) -> Option<Identity> {
         match self.users.get_key_value(name) {
-            Some((name, user)) => {
-                is_right(&user.kept).then(|| Identity::User(Arc::clone(name)))
-            }
+            Some((name, user)) => is_right(&user.kept).then(|| Identity::User(Arc::clone(name))),
             None => {
                 // Not the right one even if it were.
                 let _ = is_right(&self.decoy);
@@ -179,7 +177,9 @@ mod tests {
         let access = access();
         let allows = |name, action, path| access.allows(&who(name), action, path);
         assert!(allows("anna", Action::Play, "hall-1"));
-        assert!(!allows("anna", Action::Play, "yard") && !allows("anna", Action::Publish, "hall-1"));
+        assert!(
+            !allows("anna", Action::Play, "yard") && !allows("anna", Action::Publish, "hall-1")
+        );
         assert!(allows("cam", Action::Publish, "push-1") && !allows("cam", Action::Play, "push-1"));
         assert!(allows("cam", Action::Play, "lobby"), "what everybody may do, a user may");
         assert!(access.allows(&Identity::Anyone, Action::Play, "lobby"));

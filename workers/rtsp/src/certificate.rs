@@ -30,13 +30,12 @@ pub fn load(tls: &TlsConfig) -> Result<Arc<ServerConfig>, CertificateError> {
     let key = PrivateKeyDer::from_pem_file(&tls.key)
         .map_err(|why| CertificateError::Key { path: tls.key.clone(), why })?;
     if is_seen_by_all(&tls.key) {
-        tracing::warn!("tls: every user of this machine can read {0}: chmod 600 {0}", tls.key.display());
+        tracing::warn!(
+            "tls: every user of this machine can read {0}: chmod 600 {0}",
+            tls.key.display()
+        );
     }
-    let unfit = |why| CertificateError::Unfit {
-        cert: tls.cert.clone(),
-        key: tls.key.clone(),
-        why,
-    };
+    let unfit = |why| CertificateError::Unfit { cert: tls.cert.clone(), key: tls.key.clone(), why };
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(unfit)?

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::time::MonoNs;
 use access::Turn;
+use protocol::time::MonoNs;
 use rtsp_types::{Method, Request, Response, StatusCode};
 use shmring::clock;
 use tokio::io::Interest;

@@ -126,8 +126,7 @@ mod tests {
     #[test]
     fn one_address_does_not_take_every_place() {
         let crowd = Crowd::new(100, Some(3));
-        let seats: Vec<Seat> =
-            (0..3).map(|_| crowd.enter(from("2001:db8::1")).unwrap()).collect();
+        let seats: Vec<Seat> = (0..3).map(|_| crowd.enter(from("2001:db8::1")).unwrap()).collect();
         assert!(seats.iter().all(|seat| seat.why == Welcome::Served));
         // Another address of the same neighbourhood is the same.
         assert_eq!(why(&crowd, "2001:db8::ffff").unwrap().0, Welcome::TooMany);

@@ -35,7 +35,9 @@ pub enum Broken {
     NotRtsp,
     #[error("its request has a line above {LINE_MAX_BYTES} bytes")]
     LongLine,
-    #[error("its request is above {MESSAGE_MAX_BYTES} bytes, or {STRANGER_MAX_BYTES} before it was let in")]
+    #[error(
+        "its request is above {MESSAGE_MAX_BYTES} bytes, or {STRANGER_MAX_BYTES} before it was let in"
+    )]
     LongMessage,
 }
 
@@ -318,7 +320,9 @@ mod tests {
     #[test]
     fn a_stranger_may_send_less_than_who_was_let_in() {
         let request = |bytes: usize| {
-            let head = format!("ANNOUNCE rtsp://h/x RTSP/1.0\r\nCSeq: 1\r\nContent-Length: {bytes}\r\n\r\n");
+            let head = format!(
+                "ANNOUNCE rtsp://h/x RTSP/1.0\r\nCSeq: 1\r\nContent-Length: {bytes}\r\n\r\n"
+            );
             [head.into_bytes(), vec![b'x'; bytes]].concat()
         };
         let mut inbox = Inbox::of_a_stranger();

@@ -96,9 +96,12 @@ impl worker::Worker for Rtsp {
 fn secure(config: &RtspConfig, cx: &mut Context) -> Result<Option<Secure<TcpListener>>, Fault> {
     let Some(tls) = &config.tls else { return Ok(None) };
     let listener = cx.listener().ok_or_else(|| {
-        Fault::contract("no second listening socket was handed over: TLS is served on the one of `tls`")
+        Fault::contract(
+            "no second listening socket was handed over: TLS is served on the one of `tls`",
+        )
     })?;
-    let certificate = certificate::load(tls).map_err(|error| Fault::unavailable(error.to_string()))?;
+    let certificate =
+        certificate::load(tls).map_err(|error| Fault::unavailable(error.to_string()))?;
     tracing::info!(address = %tls.listen, "serving RTSP over TLS");
     Ok(Some((listener, certificate)))
 }
@@ -159,8 +162,7 @@ impl Rtsp {
             cx.missed(progress.missed.swap(0, Ordering::Relaxed));
             absences.extend(Some(progress.absence()).filter(|why| !why.is_empty()));
         }
-        let condition =
-            if absences.is_empty() { Condition::Flowing } else { Condition::Waiting };
+        let condition = if absences.is_empty() { Condition::Flowing } else { Condition::Waiting };
         absences.extend(warning);
         cx.condition(condition, absences.join("; "));
     }

@@ -26,11 +26,8 @@ fn server(secure: TcpListener) -> Server {
     let file = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tls").join(name);
     let listen = secure.local_addr().unwrap();
     let tls = TlsConfig { cert: file("server.pem"), key: file("server.key"), listen };
-    let anna = UserConfig {
-        password: Some(Secret::new("pw")),
-        play: "*".into(),
-        ..UserConfig::default()
-    };
+    let anna =
+        UserConfig { password: Some(Secret::new("pw")), play: "*".into(), ..UserConfig::default() };
     let users: Users = [("anna".to_owned(), anna)].into();
     let feed = Arc::new(Feed::new("cam1"));
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -232,11 +232,7 @@ fn keep() -> Value {
 
 /// One of those who may come in.
 fn user() -> Keys {
-    vec![
-        ("password", shared("secret")),
-        ("play", shared("texts")),
-        ("publish", shared("texts")),
-    ]
+    vec![("password", shared("secret")), ("play", shared("texts")), ("publish", shared("texts"))]
 }
 
 /// A listener with a certificate.
