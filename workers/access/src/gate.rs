@@ -9,6 +9,7 @@
 //! A nonce is good on the connection it was given to, for [`NONCE_AGE`], and each count of it once; so an
 //! answer that somebody recorded opens nothing.
 
+use std::fmt;
 use std::time::Duration;
 
 use protocol::config::access::{Basic, REALM};
@@ -23,7 +24,7 @@ use crate::users::{Access, Action, Identity};
 pub const NONCE_AGE: Duration = Duration::from_secs(300);
 
 /// One request, as far as it matters here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Asked<'a> {
     pub method: &'a str,
     /// As the request has it.
@@ -39,6 +40,14 @@ pub struct Asked<'a> {
     pub now: MonoNs,
     /// For a new nonce, if one is needed.
     pub chance: u128,
+}
+
+impl fmt::Debug for Asked<'_> {
+    /// Without the header, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, action, .. } = self;
+        write!(f, "Asked({method} {path}, {action:?})")
+    }
 }
 
 /// What becomes of a request.
@@ -138,10 +147,12 @@ impl Gate {
         Answer::Right(who)
     }
 
-    /// With the nonce that the connection has, as long as it is good: who asks twice before answering once
-    /// must not have the first answer refused.
+    /// With the nonce that the connection has, as long as nobody has counted on it: who asks twice before
+    /// answering once must not have the first answer refused.
     fn challenge(&mut self, access: &Access, asked: &Asked<'_>, is_stale: bool) -> Challenge {
-        let is_good = |nonce: &Nonce| asked.now.saturating_since(nonce.given) <= NONCE_AGE / 2;
+        let is_good = |nonce: &Nonce| {
+            nonce.count == 0 && asked.now.saturating_since(nonce.given) <= NONCE_AGE / 2
+        };
         let kept = self.nonce.take().filter(|nonce| !is_stale && is_good(nonce));
         let nonce = self.nonce.insert(kept.unwrap_or_else(|| Nonce {
             text: format!("{:032x}", asked.chance),

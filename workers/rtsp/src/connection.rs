@@ -126,7 +126,7 @@ impl Connection {
             };
             self.respond(&reply::unreadable(status));
         }
-        if matches!(end, End::Broken(_) | End::Full | End::Guessing) {
+        if matches!(end, End::Broken(_) | End::Full | End::Guessing | End::Stranger) {
             // Whether the client reads it is its own affair.
             let _ = tokio::time::timeout(GOODBYE_TIME, self.flush()).await;
         }

@@ -29,6 +29,7 @@ fn users() -> Users {
 struct Door {
     admission: Admission,
     now: MonoNs,
+    chance: u128,
     clients: Vec<(&'static str, PasswordClient)>,
 }
 
@@ -36,16 +37,21 @@ impl Door {
     fn of(access: Access) -> Self {
         let lobby = Arc::new(Lobby::new(access));
         let admission = Admission::new(lobby, false, START);
-        Self { admission, now: START, clients: Vec::new() }
+        Self { admission, now: START, chance: 0, clients: Vec::new() }
     }
 
     fn guarded() -> Self {
         Self::of(Access::of(&users(), Basic::Never).unwrap())
     }
 
-    /// 0 is that it is answered.
+    fn judge(&mut self, request: &Request<Vec<u8>>) -> Ruling {
+        self.chance += 1;
+        self.admission.judge(request, self.now, self.chance)
+    }
+
+    /// 0 is that it is answered, above 1000 that it was a guess.
     fn status(&mut self, request: &Request<Vec<u8>>) -> u16 {
-        match self.admission.judge(request, self.now, 7) {
+        match self.judge(request) {
             Ruling::Answer => 0,
             Ruling::Refuse(response) => response.status().into(),
             Ruling::Wrong(response) => u16::from(response.status()) + 1000,
@@ -56,25 +62,44 @@ impl Door {
         self.status(&request(method, path, lines))
     }
 
-    /// In the name of `user`, who answers the challenge if there is one.
+    /// In the name of `user`, who answers a challenge once.
     fn named(&mut self, user: &'static str, method: &str, path: &str, lines: &str) -> u16 {
-        if !self.clients.iter().any(|(name, _)| *name == user) {
-            // A path that is nobody's alone, to be challenged.
-            let asked = self.admission.judge(&request("DESCRIBE", "secret", ""), self.now, 7);
-            let Ruling::Refuse(response) = asked else { panic!("{asked:?}") };
-            let lines = response.header(&headers::WWW_AUTHENTICATE).unwrap().as_str();
-            let mut builder = PasswordClient::builder();
-            for line in lines.split("\r\nWWW-Authenticate: ") {
-                builder = builder.challenges(line);
+        let header = self.header(user, "pw", method, path);
+        match self.judge(&request(method, path, &format!("{lines}{header}"))) {
+            Ruling::Refuse(response) if response.status() == StatusCode::Unauthorized => {
+                self.learn(user, &response);
+                let header = self.header(user, "pw", method, path);
+                self.status(&request(method, path, &format!("{lines}{header}")))
             }
-            self.clients.push((user, builder.build().unwrap()));
+            Ruling::Answer => 0,
+            Ruling::Refuse(response) => response.status().into(),
+            Ruling::Wrong(response) => u16::from(response.status()) + 1000,
         }
-        let (_, client) = self.clients.iter_mut().find(|(name, _)| *name == user).unwrap();
+    }
+
+    /// As [`Self::named`], with what `user` knows of the last challenge.
+    fn named_once(&mut self, user: &'static str, method: &str, path: &str) -> u16 {
+        let header = self.header(user, "pw", method, path);
+        self.status(&request(method, path, &header))
+    }
+
+    /// Empty of a user who has not been asked yet.
+    fn header(&mut self, user: &str, password: &str, method: &str, path: &str) -> String {
+        let found = self.clients.iter_mut().find(|(name, _)| *name == user);
+        let Some((_, client)) = found else { return String::new() };
         let uri = &format!("{HOST}/{path}");
-        let params =
-            PasswordParams { username: user, password: "pw", uri, method, body: Some(&[]) };
-        let value = client.respond(&params).unwrap();
-        self.status(&request(method, path, &format!("{lines}Authorization: {value}\r\n")))
+        let params = PasswordParams { username: user, password, uri, method, body: Some(&[]) };
+        format!("Authorization: {}\r\n", client.respond(&params).unwrap())
+    }
+
+    fn learn(&mut self, user: &'static str, response: &Response<Vec<u8>>) {
+        let lines = response.header(&headers::WWW_AUTHENTICATE).unwrap().as_str();
+        let mut builder = PasswordClient::builder();
+        for line in lines.split("\r\nWWW-Authenticate: ") {
+            builder = builder.challenges(line);
+        }
+        self.clients.retain(|(name, _)| *name != user);
+        self.clients.push((user, builder.build().unwrap()));
     }
 
     /// That the session answered it with 200.
@@ -189,25 +214,16 @@ fn a_keep_alive_is_good_with_an_old_nonce_and_play_is_asked_again() {
     assert_eq!(door.named("anna", "SETUP", "cam1", ""), 0);
     door.done("SETUP", "cam1");
     door.now = START + Duration::from_secs(3600);
-    assert_eq!(door.named("anna", "GET_PARAMETER", "cam1", ""), 0);
-    assert_eq!(door.named("anna", "PLAY", "cam1", ""), 401);
-    assert_eq!(door.named("anna", "PLAY", "cam1", ""), 401, "still the old nonce");
+    assert_eq!(door.named_once("anna", "GET_PARAMETER", "cam1"), 0);
+    assert_eq!(door.named_once("anna", "PLAY", "cam1"), 401);
+    assert_eq!(door.named("anna", "PLAY", "cam1", ""), 0, "with a new nonce");
 }
 
 #[test]
 fn a_wrong_password_is_told_apart_from_none() {
     let mut door = Door::guarded();
     door.named("anna", "DESCRIBE", "cam1", "");
-    let (_, client) = door.clients.first_mut().unwrap();
-    let uri = &format!("{HOST}/cam1");
-    let params = PasswordParams {
-        username: "anna",
-        password: "guess",
-        uri,
-        method: "DESCRIBE",
-        body: Some(&[]),
-    };
-    let line = format!("Authorization: {}\r\n", client.respond(&params).unwrap());
+    let line = door.header("anna", "guess", "DESCRIBE", "cam1");
     assert_eq!(door.nobody("DESCRIBE", "cam1", &line), 1401);
     assert_eq!(door.nobody("DESCRIBE", "cam1", "Authorization: Digest nonsense\r\n"), 401);
 }

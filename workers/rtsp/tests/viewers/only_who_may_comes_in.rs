@@ -201,13 +201,13 @@ fn wrong_passwords_over_many_connections_are_looked_at_one_a_second() {
     assert_eq!(status(&first.response()), 401);
     assert!(clock::mono().saturating_since(begun) >= Duration::from_secs(1), "told at once");
     // What is sent at once is looked at a second apart.
-    let mut many: Vec<RawClient> = (0..3).map(|_| site.connect()).collect();
+    let mut many: Vec<RawClient> = (0..2).map(|_| site.connect()).collect();
     many.iter_mut().for_each(wrong);
     for client in &mut many {
         assert_eq!(status(&client.response()), 401);
     }
-    assert!(clock::mono().saturating_since(begun) >= Duration::from_secs(4), "guessed at once");
-    assert_eq!(site.wrong_passwords().unwrap(), "wrong passwords from 127.0.0.1 (4)");
+    assert!(clock::mono().saturating_since(begun) >= Duration::from_secs(3), "guessed at once");
+    assert_eq!(site.wrong_passwords().unwrap(), "wrong passwords from 127.0.0.1 (3)");
 }
 
 #[test]
@@ -215,11 +215,9 @@ fn who_does_not_say_who_it_is_is_ended_whatever_it_sends() {
     let site = guarded(Basic::Tls);
     let mut silent = site.connect();
     let mut busy = site.connect();
-    let begun = clock::mono();
     // Each request is a sign of life, and says nothing of who it is.
-    while clock::mono().saturating_since(begun) < Duration::from_secs(5) {
+    for _ in 0..20 {
         assert_eq!(status(&busy.ask("OPTIONS", "*", "")), 200);
-        std::thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(status(&busy.ask("DESCRIBE", &site.url(), "")), 401);
     assert!(busy.is_closed_within(PATIENCE) && silent.is_closed_within(PATIENCE));
