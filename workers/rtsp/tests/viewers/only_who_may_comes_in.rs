@@ -224,6 +224,29 @@ fn who_does_not_say_who_it_is_is_ended_whatever_it_sends() {
 }
 
 #[test]
+fn empty_endless_and_nonsensical_credentials_let_nobody_in() {
+    let site = guarded(Basic::Always);
+    for value in [
+        "",
+        "Basic",
+        "Basic Og==",
+        "Basic !",
+        "Bearer x",
+        "Digest",
+        "Digest username=\"\", realm=\"framevisor\", nonce=\"\", uri=\"\", response=\"\"",
+    ] {
+        let line = format!("Authorization: {value}\r\n");
+        let answer = site.connect().ask("DESCRIBE", &site.url(), &line);
+        assert!(matches!(status(&answer), 400 | 401), "{value}: {answer}");
+    }
+    let mut client = site.connect();
+    let line = format!("Authorization: Basic {}\r\n", "A".repeat(10_000));
+    assert_eq!(status(&client.ask("DESCRIBE", &site.url(), &line)), 400);
+    assert!(client.is_closed_within(PATIENCE));
+    assert_eq!(status(&site.connect().ask("OPTIONS", "*", "")), 200);
+}
+
+#[test]
 fn one_address_does_not_take_every_place() {
     let site = Site::open_as(|opening| opening.per_address = Some(2));
     let mut inside: Vec<RawClient> = (0..2).map(|_| site.connect()).collect();
