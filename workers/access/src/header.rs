@@ -44,6 +44,15 @@ impl std::fmt::Debug for Authorization {
     }
 }
 
+impl Authorization {
+    /// Whose name it bears, rightly or not.
+    pub fn user(&self) -> &str {
+        match self {
+            Self::Basic { user, .. } | Self::Digest(Response { user, .. }) => user,
+        }
+    }
+}
+
 /// `None` for what is neither, or not whole, or asks for what is not offered.
 pub fn parse(header: &str) -> Option<Authorization> {
     let (scheme, rest) = header.trim().split_once(' ')?;

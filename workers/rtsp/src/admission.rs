@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Action, Asked, Challenge, Gate, Identity, Verdict};
+use access::{Action, Asked, Challenge, Gate, Identity, Verdict, header};
 use protocol::time::MonoNs;
 use rtsp_types::{Method, Request, Response, StatusCode, headers};
 
@@ -74,9 +74,16 @@ impl Admission {
         (is_asked && self.who.is_none()).then_some(self.opened + STRANGER_TIME)
     }
 
-    /// Whether a password comes with the request, so that it has to wait for its turn.
-    pub fn is_attempt(&self, request: &Request<Vec<u8>>) -> bool {
-        !self.lobby.access().is_open() && request.header(&headers::AUTHORIZATION).is_some()
+    /// In whose name the request comes, rightly or not; `None` where that does not matter.
+    pub fn claimed(&self, request: &Request<Vec<u8>>) -> Option<String> {
+        let header = request.header(&headers::AUTHORIZATION);
+        let header = header.filter(|_| !self.lobby.access().is_open())?;
+        header::parse(header.as_str()).map(|it| it.user().to_owned())
+    }
+
+    /// Whether it was `user` before: who says so again guesses nothing, and need not wait for a turn.
+    pub fn is_already(&self, user: &str) -> bool {
+        matches!(&self.who, Some(Identity::User(known)) if **known == *user)
     }
 
     /// Whether the request may be answered.

@@ -249,8 +249,9 @@ impl Connection {
         &mut self,
         request: &Request<Vec<u8>>,
     ) -> Result<Option<Response<Vec<u8>>>, End> {
-        if self.admission.is_attempt(request) {
-            match self.lobby.turn(self.peer.ip(), clock::mono()) {
+        let claimed = self.admission.claimed(request);
+        if let Some(user) = claimed.as_deref().filter(|user| !self.admission.is_already(user)) {
+            match self.lobby.turn(self.peer.ip(), user, clock::mono()) {
                 Turn::Now => {}
                 Turn::At(at) => self.wait_until(at).await?,
                 Turn::Never => {
@@ -268,7 +269,8 @@ impl Connection {
             }
             Ruling::Refuse(response) => Ok(Some(response)),
             Ruling::Wrong(response) => {
-                let at = self.lobby.wrong(self.peer, clock::mono());
+                let user = claimed.unwrap_or_default();
+                let at = self.lobby.wrong(self.peer, &user, clock::mono());
                 self.wait_until(at).await?;
                 Ok(Some(response))
             }

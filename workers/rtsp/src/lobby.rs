@@ -22,14 +22,14 @@ impl Lobby {
         &self.access
     }
 
-    /// When a password from `address` may be looked at.
-    pub fn turn(&self, address: IpAddr, now: MonoNs) -> Turn {
-        self.lock().turn(address, now)
+    /// When a password of `user` from `address` may be looked at.
+    pub fn turn(&self, address: IpAddr, user: &str, now: MonoNs) -> Turn {
+        self.lock().turn(address, user, now)
     }
 
     /// It was wrong. When to say so.
-    pub fn wrong(&self, peer: SocketAddr, now: MonoNs) -> MonoNs {
-        let noted = self.lock().wrong(peer.ip(), now);
+    pub fn wrong(&self, peer: SocketAddr, user: &str, now: MonoNs) -> MonoNs {
+        let noted = self.lock().wrong(peer.ip(), user, now);
         if noted.is_news {
             // Not the name: people type passwords into that field.
             tracing::warn!(client = %peer, wrong = noted.wrong, "wrong password");

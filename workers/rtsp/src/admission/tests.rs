@@ -141,7 +141,8 @@ fn without_users_nobody_is_asked() {
         assert_eq!(door.nobody(method, "cam1", "Authorization: Basic x\r\n"), 0, "{method}");
     }
     assert_eq!(door.admission.stranger_until(), None);
-    assert!(!door.admission.is_attempt(&request("PLAY", "x", "Authorization: Basic x\r\n")));
+    let anna = "Authorization: Basic YW5uYTpwdw==\r\n";
+    assert_eq!(door.admission.claimed(&request("PLAY", "x", anna)), None);
 }
 
 #[test]
@@ -165,6 +166,11 @@ fn who_was_let_in_is_no_stranger_and_may_stay() {
     assert_eq!(door.named("anna", "DESCRIBE", "cam1", ""), 0);
     assert_eq!(door.admission.stranger_until(), None);
     assert!(door.admission.is_known());
+    // Saying so again is no guess; in another's name it may be one.
+    let anna = "Authorization: Basic YW5uYTpwdw==\r\n";
+    assert_eq!(door.admission.claimed(&request("PLAY", "x", anna)).unwrap(), "anna");
+    assert!(door.admission.is_already("anna") && !door.admission.is_already("drone"));
+    assert_eq!(door.admission.claimed(&request("PLAY", "x", "Authorization: Digest x\r\n")), None);
 }
 
 #[test]
