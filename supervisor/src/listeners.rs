@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use protocol::name::WorkerName;
 
-use crate::topology::Topology;
+use crate::topology::{Topology, WorkerSpec};
 
 /// A socket and whose it is.
 #[derive(Debug)]
@@ -32,9 +32,13 @@ pub(crate) enum ListenError {
 
 /// Binds what the topology names; on an error nothing stays bound.
 pub(crate) fn bind_all(topology: &Topology) -> Result<Vec<Listener>, ListenError> {
-    let wanted =
-        topology.workers.iter().filter_map(|worker| Some((&worker.name, worker.listen()?)));
-    wanted.map(|(worker, address)| bind(worker, address)).collect()
+    wanted(topology).map(|(worker, address)| bind(worker, address)).collect()
+}
+
+/// Every address that the topology names, with its worker.
+pub(crate) fn wanted(topology: &Topology) -> impl Iterator<Item = (&WorkerName, SocketAddr)> {
+    let of = |worker| WorkerSpec::listens(worker).map(|address| (&worker.name, address));
+    topology.workers.iter().flat_map(of)
 }
 
 pub(crate) fn bind(worker: &WorkerName, address: SocketAddr) -> Result<Listener, ListenError> {
@@ -49,17 +53,29 @@ pub(crate) fn again(
     mut held: Vec<TcpListener>,
     topology: &Topology,
 ) -> Result<Vec<Listener>, ListenError> {
-    let as_written = |worker: &WorkerName| topology.worker(worker)?.listen();
     let find = |(worker, address): (WorkerName, SocketAddr)| {
         let is_it = |socket: &TcpListener| socket.local_addr().is_ok_and(|own| own == address);
         let socket = match held.iter().position(is_it) {
             Some(at) => held.swap_remove(at),
             None => TcpListener::bind(address).map_err(|e| explain(&worker, address, e))?,
         };
-        let address = as_written(&worker).unwrap_or(address);
+        let address = as_written(topology, &worker, address).unwrap_or(address);
         Ok(Listener { worker, address, socket })
     };
     addresses.into_iter().map(find).collect()
+}
+
+/// What the topology has for the socket of a worker that is bound to `bound`.
+pub(crate) fn as_written(
+    topology: &Topology,
+    worker: &WorkerName,
+    bound: SocketAddr,
+) -> Option<SocketAddr> {
+    let is_it = |written: &SocketAddr| {
+        // Port 0 stands for any.
+        bound == *written || written.port() == 0 && bound.ip() == written.ip()
+    };
+    topology.worker(worker)?.listens().find(is_it)
 }
 
 fn explain(worker: &WorkerName, address: SocketAddr, source: io::Error) -> ListenError {

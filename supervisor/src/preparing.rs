@@ -226,7 +226,7 @@ fn fits(order: &Order, new: &Topology, change: &Change) -> Result<(), ReplyError
 }
 
 fn open(order: &Order, new: &Topology) -> Result<Vec<Opened>, ReplyError> {
-    let wanted = new.workers.iter().filter_map(|spec| Some((&spec.name, spec.listen()?)));
+    let wanted = listeners::wanted(new);
     let missing = wanted.filter(|(worker, address)| {
         !order.bound.iter().any(|(owner, bound)| owner == *worker && bound == address)
     });

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::config::Access;
-use protocol::name::{RingName, WorkerName};
+use protocol::name::RingName;
 use shmring::broker::Broker;
 use shmring::clock;
 
@@ -31,7 +31,7 @@ use crate::rings::{self, Outlook, TwoWriters};
 use crate::signals::Signals;
 use crate::supervisor::{Parts, Supervisor, take_up};
 use crate::talk::Talk;
-use crate::topology::{MachineProblem, Report, Topology, WorkerSpec, probe};
+use crate::topology::{MachineProblem, Report, Topology, probe};
 use crate::trial::Program;
 use crate::workers::WorkerId;
 
@@ -218,11 +218,14 @@ pub(crate) fn go_on(
     let mut poller = Poller::new().map_err(at("epoll"))?;
     let guard = open.guard.map(Left::take).transpose()?;
     let lock = Place::keep(open.lock.take()?);
-    let address = |worker: &WorkerName| topology.worker(worker).and_then(WorkerSpec::listen);
     let listeners = open.listeners.into_iter().filter_map(|(worker, left)| {
-        let address = address(&worker)?;
-        let socket = left.take().map(TcpListener::from);
-        Some(socket.map(|socket| Listener { worker, address, socket }))
+        let socket = match left.take() {
+            Ok(socket) => TcpListener::from(socket),
+            Err(error) => return Some(Err(error)),
+        };
+        let bound = socket.local_addr().ok()?;
+        let address = listeners::as_written(&topology, &worker, bound)?;
+        Some(Ok(Listener { worker, address, socket }))
     });
     let listeners = listeners.collect::<Result<Vec<_>, ManifestError>>()?;
     let admin = Admin::handed_on(open.admin, &mut poller)?;

@@ -22,6 +22,7 @@ mod faults_page;
 mod first_light;
 mod mixing;
 mod packages;
+mod passwords;
 mod pipes;
 mod playback;
 mod publishing;

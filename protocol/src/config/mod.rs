@@ -1,6 +1,7 @@
 //! The schema of a topology's worker sections: one file a kind, what the user may write, with its
 //! unit, default and effect. Normative. The supervisor checks keys and places; the meaning is here.
 
+pub mod access;
 pub mod compositor;
 pub mod datagrams;
 pub mod decoder;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::RingKind;
 use crate::units::{BitRate, Span};
 
+pub use access::{Basic, TlsConfig, UserConfig, Users};
 pub use compositor::CompositorConfig;
 pub use datagrams::{GroupPool, PortRange, UdpPorts};
 pub use decoder::DecoderConfig;

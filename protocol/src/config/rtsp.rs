@@ -4,17 +4,20 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::{Basic, TlsConfig, Users};
 use super::datagrams::{GroupPool, UdpPorts};
 use crate::units::Span;
 
 /// What the user writes under `use: rtsp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RtspConfig {
     /// Address and port the supervisor binds. Default 127.0.0.1:8554.
     pub listen: SocketAddr,
     /// Most clients at once; one more is answered 503.
     pub max_clients: u32,
+    /// Most of them from one address (of IPv6: one /64). Default 64, and no limit for this machine itself.
+    pub max_per_address: Option<u32>,
     /// How long clients may stay with a process that was replaced. Default 10m.
     pub drain: Span,
     /// Ports that packets over UDP are sent from, a pair for each track of a client. Default 20000-20999; `off` leaves
@@ -24,6 +27,12 @@ pub struct RtspConfig {
     pub multicast: GroupPool,
     /// How many routers a multicast packet may cross; 1 stays in the local network. 1 to 255, default 1.
     pub multicast_ttl: u32,
+    /// Who may come in. Default: everybody.
+    pub users: Users,
+    /// Where a password may come as it is.
+    pub basic: Basic,
+    /// A second listener, for RTSP over TLS.
+    pub tls: Option<TlsConfig>,
 }
 
 const DRAIN: Span = Span::from_millis(600_000);
@@ -33,10 +42,14 @@ impl Default for RtspConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
             max_clients: 256,
+            max_per_address: None,
             drain: DRAIN,
             udp_ports: UdpPorts::default(),
             multicast: GroupPool::default(),
             multicast_ttl: 1,
+            users: Users::default(),
+            basic: Basic::default(),
+            tls: None,
         }
     }
 }

@@ -47,7 +47,8 @@ fn against_running(context: &Context, topology: &Topology) -> Result<ExitCode, C
 fn data(topology: &Topology) -> Value {
     let processes = topology.start_order().into_iter().map(|worker| {
         json!({"name": worker.name, "kind": worker.kind_name(), "in": worker.inputs,
-               "out": worker.output, "more_out": worker.more_outputs, "listen": worker.listen()})
+               "out": worker.output, "more_out": worker.more_outputs, "listen": worker.listen(),
+               "tls_listen": worker.tls_listen()})
     });
     let rings = topology.rings.iter().map(|ring| {
         json!({"name": ring.name, "writer": ring.writer, "readers": ring.readers,
@@ -73,13 +74,13 @@ fn page(topology: &Topology) -> String {
 }
 
 fn process(worker: &WorkerSpec) -> Vec<String> {
-    let dash = || "-".to_owned();
+    let listens: Vec<String> = worker.listens().map(|address| address.to_string()).collect();
     vec![
         worker.name.to_string(),
         worker.kind_name().to_owned(),
         named(&worker.inputs.iter().collect::<Vec<_>>()),
         named(&worker.outputs().collect::<Vec<_>>()),
-        worker.listen().map_or_else(dash, |address| address.to_string()),
+        if listens.is_empty() { "-".to_owned() } else { listens.join(", ") },
     ]
 }
 

@@ -44,12 +44,14 @@ pub(crate) struct Spawner {
 }
 
 impl Spawner {
+    /// In the order in which the worker knows them.
     pub(crate) fn listeners_of<'a>(
         &'a self,
         worker: &'a WorkerSpec,
     ) -> impl Iterator<Item = &'a Listener> {
-        self.listeners.iter().filter(move |listener| {
-            listener.worker == worker.name && Some(listener.address) == worker.listen()
+        worker.listens().filter_map(move |address| {
+            let is_it = |it: &&Listener| it.worker == worker.name && it.address == address;
+            self.listeners.iter().find(is_it)
         })
     }
 

@@ -334,7 +334,7 @@ impl Supervisor {
         let wanted = |listener: &Listener| {
             self.workers.values().filter(|worker| worker.role != Role::Departing).any(|worker| {
                 worker.spec.name == listener.worker
-                    && worker.spec.listen() == Some(listener.address)
+                    && worker.spec.listens().any(|address| address == listener.address)
             })
         };
         let listeners = std::mem::take(&mut self.spawner.listeners);

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::{HookSpec, Launch, RingSpec, Topology, WorkerSpec};
 use crate::budget;
+use crate::listeners;
 use keys::{Keys, differing, keys, section};
 use losses::{loss, loss_of_a_restart, loss_of_a_stop};
 
@@ -163,8 +164,8 @@ pub(crate) fn brokered(topology: &Topology) -> Vec<&RingName> {
 pub(crate) fn clash(old: &WorkerSpec, new: &WorkerSpec) -> bool {
     let both = |a: Option<String>, b: Option<String>| a.is_some() && a == b;
     let ring = old.outputs().any(|ring| new.outputs().any(|other| ring == other));
-    let port = |spec: &WorkerSpec| spec.listen().map(|address| address.to_string());
-    ring || both(port(old), port(new)) || both(takes(old), takes(new))
+    let port = old.listens().any(|port| new.listens().any(|other| port == other));
+    ring || port || both(takes(old), takes(new))
 }
 
 /// What it wants for itself alone: a camera, a directory, a place at a server.
@@ -333,8 +334,8 @@ fn hooks(old: &Topology, new: &Topology) -> Hooks {
 fn ports(old: &Topology, new: &Topology) -> Ports {
     let all = |topology: &Topology| -> Vec<Port> {
         let port =
-            |spec: &WorkerSpec| Some(Port { worker: spec.name.clone(), address: spec.listen()? });
-        topology.workers.iter().filter_map(port).collect()
+            |(worker, address): (&WorkerName, SocketAddr)| Port { worker: worker.clone(), address };
+        listeners::wanted(topology).map(port).collect()
     };
     let (before, after) = (all(old), all(new));
     let only = |ports: &[Port], others: &[Port]| {

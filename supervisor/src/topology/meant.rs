@@ -32,6 +32,7 @@ pub(super) fn relate(
     let specs = workers(written, &wiring, folder);
     let rings = rings(written, &specs, findings);
     same_address(written, &specs, findings);
+    open_to_all(written, &specs, findings);
     order_of_start(written, findings);
     (specs, rings)
 }
@@ -70,6 +71,12 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
         }
         Launch::Use(WorkerConfig::Recorder(recorder)) => join(&mut recorder.dir),
         Launch::Use(WorkerConfig::Replay(replay)) => join(&mut replay.from),
+        Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
+            if let Some(tls) = &mut rtsp.tls {
+                join(&mut tls.cert);
+                join(&mut tls.key);
+            }
+        }
         Launch::Use(WorkerConfig::RtspPush(push)) => push.to = push.to.clone().with_file(join),
         Launch::Use(WorkerConfig::Uploader(uploader)) => {
             join(&mut uploader.dir);
@@ -270,8 +277,12 @@ fn waits_for<'a>(
 fn same_address(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Finding>) {
     let written =
         |spec: &WorkerSpec| written.workers.iter().find(|worker| worker.name.value == spec.name);
-    let listeners: Vec<(&WrittenWorker, SocketAddr)> =
-        specs.iter().filter_map(|spec| Some((written(spec)?, spec.listen()?))).collect();
+    let of = |spec| Some((written(spec)?, WorkerSpec::listens(spec)));
+    let listeners: Vec<(&WrittenWorker, SocketAddr)> = specs
+        .iter()
+        .filter_map(of)
+        .flat_map(|(worker, addresses)| addresses.map(move |address| (worker, address)))
+        .collect();
     for (at, (worker, address)) in listeners.iter().enumerate() {
         let Some((other, _)) = listeners[..at].iter().find(|(_, other)| clash(*other, *address))
         else {
@@ -287,6 +298,21 @@ fn same_address(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Find
             place: Some(listen_place(worker)),
             subject,
             problem: problem.into(),
+        });
+    }
+}
+
+/// Whoever reaches a server's address from another machine says who they are, or is let in by the file's word.
+fn open_to_all(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Finding>) {
+    for spec in specs {
+        let Launch::Use(WorkerConfig::Rtsp(rtsp)) = &spec.launch else { continue };
+        let far = spec.listens().find(|address| !address.ip().to_canonical().is_loopback());
+        let (Some(address), true) = (far, rtsp.users.is_empty()) else { continue };
+        let worker = written.workers.iter().find(|worker| worker.name.value == spec.name);
+        findings.push(Finding {
+            place: worker.map(listen_place),
+            subject: Subject::Worker(spec.name.to_string()),
+            problem: WiringProblem::OpenToAll { address }.into(),
         });
     }
 }

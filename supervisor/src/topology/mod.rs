@@ -40,6 +40,7 @@ mod tests;
 mod toml;
 mod tree;
 mod typed;
+mod users;
 mod variables;
 mod wiring;
 mod worker;
@@ -483,6 +484,19 @@ impl WorkerSpec {
             Launch::Use(WorkerConfig::Web(web)) => Some(web.section.listen),
             Launch::Run { .. } | Launch::Use(_) => None,
         }
+    }
+
+    /// A further one, where everything goes through TLS.
+    pub fn tls_listen(&self) -> Option<SocketAddr> {
+        match &self.launch {
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.tls.as_ref()?.listen),
+            Launch::Run { .. } | Launch::Use(_) => None,
+        }
+    }
+
+    /// Both, in the order in which the worker is given them. No two are the same.
+    pub fn listens(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen().into_iter().chain(self.tls_listen())
     }
 }
 

@@ -11,14 +11,14 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Group;
-use protocol::config::WorkerConfig;
 use protocol::config::ingest::Source;
+use protocol::config::{TlsConfig, WorkerConfig};
 
 use super::loadable::obstacle;
 use super::problem::{Finding, MachineProblem, Subject};
 use super::{EnvText, Launch, Report, Topology, WorkerSpec};
 
-/// Looks for the group, source files, commands and folders for recordings.
+/// Looks for the group, source files, commands, certificates and folders for recordings.
 pub fn check(topology: &Topology) -> Result<(), Report> {
     let group = group_id(topology).err().map(|problem| Finding {
         place: None,
@@ -51,19 +51,34 @@ fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
         },
         Launch::Use(WorkerConfig::Recorder(recorder)) => ("dir", recordings(&recorder.dir)?),
         Launch::Use(WorkerConfig::Replay(replay)) => ("from", recorded(&replay.from)?),
+        Launch::Use(WorkerConfig::Rtsp(rtsp)) => ("tls", certificate(rtsp.tls.as_ref()?)?),
         Launch::Use(_) => return None,
     };
     Some(topology.finding(&worker.name, key, problem.into()))
 }
 
 fn source(path: &Path) -> Option<MachineProblem> {
-    // Metadata first: opening a pipe would wait for its writer.
-    let reason = match fs::metadata(path) {
-        Ok(found) if !found.is_file() => "it is no regular file".to_owned(),
-        Ok(_) => File::open(path).err()?.to_string(),
-        Err(error) => error.to_string(),
-    };
+    let reason = unreadable(path)?;
     Some(MachineProblem::NoSource { path: path.to_owned(), reason })
+}
+
+/// What is in them the worker finds out.
+fn certificate(tls: &TlsConfig) -> Option<MachineProblem> {
+    let no = |path: &PathBuf| {
+        let reason = unreadable(path)?;
+        Some(MachineProblem::NoCertificate { path: path.clone(), reason })
+    };
+    [&tls.cert, &tls.key].into_iter().find_map(no)
+}
+
+/// Why this is no file that may be read.
+fn unreadable(path: &Path) -> Option<String> {
+    // Metadata first: opening a pipe would wait for its writer.
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Some("it is no regular file".to_owned()),
+        Ok(_) => Some(File::open(path).err()?.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// One that is not plugged in is a state of its worker, like a camera that is off.
@@ -145,9 +160,14 @@ workers:
   cam1: {use: ingest, source: clip.mp4}
   cam2: {use: ingest, source: 'rtsp://127.0.0.1:1/unreachable'}
   recorder: {use: recorder, in: cam1.packets, dir: deep/below}
+  rtsp: {use: rtsp, in: cam1.packets, tls: {cert: clip.mp4, key: clip.mp4}}
   shell: {run: [sh, -c, 'true']}";
         let topology = parse(text, &folder.join("framevisor.yml"), &Overrides::default()).unwrap();
         assert_eq!(check(&topology), Ok(()));
+        let text = text.replace("key: clip.mp4", "key: none.pem");
+        let other = parse(&text, &folder.join("framevisor.yml"), &Overrides::default()).unwrap();
+        let report = check(&other).unwrap_err().to_string();
+        assert!(report.contains("none.pem: No such file"), "{report}");
         let left: Vec<_> =
             fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["clip.mp4"]);

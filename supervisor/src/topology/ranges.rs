@@ -194,10 +194,20 @@ pub(super) fn of_replay(replay: &ReplayConfig) -> Problems {
 }
 
 pub(super) fn of_rtsp(rtsp: &RtspConfig) -> Problems {
-    among([
+    let mut problems = among([
         check("max_clients", rtsp.max_clients, 1, 10_000),
         check("multicast_ttl", rtsp.multicast_ttl, 1, 255),
-    ])
+        rtsp.max_per_address.and_then(|most| check("max_per_address", most, 1, 10_000)),
+    ]);
+    let wrong = rtsp.users.iter().filter_map(|(name, user)| user.check(name).err());
+    let wrong =
+        wrong.map(|why| KeyProblem::Value { key: "users".to_owned(), why: why.to_string() });
+    problems.extend(wrong.map(|problem| ("users", problem)));
+    if rtsp.tls.as_ref().is_some_and(|tls| tls.listen == rtsp.listen) {
+        let why = format!("listen is {} for both, with TLS and without", rtsp.listen);
+        problems.push(("tls", KeyProblem::Value { key: "tls".to_owned(), why }));
+    }
+    problems
 }
 
 pub(super) fn of_web(web: &WebConfig) -> Problems {

@@ -29,7 +29,10 @@ impl Topology {
                     moved.insert(recorder.dir.clone(), dir.clone());
                     *recorder = RecorderConfig { segment, ..RecorderConfig::at(dir) };
                 }
-                Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.listen = free(rtsp.listen),
+                Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
+                    rtsp.listen = free(rtsp.listen);
+                    rtsp.tls = None;
+                }
                 Launch::Use(WorkerConfig::Web(web)) => {
                     web.section.listen = free(web.section.listen)
                 }
@@ -73,7 +76,7 @@ project: yard
 workers:
   cam1: {use: ingest, source: 'test:', restart: {limit: 3 in 60s}}
   recorder: {use: recorder, in: cam1.packets, dir: /srv/recordings}
-  rtsp: {use: rtsp, in: cam1.packets, listen: '0.0.0.0:8554'}
+  rtsp: {use: rtsp, in: cam1.packets, listen: '0.0.0.0:8554', users: {anyone: {play: '*'}}}
   upload: {use: uploader, dir: /srv/recordings, to: s3://cameras/site1}
   alarm: {use: notify, url: 'http://10.0.0.9/alarm', on: [camera.down]}
 ";

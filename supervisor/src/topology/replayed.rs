@@ -55,7 +55,10 @@ impl Topology {
                 become_replay(worker, tape.clone(), playing);
             }
             match &mut worker.launch {
-                Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.listen = free(rtsp.listen),
+                Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
+                    rtsp.listen = free(rtsp.listen);
+                    rtsp.tls = None;
+                }
                 Launch::Use(WorkerConfig::Web(web)) => {
                     web.section.listen = free(web.section.listen)
                 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use protocol::config::{
-    IngestConfig, Kind, NotifyConfig, PushConfig, UploaderConfig, WebConfig, WorkerConfig, uploader,
+    IngestConfig, Kind, NotifyConfig, PushConfig, RtspConfig, UploaderConfig, WebConfig,
+    WorkerConfig, uploader,
 };
 use protocol::name::{NameError, WorkerName};
 use protocol::secret::Secret;
@@ -13,7 +14,7 @@ use super::section::{Located, Section};
 use super::tree::{Key, Node, Value};
 use super::variables::is_variable_name;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
-use super::{EnvText, Launch, boot, limits, piped, policy, ranges, restart};
+use super::{EnvText, Launch, boot, limits, piped, policy, ranges, restart, users};
 
 /// Keys of a built-in worker beside those of its kind.
 pub(super) const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
@@ -161,7 +162,10 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         // No file can say it: `from_name` does not know it.
         Kind::Pipe => None,
         Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
-        Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
+        Kind::Rtsp => {
+            let config: RtspConfig = section.typed(&USE, ranges::of_rtsp)?;
+            users::named(section, config).map(WorkerConfig::Rtsp)
+        }
         Kind::RtspPush => {
             let config: PushConfig = section.typed(&USE, ranges::of_push)?;
             Some(WorkerConfig::RtspPush(named_target(section, config)))

@@ -22,6 +22,13 @@ impl Chance {
         Ok(Self::from_bytes(bytes))
     }
 
+    /// What nobody can know before it is given away, for a challenge.
+    pub fn nonce() -> Result<u128, NoChance> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(NoChance)?;
+        Ok(u128::from_ne_bytes(bytes))
+    }
+
     fn from_bytes(bytes: [u8; 26]) -> Self {
         let mut bytes = bytes.into_iter();
         let mut word = |count| {

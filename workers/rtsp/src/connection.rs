@@ -9,13 +9,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Turn;
 use protocol::time::MonoNs;
 use rtsp_types::{Method, Request, Response, StatusCode};
 use shmring::clock;
 use tokio::io::Interest;
 
+use crate::admission::{Admission, Ruling};
 use crate::chance::{Chance, NoChance};
 use crate::clients::Card;
+use crate::crowd::{Seat, Welcome};
 use crate::envelope::Datagrams;
 use crate::house::House;
 use crate::inbox::{Broken, Inbound, Inbox};
@@ -55,6 +58,10 @@ pub enum End {
     Changed,
     #[error("all places for clients are taken")]
     Full,
+    #[error("too many passwords were tried from its address")]
+    Guessing,
+    #[error("the client did not say who it is within ten seconds")]
+    Stranger,
     #[error("its connection is closed, and so is its port")]
     Gone,
     #[error("its session went on by another connection")]
@@ -74,6 +81,14 @@ impl From<Changed> for End {
 }
 
 impl End {
+    /// Whether what is waiting for the client explains it.
+    fn has_last_words(&self) -> bool {
+        matches!(
+            self,
+            Self::Broken(_) | Self::Changed | Self::Full | Self::Guessing | Self::Stranger
+        )
+    }
+
     /// Whether it is the connection that is over, and not what is sent by datagrams.
     fn leaves_session(&self) -> bool {
         matches!(self, Self::Closed | Self::Socket(_) | Self::Deaf(Deaf::Socket(_)))
@@ -87,8 +102,9 @@ pub struct Connection {
     local: SocketAddr,
     peer: SocketAddr,
     house: Arc<House>,
-    /// Whether there is a place for this client; without one it is told so and let go.
-    admitted: bool,
+    /// Without a place the client is told so and let go.
+    seat: Seat,
+    admission: Admission,
     inbox: Inbox,
     session: Session,
     outbox: Outbox,
@@ -106,19 +122,21 @@ impl Connection {
         wire: Wire,
         ends: (SocketAddr, SocketAddr),
         house: Arc<House>,
-        admitted: bool,
+        seat: Seat,
         opened: MonoNs,
     ) -> Self {
         let now = clock::mono();
+        let lobby = Arc::clone(&house.lobby);
         Self {
+            admission: Admission::new(lobby, wire.is_secure(), opened),
             card: house.clients.welcome(ends.1, opened),
             noted: now,
             wire,
             local: ends.0,
             peer: ends.1,
             house,
-            admitted,
-            inbox: Inbox::default(),
+            seat,
+            inbox: Inbox::of_a_stranger(),
             session: Session::new(opened),
             outbox: Outbox::new(now),
             scene: Scene::new(now),
@@ -148,10 +166,11 @@ impl Connection {
         let end = if end.leaves_session() { self.go_on_alone(end).await } else { end };
         self.scene.stop_viewing(self.peer, &end);
         self.last_words(&end);
-        if matches!(end, End::Broken(_) | End::Changed | End::Full) {
+        if end.has_last_words() {
             // Whether the client reads it is its own affair.
             let _ = tokio::time::timeout(GOODBYE_TIME, self.flush()).await;
         }
+        self.wire.say_goodbye();
         tracing::debug!(client = %self.peer, %end, "connection over");
     }
 
@@ -241,7 +260,7 @@ impl Connection {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        while !self.outbox.waiting().is_empty() {
+        while !self.outbox.waiting().is_empty() || self.wire.wants_write() {
             self.wire.writable().await?;
             self.write()?;
         }
@@ -263,9 +282,13 @@ impl Connection {
     }
 
     async fn answer(&mut self, request: &Request<Vec<u8>>) -> Result<(), End> {
-        if !self.admitted {
+        if self.seat.why != Welcome::Served {
             self.respond(&reply::full(request));
             return Err(End::Full);
+        }
+        if let Some(refusal) = self.refusal(request).await? {
+            self.respond(&refusal);
+            return Ok(());
         }
         if matches!(request.method(), Method::Describe | Method::Setup) {
             self.wait_for_camera(request).await;
@@ -283,6 +306,7 @@ impl Connection {
         };
         let (response, event) = self.session.answer(request, &around);
         tracing::debug!(client = %self.peer, method = ?request.method(), status = ?response.status(), "answered");
+        self.admission.answered(request, response.status(), event);
         if let Event::Placed { track } = event {
             self.place(track, ready)?;
         }
@@ -316,6 +340,47 @@ impl Connection {
         last
     }
 
+    /// What the request is refused with, unless whom it comes from may have it answered.
+    async fn refusal(
+        &mut self,
+        request: &Request<Vec<u8>>,
+    ) -> Result<Option<Response<Vec<u8>>>, End> {
+        let claimed = self.admission.claimed(request);
+        if let Some(user) = claimed.as_deref().filter(|user| !self.admission.is_already(user)) {
+            match self.house.lobby.turn(self.peer.ip(), user, clock::mono()) {
+                Turn::Now => {}
+                Turn::At(at) => self.wait_until(at).await?,
+                Turn::Never => {
+                    self.respond(&reply::full(request));
+                    return Err(End::Guessing);
+                }
+            }
+        }
+        match self.admission.judge(request, clock::mono(), Chance::nonce()?) {
+            Ruling::Answer => {
+                if self.admission.is_known() {
+                    self.inbox.trust();
+                }
+                Ok(None)
+            }
+            Ruling::Refuse(response) => Ok(Some(response)),
+            Ruling::Wrong(response) => {
+                let user = claimed.unwrap_or_default();
+                let at = self.house.lobby.wrong(self.peer, &user, clock::mono());
+                self.wait_until(at).await?;
+                Ok(Some(response))
+            }
+        }
+    }
+
+    /// Nothing else happens here meanwhile; no longer than the client may be unknown.
+    async fn wait_until(&self, at: MonoNs) -> Result<(), End> {
+        let until = self.admission.stranger_until();
+        let first = until.map_or(at, |until| until.min(at));
+        tokio::time::sleep(first.saturating_since(clock::mono())).await;
+        if first < at { Err(End::Stranger) } else { Ok(()) }
+    }
+
     /// Waits for a camera that has not been seen yet.
     async fn wait_for_camera(&self, request: &Request<Vec<u8>>) {
         let target = request.request_uri().and_then(Target::of);
@@ -340,6 +405,7 @@ impl Connection {
             self.outbox.stuck_at().map(|at| (at, Patience::Stuck)),
             self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent)),
             self.session.silent_until().map(|at| (at, Patience::Silent)),
+            self.admission.stranger_until().map(|at| (at, Patience::Stranger)),
             self.scene.post.next_send().map(|at| (at, Patience::Endless)),
             reports.and_then(|it| it.next_report()).map(|at| (at, Patience::Endless)),
             in_group,
@@ -355,6 +421,7 @@ impl Connection {
         match patience {
             Patience::Endless => Ok(()),
             Patience::Silent => Err(End::Silent),
+            Patience::Stranger => Err(End::Stranger),
             Patience::Stuck => Err(End::Stuck),
         }
     }
@@ -366,6 +433,7 @@ enum Patience {
     /// Something is to be sent; nobody is late.
     Endless,
     Silent,
+    Stranger,
     Stuck,
 }
 

@@ -5,31 +5,30 @@ use std::sync::Arc;
 
 use shmring::clock;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use crate::connection::{Connection, End};
+use crate::crowd::{Seat, Welcome};
 use crate::datagram::canonical;
 use crate::house::House;
 use crate::session::FIRST_REQUEST;
+use crate::socket::Socket;
 use crate::tunnel::hello::{self, Hello};
 use crate::tunnel::Arrival;
 use crate::wire::{Heard, Wire};
 
 /// Serves one connection until it is over. Without a place for it, it is told so.
-pub async fn serve(socket: TcpStream, peer: SocketAddr, house: Arc<House>, admitted: bool) {
-    if let Err(end) = begin(socket, peer, house, admitted).await {
+pub async fn serve(socket: Socket, peer: SocketAddr, house: Arc<House>, seat: Seat) {
+    if let Err(end) = begin(socket, peer, house, seat).await {
         tracing::debug!(client = %peer, %end, "connection over");
     }
 }
 
 async fn begin(
-    socket: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     house: Arc<House>,
-    admitted: bool,
+    seat: Seat,
 ) -> Result<(), End> {
-    // A unit is one write; nothing is gained by waiting for more.
-    socket.set_nodelay(true)?;
     let opened = clock::mono();
     let ends = (canonical(socket.local_addr()?), canonical(peer));
     let mut wire = Wire::new(socket);
@@ -40,14 +39,14 @@ async fn begin(
             let arrival = Arrival { socket: wire.into_socket(), body: bytes.split_off(head_bytes) };
             house.tunnels.enter(&cookie, ends.1.ip(), arrival).await;
         }
-        Hello::Get { .. } if !admitted => {
+        Hello::Get { .. } if seat.why != Welcome::Served => {
             wire.write(hello::FULL)?;
             return Err(End::Full);
         }
         Hello::Get { cookie, .. } => match house.tunnels.open(&cookie, ends.1.ip()) {
             Some(tunnel) => {
                 wire.through(tunnel);
-                let connection = Connection::new(wire, ends, house, admitted, opened);
+                let connection = Connection::new(wire, ends, house, seat, opened);
                 connection.greeted_with(hello::ACCEPTED).serve().await;
             }
             None => {
@@ -56,7 +55,7 @@ async fn begin(
             }
         },
         Hello::Rtsp | Hello::Unknown => {
-            let connection = Connection::new(wire, ends, house, admitted, opened);
+            let connection = Connection::new(wire, ends, house, seat, opened);
             connection.having_heard(&bytes).serve().await;
         }
     }

@@ -8,6 +8,7 @@ use crate::cast::Casts;
 use crate::clients::Clients;
 use crate::datagram::ports::PortPool;
 use crate::feed::Feeds;
+use crate::lobby::Lobby;
 use crate::sessions::Sessions;
 use crate::tunnel::Tunnels;
 
@@ -16,6 +17,8 @@ use crate::tunnel::Tunnels;
 pub struct Terms {
     /// Most clients at once.
     pub clients: usize,
+    /// Most of them from one address.
+    pub per_address: Option<usize>,
     pub udp_ports: UdpPorts,
     pub multicast: GroupPool,
     pub multicast_ttl: u32,
@@ -23,8 +26,10 @@ pub struct Terms {
 
 impl Terms {
     pub fn of(config: &RtspConfig) -> Self {
+        let count = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
         Self {
-            clients: usize::try_from(config.max_clients).unwrap_or(usize::MAX),
+            clients: count(config.max_clients),
+            per_address: config.max_per_address.map(count),
             udp_ports: config.udp_ports,
             multicast: config.multicast,
             multicast_ttl: config.multicast_ttl,
@@ -34,14 +39,15 @@ impl Terms {
     /// So many clients, over TCP alone.
     pub fn over_tcp(clients: usize) -> Self {
         let (udp_ports, multicast) = (UdpPorts(None), GroupPool::default());
-        Self { clients, udp_ports, multicast, multicast_ttl: 1 }
+        Self { clients, per_address: None, udp_ports, multicast, multicast_ttl: 1 }
     }
 }
 
-/// The cameras and the ways to their viewers.
+/// The cameras, who may watch them, and the ways to the viewers.
 #[derive(Debug)]
 pub struct House {
     pub feeds: Feeds,
+    pub lobby: Arc<Lobby>,
     pub ports: Arc<PortPool>,
     pub casts: Casts,
     pub sessions: Sessions,
@@ -50,10 +56,10 @@ pub struct House {
 }
 
 impl House {
-    pub fn new(feeds: Feeds, terms: &Terms) -> Self {
+    pub fn new(feeds: Feeds, lobby: Arc<Lobby>, terms: &Terms) -> Self {
         let ports = Arc::new(PortPool::new(terms.udp_ports));
         let casts = Casts::new(terms.multicast, terms.multicast_ttl, Arc::clone(&ports));
         let (sessions, tunnels) = (Sessions::default(), Tunnels::default());
-        Self { feeds, ports, casts, sessions, tunnels, clients: Clients::default() }
+        Self { feeds, lobby, ports, casts, sessions, tunnels, clients: Clients::default() }
     }
 }

@@ -12,6 +12,8 @@ pub const LINE_MAX_BYTES: usize = 8 << 10;
 pub const MESSAGE_MAX_BYTES: usize = 64 << 10;
 /// Longest method: GET_PARAMETER has 13 letters, so this leaves room for extensions.
 const METHOD_MAX_BYTES: usize = 32;
+/// Largest request of who has not been let in: a thousand of them half sent are 32 MiB at most.
+pub const STRANGER_MAX_BYTES: usize = 16 << 10;
 const INTERLEAVED: u8 = b'$';
 const INTERLEAVED_HEADER_BYTES: usize = 4;
 
@@ -33,12 +35,14 @@ pub enum Broken {
     NotRtsp,
     #[error("its request has a line above {LINE_MAX_BYTES} bytes")]
     LongLine,
-    #[error("its request is above {MESSAGE_MAX_BYTES} bytes")]
+    #[error(
+        "its request is above {MESSAGE_MAX_BYTES} bytes, or {STRANGER_MAX_BYTES} before it was let in"
+    )]
     LongMessage,
 }
 
 /// Invariant: `start <= scanned <= bytes.len()`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inbox {
     bytes: Vec<u8>,
     /// Where the message in progress begins.
@@ -51,9 +55,28 @@ pub struct Inbox {
     needs: usize,
     /// When its first byte came.
     begun: Option<MonoNs>,
+    /// Bytes a request may have.
+    most: usize,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        let most = MESSAGE_MAX_BYTES;
+        Self { bytes: Vec::new(), start: 0, scanned: 0, line: 0, needs: 0, begun: None, most }
+    }
 }
 
 impl Inbox {
+    /// Of a client that has not been let in.
+    pub fn of_a_stranger() -> Self {
+        Self { most: STRANGER_MAX_BYTES, ..Self::default() }
+    }
+
+    /// The client was let in.
+    pub fn trust(&mut self) {
+        self.most = MESSAGE_MAX_BYTES;
+    }
+
     pub fn push(&mut self, bytes: &[u8], now: MonoNs) {
         self.bytes.drain(..self.start);
         self.scanned -= self.start;
@@ -119,7 +142,7 @@ impl Inbox {
             }
             Err(ParseError::Incomplete(Some(missing))) => {
                 self.needs = self.rest().len().saturating_add(missing.get());
-                if self.needs > MESSAGE_MAX_BYTES { Err(Broken::LongMessage) } else { Ok(None) }
+                if self.needs > self.most { Err(Broken::LongMessage) } else { Ok(None) }
             }
             _ => Err(Broken::NotRtsp),
         }
@@ -138,14 +161,14 @@ impl Inbox {
             if last {
                 return Ok(true);
             }
-            if self.scanned - self.start > MESSAGE_MAX_BYTES {
+            if self.scanned - self.start > self.most {
                 return Err(Broken::LongMessage);
             }
         }
         if self.line == self.start && !may_become_request_line(self.rest()) {
             return Err(Broken::NotRtsp);
         }
-        if self.rest().len() > MESSAGE_MAX_BYTES {
+        if self.rest().len() > self.most {
             return Err(Broken::LongMessage);
         }
         Ok(false)
@@ -292,6 +315,25 @@ mod tests {
             );
             assert!(after(request.as_bytes()).is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn a_stranger_may_send_less_than_who_was_let_in() {
+        let request = |bytes: usize| {
+            let head = format!(
+                "ANNOUNCE rtsp://h/x RTSP/1.0\r\nCSeq: 1\r\nContent-Length: {bytes}\r\n\r\n"
+            );
+            [head.into_bytes(), vec![b'x'; bytes]].concat()
+        };
+        let mut inbox = Inbox::of_a_stranger();
+        inbox.push(&request(STRANGER_MAX_BYTES - 200), NOW);
+        assert!(is_request(&inbox.next(false, NOW)));
+        inbox.push(&request(STRANGER_MAX_BYTES)[..200], NOW);
+        assert_eq!(inbox.next(false, NOW), Err(Broken::LongMessage), "its length alone says so");
+        let mut inbox = Inbox::of_a_stranger();
+        inbox.trust();
+        inbox.push(&request(STRANGER_MAX_BYTES), NOW);
+        assert!(is_request(&inbox.next(false, NOW)));
     }
 
     #[test]

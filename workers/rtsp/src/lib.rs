@@ -6,16 +6,20 @@
 //!   (a thread      packets     one log a camera,   one a client: session (RTSP) and
 //!    a camera)     to units    shared by viewers   playback (RTP) meet the socket
 //! ```
-//! Pure, with time as an argument: [`rtp`], `capture`, `envelope`, `history`, `inbox`, `outbox`, `pace`, `playback`,
-//! `sdp`, `session`, `target`, `transport`, and of a tunnel its beginning and its base64. Effects: [`fanout`],
-//! `greeting`, `connection` with its `scene`, `datagram`, `cast`, [`server`], `rtsp` (the worker).
+//! Pure, with time as an argument: [`rtp`], `admission`, `capture`, `envelope`, `history`, `inbox`, `outbox`, `pace`,
+//! `playback`, `sdp`, `session`, `target`, `transport`, and of a tunnel its beginning and its base64. Effects:
+//! [`fanout`], `certificate`, `crowd`, `lobby`, `greeting`, `socket`, `connection` with its `scene`, `datagram`,
+//! `cast`, [`server`], `rtsp` (the worker).
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod capture;
 pub mod cast;
+pub mod certificate;
 pub mod chance;
 pub mod clients;
 pub mod connection;
+pub mod crowd;
 pub mod datagram;
 pub mod envelope;
 pub mod fanout;
@@ -24,6 +28,7 @@ pub mod greeting;
 pub mod history;
 pub mod house;
 pub mod inbox;
+pub mod lobby;
 pub mod note;
 pub mod outbox;
 pub mod pace;
@@ -36,6 +41,7 @@ pub mod sdp;
 pub mod server;
 pub mod session;
 pub mod sessions;
+pub mod socket;
 pub mod target;
 pub mod transport;
 pub mod tunnel;

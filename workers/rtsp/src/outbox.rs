@@ -10,6 +10,8 @@ const STUCK: Duration = Duration::from_secs(10);
 /// read no further either, so that a client which sends many and reads no response only fills its
 /// own connection.
 const ROOM_BYTES: usize = 256 << 10;
+/// As [`ROOM_BYTES`], of a client that plays nothing: some dozens of answers.
+const ANSWERS_BYTES: usize = 16 << 10;
 /// Memory an empty outbox keeps: an ordinary key frame.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -20,11 +22,17 @@ pub struct Outbox {
     sent: usize,
     /// When the client last took something, or had taken everything.
     progress: MonoNs,
+    room: usize,
 }
 
 impl Outbox {
     pub fn new(now: MonoNs) -> Self {
-        Self { bytes: Vec::new(), sent: 0, progress: now }
+        Self { bytes: Vec::new(), sent: 0, progress: now, room: ANSWERS_BYTES }
+    }
+
+    /// Pictures follow.
+    pub fn widen(&mut self) {
+        self.room = ROOM_BYTES;
     }
 
     /// Where to append whole messages.
@@ -53,7 +61,7 @@ impl Outbox {
     }
 
     pub fn has_room(&self) -> bool {
-        self.waiting().len() < ROOM_BYTES
+        self.waiting().len() < self.room
     }
 
     /// When the client will have been stuck for too long; `None` while nothing waits.

@@ -1,10 +1,12 @@
 //! The worker: a reader thread a ring, the server, and an eye on both.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use access::Access;
 use protocol::config::{RtspConfig, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::RingName;
@@ -12,14 +14,18 @@ use protocol::time::MonoNs;
 use shmring::clock;
 use worker::{Context, Fault, STEP_WAIT, Step};
 
+use crate::certificate;
 use crate::fanout::Tap;
 use crate::feed::Feed;
 use crate::house::Terms;
 use crate::note::Note;
-use crate::server::Server;
+use crate::server::{Opening, Secure, Server};
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
 const PULSE_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// How often what is told of wrong passwords may change: each change is a line of events.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Packet rings to RTSP clients.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub struct Rtsp {
     taps: Vec<Tap>,
     /// The last pulse of the server, and when it was new.
     pulse: (u64, MonoNs),
+    /// What is told of wrong passwords, and since when.
+    told: Option<(String, MonoNs)>,
     note: Note,
 }
 
@@ -47,18 +55,22 @@ impl worker::Worker for Rtsp {
                 "no listening socket was handed over: rtsp serves on the one of `listen`",
             )
         })?;
+        let secure = secure(&config, cx)?;
+        let access = Access::of(&config.users, config.basic)
+            .map_err(|error| Fault::contract(error.to_string()))?;
         let feeds: Vec<_> =
             cx.inputs().iter().map(|ring| Arc::new(Feed::new(path(ring)))).collect();
         let taps = cx.inputs().iter().zip(&feeds).map(|(ring, feed)| {
             Tap::open(cx.project(), ring, cx.worker().as_str(), Arc::clone(feed))
         });
         let taps = taps.collect::<Result<_, _>>()?;
-        let terms = Terms::of(&config);
-        let server = Server::start_with(listener, feeds.into_iter().collect(), terms)
+        let (feeds, terms) = (feeds.into_iter().collect(), Terms::of(&config));
+        let opening = Opening { plain: listener, secure, feeds, access, terms };
+        let server = Server::open(opening)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
         tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");
         let note = Note::of(&cx.notes_dir(), cx.worker());
-        Ok(Self { server, taps, pulse: (0, clock::mono()), note })
+        Ok(Self { server, taps, pulse: (0, clock::mono()), told: None, note })
     }
 
     fn step(&mut self, cx: &mut Context) -> Result<Step, Fault> {
@@ -78,6 +90,20 @@ impl worker::Worker for Rtsp {
         self.taps.iter().for_each(Tap::ask_to_end);
         self.taps.drain(..).try_for_each(Tap::close)
     }
+}
+
+/// The second listener, when the section has one.
+fn secure(config: &RtspConfig, cx: &mut Context) -> Result<Option<Secure<TcpListener>>, Fault> {
+    let Some(tls) = &config.tls else { return Ok(None) };
+    let listener = cx.listener().ok_or_else(|| {
+        Fault::contract(
+            "no second listening socket was handed over: TLS is served on the one of `tls`",
+        )
+    })?;
+    let certificate =
+        certificate::load(tls).map_err(|error| Fault::unavailable(error.to_string()))?;
+    tracing::info!(address = %tls.listen, "serving RTSP over TLS");
+    Ok(Some((listener, certificate)))
 }
 
 /// The path of a ring: the camera's name, or `camera.output` for a further ring of it.
@@ -124,7 +150,20 @@ impl Rtsp {
         Ok(())
     }
 
-    fn report(&self, cx: &mut Context) {
+    /// As of now, or of some seconds ago.
+    fn wrong_passwords(&mut self, now: MonoNs) -> Option<String> {
+        match &self.told {
+            Some((told, since)) if now.saturating_since(*since) < TOLD_EVERY => Some(told.clone()),
+            _ => {
+                let told = self.server.wrong_passwords(now);
+                self.told = told.clone().map(|told| (told, now));
+                told
+            }
+        }
+    }
+
+    fn report(&mut self, cx: &mut Context) {
+        let warning = self.wrong_passwords(clock::mono());
         let mut absences = Vec::new();
         cx.reached(self.taps.iter().map(|tap| tap.progress().reached()));
         for tap in &self.taps {
@@ -132,11 +171,9 @@ impl Rtsp {
             cx.missed(progress.missed.swap(0, Ordering::Relaxed));
             absences.extend(Some(progress.absence()).filter(|why| !why.is_empty()));
         }
-        if absences.is_empty() {
-            cx.condition(Condition::Flowing, "");
-        } else {
-            cx.condition(Condition::Waiting, absences.join("; "));
-        }
+        let condition = if absences.is_empty() { Condition::Flowing } else { Condition::Waiting };
+        absences.extend(warning);
+        cx.condition(condition, absences.join("; "));
     }
 }
 

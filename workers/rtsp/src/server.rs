@@ -8,20 +8,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use access::Access;
 use protocol::admin::ClientStatus;
 use protocol::time::MonoNs;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clients::Clients;
+use crate::crowd::{Crowd, Welcome};
 use crate::feed::Feeds;
 use crate::greeting;
 use crate::house::{House, Terms};
+use crate::lobby::Lobby;
+use crate::socket::Socket;
 
-/// Connections beyond the places for clients that are at least told 503; more are closed unheard.
-const REFUSED_MAX: usize = 64;
 /// After a failed accept (no descriptors, say): long enough not to spin, short for who waits.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 const PULSE: Duration = Duration::from_millis(200);
@@ -34,51 +37,83 @@ pub struct Server {
     open: watch::Sender<bool>,
     inside: Arc<AtomicUsize>,
     pulse: Arc<AtomicU64>,
-    address: SocketAddr,
+    lobby: Arc<Lobby>,
     listed: Clients,
+    address: SocketAddr,
+}
+
+/// A listener and what its connections begin with.
+pub type Secure<Listener> = (Listener, Arc<ServerConfig>);
+
+/// What a server is opened with.
+#[derive(Debug)]
+pub struct Opening {
+    pub plain: TcpListener,
+    /// Where everything goes through TLS.
+    pub secure: Option<Secure<TcpListener>>,
+    pub feeds: Feeds,
+    pub access: Access,
+    pub terms: Terms,
+}
+
+impl Opening {
+    /// For everybody, without TLS.
+    pub fn of(plain: TcpListener, feeds: Feeds, terms: Terms) -> Self {
+        Self { plain, secure: None, feeds, access: Access::open(), terms }
+    }
 }
 
 impl Server {
-    /// Serves `feeds` to at most `clients` clients of `listener`, over TCP alone.
+    /// Serves `feeds` to at most `clients` clients of `listener`, whoever they are, over TCP alone.
     pub fn start(listener: TcpListener, feeds: Feeds, clients: usize) -> io::Result<Self> {
-        Self::start_with(listener, feeds, Terms::over_tcp(clients))
+        Self::open(Opening::of(listener, feeds, Terms::over_tcp(clients)))
     }
 
-    /// Serves `feeds` to clients of `listener`. The listener is only ever accepted from and closed, never shut down:
-    /// others may hold the same socket.
-    pub fn start_with(listener: TcpListener, feeds: Feeds, terms: Terms) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+    /// Begins to serve. Listeners are only ever accepted from and closed, never shut down: others may hold
+    /// the same sockets.
+    pub fn open(opening: Opening) -> io::Result<Self> {
+        let Opening { plain, secure, feeds, access, terms } = opening;
+        let address = plain.local_addr()?;
+        for listener in secure.iter().map(|(listener, _)| listener).chain([&plain]) {
+            listener.set_nonblocking(true)?;
+        }
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
         let (open, opened) = watch::channel(true);
         let (pulse, inside) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
-        let house = Arc::new(House::new(feeds, &terms));
+        let lobby = Arc::new(Lobby::new(access));
+        let house = Arc::new(House::new(feeds, Arc::clone(&lobby), &terms));
         let listed = house.clients.clone();
         let door = Door {
             house,
+            crowd: Crowd::new(terms.clients, terms.per_address),
             clients: terms.clients,
             pulse: Arc::clone(&pulse),
             inside: Arc::clone(&inside),
             connections: JoinSet::new(),
         };
-        let run = move || run(&runtime, listener, door, opened, stopped);
+        let run = move || run(&runtime, (plain, secure), door, opened, stopped);
         let thread = thread::Builder::new().name("sockets".into()).spawn(run)?;
-        Ok(Self { thread: Some(thread), stop, open, inside, pulse, address, listed })
+        Ok(Self { thread: Some(thread), stop, open, inside, pulse, lobby, listed, address })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets nobody in any more and closes the listening socket; connections go on.
-    pub fn close_door(&self) {
-        self.open.send_replace(false);
-    }
-
     /// Who is here, and how each fares.
     pub fn list(&self, now: MonoNs) -> Vec<ClientStatus> {
         self.listed.told(now)
+    }
+
+    /// What people should know of wrong passwords; `None` when there was none in the last minute.
+    pub fn wrong_passwords(&self, now: MonoNs) -> Option<String> {
+        self.lobby.told(now)
+    }
+
+    /// Lets nobody in any more and closes the listening socket; connections go on.
+    pub fn close_door(&self) {
+        self.open.send_replace(false);
     }
 
     /// Connections open now.
@@ -115,18 +150,18 @@ impl Drop for Server {
 
 fn run(
     runtime: &Runtime,
-    listener: TcpListener,
+    listeners: (TcpListener, Option<Secure<TcpListener>>),
     mut door: Door,
     opened: watch::Receiver<bool>,
     mut stopped: watch::Receiver<bool>,
 ) {
     runtime.block_on(async {
-        let listener = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => listener,
+        let entrance = match Entrance::of(listeners, opened) {
+            Ok(entrance) => entrance,
             Err(error) => return tracing::error!(%error, "cannot wait for clients"),
         };
         tokio::select! {
-            () = door.keep(listener, opened) => {}
+            () = door.keep(entrance) => {}
             _ = stopped.wait_for(|stop| *stop) => {}
         }
         // Here and not with the runtime, while they can still say so to their clients.
@@ -137,6 +172,7 @@ fn run(
 /// Who may come in.
 struct Door {
     house: Arc<House>,
+    crowd: Crowd,
     clients: usize,
     pulse: Arc<AtomicU64>,
     inside: Arc<AtomicUsize>,
@@ -144,17 +180,17 @@ struct Door {
 }
 
 impl Door {
-    async fn keep(&mut self, listener: tokio::net::TcpListener, opened: watch::Receiver<bool>) {
+    async fn keep(&mut self, entrance: Entrance) {
         let mut pulse = tokio::time::interval(PULSE);
         // While it is here, the door is open; who asks whether all have left waits for it to go.
-        let mut entrance = Some((listener, opened));
+        let mut entrance = Some(entrance);
         loop {
             self.inside.store(self.connections.len(), Ordering::Relaxed);
             tokio::select! {
                 arrived = arrival(entrance.as_mut()) => match arrived {
                     None => entrance = None,
                     Some(accepted) => match accepted {
-                    Ok((socket, peer)) => self.let_in(socket, peer),
+                    Ok(arrived) => self.let_in(arrived),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a client");
                         tokio::time::sleep(ACCEPT_RETRY).await;
@@ -173,30 +209,88 @@ impl Door {
         }
     }
 
-    fn let_in(&mut self, socket: TcpStream, peer: SocketAddr) {
-        let inside = self.connections.len();
-        if inside >= self.clients + REFUSED_MAX {
+    fn let_in(&mut self, arrived: Arrived) {
+        let peer = arrived.peer;
+        let Some(seat) = self.crowd.enter(peer) else {
             return tracing::debug!(client = %peer, "closed: too many connections");
+        };
+        match seat.why {
+            Welcome::Served => {}
+            Welcome::Full => tracing::warn!(client = %peer, clients = self.clients,
+                "client refused: all places are taken; raise `max_clients`"),
+            Welcome::TooMany => tracing::warn!(client = %peer,
+                "client refused: its address has as many places as it may; raise `max_per_address`"),
         }
-        let admitted = inside < self.clients;
-        if !admitted {
-            tracing::warn!(client = %peer, clients = self.clients,
-                "client refused: all places are taken; raise `max_clients`");
+        match arrived.socket() {
+            Ok(socket) => {
+                let house = Arc::clone(&self.house);
+                self.connections.spawn(greeting::serve(socket, peer, house, seat));
+            }
+            Err(error) => tracing::debug!(client = %peer, %error, "connection lost at once"),
         }
-        let house = Arc::clone(&self.house);
-        self.connections.spawn(greeting::serve(socket, peer, house, admitted));
+    }
+}
+
+/// Where clients come in.
+struct Entrance {
+    plain: tokio::net::TcpListener,
+    secure: Option<Secure<tokio::net::TcpListener>>,
+    opened: watch::Receiver<bool>,
+}
+
+/// A client, as it comes in.
+struct Arrived {
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl Entrance {
+    fn of(
+        (plain, secure): (TcpListener, Option<Secure<TcpListener>>),
+        opened: watch::Receiver<bool>,
+    ) -> io::Result<Self> {
+        let from_std = tokio::net::TcpListener::from_std;
+        let secure = match secure {
+            Some((listener, config)) => Some((from_std(listener)?, config)),
+            None => None,
+        };
+        Ok(Self { plain: from_std(plain)?, secure, opened })
+    }
+
+    async fn accept(&mut self) -> io::Result<Arrived> {
+        let Some((secure, config)) = &self.secure else {
+            let (stream, peer) = self.plain.accept().await?;
+            return Ok(Arrived { stream, peer, tls: None });
+        };
+        tokio::select! {
+            accepted = self.plain.accept() => {
+                accepted.map(|(stream, peer)| Arrived { stream, peer, tls: None })
+            }
+            accepted = secure.accept() => accepted.map(|(stream, peer)| {
+                Arrived { stream, peer, tls: Some(Arc::clone(config)) }
+            }),
+        }
+    }
+}
+
+impl Arrived {
+    fn socket(self) -> io::Result<Socket> {
+        // A unit is one write; nothing is gained by waiting for more.
+        self.stream.set_nodelay(true)?;
+        match self.tls {
+            None => Ok(Socket::plain(self.stream)),
+            Some(config) => Socket::secure(self.stream, config),
+        }
     }
 }
 
 /// The next client; `None` when the door closes. Without a door nobody ever comes.
-async fn arrival(
-    entrance: Option<&mut (tokio::net::TcpListener, watch::Receiver<bool>)>,
-) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-    match entrance {
-        None => std::future::pending().await,
-        Some((listener, opened)) => tokio::select! {
-            accepted = listener.accept() => Some(accepted),
-            _ = opened.wait_for(|open| !*open) => None,
-        },
+async fn arrival(entrance: Option<&mut Entrance>) -> Option<io::Result<Arrived>> {
+    let Some(entrance) = entrance else { return std::future::pending().await };
+    let mut opened = entrance.opened.clone();
+    tokio::select! {
+        accepted = entrance.accept() => Some(accepted),
+        _ = opened.wait_for(|open| !*open) => None,
     }
 }

@@ -335,7 +335,7 @@ fn named(request: &Request<Vec<u8>>) -> Option<&str> {
 }
 
 /// What every request has to get right.
-fn check(request: &Request<Vec<u8>>) -> Result<(), Refusal> {
+pub(crate) fn check(request: &Request<Vec<u8>>) -> Result<(), Refusal> {
     if !matches!(request.typed_header::<CSeq>(), Ok(Some(_))) {
         return Err(StatusCode::BadRequest.into());
     }

@@ -5,7 +5,8 @@
 //!   connection A ── has session S ── lets it be known here under S
 //!   connection B ── is asked about S ── asks here ── A hands S over, B goes on with it
 //! ```
-//! The id alone opens nothing: the new connection comes from the address that the session was made from. A task that
+//! The id alone opens nothing: the new connection comes from the address that the session was made from, and from
+//! whom it was made by. A task that
 //! has lost its connection keeps its session until it times out (`connection`).
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use access::Identity;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Estate;
@@ -27,6 +29,7 @@ pub struct Sessions(Arc<Mutex<BTreeMap<String, Owner>>>);
 #[derive(Debug)]
 struct Owner {
     peer: IpAddr,
+    who: Option<Identity>,
     claims: mpsc::Sender<Claim>,
 }
 
@@ -43,15 +46,21 @@ pub struct Listed {
 
 impl Sessions {
     /// Lets the session be found by its client's connections.
-    pub fn list(&self, id: &str, peer: IpAddr) -> Listed {
+    pub fn list(&self, id: &str, peer: IpAddr, who: Option<Identity>) -> Listed {
         let (sender, claims) = mpsc::channel(1);
-        self.all().insert(id.to_owned(), Owner { peer, claims: sender });
+        self.all().insert(id.to_owned(), Owner { peer, who, claims: sender });
         Listed { sessions: self.clone(), id: id.to_owned(), claims }
     }
 
-    /// The session of this id, from whoever has it; `None` when there is none for a client at `peer`.
-    pub async fn claim(&self, id: &str, peer: IpAddr) -> Option<Box<Estate>> {
-        let claims = self.all().get(id).filter(|owner| owner.peer == peer)?.claims.clone();
+    /// The session of this id, from whichever task has it; `None` when there is none of `who` at `peer`.
+    pub async fn claim(
+        &self,
+        id: &str,
+        peer: IpAddr,
+        who: Option<&Identity>,
+    ) -> Option<Box<Estate>> {
+        let is_its = |owner: &&Owner| owner.peer == peer && owner.who.as_ref() == who;
+        let claims = self.all().get(id).filter(is_its)?.claims.clone();
         let (sender, handed) = oneshot::channel();
         claims.try_send(sender).ok()?;
         tokio::time::timeout(HAND_OVER_TIME, handed).await.ok()?.ok()

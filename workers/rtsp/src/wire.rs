@@ -3,8 +3,8 @@
 use std::io;
 
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
+use crate::socket::Socket;
 use crate::tunnel::base64::{Decoder, NotBase64};
 use crate::tunnel::{Arrival, Tunnel};
 
@@ -39,7 +39,7 @@ pub enum Deaf {
 /// A client's bytes, both ways.
 #[derive(Debug)]
 pub struct Wire {
-    socket: TcpStream,
+    socket: Socket,
     tunnelled: Option<Tunnelled>,
 }
 
@@ -48,14 +48,14 @@ pub struct Wire {
 struct Tunnelled {
     tunnel: Tunnel,
     /// `None` before it has come, and between two of them.
-    post: Option<TcpStream>,
+    post: Option<Socket>,
     decoder: Decoder,
     /// Read before it was given to us.
     early: Vec<u8>,
 }
 
 impl Wire {
-    pub fn new(socket: TcpStream) -> Self {
+    pub fn new(socket: Socket) -> Self {
         Self { socket, tunnelled: None }
     }
 
@@ -66,7 +66,7 @@ impl Wire {
     }
 
     /// The connection itself.
-    pub fn into_socket(self) -> TcpStream {
+    pub fn into_socket(self) -> Socket {
         self.socket
     }
 
@@ -98,8 +98,8 @@ impl Wire {
     /// What has come in.
     pub fn read(&mut self) -> Result<Heard, Deaf> {
         match &mut self.tunnelled {
-            None => Ok(try_read(&self.socket)?),
-            Some(tunnelled) => match try_read(&self.socket)? {
+            None => Ok(try_read(&mut self.socket)?),
+            Some(tunnelled) => match try_read(&mut self.socket)? {
                 Heard::Closed => Ok(Heard::Closed),
                 // A client has nothing to say there, and is not listened to.
                 Heard::Bytes(_) | Heard::Nothing => tunnelled.read(),
@@ -118,6 +118,21 @@ impl Wire {
     pub async fn writable(&self) -> io::Result<()> {
         self.socket.writable().await
     }
+
+    /// Whether bytes of TLS itself wait for the client to take them.
+    pub fn wants_write(&self) -> bool {
+        self.socket.wants_write()
+    }
+
+    /// Whether nobody on the way reads along.
+    pub fn is_secure(&self) -> bool {
+        self.socket.is_secure()
+    }
+
+    /// The last words of TLS, where there is any.
+    pub fn say_goodbye(&mut self) {
+        self.socket.say_goodbye();
+    }
 }
 
 impl Tunnelled {
@@ -129,7 +144,7 @@ impl Tunnelled {
     }
 
     fn read(&mut self) -> Result<Heard, Deaf> {
-        let text = match &self.post {
+        let text = match &mut self.post {
             _ if !self.early.is_empty() => std::mem::take(&mut self.early),
             None => return Ok(Heard::Nothing),
             Some(post) => match try_read(post) {
@@ -146,7 +161,7 @@ impl Tunnelled {
     }
 }
 
-fn try_read(socket: &TcpStream) -> io::Result<Heard> {
+fn try_read(socket: &mut Socket) -> io::Result<Heard> {
     let mut bytes = [0; READ_BYTES];
     match socket.try_read(&mut bytes) {
         Ok(0) => Ok(Heard::Closed),
@@ -156,9 +171,9 @@ fn try_read(socket: &TcpStream) -> io::Result<Heard> {
     }
 }
 
-async fn readable(post: Option<&TcpStream>) -> io::Result<()> {
+async fn readable(post: Option<&Socket>) -> io::Result<()> {
     match post {
-        Some(post) => post.readable().await,
+        Some(post) => post.ready(Interest::READABLE).await.map(drop),
         None => std::future::pending().await,
     }
 }

@@ -21,6 +21,9 @@ pub(crate) enum CredentialProblem {
 impl CredentialProblem {
     pub(super) fn help(&self) -> String {
         match self {
+            Self::Unfit { key, .. } if key == "users" => {
+                "it must hold a password of 1 to 1024 bytes, or digest:sha-256=HEX,md5=HEX".into()
+            }
             Self::Unfit { .. } => "it must hold, or make, a whole rtsp:// URL".into(),
             Self::Name { .. } => {
                 "use letters, digits, '_', '-' and '.', for example ${cred:front_url}".into()

@@ -154,6 +154,12 @@ fn example(key: &str) -> String {
         "layout" => "layout: grid",
         "columns" => "columns: 3",
         "background" | "color" => "background: '#101010'",
+        "users" | "password" | "play" | "publish" => {
+            "users: {anna: {password: '${cred:anna}', play: '*'}, anyone: {play: lobby}}"
+        }
+        "basic" => "basic: tls",
+        "tls" | "cert" => "tls: {cert: server.pem, key: server.key, listen: 0.0.0.0:8322}",
+        "max_per_address" => "max_per_address: 64",
         "places" | "at" | "x" | "y" | "w" | "h" => {
             "places: {cam2.frames: {at: bottom-right, x: 16, y: 16, w: 25%, h: 25%}}"
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 pub(crate) enum MachineProblem {
     #[error("cannot write recordings to {}: {}: {reason}", dir.display(), at.display())]
     CannotRecord { dir: PathBuf, at: PathBuf, reason: String },
+    #[error("cannot read {}: {reason}", path.display())]
+    NoCertificate { path: PathBuf, reason: String },
     #[error("this machine has no group {group}")]
     NoGroup { group: String },
     #[error("command {program} cannot be run: {reason}")]
@@ -23,6 +25,10 @@ impl MachineProblem {
                 "let the user that runs framevisor write to {}, or give 'dir' another folder",
                 at.display()
             ),
+            Self::NoCertificate { .. } => {
+                "let 'tls' name files (PEM) that the user who runs framevisor may read; a relative path starts at the topology's folder"
+                    .into()
+            }
             Self::NoGroup { group } => {
                 format!("make it with `groupadd {group}`, or give 'group' one that is there")
             }

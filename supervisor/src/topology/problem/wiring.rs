@@ -34,6 +34,8 @@ pub(crate) enum WiringProblem {
     NoWriter { ring: String, known: Vec<String> },
     #[error("'{glob}' matches no ring that this worker can read")]
     NothingMatches { glob: String, known: Vec<String> },
+    #[error("listens on {address}, which other machines reach, and has no users")]
+    OpenToAll { address: SocketAddr },
     #[error("{ring} lies over itself")]
     OverItself { ring: RingName },
     #[error("reads {ring}, which it writes itself")]
@@ -82,6 +84,9 @@ impl WiringProblem {
                 }
             }
             Self::NothingMatches { known, .. } => choose(known),
+            Self::OpenToAll { .. } => {
+                "add users: {anna: {password: '${cred:anna}', play: '*'}}, or let everybody in by users: {anyone: {play: '*'}}".into()
+            }
             Self::OverItself { .. } => "leave out one 'over' of the circle".into(),
             Self::PlaceOfNone { ring, known, .. } => match did_you_mean(ring.as_str(), known) {
                 Some(near) => format!("did you mean '{near}'? Else add {ring} to 'in'"),

@@ -36,6 +36,8 @@ const HOOKS: &str = "hooks";
 const LIMITS: &str = "limits";
 const RINGS: &str = "rings";
 const WHEN: &str = "when";
+const USERS: &str = "users";
+const TLS: &str = "tls";
 const SUPERVISOR: &str = "When the supervisor is killed";
 const TOP: &str = "Top level";
 
@@ -84,6 +86,8 @@ fn definitions() -> Map<String, Value> {
     add("keep", keep());
     add("mix_source", mix_source());
     add("event_rule", event_rule());
+    add("user", section(described(USERS, user())));
+    add("tls", with(section(described(TLS, tls())), "type", "object".into()));
     add("place", section(described(PLACES, place())));
     add("chroma_key", with(section(described(KEY, chroma_key())), "type", "object".into()));
     add("caption", with(section(described(TEXT, caption())), "type", "object".into()));
@@ -224,6 +228,16 @@ fn keep() -> Value {
         ),
     ]);
     with(keep, "type", "object".into())
+}
+
+/// One of those who may come in.
+fn user() -> Keys {
+    vec![("password", shared("secret")), ("play", shared("texts")), ("publish", shared("texts"))]
+}
+
+/// A listener with a certificate.
+fn tls() -> Keys {
+    vec![("cert", shared("text")), ("key", shared("text")), ("listen", shared("address"))]
 }
 
 /// Of one input of a compositor.
@@ -528,6 +542,7 @@ fn own(kind: Kind) -> Keys {
         Kind::Rtsp => vec![
             ("listen", shared("address")),
             ("max_clients", number(1, 10_000)),
+            ("max_per_address", number(1, 10_000)),
             ("drain", shared("span")),
             ("udp_ports", values::text("off|[1-9][0-9]{2,3}[02468]-[1-9][0-9]{2,3}[13579]")),
             (
@@ -537,6 +552,9 @@ fn own(kind: Kind) -> Keys {
                 ),
             ),
             ("multicast_ttl", number(1, 255)),
+            ("users", values::by_text("user")),
+            ("basic", words(&["always", "never", "tls"])),
+            ("tls", shared("tls")),
         ],
         Kind::RtspPush => vec![
             ("to", shared("push_url")),

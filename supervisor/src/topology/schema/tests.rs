@@ -138,6 +138,10 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     assert_eq!(keys_at("/$defs/caption"), set(caption.as_object().unwrap().keys().map(|k| &**k)));
     let boxes = json!(Boxes::default());
     assert_eq!(keys_at("/$defs/boxes"), set(boxes.as_object().unwrap().keys().map(|k| &**k)));
+    let user = json!(UserConfig::default());
+    assert_eq!(keys_at("/$defs/user"), set(user.as_object().unwrap().keys().map(|k| &**k)));
+    let tls = TlsConfig { cert: "a".into(), key: "b".into(), listen: ([127, 0, 0, 1], 1).into() };
+    assert_eq!(keys_at("/$defs/tls"), set(json!(tls).as_object().unwrap().keys().map(|k| &**k)));
     assert_eq!(keys_at("/$defs/run"), set(RUN.into_iter().chain(["like"])));
     for kind in Kind::ALL {
         let common: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
@@ -175,6 +179,8 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (KEY, "/$defs/chroma_key"),
         (TEXT, "/$defs/caption"),
         (BOXES, "/$defs/boxes"),
+        (USERS, "/$defs/user"),
+        (TLS, "/$defs/tls"),
     ] {
         assert_eq!(keys_at(pointer), on_page(heading), "{heading}");
     }
@@ -186,7 +192,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 18 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 20 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
@@ -330,6 +336,10 @@ w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}
 r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000, drain: 1m}
 r: {use: rtsp, in: cam-1.packets, udp_ports: 5000-65535, multicast: 239.255.42.0/24, multicast_ttl: 255}
 r: {use: rtsp, in: cam-1.packets, udp_ports: off, multicast: off}
+r: {use: rtsp, in: cam-1.packets, max_clients: 10000, drain: 1m, max_per_address: 1}
+r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, users: {anyone: {play: '*', publish: [a, 'b-*']}}, basic: never}
+r: {use: rtsp, in: cam-1.packets, tls: {cert: a.pem, key: b.pem}, basic: always}
+r: {use: rtsp, in: cam-1.packets, tls: {cert: a.pem, key: b.pem, listen: '127.0.0.1:322'}}
 r: {use: recorder, in: cam-1.packets, dir: 2026, min_free: 20GB, policy: essential 100ms}
 r: {use: recorder, in: cam-1.packets, dir: x, when: {events: ext.door.events, camera: '*', post: 1h}}
 r: {use: recorder, in: cam-1.packets, dir: x, when: {events: [ext.a.events, '*.events'], type: [a, 'b.*'], min_score: 0.5, data: {a: 1, b: [x, y]}}}
@@ -500,6 +510,13 @@ r: {use: rtsp, in: '*', udp_ports: 20001-20999}
 r: {use: rtsp, in: '*', multicast: 10.0.0.0/24}
 r: {use: rtsp, in: '*', multicast: 239.255.42.0/8}
 r: {use: rtsp, in: '*', multicast_ttl: 256}
+r: {use: rtsp, in: '*', max_per_address: 0}
+r: {use: rtsp, in: '*', basic: sometimes}
+r: {use: rtsp, in: '*', users: {anna: {password: s3cret, play: '*'}}}
+r: {use: rtsp, in: '*', users: {anyone: {see: '*'}}}
+r: {use: rtsp, in: '*', users: [anna]}
+r: {use: rtsp, in: '*', tls: {cert: a.pem, key: b.pem, listen: 8322}}
+r: {use: rtsp, in: '*', tls: {cert: a.pem, key: b.pem, port: 8322}}
 r: {use: recorder, in: '*', dir: x, min_free: 100%}
 r: {use: recorder, in: '*', dir: x, min_free: 20}
 r: {use: recorder, in: '*', dir: x, keep: 30d}

@@ -88,3 +88,89 @@ workers:
     assert!(!all.contains("s3cret"), "{all}");
     assert!(all.contains("looked for /srv/yard/credentials/nobody, then $FRAMEVISOR_CRED_NOBODY"));
 }
+
+fn rtsp_of(topology: &Topology, name: &str) -> protocol::config::RtspConfig {
+    match &worker(topology, name).launch {
+        Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn passwords_of_users_go_to_the_worker_and_are_shown_by_the_names_of_their_credentials() {
+    let text = "workers:
+  cam1: {use: ingest, source: 'test:'}
+  rtsp: {use: rtsp, in: cam1.packets, listen: '0.0.0.0:8554',
+         users: {anna: {password: '${cred:password}', play: '*'}, anyone: {play: lobby}},
+         tls: {cert: server.pem, key: /etc/server.key, listen: '0.0.0.0:8322'}}";
+    let topology = with_credentials(text).unwrap_or_else(|report| panic!("{report}"));
+    let rtsp = rtsp_of(&topology, "rtsp");
+    assert_eq!(rtsp.users["anna"].password.as_ref().unwrap().reveal(), "s3cret");
+    let shown = serde_json::to_string(&rtsp).unwrap();
+    assert!(shown.contains("${cred:password}") && !shown.contains("s3cret"), "{shown}");
+    assert!(!format!("{topology:?}").contains("s3cret"));
+    let tls = rtsp.tls.unwrap();
+    assert_eq!(tls.cert, Path::new("/srv/yard/server.pem"));
+    assert_eq!(tls.key, Path::new("/etc/server.key"));
+    let listens: Vec<_> = worker(&topology, "rtsp").listens().map(|it| it.to_string()).collect();
+    assert_eq!(listens, ["0.0.0.0:8554", "0.0.0.0:8322"]);
+    let from_defaults = with_credentials(
+        "cameras: {cam1: {url: 'test:', serve: rtsp}}
+defaults: {rtsp: {listen: '[::]:8554', users: {anna: {password: '${cred:password}', play: cam1}}}}",
+    );
+    let topology = from_defaults.unwrap_or_else(|report| panic!("{report}"));
+    let anna = &rtsp_of(&topology, "rtsp").users["anna"];
+    assert_eq!(anna.password.as_ref().unwrap().to_string(), "${cred:password}");
+}
+
+#[test]
+fn a_password_in_the_file_or_one_that_is_none_is_a_mistake_that_does_not_tell_it() {
+    let of = |users: &str| {
+        let text = format!(
+            "workers:
+  cam1: {{use: ingest, source: 'test:'}}
+  rtsp: {{use: rtsp, in: cam1.packets, users: {users}}}"
+        );
+        let report = with_credentials(&text).unwrap_err();
+        let all = report.to_string();
+        assert!(!all.contains("s3cret") && !all.contains("hunter2"), "{all}");
+        report.mistakes().iter().map(|mistake| mistake.text.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let text = of("{anna: {password: hunter2, play: '*'}}");
+    assert!(text.contains("expected a credential, written as ${cred:NAME}"), "{text}");
+    let text = of("{anna: {password: 'digest:${cred:password}', play: '*'}}");
+    assert!(text.contains("'digest:${cred:password}' stands for does not fit"), "{text}");
+    let text = of("{anna: {password: '${cred:password}', play: '${cred:password}'}}");
+    assert!(text.contains("${cred:password} cannot stand here"), "{text}");
+    for (users, expected) in [
+        ("{anna: {play: '*'}}", "anna has no password"),
+        ("{anyone: {password: '${cred:password}', play: '*'}}", "anyone is who says no name"),
+        ("{anyone: {}}", "anyone may do nothing"),
+        ("{'an na': {password: '${cred:password}', play: '*'}}", "is no name of a user"),
+    ] {
+        let text = of(users);
+        assert!(text.contains(expected), "{users}: {text}");
+    }
+}
+
+#[test]
+fn an_address_that_others_reach_needs_users_or_the_word_that_everybody_may() {
+    let of = |more: &str| {
+        with_credentials(&format!(
+            "workers:
+  cam1: {{use: ingest, source: 'test:'}}
+  rtsp: {{use: rtsp, in: cam1.packets, {more}}}"
+        ))
+    };
+    for open in ["listen: '0.0.0.0:8554'", "tls: {cert: a, key: b, listen: '[::]:8322'}"] {
+        let text = of(open).unwrap_err().to_string();
+        assert!(text.contains("which other machines reach, and has no users"), "{text}");
+        assert!(text.contains("users: {anyone: {play: '*'}}"), "{text}");
+        assert!(of(&format!("{open}, users: {{anyone: {{play: '*'}}}}")).is_ok());
+    }
+    assert!(of("listen: '127.0.0.2:8554'").is_ok() && of("listen: '[::1]:8554'").is_ok());
+    let twice = of("listen: '127.0.0.1:0', tls: {cert: a, key: b, listen: '127.0.0.1:0'}");
+    assert!(twice.unwrap_err().to_string().contains("with TLS and without"));
+    let taken = of("tls: {cert: a, key: b, listen: '0.0.0.0:8554'}, users: {anyone: {play: x}}");
+    assert!(taken.unwrap_err().to_string().contains("as worker rtsp does already"));
+}

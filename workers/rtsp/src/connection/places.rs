@@ -54,8 +54,9 @@ impl Connection {
         let reach = Reach {
             peer: self.peer.ip(),
             interleaved: true,
-            multicast: self.house.casts.reaches(self.local.ip()),
-            unicast: self.house.ports.is_open(),
+            // Who asked for TLS does not want to be sent anything in the clear.
+            multicast: !self.wire.is_secure() && self.house.casts.reaches(self.local.ip()),
+            unicast: !self.wire.is_secure() && self.house.ports.is_open(),
         };
         let Some(wish) = self.session.wish(request, &self.house.feeds, reach) else {
             return Ready::Nothing;
@@ -134,7 +135,10 @@ impl Connection {
         match self.session.movable() {
             None => self.listed = None,
             Some(id) if self.listed.as_ref().is_some_and(|listed| listed.id() == id) => {}
-            Some(id) => self.listed = Some(self.house.sessions.list(id, self.peer.ip())),
+            Some(id) => {
+                let who = self.admission.owner().cloned();
+                self.listed = Some(self.house.sessions.list(id, self.peer.ip(), who));
+            }
         }
     }
 
@@ -155,9 +159,11 @@ impl Connection {
     /// Fetches the session that a request names, when another connection of the client had it.
     pub(super) async fn claim_named(&mut self, request: &Request<Vec<u8>>) {
         let Some(id) = self.session.names_another(request) else { return };
-        if let Some(estate) = self.house.sessions.claim(id, self.peer.ip()).await {
+        let who = self.admission.who();
+        if let Some(estate) = self.house.sessions.claim(id, self.peer.ip(), who).await {
             tracing::info!(client = %self.peer, "a session goes on by this connection");
             self.take_over(*estate);
+            self.admission.goes_on();
         }
     }
 

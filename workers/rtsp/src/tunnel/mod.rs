@@ -15,8 +15,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+
+use crate::socket::Socket;
 
 /// What a POST waits for its GET: clients send both at once, and the network may turn them round.
 const GET_TIME: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ const GET_TIME: Duration = Duration::from_secs(5);
 /// A POST's connection, and what was read of its body.
 #[derive(Debug)]
 pub struct Arrival {
-    pub socket: TcpStream,
+    pub socket: Socket,
     pub body: Vec<u8>,
 }
 

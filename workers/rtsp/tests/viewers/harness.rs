@@ -19,7 +19,7 @@ use rtsp::fanout::Tap;
 use rtsp::feed::Feed;
 use rtsp::house::Terms;
 use rtsp::rtp::nal;
-use rtsp::server::Server;
+use rtsp::server::{Opening, Server};
 use shmring::{PacketMeta, PacketWriter, census, clock};
 
 /// Everything here is over far sooner, or broken.
@@ -308,10 +308,15 @@ impl Site {
     /// With datagrams and multicast; sites of other tests of this machine use other ports of the range.
     pub fn open_with_datagrams() -> Self {
         let (udp_ports, multicast) = ("20000-28999".parse().unwrap(), "239.255.42.0/24".parse().unwrap());
-        Self::open_with(Terms { clients: 8, udp_ports, multicast, multicast_ttl: 1 })
+        Self::open_with(Terms { udp_ports, multicast, ..Terms::over_tcp(8) })
     }
 
     pub fn open_with(terms: Terms) -> Self {
+        Self::open_as(|opening| opening.terms = terms)
+    }
+
+    /// With what `change` makes of a server for eight clients, whoever they are.
+    pub fn open_as(change: impl FnOnce(&mut Opening)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let project: ProjectName =
@@ -319,7 +324,10 @@ impl Site {
         let feed = Arc::new(Feed::new("cam1"));
         let tap = Tap::open(&project, &ring(), "rtsp", Arc::clone(&feed)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::start_with(listener, [feed].into_iter().collect(), terms).unwrap();
+        let mut opening =
+            Opening::of(listener, [feed].into_iter().collect(), Terms::over_tcp(8));
+        change(&mut opening);
+        let server = Server::open(opening).unwrap();
         Self { project, server: Some(server), tap: Some(tap) }
     }
 
@@ -329,6 +337,11 @@ impl Site {
 
     pub fn url(&self) -> String {
         format!("rtsp://{}/cam1", self.address())
+    }
+
+    /// What people are told of wrong passwords.
+    pub fn wrong_passwords(&self) -> Option<String> {
+        self.server.as_ref().unwrap().wrong_passwords(clock::mono())
     }
 
     pub fn connect(&self) -> RawClient {

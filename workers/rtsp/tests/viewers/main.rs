@@ -6,6 +6,7 @@
 )]
 
 mod harness;
+mod secured;
 
 mod a_camera_may_restart_under_its_viewers;
 mod a_late_viewer_begins_at_once;
@@ -14,3 +15,5 @@ mod datagrams_reach_their_viewers;
 mod ffmpeg_has_nothing_to_complain_about;
 mod groups_are_shared;
 mod tunnels_carry_rtsp_through_http;
+mod only_who_may_comes_in;
+mod pictures_come_through_tls;

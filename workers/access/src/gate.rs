@@ -1,0 +1,204 @@
+//! One connection's authentication: challenges, and who a request comes from.
+//!
+//! ```text
+//!   no credentials ──> 401, a nonce of this connection's own
+//!   right answer to it ──────────> admitted, as long as the rules allow it (else 403)
+//!   right answer to another nonce, an old one or a count used before ──> 401, stale=true
+//!   wrong answer, or nobody of that name ──> 401, later
+//! ```
+//! A nonce is good on the connection it was given to, for [`NONCE_AGE`], and each count of it once; so an
+//! answer that somebody recorded opens nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use protocol::config::access::{Basic, REALM};
+use protocol::time::MonoNs;
+
+use crate::digest::Algorithm;
+use crate::header::{Authorization, Response, parse};
+use crate::users::{Access, Action, Identity};
+
+/// How long a nonce may be answered. Long enough that a player which pauses needs no second round, short
+/// enough that a digest on its way is not worth keeping.
+pub const NONCE_AGE: Duration = Duration::from_secs(300);
+
+/// One request, as far as it matters here.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub method: &'a str,
+    /// As the request has it.
+    pub uri: &'a str,
+    pub authorization: Option<&'a str>,
+    pub action: Action,
+    /// What the rules are about.
+    pub path: &'a str,
+    /// Whether TLS hides it from who listens.
+    pub is_secure: bool,
+    /// Whether an old nonce will do: of requests that only keep something alive, or end it.
+    pub is_lenient: bool,
+    pub now: MonoNs,
+    /// For a new nonce, if one is needed.
+    pub chance: u128,
+}
+
+impl fmt::Debug for Asked<'_> {
+    /// Without the header, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, action, .. } = self;
+        write!(f, "Asked({method} {path}, {action:?})")
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Admitted(Identity),
+    /// 401.
+    Challenged(Challenge),
+    /// 403: who it is is known, and may not.
+    Forbidden,
+    /// 401, and it counts as a guess.
+    Wrong(Challenge),
+}
+
+/// Values of `WWW-Authenticate` headers, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge(pub Vec<String>);
+
+/// What a connection remembers.
+#[derive(Debug, Default)]
+pub struct Gate {
+    nonce: Option<Nonce>,
+}
+
+#[derive(Debug)]
+struct Nonce {
+    text: String,
+    given: MonoNs,
+    /// The highest count that was answered with.
+    count: u32,
+}
+
+/// What an answer is worth.
+enum Answer {
+    Right(Identity),
+    /// The password is right, the nonce is not.
+    Stale,
+    /// It cannot be looked at: not ours, or a password where none may come.
+    Unfit,
+    Wrong,
+}
+
+impl Gate {
+    /// Looks at one request.
+    pub fn judge(&mut self, access: &Access, asked: &Asked<'_>) -> Verdict {
+        if access.allows(&Identity::Anyone, asked.action, asked.path)
+            && asked.authorization.is_none()
+        {
+            return Verdict::Admitted(Identity::Anyone);
+        }
+        let answer = asked.authorization.map(|header| self.answer(access, header, asked));
+        match answer {
+            Some(Answer::Right(who)) if access.allows(&who, asked.action, asked.path) => {
+                Verdict::Admitted(who)
+            }
+            Some(Answer::Right(_)) => Verdict::Forbidden,
+            Some(Answer::Stale) => Verdict::Challenged(self.challenge(access, asked, true)),
+            Some(Answer::Wrong) => Verdict::Wrong(self.challenge(access, asked, false)),
+            // Credentials for somebody else do no harm where none are needed.
+            _ if access.allows(&Identity::Anyone, asked.action, asked.path) => {
+                Verdict::Admitted(Identity::Anyone)
+            }
+            Some(Answer::Unfit) | None => Verdict::Challenged(self.challenge(access, asked, false)),
+        }
+    }
+
+    fn answer(&mut self, access: &Access, header: &str, asked: &Asked<'_>) -> Answer {
+        if access.is_open() {
+            return Answer::Unfit;
+        }
+        match parse(header) {
+            Some(Authorization::Basic { user, password }) if basic_fits(access, asked) => {
+                let found = access.find(&user, |kept| kept.is(&user, &password));
+                found.map_or(Answer::Wrong, Answer::Right)
+            }
+            Some(Authorization::Digest(answer)) if answer.realm == REALM => {
+                self.digest(access, &answer, asked)
+            }
+            Some(Authorization::Basic { .. } | Authorization::Digest(_)) | None => Answer::Unfit,
+        }
+    }
+
+    fn digest(&mut self, access: &Access, answer: &Response, asked: &Asked<'_>) -> Answer {
+        let found = access.find(&answer.user, |kept| kept.answers(asked.method, answer));
+        let Some(who) = found.filter(|_| is_within(&answer.uri, asked.uri)) else {
+            return Answer::Wrong;
+        };
+        let Some(nonce) = self.nonce.as_mut().filter(|nonce| nonce.text == answer.nonce) else {
+            return Answer::Stale;
+        };
+        let is_old = asked.now.saturating_since(nonce.given) > NONCE_AGE;
+        let is_used = answer.counted.as_ref().is_some_and(|it| it.count <= nonce.count);
+        if is_used || is_old && !asked.is_lenient {
+            return Answer::Stale;
+        }
+        nonce.count = answer.counted.as_ref().map_or(nonce.count, |it| it.count);
+        Answer::Right(who)
+    }
+
+    /// With the nonce that the connection has, as long as nobody has counted on it: who asks twice before
+    /// answering once must not have the first answer refused.
+    fn challenge(&mut self, access: &Access, asked: &Asked<'_>, is_stale: bool) -> Challenge {
+        let is_good = |nonce: &Nonce| {
+            nonce.count == 0 && asked.now.saturating_since(nonce.given) <= NONCE_AGE / 2
+        };
+        let kept = self.nonce.take().filter(|nonce| !is_stale && is_good(nonce));
+        let nonce = self.nonce.insert(kept.unwrap_or_else(|| Nonce {
+            text: format!("{:032x}", asked.chance),
+            given: asked.now,
+            count: 0,
+        }));
+        let stale = if is_stale { ", stale=true" } else { "" };
+        let digest = |algorithm: Algorithm| {
+            format!(
+                "Digest realm=\"{REALM}\", nonce=\"{}\", qop=\"auth\", algorithm={}{stale}",
+                nonce.text,
+                algorithm.as_str()
+            )
+        };
+        let mut all = Vec::new();
+        if basic_fits(access, asked) {
+            all.push(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""));
+        }
+        all.extend(Algorithm::OFFERED.map(digest));
+        Challenge(all)
+    }
+}
+
+fn basic_fits(access: &Access, asked: &Asked<'_>) -> bool {
+    match access.basic {
+        Basic::Always => true,
+        Basic::Never => false,
+        Basic::Tls => asked.is_secure,
+    }
+}
+
+/// Whether an answer made for `answered` is one for `asked`. VLC leaves the track out of it, some players the
+/// scheme and host, some a last slash.
+fn is_within(answered: &str, asked: &str) -> bool {
+    let (answered, asked) = (place(answered), place(asked));
+    let rest = asked.strip_prefix(answered);
+    rest.is_some_and(|rest| rest.is_empty() || !answered.is_empty() && rest.starts_with(['/', '?']))
+}
+
+fn place(uri: &str) -> &str {
+    let path = match uri.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
+        None => uri,
+    };
+    path.trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests;
