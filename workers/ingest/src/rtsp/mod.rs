@@ -5,6 +5,7 @@
 //!  (sockets)      (bytes)     (a track's packets in order, into units, with their times)
 //!       └──────── client: DESCRIBE, SETUP, PLAY (sdp, url, transport, auth), reports, patience
 //! ```
+//! The other direction, cameras that publish by themselves, is [`record`].
 //! Pure: all but `connection`, `resolve`, `ports`, `intake` and `client`, which have the sockets.
 //!
 //! FFmpeg's own client is left for codecs that are not taken out of their packets here (`format`): it
@@ -24,6 +25,7 @@ pub(crate) mod message;
 mod nal;
 mod order;
 mod ports;
+pub(crate) mod record;
 mod resolve;
 mod rtcp;
 mod sdp;
