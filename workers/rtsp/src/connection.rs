@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::feed::{Feed, Feeds, Viewer};
 use crate::history::Taken;
 use crate::inbox::{Broken, Inbound, Inbox};
 use crate::outbox::Outbox;
-use crate::reply;
+use crate::publishers::{self, Ends};
+use crate::reply::{self, Reply};
 use crate::session::{Circumstances, Event, Session};
 use crate::target::Target;
 
@@ -46,6 +48,8 @@ pub enum End {
     Changed,
     #[error("all places for clients are taken")]
     Full,
+    #[error("it publishes: its camera's worker has it now")]
+    HandedOn,
     #[error(transparent)]
     Chance(#[from] NoChance),
     #[error(transparent)]
@@ -185,6 +189,11 @@ impl Connection {
         Ok(())
     }
 
+    async fn flush_within(&mut self, time: Duration) -> Result<(), End> {
+        let flushed = tokio::time::timeout(time, self.flush()).await;
+        flushed.map_err(|_| End::Stuck)?
+    }
+
     async fn answer_requests(&mut self) -> Result<(), End> {
         while self.outbox.has_room() {
             let now = clock::mono();
@@ -203,6 +212,9 @@ impl Connection {
         if !self.admitted {
             self.respond(&reply::full(request));
             return Err(End::Full);
+        }
+        if *request.method() == Method::Announce && self.hand_on(request).await? {
+            return Ok(());
         }
         if matches!(request.method(), Method::Describe | Method::Setup) {
             self.wait_for_camera(request).await;
@@ -223,6 +235,32 @@ impl Connection {
                 self.stop_viewing(&"the client asked to");
                 Ok(())
             }
+        }
+    }
+
+    /// Whether a publisher was answered; one that was handed on is gone from here.
+    async fn hand_on(&mut self, request: &Request<Vec<u8>>) -> Result<bool, End> {
+        let Some(doors) = self.feeds.doors().filter(|_| self.session.is_fresh()) else {
+            return Ok(false);
+        };
+        let doors = doors.to_owned();
+        let ends = Ends { peer: self.peer, local: self.local };
+        let handed = match publishers::may_publish(request, self.peer, &self.feeds) {
+            Ok(path) => {
+                // What was answered before comes first.
+                self.flush_within(GOODBYE_TIME).await?;
+                let behind = self.inbox.unread();
+                publishers::hand_on(&doors, &path, self.socket.as_fd(), ends, request, behind)
+            }
+            Err(refusal) => Some(Err(refusal)),
+        };
+        match handed {
+            Some(Ok(())) => Err(End::HandedOn),
+            Some(Err(refusal)) => {
+                self.respond(&Reply::from(refusal).response(request));
+                Ok(true)
+            }
+            None => Ok(false),
         }
     }
 

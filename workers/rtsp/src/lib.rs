@@ -7,7 +7,7 @@
 //!    a camera)     to units    shared by viewers   playback (RTP) meet the socket
 //! ```
 //! Pure, with time as an argument: [`rtp`], `capture`, `history`, `inbox`, `outbox`, `playback`, `sdp`,
-//! `session`, `target`, `transport`. Effects: [`fanout`], `connection`, [`server`],
+//! `session`, `target`, `transport`. Effects: [`fanout`], `connection`, [`publishers`], [`server`],
 //! `rtsp` (the worker).
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod history;
 pub mod inbox;
 pub mod outbox;
 pub mod playback;
+pub mod publishers;
 pub mod reply;
 pub mod rtp;
 pub mod rtsp;

@@ -13,7 +13,7 @@ use shmring::clock;
 use worker::{Context, Fault, STEP_WAIT, Step};
 
 use crate::fanout::Tap;
-use crate::feed::Feed;
+use crate::feed::{Feed, Feeds};
 use crate::server::Server;
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
@@ -51,7 +51,8 @@ impl worker::Worker for Rtsp {
         });
         let taps = taps.collect::<Result<_, _>>()?;
         let clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
-        let server = Server::start(listener, feeds.into_iter().collect(), clients)
+        let feeds = feeds.into_iter().collect::<Feeds>().with_doors(cx.doors_dir());
+        let server = Server::start(listener, feeds, clients)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
         tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");
         Ok(Self { server, taps, pulse: (0, clock::mono()) })
