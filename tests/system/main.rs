@@ -24,6 +24,7 @@ mod mixing;
 mod packages;
 mod pipes;
 mod playback;
+mod publishers;
 mod publishing;
 mod recording;
 mod recording_on_demand;
