@@ -29,11 +29,23 @@ struct Publisher(Child);
 
 impl Publisher {
     fn start(port: u16, transport: &str) -> Outcome<Self> {
-        let (from, to) =
-            (format!("rtsp://127.0.0.1:{port}/src"), format!("rtsp://127.0.0.1:{port}/{transport}"));
+        let (from, to) = (
+            format!("rtsp://127.0.0.1:{port}/src"),
+            format!("rtsp://127.0.0.1:{port}/{transport}"),
+        );
         // Ended by `timeout` should the test not come to it.
         let child = Command::new("timeout")
-            .args(["600", "ffmpeg", "-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", &from])
+            .args([
+                "600",
+                "ffmpeg",
+                "-nostdin",
+                "-v",
+                "error",
+                "-rtsp_transport",
+                "tcp",
+                "-i",
+                &from,
+            ])
             .args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, &to])
             .stdin(Stdio::null())
             .spawn();
@@ -105,7 +117,9 @@ fn who_publishes_over_tcp_and_udp_is_seen_exactly() {
         flows(&project, "udp")?;
         is_exact(port, "tcp")?;
         // A datagram may be lost on a busy machine; not each time.
-        is_exact(port, "udp").or_else(|_| is_exact(port, "udp")).or_else(|_| is_exact(port, "udp"))?;
+        is_exact(port, "udp")
+            .or_else(|_| is_exact(port, "udp"))
+            .or_else(|_| is_exact(port, "udp"))?;
         project.down()
     });
 }
@@ -121,7 +135,14 @@ fn a_publisher_goes_on_through_the_death_of_the_server_and_comes_back_after_its_
         let from = format!("rtsp://127.0.0.1:{port}/src");
         let seconds = (PICTURES / 25).to_string();
         ffmpeg::make(&[
-            "-rtsp_transport", "tcp", "-i", &from, "-t", &seconds, "-c", "copy",
+            "-rtsp_transport",
+            "tcp",
+            "-i",
+            &from,
+            "-t",
+            &seconds,
+            "-c",
+            "copy",
             clip.to_str().unwrap_or_default(),
         ])?;
         let pictures = u64::try_from(ffmpeg::packets(&clip)?).unwrap_or(0);

@@ -339,7 +339,8 @@ fn input(ingest: &IngestConfig, notes: &mut Vec<String>) -> Vec<String> {
         }
         Source::Publisher(_) => {
             notes.push(
-                "ffmpeg listens by itself here, to one publisher, who sends to this address".to_owned(),
+                "ffmpeg listens by itself here, to one publisher, who sends to this address"
+                    .to_owned(),
             );
             words(&["-rtsp_flags", "listen", "-i", "rtsp://127.0.0.1:8554/live"])
         }

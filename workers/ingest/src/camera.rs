@@ -115,10 +115,7 @@ impl Camera {
     }
 
     /// Waits for one that publishes by itself.
-    pub(crate) fn await_publisher(
-        awaited: Awaited,
-        stop: Arc<AtomicBool>,
-    ) -> Result<Self, Fault> {
+    pub(crate) fn await_publisher(awaited: Awaited, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
         let name = format!("publish: /{}", awaited.path);
         let address = Address { url: String::new(), name, transport: Transport::Auto };
         Self::begin(Sought { address, input: None, publisher: Some(awaited) }, stop)

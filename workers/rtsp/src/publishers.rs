@@ -107,8 +107,7 @@ mod tests {
         let feeds: Feeds = [Arc::new(Feed::new("cam1"))].into_iter().collect();
         let asked = |url: &str| {
             let request = announce(url);
-            may_publish(&request, ends().peer, &feeds)
-                .map_err(|refusal| status(refusal, &request))
+            may_publish(&request, ends().peer, &feeds).map_err(|refusal| status(refusal, &request))
         };
         assert_eq!(asked("rtsp://u:p@h:8554/cam1/?x=y"), Ok("cam1".to_owned()));
         assert_eq!(asked("rtsp://h/cam2"), Err(StatusCode::NotFound));

@@ -84,7 +84,10 @@ fn a_publisher_and_its_cameras_worker_go_on_when_the_server_dies() {
     let handed = door.accept().unwrap();
     assert_eq!(handed.visitor.peer, client.local_addr().unwrap());
     let text = String::from_utf8(handed.visitor.bytes).unwrap();
-    assert!(text.starts_with("ANNOUNCE rtsp://h/cam1 ") && text.ends_with("\r\n\r\nv=0\r\n"), "{text}");
+    assert!(
+        text.starts_with("ANNOUNCE rtsp://h/cam1 ") && text.ends_with("\r\n\r\nv=0\r\n"),
+        "{text}"
+    );
     site.server = None;
     let mut served = TcpStream::from(handed.stream);
     served.set_nonblocking(false).unwrap();

@@ -136,8 +136,8 @@ pub fn hand_on(
     stream: BorrowedFd<'_>,
     visitor: &Visitor,
 ) -> Result<(), NotHanded> {
-    let frame = codec::encode(visitor)
-        .map_err(|_| NotHanded::TooLong { seen: visitor.bytes.len() })?;
+    let frame =
+        codec::encode(visitor).map_err(|_| NotHanded::TooLong { seen: visitor.bytes.len() })?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(NotHanded::Failed)?;
@@ -178,7 +178,11 @@ fn take(handing: &OwnedFd) -> Result<Handed, String> {
     let told = |error: Errno| error.to_string();
     let peer = socket_peercred(handing).map_err(told)?;
     if peer.uid != getuid() && !peer.uid.is_root() {
-        return Err(format!("uid {} handed it on, expected {}", peer.uid.as_raw(), getuid().as_raw()));
+        return Err(format!(
+            "uid {} handed it on, expected {}",
+            peer.uid.as_raw(),
+            getuid().as_raw()
+        ));
     }
     if !is_readable(handing, SPEAKS_WITHIN) {
         return Err("who handed it on says nothing".to_owned());
@@ -207,7 +211,8 @@ mod tests {
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("framevisor-door-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("framevisor-door-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         folder
     }
@@ -243,7 +248,10 @@ mod tests {
         let hand = || hand_on(&folder, "cam1", ours.as_fd(), &visitor(b""));
         assert!(matches!(hand(), Err(NotHanded::NoDoor)));
         let door = Door::open(&folder, "cam1").unwrap();
-        assert!(matches!(hand_on(&folder, "cam2", ours.as_fd(), &visitor(b"")), Err(NotHanded::NoDoor)));
+        assert!(matches!(
+            hand_on(&folder, "cam2", ours.as_fd(), &visitor(b"")),
+            Err(NotHanded::NoDoor)
+        ));
         // As a kill leaves it: the name without a socket behind it.
         let (copy, path) = (folder.join("copy"), folder.join("cam1"));
         fs::hard_link(&path, &copy).unwrap();

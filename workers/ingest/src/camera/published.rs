@@ -76,7 +76,10 @@ impl Host {
     ) -> Result<Self, Fault> {
         let name = door::of_publishers(&awaited.path);
         let door = Door::open(&awaited.doors, &name).map_err(|error| {
-            Fault::unavailable(format!("a door for publishers in {}: {error}", awaited.doors.display()))
+            Fault::unavailable(format!(
+                "a door for publishers in {}: {error}",
+                awaited.doors.display()
+            ))
         })?;
         Ok(Self { awaited, door, stop, messages })
     }

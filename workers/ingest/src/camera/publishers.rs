@@ -41,12 +41,8 @@ impl Host {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("framevisor-publishers-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
-        let awaited = Awaited {
-            doors: folder.clone(),
-            path: "cam".to_owned(),
-            second,
-            most: BitRate(most),
-        };
+        let awaited =
+            Awaited { doors: folder.clone(), path: "cam".to_owned(), second, most: BitRate(most) };
         let mut camera = Camera::await_publisher(awaited, Arc::default()).unwrap();
         let Event::Preparing(begins) = camera.next(Duration::ZERO).unwrap() else { panic!() };
         assert_eq!(begins, "waiting for somebody to publish to /cam");
@@ -475,16 +471,14 @@ fn a_publisher_that_pauses_is_waited_for() {
     host.close();
 }
 
-/// What a publisher does after its ANNOUNCE, and how it is told.
+/// Its name, what a publisher does after its ANNOUNCE, and how that is told.
+type Case = (&'static str, fn(&mut Publisher), &'static str);
+
 #[test]
 fn hostile_publishers_are_told_and_leave_the_place_to_good_ones() {
-    let cases: [(&str, fn(&mut Publisher), &str); 7] = [
+    let cases: [Case; 7] = [
         ("closes at once", |_| (), "closed the connection"),
-        (
-            "garbage",
-            |publisher| drop(publisher.connection.write_all(&[b'x'; 100_000])),
-            "no RTSP",
-        ),
+        ("garbage", |publisher| drop(publisher.connection.write_all(&[b'x'; 100_000])), "no RTSP"),
         (
             "a head without an end",
             |publisher| {
@@ -496,7 +490,8 @@ fn hostile_publishers_are_told_and_leave_the_place_to_good_ones() {
         (
             "a body that never comes",
             |publisher| {
-                let head = "SETUP rtsp://h/cam RTSP/1.0\r\nCSeq: 2\r\nContent-Length: 9999999\r\n\r\n";
+                let head =
+                    "SETUP rtsp://h/cam RTSP/1.0\r\nCSeq: 2\r\nContent-Length: 9999999\r\n\r\n";
                 drop(publisher.connection.write_all(head.as_bytes()));
             },
             "no RTSP",

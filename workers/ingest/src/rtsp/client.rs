@@ -10,7 +10,6 @@ use protocol::stream::TRACKS_MAX;
 use protocol::time::MonoNs;
 use shmring::clock;
 
-use super::{PATIENCE, REORDER};
 use super::connection::Connection;
 use super::error::RtspError;
 use super::format::{self, Choice, Format};
@@ -22,6 +21,7 @@ use super::sdp::{self, Kind, Media};
 use super::streams::Happening;
 use super::transport::{self, Agreed, Way};
 use super::url::{Url, resolve};
+use super::{PATIENCE, REORDER};
 
 /// A camera that sends its viewers on sends them once or twice.
 const REDIRECTS_MAX: u32 = 5;
@@ -150,7 +150,8 @@ impl Client {
         self.connection.wait(&self.intake.sockets(), self.intake.due())?;
         if self.connection.fill("reading")? {
             let (arrival, intake) = (clock::now(), &mut self.intake);
-            self.connection.packets(|channel, payload| intake.channel(channel, payload, arrival))?;
+            self.connection
+                .packets(|channel, payload| intake.channel(channel, payload, arrival))?;
         }
         self.intake.look();
         Ok(())

@@ -30,9 +30,17 @@ pub(crate) enum Path {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hush {
     /// Nothing came at all.
-    Stalled { seconds: u64 },
-    NoPicture { seconds: u64, bytes: u64 },
-    OnlySound { seconds: u64, packets: u64 },
+    Stalled {
+        seconds: u64,
+    },
+    NoPicture {
+        seconds: u64,
+        bytes: u64,
+    },
+    OnlySound {
+        seconds: u64,
+        packets: u64,
+    },
 }
 
 /// All tracks of a session.

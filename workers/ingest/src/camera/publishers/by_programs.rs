@@ -95,7 +95,6 @@ impl Drop for Program {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn has(program: &str, arguments: &[&str]) -> bool {
     let tried = Command::new(program).args(arguments).stdout(Stdio::null()).status();
     let has = tried.is_ok_and(|status| status.success());
@@ -173,7 +172,8 @@ fn all_that_rtspclientsink_publishes_arrives() {
     let (numbers, host) = published(&clip, |clip, url| {
         let file = format!("location={}", clip.to_str().unwrap());
         let to = format!("location={url}");
-        let source = ["-q", "filesrc", &file, "!", "qtdemux", "!", "h264parse", "config-interval=-1"];
+        let source =
+            ["-q", "filesrc", &file, "!", "qtdemux", "!", "h264parse", "config-interval=-1"];
         let sink = ["!", "identity", "sync=true", "!", "rtspclientsink", &to, "protocols=tcp"];
         Program::start("gst-launch-1.0", &[&source[..], &sink].concat())
     });

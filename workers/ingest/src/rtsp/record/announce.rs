@@ -51,7 +51,10 @@ impl Announced {
         let kind = request.header("Content-Type").unwrap_or("application/sdp");
         if !kind.to_ascii_lowercase().contains("application/sdp") {
             let seen = plain(kind);
-            return Err(Refusal::new(415, format!("announced as {seen}; expected application/sdp")));
+            return Err(Refusal::new(
+                415,
+                format!("announced as {seen}; expected application/sdp"),
+            ));
         }
         let description = sdp::read(&request.body);
         let count = description.medias.len();
@@ -140,7 +143,8 @@ mod tests {
     use crate::rtsp::message::{Inbox, Incoming};
     use proptest::prelude::*;
 
-    const VIDEO: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\n";
+    const VIDEO: &str =
+        "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\n";
     const SOUND: &str = "m=audio 0 RTP/AVP 0\r\na=control:streamid=1\r\n";
 
     fn announce(kind: &str, body: &str) -> Result<Announced, Refusal> {
@@ -191,8 +195,7 @@ mod tests {
     fn what_is_not_carried_may_be_set_up_and_is_left_out() {
         let data = "m=application 0 RTP/AVP 107\r\na=control:streamid=2\r\n";
         let announced = of(&[VIDEO, SOUND, VIDEO, data].concat()).unwrap();
-        let carried: Vec<_> =
-            announced.tracks.iter().map(|track| track.format.is_some()).collect();
+        let carried: Vec<_> = announced.tracks.iter().map(|track| track.format.is_some()).collect();
         assert_eq!(carried, [true, true, false, false]);
     }
 

@@ -58,7 +58,9 @@ pub(crate) enum Gone {
     Replaced(SocketAddr, SocketAddr),
     #[error("publisher {0} sends what is no RTSP; expected requests and packets")]
     NotRtsp(SocketAddr),
-    #[error("publisher {0}: nothing came for {1} s; expected a live stream: is its network path up?")]
+    #[error(
+        "publisher {0}: nothing came for {1} s; expected a live stream: is its network path up?"
+    )]
     Stalled(SocketAddr, u64),
     #[error(
         "publisher {peer}: no picture for {seconds} s, though {bytes} bytes came; expected a live stream: is its encoder on?"

@@ -25,7 +25,10 @@ const SEQUENCE_DIGITS_MAX: usize = 20;
 pub(crate) enum Decision {
     Answer(Reply),
     /// A way for the packets of a track is to be opened, and then [`Session::was_set_up`] answers.
-    SetUp { track: usize, offer: Offer },
+    SetUp {
+        track: usize,
+        offer: Offer,
+    },
     Record(Reply),
     Pause(Reply),
     End(Reply),
@@ -257,7 +260,10 @@ mod tests {
         assert_eq!(decision, Decision::SetUp { track: 0, offer });
         let reply = session.was_set_up(0, &Way::Channels((0, 1)));
         let text = reply.to(&asked("SETUP", "", ""));
-        assert!(text.contains("interleaved=0-1;mode=record\r\nSession: secret;timeout=60\r\n"), "{text}");
+        assert!(
+            text.contains("interleaved=0-1;mode=record\r\nSession: secret;timeout=60\r\n"),
+            "{text}"
+        );
         session
     }
 
