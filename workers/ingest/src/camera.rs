@@ -24,9 +24,11 @@ use crate::source::{CapturedUnit, Event};
 use crate::timeline::Timeline;
 
 mod by_ffmpeg;
+mod lost;
 mod published;
 
 pub(crate) use published::Awaited;
+use lost::Lost;
 use published::Host;
 
 /// Units between the reader and the worker's loop: several seconds, so that a stall of this process
@@ -252,48 +254,6 @@ struct Reader {
     stop: Arc<AtomicBool>,
     messages: SyncSender<Message>,
     backoff: Backoff,
-}
-
-/// Why a connection is over.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("{0}: the camera ended the stream; expected it to go on: see the camera's own log")]
-    Ended(String),
-    #[error(transparent)]
-    Media(MediaError),
-    #[error(transparent)]
-    Rtsp(RtspError),
-    #[error(
-        "{name}: no picture for {seconds} s; expected a live stream: is the camera's encoder on?"
-    )]
-    Silent { name: String, seconds: u64 },
-    #[error(
-        "{name}: nobody has sent anything for {seconds} s; expected a stream to be sent here: does the sender have this address?"
-    )]
-    NobodySends { name: String, seconds: u64 },
-    #[error("{0}: nothing came by UDP; TCP is tried from now on")]
-    NotByUdp(String),
-    #[error("the worker is stopping")]
-    Stopping,
-}
-
-impl Lost {
-    fn cause(&self) -> Cause {
-        match self {
-            Self::Rtsp(error) => error.cause(),
-            Self::Media(MediaError::Unauthorized { .. }) => Cause::Password,
-            Self::Media(
-                MediaError::Codec { .. }
-                | MediaError::Missing { .. }
-                | MediaError::NoDevices { .. }
-                | MediaError::NoStream { .. }
-                | MediaError::NoTracks { .. }
-                | MediaError::NotFound { .. }
-                | MediaError::Other { .. },
-            ) => Cause::Refusing,
-            _ => Cause::Absent,
-        }
-    }
 }
 
 impl Reader {

@@ -1,9 +1,12 @@
 //! Programs that people publish with: every picture of theirs arrives, as it was encoded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::*;
+use protocol::config::ingest::Second;
+
+use super::harness::Host;
+use crate::source::CapturedUnit;
 
 /// Seven seconds, in which reports come back.
 const PICTURES: usize = 175;

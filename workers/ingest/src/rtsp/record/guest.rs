@@ -9,10 +9,9 @@ use std::time::Duration;
 use protocol::time::MonoNs;
 use protocol::units::BitRate;
 use shmring::clock;
-use worker::door::Handed;
 
-use super::announce::{Announced, Refusal};
-use super::meter::{Excess, Meter};
+use super::gone::Gone;
+use super::meter::Meter;
 use super::offer::Offer;
 use super::session::{Decision, Reply, Session, TIMEOUT_S, Way};
 use crate::rtsp::connection::{readable, write};
@@ -22,132 +21,17 @@ use crate::rtsp::lane::Lane;
 use crate::rtsp::message::{Inbox, Incoming, Request};
 use crate::rtsp::ports::Ports;
 use crate::rtsp::streams::Happening;
-use crate::rtsp::{PATIENCE, PATIENCE_S, REORDER, STOP_POLL};
+use crate::rtsp::{PATIENCE, REORDER, STOP_POLL};
 
 const READ_BYTES: usize = 64 << 10;
-/// After so many seconds somebody who is refused for this one may come again.
-const RETRY_AFTER_S: &str = "5";
 
-/// Who comes with an ANNOUNCE, and is not let in yet.
+/// A connection, and what came on it and is not understood yet.
 #[derive(Debug)]
-pub(crate) struct Newcomer {
-    stream: TcpStream,
-    peer: SocketAddr,
-    local: IpAddr,
-    inbox: Inbox,
-    request: Request,
-    announced: Announced,
-}
-
-/// Who was sent away at once, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("publisher {peer} {why}")]
-pub(crate) struct Refused {
-    peer: SocketAddr,
-    why: String,
-}
-
-/// Why a publisher is gone.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Gone {
-    #[error("publisher {0} closed the connection; expected it to go on: see its own log")]
-    Closed(SocketAddr),
-    #[error("publisher {0} ended its stream")]
-    Ended(SocketAddr),
-    #[error("publisher {0} gave way to {1}")]
-    Replaced(SocketAddr, SocketAddr),
-    #[error("publisher {0} sends what is no RTSP; expected requests and packets")]
-    NotRtsp(SocketAddr),
-    #[error(
-        "publisher {0}: nothing came for {1} s; expected a live stream: is its network path up?"
-    )]
-    Stalled(SocketAddr, u64),
-    #[error(
-        "publisher {peer}: no picture for {seconds} s, though {bytes} bytes came; expected a live stream: is its encoder on?"
-    )]
-    NoPicture { peer: SocketAddr, seconds: u64, bytes: u64 },
-    #[error(
-        "publisher {peer}: no picture for {seconds} s, though {packets} packets of sound came; expected a live stream: is its encoder on?"
-    )]
-    OnlySound { peer: SocketAddr, seconds: u64, packets: u64 },
-    #[error(
-        "publisher {0} announced a stream and did not begin it within {PATIENCE_S} s; expected SETUP and RECORD"
-    )]
-    Dawdled(SocketAddr),
-    #[error("publisher {0} paused for {TIMEOUT_S} s; expected RECORD or a sign of life")]
-    Paused(SocketAddr),
-    #[error(
-        "publisher {peer} sent {} bytes within {:.1} s; expected at most twice max_bitrate ({}) over 10 s: lower its rate, or raise max_bitrate",
-        .excess.bytes, .excess.within.as_secs_f64(), .excess.most
-    )]
-    TooFast { peer: SocketAddr, excess: Excess },
-    #[error("publisher {peer}: {doing} failed: {source}")]
-    Io {
-        peer: SocketAddr,
-        doing: &'static str,
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-impl Newcomer {
-    /// Reads the ANNOUNCE that a connection is handed on with; a bad one is answered and over.
-    pub(crate) fn read(handed: Handed) -> Result<Self, Refused> {
-        let Handed { stream, visitor } = handed;
-        let (stream, peer) = (TcpStream::from(stream), visitor.peer);
-        let refused = |why: String| Refused { peer, why };
-        stream.set_nonblocking(true).map_err(|error| refused(error.to_string()))?;
-        let mut inbox = Inbox::default();
-        inbox.push(&visitor.bytes);
-        let request = match inbox.next() {
-            Ok(Some(Incoming::Request(request))) if request.method == "ANNOUNCE" => request,
-            _ => return Err(refused("came without an ANNOUNCE".to_owned())),
-        };
-        match Announced::read(&request) {
-            Ok(announced) => {
-                Ok(Self { stream, peer, local: visitor.local, inbox, request, announced })
-            }
-            Err(refusal) => {
-                answer(&stream, &Reply::from(refusal.clone()), &request);
-                Err(refused(refusal.why))
-            }
-        }
-    }
-
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// Sends it away: somebody else publishes.
-    pub(crate) fn refuse(self, first: SocketAddr) -> Refused {
-        let busy = Reply::from(Refusal::new(503, "")).with("Retry-After", RETRY_AFTER_S);
-        answer(&self.stream, &busy, &self.request);
-        Refused { peer: self.peer, why: format!("was refused: {first} publishes") }
-    }
-
-    /// Lets it in. Its bit rate is to keep to `most`.
-    pub(crate) fn welcome(self, most: BitRate) -> Result<Guest, Gone> {
-        let Self { stream, peer, local, inbox, request, announced } = self;
-        let io = |source| Gone::Io { peer, doing: "answering", source };
-        let id = session_id().map_err(io)?;
-        let now = clock::mono();
-        let guest = Guest {
-            session: Session::new(id, announced),
-            stream,
-            peer,
-            local,
-            inbox,
-            buffer: vec![0; READ_BYTES],
-            carried: Vec::new(),
-            left_out: Vec::new(),
-            intake: None,
-            patience: Patience::SettingUp { since: now },
-            heard: (now, 0),
-            meter: Meter::new(most, now),
-        };
-        write(&guest.stream, guest.session.welcome().to(&request).as_bytes()).map_err(io)?;
-        Ok(guest)
-    }
+pub(super) struct Line {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) local: IpAddr,
+    pub(super) inbox: Inbox,
 }
 
 /// A publisher that was let in.
@@ -179,6 +63,25 @@ enum Patience {
 }
 
 impl Guest {
+    /// Its bit rate is to keep to `most`.
+    pub(super) fn new(line: Line, session: Session, most: BitRate, now: MonoNs) -> Self {
+        let Line { stream, peer, local, inbox } = line;
+        Self {
+            stream,
+            peer,
+            local,
+            inbox,
+            buffer: vec![0; READ_BYTES],
+            session,
+            carried: Vec::new(),
+            left_out: Vec::new(),
+            intake: None,
+            patience: Patience::SettingUp { since: now },
+            heard: (now, 0),
+            meter: Meter::new(most, now),
+        }
+    }
+
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
     }
@@ -389,15 +292,4 @@ impl Guest {
         let peer = self.peer;
         write(&self.stream, bytes).map_err(|source| Gone::Io { peer, doing: "answering", source })
     }
-}
-
-/// Whether it is taken is its own affair.
-fn answer(stream: &TcpStream, reply: &Reply, request: &Request) {
-    let _ = write(stream, reply.to(request).as_bytes());
-}
-
-fn session_id() -> std::io::Result<String> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()))?;
-    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }

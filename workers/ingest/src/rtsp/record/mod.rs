@@ -2,17 +2,21 @@
 //! protocol, with the same packets.
 //!
 //! ```text
-//!  a connection with its ANNOUNCE ──> guest ──> intake ──> Received
-//!  (handed on by an rtsp worker)        ├─ announce: what it has, and what of it is carried
-//!                                       ├─ session: SETUP, RECORD, PAUSE, TEARDOWN;  offer: its transports
-//!                                       └─ meter: whether it keeps to the bit rate
+//!  a connection with its ANNOUNCE ──> newcomer ──> guest ──> intake ──> Received
+//!  (handed on by an rtsp worker)         │           ├─ session: SETUP, RECORD, PAUSE, TEARDOWN; offer
+//!                                        │           └─ meter: whether it keeps to the bit rate
+//!                                        └─ announce: what it has, and what of it is carried
 //! ```
-//! Pure: all but `guest`, which has the sockets.
+//! Pure: all but `newcomer` and `guest`, which have the sockets.
 
 mod announce;
+mod gone;
 mod guest;
 mod meter;
+mod newcomer;
 mod offer;
 mod session;
 
-pub(crate) use guest::{Gone, Guest, Newcomer, Refused};
+pub(crate) use gone::Gone;
+pub(crate) use guest::Guest;
+pub(crate) use newcomer::{Newcomer, Refused};
