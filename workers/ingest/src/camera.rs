@@ -27,8 +27,8 @@ mod by_ffmpeg;
 mod lost;
 mod published;
 
-pub(crate) use published::Awaited;
 use lost::Lost;
+pub(crate) use published::Awaited;
 use published::Host;
 
 /// Units between the reader and the worker's loop: several seconds, so that a stall of this process

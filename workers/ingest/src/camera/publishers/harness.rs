@@ -192,7 +192,14 @@ impl Publisher {
         }
     }
 
-    pub(super) fn expect(&mut self, method: &str, track: &str, headers: &str, body: &str, status: u16) {
+    pub(super) fn expect(
+        &mut self,
+        method: &str,
+        track: &str,
+        headers: &str,
+        body: &str,
+        status: u16,
+    ) {
         let answer = self.ask(method, track, headers, body);
         assert!(answer.starts_with(&format!("RTSP/1.0 {status} ")), "{method}: {answer}");
     }
