@@ -139,7 +139,11 @@ fn size_of(topology: &Topology, ring: &RingSpec) -> Option<Size> {
     match &topology.worker(&source.writer)?.launch {
         Launch::Use(WorkerConfig::Ingest(ingest)) => match &ingest.source {
             Source::Test(pattern) => Some(pattern.size),
-            Source::Device(_) | Source::File(_) | Source::Rtsp(_) | Source::Stream(_) => None,
+            Source::Device(_)
+            | Source::File(_)
+            | Source::Publisher(_)
+            | Source::Rtsp(_)
+            | Source::Stream(_) => None,
         },
         _ => None,
     }

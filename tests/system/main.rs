@@ -25,6 +25,7 @@ mod packages;
 mod passwords;
 mod pipes;
 mod playback;
+mod publishers;
 mod publishing;
 mod recording;
 mod recording_on_demand;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::RateLimits;
 use super::device::Device;
+pub use super::publisher::{Publisher, Second};
 use super::source_url::{self, SourceUrl};
 use super::stream_url::{Scheme, StreamUrl};
 pub use super::test_pattern::{TestMode, TestPattern, TestPicture, TestSound, Wave};
@@ -18,7 +19,7 @@ use crate::units::Span;
 #[serde(deny_unknown_fields)]
 pub struct IngestConfig {
     /// `test:?size=&fps=&gop=&bitrate=&mode=live|loop&picture=`, `test:?tone=`, `rtsp://...`, a
-    /// [`StreamUrl`], `v4l2:PATH`, `file:PATH` or a path.
+    /// [`StreamUrl`], `v4l2:PATH`, `publish:`, `file:PATH` or a path.
     pub source: Source,
     /// Files only: start again at the end. Default true.
     #[serde(default = "yes", rename = "loop")]
@@ -86,6 +87,8 @@ fn yes() -> bool {
 pub enum Source {
     Device(Device),
     File(PathBuf),
+    /// Who publishes to this camera at an `rtsp` worker.
+    Publisher(Publisher),
     Rtsp(SourceUrl),
     /// What is read by FFmpeg's protocols.
     Stream(StreamUrl),
@@ -98,7 +101,7 @@ impl Source {
         match self {
             Self::Rtsp(url) => Some(Self::Rtsp(url.shown_as(text))),
             Self::Stream(url) => Some(Self::Stream(url.shown_as(text))),
-            Self::Device(_) | Self::File(_) | Self::Test(_) => None,
+            Self::Device(_) | Self::File(_) | Self::Publisher(_) | Self::Test(_) => None,
         }
     }
 
@@ -107,7 +110,7 @@ impl Source {
         match self {
             Self::Rtsp(url) => Some(url),
             Self::Stream(stream) => Some(stream.url()),
-            Self::Device(_) | Self::File(_) | Self::Test(_) => None,
+            Self::Device(_) | Self::File(_) | Self::Publisher(_) | Self::Test(_) => None,
         }
     }
 }
@@ -140,7 +143,7 @@ impl<'de> Deserialize<'de> for Source {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     #[error(
-        "source scheme '{0}': expected rtsp, http, https, rtmp, rtmps, srt, udp, v4l2, test or file (or a path)"
+        "source scheme '{0}': expected rtsp, http, https, rtmp, rtmps, srt, udp, v4l2, publish, test or file (or a path)"
     )]
     Scheme(String),
     #[error("source key '{key}' of v4l2: expected size, fps or format")]
@@ -149,6 +152,12 @@ pub enum SourceError {
     DeviceValue { key: String, seen: String, expected: &'static str },
     #[error("source v4l2:{0}: expected a device, such as v4l2:/dev/video0?format=mjpeg")]
     DevicePath(String),
+    #[error("source key '{seen}' of publish: expected second=refuse or second=replace")]
+    PublisherKey { seen: String },
+    #[error(
+        "source publish: expected nothing behind it but ?second=refuse or ?second=replace: the camera's name is its path"
+    )]
+    PublisherPath,
     #[error("source mode={0}: expected caller or listener")]
     Mode(String),
     #[error(
@@ -190,6 +199,7 @@ impl FromStr for Source {
                 Ok(Self::Stream(text.parse()?))
             }
             Some(("v4l2", device)) => Ok(Self::Device(device.parse()?)),
+            Some(("publish", query)) => Ok(Self::Publisher(query.parse()?)),
             Some(("file", path)) => Ok(Self::File(path.trim_start_matches("//").into())),
             Some((scheme, rest)) if rest.starts_with("//") => {
                 Err(SourceError::Scheme(scheme.to_owned()))
@@ -226,6 +236,7 @@ impl fmt::Display for Source {
         match self {
             Self::Device(device) => device.fmt(f),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Publisher(publisher) => publisher.fmt(f),
             Self::Rtsp(url) => url.fmt(f),
             Self::Stream(stream) => stream.url().fmt(f),
             Self::Test(pattern) => pattern.fmt(f),

@@ -15,6 +15,7 @@ pub mod motion;
 pub mod notify;
 pub mod pipe;
 pub mod policy;
+pub mod publisher;
 pub mod push;
 pub mod recorder;
 pub mod replay;

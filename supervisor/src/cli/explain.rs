@@ -337,6 +337,13 @@ fn input(ingest: &IngestConfig, notes: &mut Vec<String>) -> Vec<String> {
             }
             synthetic(pattern)
         }
+        Source::Publisher(_) => {
+            notes.push(
+                "ffmpeg listens by itself here, to one publisher, who sends to this address"
+                    .to_owned(),
+            );
+            words(&["-rtsp_flags", "listen", "-i", "rtsp://127.0.0.1:8554/live"])
+        }
         Source::Rtsp(url) => words(&["-rtsp_transport", "tcp", "-i", &shown(url, notes)]),
         Source::Stream(stream) => {
             // What somebody sends to RTMP, FFmpeg waits for by an option; SRT's address says it itself.
@@ -460,6 +467,13 @@ mod tests {
             told.contains(line) && told.contains("left out") && !told.contains("a:b"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_publisher_is_waited_for_by_ffmpeg_itself() {
+        let told = told("  cam: {use: ingest, source: 'publish:?second=replace'}\n", "cam");
+        let line = "-rtsp_flags listen -i rtsp://127.0.0.1:8554/live -c copy -f null -";
+        assert!(told.contains(line) && told.contains("listens by itself"), "{told}");
     }
 
     #[test]

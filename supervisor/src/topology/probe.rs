@@ -47,7 +47,9 @@ fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
         Launch::Use(WorkerConfig::Ingest(ingest)) => match &ingest.source {
             Source::File(path) => ("source", source(path)?),
             Source::Device(device) => ("source", video_device(&device.path)?),
-            Source::Rtsp(_) | Source::Stream(_) | Source::Test(_) => return None,
+            Source::Publisher(_) | Source::Rtsp(_) | Source::Stream(_) | Source::Test(_) => {
+                return None;
+            }
         },
         Launch::Use(WorkerConfig::Recorder(recorder)) => ("dir", recordings(&recorder.dir)?),
         Launch::Use(WorkerConfig::Replay(replay)) => ("from", recorded(&replay.from)?),

@@ -1,4 +1,5 @@
-//! A camera, stream or device: a thread that connects, reads, and connects again, for ever.
+//! A camera, stream or device: a thread that connects, reads, and connects again, for ever; or that waits for one
+//! to come by itself.
 //!
 //! The thread is there because reads block; the worker's own loop must not wait with it.
 
@@ -23,6 +24,12 @@ use crate::source::{CapturedUnit, Event};
 use crate::timeline::Timeline;
 
 mod by_ffmpeg;
+mod lost;
+mod published;
+
+use lost::Lost;
+pub(crate) use published::Awaited;
+use published::Host;
 
 /// Units between the reader and the worker's loop: several seconds, so that a stall of this process
 /// does not close the camera's window.
@@ -69,6 +76,18 @@ struct Sought {
     address: Address,
     /// For FFmpeg alone; `None` for a camera that our own client tries first.
     input: Option<Input>,
+    /// It comes by itself: nobody is connected to.
+    publisher: Option<Awaited>,
+}
+
+impl Sought {
+    /// What is done first.
+    fn begins(&self) -> String {
+        match &self.publisher {
+            Some(awaited) => awaited.begins(),
+            None => format!("connecting to {}", self.address.name),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -84,7 +103,7 @@ enum Message {
 impl Camera {
     /// `stop` ends the reader; [`Self::close`] raises it.
     pub(crate) fn connect(address: Address, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
-        Self::begin(Sought { address, input: None }, stop)
+        Self::begin(Sought { address, input: None, publisher: None }, stop)
     }
 
     /// The same by FFmpeg.
@@ -94,7 +113,14 @@ impl Camera {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, Fault> {
         let address = Address { url: String::new(), name, transport: Transport::Tcp };
-        Self::begin(Sought { address, input: Some(input) }, stop)
+        Self::begin(Sought { address, input: Some(input), publisher: None }, stop)
+    }
+
+    /// Waits for one that publishes by itself.
+    pub(crate) fn await_publisher(awaited: Awaited, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
+        let name = format!("publish: /{}", awaited.path);
+        let address = Address { url: String::new(), name, transport: Transport::Auto };
+        Self::begin(Sought { address, input: None, publisher: Some(awaited) }, stop)
     }
 
     fn begin(wanted: Sought, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
@@ -126,7 +152,7 @@ impl Camera {
 
     pub(crate) fn next(&mut self, wait: Duration) -> Result<Event, Fault> {
         if !std::mem::replace(&mut self.begun, true) {
-            return Ok(Event::Preparing(format!("connecting to {}", self.name())));
+            return Ok(Event::Preparing(self.wanted.begins()));
         }
         let message = self.messages.recv_timeout(wait);
         if let Ok(message) = &message {
@@ -200,7 +226,13 @@ impl Camera {
 
 fn start_reader(wanted: &Sought, stop: &Arc<AtomicBool>) -> Result<Receiver<Message>, Fault> {
     let (sender, messages) = sync_channel(QUEUE_UNITS);
-    let Sought { address, input } = wanted.clone();
+    let thread = thread::Builder::new().name("camera".to_owned());
+    let Sought { address, input, publisher } = wanted.clone();
+    if let Some(awaited) = publisher {
+        let host = Host::open(awaited, Arc::clone(stop), sender)?;
+        thread.spawn(move || host.run()).map_err(Fault::failed)?;
+        return Ok(messages);
+    }
     let reader = Reader {
         address,
         input,
@@ -209,7 +241,6 @@ fn start_reader(wanted: &Sought, stop: &Arc<AtomicBool>) -> Result<Receiver<Mess
         messages: sender,
         backoff: Backoff::default(),
     };
-    let thread = thread::Builder::new().name("camera".to_owned());
     thread.spawn(move || reader.run()).map_err(Fault::failed)?;
     Ok(messages)
 }
@@ -223,48 +254,6 @@ struct Reader {
     stop: Arc<AtomicBool>,
     messages: SyncSender<Message>,
     backoff: Backoff,
-}
-
-/// Why a connection is over.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("{0}: the camera ended the stream; expected it to go on: see the camera's own log")]
-    Ended(String),
-    #[error(transparent)]
-    Media(MediaError),
-    #[error(transparent)]
-    Rtsp(RtspError),
-    #[error(
-        "{name}: no picture for {seconds} s; expected a live stream: is the camera's encoder on?"
-    )]
-    Silent { name: String, seconds: u64 },
-    #[error(
-        "{name}: nobody has sent anything for {seconds} s; expected a stream to be sent here: does the sender have this address?"
-    )]
-    NobodySends { name: String, seconds: u64 },
-    #[error("{0}: nothing came by UDP; TCP is tried from now on")]
-    NotByUdp(String),
-    #[error("the worker is stopping")]
-    Stopping,
-}
-
-impl Lost {
-    fn cause(&self) -> Cause {
-        match self {
-            Self::Rtsp(error) => error.cause(),
-            Self::Media(MediaError::Unauthorized { .. }) => Cause::Password,
-            Self::Media(
-                MediaError::Codec { .. }
-                | MediaError::Missing { .. }
-                | MediaError::NoDevices { .. }
-                | MediaError::NoStream { .. }
-                | MediaError::NoTracks { .. }
-                | MediaError::NotFound { .. }
-                | MediaError::Other { .. },
-            ) => Cause::Refusing,
-            _ => Cause::Absent,
-        }
-    }
 }
 
 impl Reader {
@@ -399,6 +388,8 @@ impl Reader {
 mod evil;
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+mod publishers;
 #[cfg(test)]
 mod quirks;
 #[cfg(test)]

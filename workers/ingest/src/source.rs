@@ -13,7 +13,7 @@ use protocol::time::{ClockSource, MonoNs, Stamp};
 use shmring::clock;
 use worker::{Context, Fault};
 
-use crate::camera::{Address, Camera};
+use crate::camera::{Address, Awaited, Camera};
 use crate::command::CommandSource;
 use crate::file::FileSource;
 use crate::loop_cache::LoopSource;
@@ -89,6 +89,18 @@ impl Source {
             Wanted::Device(device) => {
                 let input = Input::Device(device.clone());
                 by_ffmpeg(input, device.to_string())
+            }
+            Wanted::Publisher(publisher) => {
+                let Some(ring) = cx.output() else {
+                    return Err(Fault::contract("started without a ring to write, expected one"));
+                };
+                let awaited = Awaited {
+                    doors: cx.doors_dir(),
+                    path: ring.name.owner().to_owned(),
+                    second: publisher.second,
+                    most: ring.config.max_bitrate,
+                };
+                Ok(Self::Camera(Box::new(Camera::await_publisher(awaited, Arc::default())?)))
             }
             Wanted::Stream(stream) => {
                 by_ffmpeg(Input::Stream(stream.clone()), stream.url().to_string())

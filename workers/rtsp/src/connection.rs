@@ -1,7 +1,9 @@
 //! One client: bytes to the session, responses and packets to the client, and the deadlines that end whoever is silent
 //! or stuck. All decisions are elsewhere; here they meet the sockets.
 
+mod entry;
 mod places;
+mod publishing;
 mod units;
 
 use std::io;
@@ -9,13 +11,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Turn;
 use protocol::time::MonoNs;
 use rtsp_types::{Method, Request, Response, StatusCode};
 use shmring::clock;
 use tokio::io::Interest;
 
-use crate::admission::{Admission, Ruling};
+use crate::admission::Admission;
 use crate::chance::{Chance, NoChance};
 use crate::clients::Card;
 use crate::crowd::{Seat, Welcome};
@@ -66,6 +67,8 @@ pub enum End {
     Gone,
     #[error("its session went on by another connection")]
     Moved,
+    #[error("it publishes: its camera's worker has it now")]
+    HandedOn,
     #[error(transparent)]
     Chance(#[from] NoChance),
     #[error(transparent)]
@@ -267,6 +270,11 @@ impl Connection {
         Ok(())
     }
 
+    async fn flush_within(&mut self, time: Duration) -> Result<(), End> {
+        let flushed = tokio::time::timeout(time, self.flush()).await;
+        flushed.map_err(|_| End::Stuck)?
+    }
+
     async fn answer_requests(&mut self) -> Result<(), End> {
         while self.outbox.has_room() {
             let now = clock::mono();
@@ -288,6 +296,9 @@ impl Connection {
         }
         if let Some(refusal) = self.refusal(request).await? {
             self.respond(&refusal);
+            return Ok(());
+        }
+        if *request.method() == Method::Announce && self.hand_on(request).await? {
             return Ok(());
         }
         if matches!(request.method(), Method::Describe | Method::Setup) {
@@ -338,47 +349,6 @@ impl Connection {
             playback.bye(Outlet::Datagrams(&mut last));
         }
         last
-    }
-
-    /// What the request is refused with, unless whom it comes from may have it answered.
-    async fn refusal(
-        &mut self,
-        request: &Request<Vec<u8>>,
-    ) -> Result<Option<Response<Vec<u8>>>, End> {
-        let claimed = self.admission.claimed(request);
-        if let Some(user) = claimed.as_deref().filter(|user| !self.admission.is_already(user)) {
-            match self.house.lobby.turn(self.peer.ip(), user, clock::mono()) {
-                Turn::Now => {}
-                Turn::At(at) => self.wait_until(at).await?,
-                Turn::Never => {
-                    self.respond(&reply::full(request));
-                    return Err(End::Guessing);
-                }
-            }
-        }
-        match self.admission.judge(request, clock::mono(), Chance::nonce()?) {
-            Ruling::Answer => {
-                if self.admission.is_known() {
-                    self.inbox.trust();
-                }
-                Ok(None)
-            }
-            Ruling::Refuse(response) => Ok(Some(response)),
-            Ruling::Wrong(response) => {
-                let user = claimed.unwrap_or_default();
-                let at = self.house.lobby.wrong(self.peer, &user, clock::mono());
-                self.wait_until(at).await?;
-                Ok(Some(response))
-            }
-        }
-    }
-
-    /// Nothing else happens here meanwhile; no longer than the client may be unknown.
-    async fn wait_until(&self, at: MonoNs) -> Result<(), End> {
-        let until = self.admission.stranger_until();
-        let first = until.map_or(at, |until| until.min(at));
-        tokio::time::sleep(first.saturating_since(clock::mono())).await;
-        if first < at { Err(End::Stranger) } else { Ok(()) }
     }
 
     /// Waits for a camera that has not been seen yet.

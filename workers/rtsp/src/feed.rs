@@ -2,6 +2,7 @@
 //! camera's reader thread, read by every connection; the lock is held for a few pointer moves.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::time::MonoNs;
@@ -14,17 +15,30 @@ use crate::unit::Unit;
 
 /// All cameras by path.
 #[derive(Clone, Debug, Default)]
-pub struct Feeds(BTreeMap<String, Arc<Feed>>);
+pub struct Feeds {
+    cameras: BTreeMap<String, Arc<Feed>>,
+    doors: Option<Arc<PathBuf>>,
+}
 
 impl Feeds {
     pub fn get(&self, path: &str) -> Option<&Arc<Feed>> {
-        self.0.get(path)
+        self.cameras.get(path)
+    }
+
+    /// Whoever publishes to one of the cameras is handed on by a door in this folder.
+    pub fn with_doors(self, doors: PathBuf) -> Self {
+        Self { doors: Some(Arc::new(doors)), ..self }
+    }
+
+    pub fn doors(&self) -> Option<&Path> {
+        self.doors.as_ref().map(|doors| doors.as_path())
     }
 }
 
 impl FromIterator<Arc<Feed>> for Feeds {
     fn from_iter<I: IntoIterator<Item = Arc<Feed>>>(feeds: I) -> Self {
-        Self(feeds.into_iter().map(|feed| (feed.path.clone(), feed)).collect())
+        let cameras = feeds.into_iter().map(|feed| (feed.path.clone(), feed)).collect();
+        Self { cameras, doors: None }
     }
 }
 

@@ -108,6 +108,11 @@ impl Inbox {
         Ok(message)
     }
 
+    /// What came and was not taken yet.
+    pub fn unread(&self) -> &[u8] {
+        self.rest()
+    }
+
     fn rest(&self) -> &[u8] {
         &self.bytes[self.start..]
     }

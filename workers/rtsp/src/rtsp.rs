@@ -16,7 +16,7 @@ use worker::{Context, Fault, STEP_WAIT, Step};
 
 use crate::certificate;
 use crate::fanout::Tap;
-use crate::feed::Feed;
+use crate::feed::{Feed, Feeds};
 use crate::house::Terms;
 use crate::note::Note;
 use crate::server::{Opening, Secure, Server};
@@ -64,7 +64,8 @@ impl worker::Worker for Rtsp {
             Tap::open(cx.project(), ring, cx.worker().as_str(), Arc::clone(feed))
         });
         let taps = taps.collect::<Result<_, _>>()?;
-        let (feeds, terms) = (feeds.into_iter().collect(), Terms::of(&config));
+        let feeds = feeds.into_iter().collect::<Feeds>().with_doors(cx.doors_dir());
+        let terms = Terms::of(&config);
         let opening = Opening { plain: listener, secure, feeds, access, terms };
         let server = Server::open(opening)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;

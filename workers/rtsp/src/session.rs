@@ -44,6 +44,8 @@ const RETRY_AFTER_S: &str = "1";
 
 const METHODS: &str =
     "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+/// What this server knows at all. Publishers look for theirs before they try.
+const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
 
 /// What the server knows of a path.
 #[derive(Clone, Debug)]
@@ -169,6 +171,11 @@ impl Session {
         Some(&mut set_up.playback)
     }
 
+    /// Whether the client has not set up anything yet.
+    pub fn is_fresh(&self) -> bool {
+        !self.was_set_up
+    }
+
     pub fn expects_frames(&self) -> bool {
         self.was_set_up
     }
@@ -191,7 +198,7 @@ impl Session {
         check(request)?;
         let named = self.names_session(request)?;
         match request.method() {
-            Method::Options => Ok(Reply::ok().with(headers::PUBLIC, METHODS)),
+            Method::Options => Ok(Reply::ok().with(headers::PUBLIC, PUBLIC)),
             Method::Describe => describe(request, around),
             Method::Setup => self.set_up(request, named, around),
             Method::Play => self.play(request, named, around.now),

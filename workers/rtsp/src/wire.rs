@@ -1,6 +1,7 @@
 //! The connection or connections to a client: one, or the two of an HTTP tunnel, which look like one from here.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use tokio::io::Interest;
 
@@ -124,6 +125,11 @@ impl Wire {
         self.socket.wants_write()
     }
 
+    /// Whether it is one connection, and its bytes are those of RTSP.
+    pub fn is_plain(&self) -> bool {
+        self.tunnelled.is_none() && !self.is_secure()
+    }
+
     /// Whether nobody on the way reads along.
     pub fn is_secure(&self) -> bool {
         self.socket.is_secure()
@@ -132,6 +138,12 @@ impl Wire {
     /// The last words of TLS, where there is any.
     pub fn say_goodbye(&mut self) {
         self.socket.say_goodbye();
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -207,6 +207,11 @@ impl Context {
         self.start_up.runtime_dir.join(NOTES_DIR)
     }
 
+    /// Of the project's run: where workers hand each other connections ([`door`](crate::door)).
+    pub fn doors_dir(&self) -> PathBuf {
+        self.notes_dir().join("doors")
+    }
+
     /// Of the project: what outlives a run, a folder for each purpose.
     pub fn state_dir(&self) -> &Path {
         &self.start_up.state_dir

@@ -8,6 +8,7 @@
 
 mod adoption;
 mod context;
+pub mod door;
 mod drill;
 mod fault;
 mod hand_over;

@@ -207,7 +207,11 @@ fn cameras(topology: &Topology) -> Vec<Row> {
             Source::Stream(stream) if connects(stream) => {
                 Some((worker.name.to_string(), stream.url().clone()))
             }
-            Source::Device(_) | Source::File(_) | Source::Stream(_) | Source::Test(_) => None,
+            Source::Device(_)
+            | Source::File(_)
+            | Source::Publisher(_)
+            | Source::Stream(_)
+            | Source::Test(_) => None,
         },
         _ => None,
     });

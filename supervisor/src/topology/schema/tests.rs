@@ -350,6 +350,8 @@ i: {use: ingest, source: 'srt://:9000?mode=listener&latency=200', on_demand: tru
 i: {use: ingest, source: 'http://u:p@10.0.0.5/video.cgi?user=a&pwd=b'}
 i: {use: ingest, source: 'udp://@239.1.1.1:5000'}
 i: {use: ingest, source: 'v4l2:/dev/video0?size=1280x720&fps=30&format=h264'}
+i: {use: ingest, source: 'publish:'}
+i: {use: ingest, source: 'publish:?second=replace'}
 i: {use: ingest, source: clip.mp4, start: 30s}
 i: {use: ingest, source: '${URL:-rtsp://10.0.0.5/main}'}
 i: {use: ingest, source: 'rtsp:odd'}
@@ -531,6 +533,8 @@ i: {use: ingest, source: 'http:///main'}
 i: {use: ingest, source: 'udp://239.1.1.1'}
 i: {use: ingest, source: 'ftp://10.0.0.5/a.ts'}
 i: {use: ingest, source: 'v4l2:video0'}
+i: {use: ingest, source: 'publish:door'}
+i: {use: ingest, source: 'publish:?second=both'}
 i: {use: ingest, source: 'test:', in: cam-1.packets}
 i: {use: ingest, source: 'test:', loop: 1}
 i: {use: ingest, source: 'test:', restart: {dely: 1s}}

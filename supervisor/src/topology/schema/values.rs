@@ -252,9 +252,10 @@ fn source() -> Value {
     let url = r"(?:rtsp|https?|rtmps?|srt)://(?:[^/?#]*@)?[^/?#@: ].*";
     let waiting = r"(?:udp://|rtmp://|srt://)(?:[^/?#]*@)?[^/?#@ ]*:[0-9].*";
     let device = r"v4l2:/[^?]*(?:\?(?:&|(?:size=[0-9]+x[0-9]+|fps=[0-9]+|format=(?:mjpeg|h264|h265))(?:&|$))*)?";
+    let publisher = r"publish:(?:\?(?:&|second=(?:refuse|replace)(?:&|$))*)?";
     let other = json!({
         "type": ["string", "number", "boolean"], "minLength": 1,
-        "not": {"type": "string", "pattern": "^(?:test:|v4l2:|[^:]*://)"},
+        "not": {"type": "string", "pattern": "^(?:test:|v4l2:|publish:|[^:]*://)"},
     });
-    either(vec![text(&format!("{test}|{url}|{waiting}|{device}|file:.*")), other])
+    either(vec![text(&format!("{test}|{url}|{waiting}|{device}|{publisher}|file:.*")), other])
 }

@@ -274,7 +274,7 @@ pub(super) fn packets_of(number: u64, unit: &[u8]) -> Vec<Packet> {
 }
 
 impl Packet {
-    fn write(&self, sequence: u16, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, sequence: u16, out: &mut Vec<u8>) {
         out.extend([b'$', self.channel]);
         out.extend(u16::try_from(self.payload.len() + 12).unwrap().to_be_bytes());
         out.extend([0x80, u8::from(self.marker) << 7 | self.payload_type]);

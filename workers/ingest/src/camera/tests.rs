@@ -102,7 +102,7 @@ fn camera() -> Camera {
     let (_, messages) = sync_channel(1);
     let timeline = Timeline::default();
     let address = Address { url: String::new(), name: "cam".to_owned(), transport: Transport::Tcp };
-    let (wanted, stop) = (Sought { address, input: None }, Arc::default());
+    let (wanted, stop) = (Sought { address, input: None, publisher: None }, Arc::default());
     let (last_arrival, silent_since) = (None, None);
     Camera {
         messages,

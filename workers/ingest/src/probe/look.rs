@@ -60,6 +60,11 @@ pub(super) fn look(source: &Source, wanted: &Probe) -> Result<Looked, VerbError>
         Source::Stream(stream) => by_ffmpeg(&Input::Stream(stream.clone()), began, &over, wanted)?,
         Source::Device(device) => by_ffmpeg(&Input::Device(device.clone()), began, &over, wanted)?,
         Source::File(path) => by_ffmpeg(&Input::File(path.clone()), began, &over, wanted)?,
+        Source::Publisher(_) => {
+            return Err(VerbError::usage(
+                "nobody can be asked: who publishes comes by itself; `framevisor ps` tells of the worker who is there",
+            ));
+        }
         Source::Test(_) => {
             return Err(VerbError::usage(
                 "a test pattern is what it says; probe a camera, a stream, a device or a file",

@@ -10,33 +10,25 @@ use protocol::stream::TRACKS_MAX;
 use protocol::time::MonoNs;
 use shmring::clock;
 
-use super::PATIENCE;
 use super::connection::Connection;
 use super::error::RtspError;
 use super::format::{self, Choice, Format};
+use super::intake::{Hush, Intake, Path};
 use super::lane::Lane;
 use super::message::{Answer, plain};
 use super::ports::{Ports, is_group};
 use super::sdp::{self, Kind, Media};
-use super::streams::{Happening, Streams};
+use super::streams::Happening;
 use super::transport::{self, Agreed, Way};
 use super::url::{Url, resolve};
+use super::{PATIENCE, REORDER};
 
 /// A camera that sends its viewers on sends them once or twice.
 const REDIRECTS_MAX: u32 = 5;
-/// A packet that is missing over UDP may come within this.
-const REORDER: Duration = Duration::from_millis(120);
-const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Without a timeout of the camera's own: the RFC's 60 s.
 const SESSION_S: u64 = 60;
 const KEEP_ALIVE_LEAST: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_MOST: Duration = Duration::from_secs(30);
-/// Bytes of a datagram.
-const DATAGRAM_MAX: usize = 65_536;
-/// Datagrams of a track that are taken before anything else is looked at.
-const DATAGRAMS_A_TURN: usize = 512;
-/// Time between two looks beyond which this process was away, and the camera is not to blame.
-const AWAY: Duration = Duration::from_secs(1);
 /// Streams that an error names.
 const NAMED_MAX: usize = 8;
 const NO_SETS: &str = "no parameter sets in its description: nothing is known of the pictures before the first key frame";
@@ -60,48 +52,14 @@ pub(crate) struct Wanted {
 pub(crate) struct Client {
     connection: Connection,
     name: String,
-    streams: Streams,
-    paths: Vec<Path>,
+    intake: Intake,
     /// What the session is called in requests.
     aggregate: String,
     keep_alive: &'static str,
     keep_alive_every: Duration,
     keep_alive_at: MonoNs,
-    reported: MonoNs,
-    own_ssrc: u32,
-    first_within: Duration,
-    watch: Watch,
-    /// When packets were looked for last.
-    looked: MonoNs,
-    datagram: Vec<u8>,
-    /// Of packets, since PLAY.
-    bytes: u64,
     /// What is unusual of the camera, in words.
     notes: Vec<String>,
-}
-
-/// How the packets of a lane come.
-#[derive(Debug)]
-enum Path {
-    Channels(u8, u8),
-    Ports(Ports),
-}
-
-/// Since the last picture.
-#[derive(Clone, Copy, Debug)]
-struct Watch {
-    at: MonoNs,
-    bytes: u64,
-    sounds: u64,
-}
-
-impl Watch {
-    /// Time in which nobody looked is no silence of the camera's.
-    fn forgive(&mut self, away: Duration, now: MonoNs) {
-        if away > AWAY {
-            self.at = (self.at + away).min(now);
-        }
-    }
 }
 
 impl Client {
@@ -135,29 +93,20 @@ impl Client {
         }
         let range = [("Range", "npt=0.000-".to_owned())];
         let answer = expect(name, "PLAY", connection.ask("PLAY", &aggregate, &range)?)?;
-        let mut streams = Streams::new(lanes);
-        if let Some(info) = answer.header("RTP-Info") {
-            streams.begin(&transport::begin_ticks(info));
-        }
         let now = clock::mono();
-        let watch = Watch { at: now, bytes: 0, sounds: 0 };
+        let mut intake = Intake::new(lanes, paths, wanted.first_within, random(), now);
+        if let Some(info) = answer.header("RTP-Info") {
+            intake.begin(&transport::begin_ticks(info));
+        }
         let half = Duration::from_secs(session_s.unwrap_or(SESSION_S)) / 2;
         let keep_alive_every = half.clamp(KEEP_ALIVE_LEAST, KEEP_ALIVE_MOST);
         Ok(Self {
             name: name.clone(),
-            streams,
-            paths,
+            intake,
             aggregate,
             keep_alive: if asks_parameters { "GET_PARAMETER" } else { "OPTIONS" },
             keep_alive_every,
             keep_alive_at: now + keep_alive_every,
-            reported: now,
-            own_ssrc: random(),
-            first_within: wanted.first_within,
-            watch,
-            looked: now,
-            datagram: vec![0; DATAGRAM_MAX],
-            bytes: 0,
             notes,
             connection,
         })
@@ -166,27 +115,24 @@ impl Client {
     /// The next thing that comes of the camera's packets.
     pub(crate) fn read(&mut self) -> Result<Happening, RtspError> {
         loop {
-            if let Some(happening) = self.streams.pop() {
-                self.watch(&happening);
+            if let Some(happening) = self.intake.pop() {
                 return Ok(happening);
             }
             let now = clock::mono();
-            self.watch.forgive(now.saturating_since(self.looked), now);
-            self.be_patient(now)?;
+            self.intake.be_patient(now).map_err(|hush| self.hush(hush))?;
             self.tend(now)?;
             self.receive()?;
-            self.looked = clock::mono();
         }
     }
 
     /// Packets that came so far.
     pub(crate) fn packets(&self) -> u64 {
-        self.streams.packets()
+        self.intake.packets()
     }
 
     /// The shortest time from a picture's capture to its arrival, by the camera's clock.
     pub(crate) fn delay_ns(&self) -> Option<i64> {
-        self.streams.delay_ns()
+        self.intake.delay_ns()
     }
 
     /// What is unusual of the camera and does no harm here.
@@ -201,78 +147,23 @@ impl Client {
     }
 
     fn receive(&mut self) -> Result<(), RtspError> {
-        let deadline = self.watch.at + PATIENCE;
-        let until = self.streams.due().map_or(deadline, |due| due.min(deadline));
-        let sockets: Vec<_> = self
-            .paths
-            .iter()
-            .filter_map(|path| match path {
-                Path::Ports(ports) => Some(ports.sockets()),
-                Path::Channels(..) => None,
-            })
-            .flatten()
-            .collect();
-        self.connection.wait(&sockets, until)?;
-        drop(sockets);
+        self.connection.wait(&self.intake.sockets(), self.intake.due())?;
         if self.connection.fill("reading")? {
-            let arrival = clock::now();
-            let (paths, streams, bytes) = (&self.paths, &mut self.streams, &mut self.bytes);
-            self.connection.packets(|channel, payload| {
-                *bytes += u64::try_from(payload.len()).unwrap_or(0);
-                for (lane, path) in paths.iter().enumerate() {
-                    match path {
-                        Path::Channels(rtp, _) if *rtp == channel => {
-                            streams.packet(lane, payload, arrival);
-                        }
-                        Path::Channels(_, rtcp) if *rtcp == channel => {
-                            streams.reports(lane, payload, arrival.mono);
-                        }
-                        _ => {}
-                    }
-                }
-            })?;
+            let (arrival, intake) = (clock::now(), &mut self.intake);
+            self.connection
+                .packets(|channel, payload| intake.channel(channel, payload, arrival))?;
         }
-        for (lane, path) in self.paths.iter().enumerate() {
-            let Path::Ports(ports) = path else { continue };
-            for _ in 0..DATAGRAMS_A_TURN {
-                let Some((bytes, is_report)) = ports.receive(&mut self.datagram) else { break };
-                let arrival = clock::now();
-                self.bytes += u64::try_from(bytes).unwrap_or(0);
-                let packet = &self.datagram[..bytes];
-                if is_report {
-                    self.streams.reports(lane, packet, arrival.mono);
-                } else {
-                    self.streams.packet(lane, packet, arrival);
-                }
-            }
-        }
-        self.streams.drain(clock::mono());
+        self.intake.look();
         Ok(())
     }
 
-    fn watch(&mut self, happening: &Happening) {
-        let Happening::Unit(received) = happening else { return };
-        if received.unit.track == 0 {
-            self.watch = Watch { at: clock::mono(), bytes: self.bytes, sounds: 0 };
-        } else {
-            self.watch.sounds += 1;
+    fn hush(&self, hush: Hush) -> RtspError {
+        let name = self.name.clone();
+        match hush {
+            Hush::Stalled { seconds } => RtspError::Stalled { name, seconds },
+            Hush::NoPicture { seconds, bytes } => RtspError::NoPicture { name, seconds, bytes },
+            Hush::OnlySound { seconds, packets } => RtspError::OnlySound { name, seconds, packets },
         }
-    }
-
-    /// Whether the camera has been without a picture for too long.
-    fn be_patient(&self, now: MonoNs) -> Result<(), RtspError> {
-        let nothing_yet = self.streams.packets() == 0;
-        let patience = if nothing_yet { self.first_within } else { PATIENCE };
-        let waited = now.saturating_since(self.watch.at);
-        if waited <= patience {
-            return Ok(());
-        }
-        let (name, seconds) = (self.name.clone(), patience.as_secs());
-        Err(match (self.watch.sounds, self.bytes - self.watch.bytes) {
-            (0, 0) => RtspError::Stalled { name, seconds },
-            (0, bytes) => RtspError::NoPicture { name, seconds, bytes },
-            (packets, _) => RtspError::OnlySound { name, seconds, packets },
-        })
     }
 
     /// Keeps the session, and tells the camera how its packets come.
@@ -284,20 +175,8 @@ impl Client {
             self.keep_alive_at = now + self.keep_alive_every;
             self.connection.tell(self.keep_alive, &self.aggregate, &[])?;
         }
-        if now.saturating_since(self.reported) >= REPORT_EVERY {
-            self.reported = now;
-            for (lane, packet) in self.streams.receptions(self.own_ssrc, now) {
-                match &self.paths[lane] {
-                    Path::Ports(ports) => ports.report(&packet),
-                    Path::Channels(_, channel) => {
-                        let bytes = u16::try_from(packet.len()).unwrap_or(0).to_be_bytes();
-                        let frame = [&[b'$', *channel], &bytes[..], &packet].concat();
-                        self.connection.send(&frame)?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        let reports = self.intake.report(now);
+        if reports.is_empty() { Ok(()) } else { self.connection.send(&reports) }
     }
 }
 

@@ -146,23 +146,9 @@ impl Connection {
     }
 
     /// Sends bytes; an interleaved packet of ours, for one.
-    pub(crate) fn send(&mut self, mut bytes: &[u8]) -> Result<(), RtspError> {
-        let deadline = clock::mono() + WRITE_PATIENCE;
-        while !bytes.is_empty() {
-            match self.stream.write(bytes) {
-                Ok(sent) => bytes = &bytes[sent..],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if clock::mono() > deadline {
-                        let source = ErrorKind::TimedOut.into();
-                        return Err(RtspError::io(&self.name, "sending a request", source));
-                    }
-                    wait(&[self.stream.as_fd()], PollFlags::OUT, STOP_POLL);
-                }
-                Err(error) => return Err(RtspError::io(&self.name, "sending a request", error)),
-            }
-        }
-        Ok(())
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), RtspError> {
+        let sent = write(&self.stream, bytes);
+        sent.map_err(|source| RtspError::io(&self.name, "sending a request", source))
     }
 
     /// Waits for bytes, here or on `others`, at most until `until`.
@@ -173,7 +159,7 @@ impl Connection {
         let rest = until.saturating_since(clock::mono()).min(STOP_POLL);
         let mut sockets = vec![self.stream.as_fd()];
         sockets.extend_from_slice(others);
-        wait(&sockets, PollFlags::IN, rest);
+        readable(&sockets, rest);
         Ok(())
     }
 
@@ -216,7 +202,7 @@ impl Connection {
                     self.stale |= self.auth.challenge(answer.headers("WWW-Authenticate"));
                 }
                 Ok(Some(Incoming::Answer(_))) => {}
-                Ok(Some(Incoming::Request { sequence })) => self.agree(&sequence)?,
+                Ok(Some(Incoming::Request(request))) => self.agree(request.sequence())?,
                 Err(_) => return Err(RtspError::NotRtsp { name: self.name.clone() }),
             }
         }
@@ -237,8 +223,8 @@ impl Connection {
                     self.has_odd_sequence |= told != Some(self.sequence);
                     return Ok(answer);
                 }
-                Ok(Some(Incoming::Request { sequence })) => {
-                    self.agree(&sequence)?;
+                Ok(Some(Incoming::Request(request))) => {
+                    self.agree(request.sequence())?;
                     continue;
                 }
                 Ok(Some(_)) => continue, // packets may come before the answer to PLAY
@@ -315,6 +301,30 @@ fn addresses(
 fn share(rest: Duration, left: usize) -> Duration {
     let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
     (rest / left).max(Duration::from_millis(1))
+}
+
+/// Writes all of it; who does not take it in time is not there.
+pub(super) fn write(mut stream: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
+    let deadline = clock::mono() + WRITE_PATIENCE;
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if clock::mono() > deadline {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                wait(&[stream.as_fd()], PollFlags::OUT, STOP_POLL);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Until something came to one of them, or the time is over.
+pub(super) fn readable(sockets: &[BorrowedFd<'_>], most: Duration) {
+    wait(sockets, PollFlags::IN, most);
 }
 
 /// Until one of them is ready, or the time is over; whatever it is, the caller looks again.

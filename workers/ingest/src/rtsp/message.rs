@@ -1,6 +1,6 @@
-//! What a camera sends over its connection: answers, requests, and packets between them. Pure.
+//! What the other end of a connection sends: answers, requests, and packets between them. Pure.
 //!
-//! Written for cameras as they are: blanks behind values, bare line feeds, missing headers and bytes
+//! Written for cameras as they are, whether they are asked or send by themselves: blanks behind values, bare line feeds, missing headers and bytes
 //! that belong to nothing are passed over. Only what cannot be bounded is an error.
 
 /// Longest head of a message; cameras send some hundred bytes.
@@ -16,10 +16,8 @@ const SHOWN_MAX_CHARS: usize = 80;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming<'a> {
     Answer(Answer),
-    /// The camera asks us: its CSeq, to be answered.
-    Request {
-        sequence: String,
-    },
+    /// We are asked.
+    Request(Request),
     /// A packet of an interleaved channel (RFC 2326 section 10.12).
     Packet {
         channel: u8,
@@ -32,20 +30,60 @@ pub(crate) enum Incoming<'a> {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) reason: String,
-    headers: Vec<(String, String)>,
+    headers: Headers,
     pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// The first header of this name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let of_name = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
-        self.headers.iter().find(of_name).map(|(_, value)| value.as_str())
+        self.headers.first(name)
     }
 
     pub(crate) fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.all(name)
+    }
+}
+
+/// A request of the other end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    headers: Headers,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// The first header of this name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.first(name)
+    }
+
+    /// Its CSeq, which the answer repeats; empty when it has none.
+    pub(crate) fn sequence(&self) -> &str {
+        self.header("CSeq").unwrap_or_default()
+    }
+}
+
+/// Names and values as they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        let pairs = lines.filter_map(|line| line.split_once(':'));
+        Self(pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect())
+    }
+
+    fn first(&self, name: &str) -> Option<&str> {
+        let of_name = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
+        self.0.iter().find(of_name).map(|(_, value)| value.as_str())
+    }
+
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let of_name = move |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
-        self.headers.iter().filter(of_name).map(|(_, value)| value.as_str())
+        self.0.iter().filter(of_name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -104,15 +142,9 @@ impl Inbox {
         let head = String::from_utf8_lossy(&rest[..head_bytes]).into_owned();
         let mut lines = head.lines();
         let first = lines.next().unwrap_or_default();
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-            .collect();
-        let header = |wanted: &str| {
-            let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            found.map(|(_, value)| value.as_str())
-        };
-        let body_bytes = header("Content-Length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let headers = Headers::of(lines);
+        let length = headers.first("Content-Length");
+        let body_bytes = length.and_then(|text| text.parse().ok()).unwrap_or(0);
         if body_bytes > BODY_MAX_BYTES {
             return Err(Unreadable::TooLong);
         }
@@ -120,8 +152,10 @@ impl Inbox {
         let body = body.to_vec();
         self.at += head_bytes + body_bytes;
         let Some(line) = first.strip_prefix("RTSP/") else {
-            let sequence = header("CSeq").unwrap_or_default().to_owned();
-            return Ok(Some(Incoming::Request { sequence }));
+            let mut words = first.split_whitespace().map(str::to_owned);
+            let method = words.next().unwrap_or_default();
+            let url = words.next().unwrap_or_default();
+            return Ok(Some(Incoming::Request(Request { method, url, headers, body })));
         };
         let mut words = line.splitn(3, ' ').skip(1);
         let status = words.next().and_then(|word| word.trim().parse().ok()).unwrap_or(0);
@@ -157,9 +191,20 @@ enum Begin {
     Unclear,
 }
 
-/// Methods that cameras call.
-const METHODS: [&[u8]; 6] =
-    [b"ANNOUNCE ", b"GET_PARAMETER ", b"OPTIONS ", b"REDIRECT ", b"SET_PARAMETER ", b"TEARDOWN "];
+/// Methods that are called here: by cameras that were asked, and by those that send by themselves.
+const METHODS: [&[u8]; 11] = [
+    b"ANNOUNCE ",
+    b"DESCRIBE ",
+    b"GET_PARAMETER ",
+    b"OPTIONS ",
+    b"PAUSE ",
+    b"PLAY ",
+    b"RECORD ",
+    b"REDIRECT ",
+    b"SET_PARAMETER ",
+    b"SETUP ",
+    b"TEARDOWN ",
+];
 
 fn begins(rest: &[u8]) -> Begin {
     if rest[0] == b'$' {
@@ -220,7 +265,12 @@ mod tests {
                         answer.header("cseq"),
                         answer.body.len()
                     )),
-                    Incoming::Request { sequence } => told.push(format!("asked {sequence}")),
+                    Incoming::Request(request) => told.push(format!(
+                        "{} {} {}",
+                        request.method,
+                        request.url,
+                        request.sequence()
+                    )),
                     Incoming::Packet { channel, payload } => {
                         packets.push((channel, payload.to_vec()))
                     }
@@ -236,7 +286,7 @@ mod tests {
             \r\nOPTIONS * RTSP/1.0\r\nCSeq: 9\r\n\r\nRTSP/1.0 404 Not Found\n\n$\x00\x00\x00";
         for piece in 1..bytes.len() {
             let (told, packets) = all(bytes, piece);
-            assert_eq!(told, ["200 OK Some(\"2\") 3", "asked 9", "404 Not Found None 0"]);
+            assert_eq!(told, ["200 OK Some(\"2\") 3", "OPTIONS * 9", "404 Not Found None 0"]);
             assert_eq!(packets, [(1, b"ab".to_vec()), (0, Vec::new())]);
         }
     }

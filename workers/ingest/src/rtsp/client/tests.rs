@@ -1,4 +1,4 @@
-//! What is taken of a description, and whom a silence is blamed on.
+//! What is taken of a description.
 
 use super::*;
 
@@ -21,19 +21,4 @@ fn an_error_names_some_of_very_many_streams() {
     let told =
         offered("cam", &sdp::read(sdp.as_bytes()).medias, &mut Vec::new()).unwrap_err().to_string();
     assert_eq!(told.matches("X-MAGIC").count(), NAMED_MAX, "{told}");
-}
-
-#[test]
-fn a_silence_in_which_nobody_looked_is_not_the_cameras() {
-    let (second, begun) = (Duration::from_secs(1), MonoNs(5_000_000_000));
-    let watch = |passed_s: u32, away: Duration| {
-        let mut watch = Watch { at: begun, bytes: 0, sounds: 0 };
-        let now = begun + second * passed_s;
-        watch.forgive(away, now);
-        now.saturating_since(watch.at)
-    };
-    assert_eq!(watch(12, second * 11), second);
-    assert_eq!(watch(12, second), second * 12, "an ordinary turn");
-    // A picture that was taken out in the meantime is not from the future.
-    assert_eq!(watch(2, second * 11), Duration::ZERO);
 }
