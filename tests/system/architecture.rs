@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("recordings", &["protocol", "fmp4"]),
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("replay", &["protocol", "shmring", "worker", "recordings"]),
-    ("rtsp", &["protocol", "shmring", "worker"]),
+    ("rtsp", &["protocol", "shmring", "worker", "recordings"]),
     ("rtsp-push", &["protocol", "shmring", "worker", "media"]),
     ("web", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("motion", &["protocol", "shmring", "worker"]),

@@ -479,7 +479,7 @@ impl WorkerSpec {
     /// The address the supervisor binds for this worker.
     pub fn listen(&self) -> Option<SocketAddr> {
         match &self.launch {
-            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.listen),
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.section.listen),
             Launch::Use(WorkerConfig::Web(web)) => Some(web.section.listen),
             Launch::Run { .. } | Launch::Use(_) => None,
         }

@@ -55,7 +55,9 @@ impl Topology {
                 become_replay(worker, tape.clone(), playing);
             }
             match &mut worker.launch {
-                Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.listen = free(rtsp.listen),
+                Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
+                    rtsp.section.listen = free(rtsp.section.listen)
+                }
                 Launch::Use(WorkerConfig::Web(web)) => {
                     web.section.listen = free(web.section.listen)
                 }

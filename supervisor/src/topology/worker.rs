@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use protocol::config::{
-    IngestConfig, Kind, NotifyConfig, PushConfig, UploaderConfig, WebConfig, WorkerConfig, uploader,
+    IngestConfig, Kind, NotifyConfig, PushConfig, RtspConfig, UploaderConfig, WebConfig,
+    WorkerConfig, uploader,
 };
 use protocol::name::{NameError, WorkerName};
 use protocol::secret::Secret;
@@ -161,7 +162,10 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         // No file can say it: `from_name` does not know it.
         Kind::Pipe => None,
         Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
-        Kind::Rtsp => section.typed(&USE, ranges::of_rtsp).map(WorkerConfig::Rtsp),
+        Kind::Rtsp => {
+            let rtsp: Option<RtspConfig> = section.typed(&USE, ranges::of_rtsp);
+            rtsp.map(|rtsp| WorkerConfig::Rtsp(rtsp.into()))
+        }
         Kind::RtspPush => {
             let config: PushConfig = section.typed(&USE, ranges::of_push)?;
             Some(WorkerConfig::RtspPush(named_target(section, config)))

@@ -18,6 +18,8 @@ use crate::feed::{Feed, Feeds, Viewer};
 use crate::history::Taken;
 use crate::inbox::{Broken, Inbound, Inbox};
 use crate::outbox::Outbox;
+use crate::recorded::desk::Desk;
+use crate::recorded::showing::Due;
 use crate::reply;
 use crate::session::{Circumstances, Event, Session};
 use crate::target::Target;
@@ -65,6 +67,7 @@ pub struct Connection {
     session: Session,
     outbox: Outbox,
     viewing: Option<Viewing>,
+    desk: Desk,
 }
 
 /// What the client watches.
@@ -81,6 +84,7 @@ impl Connection {
         socket: TcpStream,
         peer: SocketAddr,
         feeds: Feeds,
+        desk: Desk,
         admitted: bool,
     ) -> io::Result<Self> {
         // A unit is one write; nothing is gained by waiting for more.
@@ -96,6 +100,7 @@ impl Connection {
             session: Session::new(now),
             outbox: Outbox::new(now),
             viewing: None,
+            desk,
         })
     }
 
@@ -107,6 +112,7 @@ impl Connection {
             }
         };
         self.stop_viewing(&end);
+        self.desk.end();
         if let End::Broken(broken) = &end {
             let status = match broken {
                 Broken::LongMessage => StatusCode::RequestMessageBodyTooLarge,
@@ -124,13 +130,18 @@ impl Connection {
     async fn turn(&mut self) -> Result<(), End> {
         self.answer_requests().await?;
         self.add_units()?;
+        let recorded = self.add_recorded()?;
         let deadline = self.deadline();
         let interest = self.interest();
-        let wait = deadline.map(|(at, _)| at.saturating_since(clock::mono()));
+        let due = if let Due::At(at) = recorded { Some(at) } else { None };
+        let next = deadline.map(|(at, _)| at).into_iter().chain(due).min();
+        let wait = next.map(|at| at.saturating_since(clock::mono()));
         let wants_units = self.outbox.has_room();
+        let is_read = matches!(recorded, Due::NotYet);
         tokio::select! {
             ready = self.socket.ready(interest) => self.move_bytes(ready?),
             () = changed(self.viewing.as_mut().filter(|_| wants_units)) => Ok(()),
+            () = self.desk.changed(), if is_read => Ok(()),
             () = sleep(wait) => self.check(deadline),
         }
     }
@@ -207,10 +218,11 @@ impl Connection {
         if matches!(request.method(), Method::Describe | Method::Setup) {
             self.wait_for_camera(request).await;
         }
+        self.desk.prepare(request, &mut self.session).await;
         let around = Circumstances {
             now: clock::mono(),
             chance: Chance::draw()?,
-            cameras: &self.feeds,
+            cameras: &self.desk.cameras(&self.feeds),
             local: self.local.ip().to_canonical(),
         };
         let (response, event) = self.session.answer(request, &around);
@@ -220,6 +232,7 @@ impl Connection {
             Event::None => Ok(()),
             Event::Playing => self.begin_viewing(),
             Event::Paused | Event::TornDown => {
+                self.stop_recorded(event);
                 self.stop_viewing(&"the client asked to");
                 Ok(())
             }
@@ -244,6 +257,10 @@ impl Connection {
     fn begin_viewing(&mut self) -> Result<(), End> {
         let Some(playback) = self.session.playing() else { return Ok(()) };
         let presentation = playback.presentation();
+        if presentation.window().is_some() {
+            self.desk.begin(presentation.path(), clock::mono());
+            return Ok(());
+        }
         let feed = self.feeds.get(presentation.path()).ok_or(End::Changed)?;
         let viewer = feed.join(presentation).ok_or(End::Changed)?;
         tracing::info!(client = %self.peer, camera = feed.path(), "viewer begins");
@@ -279,6 +296,31 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Appends what is due of a recording, and says what is next.
+    fn add_recorded(&mut self) -> Result<Due, End> {
+        while self.outbox.has_room() {
+            let now = clock::mono();
+            let Some(playback) = self.session.playing() else { break };
+            match self.desk.take(now) {
+                Due::Unit(unit) => playback.write(&unit, now, self.outbox.append(now)),
+                Due::Over => {
+                    playback.goodbye(self.outbox.append(now));
+                    self.session.ended(now);
+                }
+                Due::Changed => return Err(End::Changed),
+                due => return Ok(due),
+            }
+        }
+        Ok(Due::Nothing)
+    }
+
+    fn stop_recorded(&mut self, event: Event) {
+        match event {
+            Event::TornDown => self.desk.end(),
+            _ => self.desk.pause(clock::mono()),
+        }
     }
 
     /// The first instant at which patience ends, and with what.

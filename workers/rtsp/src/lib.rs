@@ -8,7 +8,7 @@
 //! ```
 //! Pure, with time as an argument: [`rtp`], `capture`, `history`, `inbox`, `outbox`, `playback`, `sdp`,
 //! `session`, `target`, `transport`. Effects: [`fanout`], `connection`, [`server`],
-//! `rtsp` (the worker).
+//! `rtsp` (the worker). What was recorded is played by [`recorded`].
 #![forbid(unsafe_code)]
 
 pub mod capture;
@@ -20,6 +20,7 @@ pub mod history;
 pub mod inbox;
 pub mod outbox;
 pub mod playback;
+pub mod recorded;
 pub mod reply;
 pub mod rtp;
 pub mod rtsp;

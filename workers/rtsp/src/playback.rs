@@ -86,6 +86,14 @@ impl Playback {
         starts.collect()
     }
 
+    /// Appends that every stream has ended: RTCP BYE.
+    pub fn goodbye(&mut self, out: &mut Vec<u8>) {
+        for stream in &mut self.streams {
+            let mut frame = Frame::new(out, stream.channels, self.presentation.path());
+            stream.sender.goodbye(&mut frame);
+        }
+    }
+
     /// Whether frames on `channel` belong to this session.
     pub fn has_channel(&self, channel: u8) -> bool {
         let of = |stream: &Stream| [stream.channels.rtp, stream.channels.rtcp].contains(&channel);

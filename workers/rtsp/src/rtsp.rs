@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use protocol::config::{RtspConfig, WorkerConfig};
+use protocol::config::{RtspSetup, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::RingName;
 use protocol::time::MonoNs;
@@ -14,6 +14,7 @@ use worker::{Context, Fault, STEP_WAIT, Step};
 
 use crate::fanout::Tap;
 use crate::feed::Feed;
+use crate::recorded::shelf::Shelf;
 use crate::server::Server;
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
@@ -29,16 +30,17 @@ pub struct Rtsp {
 }
 
 impl worker::Worker for Rtsp {
-    type Config = RtspConfig;
+    type Config = RtspSetup;
 
-    fn section(config: WorkerConfig) -> Option<RtspConfig> {
+    fn section(config: WorkerConfig) -> Option<RtspSetup> {
         match config {
             WorkerConfig::Rtsp(config) => Some(config),
             _ => None,
         }
     }
 
-    fn start(config: RtspConfig, cx: &mut Context) -> Result<Self, Fault> {
+    fn start(setup: RtspSetup, cx: &mut Context) -> Result<Self, Fault> {
+        let RtspSetup { section: config, shelf } = setup;
         let listener = cx.listener().ok_or_else(|| {
             Fault::contract(
                 "no listening socket was handed over: rtsp serves on the one of `listen`",
@@ -51,7 +53,8 @@ impl worker::Worker for Rtsp {
         });
         let taps = taps.collect::<Result<_, _>>()?;
         let clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
-        let server = Server::start(listener, feeds.into_iter().collect(), clients)
+        let feeds = feeds.into_iter().collect();
+        let server = Server::with_recordings(listener, feeds, Shelf::new(shelf), clients)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
         tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");
         Ok(Self { server, taps, pulse: (0, clock::mono()) })

@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::feed::Feeds;
+use crate::recorded::desk::Desk;
+use crate::recorded::shelf::Shelf;
 
 /// Connections beyond the places for clients that are at least told 503; more are closed unheard.
 const REFUSED_MAX: usize = 64;
@@ -37,6 +39,16 @@ impl Server {
     /// Serves `feeds` to at most `clients` clients of `listener`. The listener is only ever accepted
     /// from and closed, never shut down: others may hold the same socket.
     pub fn start(listener: TcpListener, feeds: Feeds, clients: usize) -> io::Result<Self> {
+        Self::with_recordings(listener, feeds, Shelf::new(protocol::config::Shelf::None), clients)
+    }
+
+    /// As [`Self::start`], with recordings to play.
+    pub fn with_recordings(
+        listener: TcpListener,
+        feeds: Feeds,
+        shelf: Shelf,
+        clients: usize,
+    ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -45,6 +57,7 @@ impl Server {
         let (pulse, inside) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
         let door = Door {
             feeds,
+            shelf: Arc::new(shelf),
             clients,
             pulse: Arc::clone(&pulse),
             inside: Arc::clone(&inside),
@@ -118,6 +131,7 @@ fn run(
 /// Who may come in.
 struct Door {
     feeds: Feeds,
+    shelf: Arc<Shelf>,
     clients: usize,
     pulse: Arc<AtomicU64>,
     inside: Arc<AtomicUsize>,
@@ -164,7 +178,8 @@ impl Door {
             tracing::warn!(client = %peer, clients = self.clients,
                 "client refused: all places are taken; raise `max_clients`");
         }
-        match Connection::new(socket, peer, self.feeds.clone(), admitted) {
+        let desk = Desk::new(Arc::clone(&self.shelf), peer);
+        match Connection::new(socket, peer, self.feeds.clone(), desk, admitted) {
             Ok(connection) => drop(self.connections.spawn(connection.serve())),
             Err(error) => tracing::debug!(client = %peer, %error, "connection lost at once"),
         }

@@ -21,6 +21,7 @@ use rtsp_types::{Method, Request, Response, StatusCode, Version};
 
 use crate::chance::Chance;
 use crate::playback::Playback;
+use crate::recorded::course::Cue;
 use crate::reply::{Refusal, Reply};
 use crate::rtp::rtcp;
 use crate::sdp::{Presentation, Served};
@@ -50,6 +51,11 @@ pub enum Camera {
 /// The cameras a client may ask for.
 pub trait Cameras: std::fmt::Debug {
     fn camera(&self, path: &str) -> Camera;
+
+    /// What PLAY is answered that is for a recording; the recording was looked at.
+    fn cue(&self) -> Option<&Cue> {
+        None
+    }
 }
 
 /// What a request is answered from.
@@ -124,6 +130,18 @@ impl Session {
         }
     }
 
+    /// What was set up.
+    pub fn playback(&self) -> Option<&Playback> {
+        self.set_up.as_ref().map(|set_up| &set_up.playback)
+    }
+
+    /// A recording came to the end of its range: nothing plays, and from now on the client has to say something
+    /// now and then.
+    pub fn ended(&mut self, now: MonoNs) {
+        self.playing = false;
+        self.heard = Some(now);
+    }
+
     /// The streams to write units to, while playing.
     pub fn playing(&mut self) -> Option<&mut Playback> {
         let set_up = self.set_up.as_mut().filter(|_| self.playing)?;
@@ -155,7 +173,7 @@ impl Session {
             Method::Options => Ok(Reply::ok().with(headers::PUBLIC, METHODS)),
             Method::Describe => describe(request, around),
             Method::Setup => self.set_up(request, named, around),
-            Method::Play => self.play(request, named, around.now),
+            Method::Play => self.play(request, named, around),
             Method::Pause => self.pause(named),
             Method::Teardown => self.tear_down(named),
             Method::GetParameter | Method::SetParameter => parameters(request),
@@ -223,19 +241,23 @@ impl Session {
         &mut self,
         request: &Request<Vec<u8>>,
         named: bool,
-        now: MonoNs,
+        around: &Circumstances<'_>,
     ) -> Result<Reply, Refusal> {
         let was_playing = self.playing;
         let set_up = self.named_session(named)?;
         let target = target(request)?;
-        if target.path != set_up.playback.presentation().path() {
+        let presentation = set_up.playback.presentation();
+        if target.path != presentation.path() {
             return Err(StatusCode::NotFound.into());
         }
-        let reply = Reply::ok().with(headers::RANGE, "npt=now-");
-        if was_playing {
+        let (reply, goes_on) = match presentation.window() {
+            Some(_) => cued(around.cameras.cue())?,
+            None => (Reply::ok().with(headers::RANGE, "npt=now-"), was_playing),
+        };
+        if goes_on {
             return Ok(reply);
         }
-        let starts = set_up.playback.start(now).into_iter().map(|start| {
+        let starts = set_up.playback.start(around.now).into_iter().map(|start| {
             let url = target.track_url(start.track);
             format!("url={url};seq={};rtptime={}", start.sequence, start.ticks)
         });
@@ -261,6 +283,21 @@ impl Session {
         let set_up = self.set_up.as_mut().filter(|_| named);
         Ok(set_up.ok_or(StatusCode::SessionNotFound)?)
     }
+}
+
+/// The answer to a PLAY of a recording, and whether what plays just goes on.
+fn cued(cue: Option<&Cue>) -> Result<(Reply, bool), Refusal> {
+    let (range, scale, goes_on) = match cue {
+        Some(Cue::Begins { range, scale }) => (range, scale, false),
+        Some(Cue::Stays { range, scale }) => (range, scale, true),
+        Some(Cue::Invalid) => return Err(StatusCode::InvalidRange.into()),
+        Some(Cue::Busy) => return Err(StatusCode::NotEnoughBandwidth.into()),
+        // Another path, or DESCRIBE of the same one, tells the tracks of that time.
+        Some(Cue::OtherTracks) => return Err(StatusCode::MethodNotValidInThisState.into()),
+        Some(Cue::Gone) | None => return Err(StatusCode::NotFound.into()),
+    };
+    let reply = Reply::ok().with(headers::RANGE, range).with(headers::SCALE, scale.told());
+    Ok((reply, goes_on))
 }
 
 /// What every request has to get right.

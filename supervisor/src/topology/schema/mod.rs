@@ -529,6 +529,7 @@ fn own(kind: Kind) -> Keys {
             ("listen", shared("address")),
             ("max_clients", number(1, 10_000)),
             ("drain", shared("span")),
+            ("recordings", shared("text")),
         ],
         Kind::RtspPush => vec![
             ("to", shared("push_url")),

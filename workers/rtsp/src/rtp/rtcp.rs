@@ -7,6 +7,7 @@ const VERSION_BITS: u8 = 2 << 6;
 const TYPE_SENDER_REPORT: u8 = 200;
 const TYPE_RECEIVER_REPORT: u8 = 201;
 const TYPE_DESCRIPTION: u8 = 202;
+const TYPE_GOODBYE: u8 = 203;
 const ITEM_CNAME: u8 = 1;
 /// Seconds from the NTP epoch (1900) to the one of UTC here (1970), RFC 868.
 const NTP_OFFSET_S: u64 = 2_208_988_800;
@@ -32,6 +33,15 @@ impl SenderReport {
         }
         write_cname(self.ssrc, cname, out);
     }
+}
+
+/// The end of a stream, behind the report and the CNAME that every compound packet begins with (section 6.6).
+pub fn write_goodbye(ssrc: u32, cname: &str, out: &mut Vec<u8>) {
+    out.extend([VERSION_BITS, TYPE_RECEIVER_REPORT, 0, 1]);
+    out.extend(ssrc.to_be_bytes());
+    write_cname(ssrc, cname, out);
+    out.extend([VERSION_BITS | 1, TYPE_GOODBYE, 0, 1]);
+    out.extend(ssrc.to_be_bytes());
 }
 
 /// One chunk with one item, ended by at least one zero and filled to whole words (section 6.5).
@@ -87,6 +97,16 @@ mod tests {
         assert_eq!(out[16..20], 90_000u32.to_be_bytes());
         assert_eq!(out[28..], [0x81, 202, 0, 3, 1, 2, 3, 4, 1, 4, b'c', b'a', b'm', b'1', 0, 0]);
         assert!(is_report(&out));
+    }
+
+    #[test]
+    fn a_goodbye_stands_behind_a_report_and_a_name() {
+        let mut out = Vec::new();
+        write_goodbye(0x0102_0304, "cam1", &mut out);
+        assert_eq!(out[..8], [0x80, 201, 0, 1, 1, 2, 3, 4]);
+        assert_eq!(out[8..10], [0x81, 202]);
+        assert_eq!(out[out.len() - 8..], [0x81, 203, 0, 1, 1, 2, 3, 4]);
+        assert_eq!(out.len() % 4, 0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use protocol::time::{MonoNs, TimeBase};
 use rtp_types::RtpPacketBuilder;
 
-use super::rtcp::SenderReport;
+use super::rtcp::{self, SenderReport};
 use super::{Format, HEADER_BYTES, Piece};
 use crate::unit::Unit;
 
@@ -106,6 +106,13 @@ impl Sender {
         report.write(frame.cname, frame.out);
         frame.end();
         self.reported = Some(now);
+    }
+
+    /// Appends that the stream has ended.
+    pub fn goodbye(&self, frame: &mut Frame<'_>) {
+        frame.begin(frame.channels.rtcp);
+        rtcp::write_goodbye(self.ssrc, frame.cname, frame.out);
+        frame.end();
     }
 
     /// Appends every packet of `unit`.

@@ -5,9 +5,12 @@
     reason = "a test fails by panicking, and nothing is exported"
 )]
 
+mod film;
 mod harness;
 
 mod a_camera_may_restart_under_its_viewers;
 mod a_late_viewer_begins_at_once;
+mod a_recording_is_played;
 mod bad_clients_harm_nobody;
+mod every_codec_reaches_its_players;
 mod ffmpeg_has_nothing_to_complain_about;
