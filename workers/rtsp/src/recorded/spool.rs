@@ -111,7 +111,7 @@ fn streams_of(samples: &mut Samples<'_>, sample: &Sample) -> Result<Vec<(u32, Tr
 fn parts(stretches: &[(UtcNs, UtcNs)], part_ns: u64) -> impl Iterator<Item = (UtcNs, UtcNs)> {
     let step = usize::try_from(part_ns.max(1)).unwrap_or(usize::MAX);
     stretches.iter().flat_map(move |(from, to)| {
-        let end = |begin: u64| UtcNs(begin.saturating_add(part_ns)).min(*to);
+        let end = move |begin: u64| UtcNs(begin.saturating_add(part_ns)).min(*to);
         (from.0..to.0).step_by(step).map(move |begin| (UtcNs(begin), end(begin)))
     })
 }
