@@ -26,10 +26,12 @@ pub enum Codec {
     PcmAlaw = 35,
     /// Samples of 16 bits, the low byte first, of all channels by turns.
     PcmS16le = 36,
+    /// Four bits a sample, mostly of 16 kHz; a byte is two samples of a channel.
+    G722 = 37,
 }
 
 impl Codec {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::H264,
         Self::H265,
         Self::Av1,
@@ -42,6 +44,7 @@ impl Codec {
         Self::PcmMulaw,
         Self::PcmAlaw,
         Self::PcmS16le,
+        Self::G722,
     ];
 
     pub fn from_code(code: u32) -> Option<Self> {

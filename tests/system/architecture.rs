@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("replay", &["protocol", "shmring", "worker", "recordings"]),
     ("access", &["protocol"]),
-    ("rtsp", &["protocol", "shmring", "worker", "access"]),
+    ("rtsp", &["protocol", "shmring", "worker", "access", "recordings"]),
     ("rtsp-push", &["protocol", "shmring", "worker", "media"]),
     ("web", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("motion", &["protocol", "shmring", "worker"]),

@@ -50,7 +50,7 @@ pub use policy::ReadPolicy;
 pub use push::{PushConfig, PushUrl};
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig, Until};
 pub use replay::ReplayConfig;
-pub use rtsp::RtspConfig;
+pub use rtsp::{RtspConfig, RtspSetup};
 pub use uploader::UploaderConfig;
 pub use web::{Shelf, WebConfig, WebSetup};
 pub use when::{EventRule, Patterns, When};
@@ -173,7 +173,7 @@ pub enum WorkerConfig {
     Notify(NotifyConfig),
     Recorder(RecorderConfig),
     Replay(ReplayConfig),
-    Rtsp(RtspConfig),
+    Rtsp(RtspSetup),
     Uploader(UploaderConfig),
     Web(WebSetup),
     Pipe(PipeConfig),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Shelf;
 use super::access::{Basic, TlsConfig, Users};
 use super::datagrams::{GroupPool, UdpPorts};
 use crate::units::Span;
@@ -33,6 +34,21 @@ pub struct RtspConfig {
     pub basic: Basic,
     /// A second listener, for RTSP over TLS.
     pub tls: Option<TlsConfig>,
+    /// Whose recordings it plays: as [`super::WebConfig::recordings`].
+    pub recordings: Option<String>,
+}
+
+/// What an rtsp worker is told: its section, and what of the topology it plays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RtspSetup {
+    pub section: RtspConfig,
+    pub shelf: Shelf,
+}
+
+impl From<RtspConfig> for RtspSetup {
+    fn from(section: RtspConfig) -> Self {
+        Self { section, ..Self::default() }
+    }
 }
 
 const DRAIN: Span = Span::from_millis(600_000);
@@ -50,6 +66,7 @@ impl Default for RtspConfig {
             users: Users::default(),
             basic: Basic::default(),
             tls: None,
+            recordings: None,
         }
     }
 }

@@ -132,7 +132,8 @@ enum shmring_codec {
     SHMRING_OPUS = 33,
     SHMRING_PCM_MULAW = 34,
     SHMRING_PCM_ALAW = 35,
-    SHMRING_PCM_S16LE = 36 /* 16 bits, low byte first, all channels by turns. */
+    SHMRING_PCM_S16LE = 36, /* 16 bits, low byte first, all channels by turns. */
+    SHMRING_G722 = 37       /* Four bits a sample, mostly of 16 kHz. */
 };
 
 /* Bits of `flags`. */

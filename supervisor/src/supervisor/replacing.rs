@@ -72,7 +72,7 @@ impl Supervisor {
 /// How long it may go on once it is replaced.
 fn drain_of(spec: &WorkerSpec) -> Duration {
     match &spec.launch {
-        Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.drain.duration(),
+        Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.section.drain.duration(),
         Launch::Use(WorkerConfig::Web(web)) => web.section.drain.duration(),
         _ => YIELD_WITHIN,
     }

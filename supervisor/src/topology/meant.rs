@@ -72,7 +72,7 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
         Launch::Use(WorkerConfig::Recorder(recorder)) => join(&mut recorder.dir),
         Launch::Use(WorkerConfig::Replay(replay)) => join(&mut replay.from),
         Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
-            if let Some(tls) = &mut rtsp.tls {
+            if let Some(tls) = &mut rtsp.section.tls {
                 join(&mut tls.cert);
                 join(&mut tls.key);
             }
@@ -307,7 +307,7 @@ fn open_to_all(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Findi
     for spec in specs {
         let Launch::Use(WorkerConfig::Rtsp(rtsp)) = &spec.launch else { continue };
         let far = spec.listens().find(|address| !address.ip().to_canonical().is_loopback());
-        let (Some(address), true) = (far, rtsp.users.is_empty()) else { continue };
+        let (Some(address), true) = (far, rtsp.section.users.is_empty()) else { continue };
         let worker = written.workers.iter().find(|worker| worker.name.value == spec.name);
         findings.push(Finding {
             place: worker.map(listen_place),

@@ -480,7 +480,7 @@ impl WorkerSpec {
     /// The address the supervisor binds for this worker.
     pub fn listen(&self) -> Option<SocketAddr> {
         match &self.launch {
-            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.listen),
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.section.listen),
             Launch::Use(WorkerConfig::Web(web)) => Some(web.section.listen),
             Launch::Run { .. } | Launch::Use(_) => None,
         }
@@ -489,7 +489,7 @@ impl WorkerSpec {
     /// A further one, where everything goes through TLS.
     pub fn tls_listen(&self) -> Option<SocketAddr> {
         match &self.launch {
-            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.tls.as_ref()?.listen),
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.section.tls.as_ref()?.listen),
             Launch::Run { .. } | Launch::Use(_) => None,
         }
     }

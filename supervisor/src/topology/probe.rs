@@ -53,7 +53,7 @@ fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
         },
         Launch::Use(WorkerConfig::Recorder(recorder)) => ("dir", recordings(&recorder.dir)?),
         Launch::Use(WorkerConfig::Replay(replay)) => ("from", recorded(&replay.from)?),
-        Launch::Use(WorkerConfig::Rtsp(rtsp)) => ("tls", certificate(rtsp.tls.as_ref()?)?),
+        Launch::Use(WorkerConfig::Rtsp(rtsp)) => ("tls", certificate(rtsp.section.tls.as_ref()?)?),
         Launch::Use(_) => return None,
     };
     Some(topology.finding(&worker.name, key, problem.into()))

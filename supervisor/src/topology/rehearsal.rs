@@ -30,8 +30,8 @@ impl Topology {
                     *recorder = RecorderConfig { segment, ..RecorderConfig::at(dir) };
                 }
                 Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
-                    rtsp.listen = free(rtsp.listen);
-                    rtsp.tls = None;
+                    rtsp.section.listen = free(rtsp.section.listen);
+                    rtsp.section.tls = None;
                 }
                 Launch::Use(WorkerConfig::Web(web)) => {
                     web.section.listen = free(web.section.listen)
@@ -46,11 +46,15 @@ impl Topology {
     /// What is recorded elsewhere is played from there.
     fn play_from(&mut self, moved: &BTreeMap<PathBuf, PathBuf>) {
         for worker in &mut self.workers {
-            if let Launch::Use(WorkerConfig::Web(web)) = &mut worker.launch
-                && let Shelf::At(dir) = &web.shelf
+            let shelf = match &mut worker.launch {
+                Launch::Use(WorkerConfig::Rtsp(rtsp)) => &mut rtsp.shelf,
+                Launch::Use(WorkerConfig::Web(web)) => &mut web.shelf,
+                Launch::Run { .. } | Launch::Use(_) => continue,
+            };
+            if let Shelf::At(dir) = shelf
                 && let Some(now) = moved.get(dir)
             {
-                web.shelf = Shelf::At(now.clone());
+                *shelf = Shelf::At(now.clone());
             }
         }
     }

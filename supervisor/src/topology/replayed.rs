@@ -56,8 +56,8 @@ impl Topology {
             }
             match &mut worker.launch {
                 Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
-                    rtsp.listen = free(rtsp.listen);
-                    rtsp.tls = None;
+                    rtsp.section.listen = free(rtsp.section.listen);
+                    rtsp.section.tls = None;
                 }
                 Launch::Use(WorkerConfig::Web(web)) => {
                     web.section.listen = free(web.section.listen)

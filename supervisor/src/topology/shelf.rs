@@ -1,9 +1,9 @@
-//! What web workers play: which recordings, and which cameras belong together.
+//! What rtsp and web workers play: which recordings, and which cameras belong together.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use protocol::config::{Shelf, WebConfig, WorkerConfig};
+use protocol::config::{Shelf, WorkerConfig};
 
 use super::problem::{Finding, KeyProblem, Subject};
 use super::written::Written;
@@ -12,7 +12,7 @@ use super::{Launch, WorkerSpec};
 /// The key, and what problems with it are called.
 const KEY: &str = "recordings";
 
-/// Tells each web worker where the recordings are that it plays.
+/// Tells each of them where the recordings are that it plays.
 pub(super) fn fill(
     workers: &mut [WorkerSpec],
     written: &Written,
@@ -22,10 +22,16 @@ pub(super) fn fill(
 ) {
     let recorders = recorders(workers);
     for worker in workers {
-        let Launch::Use(WorkerConfig::Web(web)) = &mut worker.launch else { continue };
-        web.groups.clone_from(groups);
-        match shelf(&web.section, &recorders, folder) {
-            Ok(shelf) => web.shelf = shelf,
+        let (named, told) = match &mut worker.launch {
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => (&rtsp.section.recordings, &mut rtsp.shelf),
+            Launch::Use(WorkerConfig::Web(web)) => {
+                web.groups.clone_from(groups);
+                (&web.section.recordings, &mut web.shelf)
+            }
+            Launch::Run { .. } | Launch::Use(_) => continue,
+        };
+        match shelf(named.as_deref(), &recorders, folder) {
+            Ok(shelf) => *told = shelf,
             Err(why) => {
                 let own = written.workers.iter().find(|it| it.name.value == worker.name);
                 let place = own.map(|it| *it.values.get(KEY).unwrap_or(&it.name.place));
@@ -48,8 +54,12 @@ fn recorders(workers: &[WorkerSpec]) -> Vec<(String, PathBuf)> {
     workers.iter().filter_map(recorder).collect()
 }
 
-fn shelf(web: &WebConfig, recorders: &[(String, PathBuf)], folder: &Path) -> Result<Shelf, String> {
-    let Some(named) = &web.recordings else {
+fn shelf(
+    named: Option<&str>,
+    recorders: &[(String, PathBuf)],
+    folder: &Path,
+) -> Result<Shelf, String> {
+    let Some(named) = named else {
         return Ok(only(recorders));
     };
     if let Some((_, dir)) = recorders.iter().find(|(name, _)| name == named) {
@@ -112,6 +122,19 @@ mod tests {
         assert_eq!(read(&both, "").unwrap().shelf, Shelf::Several(names));
         let named = read(&both, ", recordings: rec2").unwrap();
         assert_eq!(named.shelf, Shelf::At("/srv/other".into()));
+    }
+
+    #[test]
+    fn an_rtsp_worker_is_told_the_same() {
+        let text = format!(
+            "version: 1\nproject: yard\nworkers:\n  cam1: {{use: ingest, source: 'test:'}}\n{ONE}{OTHER}  rtsp: {{use: rtsp, in: cam1.packets, recordings: rec2}}\n"
+        );
+        let topology = parse(&text, "/srv/framevisor.yml".as_ref(), &Overrides::default()).unwrap();
+        let told = topology.workers.into_iter().find_map(|worker| match worker.launch {
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.shelf),
+            _ => None,
+        });
+        assert_eq!(told, Some(Shelf::At("/srv/other".into())));
     }
 
     #[test]

@@ -164,7 +164,7 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
         Kind::Rtsp => {
             let config: RtspConfig = section.typed(&USE, ranges::of_rtsp)?;
-            users::named(section, config).map(WorkerConfig::Rtsp)
+            users::named(section, config).map(|rtsp| WorkerConfig::Rtsp(rtsp.into()))
         }
         Kind::RtspPush => {
             let config: PushConfig = section.typed(&USE, ranges::of_push)?;

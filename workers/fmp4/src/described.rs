@@ -10,7 +10,8 @@ pub fn carries(codec: Codec) -> bool {
     match codec {
         Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Mjpeg | Codec::Vp9 => true,
         Codec::Aac | Codec::Opus => true,
-        Codec::Vp8 | Codec::Mpeg4 | Codec::PcmMulaw | Codec::PcmAlaw | Codec::PcmS16le => false,
+        Codec::Vp8 | Codec::Mpeg4 | Codec::G722 => false,
+        Codec::PcmMulaw | Codec::PcmAlaw | Codec::PcmS16le => false,
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn id_of(codec: Codec) -> Id {
         Codec::PcmMulaw => Id::PCM_MULAW,
         Codec::PcmAlaw => Id::PCM_ALAW,
         Codec::PcmS16le => Id::PCM_S16LE,
+        Codec::G722 => Id::ADPCM_G722,
     }
 }
 

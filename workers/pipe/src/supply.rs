@@ -136,7 +136,7 @@ fn put_packet(
         let (ring, codec) = (input.ring(), name(codec));
         return Err(Fault::failed(format!(
             "ring {ring}: {codec} packets one behind the other cannot be told apart; expected h264, h265, \
-             av1, mpeg4, mjpeg, pcm_mulaw, pcm_alaw or pcm_s16le. Let the command attach to the ring instead of 'stdin'"
+             av1, mpeg4, mjpeg, pcm_mulaw, pcm_alaw, pcm_s16le or g722. Let the command attach to the ring instead of 'stdin'"
         )));
     }
     if codec == Codec::Av1 {

@@ -120,6 +120,7 @@ fn name(codec: Codec) -> &'static str {
         Codec::Opus => "Opus",
         Codec::PcmMulaw | Codec::PcmAlaw => "G.711",
         Codec::PcmS16le => "PCM",
+        Codec::G722 => "G.722",
     }
 }
 

@@ -25,8 +25,9 @@ use crate::house::House;
 use crate::inbox::{Broken, Inbound, Inbox};
 use crate::outbox::Outbox;
 use crate::playback::Outlet;
+use crate::recorded::desk::Desk;
 use crate::reply;
-use crate::scene::{Changed, Happening, Scene};
+use crate::scene::{ASKED_TO, Changed, Happening, Scene};
 use crate::session::{Circumstances, Event, Session};
 use crate::sessions::{Claim, Listed};
 use crate::target::Target;
@@ -130,6 +131,7 @@ impl Connection {
     ) -> Self {
         let now = clock::mono();
         let lobby = Arc::clone(&house.lobby);
+        let desk = Desk::new(Arc::clone(&house.shelf), ends.1);
         Self {
             admission: Admission::new(lobby, wire.is_secure(), opened),
             card: house.clients.welcome(ends.1, opened),
@@ -142,7 +144,7 @@ impl Connection {
             inbox: Inbox::of_a_stranger(),
             session: Session::new(opened),
             outbox: Outbox::new(now),
-            scene: Scene::new(now),
+            scene: Scene::new(desk, now),
             listed: None,
         }
     }
@@ -167,7 +169,7 @@ impl Connection {
             }
         };
         let end = if end.leaves_session() { self.go_on_alone(end).await } else { end };
-        self.scene.stop_viewing(self.peer, &end);
+        self.scene.end(self.peer, &end);
         self.last_words(&end);
         if end.has_last_words() {
             // Whether the client reads it is its own affair.
@@ -198,16 +200,16 @@ impl Connection {
     async fn turn(&mut self) -> Result<(), End> {
         self.answer_requests().await?;
         self.list();
-        self.add_units()?;
+        let (wants, due) = self.add_units()?;
         let (deadline, interest) = (self.deadline(), self.interest());
-        let (wants_units, at) = (self.wants_units(), deadline.map(|(at, _)| at));
+        let at = deadline.map(|(at, _)| at).into_iter().chain(due).min();
         tokio::select! {
             ready = self.wire.ready(interest) => self.move_bytes(ready?),
             claim = claimed(self.listed.as_mut()) => {
                 self.hand_over(claim);
                 Ok(())
             }
-            happening = self.scene.happening(wants_units, at) => self.react(happening, deadline),
+            happening = self.scene.happening(wants, at) => self.react(happening, deadline),
         }
     }
 
@@ -305,12 +307,13 @@ impl Connection {
             self.wait_for_camera(request).await;
         }
         self.claim_named(request).await;
+        self.scene.desk.prepare(request, &mut self.session).await;
         let chance = Chance::draw()?;
         let (ready, last) = (self.make_ready(request, chance.beginning), self.farewell(request));
         let around = Circumstances {
             now: clock::mono(),
             chance,
-            cameras: &self.house.feeds,
+            cameras: &self.scene.desk.cameras(&self.house.feeds),
             local: self.local.ip(),
             peer: self.peer.ip(),
             reserved: ready.reserved(),
@@ -326,17 +329,21 @@ impl Connection {
         match event {
             Event::None | Event::Placed { .. } => {}
             Event::Playing => self.begin_viewing()?,
-            Event::Paused => self.scene.stop_viewing(self.peer, &"the client asked to"),
+            Event::Paused => self.scene.pause(self.peer, clock::mono()),
             Event::TornDown => self.tear_down(last),
         }
         Ok(())
     }
 
     fn tear_down(&mut self, last: Datagrams) {
-        self.scene.stop_viewing(self.peer, &"the client asked to");
+        self.scene.end(self.peer, &ASKED_TO);
         self.scene.post.end_with(last);
-        self.scene = Scene::new(clock::mono());
+        self.scene = self.empty_scene();
         self.list();
+    }
+
+    fn empty_scene(&self) -> Scene {
+        Scene::new(Desk::new(Arc::clone(&self.house.shelf), self.peer), clock::mono())
     }
 
     /// What is sent last by datagrams when this request ends the session.

@@ -17,6 +17,7 @@ use worker::{Fault, PacketInput};
 
 use crate::capture::CaptureClock;
 use crate::feed::Feed;
+use crate::rtp::jpeg::NotCarried;
 use crate::sdp::Presentation;
 use crate::unit::Unit;
 
@@ -157,6 +158,8 @@ pub struct Intake {
     epoch: u64,
     /// Nothing decodes before the next key frame.
     needs_entry: bool,
+    /// Why pictures are not carried, as it was told last.
+    refused: Option<NotCarried>,
 }
 
 impl Intake {
@@ -200,9 +203,18 @@ impl Intake {
         let format = &presentation.track(meta.track)?.format;
         let payload = format.wire(packet.payload);
         let pieces = format.cut(&payload);
+        if pieces.is_empty() {
+            if let Some(why) = format.refusal(&payload)
+                && self.refused.replace(why) != Some(why)
+            {
+                tracing::warn!(camera = presentation.path(), %why,
+                    "pictures are left out: RTP does not carry them");
+            }
+            return None;
+        }
         let entry = presentation.is_entry(meta.track, meta.key);
         self.needs_entry &= !entry;
-        if self.needs_entry || pieces.is_empty() {
+        if self.needs_entry {
             return None;
         }
         Some(Unit {
@@ -296,7 +308,8 @@ mod tests {
 
     #[test]
     fn packets_of_a_track_that_is_not_served_are_passed_over() {
-        let tracks = [track(Codec::H264), track(Codec::Vp8)];
+        let large = Track { width: 4096, ..track(Codec::Mjpeg) };
+        let tracks = [track(Codec::H264), large];
         let packets = [packet(1, 1, 0, true), packet(1, 2, 1, true), packet(1, 3, 7, true)];
         assert_eq!(seen(&tracks, packets.map(Some)), [1]);
     }

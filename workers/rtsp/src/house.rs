@@ -9,6 +9,7 @@ use crate::clients::Clients;
 use crate::datagram::ports::PortPool;
 use crate::feed::Feeds;
 use crate::lobby::Lobby;
+use crate::recorded::shelf::Shelf;
 use crate::sessions::Sessions;
 use crate::tunnel::Tunnels;
 
@@ -43,10 +44,11 @@ impl Terms {
     }
 }
 
-/// The cameras, who may watch them, and the ways to the viewers.
+/// The cameras, what was recorded of them, who may watch it, and the ways to the viewers.
 #[derive(Debug)]
 pub struct House {
     pub feeds: Feeds,
+    pub shelf: Arc<Shelf>,
     pub lobby: Arc<Lobby>,
     pub ports: Arc<PortPool>,
     pub casts: Casts,
@@ -56,10 +58,11 @@ pub struct House {
 }
 
 impl House {
-    pub fn new(feeds: Feeds, lobby: Arc<Lobby>, terms: &Terms) -> Self {
+    pub fn new(feeds: Feeds, shelf: Shelf, lobby: Arc<Lobby>, terms: &Terms) -> Self {
         let ports = Arc::new(PortPool::new(terms.udp_ports));
         let casts = Casts::new(terms.multicast, terms.multicast_ttl, Arc::clone(&ports));
         let (sessions, tunnels) = (Sessions::default(), Tunnels::default());
-        Self { feeds, lobby, ports, casts, sessions, tunnels, clients: Clients::default() }
+        let (shelf, clients) = (Arc::new(shelf), Clients::default());
+        Self { feeds, shelf, lobby, ports, casts, sessions, tunnels, clients }
     }
 }

@@ -9,7 +9,7 @@
 //! Pure, with time as an argument: [`rtp`], `admission`, `capture`, `envelope`, `history`, `inbox`, `outbox`, `pace`,
 //! `playback`, `sdp`, `session`, `target`, `transport`, and of a tunnel its beginning and its base64. Effects:
 //! [`fanout`], `certificate`, `crowd`, `lobby`, `greeting`, `socket`, `connection` with its `scene`, `datagram`,
-//! `cast`, `publishers`, [`server`], `rtsp` (the worker).
+//! `cast`, `publishers`, [`server`], `rtsp` (the worker). Recordings: [`recorded`].
 #![forbid(unsafe_code)]
 
 pub mod admission;
@@ -34,6 +34,7 @@ pub mod outbox;
 pub mod pace;
 pub mod playback;
 pub mod publishers;
+pub mod recorded;
 pub mod reply;
 pub mod rtp;
 pub mod rtsp;

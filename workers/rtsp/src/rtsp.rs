@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use access::Access;
-use protocol::config::{RtspConfig, WorkerConfig};
+use protocol::config::{RtspConfig, RtspSetup, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::RingName;
 use protocol::time::MonoNs;
@@ -19,6 +19,7 @@ use crate::fanout::Tap;
 use crate::feed::{Feed, Feeds};
 use crate::house::Terms;
 use crate::note::Note;
+use crate::recorded::shelf::Shelf;
 use crate::server::{Opening, Secure, Server};
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
@@ -40,16 +41,17 @@ pub struct Rtsp {
 }
 
 impl worker::Worker for Rtsp {
-    type Config = RtspConfig;
+    type Config = RtspSetup;
 
-    fn section(config: WorkerConfig) -> Option<RtspConfig> {
+    fn section(config: WorkerConfig) -> Option<RtspSetup> {
         match config {
             WorkerConfig::Rtsp(config) => Some(config),
             _ => None,
         }
     }
 
-    fn start(config: RtspConfig, cx: &mut Context) -> Result<Self, Fault> {
+    fn start(setup: RtspSetup, cx: &mut Context) -> Result<Self, Fault> {
+        let RtspSetup { section: config, shelf } = setup;
         let listener = cx.listener().ok_or_else(|| {
             Fault::contract(
                 "no listening socket was handed over: rtsp serves on the one of `listen`",
@@ -66,7 +68,8 @@ impl worker::Worker for Rtsp {
         let taps = taps.collect::<Result<_, _>>()?;
         let feeds = feeds.into_iter().collect::<Feeds>().with_doors(cx.doors_dir());
         let terms = Terms::of(&config);
-        let opening = Opening { plain: listener, secure, feeds, access, terms };
+        let shelf = Shelf::new(shelf);
+        let opening = Opening { plain: listener, secure, feeds, shelf, access, terms };
         let server = Server::open(opening)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
         tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");

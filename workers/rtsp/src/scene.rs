@@ -1,4 +1,5 @@
-//! What a session needs beside its conversation: its place in the camera's log, its sockets, its seat at a group.
+//! What a session needs beside its conversation: its place in the camera's log or in a recording, its sockets, its
+//! seat at a group.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -11,8 +12,12 @@ use crate::cast::{Cast, Seat};
 use crate::datagram::post::Post;
 use crate::feed::{Feed, Viewer};
 use crate::history::Taken;
+use crate::recorded::desk::Desk;
 use crate::unit::Unit;
 use crate::wait::until;
+
+/// Why a viewer ended that did so itself.
+pub const ASKED_TO: &str = "the client asked to";
 
 /// The effects of a session. It moves with the session from one connection to the next.
 #[derive(Debug)]
@@ -22,6 +27,7 @@ pub struct Scene {
     /// Of a session that was set up by multicast.
     pub cast: Option<Arc<Cast>>,
     pub seat: Option<Seat>,
+    pub desk: Desk,
 }
 
 /// What the client watches.
@@ -45,16 +51,25 @@ pub enum Happening {
     Units,
 }
 
+/// Which units are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wants {
+    pub live: bool,
+    /// Of a recording that is still being read.
+    pub recorded: bool,
+}
+
 impl Scene {
-    pub fn new(now: MonoNs) -> Self {
-        Self { viewing: None, post: Post::new(now), cast: None, seat: None }
+    pub fn new(desk: Desk, now: MonoNs) -> Self {
+        Self { viewing: None, post: Post::new(now), cast: None, seat: None, desk }
     }
 
     /// Waits until there is something to do, at the latest until `at`.
-    pub async fn happening(&mut self, wants_units: bool, at: Option<MonoNs>) -> Happening {
-        let post = &self.post;
+    pub async fn happening(&mut self, wants: Wants, at: Option<MonoNs>) -> Happening {
+        let (post, desk) = (&self.post, &self.desk);
         tokio::select! {
-            () = changed(self.viewing.as_mut().filter(|_| wants_units)) => Happening::Units,
+            () = changed(self.viewing.as_mut().filter(|_| wants.live)) => Happening::Units,
+            () = desk.changed(), if wants.recorded => Happening::Units,
             () = poll_fn(|cx| post.poll_ready(cx)) => Happening::Post,
             () = over(self.cast.as_deref()) => Happening::Over,
             () = until(at) => Happening::Time,
@@ -66,8 +81,20 @@ impl Scene {
         self.seat = self.cast.as_ref().map(Cast::sit);
     }
 
+    /// PAUSE: a recording stays where it is.
+    pub fn pause(&mut self, client: SocketAddr, now: MonoNs) {
+        self.desk.pause(now);
+        self.stop_viewing(client, &ASKED_TO);
+    }
+
+    /// Nothing more is shown.
+    pub fn end(&mut self, client: SocketAddr, why: &dyn fmt::Display) {
+        self.desk.end();
+        self.stop_viewing(client, why);
+    }
+
     /// Ends the viewing, and says so.
-    pub fn stop_viewing(&mut self, client: SocketAddr, why: &dyn fmt::Display) {
+    fn stop_viewing(&mut self, client: SocketAddr, why: &dyn fmt::Display) {
         if let Some(Viewing { feed, units, skipped, .. }) = self.viewing.take() {
             tracing::info!(%client, camera = feed.path(), units, skipped, %why, "viewer ends");
         }

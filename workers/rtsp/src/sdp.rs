@@ -7,6 +7,7 @@ use sdp_types::{
     Connection, Fmtp, FmtpParam, Media, MediaType, Origin, RtpMap, Session, TransportProto,
 };
 
+use crate::recorded::range::Window;
 use crate::rtp;
 
 /// The tracks of one camera that are served. Two equal ones have the same SDP, so a viewer of the
@@ -16,6 +17,8 @@ pub struct Presentation {
     /// The path of its URL.
     path: String,
     tracks: Vec<Served>,
+    /// Of a recording; `None` for a camera as it is now.
+    window: Option<Window>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +31,27 @@ pub struct Served {
 
 impl Presentation {
     pub fn of(path: &str, tracks: &[Track]) -> Self {
-        let tracks = (0u8..).zip(tracks).filter_map(|(index, track)| {
-            let format = rtp::Format::of(track, index);
-            if format.is_none() {
-                tracing::info!(camera = path, track = index, codec = ?track.codec,
-                    "track is left out: this codec is not served over RTSP");
-            }
-            Some(Served { index: index.into(), format: format?, frame_rate: track.frame_rate })
-        });
-        Self { path: path.to_owned(), tracks: tracks.collect() }
+        Self { path: path.to_owned(), tracks: served(path, (0..).zip(tracks)), window: None }
+    }
+
+    /// Of a recording, whose tracks have the numbers they had in their ring.
+    pub fn recorded(path: &str, streams: &[(u32, Track)], window: Window) -> Self {
+        let streams = streams.iter().map(|(index, track)| (*index, track));
+        Self { path: path.to_owned(), tracks: served(path, streams), window: Some(window) }
+    }
+
+    /// What there is of a recording; `None` for a camera as it is now.
+    pub fn window(&self) -> Option<Window> {
+        self.window
+    }
+
+    /// Whether a recording goes on with the tracks that were told.
+    pub fn has_tracks_of(&self, streams: &[(u32, Track)]) -> bool {
+        self.tracks == served(&self.path, streams.iter().map(|(index, track)| (*index, track)))
+    }
+
+    pub fn has_video(&self) -> bool {
+        self.tracks.iter().any(|track| track.format.media() == rtp::Media::Video)
     }
 
     pub fn path(&self) -> &str {
@@ -61,6 +76,11 @@ impl Presentation {
         }
     }
 
+    /// What can be played (RFC 2326, C.1.5).
+    fn range(&self) -> String {
+        self.window.map_or_else(|| "npt=now-".to_owned(), |window| window.told())
+    }
+
     /// The SDP for a client that reaches us at `local`.
     pub fn sdp(&self, local: IpAddr) -> Vec<u8> {
         // Nothing re-announces a description, so its id and version say nothing.
@@ -68,7 +88,7 @@ impl Presentation {
             .connection(Connection::from_ip_addr(unspecified(local)))
             .attribute_with_value("tool", "framevisor")
             .attribute_with_value("control", "*")
-            .attribute_with_value("range", "npt=now-")
+            .attribute_with_value("range", self.range())
             .medias(self.tracks.iter().map(Served::media))
             .build();
         let mut text = Vec::new();
@@ -76,6 +96,19 @@ impl Presentation {
         let _ = session.write(&mut text);
         text
     }
+}
+
+/// Tracks that RTP carries.
+fn served<'a>(path: &str, tracks: impl Iterator<Item = (u32, &'a Track)>) -> Vec<Served> {
+    let served = |(index, track): (u32, &Track)| {
+        // A ring has eight tracks at most.
+        let format = rtp::Format::of(track, u8::try_from(index).ok()?);
+        let told = format.inspect_err(|why| {
+            tracing::warn!(camera = path, track = index, %why, "track is left out");
+        });
+        Some(Served { index, format: told.ok()?, frame_rate: track.frame_rate })
+    };
+    tracks.filter_map(served).collect()
 }
 
 impl Served {
@@ -151,7 +184,7 @@ mod tests {
         let extradata = [0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0xd9, 0, 0, 0, 1, 0x68, 0xcb, 0x83];
         let tracks = [
             track(Codec::H264, &extradata),
-            track(Codec::Vp8, &[]),
+            Track { width: 2048, ..track(Codec::Mjpeg, &[]) },
             track(Codec::Aac, &[0x11, 0x90]),
         ];
         let sdp = Presentation::of("cam1", &tracks).sdp([127, 0, 0, 1].into());
@@ -176,6 +209,42 @@ mod tests {
     }
 
     #[test]
+    fn every_codec_of_pictures_is_told_by_its_own_name() {
+        let mpeg4 = [0, 0, 1, 0xb0, 3];
+        let tracks = [
+            track(Codec::Mjpeg, &[]),
+            track(Codec::Mpeg4, &mpeg4),
+            track(Codec::Vp8, &[]),
+            track(Codec::Vp9, &[1, 30, 0x82, 2, 2, 2, 0, 0]),
+            track(Codec::Av1, &[0x81, 0x08, 0x0c, 0]),
+        ];
+        let sdp = Presentation::of("cam1", &tracks).sdp([127, 0, 0, 1].into());
+        let sdp = String::from_utf8(sdp).unwrap();
+        let told: Vec<&str> = sdp
+            .lines()
+            .filter(|line| {
+                line.starts_with("m=") || line.contains("map:") || line.contains("fmtp:")
+            })
+            .collect();
+        let expected = [
+            "m=video 0 RTP/AVP 26",
+            "a=rtpmap:26 JPEG/90000",
+            "m=video 0 RTP/AVP 97",
+            "a=rtpmap:97 MP4V-ES/90000",
+            "a=fmtp:97 profile-level-id=3;config=000001B003",
+            "m=video 0 RTP/AVP 98",
+            "a=rtpmap:98 VP8/90000",
+            "m=video 0 RTP/AVP 99",
+            "a=rtpmap:99 VP9/90000",
+            "a=fmtp:99 profile-id=1",
+            "m=video 0 RTP/AVP 100",
+            "a=rtpmap:100 AV1/90000",
+            "a=fmtp:100 profile=0;level-idx=8;tier=0",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
     fn sound_that_needs_no_parameters_is_told_in_one_line() {
         let telephone = Track { sample_rate_hz: 8_000, channels: 1, ..track(Codec::PcmMulaw, &[]) };
         let tracks = [
@@ -183,6 +252,7 @@ mod tests {
             track(Codec::PcmS16le, &[]),
             track(Codec::Opus, &[]),
             track(Codec::PcmAlaw, &[]),
+            Track { sample_rate_hz: 16_000, channels: 1, ..track(Codec::G722, &[]) },
         ];
         let sdp = Presentation::of("mic", &tracks).sdp([127, 0, 0, 1].into());
         let sdp = String::from_utf8(sdp).unwrap();
@@ -198,7 +268,10 @@ mod tests {
             a=control:trackID=2\r\n\
             m=audio 0 RTP/AVP 99\r\n\
             a=rtpmap:99 PCMA/48000/2\r\n\
-            a=control:trackID=3\r\n";
+            a=control:trackID=3\r\n\
+            m=audio 0 RTP/AVP 9\r\n\
+            a=rtpmap:9 G722/8000/1\r\n\
+            a=control:trackID=4\r\n";
         assert!(sdp.ends_with(lines), "{sdp}");
     }
 

@@ -23,6 +23,7 @@ use crate::feed::Feeds;
 use crate::greeting;
 use crate::house::{House, Terms};
 use crate::lobby::Lobby;
+use crate::recorded::shelf::Shelf;
 use crate::socket::Socket;
 
 /// After a failed accept (no descriptors, say): long enough not to spin, short for who waits.
@@ -52,14 +53,17 @@ pub struct Opening {
     /// Where everything goes through TLS.
     pub secure: Option<Secure<TcpListener>>,
     pub feeds: Feeds,
+    /// Recordings to play.
+    pub shelf: Shelf,
     pub access: Access,
     pub terms: Terms,
 }
 
 impl Opening {
-    /// For everybody, without TLS.
+    /// For everybody, without TLS and without recordings.
     pub fn of(plain: TcpListener, feeds: Feeds, terms: Terms) -> Self {
-        Self { plain, secure: None, feeds, access: Access::open(), terms }
+        let shelf = Shelf::new(protocol::config::Shelf::None);
+        Self { plain, secure: None, feeds, shelf, access: Access::open(), terms }
     }
 }
 
@@ -72,7 +76,7 @@ impl Server {
     /// Begins to serve. Listeners are only ever accepted from and closed, never shut down: others may hold
     /// the same sockets.
     pub fn open(opening: Opening) -> io::Result<Self> {
-        let Opening { plain, secure, feeds, access, terms } = opening;
+        let Opening { plain, secure, feeds, shelf, access, terms } = opening;
         let address = plain.local_addr()?;
         for listener in secure.iter().map(|(listener, _)| listener).chain([&plain]) {
             listener.set_nonblocking(true)?;
@@ -82,7 +86,7 @@ impl Server {
         let (open, opened) = watch::channel(true);
         let (pulse, inside) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
         let lobby = Arc::new(Lobby::new(access));
-        let house = Arc::new(House::new(feeds, Arc::clone(&lobby), &terms));
+        let house = Arc::new(House::new(feeds, shelf, Arc::clone(&lobby), &terms));
         let listed = house.clients.clone();
         let door = Door {
             house,

@@ -25,6 +25,7 @@ use rtsp_types::{Method, Request, Response, StatusCode, Version};
 
 use crate::chance::Chance;
 use crate::playback::Playback;
+use crate::recorded::course::Cue;
 use crate::reply::{Refusal, Reply};
 use crate::rtp::rtcp;
 use crate::sdp::{Presentation, Served};
@@ -59,6 +60,11 @@ pub enum Camera {
 /// The cameras a client may ask for.
 pub trait Cameras: std::fmt::Debug {
     fn camera(&self, path: &str) -> Camera;
+
+    /// What PLAY is answered that is for a recording; the recording was looked at.
+    fn cue(&self) -> Option<&Cue> {
+        None
+    }
 }
 
 /// What a request is answered from.
@@ -165,6 +171,16 @@ impl Session {
         self.set_up.as_ref().map(|set_up| &set_up.playback)
     }
 
+    /// A recording came to the end of its range: nothing plays, and from now on the client has to say something
+    /// now and then.
+    pub fn ended(&mut self, now: MonoNs) {
+        self.playing = false;
+        self.heard = Some(now);
+        if let Some(set_up) = &mut self.set_up {
+            set_up.playback.pause(None);
+        }
+    }
+
     /// The streams to write units to, while playing.
     pub fn playing(&mut self) -> Option<&mut Playback> {
         let set_up = self.set_up.as_mut().filter(|_| self.playing)?;
@@ -201,7 +217,7 @@ impl Session {
             Method::Options => Ok(Reply::ok().with(headers::PUBLIC, PUBLIC)),
             Method::Describe => describe(request, around),
             Method::Setup => self.set_up(request, named, around),
-            Method::Play => self.play(request, named, around.now),
+            Method::Play => self.play(request, named, around),
             Method::Pause => self.pause(request, named),
             Method::Teardown => self.tear_down(request, named),
             Method::GetParameter | Method::SetParameter => parameters(request),
@@ -273,15 +289,28 @@ impl Session {
         &mut self,
         request: &Request<Vec<u8>>,
         named: bool,
-        now: MonoNs,
+        around: &Circumstances<'_>,
     ) -> Result<Reply, Refusal> {
         let was_playing = self.playing;
         let set_up = self.named_session(named)?;
         let target = target(request)?;
-        if target.path != set_up.playback.presentation().path() {
+        let presentation = set_up.playback.presentation();
+        if target.path != presentation.path() {
             return Err(StatusCode::NotFound.into());
         }
-        let Some(starts) = set_up.playback.start(target.track, now) else {
+        let is_recorded = presentation.window().is_some();
+        let reply = match is_recorded {
+            false => Reply::ok().with(headers::RANGE, "npt=now-"),
+            true => match cued(around.cameras.cue())? {
+                (reply, true) => return Ok(reply),
+                (reply, false) => {
+                    // Another range: what played until now ends here.
+                    set_up.playback.pause(None);
+                    reply
+                }
+            },
+        };
+        let Some(starts) = set_up.playback.start(target.track, around.now) else {
             return Err(StatusCode::NotFound.into());
         };
         // What is sent to a group is shared: which of its packets comes first to a viewer, nobody can say.
@@ -292,9 +321,9 @@ impl Session {
         });
         let info = starts.collect::<Vec<_>>().join(",");
         self.playing = true;
-        let reply = Reply::ok().with(headers::RANGE, "npt=now-");
         let reply = if says_starts { reply.with(headers::RTP_INFO, info) } else { reply };
-        Ok(reply.then(if was_playing { Event::None } else { Event::Playing }))
+        let goes_on = was_playing && !is_recorded;
+        Ok(reply.then(if goes_on { Event::None } else { Event::Playing }))
     }
 
     fn pause(&mut self, request: &Request<Vec<u8>>, named: bool) -> Result<Reply, Refusal> {
@@ -339,6 +368,21 @@ impl SetUp {
 fn named(request: &Request<Vec<u8>>) -> Option<&str> {
     let header = request.header(&headers::SESSION)?;
     Some(header.as_str().split(';').next().unwrap_or_default().trim())
+}
+
+/// The answer to a PLAY of a recording, and whether what plays just goes on.
+fn cued(cue: Option<&Cue>) -> Result<(Reply, bool), Refusal> {
+    let (range, scale, goes_on) = match cue {
+        Some(Cue::Begins { range, scale }) => (range, scale, false),
+        Some(Cue::Stays { range, scale }) => (range, scale, true),
+        Some(Cue::Invalid) => return Err(StatusCode::InvalidRange.into()),
+        Some(Cue::Busy) => return Err(StatusCode::NotEnoughBandwidth.into()),
+        // Another path, or DESCRIBE of the same one, tells the tracks of that time.
+        Some(Cue::OtherTracks) => return Err(StatusCode::MethodNotValidInThisState.into()),
+        Some(Cue::Gone) | None => return Err(StatusCode::NotFound.into()),
+    };
+    let reply = Reply::ok().with(headers::RANGE, range).with(headers::SCALE, scale.told());
+    Ok((reply, goes_on))
 }
 
 /// What every request has to get right.

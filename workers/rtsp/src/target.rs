@@ -2,10 +2,11 @@
 //!
 //! Clients build track URLs in many ways from base and control, so empty segments, a trailing slash,
 //! a query before or behind the track and any case of `trackID` are taken. The camera is only ever
-//! looked up in a list; nothing here becomes a file name.
+//! looked up in a list; nothing here becomes a file name. Paths of recordings: [`address`].
 
 use rtsp_types::Url;
 
+use crate::recorded::address;
 use crate::sdp;
 
 const TRACK_KEY: &str = "trackid=";
@@ -31,7 +32,7 @@ impl Target {
         }
         // What follows a slash inside the query belongs to the track only.
         segments.truncate(url.path().split('/').filter(|part| !part.is_empty()).count());
-        let path = segments.join("/");
+        let path = address::with_times(segments.join("/"), url);
         Some(Self { base: base(url, &path), path, track })
     }
 

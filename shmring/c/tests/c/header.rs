@@ -264,6 +264,7 @@ fn codec_name(codec: Codec) -> &'static str {
         Codec::PcmMulaw => "PCM_MULAW",
         Codec::PcmAlaw => "PCM_ALAW",
         Codec::PcmS16le => "PCM_S16LE",
+        Codec::G722 => "G722",
     }
 }
 

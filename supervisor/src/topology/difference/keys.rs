@@ -98,6 +98,11 @@ pub(super) fn section(config: &WorkerConfig) -> Value {
         keys["groups"] = serde_json::to_value(&web.groups).unwrap_or_default();
         return keys;
     }
+    if let WorkerConfig::Rtsp(rtsp) = config {
+        let mut keys = serde_json::to_value(&rtsp.section).unwrap_or_default();
+        keys["recordings"] = serde_json::to_value(&rtsp.shelf).unwrap_or_default();
+        return keys;
+    }
     let whole = serde_json::to_value(config).unwrap_or_default();
     let inner = whole.as_object().and_then(|kind| kind.values().next().cloned());
     inner.unwrap_or(whole)

@@ -555,6 +555,7 @@ fn own(kind: Kind) -> Keys {
             ("users", values::by_text("user")),
             ("basic", words(&["always", "never", "tls"])),
             ("tls", shared("tls")),
+            ("recordings", shared("text")),
         ],
         Kind::RtspPush => vec![
             ("to", shared("push_url")),

@@ -91,7 +91,7 @@ workers:
 
 fn rtsp_of(topology: &Topology, name: &str) -> protocol::config::RtspConfig {
     match &worker(topology, name).launch {
-        Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.clone(),
+        Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.section.clone(),
         other => panic!("{other:?}"),
     }
 }

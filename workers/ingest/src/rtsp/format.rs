@@ -53,6 +53,7 @@ pub(crate) fn of(media: &Media) -> Choice {
         (Kind::Audio, "OPUS") => Some(audio(Codec::Opus, Packing::Opus, media, Vec::new())),
         (Kind::Audio, "PCMU") => Some(samples(Codec::PcmMulaw, media)),
         (Kind::Audio, "PCMA") => Some(samples(Codec::PcmAlaw, media)),
+        (Kind::Audio, "G722") => Some(g722(media)),
         (Kind::Audio, "L16") => {
             let channels = media.channels.clamp(1, 8);
             Some(audio(Codec::PcmS16le, Packing::L16 { channels }, media, Vec::new()))
@@ -142,6 +143,13 @@ fn samples(codec: Codec, media: &Media) -> Format {
     audio(codec, Packing::Samples { channels }, media, Vec::new())
 }
 
+/// Its clock counts half the samples, by an old mistake that stays (RFC 3551 section 4.5.2).
+fn g722(media: &Media) -> Format {
+    let mut format = samples(Codec::G722, media);
+    format.track.sample_rate_hz = format.track.sample_rate_hz.saturating_mul(2);
+    format
+}
+
 /// `a=framerate` as a fraction; to a thousandth.
 fn rate(told: Option<f64>) -> (u32, u32) {
     match told {
@@ -182,6 +190,15 @@ mod tests {
         assert_eq!((format.track.width, format.track.height), (128, 64));
         assert_eq!(format.track.frame_rate.0 / format.track.frame_rate.1, 10);
         assert!(format.track.extradata.starts_with(&[0, 0, 0, 1, 0x67]));
+    }
+
+    #[test]
+    fn g722_has_twice_the_samples_that_its_clock_says() {
+        for text in ["m=audio 0 RTP/AVP 9\n", "m=audio 0 RTP/AVP 97\na=rtpmap:97 G722/8000/1\n"] {
+            let Choice::Ours(format) = choice(text) else { panic!("{text} is not ours") };
+            let Track { codec, time_base, sample_rate_hz, .. } = format.track;
+            assert_eq!((codec, time_base.den, sample_rate_hz), (Codec::G722, 8_000, 16_000));
+        }
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn well_known(payload_type: u8) -> (&'static str, u32, u32) {
     match payload_type {
         0 => ("PCMU", 8000, 1),
         8 => ("PCMA", 8000, 1),
+        9 => ("G722", 8000, 1),
         26 => ("JPEG", 90_000, 0),
         _ => ("", 0, 0),
     }

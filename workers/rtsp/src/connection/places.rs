@@ -58,7 +58,8 @@ impl Connection {
             multicast: !self.wire.is_secure() && self.house.casts.reaches(self.local.ip()),
             unicast: !self.wire.is_secure() && self.house.ports.is_open(),
         };
-        let Some(wish) = self.session.wish(request, &self.house.feeds, reach) else {
+        let cameras = self.scene.desk.cameras(&self.house.feeds);
+        let Some(wish) = self.session.wish(request, &cameras, reach) else {
             return Ready::Nothing;
         };
         let ready = match wish.offer {
@@ -98,6 +99,11 @@ impl Connection {
         }
         let Some(playback) = self.session.playing() else { return Ok(()) };
         let presentation = playback.presentation();
+        self.outbox.widen();
+        if presentation.window().is_some() {
+            self.scene.desk.begin(presentation.path(), clock::mono());
+            return Ok(());
+        }
         let feed = self.house.feeds.get(presentation.path()).ok_or(End::Changed)?;
         let transport = mode.map_or("", Mode::as_str);
         tracing::info!(client = %self.peer, camera = feed.path(), transport, "viewer begins");
@@ -149,7 +155,8 @@ impl Connection {
             return self.list();
         }
         let Some(moving) = self.session.give_up() else { return };
-        let scene = std::mem::replace(&mut self.scene, Scene::new(clock::mono()));
+        let empty = self.empty_scene();
+        let scene = std::mem::replace(&mut self.scene, empty);
         if let Err(estate) = claim.send(Box::new(Estate { moving, scene })) {
             // It left in this very moment: the session stays here.
             self.take_over(*estate);
@@ -191,18 +198,18 @@ impl Connection {
 
     async fn turn_alone(&mut self) -> Result<(), End> {
         self.list();
-        self.add_units()?;
+        let (wants, due) = self.add_units()?;
         if self.scene.post.is_refused() {
             return Err(End::Gone);
         }
         let deadline = self.deadline();
-        let (wants_units, at) = (self.wants_units(), deadline.map(|(at, _)| at));
+        let at = deadline.map(|(at, _)| at).into_iter().chain(due).min();
         tokio::select! {
             claim = claimed(self.listed.as_mut()) => {
                 self.hand_over(claim);
                 if self.session.playback().is_none() { Err(End::Moved) } else { Ok(()) }
             }
-            happening = self.scene.happening(wants_units, at) => self.react(happening, deadline),
+            happening = self.scene.happening(wants, at) => self.react(happening, deadline),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Samples as they are: G.711 (RFC 3551 sections 4.5.14) and L16 (section 4.5.11). Whole samples a packet, each
+//! Samples as they are: G.711 (RFC 3551 section 4.5.14), G.722 (section 4.5.2) and L16 (section 4.5.11). Whole samples a packet, each
 //! with the time of its first one.
 
 use super::{PAYLOAD_MAX_BYTES, Piece};

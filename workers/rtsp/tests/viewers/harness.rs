@@ -104,6 +104,16 @@ impl Clip {
         CLIP.get_or_init(|| Self::encode("b-frames", &["-bf", "2"]))
     }
 
+    /// Of another codec: units with whether they are key frames, 40 ms apart.
+    pub fn of(track: Track, units: Vec<(bool, Vec<u8>)>, pictures: Vec<String>) -> Self {
+        assert_eq!((units.len(), pictures.len()), (FRAMES as usize, FRAMES as usize));
+        let unit = |(number, (key, bytes)): (u32, (bool, Vec<u8>))| {
+            let ns = i64::try_from((FRAME * number).as_nanos()).unwrap();
+            ClipUnit { bytes, key, pts_ns: ns, dts_ns: ns }
+        };
+        Self { units: (0..).zip(units).map(unit).collect(), pictures, track }
+    }
+
     fn encode(name: &str, options: &[&str]) -> Self {
         let dir =
             std::env::temp_dir().join(format!("framevisor-rtsp-{}-{name}", std::process::id()));
@@ -151,6 +161,11 @@ impl Clip {
         let sets = nal::units(first).filter(|nal| matches!(first[nal.start] & 0x1f, 7 | 8));
         let extradata = sets.flat_map(|nal| [&[0, 0, 0, 1][..], &first[nal]].concat()).collect();
         Self { pictures: hashes(pictures), track: track(extradata), units }
+    }
+
+    /// Whether each unit is a key frame, and its bytes.
+    pub fn units(&self) -> impl Iterator<Item = (bool, Vec<u8>)> {
+        self.units.iter().map(|unit| (unit.key, unit.bytes.clone()))
     }
 
     pub fn track(&self) -> Track {
