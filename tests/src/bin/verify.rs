@@ -8,10 +8,11 @@ use clap::{Parser, ValueEnum};
 use protocol::units::Size;
 use tests::checks::{
     chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults, hangs, index,
-    kills, many, mutated, order, pages, python, recording, rings, scripts, sources, storage,
-    succession, uploading,
+    kills, many, mutated, order, pages, python, recording, rings, rtsp_clients, rtsp_players,
+    rtsp_units, scripts, sources, storage, succession, uploading,
 };
 use tests::report::{Check, Report};
+use tests::viewer::Over;
 
 /// Proves on this machine what is promised, in at most ten minutes.
 #[derive(Debug, Parser)]
@@ -34,6 +35,8 @@ enum Name {
     Recording,
     /// The rings: kills, wake-ups, trust, C and Python.
     Rings,
+    /// What is served over RTSP: every client by every transport, byte for byte, through kills and hostile ones.
+    Rtsp,
     /// Pictures from cameras that do harm or are not well, over bad lines, and what is made of them.
     Sources,
     /// Processes: deaths, hangs, stops, and what becomes of capture meanwhile.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Name::FirstLight => first_light(options.seed),
         Name::Recording => all_about_recording(options.seed),
         Name::Rings => all_about_rings(options.seed),
+        Name::Rtsp => all_about_rtsp(options.seed),
         Name::Sources => all_about_sources(options.seed),
         Name::Supervision => supervision(options.seed),
     };
@@ -148,6 +152,42 @@ fn all_about_recording(seed: u64) -> Report {
     });
     report
 }
+
+fn all_about_rtsp(seed: u64) -> Report {
+    let mut report = Report::default();
+    clients_and_transports(&mut report);
+    report.promise("units_tcp", || rtsp_units::are_the_sources(Over::Tcp, 60));
+    report.promise("units_udp", || rtsp_units::are_the_sources(Over::Udp, 60));
+    let kills = report.promise("kills", || rtsp_units::through_kills(10, seed));
+    report.target_below("back_ms_p50", &kills["back_ms_p50"], 200.0);
+    report.promise("late_joins", || rtsp_units::of_late_viewers(50, 250, seed));
+    for (row, package, program, names) in TESTS_OF_RTSP {
+        report.promise(row, || rings::named_tests(package, program, names));
+    }
+    report
+}
+
+/// A row for each client; nothing else runs beside, for they decode.
+fn clients_and_transports(report: &mut Report) {
+    let mut site = None;
+    report.promise("clients_served", || {
+        site = Some(rtsp_clients::Site::open()?);
+        Ok(serde_json::json!({}))
+    });
+    let Some(site) = site else { return };
+    for player in &rtsp_players::PLAYERS {
+        let row = || site.row(player, &rtsp_clients::COLUMNS);
+        report.promise(rtsp_clients::row_name(player), row);
+    }
+}
+
+/// Promises about RTSP that are tests of their own: row, package, test program, names.
+const TESTS_OF_RTSP: [(&str, &str, &str, &[&str]); 4] = [
+    ("answers_by_the_book", "rtsp", "every_answer_is_by_the_book", &[]),
+    ("viewers", "rtsp", "viewers", &[]),
+    ("any_bytes", "rtsp", "targets", &[]),
+    ("cases_of_viewing", "tests", "system", &["rtsp::"]),
+];
 
 fn all_about_sources(seed: u64) -> Report {
     let mut report = Report::default();
