@@ -15,16 +15,14 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
-use super::rtsp_players::{Ask, By, PICTURES, PLAYERS, Player, TONE_HZ};
-use super::{FPS, RESTART_AT_ONCE, SIZE};
+use super::RESTART_AT_ONCE;
+use super::rtsp_clips::{CLIP_PICTURES, CLIP_S, add_tone, make_clip};
+use super::rtsp_players::{Ask, By, PICTURES, PLAYERS, Player};
 use crate::peer::{Peer, Served};
 use crate::processes;
 use crate::project::{Project, free_port, source_root};
-use crate::{Failure, Outcome, ensure, ffmpeg, viewer, wait_for};
+use crate::{Failure, Outcome, ensure, viewer, wait_for};
 
-/// The clip goes round; its pictures count to this.
-const CLIP_S: u32 = 60;
-const CLIP_PICTURES: u32 = CLIP_S * 25;
 const USER: &str = "anna";
 const PASSWORD: &str = "correct-horse";
 /// Of the range that nobody routes on (RFC 2365), one for each server.
@@ -314,62 +312,6 @@ fn give_password(project: &Project) -> Outcome<PathBuf> {
     fs::write(&path, PASSWORD).map_err(Failure::new)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(Failure::new)?;
     Ok(path)
-}
-
-/// A clip with the frame code (`docs/framecode.md`), made by ffmpeg alone: 25 pictures a second, about 2 Mbit/s.
-pub fn make_clip(path: &Path, seconds: u32, gop: u32) -> Outcome<()> {
-    let (width, height) = (SIZE.0, SIZE.1);
-    let cell = width / 32;
-    let bit = |shift: u32| format!("floor(N/pow(2,floor(X/{cell})-{shift}))");
-    // Cells 24 to 31 are the check bits: the three bytes of the number, xor.
-    let luma = format!(
-        "if(lt(floor(X/{cell}),24),mod({},2),mod({}+{}+{},2))*219+16",
-        bit(0),
-        bit(24),
-        bit(16),
-        bit(8)
-    );
-    let strip =
-        format!("nullsrc=s={width}x16:r={FPS},geq=lum='{luma}':cb=128:cr=128,split[top][bottom]");
-    let middle = format!("testsrc2=s={width}x{}:r={FPS}[middle]", height - 32);
-    let graph = format!("{strip};{middle};[top][middle][bottom]vstack=3,format=yuv420p[out]");
-    let (seconds, gop) = (seconds.to_string(), gop.to_string());
-    let name = path.display().to_string();
-    ffmpeg::make(&[
-        "-filter_complex",
-        &graph,
-        "-map",
-        "[out]",
-        "-t",
-        &seconds,
-        "-c:v",
-        "libx264",
-        "-preset",
-        "veryfast",
-        "-bf",
-        "0",
-        "-g",
-        &gop,
-        "-sc_threshold",
-        "0",
-        "-b:v",
-        "2M",
-        "-minrate",
-        "2M",
-        "-maxrate",
-        "2M",
-        "-bufsize",
-        "1M",
-        "-nal-hrd",
-        "cbr",
-        &name,
-    ])
-}
-
-fn add_tone(clip: &Path, to: &Path) -> Outcome<()> {
-    let tone = format!("sine=frequency={TONE_HZ}:sample_rate=48000:duration={CLIP_S}");
-    let (clip, to) = (clip.display().to_string(), to.display().to_string());
-    ffmpeg::make(&["-i", &clip, "-f", "lavfi", "-i", &tone, "-c:v", "copy", "-c:a", "aac", &to])
 }
 
 /// The table in its short form: players that everybody has, over TCP.

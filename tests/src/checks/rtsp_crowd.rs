@@ -8,7 +8,7 @@ use protocol::time::MonoNs;
 use serde_json::{Value, json};
 use shmring::clock;
 
-use super::rtsp_clients::make_clip;
+use super::rtsp_clips::make_clip;
 use super::{FPS, median_and_worst, ms};
 use crate::peer::{Peer, Served};
 use crate::processes::{self, Private};
@@ -143,6 +143,30 @@ fn own(project: &Project, port: u16, extent: Extent) -> Outcome<Value> {
         "cpu_percent_a_viewer": percent(&without),
         "kib_a_viewer": round(kib as f64 / extent.viewers as f64),
     }))
+}
+
+/// A few viewers for so long: each is exact, and the server takes less than a processor for all of them.
+pub fn everybody_sees_everything(viewers: usize, seconds: u64) -> Outcome<Value> {
+    let port = free_port()?;
+    let project = Project::new(&format!(
+        "version: 1
+workers:
+  cam: {{use: ingest, source: 'test:?size=320x192&fps=25&gop=25&bitrate=2000k&mode=live'}}
+  rtsp: {{use: rtsp, in: cam.packets, listen: '127.0.0.1:{port}'}}
+"
+    ))?;
+    project.up()?;
+    let source = Source::of(project.name(), &Project::ring("cam.packets")?);
+    let pid = project.pid("rtsp")?;
+    let crowd = Crowd::join(viewers, port, &format!("rtsp://127.0.0.1:{port}/cam"))?;
+    let window = Window::of(pid, Duration::from_secs(seconds));
+    let watched = crowd.leave()?;
+    let sequence = source.finish()?;
+    project.down()?;
+    all_are_exact(&sequence, &watched)?;
+    let percent = round(window.percent(1));
+    ensure(percent < 100.0, || format!("the server took {percent} % of a processor"))?;
+    Ok(json!({ "viewers": viewers, "inexact_viewers": 0, "cpu_percent": percent }))
 }
 
 fn memory_kib(pid: u32) -> Outcome<u64> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::SIZE;
+use super::rtsp_clips::TONE_HZ;
 use crate::framecode::Run;
 use crate::project::{binary, source_root};
 use crate::{Failure, Outcome, ensure, ffmpeg, tones};
@@ -12,8 +13,6 @@ use crate::{Failure, Outcome, ensure, ffmpeg, tones};
 pub const PICTURES: u32 = 100;
 /// A player that has not ended by then never will.
 const PATIENCE_S: &str = "120";
-/// What the sound of the clip is.
-pub const TONE_HZ: u32 = 1000;
 /// A tone that came through is far louder; what is left of it elsewhere is not.
 const HEARD_DB: f64 = -40.0;
 
