@@ -66,7 +66,8 @@ impl Report {
         thread::scope(|scope| {
             let (tell, told) = channel();
             let wanted = checks.into_iter().enumerate();
-            for (at, (name, check)) in wanted.filter(|(_, (name, _))| name.starts_with(&self.only)) {
+            for (at, (name, check)) in wanted.filter(|(_, (name, _))| name.starts_with(&self.only))
+            {
                 let tell = tell.clone();
                 scope.spawn(move || {
                     let began = clock::mono();

@@ -212,7 +212,7 @@ fn must(answer: Answer, method: &str) -> Outcome<Answer> {
 /// The control URL of the first picture of a description (RFC 2326 appendix C.1.1).
 fn picture_url(described: &Answer, url: &str) -> Option<String> {
     let text = described.text();
-    let media = text.split("m=").find(|media| media.starts_with("video "))?;
+    let media = text.split("\nm=").find(|media| media.starts_with("video "))?;
     let control = media.lines().find_map(|line| line.strip_prefix("a=control:"))?.trim();
     if control.contains("://") {
         return Some(control.to_owned());

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use protocol::units::Size;
+use tests::Failure;
 use tests::checks::{
     chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults, hangs, index,
     kills, many, mutated, order, pages, python, recording, rings, rtsp_clients, rtsp_players,
@@ -13,7 +14,6 @@ use tests::checks::{
 };
 use tests::report::{Check, Report};
 use tests::viewer::Over;
-use tests::Failure;
 
 /// Proves on this machine what is promised, in at most ten minutes.
 #[derive(Debug, Parser)]

@@ -55,7 +55,8 @@ pub fn make_clip(path: &Path, seconds: u32, gop: u32) -> Outcome<()> {
         "-maxrate",
         "2M",
         "-bufsize",
-        "1M", &name,
+        "1M",
+        &name,
     ])
 }
 

@@ -27,7 +27,9 @@ workers:
     let url = format!("rtsp://127.0.0.1:{port}/heard");
     let mut client = viewer::Client::connect(port)?;
     let sdp = client.ask("DESCRIBE", &url, "Accept: application/sdp\r\n")?.text();
-    for wanted in ["sprop-parameter-sets=", "packetization-mode=1", "config=", "trackID=0", "trackID=1"] {
+    for wanted in
+        ["sprop-parameter-sets=", "packetization-mode=1", "config=", "trackID=0", "trackID=1"]
+    {
         ensure(sdp.contains(wanted), || format!("no {wanted} in\n{sdp}"))?;
     }
     let begins = beginnings(&url)?;

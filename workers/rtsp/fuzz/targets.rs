@@ -81,7 +81,9 @@ fn requests(data: &[u8]) {
                     assert!(event != Event::Playing || session.playing().is_some());
                     watch(&mut session, &site.0, now);
                 }
-                Ok(Some(Inbound::Frame { channel, payload })) => session.hear(channel, &payload, now),
+                Ok(Some(Inbound::Frame { channel, payload })) => {
+                    session.hear(channel, &payload, now)
+                }
                 Ok(None) => break,
                 Err(_) => return,
             }
