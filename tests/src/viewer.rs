@@ -7,6 +7,7 @@
 //! ```
 
 pub mod crowd;
+pub mod facts;
 pub mod judge;
 pub mod source;
 pub mod units;
@@ -23,6 +24,7 @@ use shmring::clock;
 
 use crate::project::free_port;
 use crate::{Failure, Outcome, ensure};
+use facts::Facts;
 use judge::Seen;
 use units::Units;
 use wire::{Answer, Came, Wire};
@@ -59,6 +61,13 @@ pub struct Client {
     /// What the packets come by once they play over UDP: RTP and RTCP.
     media: Option<(UdpSocket, UdpSocket)>,
     url: String,
+}
+
+/// What was watched of a picture.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    pub seen: Vec<Seen>,
+    pub facts: Facts,
 }
 
 impl Client {
@@ -147,42 +156,53 @@ impl Client {
     }
 
     /// Access units as they come, while `go_on` says so.
-    pub fn watch(self, go_on: impl FnMut(&Seen) -> bool) -> Outcome<Vec<Seen>> {
+    pub fn watch(self, go_on: impl FnMut(&Seen) -> bool) -> Outcome<Stream> {
         match self.media.is_some() {
             true => self.watch_udp(go_on),
             false => self.watch_tcp(go_on),
         }
     }
 
-    fn watch_tcp(mut self, mut go_on: impl FnMut(&Seen) -> bool) -> Outcome<Vec<Seen>> {
-        let (mut units, mut seen) = (Units::default(), Vec::new());
+    fn watch_tcp(mut self, mut go_on: impl FnMut(&Seen) -> bool) -> Outcome<Stream> {
+        let (mut units, mut stream) = (Units::default(), Stream::default());
         loop {
             let now = clock::mono();
             while let Some(came) = self.wire.take() {
-                let Came::Packet { channel: 0, bytes } = came else { continue };
+                let bytes = match came {
+                    Came::Packet { channel: 0, bytes } => bytes,
+                    Came::Packet { bytes, .. } => {
+                        stream.facts.report(bytes);
+                        continue;
+                    }
+                    Came::Answer(_) => continue,
+                };
+                stream.facts.packet(bytes);
                 if let Some(unit) = units.push(bytes) {
                     let one = Seen::of(&unit, now);
-                    seen.push(one);
+                    stream.seen.push(one);
                     if !go_on(&one) {
-                        return Ok(seen);
+                        return Ok(stream);
                     }
                 }
             }
-            ensure(self.fill()? > 0, || format!("the server closed after {} units", seen.len()))?;
+            let units = stream.seen.len();
+            ensure(self.fill()? > 0, || format!("the server closed after {units} units"))?;
         }
     }
 
-    fn watch_udp(mut self, mut go_on: impl FnMut(&Seen) -> bool) -> Outcome<Vec<Seen>> {
-        let (rtp, _rtcp) = self.media.take().ok_or_else(|| Failure::new("not over UDP"))?;
+    fn watch_udp(mut self, mut go_on: impl FnMut(&Seen) -> bool) -> Outcome<Stream> {
+        let (rtp, rtcp) = self.media.take().ok_or_else(|| Failure::new("not over UDP"))?;
         rtp.set_read_timeout(Some(PATIENCE)).map_err(Failure::new)?;
-        self.socket.set_nonblocking(true).map_err(Failure::new)?;
-        let (mut units, mut seen) = (Units::default(), Vec::new());
+        rtcp.set_nonblocking(true).map_err(Failure::new)?;
+        let (mut units, mut stream) = (Units::default(), Stream::default());
         let (mut packet, mut alive) = (vec![0; READ_BYTES], clock::mono());
         loop {
             let count = rtp.recv(&mut packet).map_err(|error| {
-                Failure(format!("no packet over UDP after {} units: {error}", seen.len()))
+                let units = stream.seen.len();
+                Failure(format!("no packet over UDP after {units} units: {error}"))
             })?;
             let now = clock::mono();
+            stream.facts.packet(&packet[..count]);
             if now.saturating_since(alive) > KEEP_ALIVE {
                 alive = now;
                 let url = self.url.clone();
@@ -190,9 +210,12 @@ impl Client {
             }
             let Some(unit) = units.push(&packet[..count]) else { continue };
             let one = Seen::of(&unit, now);
-            seen.push(one);
+            stream.seen.push(one);
             if !go_on(&one) {
-                return Ok(seen);
+                return Ok(stream);
+            }
+            while let Ok(count) = rtcp.recv(&mut packet) {
+                stream.facts.report(&packet[..count]);
             }
         }
     }

@@ -5,18 +5,23 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use protocol::time::MonoNs;
+use protocol::time::{MonoNs, NS_PER_S};
 use serde_json::{Value, json};
 
 use super::{RESTART_AT_ONCE, median_and_worst, ms, ms_since};
 use crate::peer::Peer;
 use crate::processes::{self, Pauses};
 use crate::project::{Project, free_port};
+use crate::viewer::facts::Facts;
 use crate::viewer::judge::{Seen, Sent, Sequence};
 use crate::viewer::source::Source;
 use crate::viewer::{self, Client, Over};
 use crate::{Failure, Outcome, ensure};
 
+/// Of RTP, so that IP and UDP fit into 1500 beside it.
+const PACKET_MAX_BYTES: usize = 1472;
+/// Players count on a report so often; the times that they state are those of pictures.
+const REPORT_EVERY_S: u64 = 5;
 /// What a viewer of a killed server watches before the next kill: a second at least.
 const UNITS_BETWEEN_KILLS: usize = 25;
 /// Late joins look at a second and a half, which is past what the burst of a group holds when it comes late.
@@ -58,13 +63,29 @@ pub fn are_the_sources(over: Over, seconds: u64) -> Outcome<Value> {
     client.play(&url(port), over)?;
     let wanted = usize::try_from(seconds * super::FPS).map_err(Failure::new)?;
     let mut count = 0;
-    let seen = client.watch(|_| {
+    let stream = client.watch(|_| {
         count += 1;
         count < wanted
     })?;
     let sequence = source.finish()?;
     project.down()?;
-    exact(&sequence, &seen, &format!("{over:?}"))
+    let mut figures = exact(&sequence, &stream.seen, &format!("{over:?}"))?;
+    is_reported_on(&stream.facts, seconds)?;
+    figures["largest_packet_bytes"] = json!(stream.facts.largest_bytes);
+    figures["reports"] = json!(stream.facts.reports_ns.len());
+    figures["longest_without_report_ms"] = json!(ms(stream.facts.longest_silence_ns()).round());
+    Ok(figures)
+}
+
+/// Packets that fit into those of Ethernet, one source, and its clock told so often that players count on it.
+fn is_reported_on(facts: &Facts, seconds: u64) -> Outcome<()> {
+    ensure(facts.ssrcs.len() == 1 && facts.largest_bytes <= PACKET_MAX_BYTES, || {
+        format!("{} bytes at most, of sources {:?}", facts.largest_bytes, facts.ssrcs)
+    })?;
+    let (reports, silence) = (facts.reports_ns.len() as u64, facts.longest_silence_ns());
+    ensure(reports >= seconds / REPORT_EVERY_S && silence <= REPORT_EVERY_S * NS_PER_S, || {
+        format!("{reports} reports in {seconds} s, {silence} ns from one to the next at most")
+    })
 }
 
 /// Figures of a viewer that has to be exact.
@@ -174,7 +195,7 @@ fn late_viewers(joins: u32, gop: u32, seed: u64) -> Outcome<Value> {
             }
             count < UNITS_OF_A_JOIN
         })?;
-        seen.push((began, own));
+        seen.push((began, own.seen));
     }
     let sequence = source.finish()?;
     project.down()?;
@@ -232,11 +253,12 @@ pub fn latency_beside_gst(over: Over, windows: usize, window_s: u64) -> Outcome<
             scope.spawn(move || -> Outcome<Vec<Seen>> {
                 let (client, _) = viewer::play_again(port, &url(port), over)?;
                 let mut count = 0;
-                client.watch(|_| {
+                let stream = client.watch(|_| {
                     count += 1;
                     // The first second is the burst of a group, and the beginning of a pipeline.
                     count < units + 50
-                })
+                })?;
+                Ok(stream.seen)
             })
         };
         let (own, gst) = (watch(port), watch(peer.port()));
