@@ -103,7 +103,8 @@ def main():
     options = arguments()
     Gst.init(None)
     server = GstRtspServer.RTSPServer.new()
-    server.set_address("127.0.0.1")
+    # Multicast has a network of its own, which is not loopback.
+    server.set_address("0.0.0.0" if options.multicast else "127.0.0.1")
     server.set_service(options.port)
     factory = GstRtspServer.RTSPMediaFactory.new()
     factory.set_shared(True)
@@ -120,7 +121,6 @@ def main():
         first = int(options.port) + 100 & ~1
         pool.add_range(options.multicast, options.multicast, first, first + 9, 1)
         factory.set_address_pool(pool)
-        factory.set_multicast_iface("lo")
     if options.user:
         protect(server, factory, options)
     if options.certificate:

@@ -20,9 +20,16 @@ const PEER_CMD: &str = "PEER_CMD";
 #[derive(Debug)]
 pub struct Peer {
     child: Child,
+    host: String,
     port: u16,
     stdin: Option<ChildStdin>,
 }
+
+/// Loopback.
+const HERE: &str = "127.0.0.1";
+/// A process in another network, and the address it has there: gst-rtsp-server and a
+/// player cannot both have the port of a group in one network. `scripts/verify rtsp` sets it.
+const OTHER_NETWORK: &str = "PEER_NETWORK";
 
 /// What gst-rtsp-server serves, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,11 +71,16 @@ impl Served<'_> {
 }
 
 impl Peer {
-    /// `Ok(Err(why))` where it is not installed.
+    /// `Ok(Err(why))` where it is not installed, or has not the network it needs.
     pub fn gst(served: &Served<'_>) -> Outcome<Result<Self, String>> {
         let port = free_port()?;
         let stdin = if served.file.is_some() { Stdio::null() } else { Stdio::piped() };
-        let mut child = Command::new(python())
+        let (mut command, host) = match served.multicast.map(|_| elsewhere()) {
+            None => (Command::new(python()), HERE.to_owned()),
+            Some(Some(found)) => found,
+            Some(None) => return Ok(Err("no other network for its multicast".to_owned())),
+        };
+        let mut child = command
             .arg(source_root().join("tests/python/rtsp_peer.py"))
             .arg(port.to_string())
             .args(served.arguments())
@@ -84,7 +96,7 @@ impl Peer {
         if line.trim() == "ready" {
             let stdin = child.stdin.take();
             drain(&mut child);
-            return Ok(Ok(Self { child, port, stdin }));
+            return Ok(Ok(Self { child, host, port, stdin }));
         }
         let mut said = String::new();
         if let Some(mut stderr) = child.stderr.take() {
@@ -111,7 +123,7 @@ impl Peer {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| Failure(format!("{PEER_CMD} {command:?}: {error}")))?;
-        let mut peer = Self { child, port, stdin: None };
+        let mut peer = Self { child, host: HERE.to_owned(), port, stdin: None };
         let url = peer.url();
         let serves = || {
             let ended = peer.child.try_wait().ok().flatten();
@@ -129,18 +141,31 @@ impl Peer {
         self.child.id()
     }
 
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
 
     pub fn url(&self) -> String {
-        format!("rtsp://127.0.0.1:{}/cam", self.port)
+        format!("rtsp://{}:{}/cam", self.host, self.port)
     }
 
     /// The end of it that takes access units.
     pub fn feed(&mut self) -> Option<Feed> {
         self.stdin.take().map(Feed)
     }
+}
+
+/// A command in the other network, and its address there.
+fn elsewhere() -> Option<(Command, String)> {
+    let told = std::env::var(OTHER_NETWORK).ok()?;
+    let (pid, host) = told.split_once(' ')?;
+    let mut command = Command::new("nsenter");
+    command.args(["-n", "-t", pid, &python()]);
+    Some((command, host.to_owned()))
 }
 
 /// Where access units for gst-rtsp-server go.

@@ -194,6 +194,7 @@ workers:
     fn ask(&self, column: Column) -> Outcome<Result<Ask, String>> {
         let ask = Ask {
             scheme: "rtsp",
+            host: "127.0.0.1".to_owned(),
             port: self.plain,
             path: "cam",
             by: By::Tcp,
@@ -262,7 +263,12 @@ workers:
             Ok(peer) => peer,
             Err(why) => return Ok(Err(why)),
         };
-        let asked = |peer: &Peer| Ask { port: peer.port(), path: "cam", ..ask.clone() };
+        let asked = |peer: &Peer| Ask {
+            host: peer.host().to_owned(),
+            port: peer.port(),
+            path: "cam",
+            ..ask.clone()
+        };
         if column != Column::Reconnect {
             let seen = player.plays(&asked(&peer), &self.folder, CLIP_PICTURES);
             return Ok(Ok(seen.map(drop)));

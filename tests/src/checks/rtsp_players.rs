@@ -30,6 +30,7 @@ pub enum By {
 pub struct Ask {
     /// `rtsps` where it is encrypted.
     pub scheme: &'static str,
+    pub host: String,
     pub port: u16,
     pub path: &'static str,
     pub by: By,
@@ -41,16 +42,17 @@ pub struct Ask {
 
 impl Ask {
     fn address(&self) -> String {
-        format!("{}://127.0.0.1:{}/{}", self.scheme, self.port, self.path)
+        format!("{}://{}:{}/{}", self.scheme, self.host, self.port, self.path)
     }
 
     /// With the user, as players of the FFmpeg family take it.
     fn address_with_user(&self) -> String {
         let user = self.user.map(|(name, password)| format!("{name}:{password}@"));
         format!(
-            "{}://{}127.0.0.1:{}/{}",
+            "{}://{}{}:{}/{}",
             self.scheme,
             user.unwrap_or_default(),
+            self.host,
             self.port,
             self.path
         )
