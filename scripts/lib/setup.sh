@@ -9,6 +9,9 @@ libclang1-14 libclang-common-14-dev"
 # What the proofs need beside it: independent players, numpy for the Python reader, venv for its wheel.
 PROOF_PACKAGES="ffmpeg python3 python3-numpy python3-venv"
 
+# The server that ours is compared with.
+PEER_PACKAGES="gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"
   elif command -v sudo >/dev/null; then sudo "$@"

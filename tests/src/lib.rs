@@ -13,6 +13,7 @@ pub mod framecode;
 pub mod gateway;
 pub mod link;
 pub mod npm;
+pub mod peer;
 pub mod processes;
 pub mod project;
 pub mod recordings;
@@ -21,6 +22,7 @@ pub mod store;
 pub mod tally;
 pub mod tls;
 pub mod tones;
+pub mod viewer;
 pub mod webhooks;
 pub mod witness;
 

@@ -19,11 +19,13 @@ pub type Check<'a> = Box<dyn FnOnce() -> Outcome<Value> + Send + 'a>;
 pub struct Report {
     begun: MonoNs,
     rows: Vec<Row>,
+    /// Promises whose names begin otherwise are not looked at.
+    only: String,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        Self { begun: clock::mono(), rows: Vec::new() }
+        Self { begun: clock::mono(), rows: Vec::new(), only: String::new() }
     }
 }
 
@@ -40,8 +42,16 @@ struct Row {
 }
 
 impl Report {
+    /// A report of the promises whose names begin so.
+    pub fn of_rows(only: &str) -> Self {
+        Self { only: only.to_owned(), ..Self::default() }
+    }
+
     /// Runs a promise, notes what it showed, and gives its figures.
     pub fn promise(&mut self, name: &'static str, check: impl FnOnce() -> Outcome<Value>) -> Value {
+        if !name.starts_with(&self.only) {
+            return Value::Null;
+        }
         let began = clock::mono();
         let outcome = check();
         self.promised(name, outcome, since(began))
@@ -55,7 +65,9 @@ impl Report {
         let mut figures = [const { Value::Null }; N];
         thread::scope(|scope| {
             let (tell, told) = channel();
-            for (at, (name, check)) in checks.into_iter().enumerate() {
+            let wanted = checks.into_iter().enumerate();
+            for (at, (name, check)) in wanted.filter(|(_, (name, _))| name.starts_with(&self.only))
+            {
                 let tell = tell.clone();
                 scope.spawn(move || {
                     let began = clock::mono();
@@ -186,6 +198,17 @@ fn brief(figures: &Value) -> String {
 mod tests {
     use super::*;
     use crate::Failure;
+
+    #[test]
+    fn what_is_not_asked_for_is_not_looked_at_and_nothing_at_all_is_not_ok() {
+        let mut report = Report::of_rows("kills");
+        let looked_at = || -> Outcome<Value> { panic!("looked at") };
+        assert_eq!(report.promise("page", looked_at), Value::Null);
+        let [none] = report.side_by_side([("errors", Box::new(looked_at))]);
+        assert!(none.is_null() && !report.is_ok());
+        assert_eq!(report.promise("kills_recorder", || Ok(json!(3))), json!(3));
+        assert!(report.is_ok());
+    }
 
     #[test]
     fn what_runs_side_by_side_is_told_in_its_own_place_whoever_ends_first() {

@@ -31,6 +31,7 @@ mod recording;
 mod recording_on_demand;
 mod replay;
 mod ring_verbs;
+mod rtsp;
 mod sources;
 mod succession;
 mod top_on_a_terminal;

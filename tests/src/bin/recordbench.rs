@@ -1,13 +1,14 @@
-//! `scripts/bench recording`, `scripts/bench decode` and `scripts/bench export`: what they cost, beside ffmpeg
-//! and `cp` in the same run.
+//! `scripts/bench recording`, `decode`, `export` and `rtsp`: what they cost, beside ffmpeg, `cp` and
+//! gst-rtsp-server in the same run.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tests::checks::{cost, decode_cost, export_cost};
+use tests::checks::{cost, decode_cost, export_cost, rtsp_crowd, rtsp_restream, rtsp_units};
 use tests::report::Report;
+use tests::viewer::Over;
 
 #[derive(Debug, Parser)]
 #[command(name = "scripts/bench")]
@@ -46,6 +47,18 @@ enum What {
         #[arg(long, default_value_t = 600)]
         seconds: u64,
     },
+    /// Serves one camera of 2 Mbit/s to a crowd, and to one viewer beside gst-rtsp-server; records and serves it
+    /// beside ffmpeg. `PEER_CMD` names a further server.
+    Rtsp {
+        #[arg(long, default_value_t = 200)]
+        viewers: usize,
+        /// Of windows without and with two slow viewers.
+        #[arg(long, default_value_t = 11)]
+        pairs: usize,
+        /// Length of a window.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +75,9 @@ fn main() -> ExitCode {
             let seen = report.promise("export", || export_cost::beside_cp(cameras, seconds));
             report.target_at_least("speed_of_cp", &seen["speed_of_cp"], 0.5);
         }
+        What::Rtsp { viewers, pairs, seconds } => {
+            rtsp(&mut report, rtsp_crowd::Extent { viewers, pairs, window_s: seconds });
+        }
     }
     if let Err(error) = report.print() {
         eprintln!("bench: {error}");
@@ -69,4 +85,21 @@ fn main() -> ExitCode {
     }
     let passed = report.is_ok() && (report.targets_met() || !options.strict);
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn rtsp(report: &mut Report, extent: rtsp_crowd::Extent) {
+    let crowd = report.promise("crowd", || rtsp_crowd::of_one_camera(extent));
+    report.target_met("slow_viewers_change_nothing", &crowd["as_without"]);
+    report.target_below("cpu_a_viewer_of_gst", &crowd["cpu_of_gst"], 0.5);
+    for (row, target, over) in [
+        ("latency_tcp", "more_than_gst_ms_tcp", Over::Tcp),
+        ("latency_udp", "more_than_gst_ms_udp", Over::Udp),
+    ] {
+        let windows = || rtsp_units::latency_beside_gst(over, extent.pairs, extent.window_s);
+        let seen = report.promise(row, windows);
+        report.target_below(target, &seen["own_more_than_gst_ms_p50"], 2.0);
+    }
+    let seconds = extent.window_s * extent.pairs as u64;
+    let restream = report.promise("restream", || rtsp_restream::beside_others(seconds));
+    report.target_below("cpu_of_the_best", &restream["ratio_best"], 0.5);
 }

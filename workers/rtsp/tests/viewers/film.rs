@@ -11,9 +11,10 @@ use protocol::stream::{Codec, Track};
 use protocol::time::{TimeBase, UtcNs};
 use recordings::FileName;
 use rtsp::feed::Feeds;
+use rtsp::house::Terms;
 use rtsp::recorded::moment;
 use rtsp::recorded::shelf::Shelf;
-use rtsp::server::Server;
+use rtsp::server::{Opening, Server};
 
 use crate::harness::RawClient;
 
@@ -159,7 +160,9 @@ impl Cinema {
     pub fn open(mut self) -> Self {
         let shelf = Shelf::new(config::Shelf::At(self.dir.path().to_owned()));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        self.server = Some(Server::with_recordings(listener, Feeds::default(), shelf, 8).unwrap());
+        let opening =
+            Opening { shelf, ..Opening::of(listener, Feeds::default(), Terms::over_tcp(8)) };
+        self.server = Some(Server::open(opening).unwrap());
         self
     }
 
