@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_server_shows_the_clients_of_all_its_processes_that_live() {
-        let runtime = std::env::temp_dir().join(format!("framevisor-clients-{}", std::process::id()));
+        let runtime =
+            std::env::temp_dir().join(format!("framevisor-clients-{}", std::process::id()));
         let folder = runtime.join(NOTES_DIR).join(CLIENTS_DIR);
         fs::create_dir_all(&folder).unwrap();
         let now = 100 * CLIENTS_NOTE_AGE_NS;
@@ -83,8 +84,12 @@ mod tests {
         fs::write(folder.join("rtsp.20.json"), "{").unwrap();
         let mut list = json!([{"name": "rtsp", "kind": "rtsp"}, {"name": "web", "kind": "web"}]);
         add_to(&mut list, &runtime, UtcNs(now));
-        let addresses: Vec<_> =
-            list[0]["clients"].as_array().unwrap().iter().map(|client| &client["address"]).collect();
+        let addresses: Vec<_> = list[0]["clients"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|client| &client["address"])
+            .collect();
         assert_eq!(addresses, ["10.0.0.7:1", "10.0.0.8:1"]);
         assert!(list[1].get("clients").is_none());
         fs::remove_dir_all(runtime).unwrap();

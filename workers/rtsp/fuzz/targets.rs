@@ -9,20 +9,23 @@ use std::time::Duration;
 use protocol::stream::{Codec, Track};
 use protocol::time::{MonoNs, TimeBase, UtcNs};
 use rtsp::chance::Chance;
+use rtsp::envelope::Datagrams;
 use rtsp::inbox::{Inbound, Inbox};
+use rtsp::playback::Outlet;
 use rtsp::rtp::sender::Beginning;
 use rtsp::rtp::{Format, PAYLOAD_MAX_BYTES, rtcp};
 use rtsp::sdp::Presentation;
-use rtsp::session::{Camera, Cameras, Circumstances, Event, Session};
+use rtsp::session::{Camera, Cameras, Circumstances, Event, Reserved, Session};
 use rtsp::target::Target;
-use rtsp::transport;
+use rtsp::transport::{self, Group, Mode, Ports, Reach};
 use rtsp::unit::Unit;
 use rtsp_types::{Message, Response, Url};
 
 /// By its name.
 type Throw = (&'static str, fn(&[u8]));
 
-pub(crate) const TARGETS: [Throw; 6] = [
+pub(crate) const TARGETS: [Throw; 7] = [
+    ("authorization", authorizations),
     ("requests", requests),
     ("rtcp", reports),
     ("rtp", packets),
@@ -36,6 +39,15 @@ const CHANCE: Chance = Chance {
     session: 0x00c0_ffee,
     beginning: Beginning { ssrc: 0xaabb_ccdd, sequence: 65_535, ticks: u32::MAX - 10 },
 };
+
+const PEER: [u8; 4] = [127, 0, 0, 9];
+
+/// A SETUP may ask for any transport.
+fn reserved() -> Reserved {
+    let ports = Ports { rtp: 20_000, rtcp: 20_001 };
+    let group = Group { address: [239, 255, 42, 1].into(), ports, ttl: 1, ssrc: 7 };
+    Reserved { ports: Some(ports), group: Some(group) }
+}
 
 /// Throws bytes at the target of this name.
 pub(crate) fn run(name: &str, data: &[u8]) {
@@ -75,6 +87,8 @@ fn requests(data: &[u8]) {
                         chance: CHANCE,
                         cameras: &site,
                         local: [127, 0, 0, 1].into(),
+                        peer: PEER.into(),
+                        reserved: reserved(),
                     };
                     let (response, event) = session.answer(&request, &around);
                     is_rtsp(&response);
@@ -102,23 +116,38 @@ fn is_rtsp(response: &Response<Vec<u8>>) {
 
 /// Whoever plays gets a unit.
 fn watch(session: &mut Session, presentation: &Presentation, now: MonoNs) {
+    let mode = session.mode();
     let Some(playback) = session.playing() else { return };
     let payload = [&[0, 0, 0, 1, 0x65][..], &[7; 3000]].concat();
     let format = &presentation.tracks()[0].format;
     let pieces = format.cut(&payload);
     let unit =
         Unit { track: 0, entry: true, pts_ns: 40_000_000, captured: UtcNs(1), pieces, payload };
-    playback.write(&unit, now, &mut Vec::new());
+    match mode {
+        Some(Mode::Interleaved) => {
+            playback.write(&unit, now, Outlet::Interleaved(&mut Vec::new()));
+        }
+        _ => playback.write(&unit, now, Outlet::Datagrams(&mut Datagrams::default())),
+    }
 }
 
 fn reports(data: &[u8]) {
     let _ = rtcp::is_report(data);
+    let blocks = rtcp::blocks(data);
+    assert!(blocks.len() * 24 <= data.len());
+}
+
+/// What a client says of who it is.
+fn authorizations(data: &[u8]) {
+    if let Some(authorization) = access::header::parse(&String::from_utf8_lossy(data)) {
+        assert!(authorization.user().len() <= data.len().saturating_mul(3));
+    }
 }
 
 /// The first byte chooses the codec; the rest is a unit of it.
 fn packets(data: &[u8]) {
     let Some((codec, unit)) = data.split_first() else { return };
-    let Some(format) = Format::of(&track(codec_of(*codec), Vec::new()), 0) else { return };
+    let Ok(format) = Format::of(&track(codec_of(*codec), Vec::new()), 0) else { return };
     let unit = format.wire(unit.to_vec());
     let pieces = format.cut(&unit);
     for piece in &pieces {
@@ -138,7 +167,8 @@ fn descriptions(data: &[u8]) {
 }
 
 fn transports(data: &[u8]) {
-    let _ = transport::accept(&String::from_utf8_lossy(data));
+    let reach = Reach { peer: PEER.into(), interleaved: true, multicast: true, unicast: true };
+    let _ = transport::accept(&String::from_utf8_lossy(data), &reach);
 }
 
 fn urls(data: &[u8]) {

@@ -547,9 +547,7 @@ fn own(kind: Kind) -> Keys {
             ("udp_ports", values::text("off|[1-9][0-9]{2,3}[02468]-[1-9][0-9]{2,3}[13579]")),
             (
                 "multicast",
-                values::text(
-                    r"off|2(?:2[4-9]|3[0-9])(?:\.[0-9]{1,3}){3}/(?:1[6-9]|2[0-9]|3[0-2])",
-                ),
+                values::text(r"off|2(?:2[4-9]|3[0-9])(?:\.[0-9]{1,3}){3}/(?:1[6-9]|2[0-9]|3[0-2])"),
             ),
             ("multicast_ttl", number(1, 255)),
             ("users", values::by_text("user")),
