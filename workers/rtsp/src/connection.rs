@@ -361,7 +361,9 @@ impl Connection {
     /// Waits for a camera that has not been seen yet.
     async fn wait_for_camera(&self, request: &Request<Vec<u8>>) {
         let target = request.request_uri().and_then(Target::of);
-        let Some(feed) = target.and_then(|target| self.house.feeds.get(&target.path)) else { return };
+        let Some(feed) = target.and_then(|target| self.house.feeds.get(&target.path)) else {
+            return;
+        };
         let mut changes = feed.changes();
         let seen = changes.wait_for(|_| feed.presentation().is_some());
         // Answered 503 when it does not come.
@@ -377,7 +379,8 @@ impl Connection {
     fn deadline(&self) -> Option<(MonoNs, Patience)> {
         let reports = self.session.playback().filter(|_| self.wants_units());
         // Of a group nothing else wakes, and its viewers' reports are fetched.
-        let in_group = self.scene.cast.as_ref().map(|_| (self.noted + NOTE_EVERY, Patience::Endless));
+        let in_group =
+            self.scene.cast.as_ref().map(|_| (self.noted + NOTE_EVERY, Patience::Endless));
         let deadlines = [
             self.outbox.stuck_at().map(|at| (at, Patience::Stuck)),
             self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent)),

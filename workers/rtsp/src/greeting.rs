@@ -12,8 +12,8 @@ use crate::datagram::canonical;
 use crate::house::House;
 use crate::session::FIRST_REQUEST;
 use crate::socket::Socket;
-use crate::tunnel::hello::{self, Hello};
 use crate::tunnel::Arrival;
+use crate::tunnel::hello::{self, Hello};
 use crate::wire::{Heard, Wire};
 
 /// Serves one connection until it is over. Without a place for it, it is told so.
@@ -23,12 +23,7 @@ pub async fn serve(socket: Socket, peer: SocketAddr, house: Arc<House>, seat: Se
     }
 }
 
-async fn begin(
-    socket: Socket,
-    peer: SocketAddr,
-    house: Arc<House>,
-    seat: Seat,
-) -> Result<(), End> {
+async fn begin(socket: Socket, peer: SocketAddr, house: Arc<House>, seat: Seat) -> Result<(), End> {
     let opened = clock::mono();
     let ends = (canonical(socket.local_addr()?), canonical(peer));
     let mut wire = Wire::new(socket);

@@ -43,7 +43,8 @@ impl Pace {
     }
 
     fn fill(&mut self, now: MonoNs) {
-        let elapsed = u64::try_from(now.saturating_since(self.filled).as_nanos()).unwrap_or(u64::MAX);
+        let elapsed =
+            u64::try_from(now.saturating_since(self.filled).as_nanos()).unwrap_or(u64::MAX);
         let bytes = elapsed.min(NS_PER_S) * BYTES_PER_S / NS_PER_S;
         if bytes > 0 {
             self.bytes = (self.bytes + bytes).min(BURST_BYTES);

@@ -40,7 +40,10 @@ pub enum Wanted {
     /// On these channels; `None` leaves the choice to us.
     Interleaved(Option<Channels>),
     Multicast(Group),
-    Unicast { client: Ports, server: Ports },
+    Unicast {
+        client: Ports,
+        server: Ports,
+    },
 }
 
 /// What RTP-Info says of one stream.
@@ -97,9 +100,17 @@ impl Playback {
             }
         };
         self.streams.retain(|stream| stream.track != track.index);
-        let sender = Sender::new(&track.format, Beginning { ssrc: ssrc(&place, beginning), ..beginning });
+        let sender =
+            Sender::new(&track.format, Beginning { ssrc: ssrc(&place, beginning), ..beginning });
         let (plays, needs_entry, anchor_ns) = (false, false, None);
-        self.streams.push(Stream { track: track.index, place, sender, plays, needs_entry, anchor_ns });
+        self.streams.push(Stream {
+            track: track.index,
+            place,
+            sender,
+            plays,
+            needs_entry,
+            anchor_ns,
+        });
         Some(place)
     }
 
@@ -111,7 +122,8 @@ impl Playback {
         }
         let others_play = self.plays();
         let presentation = Arc::clone(&self.presentation);
-        let chosen = self.streams.iter_mut().filter(|stream| track.is_none_or(|it| it == stream.track));
+        let chosen =
+            self.streams.iter_mut().filter(|stream| track.is_none_or(|it| it == stream.track));
         let starts = chosen.filter(|stream| !stream.plays).map(|stream| {
             stream.plays = true;
             stream.needs_entry = others_play && presentation.is_entry(stream.track, true);
@@ -207,7 +219,8 @@ impl Playback {
         let cname = self.presentation.path();
         for stream in &mut self.streams {
             let due = stream.plays && stream.sender.next_report().is_some_and(|at| at <= now);
-            if let Some(mut envelope) = out.again().of(stream.track, &stream.place).filter(|_| due) {
+            if let Some(mut envelope) = out.again().of(stream.track, &stream.place).filter(|_| due)
+            {
                 stream.sender.report_again(now, cname, &mut envelope);
             }
         }

@@ -120,7 +120,9 @@ pub fn answer(place: &Place, ssrc: u32) -> String {
             format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X}")
         }
         Place::Multicast(Group { address, ports, ttl, ssrc }) => {
-            format!("RTP/AVP;multicast;destination={address};ttl={ttl};port={ports};ssrc={ssrc:08X}")
+            format!(
+                "RTP/AVP;multicast;destination={address};ttl={ttl};port={ports};ssrc={ssrc:08X}"
+            )
         }
         Place::Unicast { client, server } => {
             format!("RTP/AVP;unicast;client_port={client};server_port={server};ssrc={ssrc:08X}")
@@ -314,7 +316,8 @@ mod tests {
 
     #[test]
     fn an_answer_names_the_way_its_ports_and_the_stream() {
-        let (client, server) = (Ports { rtp: 5000, rtcp: 5001 }, Ports { rtp: 20_000, rtcp: 20_001 });
+        let (client, server) =
+            (Ports { rtp: 5000, rtcp: 5001 }, Ports { rtp: 20_000, rtcp: 20_001 });
         assert_eq!(
             answer(&Place::Unicast { client, server }, 0xab),
             "RTP/AVP;unicast;client_port=5000-5001;server_port=20000-20001;ssrc=000000AB;mode=\"PLAY\""

@@ -161,7 +161,9 @@ fn ports_of_both_ends_are_told_and_the_place_is_known() {
     let mut client = Client::connect();
     let answer = client.set_up(0, UDP);
     let transport = header(&answer, &headers::TRANSPORT);
-    assert!(transport.starts_with("RTP/AVP;unicast;client_port=5000-5001;server_port=20000-20001;"));
+    assert!(
+        transport.starts_with("RTP/AVP;unicast;client_port=5000-5001;server_port=20000-20001;")
+    );
     assert!(transport.contains("ssrc=AABBCCDD"), "{transport}");
     assert_eq!(answer.1, Event::Placed { track: 0 });
     assert_eq!(header(&answer, &headers::SESSION), format!("{ID};timeout=60"));
@@ -229,7 +231,10 @@ fn rtp_info_is_what_the_first_datagram_carries() {
     assert_eq!((datagrams[0].0, datagrams[0].1), (0, Part::Rtcp), "a report comes first");
     let packet = RtpPacket::parse(&datagrams[1].2).unwrap();
     assert_eq!((packet.sequence_number(), packet.timestamp()), promise);
-    assert_eq!(client.receive_rtp(&client.unit(1, 5_500, false))[0].1, promise.1.wrapping_add(24_000));
+    assert_eq!(
+        client.receive_rtp(&client.unit(1, 5_500, false))[0].1,
+        promise.1.wrapping_add(24_000)
+    );
 }
 
 #[test]
@@ -262,7 +267,8 @@ fn a_stream_without_units_is_reported_on_within_five_seconds_and_its_clock_goes_
     let waited = due.saturating_since(START).as_secs_f64();
     let ticks = f64::from(word(&second, 16).wrapping_sub(word(&first, 16)));
     assert!((ticks / 90_000.0 - waited).abs() < 0.001, "{ticks} ticks in {waited} s");
-    let seconds = |bytes: &[u8]| f64::from(word(bytes, 8)) + f64::from(word(bytes, 12)) / 4_294_967_296.0;
+    let seconds =
+        |bytes: &[u8]| f64::from(word(bytes, 8)) + f64::from(word(bytes, 12)) / 4_294_967_296.0;
     assert!((seconds(&second) - seconds(&first) - waited).abs() < 0.001);
     assert!(client.session.playback().unwrap().next_report().unwrap() > due);
 }

@@ -10,8 +10,8 @@ use protocol::stream::{Codec, Track};
 use protocol::time::{MonoNs, TimeBase, UtcNs};
 use rtp_types::RtpPacket;
 use rtsp::chance::Chance;
-use rtsp::playback::Outlet;
 use rtsp::inbox::{Inbound, Inbox};
+use rtsp::playback::Outlet;
 use rtsp::rtp::sender::Beginning;
 use rtsp::sdp::Presentation;
 use rtsp::session::{

@@ -76,7 +76,9 @@ impl Sources for Live {
         let (folder, now) = (self.notes.join(CLIENTS_DIR), clock::now().utc);
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let notes = files.filter(|file| {
-            file.file_name().to_str().is_some_and(|name| ClientsNote::is_called(name, worker.as_str()))
+            file.file_name()
+                .to_str()
+                .is_some_and(|name| ClientsNote::is_called(name, worker.as_str()))
         });
         let notes = notes.filter_map(|file| {
             serde_json::from_slice::<ClientsNote>(&std::fs::read(file.path()).ok()?).ok()

@@ -173,12 +173,16 @@ fn clients(page: &mut Page, servers: &[(WorkerName, Vec<ClientStatus>)]) {
     type Figure = fn(&[&ClientStatus]) -> f64;
     let families: [(&'static str, &str, Figure); 4] = [
         ("rtsp_clients", "Clients that play.", |them| them.iter().map(|_| 1.0).sum()),
-        ("rtsp_client_skipped_units", "Lost by clients that are connected, by being slow.", |them| {
-            them.iter().map(|it| as_f64(it.skipped)).sum()
-        }),
-        ("rtsp_client_loss_ratio", "Of the packets lately, of the client that loses most.", |them| {
-            worst(them, |it| it.loss)
-        }),
+        (
+            "rtsp_client_skipped_units",
+            "Lost by clients that are connected, by being slow.",
+            |them| them.iter().map(|it| as_f64(it.skipped)).sum(),
+        ),
+        (
+            "rtsp_client_loss_ratio",
+            "Of the packets lately, of the client that loses most.",
+            |them| worst(them, |it| it.loss),
+        ),
         ("rtsp_client_jitter_seconds", "Of the client with most.", |them| {
             worst(them, |it| it.jitter_ms / 1e3)
         }),

@@ -89,8 +89,11 @@ impl Sending {
                 None => return false,
                 Some(Taken::Nothing) => break,
                 Some(Taken::Skipped { units }) => {
-                    tracing::warn!(camera = feed.path(), units,
-                        "multicast is too slow: it goes on at the newest key frame");
+                    tracing::warn!(
+                        camera = feed.path(),
+                        units,
+                        "multicast is too slow: it goes on at the newest key frame"
+                    );
                 }
                 Some(Taken::Unit(unit)) => {
                     self.playback.write(&unit, now, Outlet::Datagrams(self.post.queue()));
@@ -110,7 +113,6 @@ impl Sending {
         let report = self.playback.next_report().filter(|_| self.post.has_room());
         [report, self.post.next_send()].into_iter().flatten().min()
     }
-}
 
     /// Says so to whoever still listens, and gives addresses and ports back.
     pub(super) fn end(&mut self) {

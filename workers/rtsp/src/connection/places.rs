@@ -64,11 +64,15 @@ impl Connection {
         };
         let ready = match wish.offer {
             Offer::Interleaved { .. } => return Ready::Nothing,
-            Offer::Multicast => self.house.feeds.get(wish.presentation.path()).and_then(|feed| {
-                let cast = (feed, &wish.presentation, wish.track);
-                self.house.casts.of(cast.0, cast.1, cast.2, at_port(self.local, 0), beginning)
-            })
-            .map(|(cast, group)| Ready::Cast(cast, group)),
+            Offer::Multicast => self
+                .house
+                .feeds
+                .get(wish.presentation.path())
+                .and_then(|feed| {
+                    let cast = (feed, &wish.presentation, wish.track);
+                    self.house.casts.of(cast.0, cast.1, cast.2, at_port(self.local, 0), beginning)
+                })
+                .map(|(cast, group)| Ready::Cast(cast, group)),
             Offer::Unicast { .. } => self.house.ports.bind(self.local).map(Ready::Ports),
         };
         ready.unwrap_or_else(|| {

@@ -47,8 +47,7 @@ impl Connection {
             self.add_reports(now);
         }
         let due = if let Due::At(at) = recorded { Some(at) } else { None };
-        let wants =
-            Wants { live: self.wants_units(), recorded: matches!(recorded, Due::NotYet) };
+        let wants = Wants { live: self.wants_units(), recorded: matches!(recorded, Due::NotYet) };
         Ok((wants, due))
     }
 

@@ -4,9 +4,9 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use protocol::config::UdpPorts;
 use super::at_port;
 use crate::transport::Ports;
+use protocol::config::UdpPorts;
 
 /// Pairs that are tried for one stream: with more of them taken, a SETUP would hold up everybody else.
 const TRIES_MAX: usize = 1_000;

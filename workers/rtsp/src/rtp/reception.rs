@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn a_round_trip_is_only_told_of_the_report_that_the_client_names() {
-        for (middle, sent_ms, heard_ms) in [(1, 1_000, 1_530), (0xabcd, 1_000, 1_400), (0xabcd, 0, 20_000)] {
+        for (middle, sent_ms, heard_ms) in
+            [(1, 1_000, 1_530), (0xabcd, 1_000, 1_400), (0xabcd, 0, 20_000)]
+        {
             let reported = Reported { at: at(sent_ms), ntp_middle: middle };
             let seen = Reception::of(&BLOCK, TimeBase::VIDEO_90K, Some(reported), at(heard_ms));
             assert_eq!(seen.round_trip, None, "{middle} {sent_ms} {heard_ms}");

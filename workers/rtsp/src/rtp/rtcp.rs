@@ -63,7 +63,9 @@ pub struct ReportBlock {
 
 impl ReportBlock {
     fn read(bytes: &[u8; BLOCK_BYTES]) -> Self {
-        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: usize| {
+            u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
         // 24 bits with a sign: shifted up and down again, the sign is kept.
         let lost = (word(4) << 8).cast_signed() >> 8;
         Self {
@@ -82,7 +84,9 @@ pub fn blocks(compound: &[u8]) -> Vec<ReportBlock> {
     let (mut rest, mut blocks) = (compound, Vec::new());
     while let &[first, kind, high, low, ..] = rest {
         let bytes = 4 * (1 + usize::from(u16::from_be_bytes([high, low])));
-        let Some(packet) = rest.get(..bytes).filter(|_| first & 0xc0 == VERSION_BITS) else { break };
+        let Some(packet) = rest.get(..bytes).filter(|_| first & 0xc0 == VERSION_BITS) else {
+            break;
+        };
         let before = match kind {
             TYPE_SENDER_REPORT => Some(HEADER_BYTES + SENDER_INFO_BYTES),
             TYPE_RECEIVER_REPORT => Some(HEADER_BYTES),

@@ -79,7 +79,8 @@ impl Sender {
     /// PLAY after a PAUSE: the clock went on, so the first new unit is later by the wall's distance.
     pub fn resume(&mut self, now: MonoNs) {
         if let Some(last) = self.last {
-            self.start_ticks = last.ticks.wrapping_add(self.ticks_since(last.at, now)).wrapping_add(1);
+            self.start_ticks =
+                last.ticks.wrapping_add(self.ticks_since(last.at, now)).wrapping_add(1);
         }
         self.reported = None;
     }

@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn messages_with_their_own_padding_and_line_ends_come_out_as_one_stream() {
         let mut decoder = Decoder::default();
-        let text = format!("{}\r\n{}{}", STANDARD.encode("OPTIONS"), STANDARD.encode("DESCRIBE"), "UA==");
+        let text =
+            format!("{}\r\n{}{}", STANDARD.encode("OPTIONS"), STANDARD.encode("DESCRIBE"), "UA==");
         assert_eq!(decoder.decode(text.as_bytes()).unwrap(), b"OPTIONSDESCRIBEP");
     }
 

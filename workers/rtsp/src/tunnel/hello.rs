@@ -103,9 +103,12 @@ mod tests {
         for bytes in 0..ASKED.len() {
             assert_eq!(read(&ASKED[..bytes]), Hello::Unknown, "{bytes} bytes");
         }
-        for (begun, hello) in
-            [("PLAY", Hello::Rtsp), ("P", Hello::Unknown), ("GET_", Hello::Rtsp), ("O", Hello::Rtsp)]
-        {
+        for (begun, hello) in [
+            ("PLAY", Hello::Rtsp),
+            ("P", Hello::Unknown),
+            ("GET_", Hello::Rtsp),
+            ("O", Hello::Rtsp),
+        ] {
             assert_eq!(read(begun.as_bytes()), hello, "{begun}");
         }
     }

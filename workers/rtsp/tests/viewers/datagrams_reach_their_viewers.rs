@@ -272,7 +272,8 @@ fn with_all_ports_taken_a_client_is_sent_to_tcp() {
     let udp_ports = taken.ports.to_string().parse().unwrap();
     let site = Site::open_with(Terms { udp_ports, ..Terms::over_tcp(8) });
     let _camera = Camera::start(&site.project, Clip::plain());
-    let (url, udp) = (format!("{}/trackID=0", site.url()), "RTP/AVP;unicast;client_port=29998-29999");
+    let (url, udp) =
+        (format!("{}/trackID=0", site.url()), "RTP/AVP;unicast;client_port=29998-29999");
     let mut client = site.connect();
     let alone = client.ask("SETUP", &url, &format!("Transport: {udp}\r\n"));
     assert!(alone.starts_with("RTSP/1.0 461"), "{alone}");

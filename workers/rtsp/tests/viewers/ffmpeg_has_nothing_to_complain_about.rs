@@ -1,8 +1,6 @@
 //! Reading a camera with ffmpeg prints nothing, and every picture is the source's, by whichever way it comes.
 
-use crate::harness::{
-    Camera, Clip, GOP, PATIENCE, Site, has, hashes, run, run_for, skipped, text,
-};
+use crate::harness::{Camera, Clip, GOP, PATIENCE, Site, has, hashes, run, run_for, skipped, text};
 
 #[test]
 fn ffmpeg_reads_three_seconds_and_prints_nothing() {
@@ -114,8 +112,7 @@ fn every_picture_arrives_over_multicast() {
 /// Datagrams are lost where a machine lets nobody read them for a second, and nobody is to blame: one of a few
 /// attempts has to be exact.
 fn assert_exact_once(site: &Site, clip: &Clip, transport: &str) {
-    let complaints: Vec<_> =
-        (0..4).map_while(|_| complaint(site, clip, transport)).collect();
+    let complaints: Vec<_> = (0..4).map_while(|_| complaint(site, clip, transport)).collect();
     assert!(complaints.len() < 4, "{complaints:#?}");
 }
 
@@ -125,10 +122,13 @@ fn complaint(site: &Site, clip: &Clip, transport: &str) -> Option<String> {
     // gst-rtsp-server neither), so the pictures are numbered anew: their order is what counts.
     let url = site.url();
     let input = ["-v", "error", "-xerror", "-rtsp_transport", transport, "-i", &url];
-    let output = ["-frames:v", "60", "-fps_mode", "passthrough", "-vf", "setpts=N", "-f", "framemd5", "-"];
+    let output =
+        ["-frames:v", "60", "-fps_mode", "passthrough", "-vf", "setpts=N", "-f", "framemd5", "-"];
     let output = run("ffmpeg", &[&input[..], &output].concat());
     let seen = hashes(&text(&output.stdout));
-    let Some(first) = seen.first().and_then(|first| clip.pictures.iter().position(|it| it == first)) else {
+    let Some(first) =
+        seen.first().and_then(|first| clip.pictures.iter().position(|it| it == first))
+    else {
         return Some(format!("no picture of the camera: {}", text(&output.stderr)));
     };
     let expected: Vec<_> = clip.pictures.iter().cycle().skip(first).take(60).cloned().collect();

@@ -157,5 +157,8 @@ fn addresses_that_are_given_back_are_given_again() {
     let mut other = site.connect();
     let lines = "Transport: RTP/AVP;multicast\r\n";
     let same = other.ask("SETUP", &format!("{}/trackID=0", site.url()), lines);
-    assert!(same.contains(&format!("ssrc={:08X}", next.ssrc)), "the stream of who is there: {same}");
+    assert!(
+        same.contains(&format!("ssrc={:08X}", next.ssrc)),
+        "the stream of who is there: {same}"
+    );
 }

@@ -322,7 +322,8 @@ impl Site {
 
     /// With datagrams and multicast; sites of other tests of this machine use other ports of the range.
     pub fn open_with_datagrams() -> Self {
-        let (udp_ports, multicast) = ("20000-28999".parse().unwrap(), "239.255.42.0/24".parse().unwrap());
+        let (udp_ports, multicast) =
+            ("20000-28999".parse().unwrap(), "239.255.42.0/24".parse().unwrap());
         Self::open_with(Terms { udp_ports, multicast, ..Terms::over_tcp(8) })
     }
 
@@ -339,8 +340,7 @@ impl Site {
         let feed = Arc::new(Feed::new("cam1"));
         let tap = Tap::open(&project, &ring(), "rtsp", Arc::clone(&feed)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut opening =
-            Opening::of(listener, [feed].into_iter().collect(), Terms::over_tcp(8));
+        let mut opening = Opening::of(listener, [feed].into_iter().collect(), Terms::over_tcp(8));
         change(&mut opening);
         let server = Server::open(opening).unwrap();
         Self { project, server: Some(server), tap: Some(tap) }

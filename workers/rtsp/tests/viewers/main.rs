@@ -17,6 +17,6 @@ mod datagrams_reach_their_viewers;
 mod every_codec_reaches_its_players;
 mod ffmpeg_has_nothing_to_complain_about;
 mod groups_are_shared;
-mod tunnels_carry_rtsp_through_http;
 mod only_who_may_comes_in;
 mod pictures_come_through_tls;
+mod tunnels_carry_rtsp_through_http;
