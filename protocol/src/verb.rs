@@ -195,6 +195,8 @@ pub struct Export {
     pub manifest: bool,
     /// What its files are told by.
     pub hash: ExportHash,
+    /// Whether it is on the disk when it is done; without, when the kernel gets to it.
+    pub sync: bool,
     /// Why the recordings that it is made of stay from now on; retention may have them without.
     pub pin: Option<String>,
     /// Tell the result as JSON.

@@ -26,6 +26,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   framevisor export cam1 cam2 --last 10s -o both
   framevisor export 'cam*' --from 14:00 --to 14:05 -o incident.zip
   framevisor -o json export cam1 --last 5s --manifest --hash sha256 -o evidence
+  framevisor export cam1 --last 5s --no-sync -o quick.mp4
   framevisor export --verify evidence";
 
 #[derive(Debug, clap::Args)]
@@ -70,6 +71,10 @@ pub(super) struct Args {
     /// What the files are told by in the manifest
     #[arg(long, value_name = "HASH", default_value = "blake3")]
     hash: Hash,
+    /// Do not wait for the disk: it is done when the kernel has it, as with cp. A disk that is pulled out or full
+    /// only then is not told
+    #[arg(long)]
+    no_sync: bool,
     /// Keep the recordings it is made of, whatever retention wants, for this reason
     #[arg(long, value_name = "TEXT")]
     pin: Option<String>,
@@ -185,6 +190,7 @@ fn wanted(context: &Context, args: &Args, here: &Here) -> Result<Export, CliErro
         gaps: args.gaps.into(),
         manifest: args.manifest,
         hash: args.hash.into(),
+        sync: !args.no_sync,
         pin: args.pin.clone(),
         json: context.is_json(),
     })

@@ -74,6 +74,7 @@ fn main() -> ExitCode {
         What::Export { cameras, seconds } => {
             let seen = report.promise("export", || export_cost::beside_cp(cameras, seconds));
             report.target_at_least("speed_of_cp", &seen["speed_of_cp"], 0.5);
+            report.target_at_least("speed_of_cp_and_sync", &seen["speed_of_cp_and_sync"], 0.5);
         }
         What::Rtsp { viewers, pairs, seconds } => {
             rtsp(&mut report, rtsp_crowd::Extent { viewers, pairs, window_s: seconds });

@@ -73,7 +73,7 @@ pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
             for (name, text) in maker.texts(&manifest) {
                 let path = output.file(name);
                 std::fs::write(&path, text).map_err(ExportError::io("write", &path))?;
-                settle(&path)?;
+                settle(&path, wanted.sync)?;
             }
             manifest
         }
@@ -119,7 +119,7 @@ impl Maker<'_> {
             for (at, part) in footage.parts.iter().enumerate() {
                 let path = self.output.file(&self.name(footage, at));
                 if let Some(written) = self.write(footage, at, part, &path)? {
-                    settle(&path)?;
+                    settle(&path, self.wanted.sync)?;
                     files.push(written);
                 }
             }
@@ -249,7 +249,7 @@ impl Maker<'_> {
         }
         let mut file = archive.finish().map_err(failed())?;
         file.flush().map_err(ExportError::io("write", &path))?;
-        settle(&path)?;
+        settle(&path, self.wanted.sync)?;
         Ok(manifest)
     }
 

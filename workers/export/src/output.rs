@@ -94,8 +94,11 @@ impl Drop for Output {
     }
 }
 
-/// Written data is on the disk, or an error: some file systems tell a full disk only now.
-pub(crate) fn settle(path: &Path) -> Result<(), ExportError> {
+/// Written data is on the disk where that is wanted, or an error: some file systems tell a full disk only now.
+pub(crate) fn settle(path: &Path, sync: bool) -> Result<(), ExportError> {
+    if !sync {
+        return Ok(());
+    }
     let file = File::open(path).map_err(ExportError::io("open", path))?;
     file.sync_all().map_err(ExportError::io("write", path))
 }
@@ -182,6 +185,7 @@ mod tests {
             gaps: ExportGaps::default(),
             manifest: false,
             hash: ExportHash::default(),
+            sync: true,
             pin: None,
             json: false,
         }

@@ -38,6 +38,7 @@ fn wanted(cameras: &[&Camera], from: u64, to: u64, out: &Path) -> Export {
         gaps: ExportGaps::default(),
         manifest: false,
         hash: ExportHash::Sha256,
+        sync: true,
         pin: None,
         json: false,
     }
