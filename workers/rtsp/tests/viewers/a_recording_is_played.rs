@@ -283,7 +283,7 @@ fn read_in_parts(cinema: &Cinema, packets: std::ops::Range<u64>, part: u64) -> V
 fn where_one_part_of_the_files_meets_the_next_nothing_is_lost_repeated_or_late() {
     let cinema = Cinema::new().file(1..=170).file(171..=400);
     let expected: Vec<(u64, u64)> =
-        (101..391).map(|number| (number, number.saturating_sub(150) * STEP_NS)).collect();
+        (101..391_u64).map(|number| (number, number.saturating_sub(150) * STEP_NS)).collect();
     for part in [1, 7, 49, 50, 51, 120, 1000] {
         let read = read_in_parts(&cinema, 150..391, part);
         assert_eq!(read, expected, "in parts of {part} packets");

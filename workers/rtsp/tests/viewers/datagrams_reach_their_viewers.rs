@@ -254,7 +254,8 @@ fn teardown_and_a_stop_of_the_server_say_farewell() {
     let mut site = Site::open_with_datagrams();
     let _camera = Camera::start(&site.project, Clip::plain());
     let (mut first, second) = (Viewer::play(&site), Viewer::play(&site));
-    (first.packet(), second.packet());
+    first.packet();
+    second.packet();
     let session = format!("Session: {}\r\n", first.id);
     first.control.ask("TEARDOWN", &site.url(), &session);
     wait_for_farewell(&first.rtcp);
