@@ -129,13 +129,17 @@ impl Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorded::desk::Desk;
+    use crate::recorded::shelf::Shelf;
 
     #[test]
     fn a_client_is_listed_while_it_is_there() {
         let (clients, now) = (Clients::default(), MonoNs(5_000_000_000));
         let first = clients.welcome("10.0.0.7:5000".parse().unwrap(), MonoNs(3_000_000_000));
         let second = clients.welcome("10.0.0.8:5000".parse().unwrap(), now);
-        first.note(&Session::new(now), &Scene::new(now));
+        let shelf = Arc::new(Shelf::new(protocol::config::Shelf::None));
+        let scene = Scene::new(Desk::new(shelf, "127.0.0.1:5".parse().unwrap()), now);
+        first.note(&Session::new(now), &scene);
         let told = clients.told(now);
         assert_eq!(told.len(), 2);
         assert_eq!((told[0].address.as_str(), told[0].connected_s), ("10.0.0.7:5000", 2.0));
