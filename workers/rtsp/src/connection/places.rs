@@ -173,8 +173,8 @@ impl Connection {
         let who = self.admission.who();
         if let Some(estate) = self.house.sessions.claim(id, self.peer.ip(), who).await {
             tracing::info!(client = %self.peer, "a session goes on by this connection");
-            self.take_over(*estate);
             self.admission.goes_on();
+            self.take_over(*estate);
         }
     }
 

@@ -256,8 +256,8 @@ fn a_disk_that_does_not_answer_holds_up_nobody_else() {
 /// Numbers of packets, and when each is due, of a film that is read in parts of so many packets.
 fn read_in_parts(cinema: &Cinema, packets: std::ops::Range<u64>, part: u64) -> Vec<(u64, u64)> {
     let (from, to) = (time_of(packets.start), time_of(packets.end));
-    let streams: Vec<_> = (0..).zip(tracks(SETS)).collect();
-    let presentation = Presentation::recorded("x", &streams, Window { from, to });
+    let begin = spool::beginning(&cinema.folder(), Stretch { from, to }).unwrap().unwrap();
+    let presentation = Presentation::recorded("x", &begin.streams, Window { from, to });
     let (giver, taker) = belt();
     let order = Order {
         folder: cinema.folder(),

@@ -176,6 +176,7 @@ impl Cinema {
             base: self.url(),
             session: String::new(),
             unit: [Vec::new(), Vec::new()],
+            heard: [false; 2],
         }
     }
 }
@@ -187,6 +188,8 @@ pub struct Visitor {
     session: String,
     /// What has come of a unit in several packets.
     unit: [Vec<u8>; 2],
+    /// Of which tracks anything has come.
+    heard: [bool; 2],
 }
 
 /// What came.
@@ -250,10 +253,11 @@ impl Visitor {
         }
     }
 
-    /// Everything up to the goodbye of both tracks: the numbers of the packets.
+    /// Everything up to the goodbye of all tracks of which anything came (RFC 3550 section 6.3.7): the numbers of the
+    /// packets.
     pub fn rest(&mut self) -> Vec<u64> {
         let (mut numbers, mut goodbyes) = (Vec::new(), 0);
-        while goodbyes < 2 {
+        while goodbyes == 0 || goodbyes < self.heard.iter().filter(|heard| **heard).count() {
             match self.next() {
                 Seen::Packet { number, .. } => numbers.push(number),
                 Seen::Goodbye { .. } => goodbyes += 1,
@@ -267,6 +271,7 @@ impl Visitor {
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
         let ticks = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         let (marker, payload) = (packet[1] & 0x80 != 0, &packet[12..]);
+        self.heard[track] = true;
         let unit = &mut self.unit[track];
         if unit.is_empty() {
             unit.extend(sequence.to_be_bytes());

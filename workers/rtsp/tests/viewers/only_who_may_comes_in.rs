@@ -5,11 +5,13 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use access::Access;
 use protocol::config::Basic;
 use shmring::clock;
 
+use crate::datagrams_reach_their_viewers::own_ports;
 use crate::harness::{Camera, Clip, PATIENCE, RawClient, Site, has, run, text};
-use crate::secured::{PASSWORD, Visitor, challenges, guarded, session_of, status, url_of};
+use crate::secured::{PASSWORD, Visitor, challenges, guarded, session_of, status, url_of, users};
 
 const TCP: &str = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
 
@@ -153,7 +155,8 @@ fn a_session_is_good_over_its_own_connection_and_in_its_own_name_alone() {
     // Another connection: of nobody, of somebody else, and of anna herself.
     let mut thief = site.connect();
     for method in ["PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER"] {
-        assert_eq!(status(&thief.ask(method, &site.url(), &named)), 454, "{method}");
+        // Who asks for a session has to say who it is, before it is told whether there is one.
+        assert_eq!(status(&thief.ask(method, &site.url(), &named)), 401, "{method}");
     }
     let mut again = Visitor::new("anna", PASSWORD);
     let (mut second, other) = set_up(&site, &mut again);
@@ -180,6 +183,36 @@ fn a_session_is_good_over_its_own_connection_and_in_its_own_name_alone() {
     assert_eq!(status(&anew.ask_once(&mut hers, "PLAY", &site.url(), &named)), 200);
     hers.frame();
     assert_eq!(status(&hers.ask("GET_PARAMETER", &site.url(), &named)), 200);
+}
+
+#[test]
+fn a_session_over_datagrams_goes_on_by_another_connection_for_who_made_it_alone() {
+    if !has("ffmpeg") {
+        return;
+    }
+    let site = Site::open_as(|opening| {
+        opening.access = Access::of(&users(), Basic::Tls).unwrap();
+        opening.terms.udp_ports = "20000-28999".parse().unwrap();
+    });
+    let _camera = Camera::start(&site.project, Clip::plain());
+    let (_rtp, _rtcp, ports) = own_ports();
+    let (mut anna, mut hers) = (Visitor::new("anna", PASSWORD), site.connect());
+    let transport = format!("Transport: RTP/AVP;unicast;client_port={ports}\r\n");
+    let track = format!("{}/trackID=0", site.url());
+    let answer = anna.ask(&mut hers, "SETUP", &track, &transport);
+    assert_eq!(status(&answer), 200, "{answer}");
+    let named = format!("Session: {}\r\n", session_of(&answer));
+    assert_eq!(status(&hers.ask("PLAY", &site.url(), &named)), 200);
+
+    assert_eq!(status(&site.connect().ask("PAUSE", &site.url(), &named)), 401);
+    let (mut bert, mut his) = (Visitor::new("bert", PASSWORD), site.connect());
+    let answer = bert.ask(&mut his, "PAUSE", &site.url(), &named);
+    assert_eq!(status(&answer), 454, "{answer}");
+
+    let (mut again, mut second) = (Visitor::new("anna", PASSWORD), site.connect());
+    let answer = again.ask(&mut second, "PAUSE", &site.url(), &named);
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(status(&hers.ask("TEARDOWN", &site.url(), &named)), 200, "and back");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::harness::{RawClient, Site};
 
 pub const PASSWORD: &str = "correct horse";
 
-/// `anna` may play everything, `guard` what begins with `hall`, `drone` may publish alone, and `lobby` is
+/// `anna` and `bert` may play everything, `guard` what begins with `hall`, `drone` may publish alone, and `lobby` is
 /// everybody's.
 pub fn users() -> Users {
     let user = |play: &str, publish: &str| UserConfig {
@@ -24,6 +24,7 @@ pub fn users() -> Users {
     let anyone = UserConfig { play: "lobby".into(), ..UserConfig::default() };
     [
         ("anna".to_owned(), user("*", "none")),
+        ("bert".to_owned(), user("*", "none")),
         ("guard".to_owned(), user("hall*", "none")),
         ("drone".to_owned(), user("none", "drone")),
         ("anyone".to_owned(), anyone),
