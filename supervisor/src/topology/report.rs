@@ -143,8 +143,34 @@ fn shortened(text: String) -> String {
     }
 }
 
-/// `rtsp://user:pw@host` with user and password starred out, at the same length.
+/// `rtsp://user:pw@host` with user and password starred out, at the same length, and so what stands behind
+/// `password:` without being the name of a credential.
 pub(super) fn without_secrets(text: &str) -> String {
+    without_passwords(&without_logins(text))
+}
+
+fn without_passwords(text: &str) -> String {
+    const KEY: &str = "password:";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(KEY) {
+        let (before, after) = rest.split_at(at + KEY.len());
+        let value = after.trim_start();
+        let (blank, value) = after.split_at(after.len() - value.len());
+        out.extend([before, blank]);
+        let bare = value.trim_start_matches(['\'', '"']);
+        let end = value.find([',', '}', '\n', '#']).unwrap_or(value.len());
+        match bare.starts_with("${") {
+            true => out.push_str(&value[..end]),
+            false => out.extend(value[..end].chars().map(|_| '*')),
+        }
+        rest = &value[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn without_logins(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -222,5 +248,8 @@ mod tests {
         assert_eq!(without_secrets("a://b c@d"), "a://b c@d");
         assert_eq!(without_secrets("to: 's3://K1:a/b@cam' x@y"), "to: 's3://******@cam' x@y");
         assert_eq!(without_secrets("http://h:80/a@b"), "http://h:80/a@b");
+        assert_eq!(without_secrets("{password: 'a b', play: x}"), "{password: *****, play: x}");
+        let named = "users: {anna: {password: '${cred:anna}', play: '*'}}";
+        assert_eq!(without_secrets(named), named);
     }
 }

@@ -333,7 +333,6 @@ m: {use: compositor, in: d-1.frames, places: {d-1.frames: {key: {color: green, s
 m: {use: compositor, in: d-1.frames, text: [{text: '{name} %H:%M:%S', each: true, at: top-left, zone: utc}, {text: plain, over: d-1.frames, x: 1, y: 2, size: 4%, color: '#ffffff'}]}
 w: {use: web, in: ['*', '*.events', 'cam-{1..2}.packets'], listen: '[::1]:80', jpeg_quality: 100}
 w: {use: web, in: '*.packets', listen: '${WEB:-127.0.0.1:8080}'}
-r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, max_clients: 10000, drain: 1m}
 r: {use: rtsp, in: cam-1.packets, udp_ports: 5000-65535, multicast: 239.255.42.0/24, multicast_ttl: 255}
 r: {use: rtsp, in: cam-1.packets, udp_ports: off, multicast: off}
 r: {use: rtsp, in: cam-1.packets, max_clients: 10000, drain: 1m, max_per_address: 1}
