@@ -4,14 +4,14 @@
 need_packages $PEER_PACKAGES mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
   gstreamer1.0-plugins-bad iproute2 || say "going on without"
 
-# PyAV and OpenCV are wheels of PyPI, kept in a folder of the tests' cache.
+# PyAV, OpenCV and an ONVIF client are wheels of PyPI, kept in a folder of the tests' cache.
 players="${TMPDIR:-/tmp}/framevisor-test-cache/players"
-if ! "$players/bin/python" -c 'import av, cv2' 2> /dev/null; then
-  say "installing PyAV and OpenCV into $players"
+if ! "$players/bin/python" -c 'import av, cv2, onvif' 2> /dev/null; then
+  say "installing PyAV, OpenCV and onvif-zeep into $players"
   python3=/usr/bin/python3
   [ -x "$python3" ] || python3=python3
   { "$python3" -m venv --system-site-packages "$players" &&
-    "$players/bin/pip" install --quiet av opencv-python-headless >&2; } || say "going on without"
+    "$players/bin/pip" install --quiet av opencv-python-headless onvif-zeep >&2; } || say "going on without"
 fi
 [ ! -x "$players/bin/python" ] || export PLAYERS_PYTHON="$players/bin/python"
 

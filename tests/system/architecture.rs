@@ -30,7 +30,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("recorder", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("replay", &["protocol", "shmring", "worker", "recordings"]),
     ("access", &["protocol"]),
-    ("rtsp", &["protocol", "shmring", "worker", "access", "recordings"]),
+    ("xml", &[]),
+    ("rtsp", &["protocol", "shmring", "worker", "access", "recordings", "xml"]),
     ("rtsp-push", &["protocol", "shmring", "worker", "media"]),
     ("web", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
     ("motion", &["protocol", "shmring", "worker"]),
@@ -38,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("https", &["protocol"]),
     ("uploader", &["protocol", "shmring", "worker", "recordings", "https"]),
     ("notify", &["protocol", "shmring", "worker", "https", "framevisor-client"]),
-    ("discover", &["protocol", "shmring", "worker", "https"]),
+    ("discover", &["protocol", "shmring", "worker", "https", "xml"]),
     ("export", &["protocol", "worker", "media", "fmp4", "recordings"]),
     ("tests", &["protocol", "shmring", "worker", "fmp4", "recordings"]),
 ];

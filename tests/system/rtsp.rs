@@ -1,7 +1,7 @@
 //! The cases of viewing over RTSP, in their short form; `scripts/verify rtsp` has them at length. Those of single
 //! requests are tests of the worker: `every_answer_is_by_the_book`, `bad_clients_harm_nobody`.
 
-use tests::checks::{rtsp_clients, rtsp_crowd, rtsp_players, rtsp_sound, rtsp_units};
+use tests::checks::{rtsp_clients, rtsp_crowd, rtsp_onvif, rtsp_players, rtsp_sound, rtsp_units};
 use tests::viewer::Over;
 
 use crate::first_light::holds;
@@ -40,4 +40,14 @@ fn a_viewer_whose_server_is_killed_comes_again_and_sees_the_sources_units() {
 #[test]
 fn late_viewers_begin_with_the_newest_key_frame_and_miss_nothing() {
     holds(|| rtsp_units::of_late_viewers(6, 50, SEED));
+}
+
+#[test]
+fn the_cameras_are_found_by_discover() {
+    holds(rtsp_onvif::discover_finds_the_cameras);
+}
+
+#[test]
+fn the_cameras_are_found_by_a_client_library_of_others() {
+    holds(rtsp_onvif::a_client_library_finds_them);
 }

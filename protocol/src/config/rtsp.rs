@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Shelf;
 use super::access::{Basic, TlsConfig, Users};
 use super::datagrams::{GroupPool, UdpPorts};
+use super::onvif::OnvifConfig;
 use crate::units::Span;
 
 /// What the user writes under `use: rtsp`.
@@ -36,6 +37,8 @@ pub struct RtspConfig {
     pub tls: Option<TlsConfig>,
     /// Whose recordings it plays: as [`super::WebConfig::recordings`].
     pub recordings: Option<String>,
+    /// Where its cameras are found by themselves. Default: nowhere.
+    pub onvif: Option<Box<OnvifConfig>>,
 }
 
 /// What an rtsp worker is told: its section, and what of the topology it plays.
@@ -67,6 +70,7 @@ impl Default for RtspConfig {
             basic: Basic::default(),
             tls: None,
             recordings: None,
+            onvif: None,
         }
     }
 }

@@ -48,7 +48,7 @@ fn data(topology: &Topology) -> Value {
     let processes = topology.start_order().into_iter().map(|worker| {
         json!({"name": worker.name, "kind": worker.kind_name(), "in": worker.inputs,
                "out": worker.output, "more_out": worker.more_outputs, "listen": worker.listen(),
-               "tls_listen": worker.tls_listen()})
+               "tls_listen": worker.tls_listen(), "onvif_listen": worker.onvif_listen()})
     });
     let rings = topology.rings.iter().map(|ring| {
         json!({"name": ring.name, "writer": ring.writer, "readers": ring.readers,

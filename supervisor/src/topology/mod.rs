@@ -494,9 +494,17 @@ impl WorkerSpec {
         }
     }
 
-    /// Both, in the order in which the worker is given them. No two are the same.
+    /// Where it answers who looks for cameras.
+    pub fn onvif_listen(&self) -> Option<SocketAddr> {
+        match &self.launch {
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.section.onvif.as_ref()?.listen),
+            Launch::Run { .. } | Launch::Use(_) => None,
+        }
+    }
+
+    /// All, in the order in which the worker is given them. No two are the same.
     pub fn listens(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listen().into_iter().chain(self.tls_listen())
+        self.listen().into_iter().chain(self.tls_listen()).chain(self.onvif_listen())
     }
 }
 

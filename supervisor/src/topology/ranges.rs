@@ -1,14 +1,16 @@
 //! The numbers a configuration may hold; the types alone allow more.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 
 use protocol::config::decoder::OutputConfig;
 use protocol::config::ingest::Source;
 use protocol::config::push::{Protocol, PushTransport};
 use protocol::config::{
     Ceiling, Coded, CompositorConfig, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig,
-    MixSource, MixerConfig, MotionConfig, NotifyConfig, Patience, PictureLimits, PushConfig, Raw,
-    RecorderConfig, ReplayConfig, RingConfig, RtspConfig, Samples, UploaderConfig, WebConfig,
+    MixSource, MixerConfig, MotionConfig, NotifyConfig, OnvifConfig, Patience, PictureLimits,
+    PushConfig, Raw, RecorderConfig, ReplayConfig, RingConfig, RtspConfig, Samples, UploaderConfig,
+    WebConfig,
 };
 use protocol::name::RingName;
 use protocol::units::{BitRate, Bytes, Size, Span};
@@ -207,7 +209,25 @@ pub(super) fn of_rtsp(rtsp: &RtspConfig) -> Problems {
         let why = format!("listen is {} for both, with TLS and without", rtsp.listen);
         problems.push(("tls", KeyProblem::Value { key: "tls".to_owned(), why }));
     }
+    problems.extend(rtsp.onvif.as_ref().and_then(|onvif| of_onvif(onvif, rtsp)));
     problems
+}
+
+fn of_onvif(onvif: &OnvifConfig, rtsp: &RtspConfig) -> Option<(&'static str, KeyProblem)> {
+    let other = [Some(rtsp.listen), rtsp.tls.as_ref().map(|tls| tls.listen)];
+    let far = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    let why = if other.contains(&Some(onvif.listen)) {
+        format!("listen is {} for two: each needs a port of its own", onvif.listen)
+    } else if onvif.name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 64) {
+        "name has 1 to 64 bytes".to_owned()
+    } else if far(onvif.listen) && !far(rtsp.listen) {
+        format!("others reach it at {} and are told of streams at {}", onvif.listen, rtsp.listen)
+    } else if onvif.discovery == Some(0) {
+        "discovery is a port, 3702 for example".to_owned()
+    } else {
+        return None;
+    };
+    Some(("onvif", KeyProblem::Value { key: "onvif".to_owned(), why }))
 }
 
 pub(super) fn of_web(web: &WebConfig) -> Problems {

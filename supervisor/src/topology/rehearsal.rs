@@ -32,6 +32,7 @@ impl Topology {
                 Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
                     rtsp.section.listen = free(rtsp.section.listen);
                     rtsp.section.tls = None;
+                    rtsp.section.onvif = None;
                 }
                 Launch::Use(WorkerConfig::Web(web)) => {
                     web.section.listen = free(web.section.listen)

@@ -9,8 +9,8 @@ use protocol::units::Size;
 use tests::Failure;
 use tests::checks::{
     chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults, hangs, index,
-    kills, many, mutated, order, pages, python, recording, rings, rtsp_clients, rtsp_players,
-    rtsp_units, scripts, sources, storage, succession, uploading,
+    kills, many, mutated, order, pages, python, recording, rings, rtsp_clients, rtsp_onvif,
+    rtsp_players, rtsp_units, scripts, sources, storage, succession, uploading,
 };
 use tests::report::{Check, Report};
 use tests::viewer::Over;
@@ -159,6 +159,8 @@ fn all_about_rtsp(report: &mut Report, seed: u64) {
     let kills = report.promise("kills", || rtsp_units::through_kills(10, seed));
     report.target_below("back_ms_p50", &kills["back_ms_p50"], 200.0);
     report.promise("late_joins", || rtsp_units::of_late_viewers(50, 250, seed));
+    report.promise("found_by_discover", rtsp_onvif::discover_finds_the_cameras);
+    report.promise("found_by_library", rtsp_onvif::a_client_library_finds_them);
     for (row, package, program, names) in TESTS_OF_RTSP {
         report.promise(row, || rings::named_tests(package, program, names));
     }

@@ -26,6 +26,7 @@ pub mod rings;
 pub mod rtsp_clients;
 pub mod rtsp_clips;
 pub mod rtsp_crowd;
+pub mod rtsp_onvif;
 pub mod rtsp_players;
 pub mod rtsp_restream;
 pub mod rtsp_sound;

@@ -23,8 +23,8 @@ use crate::processes;
 use crate::project::{Project, free_port, source_root};
 use crate::{Failure, Outcome, ensure, viewer, wait_for};
 
-const USER: &str = "anna";
-const PASSWORD: &str = "correct-horse";
+pub const USER: &str = "anna";
+pub const PASSWORD: &str = "correct-horse";
 /// Of the range that nobody routes on (RFC 2365), one for each server.
 const GROUPS: &str = "239.255.77.0/28";
 const PEER_GROUP: &str = "239.255.78.1";
@@ -310,7 +310,7 @@ fn certificate() -> (PathBuf, PathBuf) {
 }
 
 /// What `${cred:anna}` names.
-fn give_password(project: &Project) -> Outcome<PathBuf> {
+pub fn give_password(project: &Project) -> Outcome<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let folder = project.dir().join("credentials");
     fs::create_dir_all(&folder).map_err(Failure::new)?;

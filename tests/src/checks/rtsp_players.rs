@@ -200,7 +200,7 @@ fn missing(program: &str) -> Option<String> {
 }
 
 /// The Python that has PyAV and OpenCV: `PLAYERS_PYTHON`, which `scripts/verify` sets, or the system's.
-fn python() -> String {
+pub fn python() -> String {
     std::env::var("PLAYERS_PYTHON").unwrap_or_else(|_| super::python::python())
 }
 

@@ -114,6 +114,21 @@ impl Gate {
         }
     }
 
+    /// Whom a request comes from, whatever may be done by them; else what becomes of it.
+    pub fn identify(&mut self, access: &Access, asked: &Asked<'_>) -> Result<Identity, Verdict> {
+        if access.is_open() {
+            return Ok(Identity::Anyone);
+        }
+        match asked.authorization.map(|header| self.answer(access, header, asked)) {
+            Some(Answer::Right(who)) => Ok(who),
+            Some(Answer::Stale) => Err(Verdict::Challenged(self.challenge(access, asked, true))),
+            Some(Answer::Wrong) => Err(Verdict::Wrong(self.challenge(access, asked, false))),
+            Some(Answer::Unfit) | None => {
+                Err(Verdict::Challenged(self.challenge(access, asked, false)))
+            }
+        }
+    }
+
     fn answer(&mut self, access: &Access, header: &str, asked: &Asked<'_>) -> Answer {
         if access.is_open() {
             return Answer::Unfit;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use protocol::units::{BitRate, Size};
 use protocol::verb::DiscoveredProfile;
 
-use crate::xml::Element;
+use xml::Element;
 
 /// Characters of a name that are shown.
 const TEXT_MAX: usize = 100;
@@ -158,7 +158,7 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xml::read;
+    use xml::read;
 
     #[test]
     fn a_match_is_read_with_its_names_and_nothing_a_terminal_would_obey() {

@@ -13,7 +13,7 @@ use shmring::clock;
 use crate::answers::{self, Fault};
 use crate::multicast::random;
 use crate::soap::{self, Login, Token};
-use crate::xml::{self, Element};
+use xml::Element;
 
 /// A device answers a question within a second or two.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);

@@ -13,7 +13,6 @@ mod discover;
 mod lines;
 mod multicast;
 mod soap;
-mod xml;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use rustix::net::sockopt::{
 use shmring::clock;
 
 use crate::answers::{Match, matches};
-use crate::{soap, xml};
+use crate::soap;
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 const PORT: u16 = 3702;

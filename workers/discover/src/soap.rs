@@ -105,7 +105,6 @@ pub(crate) fn stream_uri(profile: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xml;
 
     #[test]
     fn a_token_is_that_of_the_specifications_example() {

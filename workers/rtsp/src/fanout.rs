@@ -17,6 +17,7 @@ use worker::{Fault, PacketInput};
 
 use crate::capture::CaptureClock;
 use crate::feed::Feed;
+use crate::onvif::device::Picture;
 use crate::rtp::jpeg::NotCarried;
 use crate::sdp::Presentation;
 use crate::unit::Unit;
@@ -178,6 +179,7 @@ impl Intake {
         if self.presentation.is_none() || self.tracks != tracks {
             let presentation = Presentation::of(feed.path(), tracks);
             feed.present(presentation.clone());
+            feed.describe(Picture::of(tracks));
             self.presentation = Some(presentation);
             self.tracks = tracks.to_vec();
             self.gap();

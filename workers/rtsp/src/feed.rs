@@ -9,6 +9,7 @@ use protocol::time::MonoNs;
 use tokio::sync::watch;
 
 use crate::history::{Cursor, History, Taken};
+use crate::onvif::device::Picture;
 use crate::sdp::Presentation;
 use crate::session::{Camera, Cameras};
 use crate::unit::Unit;
@@ -23,6 +24,11 @@ pub struct Feeds {
 impl Feeds {
     pub fn get(&self, path: &str) -> Option<&Arc<Feed>> {
         self.cameras.get(path)
+    }
+
+    /// All of them, by path.
+    pub fn iter(&self) -> impl Iterator<Item = &Feed> {
+        self.cameras.values().map(AsRef::as_ref)
     }
 
     /// Whoever publishes to one of the cameras is handed on by a door in this folder.
@@ -65,6 +71,8 @@ pub struct Feed {
 #[derive(Debug, Default)]
 struct State {
     presentation: Option<Arc<Presentation>>,
+    /// What there is to see, for who looks for cameras.
+    picture: Option<Picture>,
     history: History,
 }
 
@@ -108,6 +116,16 @@ impl Feed {
             drop(state);
             self.raise();
         }
+    }
+
+    /// States what its pictures are like.
+    pub fn describe(&self, picture: Option<Picture>) {
+        self.state().picture = picture;
+    }
+
+    /// `None` until the camera has been seen, and of one without pictures.
+    pub fn picture(&self) -> Option<Picture> {
+        self.state().picture
     }
 
     pub fn publish(&self, unit: Unit, now: MonoNs) {

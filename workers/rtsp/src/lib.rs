@@ -9,7 +9,8 @@
 //! Pure, with time as an argument: [`rtp`], `admission`, `capture`, `envelope`, `history`, `inbox`, `outbox`, `pace`,
 //! `playback`, `sdp`, `session`, `target`, `transport`, and of a tunnel its beginning and its base64. Effects:
 //! [`fanout`], `certificate`, `crowd`, `lobby`, `greeting`, `socket`, `connection` with its `scene`, `datagram`,
-//! `cast`, `publishers`, [`server`], `rtsp` (the worker). Recordings: [`recorded`].
+//! `cast`, `publishers`, [`server`], `rtsp` (the worker). Recordings:
+//! [`recorded`]; for who looks for cameras: [`onvif`].
 #![forbid(unsafe_code)]
 
 pub mod admission;
@@ -30,6 +31,7 @@ pub mod house;
 pub mod inbox;
 pub mod lobby;
 pub mod note;
+pub mod onvif;
 pub mod outbox;
 pub mod pace;
 pub mod playback;

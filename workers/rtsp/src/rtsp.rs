@@ -11,6 +11,7 @@ use protocol::config::{RtspConfig, RtspSetup, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::RingName;
 use protocol::time::MonoNs;
+use sha2::{Digest, Sha256};
 use shmring::clock;
 use worker::{Context, Fault, STEP_WAIT, Step};
 
@@ -19,8 +20,9 @@ use crate::fanout::Tap;
 use crate::feed::{Feed, Feeds};
 use crate::house::Terms;
 use crate::note::Note;
+use crate::onvif::http::Sign;
 use crate::recorded::shelf::Shelf;
-use crate::server::{Opening, Secure, Server};
+use crate::server::{Device, Opening, Secure, Server};
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
 const PULSE_MAX_AGE: Duration = Duration::from_secs(5);
@@ -69,7 +71,8 @@ impl worker::Worker for Rtsp {
         let feeds = feeds.into_iter().collect::<Feeds>().with_doors(cx.doors_dir());
         let terms = Terms::of(&config);
         let shelf = Shelf::new(shelf);
-        let opening = Opening { plain: listener, secure, feeds, shelf, access, terms };
+        let onvif = device(&config, cx)?;
+        let opening = Opening { plain: listener, secure, feeds, shelf, access, terms, onvif };
         let server = Server::open(opening)
             .map_err(|error| Fault::unavailable(format!("serving {}: {error}", config.listen)))?;
         tracing::info!(address = %server.address(), cameras = cx.inputs().len(), "serving RTSP");
@@ -108,6 +111,28 @@ fn secure(config: &RtspConfig, cx: &mut Context) -> Result<Option<Secure<TcpList
         certificate::load(tls).map_err(|error| Fault::unavailable(error.to_string()))?;
     tracing::info!(address = %tls.listen, "serving RTSP over TLS");
     Ok(Some((listener, certificate)))
+}
+
+/// Where cameras are looked for, when the section says so.
+fn device(config: &RtspConfig, cx: &mut Context) -> Result<Option<Device>, Fault> {
+    let Some(onvif) = &config.onvif else { return Ok(None) };
+    let listener = cx.listener().ok_or_else(|| {
+        Fault::contract(
+            "no further listening socket was handed over: ONVIF is served on that of `onvif`",
+        )
+    })?;
+    tracing::info!(address = %onvif.listen, "an ONVIF device");
+    let name = onvif.name.clone().unwrap_or_else(|| cx.project().to_string());
+    let sign = Sign { name, serial: serial(cx) };
+    let (users, basic) = (config.users.clone(), config.basic);
+    Ok(Some(Device { listener, sign, discovery: onvif.discovery, users, basic }))
+}
+
+/// The same on this machine for this worker of this project, whatever its address.
+fn serial(cx: &Context) -> String {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let all = format!("{}/{}/{}", machine.trim(), cx.project(), cx.worker());
+    Sha256::digest(all).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The path of a ring: the camera's name, or `camera.output` for a further ring of it.

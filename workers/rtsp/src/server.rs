@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use access::Access;
 use protocol::admin::ClientStatus;
+use protocol::config::{Basic, Users};
 use protocol::time::MonoNs;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
@@ -23,6 +24,8 @@ use crate::feed::Feeds;
 use crate::greeting;
 use crate::house::{House, Terms};
 use crate::lobby::Lobby;
+use crate::onvif::discovery;
+use crate::onvif::http::{self, Office, Sign};
 use crate::recorded::shelf::Shelf;
 use crate::socket::Socket;
 
@@ -57,13 +60,26 @@ pub struct Opening {
     pub shelf: Shelf,
     pub access: Access,
     pub terms: Terms,
+    /// Where the cameras are found.
+    pub onvif: Option<Device>,
+}
+
+/// An ONVIF device.
+#[derive(Debug)]
+pub struct Device {
+    pub listener: TcpListener,
+    pub sign: Sign,
+    /// The port that probes come to, where they are answered.
+    pub discovery: Option<u16>,
+    pub users: Users,
+    pub basic: Basic,
 }
 
 impl Opening {
     /// For everybody, without TLS and without recordings.
     pub fn of(plain: TcpListener, feeds: Feeds, terms: Terms) -> Self {
         let shelf = Shelf::new(protocol::config::Shelf::None);
-        Self { plain, secure: None, feeds, shelf, access: Access::open(), terms }
+        Self { plain, secure: None, feeds, shelf, access: Access::open(), terms, onvif: None }
     }
 }
 
@@ -76,9 +92,10 @@ impl Server {
     /// Begins to serve. Listeners are only ever accepted from and closed, never shut down: others may hold
     /// the same sockets.
     pub fn open(opening: Opening) -> io::Result<Self> {
-        let Opening { plain, secure, feeds, shelf, access, terms } = opening;
+        let Opening { plain, secure, feeds, shelf, access, terms, onvif } = opening;
         let address = plain.local_addr()?;
-        for listener in secure.iter().map(|(listener, _)| listener).chain([&plain]) {
+        let found = onvif.iter().map(|device| &device.listener);
+        for listener in secure.iter().map(|(listener, _)| listener).chain([&plain]).chain(found) {
             listener.set_nonblocking(true)?;
         }
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -88,6 +105,7 @@ impl Server {
         let lobby = Arc::new(Lobby::new(access));
         let house = Arc::new(House::new(feeds, shelf, Arc::clone(&lobby), &terms));
         let listed = house.clients.clone();
+        let onvif = onvif.map(|device| Reception::new(device, &house, address.port()));
         let door = Door {
             house,
             crowd: Crowd::new(terms.clients, terms.per_address),
@@ -96,7 +114,7 @@ impl Server {
             inside: Arc::clone(&inside),
             connections: JoinSet::new(),
         };
-        let run = move || run(&runtime, (plain, secure), door, opened, stopped);
+        let run = move || run(&runtime, (plain, secure), (door, onvif), opened, stopped);
         let thread = thread::Builder::new().name("sockets".into()).spawn(run)?;
         Ok(Self { thread: Some(thread), stop, open, inside, pulse, lobby, listed, address })
     }
@@ -155,11 +173,14 @@ impl Drop for Server {
 fn run(
     runtime: &Runtime,
     listeners: (TcpListener, Option<Secure<TcpListener>>),
-    mut door: Door,
+    (mut door, onvif): (Door, Option<Reception>),
     opened: watch::Receiver<bool>,
     mut stopped: watch::Receiver<bool>,
 ) {
     runtime.block_on(async {
+        if let Some(reception) = onvif {
+            tokio::spawn(reception.keep(opened.clone()));
+        }
         let entrance = match Entrance::of(listeners, opened) {
             Ok(entrance) => entrance,
             Err(error) => return tracing::error!(%error, "cannot wait for clients"),
@@ -171,6 +192,44 @@ fn run(
         // Here and not with the runtime, while they can still say so to their clients.
         door.connections.shutdown().await;
     });
+}
+
+/// Those who look for cameras.
+struct Reception {
+    listener: TcpListener,
+    discovery: Option<u16>,
+    office: Arc<Office>,
+}
+
+impl Reception {
+    fn new(device: Device, house: &Arc<House>, rtsp_port: u16) -> Self {
+        let Device { listener, sign, discovery, users, basic } = device;
+        let office = Office::new(Arc::clone(house), sign, (&users, basic), rtsp_port);
+        Self { listener, discovery, office: Arc::new(office) }
+    }
+
+    /// While the door is open.
+    async fn keep(self, mut opened: watch::Receiver<bool>) {
+        let address = self.listener.local_addr();
+        let listener = tokio::net::TcpListener::from_std(self.listener);
+        let (listener, address) = match listener.and_then(|it| Ok((it, address?))) {
+            Ok(listens) => listens,
+            Err(error) => return tracing::error!(%error, "cannot wait for ONVIF clients"),
+        };
+        let sign = self.office.sign.clone();
+        let found = async {
+            match self.discovery {
+                Some(port) => discovery::answer(port, address, sign).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = http::serve(listener, self.office) => {}
+            // Without probes the device is asked all the same.
+            () = async { found.await; std::future::pending().await } => {}
+            _ = opened.wait_for(|open| !*open) => {}
+        }
+    }
 }
 
 /// Who may come in.

@@ -159,6 +159,7 @@ fn example(key: &str) -> String {
         }
         "basic" => "basic: tls",
         "tls" | "cert" => "tls: {cert: server.pem, key: server.key, listen: 0.0.0.0:8322}",
+        "onvif" | "discovery" => "onvif: {listen: 0.0.0.0:8899, discovery: 3702}",
         "max_per_address" => "max_per_address: 64",
         "places" | "at" | "x" | "y" | "w" | "h" => {
             "places: {cam2.frames: {at: bottom-right, x: 16, y: 16, w: 25%, h: 25%}}"

@@ -38,6 +38,7 @@ const RINGS: &str = "rings";
 const WHEN: &str = "when";
 const USERS: &str = "users";
 const TLS: &str = "tls";
+const ONVIF: &str = "onvif";
 const SUPERVISOR: &str = "When the supervisor is killed";
 const TOP: &str = "Top level";
 
@@ -88,6 +89,7 @@ fn definitions() -> Map<String, Value> {
     add("event_rule", event_rule());
     add("user", section(described(USERS, user())));
     add("tls", with(section(described(TLS, tls())), "type", "object".into()));
+    add("onvif", with(section(described(ONVIF, onvif())), "type", "object".into()));
     add("place", section(described(PLACES, place())));
     add("chroma_key", with(section(described(KEY, chroma_key())), "type", "object".into()));
     add("caption", with(section(described(TEXT, caption())), "type", "object".into()));
@@ -238,6 +240,10 @@ fn user() -> Keys {
 /// A listener with a certificate.
 fn tls() -> Keys {
     vec![("cert", shared("text")), ("key", shared("text")), ("listen", shared("address"))]
+}
+
+fn onvif() -> Keys {
+    vec![("listen", shared("address")), ("name", shared("text")), ("discovery", number(1, 65_535))]
 }
 
 /// Of one input of a compositor.
@@ -553,6 +559,7 @@ fn own(kind: Kind) -> Keys {
             ("users", values::by_text("user")),
             ("basic", words(&["always", "never", "tls"])),
             ("tls", shared("tls")),
+            ("onvif", shared("onvif")),
             ("recordings", shared("text")),
         ],
         Kind::RtspPush => vec![

@@ -142,6 +142,8 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     assert_eq!(keys_at("/$defs/user"), set(user.as_object().unwrap().keys().map(|k| &**k)));
     let tls = TlsConfig { cert: "a".into(), key: "b".into(), listen: ([127, 0, 0, 1], 1).into() };
     assert_eq!(keys_at("/$defs/tls"), set(json!(tls).as_object().unwrap().keys().map(|k| &**k)));
+    let onvif = json!(OnvifConfig::default());
+    assert_eq!(keys_at("/$defs/onvif"), set(onvif.as_object().unwrap().keys().map(|k| &**k)));
     assert_eq!(keys_at("/$defs/run"), set(RUN.into_iter().chain(["like"])));
     for kind in Kind::ALL {
         let common: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
@@ -192,7 +194,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 20 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 21 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
@@ -338,6 +340,8 @@ r: {use: rtsp, in: cam-1.packets, udp_ports: off, multicast: off}
 r: {use: rtsp, in: cam-1.packets, max_clients: 10000, drain: 1m, max_per_address: 1}
 r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, users: {anyone: {play: '*', publish: [a, 'b-*']}}, basic: never}
 r: {use: rtsp, in: cam-1.packets, tls: {cert: a.pem, key: b.pem}, basic: always}
+r: {use: rtsp, in: cam-1.packets, onvif: {listen: '127.0.0.1:8000', name: hall, discovery: 3702}}
+r: {use: rtsp, in: cam-1.packets, onvif: {}}
 r: {use: rtsp, in: cam-1.packets, tls: {cert: a.pem, key: b.pem, listen: '127.0.0.1:322'}}
 r: {use: recorder, in: cam-1.packets, dir: 2026, min_free: 20GB, policy: essential 100ms}
 r: {use: recorder, in: cam-1.packets, dir: x, when: {events: ext.door.events, camera: '*', post: 1h}}
@@ -513,6 +517,9 @@ r: {use: rtsp, in: '*', multicast: 239.255.42.0/8}
 r: {use: rtsp, in: '*', multicast_ttl: 256}
 r: {use: rtsp, in: '*', max_per_address: 0}
 r: {use: rtsp, in: '*', basic: sometimes}
+r: {use: rtsp, in: '*', onvif: true}
+r: {use: rtsp, in: '*', onvif: {listen: 8000}}
+r: {use: rtsp, in: '*', onvif: {discovery: 65536}}
 r: {use: rtsp, in: '*', users: {anna: {password: s3cret, play: '*'}}}
 r: {use: rtsp, in: '*', users: {anyone: {see: '*'}}}
 r: {use: rtsp, in: '*', users: [anna]}

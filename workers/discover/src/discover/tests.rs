@@ -8,7 +8,6 @@ use std::thread;
 use protocol::units::Span;
 
 use super::*;
-use crate::xml;
 
 const USER: &str = "operator";
 const PASSWORD: &str = "s3cret";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::film::{
-    Cinema, SETS, STEP_NS, Seen, clock_of, header, is_key, is_picture, promises, time_of, tracks,
+    Cinema, SETS, STEP_NS, Seen, clock_of, header, is_key, is_picture, promises, time_of,
 };
 use crate::harness::{Clip, GOP, PATIENCE, has, hashes, run, text};
 use rtsp::recorded::belt::{Given, belt};

@@ -1,8 +1,10 @@
 //! XML of strangers as a tree of local names, within bounds. Namespaces are not looked at: devices disagree on
 //! prefixes more than they use one name for two things. Entities but the five of XML, and document types, are
 //! refused. Pure.
+#![forbid(unsafe_code)]
 
 use quick_xml::Reader;
+pub use quick_xml::escape::escape;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
@@ -14,18 +16,19 @@ const ATTRIBUTES_MAX: usize = 64;
 /// What is longer is no name, address or number.
 const TEXT_MAX_BYTES: usize = 4_096;
 
+/// An element with what is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Element {
+pub struct Element {
     /// Without its prefix.
-    pub(crate) name: String,
-    pub(crate) text: String,
+    pub name: String,
+    pub text: String,
     attributes: Vec<(String, String)>,
     children: Vec<Self>,
 }
 
 /// Why bytes are no XML that is read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub enum Malformed {
     #[error("it is no XML")]
     NotXml,
     #[error("it has a document type or entities, which no device needs")]
@@ -34,8 +37,8 @@ pub(crate) enum Malformed {
     TooLarge,
 }
 
-/// The outermost element.
-pub(crate) fn read(bytes: &[u8]) -> Result<Element, Malformed> {
+/// The outermost element of a document.
+pub fn read(bytes: &[u8]) -> Result<Element, Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotXml)?;
     let mut reader = Reader::from_str(text);
     // The outermost is in the first, which is nobody's.
@@ -122,15 +125,20 @@ fn add(text: &mut String, more: &str) -> Result<(), Malformed> {
 }
 
 impl Element {
+    /// Its children, in order.
+    pub fn children(&self) -> &[Self] {
+        &self.children
+    }
+
     /// The first of this name, below it at any depth.
-    pub(crate) fn find(&self, name: &str) -> Option<&Self> {
+    pub fn find(&self, name: &str) -> Option<&Self> {
         self.children
             .iter()
             .find_map(|child| if child.name == name { Some(child) } else { child.find(name) })
     }
 
     /// All of this name, below it at any depth, those inside another of them apart.
-    pub(crate) fn all(&self, name: &str) -> Vec<&Self> {
+    pub fn all(&self, name: &str) -> Vec<&Self> {
         let mut found = Vec::new();
         for child in &self.children {
             if child.name == name { found.push(child) } else { found.extend(child.all(name)) }
@@ -139,11 +147,12 @@ impl Element {
     }
 
     /// Trimmed text of the first of this name; `None` for an empty one.
-    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+    pub fn text_of(&self, name: &str) -> Option<&str> {
         self.find(name).map(|found| found.text.trim()).filter(|text| !text.is_empty())
     }
 
-    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+    /// The value of its attribute of this name.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
