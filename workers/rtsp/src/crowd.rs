@@ -20,9 +20,11 @@ pub struct Crowd {
 
 #[derive(Debug, Default)]
 struct Seats {
-    all: usize,
+    served: usize,
+    /// Those that are only told so: whoever is refused takes no place of others.
+    refused: usize,
     /// Those that are served, by where they come from.
-    served: HashMap<IpAddr, usize>,
+    origins: HashMap<IpAddr, usize>,
 }
 
 /// A connection's place; given back when it goes.
@@ -53,20 +55,21 @@ impl Crowd {
     pub fn enter(&self, peer: SocketAddr) -> Option<Seat> {
         let origin = access::origin(peer.ip());
         let mut seats = lock(&self.seats);
-        if seats.all >= self.clients + REFUSED_MAX {
-            return None;
-        }
-        let from_there = seats.served.get(&origin).copied().unwrap_or_default();
+        let from_there = seats.origins.get(&origin).copied().unwrap_or_default();
         let why = if from_there >= self.most_from(origin) {
             Welcome::TooMany
-        } else if seats.all >= self.clients {
+        } else if seats.served >= self.clients {
             Welcome::Full
         } else {
             Welcome::Served
         };
-        seats.all += 1;
         if why == Welcome::Served {
-            *seats.served.entry(origin).or_default() += 1;
+            seats.served += 1;
+            *seats.origins.entry(origin).or_default() += 1;
+        } else if seats.refused < REFUSED_MAX {
+            seats.refused += 1;
+        } else {
+            return None;
         }
         drop(seats);
         Some(Seat { origin, why, seats: Arc::clone(&self.seats) })
@@ -81,14 +84,15 @@ impl Crowd {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = lock(&self.seats);
-        seats.all -= 1;
         if self.why != Welcome::Served {
+            seats.refused -= 1;
             return;
         }
-        if let Some(count) = seats.served.get_mut(&self.origin) {
+        seats.served -= 1;
+        if let Some(count) = seats.origins.get_mut(&self.origin) {
             *count -= 1;
             if *count == 0 {
-                seats.served.remove(&self.origin);
+                seats.origins.remove(&self.origin);
             }
         }
     }
@@ -133,6 +137,18 @@ mod tests {
         assert_eq!(why(&crowd, "2001:db8:0:1::1").unwrap().0, Welcome::Served);
         drop(seats);
         assert_eq!(why(&crowd, "2001:db8::1").unwrap().0, Welcome::Served);
+    }
+
+    #[test]
+    fn who_is_refused_takes_no_place_of_others() {
+        let crowd = Crowd::new(10, Some(3));
+        let seats: Vec<Seat> = std::iter::from_fn(|| crowd.enter(from("10.0.0.7"))).collect();
+        assert_eq!(seats.len(), 3 + REFUSED_MAX);
+        assert_eq!(seats.iter().filter(|seat| seat.why == Welcome::TooMany).count(), REFUSED_MAX);
+        for address in ["10.0.0.8", "10.0.0.9"] {
+            let others: Vec<_> = (0..3).map(|_| crowd.enter(from(address)).unwrap()).collect();
+            assert!(others.iter().all(|seat| seat.why == Welcome::Served), "{address}");
+        }
     }
 
     #[test]
