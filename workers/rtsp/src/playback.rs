@@ -125,17 +125,22 @@ impl Playback {
         let chosen =
             self.streams.iter_mut().filter(|stream| track.is_none_or(|it| it == stream.track));
         let starts = chosen.filter(|stream| !stream.plays).map(|stream| {
-            stream.plays = true;
-            stream.needs_entry = others_play && presentation.is_entry(stream.track, true);
-            stream.anchor_ns = None;
-            stream.sender.resume(now);
-            Start {
-                track: stream.track,
-                sequence: stream.sender.next_sequence(),
-                ticks: stream.sender.start_ticks(),
-            }
+            let needs_entry = others_play && presentation.is_entry(stream.track, true);
+            stream.begin(needs_entry, now)
         });
         Some(starts.collect())
+    }
+
+    /// PLAY of a range, for one track or for all: whatever plays begins anew with it, since all tracks are at one place.
+    /// `None`, and nothing is changed, for a track that was not set up.
+    pub fn start_anew(&mut self, track: Option<u32>, now: MonoNs) -> Option<Vec<Start>> {
+        if track.is_some_and(|track| self.place(track).is_none()) {
+            return None;
+        }
+        let is_chosen =
+            |stream: &&mut Stream| stream.plays || track.is_none_or(|track| track == stream.track);
+        let chosen = self.streams.iter_mut().filter(is_chosen);
+        Some(chosen.map(|stream| stream.begin(false, now)).collect())
     }
 
     /// PAUSE of one track or of all.
@@ -241,6 +246,17 @@ impl Playback {
 }
 
 impl Stream {
+    /// What it begins with.
+    fn begin(&mut self, needs_entry: bool, now: MonoNs) -> Start {
+        (self.plays, self.needs_entry, self.anchor_ns) = (true, needs_entry, None);
+        self.sender.resume(now);
+        Start {
+            track: self.track,
+            sequence: self.sender.next_sequence(),
+            ticks: self.sender.start_ticks(),
+        }
+    }
+
     fn takes(&self, unit: &Unit) -> bool {
         self.plays && self.track == unit.track && (unit.entry || !self.needs_entry)
     }

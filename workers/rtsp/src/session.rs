@@ -298,21 +298,16 @@ impl Session {
         if target.path != presentation.path() {
             return Err(StatusCode::NotFound.into());
         }
-        let is_recorded = presentation.window().is_some();
-        let reply = match is_recorded {
-            false => Reply::ok().with(headers::RANGE, "npt=now-"),
-            true => match cued(around.cameras.cue())? {
-                (reply, true) => return Ok(reply),
-                (reply, false) => {
-                    // Another range: what played until now ends here.
-                    set_up.playback.pause(None);
-                    reply
-                }
-            },
+        // Whether another range begins with the answer, to which all that plays goes.
+        let (reply, begins) = match presentation.window() {
+            None => (Reply::ok().with(headers::RANGE, "npt=now-"), false),
+            Some(_) => cued(around.cameras.cue())?,
         };
-        let Some(starts) = set_up.playback.start(target.track, around.now) else {
-            return Err(StatusCode::NotFound.into());
+        let starts = match begins {
+            true => set_up.playback.start_anew(target.track, around.now),
+            false => set_up.playback.start(target.track, around.now),
         };
+        let starts = starts.ok_or(StatusCode::NotFound)?;
         // What is sent to a group is shared: which of its packets comes first to a viewer, nobody can say.
         let says_starts = !starts.is_empty() && set_up.playback.mode() != Some(Mode::Multicast);
         let starts = starts.into_iter().map(|start| {
@@ -322,7 +317,7 @@ impl Session {
         let info = starts.collect::<Vec<_>>().join(",");
         self.playing = true;
         let reply = if says_starts { reply.with(headers::RTP_INFO, info) } else { reply };
-        let goes_on = was_playing && !is_recorded;
+        let goes_on = was_playing && !begins;
         Ok(reply.then(if goes_on { Event::None } else { Event::Playing }))
     }
 
@@ -370,11 +365,11 @@ fn named(request: &Request<Vec<u8>>) -> Option<&str> {
     Some(header.as_str().split(';').next().unwrap_or_default().trim())
 }
 
-/// The answer to a PLAY of a recording, and whether what plays just goes on.
+/// The answer to a PLAY of a recording, and whether a range begins with it; else what plays just goes on.
 fn cued(cue: Option<&Cue>) -> Result<(Reply, bool), Refusal> {
-    let (range, scale, goes_on) = match cue {
-        Some(Cue::Begins { range, scale }) => (range, scale, false),
-        Some(Cue::Stays { range, scale }) => (range, scale, true),
+    let (range, scale, begins) = match cue {
+        Some(Cue::Begins { range, scale }) => (range, scale, true),
+        Some(Cue::Stays { range, scale }) => (range, scale, false),
         Some(Cue::Invalid) => return Err(StatusCode::InvalidRange.into()),
         Some(Cue::Busy) => return Err(StatusCode::NotEnoughBandwidth.into()),
         // Another path, or DESCRIBE of the same one, tells the tracks of that time.
@@ -382,7 +377,7 @@ fn cued(cue: Option<&Cue>) -> Result<(Reply, bool), Refusal> {
         Some(Cue::Gone) | None => return Err(StatusCode::NotFound.into()),
     };
     let reply = Reply::ok().with(headers::RANGE, range).with(headers::SCALE, scale.told());
-    Ok((reply, goes_on))
+    Ok((reply, begins))
 }
 
 /// What every request has to get right.

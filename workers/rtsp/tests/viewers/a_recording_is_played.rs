@@ -1,5 +1,6 @@
 //! Ranges of recordings over RTSP: where they begin and end, seeking, pausing, faster.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +125,40 @@ fn a_pause_loses_and_repeats_nothing() {
 }
 
 #[test]
+fn a_range_that_is_asked_for_track_by_track_is_played_of_both() {
+    let cinema = film();
+    let mut visitor = cinema.visitor().set_up();
+    let range = format!("Range: npt=0-{}\r\n", npt_of(11));
+    let both = [0, 1].map(|track| visitor.request_of(track, "PLAY", &range)).concat();
+    visitor.client.socket.write_all(both.as_bytes()).unwrap();
+    let first = visitor.client.response();
+    assert_eq!(promises(&first).len(), 1, "{first}");
+    let second = visitor.client.response();
+    assert_eq!(promises(&second).len(), 2, "what played begins with the other: {second}");
+    assert_eq!(visitor.rest(), (1..11).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_track_that_paused_alone_is_played_again_from_a_key_frame_on() {
+    let cinema = film();
+    let mut visitor = cinema.visitor().set_up();
+    visitor.play("Range: npt=0-\r\n");
+    for (method, expected) in [("PAUSE", 0), ("PLAY", 1)] {
+        let request = visitor.request_of(0, method, "");
+        visitor.client.socket.write_all(request.as_bytes()).unwrap();
+        let answer = visitor.client.response();
+        assert!(answer.starts_with("RTSP/1.0 200"), "{answer}");
+        assert_eq!(answer.matches("trackID=0;seq=").count(), expected, "{answer}");
+    }
+    let first = std::iter::repeat_with(|| visitor.next()).find_map(|seen| match seen {
+        Seen::Packet { number, .. } if is_picture(number) => Some(number),
+        Seen::Packet { .. } | Seen::Goodbye { .. } => None,
+    });
+    let first = first.unwrap();
+    assert!(is_key(first), "packet {first} does not decode");
+}
+
+#[test]
 fn faster_than_it_was_recorded_key_frames_alone_are_sent() {
     let cinema = film();
     let mut visitor = cinema.visitor().set_up();
@@ -242,7 +277,6 @@ fn a_disk_that_does_not_answer_holds_up_nobody_else() {
     assert!(made.unwrap().success());
     let mut stuck = cinema.visitor().client;
     let mut other = cinema.visitor().client;
-    use std::io::Write as _;
     let request = format!("DESCRIBE {} RTSP/1.0\r\nCSeq: 1\r\n\r\n", cinema.url());
     stuck.socket.write_all(request.as_bytes()).unwrap();
     for _ in 0..20 {

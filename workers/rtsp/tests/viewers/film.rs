@@ -229,6 +229,14 @@ impl Visitor {
         self.client.ask(method, &self.base.clone(), &lines)
     }
 
+    /// A request for one track, as it is sent.
+    pub fn request_of(&self, track: u32, method: &str, lines: &str) -> String {
+        let Self { base, session, .. } = self;
+        format!(
+            "{method} {base}/trackID={track} RTSP/1.0\r\nCSeq: 9\r\nSession: {session}\r\n{lines}\r\n"
+        )
+    }
+
     /// PLAY, which has to succeed.
     pub fn play(&mut self, lines: &str) -> String {
         let answer = self.ask("PLAY", lines);
