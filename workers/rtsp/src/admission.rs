@@ -8,6 +8,8 @@
 //! | ANNOUNCE | who may publish to the path |
 //! | all others | nobody new: they need the session, which belongs to this connection and to whom SETUP came from; to fetch one that was made over another connection, who may play the path |
 //!
+//! The path of a recording is `recordings/CAMERA`, whatever times stand behind it.
+//!
 //! A request in another's name than that of the session finds no session.
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use protocol::time::MonoNs;
 use rtsp_types::{Method, Request, Response, StatusCode, headers};
 
 use crate::lobby::Lobby;
+use crate::recorded::address;
 use crate::reply::{Refusal, Reply};
 use crate::session::{self, Event};
 use crate::target::Target;
@@ -151,6 +154,7 @@ impl Admission {
         now: MonoNs,
         chance: u128,
     ) -> Ruling {
+        let path = address::without_times(path);
         let asked = asked(request, action, path, self.is_secure, now, chance);
         match self.gate.judge(self.lobby.access(), &asked) {
             Verdict::Admitted(who) => {

@@ -11,7 +11,8 @@ use crate::inbox::{Inbound, Inbox};
 const START: MonoNs = MonoNs(1_000_000_000_000);
 const HOST: &str = "rtsp://127.0.0.1:8554";
 
-/// `anna` plays everything, `drone` publishes to `sky`, and `lobby` is everybody's.
+/// `anna` plays everything, `guard` `cam1` and `judge` what was recorded of it, `drone` publishes to `sky`, and `lobby` is
+/// everybody's.
 fn users() -> Users {
     let user = |password: Option<&str>, play: &str, publish: &str| UserConfig {
         password: password.map(Secret::new),
@@ -20,6 +21,8 @@ fn users() -> Users {
     };
     [
         ("anna".to_owned(), user(Some("pw"), "*", "none")),
+        ("guard".to_owned(), user(Some("pw"), "cam1", "none")),
+        ("judge".to_owned(), user(Some("pw"), "recordings/cam1", "none")),
         ("drone".to_owned(), user(Some("pw"), "none", "sky")),
         ("anyone".to_owned(), user(None, "lobby", "none")),
     ]
@@ -196,6 +199,26 @@ fn who_publishes_needs_that_right_for_the_announced_path_and_its_tracks() {
     let quoted = format!("{transport};mode=\"RECORD\"\r\n");
     assert_eq!(other.named("anna", "SETUP", "sky", &quoted), 403, "no right to publish");
     assert_eq!(other.named("drone", "SETUP", "sky", &format!("{transport}\r\n")), 403);
+}
+
+#[test]
+fn recordings_have_a_path_of_their_own_for_rules_whatever_times_are_asked_for() {
+    let mut door = Door::guarded();
+    for path in [
+        "recordings/cam1",
+        "recordings/cam1?from=2026-11-20T13:09:00Z",
+        "recordings/cam1/from=20261120T130900Z/to=20261120T131000Z/trackID=0",
+    ] {
+        assert_eq!(door.named("judge", "DESCRIBE", path, ""), 0, "{path}");
+        assert_eq!(door.named("anna", "DESCRIBE", path, ""), 0, "{path}");
+        assert_eq!(door.named("guard", "DESCRIBE", path, ""), 403, "{path}: the camera alone");
+        assert_eq!(door.nobody("DESCRIBE", path, ""), 401, "{path}");
+    }
+    for path in ["cam1", "recordings/cam10", "recordings", "recordings/cam1x/from=20261120T130900Z"]
+    {
+        assert_eq!(door.named("judge", "DESCRIBE", path, ""), 403, "{path}");
+    }
+    assert_eq!(door.named("guard", "DESCRIBE", "cam1", ""), 0);
 }
 
 #[test]

@@ -60,6 +60,15 @@ pub fn with_times(path: String, url: &Url) -> String {
     path
 }
 
+/// What rules of users are about: the path of a recording without its times. Other paths stay as they are.
+pub fn without_times(path: &str) -> &str {
+    let mut slashes = path.match_indices('/').map(|(at, _)| at);
+    match (path.split('/').next(), slashes.nth(1)) {
+        (Some(FOLDER), Some(end)) => &path[..end],
+        _ => path,
+    }
+}
+
 /// Directories are called as packet rings are, without the last part.
 fn folder_name(camera: &str) -> Option<String> {
     let ring: RingName = format!("{camera}.packets").parse().ok()?;
@@ -110,6 +119,20 @@ mod tests {
         assert_eq!(target.track_url(1).as_str(), format!("{base}trackID=1"));
         let track = Target::of(&target.track_url(1)).unwrap();
         assert_eq!((track.path, track.track), (target.path, Some(1)));
+    }
+
+    #[test]
+    fn rules_are_about_a_path_without_its_times() {
+        for (path, ruled) in [
+            ("recordings/cam1/from=20261120T130900Z/to=20261120T131000Z", "recordings/cam1"),
+            ("recordings/cam1", "recordings/cam1"),
+            ("recordings", "recordings"),
+            ("cam1", "cam1"),
+            ("cam1/from=20261120T130900Z/x", "cam1/from=20261120T130900Z/x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_times(path), ruled);
+        }
     }
 
     #[test]
