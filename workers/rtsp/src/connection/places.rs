@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 use crate::playback::Outlet;
 use crate::rtp::sender::Beginning;
 use crate::scene::{Scene, Viewing};
-use crate::session::{Moving, Reserved};
+use crate::session::{Moving, Reserved, Wish};
 use crate::sessions::Claim;
 use crate::transport::{Group, Mode, Offer, Place, Reach};
 
@@ -51,7 +51,7 @@ impl Connection {
         if *request.method() != Method::Setup {
             return Ready::Nothing;
         }
-        let reach = Reach {
+        let mut reach = Reach {
             peer: self.peer.ip(),
             interleaved: true,
             // Who asked for TLS does not want to be sent anything in the clear.
@@ -59,26 +59,35 @@ impl Connection {
             unicast: !self.wire.is_secure() && self.house.ports.is_open(),
         };
         let cameras = self.scene.desk.cameras(&self.house.feeds);
-        let Some(wish) = self.session.wish(request, &cameras, reach) else {
-            return Ready::Nothing;
-        };
-        let ready = match wish.offer {
-            Offer::Interleaved { .. } => return Ready::Nothing,
-            Offer::Multicast => self
-                .house
-                .feeds
-                .get(wish.presentation.path())
-                .and_then(|feed| {
-                    let cast = (feed, &wish.presentation, wish.track);
-                    self.house.casts.of(cast.0, cast.1, cast.2, at_port(self.local, 0), beginning)
-                })
-                .map(|(cast, group)| Ready::Cast(cast, group)),
-            Offer::Unicast { .. } => self.house.ports.bind(self.local).map(Ready::Ports),
-        };
-        ready.unwrap_or_else(|| {
-            tracing::warn!(client = %self.peer, "no free ports for datagrams: widen `udp_ports` or `multicast`");
-            Ready::Nothing
-        })
+        while let Some(wish) = self.session.wish(request, &cameras, reach) {
+            let ready = match wish.offer {
+                Offer::Interleaved { .. } => return Ready::Nothing,
+                Offer::Multicast => {
+                    reach.multicast = false;
+                    self.cast_of(&wish, beginning)
+                }
+                Offer::Unicast { .. } => {
+                    reach.unicast = false;
+                    self.house.ports.bind(self.local).map(Ready::Ports)
+                }
+            };
+            if let Some(ready) = ready {
+                return ready;
+            }
+            // What was recorded is sent to no group: each viewer is elsewhere in it.
+            if wish.presentation.window().is_none() {
+                tracing::warn!(client = %self.peer, "no free ports for datagrams: widen `udp_ports` or `multicast`");
+            }
+        }
+        Ready::Nothing
+    }
+
+    fn cast_of(&self, wish: &Wish, beginning: Beginning) -> Option<Ready> {
+        let feed = self.house.feeds.get(wish.presentation.path())?;
+        let local = at_port(self.local, 0);
+        let (casts, presentation) = (&self.house.casts, &wish.presentation);
+        let (cast, group) = casts.of(feed, presentation, wish.track, local, beginning)?;
+        Some(Ready::Cast(cast, group))
     }
 
     /// A track was set up, or torn down.

@@ -4,10 +4,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::datagrams_reach_their_viewers::{between, datagram, own_ports, wait_for_farewell};
 use crate::film::{
     Cinema, SETS, STEP_NS, Seen, clock_of, header, is_key, is_picture, promises, time_of,
 };
 use crate::harness::{Clip, GOP, PATIENCE, has, hashes, run, text};
+use rtsp::house::Terms;
 use rtsp::recorded::belt::{Given, belt};
 use rtsp::recorded::range::{Scale, Stretch, Window};
 use rtsp::recorded::spool::{self, Order, Strip};
@@ -174,6 +176,28 @@ fn faster_than_it_was_recorded_key_frames_alone_are_sent() {
     let slower = visitor.play("Range: npt=0-0.1\r\nScale: 0.5\r\n");
     assert_eq!(header(&slower, "Scale"), "0.500");
     assert_eq!(visitor.rest(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_recording_comes_by_udp_though_multicast_is_offered_first_and_its_end_is_told() {
+    let (udp_ports, multicast) =
+        ("20000-28999".parse().unwrap(), "239.255.44.0/24".parse().unwrap());
+    let cinema = Cinema::new().file(1..=170);
+    let cinema = cinema.open_with(Terms { udp_ports, multicast, ..Terms::over_tcp(8) });
+    let mut client = cinema.visitor().client;
+    let (rtp, rtcp, ports) = own_ports();
+    let offers = format!("Transport: RTP/AVP;multicast,RTP/AVP;unicast;client_port={ports}\r\n");
+    let answer = client.ask("SETUP", &format!("{}/trackID=1", cinema.url()), &offers);
+    assert!(answer.contains(&format!("client_port={ports}")), "{answer}");
+    let session = format!("Session: {}\r\n", between(&answer, "Session: ", ';'));
+    let range = format!("{session}Range: npt=0-{}\r\n", npt_of(11));
+    let played = client.ask("PLAY", &cinema.url(), &range);
+    assert!(played.starts_with("RTSP/1.0 200"), "{played}");
+    // Every second packet is sound.
+    for _ in 0..5 {
+        datagram(&rtp);
+    }
+    wait_for_farewell(&rtcp);
 }
 
 #[test]

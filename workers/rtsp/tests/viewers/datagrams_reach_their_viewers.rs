@@ -235,7 +235,7 @@ fn what_a_viewer_reports_of_its_reception_is_listed() {
 }
 
 /// Reads reports until one ends in BYE.
-fn wait_for_farewell(rtcp: &UdpSocket) {
+pub fn wait_for_farewell(rtcp: &UdpSocket) {
     let deadline = clock::mono() + PATIENCE;
     loop {
         let packet = datagram(rtcp);

@@ -156,12 +156,15 @@ impl Cinema {
         fs::write(self.folder().join(name.to_string()), bytes).unwrap();
     }
 
-    /// Opens to clients.
-    pub fn open(mut self) -> Self {
+    /// Opens to clients, over TCP alone.
+    pub fn open(self) -> Self {
+        self.open_with(Terms::over_tcp(8))
+    }
+
+    pub fn open_with(mut self, terms: Terms) -> Self {
         let shelf = Shelf::new(config::Shelf::At(self.dir.path().to_owned()));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let opening =
-            Opening { shelf, ..Opening::of(listener, Feeds::default(), Terms::over_tcp(8)) };
+        let opening = Opening { shelf, ..Opening::of(listener, Feeds::default(), terms) };
         self.server = Some(Server::open(opening).unwrap());
         self
     }
