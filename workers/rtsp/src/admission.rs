@@ -83,7 +83,7 @@ impl Admission {
 
     /// A session that was made over another connection goes on here: it belongs to whom it was found for.
     pub fn goes_on(&mut self) {
-        self.owner = self.who.clone();
+        self.owner = Some(self.who.get_or_insert(Identity::Anyone).clone());
     }
 
     /// When it will have taken too long to say who it is.

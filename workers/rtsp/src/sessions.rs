@@ -53,13 +53,8 @@ impl Sessions {
     }
 
     /// The session of this id, from whichever task has it; `None` when there is none of `who` at `peer`.
-    pub async fn claim(
-        &self,
-        id: &str,
-        peer: IpAddr,
-        who: Option<&Identity>,
-    ) -> Option<Box<Estate>> {
-        let is_its = |owner: &&Owner| owner.peer == peer && owner.who.as_ref() == who;
+    pub async fn claim(&self, id: &str, peer: IpAddr, who: &Identity) -> Option<Box<Estate>> {
+        let is_its = |owner: &&Owner| owner.peer == peer && owner.who.as_ref() == Some(who);
         let claims = self.all().get(id).filter(is_its)?.claims.clone();
         let (sender, handed) = oneshot::channel();
         claims.try_send(sender).ok()?;

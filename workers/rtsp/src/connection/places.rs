@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use access::Identity;
 use protocol::time::MonoNs;
 use rtsp_types::{Method, Request};
 use shmring::clock;
@@ -170,6 +171,7 @@ impl Connection {
         let Some(moving) = self.session.give_up() else { return };
         let empty = self.empty_scene();
         let scene = std::mem::replace(&mut self.scene, empty);
+        self.noted = MonoNs(0);
         if let Err(estate) = claim.send(Box::new(Estate { moving, scene })) {
             // It left in this very moment: the session stays here.
             self.take_over(*estate);
@@ -179,7 +181,9 @@ impl Connection {
     /// Fetches the session that a request names, when another connection of the client had it.
     pub(super) async fn claim_named(&mut self, request: &Request<Vec<u8>>) {
         let Some(id) = self.session.names_another(request) else { return };
-        let who = self.admission.who();
+        // Who was not asked has no name: OPTIONS is everybody's, and keeps alive as well.
+        let nobody = Identity::Anyone;
+        let who = self.admission.who().unwrap_or(&nobody);
         if let Some(estate) = self.house.sessions.claim(id, self.peer.ip(), who).await {
             tracing::info!(client = %self.peer, "a session goes on by this connection");
             self.admission.goes_on();

@@ -146,6 +146,21 @@ fn a_session_outlives_its_connection_and_goes_on_by_another() {
 }
 
 #[test]
+fn every_request_that_names_a_session_fetches_it() {
+    if !has("ffmpeg") {
+        return;
+    }
+    let site = Site::open_with_datagrams();
+    let _camera = Camera::start(&site.project, Clip::plain());
+    let viewer = Viewer::play(&site);
+    let session = format!("Session: {}\r\n", viewer.id);
+    for method in ["OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "PLAY", "PAUSE", "TEARDOWN"] {
+        let answer = site.connect().ask(method, &site.url(), &session);
+        assert!(answer.starts_with("RTSP/1.0 200"), "{method}: {answer}");
+    }
+}
+
+#[test]
 fn a_session_is_not_given_to_who_guesses_or_has_one_of_its_own() {
     if !has("ffmpeg") {
         return;
