@@ -309,7 +309,8 @@ impl Connection {
         self.claim_named(request).await;
         self.scene.desk.prepare(request, &mut self.session).await;
         let chance = Chance::draw()?;
-        let (ready, last) = (self.make_ready(request, chance.beginning), self.farewell(request));
+        let (ready, mut last) =
+            (self.make_ready(request, chance.beginning), self.farewell(request));
         let around = Circumstances {
             now: clock::mono(),
             chance,
@@ -322,7 +323,7 @@ impl Connection {
         tracing::debug!(client = %self.peer, method = ?request.method(), status = ?response.status(), "answered");
         self.admission.answered(request, response.status(), event);
         if let Event::Placed { track } = event {
-            self.place(track, ready)?;
+            self.place(track, ready, std::mem::take(&mut last))?;
         }
         self.respond(&response);
         self.noted = MonoNs(0);

@@ -12,6 +12,7 @@ use super::{Connection, End, claimed};
 use crate::cast::Cast;
 use crate::datagram::at_port;
 use crate::datagram::ports::Pair;
+use crate::envelope::Datagrams;
 use crate::inbox::Inbox;
 use crate::outbox::Outbox;
 use crate::playback::Outlet;
@@ -91,10 +92,15 @@ impl Connection {
         Some(Ready::Cast(cast, group))
     }
 
-    /// A track was set up, or torn down.
-    pub(super) fn place(&mut self, track: u32, ready: Ready) -> Result<(), End> {
+    /// A track was set up, or torn down, of which `last` is said.
+    pub(super) fn place(&mut self, track: u32, ready: Ready, last: Datagrams) -> Result<(), End> {
         match (self.session.place(track), ready) {
-            (None, _) => self.scene.post.remove(track),
+            (None, _) => {
+                self.scene.post.end_track(track, last);
+                if self.session.playing().is_none() {
+                    self.scene.pause(self.peer, clock::mono());
+                }
+            }
             (Some(Place::Multicast(_)), Ready::Cast(cast, _)) => self.scene.cast = Some(cast),
             (Some(Place::Unicast { client, .. }), Ready::Ports(pair)) => {
                 self.scene.post.add(track, pair, self.peer, client, None)?;

@@ -78,8 +78,21 @@ impl Post {
         Ok(())
     }
 
-    pub fn remove(&mut self, track: u32) {
+    fn remove(&mut self, track: u32) {
         self.lines.retain(|line| line.track != track);
+    }
+
+    /// Sends those of `last` that are of this track, and lets go of its sockets.
+    pub fn end_track(&mut self, track: u32, mut last: Datagrams) {
+        let Some(line) = self.lines.iter().find(|line| line.track == track) else { return };
+        while let Some((of, part, bytes)) = last.first() {
+            if of == track {
+                // Whether a last word arrives is nobody's affair.
+                let _ = line.send(part, bytes);
+            }
+            last.pop();
+        }
+        self.remove(track);
     }
 
     /// Sends these instead of what waits, and lets go of the sockets.
@@ -135,8 +148,7 @@ impl Post {
     fn send_first(&mut self) {
         let Some((track, part, bytes)) = self.queue.first() else { return };
         let sent = match self.lines.iter().find(|line| line.track == track) {
-            Some(line) if part == Part::Rtp => line.rtp.try_send(bytes),
-            Some(line) => line.rtcp.try_send_to(bytes, line.rtcp_to),
+            Some(line) => line.send(part, bytes),
             None => Ok(0),
         };
         match sent {
@@ -178,6 +190,13 @@ impl Post {
 }
 
 impl Line {
+    fn send(&self, part: Part, bytes: &[u8]) -> io::Result<usize> {
+        match part {
+            Part::Rtp => self.rtp.try_send(bytes),
+            Part::Rtcp => self.rtcp.try_send_to(bytes, self.rtcp_to),
+        }
+    }
+
     fn read(&self, socket: &UdpSocket, reports: &mut Vec<Report>) {
         let mut bytes = [0; REPORT_MAX_BYTES];
         for _ in 0..REPORTS_MAX {

@@ -201,6 +201,30 @@ fn a_recording_comes_by_udp_though_multicast_is_offered_first_and_its_end_is_tol
 }
 
 #[test]
+fn a_track_that_is_torn_down_alone_is_told_goodbye() {
+    let udp_ports = "20000-28999".parse().unwrap();
+    let cinema = Cinema::new().file(1..=400);
+    let cinema = cinema.open_with(Terms { udp_ports, ..Terms::over_tcp(8) });
+    let mut client = cinema.visitor().client;
+    let (url, mut session) = (cinema.url(), String::new());
+    let tracks = [0, 1].map(|track| {
+        let (rtp, rtcp, ports) = own_ports();
+        let lines = format!("Transport: RTP/AVP;unicast;client_port={ports}\r\n{session}");
+        let answer = client.ask("SETUP", &format!("{url}/trackID={track}"), &lines);
+        session = format!("Session: {}\r\n", between(&answer, "Session: ", ';'));
+        (rtp, rtcp)
+    });
+    let played = client.ask("PLAY", &url, &session);
+    assert!(played.starts_with("RTSP/1.0 200"), "{played}");
+    datagram(&tracks[1].0);
+    let over = client.ask("TEARDOWN", &format!("{url}/trackID=1"), &session);
+    assert!(over.starts_with("RTSP/1.0 200"), "{over}");
+    wait_for_farewell(&tracks[1].1);
+    let still = client.ask("PLAY", &url, &session);
+    assert!(still.starts_with("RTSP/1.0 200"), "the other one stays: {still}");
+}
+
+#[test]
 fn what_was_not_recorded_takes_no_time_and_behind_it_a_key_frame_comes_first() {
     // An hour is missing, and the file behind it begins inside a group.
     let far = 180_000;
