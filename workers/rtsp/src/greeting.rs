@@ -38,17 +38,19 @@ async fn begin(socket: Socket, peer: SocketAddr, house: Arc<House>, seat: Seat) 
             wire.write(hello::FULL)?;
             return Err(End::Full);
         }
-        Hello::Get { cookie, .. } => match house.tunnels.open(&cookie, ends.1.ip()) {
-            Some(tunnel) => {
-                wire.through(tunnel);
-                let connection = Connection::new(wire, ends, house, seat, opened);
-                connection.greeted_with(hello::ACCEPTED).serve().await;
+        Hello::Get { cookie, .. } => {
+            match house.tunnels.open(&cookie, ends.1.ip(), wire.is_secure()) {
+                Some(tunnel) => {
+                    wire.through(tunnel);
+                    let connection = Connection::new(wire, ends, house, seat, opened);
+                    connection.greeted_with(hello::ACCEPTED).serve().await;
+                }
+                None => {
+                    wire.write(hello::TAKEN)?;
+                    tracing::debug!(client = %peer, "another tunnel has its cookie");
+                }
             }
-            None => {
-                wire.write(hello::TAKEN)?;
-                tracing::debug!(client = %peer, "another tunnel has its cookie");
-            }
-        },
+        }
         Hello::Rtsp | Hello::Unknown => {
             let connection = Connection::new(wire, ends, house, seat, opened);
             connection.having_heard(&bytes).serve().await;

@@ -40,6 +40,7 @@ pub struct Tunnels {
 #[derive(Debug)]
 struct Entrance {
     peer: IpAddr,
+    is_secure: bool,
     arrivals: mpsc::Sender<Arrival>,
 }
 
@@ -59,34 +60,42 @@ impl Default for Tunnels {
 
 impl Tunnels {
     /// A tunnel under this cookie; `None` when another one has it.
-    pub fn open(&self, cookie: &str, peer: IpAddr) -> Option<Tunnel> {
+    pub fn open(&self, cookie: &str, peer: IpAddr, is_secure: bool) -> Option<Tunnel> {
         let mut open = self.all();
         if open.contains_key(cookie) {
             return None;
         }
         let (sender, arrivals) = mpsc::channel(1);
-        open.insert(cookie.to_owned(), Entrance { peer, arrivals: sender });
+        open.insert(cookie.to_owned(), Entrance { peer, is_secure, arrivals: sender });
         drop(open);
         self.opened.send_modify(|opened| *opened = opened.wrapping_add(1));
         Some(Tunnel { tunnels: self.clone(), cookie: cookie.to_owned(), arrivals })
     }
 
     /// Gives a POST to its GET, which may still be on its way; a client may replace its POST by a new one. It is
-    /// closed when there is no GET from the same address.
+    /// closed when there is no GET from the same address, or one of the two goes through TLS and the other does not: a
+    /// password that may come through TLS alone would come by the other.
     pub async fn enter(&self, cookie: &str, peer: IpAddr, arrival: Arrival) {
         let mut opened = self.opened.subscribe();
-        let found = opened.wait_for(|_| self.entrance(cookie, peer).is_some());
+        let is_secure = arrival.socket.is_secure();
+        let found = opened.wait_for(|_| self.entrance(cookie, peer, is_secure).is_some());
         let _ = tokio::time::timeout(GET_TIME, found).await;
-        match self.entrance(cookie, peer) {
+        match self.entrance(cookie, peer, is_secure) {
             // With one waiting already, a third is not of a client that means it.
             Some(arrivals) => drop(arrivals.try_send(arrival)),
             None => tracing::debug!(client = %peer, "a tunnel's POST without its GET"),
         }
     }
 
-    fn entrance(&self, cookie: &str, peer: IpAddr) -> Option<mpsc::Sender<Arrival>> {
+    fn entrance(
+        &self,
+        cookie: &str,
+        peer: IpAddr,
+        is_secure: bool,
+    ) -> Option<mpsc::Sender<Arrival>> {
         let open = self.all();
-        open.get(cookie).filter(|entrance| entrance.peer == peer).map(|it| it.arrivals.clone())
+        let is_its = |it: &&Entrance| it.peer == peer && it.is_secure == is_secure;
+        open.get(cookie).filter(is_its).map(|it| it.arrivals.clone())
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Entrance>> {

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -60,6 +62,24 @@ fn answer(client: &mut impl Read) -> String {
         bytes.push(byte[0]);
     }
     text(&bytes)
+}
+
+#[test]
+fn a_tunnel_goes_through_tls_both_ways_or_not_at_all() {
+    let (site, address) = encrypted();
+    let mut get = connect(address);
+    get.write_all(b"GET /cam1 HTTP/1.0\r\nx-sessioncookie: c0ffee\r\n\r\n").unwrap();
+    assert!(answer(&mut get).starts_with("HTTP/1.0 200"));
+    let post = |number: u32| {
+        let request = STANDARD.encode(format!("OPTIONS * RTSP/1.0\r\nCSeq: {number}\r\n\r\n"));
+        format!("POST /cam1 HTTP/1.0\r\nx-sessioncookie: c0ffee\r\n\r\n{request}")
+    };
+    let mut plain = TcpStream::connect(site.address()).unwrap();
+    plain.write_all(post(1).as_bytes()).unwrap();
+    let mut secure = connect(address);
+    secure.write_all(post(2).as_bytes()).unwrap();
+    let answered = answer(&mut get);
+    assert!(answered.contains("CSeq: 2\r\n"), "{answered}");
 }
 
 #[test]
