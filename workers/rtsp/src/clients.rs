@@ -86,7 +86,9 @@ impl Card {
         }
         guest.transport = session.mode().map_or("", Mode::as_str);
         guest.playing = playback.is_some_and(Playback::plays);
-        (guest.units, guest.skipped) = scene.viewing.as_ref().map_or((0, 0), |it| it.counts());
+        let recorded = || (scene.desk.units(), 0);
+        (guest.units, guest.skipped) =
+            scene.viewing.as_ref().map_or_else(recorded, |it| it.counts());
         guest.reception = playback.and_then(worst);
     }
 }

@@ -145,6 +145,11 @@ impl Desk {
         }
     }
 
+    /// How many units the client was given of what is played.
+    pub fn units(&self) -> u64 {
+        self.showing.as_ref().map_or(0, |showing| showing.units)
+    }
+
     /// What is due now.
     pub fn take(&mut self, now: MonoNs) -> Due {
         self.showing.as_mut().map_or(Due::Nothing, |showing| showing.take(now))

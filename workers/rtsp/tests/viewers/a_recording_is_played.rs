@@ -198,6 +198,20 @@ fn a_recording_comes_by_udp_though_multicast_is_offered_first_and_its_end_is_tol
         datagram(&rtp);
     }
     wait_for_farewell(&rtcp);
+    let deadline = clock::mono() + PATIENCE;
+    loop {
+        let list = cinema.server.as_ref().unwrap().list(clock::mono());
+        // What is read of the other track counts, as with cameras.
+        let told = list.iter().find(|it| it.units == 10 && !it.playing);
+        if let Some(told) = told {
+            let seen = (told.camera.as_str(), told.transport.as_str());
+            assert_eq!(seen, ("recordings/cam1", "udp"));
+            break;
+        }
+        assert!(clock::mono() < deadline, "it is not listed: {list:?}");
+        // A request is a reason to note it.
+        client.ask("GET_PARAMETER", &cinema.url(), &session);
+    }
 }
 
 #[test]
