@@ -115,6 +115,8 @@ pub struct Connection {
     scene: Scene,
     /// While the session may move.
     listed: Option<Listed>,
+    /// The connection is over, and the session goes on.
+    is_alone: bool,
     card: Card,
     /// When the card was last written.
     noted: MonoNs,
@@ -146,6 +148,7 @@ impl Connection {
             outbox: Outbox::new(now),
             scene: Scene::new(desk, now),
             listed: None,
+            is_alone: false,
         }
     }
 

@@ -151,6 +151,11 @@ impl Connection {
     /// What the client reported to its group.
     pub(super) fn hear_of_group(&mut self) {
         let Some(cast) = &self.scene.cast else { return };
+        // Viewers of a group are told apart by their addresses alone: without its connection this one may be long gone, and
+        // what comes be of another one at the same address.
+        if self.is_alone {
+            return;
+        }
         for (track, packet, at) in cast.heard(self.peer.ip()) {
             self.session.hear_of(track, &packet, at);
         }
@@ -210,6 +215,7 @@ impl Connection {
             return end;
         }
         tracing::info!(client = %self.peer, %end, "the session goes on without its connection");
+        self.is_alone = true;
         self.scene.post.expect_listener();
         (self.inbox, self.outbox) = (Inbox::default(), Outbox::new(clock::mono()));
         loop {
