@@ -24,6 +24,8 @@ pub struct Desk {
     /// The last path that was asked for, and what there is of it: the same for every SETUP, also while the
     /// recording grows.
     found: Option<(String, Result<Recorded, NotPlayed>)>,
+    /// What was set up, with its path: it can be played whatever else is asked for meanwhile.
+    kept: Option<(String, Recorded)>,
     showing: Option<Showing>,
     /// What PLAY is answered, and what begins with the answer.
     cue: Option<Cue>,
@@ -32,12 +34,15 @@ pub struct Desk {
 
 impl Desk {
     pub fn new(shelf: Arc<Shelf>, client: SocketAddr) -> Self {
-        Self { shelf, client, found: None, showing: None, cue: None, next: None }
+        Self { shelf, client, found: None, kept: None, showing: None, cue: None, next: None }
     }
 
     /// Looks up what the request needs. Live cameras need nothing.
     pub async fn prepare(&mut self, request: &Request<Vec<u8>>, session: &mut Session) {
         (self.cue, self.next) = (None, None);
+        if let Some(playback) = session.playback() {
+            self.keep(playback);
+        }
         match request.method() {
             Method::Describe => self.find(request, session.playback().is_none()).await,
             Method::Setup => self.find(request, false).await,
@@ -64,6 +69,11 @@ impl Desk {
         if is_found && !anew {
             return;
         }
+        let kept = self.kept.as_ref().filter(|(path, _)| *path == target.path && !anew);
+        if let Some((path, recorded)) = kept {
+            self.found = Some((path.clone(), Ok(recorded.clone())));
+            return;
+        }
         let found = self.shelf.find(asked, target.path.clone()).await;
         if let Err(why) = &found {
             tracing::info!(client = %self.client, path = target.path, %why, "no recording is played");
@@ -71,12 +81,19 @@ impl Desk {
         self.found = Some((target.path, found));
     }
 
+    fn keep(&mut self, playback: &Playback) {
+        if let Some((path, Ok(recorded))) = &self.found
+            && playback.presentation() == &recorded.presentation
+        {
+            self.kept = Some((path.clone(), recorded.clone()));
+        }
+    }
+
     /// The recording that was set up.
     fn recorded(&self, playback: &Playback) -> Option<Recorded> {
-        let (_, found) = self.found.as_ref()?;
-        let recorded = found.as_ref().ok()?;
-        let is_set_up = playback.presentation() == &recorded.presentation;
-        is_set_up.then(|| recorded.clone())
+        let (_, kept) = self.kept.as_ref()?;
+        let is_set_up = playback.presentation() == &kept.presentation;
+        is_set_up.then(|| kept.clone())
     }
 
     async fn decide(&mut self, request: &Request<Vec<u8>>, plays: bool, recorded: Recorded) -> Cue {

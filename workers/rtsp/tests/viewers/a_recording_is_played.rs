@@ -92,6 +92,19 @@ fn the_end_of_a_range_is_told_and_another_one_can_be_played() {
 }
 
 #[test]
+fn what_was_set_up_is_played_whatever_else_is_described_meanwhile() {
+    let cinema = film();
+    let mut visitor = cinema.visitor().set_up();
+    for (from, status) in [(100_000, "404"), (250, "200")] {
+        let url = format!("{}?from={}", cinema.url(), clock_of(from));
+        let answer = visitor.client.ask("DESCRIBE", &url, "");
+        assert!(answer.starts_with(&format!("RTSP/1.0 {status}")), "{answer}");
+        visitor.play(&format!("Range: npt=0-{}\r\n", npt_of(6)));
+        assert_eq!(visitor.rest(), [1, 2, 3, 4, 5]);
+    }
+}
+
+#[test]
 fn a_second_play_seeks_and_sequence_numbers_go_on() {
     let cinema = film();
     let mut visitor = cinema.visitor().set_up();
