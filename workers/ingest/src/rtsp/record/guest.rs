@@ -62,6 +62,15 @@ enum Patience {
     Paused { since: MonoNs },
 }
 
+impl Patience {
+    /// How long nothing has to be looked at unless something comes; `due`: the next picture. Of one that pauses none is,
+    /// and its time may long be over.
+    fn rest(self, due: Option<Duration>) -> Duration {
+        let due = due.filter(|_| !matches!(self, Self::Paused { .. }));
+        due.unwrap_or(STOP_POLL).min(STOP_POLL)
+    }
+}
+
 impl Guest {
     /// Its bit rate is to keep to `most`.
     pub(super) fn new(line: Line, session: Session, most: BitRate, now: MonoNs) -> Self {
@@ -164,7 +173,7 @@ impl Guest {
             sockets.extend(intake.sockets());
             intake.due().saturating_since(now)
         });
-        readable(&sockets, due.unwrap_or(STOP_POLL).min(STOP_POLL));
+        readable(&sockets, self.patience.rest(due));
     }
 
     fn fill(&mut self) -> Result<(), Gone> {
@@ -291,5 +300,19 @@ impl Guest {
     fn send(&self, bytes: &[u8]) -> Result<(), Gone> {
         let peer = self.peer;
         write(&self.stream, bytes).map_err(|source| Gone::Io { peer, doing: "answering", source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_pauses_for_long_is_not_looked_at_without_a_rest() {
+        let (since, over) = (MonoNs(0), Some(Duration::ZERO));
+        assert_eq!(Patience::Paused { since }.rest(over), STOP_POLL);
+        assert_eq!(Patience::Recording.rest(over), Duration::ZERO);
+        assert_eq!(Patience::Recording.rest(Some(STOP_POLL * 2)), STOP_POLL);
+        assert_eq!(Patience::SettingUp { since }.rest(None), STOP_POLL);
     }
 }
