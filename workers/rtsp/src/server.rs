@@ -12,6 +12,7 @@ use access::Access;
 use protocol::admin::ClientStatus;
 use protocol::config::{Basic, Users};
 use protocol::time::MonoNs;
+use rustix::net::sockopt;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -32,6 +33,11 @@ use crate::socket::Socket;
 /// After a failed accept (no descriptors, say): long enough not to spin, short for who waits.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 const PULSE: Duration = Duration::from_millis(200);
+/// After so long without a byte a client's machine is asked whether it is there.
+const PROBED_AFTER: Duration = Duration::from_secs(30);
+const PROBED_EVERY: Duration = Duration::from_secs(10);
+/// A machine that acknowledges nothing for so long is gone.
+const GONE_AFTER_MS: u32 = 60_000;
 
 /// A running server.
 #[derive(Debug)]
@@ -341,11 +347,22 @@ impl Arrived {
     fn socket(self) -> io::Result<Socket> {
         // A unit is one write; nothing is gained by waiting for more.
         self.stream.set_nodelay(true)?;
+        notice_when_gone(&self.stream)?;
         match self.tls {
             None => Ok(Socket::plain(self.stream)),
             Some(config) => Socket::secure(self.stream, config),
         }
     }
+}
+
+/// A client whose machine or network is gone says no word of it, and to one whose camera is away nothing is sent that
+/// would tell: its place would be taken for ever.
+fn notice_when_gone(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(stream, PROBED_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, PROBED_EVERY)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_user_timeout(stream, GONE_AFTER_MS)?;
+    Ok(())
 }
 
 /// The next client; `None` when the door closes. Without a door nobody ever comes.
@@ -355,5 +372,24 @@ async fn arrival(entrance: Option<&mut Entrance>) -> Option<io::Result<Arrived>>
     tokio::select! {
         accepted = entrance.accept() => Some(accepted),
         _ = opened.wait_for(|open| !*open) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_whose_machine_is_gone_is_noticed_by_the_system() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let _inside = runtime.enter();
+        let stream = TcpStream::from_std(stream).unwrap();
+        let socket = Arrived { stream, peer, tls: None }.socket().unwrap();
+        assert!(sockopt::socket_keepalive(&socket).unwrap());
+        assert_eq!(sockopt::tcp_user_timeout(&socket).unwrap(), GONE_AFTER_MS);
     }
 }
