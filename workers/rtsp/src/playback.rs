@@ -27,7 +27,7 @@ struct Stream {
     place: Place,
     sender: Sender,
     plays: bool,
-    /// Began while others were playing: nothing before the next key frame decodes.
+    /// Began while others were playing, or units went by while it paused: nothing before the next key frame decodes.
     needs_entry: bool,
     /// Stream time of the first unit after PLAY; the timestamps of all tracks that began together are counted from
     /// it, so that they stay in step.
@@ -190,7 +190,9 @@ impl Playback {
 
     /// Writes `unit`, behind a sender report when one is due. Writes nothing for a track that does not play.
     pub fn write(&mut self, unit: &Unit, now: MonoNs, out: Outlet<'_>) {
-        let Some(at) = self.streams.iter().position(|stream| stream.takes(unit)) else { return };
+        let Some(at) = self.streams.iter().position(|stream| stream.takes(unit)) else {
+            return self.pass_by(unit);
+        };
         let anchor_ns = self.anchor(at, unit.pts_ns);
         let stream = &mut self.streams[at];
         stream.needs_entry = false;
@@ -200,6 +202,14 @@ impl Playback {
             stream.sender.report(unit, anchor_ns, now, cname, &mut envelope);
         }
         stream.sender.send(unit, anchor_ns, now, &mut envelope);
+    }
+
+    /// Of a track that pauses while others play.
+    fn pass_by(&mut self, unit: &Unit) {
+        let has_entries = self.presentation.is_entry(unit.track, true);
+        if let Some(stream) = self.stream(unit.track).filter(|stream| !stream.plays) {
+            stream.needs_entry = has_entries;
+        }
     }
 
     /// What the stream at `at` counts from; with its first unit, all that began with it.
@@ -248,7 +258,8 @@ impl Playback {
 impl Stream {
     /// What it begins with.
     fn begin(&mut self, needs_entry: bool, now: MonoNs) -> Start {
-        (self.plays, self.needs_entry, self.anchor_ns) = (true, needs_entry, None);
+        (self.plays, self.anchor_ns) = (true, None);
+        self.needs_entry |= needs_entry;
         self.sender.resume(now);
         Start {
             track: self.track,

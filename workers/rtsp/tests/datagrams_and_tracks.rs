@@ -284,6 +284,26 @@ fn a_paused_stream_is_not_reported_on() {
 }
 
 #[test]
+fn pictures_that_went_by_while_sound_played_are_missing_until_the_next_key_frame() {
+    let mut client = Client::connect();
+    client.set_up(0, UDP);
+    client.set_up(1, OTHER_UDP);
+    client.in_session("PLAY", "");
+    assert_eq!(client.receive_rtp(&client.unit(0, 0, true)).len(), 1);
+    client.in_session("PAUSE", "trackID=0");
+    assert!(client.receive(&client.unit(0, 40, false)).is_empty());
+    client.in_session("PAUSE", "");
+    client.in_session("PLAY", "");
+    assert!(client.receive(&client.unit(0, 80, false)).is_empty(), "it does not decode");
+    assert_eq!(client.receive_rtp(&client.unit(1, 80, false)).len(), 1);
+    assert_eq!(client.receive_rtp(&client.unit(0, 120, true)).len(), 1);
+    // Where all paused nothing went by.
+    client.in_session("PAUSE", "");
+    client.in_session("PLAY", "");
+    assert_eq!(client.receive_rtp(&client.unit(0, 160, false)).len(), 1);
+}
+
+#[test]
 fn a_viewer_by_datagrams_has_to_give_a_sign_of_life() {
     for transport in [UDP, "RTP/AVP;multicast"] {
         let mut client = Client::connect();
