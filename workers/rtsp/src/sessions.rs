@@ -56,9 +56,16 @@ impl Sessions {
     pub async fn claim(&self, id: &str, peer: IpAddr, who: &Identity) -> Option<Box<Estate>> {
         let is_its = |owner: &&Owner| owner.peer == peer && owner.who.as_ref() == Some(who);
         let claims = self.all().get(id).filter(is_its)?.claims.clone();
-        let (sender, handed) = oneshot::channel();
+        let (sender, mut handed) = oneshot::channel();
         claims.try_send(sender).ok()?;
-        tokio::time::timeout(HAND_OVER_TIME, handed).await.ok()?.ok()
+        match tokio::time::timeout(HAND_OVER_TIME, &mut handed).await {
+            Ok(handed) => handed.ok(),
+            Err(_) => {
+                // What is handed over in this very moment is not lost.
+                handed.close();
+                handed.try_recv().ok()
+            }
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Owner>> {
