@@ -7,8 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Access;
+use protocol::config::{Basic, UserConfig, Users};
+use protocol::secret::Secret;
 use rtsp::feed::{Feed, Feeds};
-use rtsp::server::Server;
+use rtsp::house::Terms;
+use rtsp::server::{Opening, Server};
 use worker::door::{Door, of_publishers};
 
 /// Everything here is over far sooner, or broken.
@@ -23,12 +27,18 @@ struct Site {
 
 impl Site {
     fn open(name: &str) -> Self {
+        Self::open_for(name, Access::open())
+    }
+
+    fn open_for(name: &str, access: Access) -> Self {
         let name = format!("framevisor-handed-{}-{name}", std::process::id());
         let doors = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&doors).unwrap();
         let cameras: Feeds = [Arc::new(Feed::new("cam1"))].into_iter().collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::start(listener, cameras.with_doors(doors.clone()), 8).unwrap();
+        let cameras = cameras.with_doors(doors.clone());
+        let opening = Opening::of(listener, cameras, Terms::over_tcp(8));
+        let server = Server::open(Opening { access, ..opening }).unwrap();
         Self { address: server.address(), server: Some(server), doors }
     }
 
@@ -124,4 +134,44 @@ fn whom_no_camera_waits_for_is_answered() {
     std::fs::rename(&kept, &name).unwrap();
     let answer = site.answer(&announce("cam1", numbered, ""));
     assert!(answer.starts_with("RTSP/1.0 503 ") && answer.contains("Retry-After: 1"), "{answer}");
+}
+
+#[test]
+fn who_may_not_publish_is_asked_who_it_is_and_is_not_handed_on() {
+    let user = |publish: &str| UserConfig {
+        password: Some(Secret::new("pw")),
+        play: "*".into(),
+        publish: publish.into(),
+    };
+    let users: Users =
+        [("anna".to_owned(), user("none")), ("drone".to_owned(), user("cam1"))].into();
+    let site = Site::open_for("users", Access::of(&users, Basic::Always).unwrap());
+    let door = site.door();
+    let status = |path: &str, header: &str| {
+        let answer = site.answer(&announce(path, &format!("CSeq: 2\r\n{header}"), ""));
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    let (anna, drone) =
+        ("Authorization: Basic YW5uYTpwdw==\r\n", "Authorization: Basic ZHJvbmU6cHc=\r\n");
+    assert_eq!(status("cam1", ""), "401");
+    assert_eq!(status("cam1", anna), "403");
+    for path in ["cam2", "recordings/cam1", "recordings/..", "recordings/../cam2"] {
+        assert_eq!(status(path, drone), "403", "{path}");
+    }
+    assert!(!door.wait(Duration::ZERO), "none of these was handed on");
+    let mut client = site.connect();
+    let request = announce("cam1", &format!("CSeq: 2\r\n{drone}"), "");
+    client.write_all(request.as_bytes()).unwrap();
+    assert!(door.wait(PATIENCE), "nobody is handed on");
+}
+
+#[test]
+fn nobody_publishes_to_a_recording() {
+    let site = Site::open("recording");
+    let door = site.door();
+    for path in ["recordings/cam1", "recordings/cam1?from=2026-11-20T13:09:00Z", "recordings/.."] {
+        let answer = site.answer(&announce(path, "CSeq: 2\r\n", ""));
+        assert!(answer.starts_with("RTSP/1.0 404 "), "{path}: {answer}");
+    }
+    assert!(!door.wait(Duration::ZERO), "none of these was handed on");
 }
