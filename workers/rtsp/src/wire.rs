@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
 
 use crate::socket::Socket;
@@ -133,6 +134,13 @@ impl Wire {
     /// Whether nobody on the way reads along.
     pub fn is_secure(&self) -> bool {
         self.socket.is_secure()
+    }
+
+    /// Ends the connection for the client, which may have closed its half of it alone.
+    pub fn shut(&mut self) {
+        self.say_goodbye();
+        // One that is broken needs no end.
+        let _ = shutdown(&self.socket, Shutdown::Both);
     }
 
     /// The last words of TLS, where there is any.

@@ -216,6 +216,8 @@ impl Connection {
         }
         tracing::info!(client = %self.peer, %end, "the session goes on without its connection");
         self.is_alone = true;
+        // Who closed one half of it sees the end of the other.
+        self.wire.shut();
         self.scene.post.expect_listener();
         (self.inbox, self.outbox) = (Inbox::default(), Outbox::new(clock::mono()));
         loop {

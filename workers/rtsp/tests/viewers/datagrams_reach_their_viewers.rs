@@ -1,5 +1,6 @@
 //! RTP over UDP to one client: what it is sent, who may go on with its session, and when that ends.
 
+use std::io::Read;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,6 +144,22 @@ fn a_session_outlives_its_connection_and_goes_on_by_another() {
     assert!(answer.starts_with("RTSP/1.0 200"), "the way back: {answer}");
     assert!(viewer.control.ask("TEARDOWN", &site.url(), &session).starts_with("RTSP/1.0 200"));
     assert!(third.ask("PLAY", &site.url(), &session).starts_with("RTSP/1.0 454"));
+}
+
+#[test]
+fn who_closes_its_half_of_the_connection_sees_the_end_of_it_and_keeps_the_session() {
+    if !has("ffmpeg") {
+        return;
+    }
+    let site = Site::open_with_datagrams();
+    let _camera = Camera::start(&site.project, Clip::plain());
+    let mut viewer = Viewer::play(&site);
+    viewer.control.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(viewer.control.socket.read(&mut [0; 16]).unwrap(), 0);
+    viewer.packet();
+    let session = format!("Session: {}\r\n", viewer.id);
+    let answer = site.connect().ask("GET_PARAMETER", &site.url(), &session);
+    assert!(answer.starts_with("RTSP/1.0 200"), "{answer}");
 }
 
 #[test]
