@@ -38,6 +38,8 @@ pub(super) fn open(
     let opened = |pair: Pair| -> io::Result<Opened> {
         for socket in [&pair.rtp, &pair.rtcp] {
             socket.set_multicast_ttl_v4(ttl)?;
+            // Once it is ours: players on this host bind the group's ports at every address (GStreamer does).
+            sockopt::set_socket_reuseaddr(socket, true)?;
         }
         let reports = listen(address, pair.ports.rtcp, *local.ip())?;
         Ok(Opened { group, pair, reports, lease })
