@@ -14,6 +14,7 @@ use protocol::config::{Basic, Users};
 use protocol::time::MonoNs;
 use rustix::net::sockopt;
 use rustls::ServerConfig;
+use shmring::clock;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ use crate::socket::Socket;
 
 /// After a failed accept (no descriptors, say): long enough not to spin, short for who waits.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How often refusals are told of.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 const PULSE: Duration = Duration::from_millis(200);
 /// After so long without a byte a client's machine is asked whether it is there.
 const PROBED_AFTER: Duration = Duration::from_secs(30);
@@ -116,6 +119,7 @@ impl Server {
             house,
             crowd: Crowd::new(terms.clients, terms.per_address),
             clients: terms.clients,
+            told: None,
             pulse: Arc::clone(&pulse),
             inside: Arc::clone(&inside),
             connections: JoinSet::new(),
@@ -243,6 +247,8 @@ struct Door {
     house: Arc<House>,
     crowd: Crowd,
     clients: usize,
+    /// When it was last told that somebody was refused.
+    told: Option<MonoNs>,
     pulse: Arc<AtomicU64>,
     inside: Arc<AtomicUsize>,
     connections: JoinSet<()>,
@@ -285,10 +291,8 @@ impl Door {
         };
         match seat.why {
             Welcome::Served => {}
-            Welcome::Full => tracing::warn!(client = %peer, clients = self.clients,
-                "client refused: all places are taken; raise `max_clients`"),
-            Welcome::TooMany => tracing::warn!(client = %peer,
-                "client refused: its address has as many places as it may; raise `max_per_address`"),
+            why if self.is_news(clock::mono()) => self.tell_of_refusal(peer, why),
+            Welcome::Full | Welcome::TooMany => tracing::debug!(client = %peer, "client refused"),
         }
         match arrived.socket() {
             Ok(socket) => {
@@ -296,6 +300,25 @@ impl Door {
                 self.connections.spawn(greeting::serve(socket, peer, house, seat));
             }
             Err(error) => tracing::debug!(client = %peer, %error, "connection lost at once"),
+        }
+    }
+
+    /// One line for all that are refused within some seconds: whoever floods does not fill the log.
+    fn is_news(&mut self, now: MonoNs) -> bool {
+        let is_news = self.told.is_none_or(|told| now.saturating_since(told) >= TOLD_EVERY);
+        if is_news {
+            self.told = Some(now);
+        }
+        is_news
+    }
+
+    fn tell_of_refusal(&self, peer: SocketAddr, why: Welcome) {
+        if why == Welcome::TooMany {
+            tracing::warn!(client = %peer,
+                "client refused: its address has as many places as it may; raise `max_per_address`");
+        } else {
+            tracing::warn!(client = %peer, clients = self.clients,
+                "client refused: all places are taken; raise `max_clients`");
         }
     }
 }

@@ -253,7 +253,7 @@ impl Visitor {
         loop {
             let (channel, packet) = self.client.frame();
             if channel % 2 == 1 {
-                if packet.windows(2).any(|pair| pair[0] & 0xe0 == 0x80 && pair[1] == 203) {
+                if says_goodbye(&packet) {
                     return Seen::Goodbye { channel };
                 }
                 continue;
@@ -302,6 +302,19 @@ impl Visitor {
         let sequence = u16::from_be_bytes([unit[0], unit[1]]);
         Some(Seen::Packet { number, sequence, ticks })
     }
+}
+
+/// Whether one of the packets of a compound one is BYE (RFC 3550 section 6.6).
+fn says_goodbye(compound: &[u8]) -> bool {
+    let mut rest = compound;
+    while let &[_, kind, high, low, ..] = rest {
+        if kind == 203 {
+            return true;
+        }
+        let bytes = 4 * (1 + usize::from(u16::from_be_bytes([high, low])));
+        rest = rest.get(bytes..).unwrap_or_default();
+    }
+    false
 }
 
 /// The value of a response's header.
