@@ -89,3 +89,8 @@ fn is_read_on_demand(project: &Project) -> Outcome<()> {
     drop(reader);
     wait_for(60, "far to rest again", rests).map(drop)
 }
+
+#[test]
+fn a_camera_that_asks_for_a_password_comes_in_by_tcp_udp_and_multicast() {
+    crate::first_light::holds(tests::checks::transports::each_brings_every_picture);
+}

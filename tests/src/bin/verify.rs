@@ -10,7 +10,7 @@ use tests::Failure;
 use tests::checks::{
     chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults, hangs, index,
     kills, many, mutated, order, pages, python, recording, rings, rtsp_clients, rtsp_onvif,
-    rtsp_players, rtsp_units, scripts, sources, storage, succession, uploading,
+    rtsp_players, rtsp_units, scripts, sources, storage, succession, transports, uploading,
 };
 use tests::report::{Check, Report};
 use tests::viewer::Over;
@@ -225,6 +225,7 @@ fn cameras_and_lines(report: &mut Report, seed: u64) {
     let unreported = report.promise("set_without_reports", || sources::live_sets(250, true, seed));
     report.target_below("set_apart_ms_without_reports", &unreported["apart_ms_p95"], 100.0);
     report.promise("picture_health", sources::pictures_that_are_not_well_are_told);
+    report.promise("transports", transports::each_brings_every_picture);
     report.promise("main_and_sub_stream", sources::main_and_sub_are_one_camera);
 }
 

@@ -36,6 +36,7 @@ pub mod sources;
 pub mod storage;
 pub mod succession;
 pub mod sync;
+pub mod transports;
 pub mod uploading;
 
 use protocol::name::{ProjectName, RingName};
