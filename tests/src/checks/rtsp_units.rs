@@ -265,8 +265,9 @@ pub fn latency_beside_gst(over: Over, windows: usize, window_s: u64) -> Outcome<
         let panicked = |_| Failure::new("a viewer panicked");
         Ok::<_, Failure>((own.join().map_err(panicked)??, gst.join().map_err(panicked)??))
     })?;
-    drop(peer);
+    // The peer takes units as long as there are any.
     let sequence = source.finish()?;
+    drop(peer);
     project.down()?;
     let own = Delays::of(&sequence, &own[50..], windows)?;
     let gst = Delays::of(&sequence, &gst[50..], windows)?;
