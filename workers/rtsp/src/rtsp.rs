@@ -21,8 +21,9 @@ use crate::feed::{Feed, Feeds};
 use crate::house::Terms;
 use crate::note::Note;
 use crate::onvif::http::Sign;
+use crate::onvif::reception::Device;
 use crate::recorded::shelf::Shelf;
-use crate::server::{Device, Opening, Secure, Server};
+use crate::server::{Opening, Secure, Server};
 
 /// The thread of the sockets beats five times a second; this much silence is a hang.
 const PULSE_MAX_AGE: Duration = Duration::from_secs(5);

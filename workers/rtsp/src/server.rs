@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use access::Access;
 use protocol::admin::ClientStatus;
-use protocol::config::{Basic, Users};
 use protocol::time::MonoNs;
 use rustix::net::sockopt;
 use rustls::ServerConfig;
@@ -26,8 +25,7 @@ use crate::feed::Feeds;
 use crate::greeting;
 use crate::house::{House, Terms};
 use crate::lobby::Lobby;
-use crate::onvif::discovery;
-use crate::onvif::http::{self, Office, Sign};
+use crate::onvif::reception::{Device, Reception};
 use crate::recorded::shelf::Shelf;
 use crate::socket::Socket;
 
@@ -71,17 +69,6 @@ pub struct Opening {
     pub terms: Terms,
     /// Where the cameras are found.
     pub onvif: Option<Device>,
-}
-
-/// An ONVIF device.
-#[derive(Debug)]
-pub struct Device {
-    pub listener: TcpListener,
-    pub sign: Sign,
-    /// The port that probes come to, where they are answered.
-    pub discovery: Option<u16>,
-    pub users: Users,
-    pub basic: Basic,
 }
 
 impl Opening {
@@ -202,44 +189,6 @@ fn run(
         // Here and not with the runtime, while they can still say so to their clients.
         door.connections.shutdown().await;
     });
-}
-
-/// Those who look for cameras.
-struct Reception {
-    listener: TcpListener,
-    discovery: Option<u16>,
-    office: Arc<Office>,
-}
-
-impl Reception {
-    fn new(device: Device, house: &Arc<House>, rtsp_port: u16) -> Self {
-        let Device { listener, sign, discovery, users, basic } = device;
-        let office = Office::new(Arc::clone(house), sign, (&users, basic), rtsp_port);
-        Self { listener, discovery, office: Arc::new(office) }
-    }
-
-    /// While the door is open.
-    async fn keep(self, mut opened: watch::Receiver<bool>) {
-        let address = self.listener.local_addr();
-        let listener = tokio::net::TcpListener::from_std(self.listener);
-        let (listener, address) = match listener.and_then(|it| Ok((it, address?))) {
-            Ok(listens) => listens,
-            Err(error) => return tracing::error!(%error, "cannot wait for ONVIF clients"),
-        };
-        let sign = self.office.sign.clone();
-        let found = async {
-            match self.discovery {
-                Some(port) => discovery::answer(port, address, sign).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = http::serve(listener, self.office) => {}
-            // Without probes the device is asked all the same.
-            () = async { found.await; std::future::pending().await } => {}
-            _ = opened.wait_for(|open| !*open) => {}
-        }
-    }
 }
 
 /// Who may come in.

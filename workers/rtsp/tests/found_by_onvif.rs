@@ -16,7 +16,8 @@ use protocol::secret::Secret;
 use rtsp::feed::Feed;
 use rtsp::house::Terms;
 use rtsp::onvif::http::Sign;
-use rtsp::server::{Device, Opening, Server};
+use rtsp::onvif::reception::Device;
+use rtsp::server::{Opening, Server};
 use sha1::{Digest, Sha1};
 use shmring::clock;
 

@@ -9,6 +9,7 @@
 //! | `probe.rs` | WS-Discovery's messages (pure) |
 //! | `http.rs` | connections |
 //! | `discovery.rs` | the multicast socket |
+//! | `reception.rs` | both, while the server's door is open |
 //!
 //! ```text
 //!   client ── POST ──> http ── soap ── token or digest (access) ── device ──> 200, or a fault
@@ -20,5 +21,6 @@ pub mod device;
 pub mod discovery;
 pub mod http;
 pub mod probe;
+pub mod reception;
 pub mod soap;
 pub mod token;
