@@ -1,9 +1,9 @@
 """gst-rtsp-server, to compare with: serves a file, or what comes by stdin, at rtsp://127.0.0.1:PORT/cam.
 
-    rtsp_peer.py PORT (--file FILE [--sound] | --stdin) [--user NAME --password-file FILE] [--certificate PEM KEY]
-                 [--multicast ADDRESS]
+    rtsp_peer.py PORT (--file FILE [--codec NAME] [--sound] | --stdin) [--user NAME --password-file FILE]
+                 [--certificate PEM KEY] [--multicast ADDRESS]
 
-By stdin come access units of H.264 in Annex B, each behind its length and whether it is a key frame (1), in five
+The picture of a file is H.264, or what --codec says: h265, mjpeg, mpeg4. By stdin come access units of H.264 in Annex B, each behind its length and whether it is a key frame (1), in five
 bytes, the lowest first. Prints `ready` when it listens. Exits 3 where gst-rtsp-server is not installed."""
 import argparse
 import struct
@@ -22,13 +22,19 @@ except (ImportError, ValueError) as error:
     sys.exit(3)
 
 PICTURE = "h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 aggregate-mode=none mtu=1400"
+PICTURES = {
+    "h264": PICTURE,
+    "h265": "h265parse config-interval=-1 ! rtph265pay name=pay0 pt=96 aggregate-mode=none mtu=1400",
+    "mjpeg": "jpegparse ! rtpjpegpay name=pay0 pt=26 mtu=1400",
+    "mpeg4": "mpeg4videoparse ! rtpmp4vpay name=pay0 pt=96 config-interval=1 mtu=1400",
+}
 FROM_STDIN = ("( appsrc name=units is-live=true format=time do-timestamp=true"
               " caps=video/x-h264,stream-format=byte-stream,alignment=au ! %s )" % PICTURE)
 
 
-def from_file(path, sound):
+def from_file(path, codec, sound):
     """The picture of an MP4 file at its own pace, with its AAC beside it."""
-    launch = 'filesrc location="%s" ! qtdemux name=d d.video_0 ! queue ! %s' % (path, PICTURE)
+    launch = 'filesrc location="%s" ! qtdemux name=d d.video_0 ! queue ! %s' % (path, PICTURES[codec])
     if sound:
         launch += " d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97"
     return "( %s )" % launch
@@ -62,6 +68,7 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("port")
     parser.add_argument("--file")
+    parser.add_argument("--codec", choices=PICTURES, default="h264")
     parser.add_argument("--sound", action="store_true")
     parser.add_argument("--stdin", action="store_true")
     parser.add_argument("--user")
@@ -115,7 +122,7 @@ def main():
         factory.set_launch(FROM_STDIN)
         factory.connect("media-configure", units.configure)
     else:
-        factory.set_launch(from_file(options.file, options.sound))
+        factory.set_launch(from_file(options.file, options.codec, options.sound))
     if options.multicast:
         pool = GstRtspServer.RTSPAddressPool.new()
         first = int(options.port) + 100 & ~1

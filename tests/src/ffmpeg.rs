@@ -68,6 +68,14 @@ pub fn has_encoder(name: &str) -> bool {
     })
 }
 
+/// Whether ffmpeg has a protocol of this name.
+pub fn has_protocol(name: &str) -> bool {
+    let output = ffmpeg().args(["-hide_banner", "-protocols"]).output();
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == name)
+    })
+}
+
 /// Checksums of the decoded pictures, in the order they are shown.
 pub fn picture_sums(file: &Path) -> Outcome<Vec<String>> {
     sums(&["-i", &file.display().to_string()])

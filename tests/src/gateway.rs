@@ -29,13 +29,16 @@ pub(crate) use piece::whole_bytes;
 use piece::{Pieces, Wrap};
 
 const POLL: Duration = Duration::from_millis(5);
+/// The shortest time after which Linux sends a segment again that nobody has confirmed (TCP_RTO_MIN).
+const SENT_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the line does to what comes from the server; by default nothing.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// Each piece is late by a number of ms in here. By TCP the order stays.
     pub late_ms: Range<u64>,
-    /// Of a thousand packets of media so many do not arrive; by UDP alone.
+    /// Of a thousand packets of media so many do not arrive. By TCP they are sent again: they come so much later,
+    /// and all behind them with them.
     pub lost_per_1000: u64,
     /// Packets go to the ports that the client names.
     pub by_udp: bool,
@@ -139,7 +142,7 @@ impl Gateway {
         held(&self.shared.requests).clone()
     }
 
-    /// Packets of media that did not arrive, and that were let through.
+    /// Packets of media that did not arrive, or not at once, and that were let through.
     pub fn lost_and_passed(&self) -> (u64, u64) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (count(&self.shared.lost), count(&self.shared.passed))
@@ -348,16 +351,20 @@ impl Teller {
         // Knuth's; the high bits are the good ones.
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let chance = self.random >> 33;
+        let mut late = Duration::ZERO;
         if channel.is_some_and(|channel| channel % 2 == 0) {
-            let is_lost = line.by_udp && chance / 1000 % 1000 < line.lost_per_1000;
+            let is_lost = chance / 1000 % 1000 < line.lost_per_1000;
             let counter = if is_lost { &self.shared.lost } else { &self.shared.passed };
             counter.fetch_add(1, Ordering::Relaxed);
-            if is_lost {
+            if is_lost && line.by_udp {
                 return;
+            }
+            if is_lost {
+                late = SENT_AGAIN;
             }
         }
         let span = (line.late_ms.end - line.late_ms.start).max(1);
-        let late = Duration::from_millis(line.late_ms.start + chance % span);
+        late += Duration::from_millis(line.late_ms.start + chance % span);
         let mut at = clock::mono() + late;
         let port = channel.filter(|_| line.by_udp).and_then(|channel| self.port(channel));
         if port.is_none() {

@@ -23,6 +23,7 @@ pub mod tally;
 pub mod tls;
 pub mod tones;
 pub mod viewer;
+pub mod watch;
 pub mod webhooks;
 pub mod witness;
 

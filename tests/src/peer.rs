@@ -34,8 +34,10 @@ const OTHER_NETWORK: &str = "PEER_NETWORK";
 /// What gst-rtsp-server serves, and how.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Served<'a> {
-    /// An MP4 file with H.264; without one, what comes by [`Peer::feed`].
+    /// An MP4 file; without one, what comes by [`Peer::feed`].
     pub file: Option<&'a Path>,
+    /// Of the file's picture: `h264` (default), `h265`, `mjpeg` or `mpeg4`.
+    pub codec: Option<&'a str>,
     /// The AAC of the file as well.
     pub sound: bool,
     /// A user's name, and the file with the password.
@@ -54,6 +56,7 @@ impl Served<'_> {
             Some(file) => words.extend(["--file".into(), name(file)]),
             None => words.push("--stdin".into()),
         }
+        words.extend(self.codec.into_iter().flat_map(|codec| ["--codec".into(), codec.into()]));
         if self.sound {
             words.push("--sound".into());
         }

@@ -116,13 +116,6 @@ fn has_left_out(project: &Project, receiver: &Receiver) -> Outcome<bool> {
     Ok(status(project, &worker)?["packets_left_out"] != 0)
 }
 
-fn has_protocol(name: &str) -> bool {
-    let output = Command::new("ffmpeg").args(["-hide_banner", "-protocols"]).output();
-    output.is_ok_and(|output| {
-        String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == name)
-    })
-}
-
 fn holds(check: impl FnOnce() -> Outcome<()>) {
     let _turn =
         crate::first_light::ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -154,7 +147,7 @@ fn roads(dir: &Path) -> Outcome<Vec<Road>> {
     let port = free_port()?;
     let url = format!("udp://127.0.0.1:{port}");
     add("udp", format!("to: '{url}'"), format!("-i {url}?fifo_size=100000"));
-    if has_protocol("srt") {
+    if ffmpeg::has_protocol("srt") {
         let url = format!("srt://127.0.0.1:{}", free_port()?);
         let phrase = "passphrase=0123456789ab";
         add("srt", format!("to: '{url}?{phrase}'"), format!("-i {url}?mode=listener&{phrase}"));

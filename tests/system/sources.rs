@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use shmring::{Next, PacketOptions, Start};
+use tests::checks::{ingest_cases, ingest_lines, transports};
 use tests::project::{Project, free_port};
 use tests::{Failure, Outcome, ensure, wait_for};
 use worker::PacketInput;
 
-use crate::first_light::ONE_AT_A_TIME;
+use crate::first_light::{ONE_AT_A_TIME, holds};
+
+const SEED: u64 = 20_261_122;
 
 fn topology(port: u16) -> String {
     format!(
@@ -92,5 +95,41 @@ fn is_read_on_demand(project: &Project) -> Outcome<()> {
 
 #[test]
 fn a_camera_that_asks_for_a_password_comes_in_by_tcp_udp_and_multicast() {
-    crate::first_light::holds(tests::checks::transports::each_brings_every_picture);
+    holds(transports::each_brings_every_picture);
+}
+
+/// I1.
+#[test]
+fn every_picture_of_another_server_is_in_the_decoded_ring_whatever_codec_and_transport_it_has() {
+    holds(|| ingest_cases::a_camera_of_each_codec(8));
+}
+
+/// I2.
+#[test]
+fn a_camera_that_refuses_the_password_is_told_as_such_and_left_alone() {
+    holds(|| ingest_cases::a_wrong_password_is_told(3));
+}
+
+/// I3.
+#[test]
+fn a_camera_that_was_gone_begins_again_with_a_marked_key_frame_and_times_that_rise() {
+    holds(|| ingest_lines::a_camera_that_was_gone_is_back(3));
+}
+
+/// I4.
+#[test]
+fn a_tcp_link_that_loses_packets_loses_no_picture() {
+    holds(|| ingest_lines::a_tcp_link_that_loses(6, 20, SEED));
+}
+
+/// I5.
+#[test]
+fn four_cameras_of_one_clock_name_the_same_moment_for_the_same_picture() {
+    holds(|| ingest_lines::four_cameras_show_the_same(6));
+}
+
+/// I6.
+#[test]
+fn streams_files_and_commands_bring_every_picture_and_a_command_ends_as_it_is_told() {
+    holds(|| ingest_cases::a_source_of_each_kind(6));
 }

@@ -9,8 +9,9 @@ use protocol::units::Size;
 use tests::Failure;
 use tests::checks::{
     chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults, hangs, index,
-    kills, many, mutated, order, pages, python, recording, rings, rtsp_clients, rtsp_onvif,
-    rtsp_players, rtsp_units, scripts, sources, storage, succession, transports, uploading,
+    ingest_cases, ingest_lines, kills, many, mutated, order, pages, python, recording, rings,
+    rtsp_clients, rtsp_onvif, rtsp_players, rtsp_units, scripts, sources, storage, succession,
+    transports, uploading,
 };
 use tests::report::{Check, Report};
 use tests::viewer::Over;
@@ -190,6 +191,7 @@ const TESTS_OF_RTSP: [(&str, &str, &str, &[&str]); 4] = [
 
 fn all_about_sources(report: &mut Report, seed: u64) {
     cameras_and_lines(report, seed);
+    cases_of_ingest(report, seed);
     decode_cost::promises(report, 3, 4);
     // Of each of six codecs.
     report.promise("mutated_streams", || mutated::streams(34, seed));
@@ -199,7 +201,7 @@ fn all_about_sources(report: &mut Report, seed: u64) {
 }
 
 /// Promises about sources that are tests of their own: row, package, test program (or `bin NAME`), names.
-const TESTS_OF_SOURCES: [(&str, &str, &str, &[&str]); 9] = [
+const TESTS_OF_SOURCES: [(&str, &str, &str, &[&str]); 10] = [
     ("evil_server_and_quirks", "ingest", "bin framevisor-ingest", &["camera::"]),
     ("rtsp_of_any_bytes", "ingest", "bin framevisor-ingest", &["rtsp::"]),
     ("commands_by_stdout", "tests", "system", &["pipes::"]),
@@ -208,8 +210,28 @@ const TESTS_OF_SOURCES: [(&str, &str, &str, &[&str]); 9] = [
     ("composed_as_ffmpeg_does", "tests", "system", &["composing::"]),
     ("mixed_with_gains", "tests", "system", &["mixing::"]),
     ("published", "tests", "system", &["publishing::"]),
-    ("probed_and_on_demand", "tests", "system", &["sources::"]),
+    ("probed_and_on_demand", "tests", "system", &["sources::a_source_is_probed"]),
+    ("i7_conformance_streams", "decoder", "bin framevisor-decoder", &["conformance::"]),
 ];
+
+/// Cases I1 to I6 of `docs/sources.md`, which mostly wait.
+fn cases_of_ingest(report: &mut Report, seed: u64) {
+    let [_, refused, gone, link, four, _] = report.side_by_side([
+        ("i1_camera_of_each_codec", Box::new(|| ingest_cases::a_camera_of_each_codec(60))),
+        ("i2_wrong_password", Box::new(|| ingest_cases::a_wrong_password_is_told(40))),
+        ("i3_camera_gone_10s", Box::new(|| ingest_lines::a_camera_that_was_gone_is_back(10))),
+        (
+            "i4_tcp_loss_2_percent",
+            Box::new(move || ingest_lines::a_tcp_link_that_loses(30, 20, seed)),
+        ),
+        ("i5_four_cameras", Box::new(|| ingest_lines::four_cameras_show_the_same(60))),
+        ("i6_source_of_each_kind", Box::new(|| ingest_cases::a_source_of_each_kind(20))),
+    ]);
+    report.target_below("i2_told_s", &refused["told_s"], 5.0);
+    report.target_below("i3_back_ms", &gone["back_ms"], 5000.0);
+    report.target_below("i4_late_ms_most", &link["late_ms_most"], 1000.0);
+    report.target_below("i5_ids_apart_most", &four["ids_apart_most"], 3.0);
+}
 
 fn cameras_and_lines(report: &mut Report, seed: u64) {
     let evil = report.promise("evil_cameras", evil::cameras_that_do_harm);

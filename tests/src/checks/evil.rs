@@ -175,7 +175,7 @@ fn first_try(gateway: &Gateway, method: &str) -> usize {
 }
 
 /// How often a password that is wrong was told, and within how many seconds.
-fn passwords(gateway: &Gateway) -> Outcome<Map<String, Value>> {
+pub(super) fn passwords(gateway: &Gateway) -> Outcome<Map<String, Value>> {
     let requests = gateway.requests();
     let with: Vec<_> =
         requests.iter().filter(|request| request.text.contains("Authorization")).collect();

@@ -15,6 +15,8 @@ pub mod export_cost;
 pub mod faults;
 pub mod hangs;
 pub mod index;
+pub mod ingest_cases;
+pub mod ingest_lines;
 pub mod kills;
 pub mod many;
 pub mod mutated;

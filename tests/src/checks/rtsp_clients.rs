@@ -254,6 +254,7 @@ workers:
         let (certificate, key) = certificate();
         let served = Served {
             file: Some(if ask.sound { &self.heard } else { &self.clip }),
+            codec: None,
             sound: ask.sound,
             user: (column == Column::Auth).then_some((USER, self.password_file.as_path())),
             tls: (column == Column::Tls).then_some((certificate.as_path(), key.as_path())),

@@ -91,7 +91,7 @@ fn looked_at(frame: &Frame) -> Seen {
 }
 
 /// The number in both strips of a picture; `None` when they disagree.
-fn number_of(frame: &Frame) -> Option<u32> {
+pub(crate) fn number_of(frame: &Frame) -> Option<u32> {
     let plane = frame.plane(0)?;
     let width = plane.row_bytes();
     let mut gray = Vec::new();
