@@ -17,13 +17,15 @@ use crate::{Failure, Outcome, ensure, wait_for};
 const TRIES: u32 = 5;
 
 /// What is asked of a ring.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Asked {
     pub ring: String,
     /// What the numbers count to; `None` for ever.
     pub modulo: Option<u32>,
     /// Pictures may be lost on their way here. The row of those that follow each other begins anew then.
     pub may_lose: bool,
+    /// The source is gone so often, and what comes then is marked.
+    pub joints: u32,
     /// So many that follow each other.
     pub pictures: usize,
     /// Reads on when it has them.
@@ -70,7 +72,7 @@ impl Watch {
         held(&self.seen).row.clone()
     }
 
-    /// How often something was lost where that may be, or the source itself had begun anew.
+    /// How often something was lost where that may be, or the source was gone.
     pub fn begun_anew(&self) -> u32 {
         held(&self.seen).begun_anew
     }
@@ -154,8 +156,9 @@ impl Seen {
             .ok_or_else(|| Failure(format!("{ring}: a torn picture behind number {last:?}")))?;
         if let Some(last) = last.filter(|last| number != following(*last, asked.modulo)) {
             self.begun_anew += 1;
-            let may = meta.discontinuity || asked.may_lose && number != last;
-            ensure(may && self.begun_anew <= TRIES, || {
+            let most = if asked.may_lose { TRIES } else { asked.joints };
+            let is_told = (meta.discontinuity || asked.may_lose) && number != last;
+            ensure(is_told && self.begun_anew <= most, || {
                 format!(
                     "{ring}: picture {number} behind {last}, broken off {} times",
                     self.begun_anew

@@ -167,7 +167,7 @@ fn watched(
         let ring = format!("{name}.frames");
         let modulo = Some(CLIP_PICTURES);
         let may_lose = *may_lose;
-        Watch::start(project, Asked { ring, modulo, may_lose, pictures, goes_on: false })
+        Watch::start(project, Asked { ring, modulo, may_lose, pictures, ..Asked::default() })
     };
     let watches = sources.iter().map(watch).collect::<Outcome<Vec<_>>>()?;
     all_have_their_row(&watches, seconds + SLACK_S)?;

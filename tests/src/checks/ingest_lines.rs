@@ -40,7 +40,7 @@ workers:
 
 /// Every number, each the next one.
 fn asked(ring: &str, pictures: usize) -> Asked {
-    Asked { ring: ring.to_owned(), modulo: None, may_lose: false, pictures, goes_on: true }
+    Asked { ring: ring.to_owned(), pictures, goes_on: true, ..Asked::default() }
 }
 
 fn pictures_of(seconds: u64) -> Outcome<usize> {
@@ -53,7 +53,8 @@ pub fn a_camera_that_was_gone_is_back(away_s: u64) -> Outcome<Value> {
     let (cameras, port) = served(CAMERA, &["cam1"])?;
     let gateway = Gateway::open(port, Line::default(), Mood::Passes)?;
     let watchers = watching(gateway.port())?;
-    let frames = Watch::start(&watchers, asked("cam1.frames", PICTURES))?;
+    let joined = Asked { joints: 1, ..asked("cam1.frames", PICTURES) };
+    let frames = Watch::start(&watchers, joined)?;
     let mut packets = Packets::of(&watchers)?;
     packets.more(PICTURES)?;
     all_have_their_row(slice::from_ref(&frames), 60)?;
