@@ -2,6 +2,7 @@
 //! unit, default and effect. Normative. The supervisor checks keys and places; the meaning is here.
 
 pub mod access;
+mod as_text;
 pub mod compositor;
 pub mod datagrams;
 pub mod decoder;

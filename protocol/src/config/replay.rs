@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
+use super::as_text::as_text;
 use crate::time::UtcNs;
 use crate::units::{Span, UnitError};
 
@@ -131,22 +132,6 @@ impl fmt::Display for Utc {
         let time: SystemTime = UNIX_EPOCH + Duration::from_nanos(self.0.0);
         humantime::format_rfc3339_nanos(time).fmt(f)
     }
-}
-
-macro_rules! as_text {
-    ($name:ident) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-            }
-        }
-    };
 }
 
 as_text!(Speed);
