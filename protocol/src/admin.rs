@@ -43,6 +43,7 @@ impl Reply {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReplyError {
     pub code: String,
     pub text: String,
@@ -57,6 +58,7 @@ pub struct Event<T> {
 
 /// The state of a worker as `ps` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WorkerState {
     Starting,
@@ -93,6 +95,7 @@ impl WorkerState {
 
 /// A row of `ps -o json`. More keys may come; these stay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerStatus {
     pub name: WorkerName,
     /// A built-in kind, or `run`.
@@ -171,6 +174,7 @@ impl ClientsNote {
 
 /// A row of `rings -o json`. More keys may come; these stay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RingStatus {
     pub name: RingName,
     pub kind: RingKind,
@@ -197,10 +201,22 @@ pub struct RingStatus {
     pub gop_overflow: u64,
     #[serde(default)]
     pub drops: Drops,
+    /// From capture to publication of the newest picture, or of the newest key packet, in ns; `null` where
+    /// nobody can tell.
+    #[serde(default)]
+    pub late_ns: Option<u64>,
+    /// Sequence of that item.
+    #[serde(default)]
+    pub late_sequence: u64,
+    /// Published in this epoch. Of pictures, as if all had the size of the newest; of packets and records,
+    /// with what the ring's log adds to each.
+    #[serde(default)]
+    pub published_bytes: u64,
 }
 
 /// What a ring's writer could not do as it would, since its start, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Drops {
     /// Pictures lost because no slot was free.
@@ -231,12 +247,16 @@ impl RingStatus {
             height: 0,
             gop_overflow: 0,
             drops: Drops::default(),
+            late_ns: None,
+            late_sequence: 0,
+            published_bytes: 0,
         }
     }
 }
 
 /// One attached reader; its name and pid are what it says of itself.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ReaderStatus {
     pub name: String,

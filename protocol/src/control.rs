@@ -178,15 +178,35 @@ pub enum Happening {
     RecordingStopped,
     /// A camera's pictures are not well, or well again.
     CameraHealth,
+    /// What a rule describes began, goes on, is over. The facts have the `rule`'s name, which is a part of the
+    /// event's.
+    RuleBegan,
+    RuleGoesOn,
+    RuleEnded,
+    /// The picture of a begin is kept.
+    RuleSnapshot,
 }
 
 impl Happening {
+    /// The event's name. Those of a rule have its name in the middle: `rule.night.begin`.
+    pub fn event(self, rule: Option<&str>) -> String {
+        let name = self.as_str();
+        match (name.split_once('.'), rule) {
+            (Some(("rule", what)), Some(rule)) => format!("rule.{rule}.{what}"),
+            _ => name.to_owned(),
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RecordingSegment => "recording.segment",
             Self::RecordingStarted => "recording.started",
             Self::RecordingStopped => "recording.stopped",
             Self::CameraHealth => "camera.health",
+            Self::RuleBegan => "rule.begin",
+            Self::RuleGoesOn => "rule.update",
+            Self::RuleEnded => "rule.end",
+            Self::RuleSnapshot => "rule.snapshot",
         }
     }
 }
@@ -215,12 +235,15 @@ pub enum Condition {
 }
 
 /// What a worker may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
     /// The list of `ps -o json`; of more than one datagram takes, those that tell most.
     Workers,
     /// The same from this place of it on, as a [`WorkersPage`].
     WorkersFrom(u32),
+    /// The newest lines that a worker printed, as `logs -o json` has them: so many, or as many as one datagram
+    /// takes. `null` when there is no such worker.
+    Logs { worker: WorkerName, lines: u32 },
 }
 
 /// A part of a list that is longer than a datagram, as JSON.

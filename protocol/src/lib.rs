@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod record;
 pub mod recorder;
 pub mod secret;
+pub mod shapes;
 pub mod stream;
 pub mod time;
 pub mod units;

@@ -2,7 +2,7 @@
 //!
 //! A part is `[a-z0-9][a-z0-9_-]{0,40}`. A worker's name is one part; what framevisor itself adds to a worker
 //! of the file, or to none, has two with a slash between them: `NAME/pipe`, `hook/NAME`. A ring is `<worker or camera>[.<output>].<kind>` with the
-//! closed set of kinds `packets`, `frames`, `events`, or `ext.<name>.events`. The limits keep every
+//! closed set of kinds `packets`, `frames`, `events`, or `ext.<name>.<kind>`. The limits keep every
 //! derived file name far under NAME_MAX (255) and free of `/`, `..` and leading dots.
 
 use std::fmt;
@@ -42,6 +42,7 @@ macro_rules! part_name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $fits:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -115,6 +116,7 @@ impl WorkerName {
 
 /// What flows in a ring; the last part of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RingKind {
     /// Encoded access units and audio frames.
@@ -145,8 +147,12 @@ impl fmt::Display for RingKind {
     }
 }
 
-/// A ring's name: `<worker or camera>[.<output>].<kind>`.
+/// How rings of programs outside the topology begin.
+const EXTERNAL: &str = "ext.";
+
+/// A ring's name: `<worker or camera>[.<output>].<kind>`, or `ext.<name>.<kind>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct RingName {
     text: String,
@@ -173,9 +179,17 @@ impl RingName {
         self.text.rsplit_once('.').map_or(&self.text, |(owner, _)| owner)
     }
 
-    /// The first part: the camera of a packet or frame ring, the worker of an event ring.
+    /// `ext.<name>.<kind>`: written by a program that no topology runs.
+    pub fn is_external(&self) -> bool {
+        self.owner().starts_with(EXTERNAL)
+    }
+
+    /// The first part, of a program outside the topology the second: the camera of a packet or frame ring, the
+    /// worker of an event ring.
     pub fn camera(&self) -> &str {
-        self.text.split('.').next().unwrap_or(&self.text)
+        let owner = self.owner();
+        let owner = owner.strip_prefix(EXTERNAL).unwrap_or(owner);
+        owner.split('.').next().unwrap_or(owner)
     }
 }
 
@@ -220,6 +234,15 @@ mod tests {
     fn a_ring_name_tells_its_camera_and_kind() {
         let name: RingName = "cam1.small.frames".parse().unwrap();
         assert_eq!((name.camera(), name.kind()), ("cam1", RingKind::Frames));
+    }
+
+    #[test]
+    fn rings_of_programs_outside_are_told_by_their_three_parts() {
+        let frames: RingName = "ext.sim.frames".parse().unwrap();
+        assert_eq!((frames.is_external(), frames.camera()), (true, "sim"));
+        for own in ["ext.events", "exterior.small.frames", "cam1.frames"] {
+            assert!(!own.parse::<RingName>().unwrap().is_external(), "{own}");
+        }
     }
 
     #[test]

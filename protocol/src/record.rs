@@ -6,6 +6,7 @@ use crate::stream::FrameId;
 
 /// A record: what happened, on which camera, at which picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Unique within its ring: the same for the begin, update and end of one thing.
     pub id: String,

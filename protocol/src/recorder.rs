@@ -20,6 +20,7 @@ pub enum Message {
 
 /// Whether recording follows the topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// It does.
@@ -53,6 +54,7 @@ pub struct Show {
 
 /// A camera, and whether it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Told {
     pub camera: String,
     pub recording: bool,
@@ -81,6 +83,7 @@ pub struct Comment {
 
 /// Where a comment went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Noted {
     pub camera: String,
     /// The capture time it is about.

@@ -259,6 +259,7 @@ impl Default for Colour {
 /// The identity of a picture or packet: where it entered the system. Carried from packet to picture
 /// to detection to recording index; unique for ever, because epochs never repeat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FrameId {
     pub ring: RingName,
     pub epoch: u64,

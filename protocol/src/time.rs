@@ -29,6 +29,7 @@ impl std::ops::Add<std::time::Duration> for MonoNs {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct UtcNs(pub u64);
 

@@ -101,6 +101,21 @@ pub struct Codecs {
     pub missing: Vec<String>,
 }
 
+/// Answer of `examine`, whose arguments are the section of a detector: what runs its model on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExaminedModel {
+    /// The engine and what it computes with.
+    pub by: String,
+    /// Why that is not what the section asks for.
+    pub fell_back: Option<String>,
+    /// What its output means, as `form` of the section says it.
+    pub form: String,
+    /// Of its input.
+    pub size: Size,
+    /// Names of its classes; empty where nobody has given them any.
+    pub labels: Vec<String>,
+}
+
 /// What `dump` wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dumped {

@@ -4,16 +4,8 @@
 need_packages $PEER_PACKAGES mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
   gstreamer1.0-plugins-bad iproute2 || say "going on without"
 
-# PyAV, OpenCV and an ONVIF client are wheels of PyPI, kept in a folder of the tests' cache.
-players="${TMPDIR:-/tmp}/framevisor-test-cache/players"
-if ! "$players/bin/python" -c 'import av, cv2, onvif' 2> /dev/null; then
-  say "installing PyAV, OpenCV and onvif-zeep into $players"
-  python3=/usr/bin/python3
-  [ -x "$python3" ] || python3=python3
-  { "$python3" -m venv --system-site-packages "$players" &&
-    "$players/bin/pip" install --quiet av opencv-python-headless onvif-zeep >&2; } || say "going on without"
-fi
-[ ! -x "$players/bin/python" ] || export PLAYERS_PYTHON="$players/bin/python"
+. scripts/lib/venv.sh
+players_venv "av, cv2, onvif" "av opencv-python-headless onvif-zeep"
 
 say "building the retina client"
 CARGO_TARGET_DIR="$target" cargo build --release --quiet --manifest-path tests/retina/Cargo.toml >&2 ||

@@ -34,6 +34,17 @@ need_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $missing >&2
 }
 
+# need_servers NAME... : the same for packages with a server, none of which is started.
+need_servers() {
+  policy=/usr/sbin/policy-rc.d
+  if [ -e "$policy" ]; then need_packages "$@"; return; fi
+  dpkg-query -W "$@" >/dev/null 2>&1 && return 0
+  as_root sh -c "printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy"
+  need_packages "$@" && installed=0 || installed=$?
+  as_root rm -f "$policy"
+  return "$installed"
+}
+
 # need_rust [--yes] : finds cargo, or offers to install the pinned toolchain.
 need_rust() {
   [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"

@@ -4,6 +4,7 @@
 //! by others. What a reader says of itself is shown as such.
 
 mod content;
+mod newest;
 
 pub use content::{Content, content};
 
@@ -14,7 +15,7 @@ use std::os::fd::OwnedFd;
 
 use nix::sys::uio::pread;
 use protocol::admin::{Drops, ReaderStatus, RingStatus};
-use protocol::name::{ProjectName, RingName};
+use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 
 use crate::anchor::PLACES_MAX;
@@ -66,10 +67,9 @@ pub(crate) fn status_of(
         return status;
     };
     let epoch = head.word(anchor::AT_EPOCH);
-    let Some(page) = open(Part::Index { epoch }).and_then(|file| Page::read(&file, index::HEADER))
-    else {
-        return status;
-    };
+    let file = open(Part::Index { epoch });
+    let page = file.as_ref().and_then(|file| Page::read(file, index::HEADER));
+    let (Some(file), Some(page)) = (file, page) else { return status };
     status.epoch = epoch;
     status.head = page.word(index::AT_HEAD);
     status.live = page.lock_held;
@@ -87,9 +87,19 @@ pub(crate) fn status_of(
         let_go: page.word(index::AT_LET_GO),
         copied: page.word(index::AT_COPIED),
     };
+    let data = || open(Part::Data { epoch, generation: 1 });
+    let newest = newest::newest(name.kind(), &page, &file, data);
+    status.late_ns = newest.and_then(|newest| newest.late_ns);
+    status.late_sequence = newest.map_or(0, |newest| newest.sequence);
+    status.published_bytes = match name.kind() {
+        RingKind::Frames => newest.map_or(0, |newest| status.head.saturating_mul(newest.bytes)),
+        RingKind::Events | RingKind::Packets => page.word(index::AT_HEAD_POSITION),
+    };
     let places = page.half(index::AT_PLACES).min(PLACES_MAX);
     status.readers = (0..places)
         .filter_map(|place| lease::read_page(&open(Part::Lease { place })?))
+        // One that has a place but has not begun: what comes in between may not be for it.
+        .filter(|page| page.epoch != 0)
         .map(|page| reader(page, epoch, status.head, now))
         .collect();
     status

@@ -110,6 +110,9 @@ pub enum Error {
     NoBroker { ring: RingName },
     #[error("record does not encode: {0}")]
     Record(#[from] serde_json::Error),
+    /// Of a program that a topology runs: what it was told, or cannot tell.
+    #[error("{what}")]
+    Supervisor { what: String },
 }
 
 impl Error {

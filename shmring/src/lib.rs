@@ -6,6 +6,8 @@
 //! * A [`FrameWriter`] / [`FrameReader`] pair shares pictures or tensors in slots. A [`Frame`] is a
 //!   lease: while it lives its bytes do not change and nothing was copied.
 //!
+//! A worker that looks at pictures and tells what it sees is an [`Analyzer`].
+//!
 //! The byte map and the protocol are normative in `LAYOUT.md`; [`layout`] holds its numbers.
 //!
 //! ```no_run
@@ -29,9 +31,11 @@ pub mod clock;
 pub mod fork;
 pub mod layout;
 pub mod leftovers;
+pub mod link;
 pub mod project;
 pub mod size;
 
+mod analyzer;
 mod anchor;
 mod error;
 mod frames;
@@ -49,6 +53,7 @@ mod stream;
 mod sync;
 mod wake;
 
+pub use analyzer::{Analyzer, Given};
 pub use error::Error;
 pub use frames::{
     Content, Frame, FrameGroup, FrameMeta, FrameOptions, FrameReader, FrameSet, FrameStart,

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use protocol::config::{Access, RingConfig};
+use protocol::config::{Access, ReadPolicy, RingConfig};
 use protocol::control::{RingContract, env};
 use protocol::name::{PART_MAX_BYTES, ProjectName, RingKind, RingName};
 
 use crate::census;
 use crate::error::Error;
+use crate::frames::Policy;
 use crate::segments;
 
 /// The project given by the program, else by the supervisor that started it.
@@ -49,6 +50,29 @@ pub fn own_events(program: &str) -> Result<RingName, Error> {
     match names.find(|name| name.kind() == RingKind::Events) {
         Some(name) => Ok(name),
         None => Ok(format!("ext.{}.events", part_of(program)).parse()?),
+    }
+}
+
+/// The ring that the supervisor gave this program to read, the first of them.
+pub fn own_input() -> Result<RingName, Error> {
+    let given = std::env::var(env::IN).unwrap_or_default();
+    let first = given.split(',').next().unwrap_or_default().trim();
+    first.parse().map_err(|_| Error::Supervisor {
+        what: format!("{}='{given}': expected the names of the rings to read", env::IN),
+    })
+}
+
+/// How the topology wants this program to read pictures, and each how manyth of them; else the newest each
+/// time.
+pub fn told_policy() -> Result<(Policy, u32), Error> {
+    let said = std::env::var(env::POLICY).ok().filter(|said| !said.is_empty());
+    let Some(said) = said else { return Ok((Policy::Latest, 1)) };
+    match said.parse() {
+        Ok(ReadPolicy::Latest) => Ok((Policy::Latest, 1)),
+        Ok(ReadPolicy::Every(number)) => Ok((Policy::Latest, number.max(1))),
+        // What is essential is kept for its reader, which reads it in turn.
+        Ok(ReadPolicy::Essential(_) | ReadPolicy::Sequential) => Ok((Policy::Sequential, 1)),
+        Err(error) => Err(Error::Supervisor { what: format!("{} {error}", env::POLICY) }),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 use protocol::record::Record;
@@ -13,7 +14,11 @@ use crate::Next;
 use crate::clock;
 use crate::error::Error;
 use crate::packets::{PacketMeta, PacketOptions, PacketReader, PacketWriter};
+use crate::project;
 use crate::signal::{Pollable, Semaphore, Shared, sealed};
+
+/// Readers that a program's own ring has places for: nobody told it who will read.
+const PLACES: u32 = 8;
 
 /// The one writer of a record ring.
 #[derive(Debug)]
@@ -22,6 +27,13 @@ pub struct RecordWriter(PacketWriter);
 impl RecordWriter {
     pub fn create(project: &ProjectName, contract: &RingContract) -> Result<Self, Error> {
         PacketWriter::create(project, contract, &[]).map(Self)
+    }
+
+    /// The event ring that the supervisor gave this program, else `ext.PROGRAM.events` beside the topology.
+    pub fn own(project: &ProjectName, program: &str) -> Result<Self, Error> {
+        let ring = project::own_events(program)?;
+        let contract = RingContract::new(ring, RingConfig::default(), PLACES);
+        Self::create(project, &project::as_told(contract))
     }
 
     /// Appends a record; its sequence is the answer.

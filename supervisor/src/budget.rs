@@ -45,7 +45,10 @@ pub(crate) fn memory_of(topology: &Topology, ring: &RingSpec) -> Memory {
     if let Some(form) = output_of(topology, ring)
         && let Some(size) = form.size.or_else(|| size_of(topology, ring))
     {
-        let slot_bytes = scaled_bytes(size, form.format.unwrap_or(PixelFormat::Yuv420p));
+        let slot_bytes = match form.tensor {
+            Some(tensor) => tensor.bytes(size),
+            None => scaled_bytes(size, form.format.unwrap_or(PixelFormat::Yuv420p)),
+        };
         // It is made there: the decoder holds none of its pictures.
         let known = memory(ring, Some(Pictures { slot_bytes, writer_need: 1 }));
         return Memory { exact: true, size: Some(size), ..known };

@@ -288,6 +288,7 @@ pub(crate) fn oom_kills_of_machine() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::config::Network;
     use std::os::fd::AsFd;
 
     #[test]
@@ -322,6 +323,7 @@ mod tests {
             core: false,
             cpu_weight: Some(200),
             pids: None,
+            network: Network::Any,
         };
         let lacks = lacking(&limits, |controller| controller == "memory");
         assert!(lacks.len() == 1 && lacks[0].starts_with("cpu_weight: no cpu controller"));
@@ -342,6 +344,7 @@ mod tests {
             core: false,
             cpu_weight: None,
             pids: None,
+            network: Network::Any,
         };
         let group = groups.create(&"w".parse().unwrap(), 1, &limits, false).unwrap();
         let command = spawn::Command {

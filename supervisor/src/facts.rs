@@ -22,6 +22,12 @@ impl Facts {
         &self.0
     }
 
+    /// One of them, if it is a text.
+    pub(crate) fn word(&self, key: &str) -> Option<String> {
+        let object: Map<String, Value> = serde_json::from_str(&self.0).ok()?;
+        object.get(key)?.as_str().map(str::to_owned)
+    }
+
     /// Those that are one word or number, for who reads no JSON.
     pub(crate) fn plain(&self) -> Vec<(String, String)> {
         let object: Map<String, Value> = serde_json::from_str(&self.0).unwrap_or_default();
@@ -75,6 +81,7 @@ mod tests {
         let plain =
             [("bytes", "7"), ("path", "/r/a.mp4")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(facts.plain(), plain);
+        assert_eq!((facts.word("path").as_deref(), facts.word("bytes")), (Some("/r/a.mp4"), None));
         assert!(Facts::parse("[1]").is_err() && Facts::parse("{").is_err());
     }
 }

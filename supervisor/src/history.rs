@@ -47,6 +47,11 @@ pub(crate) struct ChangesWanted {
 }
 
 impl ChangesWanted {
+    /// Of what is yet to happen, all of it is after any time that was asked for, also when the clock is set back.
+    pub(crate) fn of_what_is_to_come(self) -> Self {
+        Self { from: None, ..self }
+    }
+
     pub(crate) fn holds(&self, change: &Change) -> bool {
         let Self { workers, types, from, to } = self;
         let time = change.time_utc_ns;
@@ -103,7 +108,7 @@ impl History {
 
 fn is_routine(change: &Change) -> bool {
     let segment = Happening::RecordingSegment.as_str();
-    change.events.iter().any(|event| event == segment)
+    change.events.iter().any(|event| event == segment || event.starts_with("rule."))
 }
 
 /// What moved a worker: its present state alone does not tell why it was started.
@@ -180,6 +185,8 @@ mod tests {
         let (from, to) = (Some(UtcNs(20)), Some(UtcNs(30)));
         assert_eq!(chosen(ChangesWanted { from, to, ..all() }), [20, 30]);
         assert_eq!(chosen(ChangesWanted { to: Some(UtcNs(29)), from, ..all() }), [20]);
+        // A clock that was set back meanwhile hides nothing from who follows.
+        assert_eq!(chosen(ChangesWanted { from, to, ..all() }.of_what_is_to_come()), [10, 20, 30]);
     }
 
     #[test]

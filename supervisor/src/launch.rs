@@ -21,14 +21,16 @@ pub(crate) const TMPDIR: &str = "TMPDIR";
 const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
 
 /// What a worker sees of the environment the supervisor was started with.
-const PASSED_ON: [&str; 16] = [
+const PASSED_ON: [&str; 18] = [
     env::DRILL_ABORT,
+    "CUDA_VISIBLE_DEVICES",
     "FRAMEVISOR_LOG",
     "HOME",
     "LANG",
     "LC_ALL",
     "LD_LIBRARY_PATH",
     "LOGNAME",
+    "ORT_DYLIB_PATH",
     "PATH",
     "PYTHONPATH",
     "PYTHONUNBUFFERED",

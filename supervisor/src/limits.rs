@@ -2,7 +2,7 @@
 //!
 //! And what a death has to do with it.
 
-use protocol::config::{Ceiling, Kind, LimitsConfig};
+use protocol::config::{Ceiling, Kind, LimitsConfig, Network, WorkerConfig};
 use protocol::exit::ExitReason;
 use protocol::units::Bytes;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,10 @@ use crate::topology::{Launch, WorkerSpec};
 /// A built-in worker has some ten descriptors, and up to six for each of its rings.
 const NOFILE: u64 = 64;
 const NOFILE_A_RING: u64 = 16;
-/// One for each connection of a server, and of a command nobody knows what it opens.
+/// Some for each connection of a server, and for the recordings that it plays; of a command nobody knows what it opens.
 const NOFILE_SERVER: u64 = 4096;
+const NOFILE_PLAYED: u64 = 2048;
+const NOFILE_A_CLIENT: u64 = 4;
 /// No built-in worker comes near it unless it leaks; a decoder holds up to sixteen pictures of 8K,
 /// so does an encoder that looks ahead, and a compositor has one or more of each of its inputs.
 const MEMORY: u64 = 1 << 30;
@@ -22,6 +24,10 @@ const MEMORY_DECODER: u64 = 4 << 30;
 const MEMORY_A_RING: u64 = 64 << 20;
 /// When processors are short, what looks at pictures waits for what takes and keeps them.
 const NICE_ANALYSIS: i32 = 5;
+/// And what is tried waits for what is in use,
+const NICE_SHADOW: i32 = 10;
+/// and goes before it when memory is short.
+const OOM_SCORE_ADJ_SHADOW: i32 = 900;
 
 /// Lines at the end of what a process printed that may name the reason of its death.
 const LAST_LINES: usize = 20;
@@ -47,12 +53,15 @@ pub(crate) struct Limits {
     pub(crate) core: bool,
     pub(crate) cpu_weight: Option<u32>,
     pub(crate) pids: Option<u64>,
+    pub(crate) network: Network,
 }
 
 impl Limits {
     /// `nofile_max`: more than this is not asked for unless the file does.
     pub(crate) fn of(spec: &WorkerSpec, nofile_max: u64) -> Self {
-        let (kind, said) = (kind(spec), &spec.limits);
+        let (kind, said, is_tried) = (kind(spec), &spec.limits, spec.shadow.is_some());
+        let nice = if is_tried { NICE_SHADOW } else { nice(kind) };
+        let oom = if is_tried { OOM_SCORE_ADJ_SHADOW } else { oom_score_adj(kind) };
         let rings = u64::try_from(spec.inputs.len()).unwrap_or(u64::MAX);
         let memory = match said.memory {
             Some(Ceiling::At(Bytes(bytes))) => Some(bytes),
@@ -61,13 +70,14 @@ impl Limits {
         };
         Self {
             memory,
-            nofile: Some(said.nofile.unwrap_or_else(|| nofile(kind, rings).min(nofile_max))),
-            nice: said.nice.unwrap_or_else(|| nice(kind)),
+            nofile: Some(said.nofile.unwrap_or_else(|| nofile(spec, rings).min(nofile_max))),
+            nice: said.nice.unwrap_or(nice),
             cpus: said.cpus.as_ref().map(ToString::to_string),
-            oom_score_adj: said.oom_score_adj.unwrap_or_else(|| oom_score_adj(kind)),
+            oom_score_adj: said.oom_score_adj.unwrap_or(oom),
             core: said.core.unwrap_or(false),
             cpu_weight: said.cpu_weight,
             pids: said.pids,
+            network: said.network.unwrap_or_default(),
         }
     }
 
@@ -81,6 +91,7 @@ impl Limits {
             nice: (self.nice != 0).then_some(self.nice),
             cpus: cpus.unwrap_or_default(),
             oom_score_adj: Some(self.oom_score_adj),
+            offline: self.network == Network::None,
         }
     }
 }
@@ -90,10 +101,11 @@ pub(crate) fn of_hooks(nofile_max: u64) -> spawn::Limits {
     spawn::Limits {
         core: Some(0),
         data: memory(None, 0),
-        nofile: Some(nofile(None, 0).min(nofile_max)),
+        nofile: Some(NOFILE_SERVER.min(nofile_max)),
         nice: Some(nice(None)),
         cpus: Vec::new(),
         oom_score_adj: Some(oom_score_adj(None)),
+        offline: false,
     }
 }
 
@@ -105,26 +117,31 @@ fn kind(spec: &WorkerSpec) -> Option<Kind> {
     }
 }
 
-/// A command may reserve what it never touches, as programs for a GPU do.
+/// A command, or a model's engine, may reserve what it never touches, as programs for a GPU do.
 fn memory(kind: Option<Kind>, rings: u64) -> Option<u64> {
     let base = match kind? {
         Kind::Compositor | Kind::Decoder | Kind::Encoder => MEMORY_DECODER,
+        Kind::Detect => return None,
         _ => MEMORY,
     };
     Some(base.saturating_add(rings.saturating_mul(MEMORY_A_RING)))
 }
 
-fn nofile(kind: Option<Kind>, rings: u64) -> u64 {
-    let base = match kind {
-        None | Some(Kind::Rtsp | Kind::Web) => NOFILE_SERVER,
-        Some(_) => NOFILE,
+fn nofile(spec: &WorkerSpec, rings: u64) -> u64 {
+    let server =
+        |clients: u32| NOFILE_SERVER.max(NOFILE_PLAYED + u64::from(clients) * NOFILE_A_CLIENT);
+    let base = match &spec.launch {
+        Launch::Run { .. } => NOFILE_SERVER,
+        Launch::Use(WorkerConfig::Rtsp(rtsp)) => server(rtsp.section.max_clients),
+        Launch::Use(WorkerConfig::Web(web)) => server(web.section.max_clients),
+        Launch::Use(_) => NOFILE,
     };
     base.saturating_add(rings.saturating_mul(NOFILE_A_RING))
 }
 
 fn nice(kind: Option<Kind>) -> i32 {
     match kind {
-        None | Some(Kind::Motion) => NICE_ANALYSIS,
+        None | Some(Kind::Detect | Kind::Motion) => NICE_ANALYSIS,
         Some(_) => 0,
     }
 }
@@ -133,9 +150,11 @@ fn nice(kind: Option<Kind>) -> i32 {
 fn oom_score_adj(kind: Option<Kind>) -> i32 {
     match kind {
         None | Some(Kind::Pipe) => 800,
-        Some(Kind::Motion) => 700,
+        Some(Kind::Detect | Kind::Motion) => 700,
         Some(Kind::Compositor | Kind::Decoder | Kind::Encoder | Kind::Mixer) => 500,
-        Some(Kind::Notify | Kind::Rtsp | Kind::RtspPush | Kind::Uploader | Kind::Web) => 300,
+        Some(
+            Kind::Notify | Kind::Rtsp | Kind::RtspPush | Kind::Rules | Kind::Uploader | Kind::Web,
+        ) => 300,
         Some(Kind::Ingest | Kind::Recorder | Kind::Replay) => 0,
     }
 }
@@ -211,7 +230,7 @@ pub(crate) fn out_of_memory<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::config::{RestartConfig, WorkerConfig};
+    use protocol::config::{RestartConfig, WebConfig};
     use std::collections::BTreeMap;
 
     fn spec(launch: Launch, rings: usize) -> WorkerSpec {
@@ -226,6 +245,7 @@ mod tests {
             limits: LimitsConfig::default(),
             ready: None,
             after: Vec::new(),
+            shadow: None,
         }
     }
 
@@ -248,10 +268,28 @@ mod tests {
     }
 
     #[test]
+    fn a_server_has_descriptors_for_as_many_clients_as_it_may_have() {
+        let nofile = |max_clients| {
+            let web = WebConfig { max_clients, ..WebConfig::default() };
+            let web = spec(Launch::Use(WorkerConfig::Web(Box::new(web.into()))), 1);
+            Limits::of(&web, 1 << 20).nofile
+        };
+        assert_eq!([nofile(1), nofile(256)], [Some(4096 + 16); 2]);
+        assert_eq!(nofile(10_000), Some(2048 + 40_000 + 16));
+    }
+
+    #[test]
     fn a_command_goes_before_capture_when_memory_or_processors_are_short() {
         let (theirs, ours) = (Limits::of(&command(), 9999), Limits::of(&recorder(1), 9999));
         assert!(theirs.oom_score_adj > ours.oom_score_adj && theirs.nice > ours.nice);
         assert_eq!((theirs.memory, ours.memory), (None, Some((1 << 30) + (64 << 20))));
+    }
+
+    #[test]
+    fn what_is_tried_waits_for_what_is_in_use_and_goes_before_it() {
+        let tried = WorkerSpec { shadow: "x".parse().ok(), ..command() };
+        let (tried, used) = (Limits::of(&tried, 9999), Limits::of(&command(), 9999));
+        assert!(tried.oom_score_adj > used.oom_score_adj && tried.nice > used.nice);
     }
 
     #[test]
@@ -263,7 +301,9 @@ mod tests {
         let limits = Limits::of(&said, 9999);
         assert_eq!((limits.memory, limits.cpus.as_deref()), (None, Some("0-1")));
         let process = limits.of_process(&said);
-        assert_eq!((process.core, process.cpus), (None, vec![0, 1]));
+        assert_eq!((process.core, process.cpus, process.offline), (None, vec![0, 1], false));
+        said.limits.network = Some(Network::None);
+        assert!(Limits::of(&said, 9999).of_process(&said).offline);
     }
 
     #[test]

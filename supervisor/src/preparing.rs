@@ -27,6 +27,8 @@ pub(crate) enum Wish {
     Add { files: Vec<PathBuf> },
     /// What runs without these workers and cameras.
     Remove { names: Vec<Selector> },
+    /// This shadow and the worker that it is tried beside change places.
+    Promote { shadow: WorkerName },
     /// New processes for these, and no other change.
     Replace { names: Vec<WorkerName> },
 }
@@ -132,6 +134,7 @@ fn changed(order: &Order) -> Result<(Topology, Change), ReplyError> {
             let project = Some(running.project.clone());
             let overrides = Overrides { project, ..Overrides::from_environment() };
             let new = topology::load(&files, &overrides).map_err(|report| invalid(&report))?;
+            let new = topology::live::carried(running, new).map_err(|report| invalid(&report))?;
             let change = topology::difference(running, &new, laid);
             Ok((new, change))
         }
@@ -143,6 +146,13 @@ fn changed(order: &Order) -> Result<(Topology, Change), ReplyError> {
         Wish::Remove { names } => {
             let names = removable(running, names)?;
             let new = topology::live::without(running, names.into_iter());
+            let new = new.map_err(|report| invalid(&report))?;
+            let change = topology::difference(running, &new, laid);
+            Ok((new, change))
+        }
+        Wish::Promote { shadow } => {
+            is_shadow(running, shadow)?;
+            let new = topology::live::promoted(running, shadow);
             let new = new.map_err(|report| invalid(&report))?;
             let change = topology::difference(running, &new, laid);
             Ok((new, change))
@@ -170,12 +180,41 @@ fn removable(running: &Topology, selectors: &[Selector]) -> Result<Vec<String>, 
     let unknown =
         selectors.iter().find(|selector| !names.iter().any(|name| selector.matches_text(name)));
     match unknown {
-        None => Ok(names),
+        None => stays(running, &names).map_or(Ok(names), Err),
         Some(unknown) => {
             let text = format!("no worker or camera is named {unknown}");
             Err(refusal("worker", text, "`framevisor ps` lists the workers"))
         }
     }
+}
+
+/// Why one of them cannot go: nothing else says what the place of a promoted shadow was taken by.
+fn stays(running: &Topology, names: &[String]) -> Option<ReplyError> {
+    let goes = |name: &WorkerName| names.iter().any(|it| it == name.in_file());
+    let (shadow, used) = running.promoted().iter().find_map(|shadow| {
+        let used = running.worker(shadow)?.shadow.as_ref()?;
+        (goes(shadow) && !goes(used)).then_some((shadow, used))
+    })?;
+    let text = format!("{used} runs what the topology says of {shadow}, since that was promoted");
+    let hint = format!(
+        "let the two change places in the file and `framevisor reload`; or undo it: `framevisor promote {shadow}`"
+    );
+    Some(refusal("refused", text, &hint))
+}
+
+fn is_shadow(running: &Topology, name: &WorkerName) -> Result<(), ReplyError> {
+    let text = match running.worker(name) {
+        Some(spec) if spec.shadow.is_some() => return Ok(()),
+        Some(_) => format!("worker {name} is no shadow"),
+        None => format!("no worker is named {name}"),
+    };
+    let shadows = running.workers.iter().filter(|spec| spec.shadow.is_some());
+    let shadows: Vec<&str> = shadows.map(|spec| spec.name.as_str()).collect();
+    let hint = match shadows.as_slice() {
+        [] => "write `shadow: NAME` into a worker that is to be tried beside NAME".to_owned(),
+        shadows => format!("shadows of this topology: {}", shadows.join(", ")),
+    };
+    Err(refusal("worker", text, &hint))
 }
 
 fn files_of(running: &Topology) -> Result<Vec<PathBuf>, ReplyError> {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use protocol::config::WorkerConfig;
 use protocol::config::push::{Place, PushUrl};
 use protocol::config::uploader::Login;
+use protocol::config::{Users, WorkerConfig};
 use regex_lite::Regex;
 use serde_json::Value;
 
@@ -91,9 +91,19 @@ impl Redactor {
                         [Some(login.key), Some(login.secret), login.token].into_iter().flatten()
                     }));
                 }
+                Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
+                    known.extend(passwords(&rtsp.section.users))
+                }
+                Launch::Use(WorkerConfig::Web(web)) => {
+                    known.extend(passwords(&web.section.users));
+                    let tokens = web.section.tokens.values();
+                    known.extend(tokens.map(|token| token.token.reveal().to_owned()));
+                }
                 Launch::Use(WorkerConfig::RtspPush(push)) => known.extend(keys(&push.to)),
                 Launch::Use(WorkerConfig::Notify(notify)) => {
                     known.push(notify.url.url().to_owned());
+                    let password = notify.url.broker().and_then(|broker| broker.password);
+                    known.extend(password.map(|password| password.reveal().to_owned()));
                     known.extend(notify.secret.iter().map(|secret| secret.reveal().to_owned()));
                 }
                 Launch::Use(_) => {}
@@ -128,6 +138,11 @@ impl Redactor {
             Value::Bool(_) | Value::Null | Value::Number(_) => value.clone(),
         }
     }
+}
+
+fn passwords(users: &Users) -> impl Iterator<Item = String> {
+    let secrets = users.values().filter_map(|user| user.password.as_ref());
+    secrets.map(|secret| secret.reveal().to_owned())
 }
 
 /// What lets in to a server that is pushed to: all but what people see of it.

@@ -20,8 +20,9 @@ pub(crate) fn stage(kind: Option<Kind>) -> u8 {
     match kind {
         Some(Kind::Ingest | Kind::Replay) => 0,
         Some(Kind::Compositor | Kind::Decoder) => 1,
-        Some(Kind::Encoder | Kind::Mixer | Kind::Motion | Kind::Pipe) | None => 2,
-        Some(Kind::Recorder) => 3,
+        Some(Kind::Detect | Kind::Encoder | Kind::Mixer | Kind::Motion | Kind::Pipe) | None => 2,
+        // What analyzers said last is worth as much as what they said before.
+        Some(Kind::Recorder | Kind::Rules) => 3,
         Some(Kind::Notify | Kind::Rtsp | Kind::RtspPush | Kind::Uploader | Kind::Web) => 4,
     }
 }

@@ -89,10 +89,9 @@ fn in_the_role_of_a_worker() {
         }
         "deaf" => {
             let fake = Fake::start(link, &name);
-            let query = protocol::control::Query::Workers;
             for id in 0.. {
                 fake.beat();
-                fake.say(&ToSupervisor::Ask { id, query });
+                fake.say(&ToSupervisor::Ask { id, query: protocol::control::Query::Workers });
                 std::thread::sleep(Duration::from_millis(4));
             }
         }

@@ -58,9 +58,9 @@ fn without_delay_and_limit_it_is_always_back_at_once_and_nothing_leaks() {
         wait_for("the next one", || project.worker("a")["restarts"] != worker["restarts"]);
     }
     assert_eq!(pids.len(), 60);
-    // 60 leaks would show; a client of ours that was just being served may have been counted.
+    // A leak at each restart would make 60 more; what is opened once, now or later, makes a few.
     wait_for("threads and descriptors to be as before", || {
-        count("fd") <= before.0 && count("task") <= before.1
+        count("fd") < before.0 + 30 && count("task") < before.1 + 30
     });
     wait_for("old folders to go", || entries(&project.runtime_dir().join("tmp")) == 1);
 }

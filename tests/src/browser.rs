@@ -105,6 +105,33 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", screen).map(drop)
     }
 
+    /// Another page in the same browser.
+    pub fn go(&mut self, url: &str) -> Outcome<()> {
+        self.call("Page.navigate", json!({ "url": url }))?;
+        // A page may take its fragment out of its address.
+        let without = |url: &str| url.split('#').next().unwrap_or_default().to_owned();
+        let expected = format!("complete {}", without(url));
+        let loaded = || {
+            let state = self.evaluate("`${document.readyState} ${location.href}`").ok()?;
+            (without(state.as_str()?) == expected).then_some(())
+        };
+        wait_for(60, "the page to load", loaded).map(drop)
+    }
+
+    /// As on a machine whose user likes pages light, or dark.
+    pub fn prefers_dark(&mut self, dark: bool) -> Outcome<()> {
+        let value = if dark { "dark" } else { "light" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
+        self.call("Emulation.setEmulatedMedia", json!({ "features": features })).map(drop)
+    }
+
+    /// The page in a window of that many points.
+    pub fn sized(&mut self, width: u32, height: u32) -> Outcome<()> {
+        let screen =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", screen).map(drop)
+    }
+
     /// A PNG of the page.
     pub fn screenshot(&mut self, file: &Path) -> Outcome<()> {
         let name = file.display().to_string();
@@ -182,6 +209,8 @@ fn start(program: &str, folder: &Path, to: &Path, from: &Path) -> Outcome<Child>
             "--no-first-run",
         ])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        // WebRTC of this machine with itself, and no gesture before a video plays.
+        .args(["--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"])
         .arg("--remote-debugging-pipe")
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
         .env("FV_TO", to)

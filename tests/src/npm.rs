@@ -26,6 +26,30 @@ pub const MP4BOX: Package = Package {
     node: 20,
 };
 
+/// Finds what keeps people from using a page.
+pub const AXE: Package = Package {
+    name: "axe-core",
+    version: "4.14.1",
+    sha512: "1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5",
+    node: 18,
+};
+
+/// The player of HLS and LL-HLS that most pages have.
+pub const HLS_JS: Package = Package {
+    name: "hls.js",
+    version: "1.7.4",
+    sha512: "dc697119d3ef4f6607bd060eb7ec8ecd3fc3122a2bfea255348ca51c0efb9207a805375042a8bbd06c1e7cd11498741e346ca30bc53adbe6ebbaa5bf4e99beb6",
+    node: 18,
+};
+
+/// What draws the graphs of the page; it stands in `workers/web/page/vendor` as it came.
+pub const UPLOT: Package = Package {
+    name: "uplot",
+    version: "1.6.32",
+    sha512: "2883159c6ebccefbb95d751b0b82d010f9e1c0ec41b8bc96d401eda66e882935c89a46cb824332fa369b8cb8122cc6ac36e186cd09bf7a9ded3a4c93c6989023",
+    node: 18,
+};
+
 impl Package {
     /// Its folder. `Ok(Err(why))` where it cannot be had; another archive than the pinned one is a failure.
     pub fn folder(&self) -> Outcome<Result<PathBuf, String>> {

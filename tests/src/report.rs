@@ -47,9 +47,14 @@ impl Report {
         Self { only: only.to_owned(), ..Self::default() }
     }
 
+    /// Whether a promise of this name is looked at: what several share is made only then.
+    pub fn wants(&self, name: &str) -> bool {
+        name.starts_with(&self.only)
+    }
+
     /// Runs a promise, notes what it showed, and gives its figures.
     pub fn promise(&mut self, name: &'static str, check: impl FnOnce() -> Outcome<Value>) -> Value {
-        if !name.starts_with(&self.only) {
+        if !self.wants(name) {
             return Value::Null;
         }
         let began = clock::mono();

@@ -38,6 +38,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
     ("-p rerun replay", "as above"),
     ("send detector", "no worker of the demo listens; supervisor/python/tests sends messages"),
+    ("promote", "no worker of the demo is a shadow; tests/system/shadows.rs promotes one"),
+    ("compare", "as above"),
     ("upgrade --binary", "no second framevisor is at that place"),
 ];
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures a test saw are worth reading")]
 
+mod analyzers;
 mod architecture;
 mod bench;
 mod camera_clock;
@@ -10,6 +11,7 @@ mod changes;
 mod codecs;
 mod composing;
 mod decoding;
+mod detecting;
 mod disk_full;
 mod doctor_examines;
 mod drill;
@@ -20,18 +22,27 @@ mod exports;
 mod faults;
 mod faults_page;
 mod first_light;
+mod live;
+mod live_page;
 mod mixing;
+mod new_analyzers;
 mod packages;
+mod page_access;
+mod page_assets;
 mod passwords;
 mod pipes;
 mod playback;
 mod publishers;
 mod publishing;
+mod pushed;
 mod recording;
 mod recording_on_demand;
 mod replay;
 mod ring_verbs;
 mod rtsp;
+mod rules;
+mod shadows;
+mod shell_scripts;
 mod sources;
 mod succession;
 mod top_on_a_terminal;

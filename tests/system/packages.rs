@@ -24,6 +24,7 @@ const FILES: &[&str] = &[
 const WORKERS: &[&str] = &[
     "compositor",
     "decoder",
+    "detect",
     "discover",
     "encoder",
     "export",
@@ -36,6 +37,7 @@ const WORKERS: &[&str] = &[
     "replay",
     "rtsp",
     "rtsp-push",
+    "rules",
     "uploader",
     "web",
 ];

@@ -89,14 +89,16 @@ pub struct TlsConfig {
     pub cert: PathBuf,
     /// Its private key (PEM).
     pub key: PathBuf,
-    /// Address and port the supervisor binds, beside the plain one. Default 127.0.0.1:8322.
-    #[serde(default = "rtsps")]
-    pub listen: SocketAddr,
+    /// Address and port the supervisor binds, beside the plain one. Default: on loopback, the kind's own port.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
 }
 
-/// As 8554 stands for 554, 8322 does for 322 (RFC 7826 section 19.2).
-fn rtsps() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 8322))
+impl TlsConfig {
+    /// `port`: the kind's own.
+    pub(super) fn address(&self, port: u16) -> SocketAddr {
+        self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)))
+    }
 }
 
 /// What [`UserConfig::password`] says: a password, or `digest:sha-256=HEX`, `digest:md5=HEX` or both with a

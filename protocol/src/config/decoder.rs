@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::PictureLimits;
+use super::tensor::TensorConfig;
 use crate::name::{RingKind, RingName};
 use crate::stream::PixelFormat;
 use crate::units::Size;
@@ -55,6 +56,8 @@ pub struct OutputConfig {
     pub size: Option<Size>,
     /// Default: the decoder's own.
     pub format: Option<PixelFormat>,
+    /// Numbers for models instead of a picture; `size` is that of the model's input, and `format` says nothing.
+    pub tensor: Option<TensorConfig>,
 }
 
 /// What of the machine decodes.

@@ -26,14 +26,24 @@ pub struct EncoderConfig {
     pub hardware: Hardware,
     /// Rests while nobody reads.
     pub on_demand: bool,
+    /// What follows when no pictures come any more.
+    pub on_writer_lost: WriterLost,
 }
 
 impl EncoderConfig {
     /// Keys that are for packets only.
     pub const OF_SOUND: [&str; 2] = ["audio", "audio_bitrate"];
     /// Keys that are for pictures only.
-    pub const OF_PICTURES: [&str; 7] =
-        ["codec", "bitrate", "latency", "keyframe_every", "max_fps", "hardware", "on_demand"];
+    pub const OF_PICTURES: [&str; 8] = [
+        "codec",
+        "bitrate",
+        "latency",
+        "keyframe_every",
+        "max_fps",
+        "hardware",
+        "on_demand",
+        "on_writer_lost",
+    ];
 }
 
 impl Default for EncoderConfig {
@@ -48,6 +58,7 @@ impl Default for EncoderConfig {
             max_fps: None,
             hardware: Hardware::Off,
             on_demand: false,
+            on_writer_lost: WriterLost::Wait,
         }
     }
 }
@@ -105,6 +116,16 @@ pub enum Latency {
     Live,
     /// A better picture for the same bits, some pictures later.
     Quality,
+}
+
+/// What becomes of a stream whose pictures stay away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WriterLost {
+    /// It goes on with the last picture, dark, until others come.
+    Slate,
+    /// It rests until others come.
+    Wait,
 }
 
 /// What of the machine encodes.

@@ -28,8 +28,21 @@ pub struct LimitsConfig {
     pub oom_score_adj: Option<i32>,
     /// Whether a core may be left when it crashes.
     pub core: Option<bool>,
+    /// What it may reach.
+    pub network: Option<Network>,
     /// Whether the worker must not run when one of these cannot be set.
     pub require: bool,
+}
+
+/// What a process may reach beside this machine's own files and unix sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Whatever the machine reaches.
+    #[default]
+    Any,
+    /// Nothing: it opens no sockets but unix ones.
+    None,
 }
 
 /// A number of bytes, or `none` for no limit.

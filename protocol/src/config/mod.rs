@@ -6,6 +6,7 @@ mod as_text;
 pub mod compositor;
 pub mod datagrams;
 pub mod decoder;
+pub mod detect;
 pub mod device;
 pub mod encoder;
 pub mod health;
@@ -22,12 +23,18 @@ pub mod push;
 pub mod recorder;
 pub mod replay;
 pub mod rtsp;
+pub mod rules;
+pub mod served;
 pub mod source_url;
 pub mod stream_url;
+pub mod tensor;
 mod test_pattern;
+pub mod token;
 pub mod uploader;
 pub mod web;
+pub mod webrtc;
 pub mod when;
+pub mod zone;
 
 use std::fmt;
 
@@ -40,10 +47,11 @@ pub use access::{Basic, TlsConfig, UserConfig, Users};
 pub use compositor::CompositorConfig;
 pub use datagrams::{GroupPool, PortRange, UdpPorts};
 pub use decoder::DecoderConfig;
+pub use detect::DetectConfig;
 pub use encoder::EncoderConfig;
 pub use health::{Patience, PictureLimits, RateLimits, Share};
 pub use ingest::IngestConfig;
-pub use limits::{Ceiling, Cpus, LimitsConfig};
+pub use limits::{Ceiling, Cpus, LimitsConfig, Network};
 pub use mixer::{MixCodec, MixSource, MixerConfig};
 pub use motion::MotionConfig;
 pub use notify::NotifyConfig;
@@ -54,8 +62,12 @@ pub use push::{PushConfig, PushUrl};
 pub use recorder::{ACCEPT_FILE, FreeSpace, Keep, RecorderConfig, Until};
 pub use replay::ReplayConfig;
 pub use rtsp::{RtspConfig, RtspSetup};
+pub use rules::{Rule, RulesConfig};
+pub use served::{BasePath, HostName};
+pub use token::{Right, TokenConfig, Tokens};
 pub use uploader::UploaderConfig;
 pub use web::{Shelf, WebConfig, WebSetup};
+pub use webrtc::WebrtcConfig;
 pub use when::{EventRule, Patterns, When};
 
 /// The built-in worker kinds: what `use:` may say. Each is the binary `framevisor-<kind>`.
@@ -78,12 +90,15 @@ pub enum Kind {
     #[serde(rename = "rtsp-push")]
     RtspPush,
     Mixer,
+    Detect,
+    Rules,
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Compositor,
         Self::Decoder,
+        Self::Detect,
         Self::Encoder,
         Self::Ingest,
         Self::Mixer,
@@ -93,6 +108,7 @@ impl Kind {
         Self::Replay,
         Self::Rtsp,
         Self::RtspPush,
+        Self::Rules,
         Self::Uploader,
         Self::Web,
     ];
@@ -101,6 +117,7 @@ impl Kind {
         match self {
             Self::Compositor => "compositor",
             Self::Decoder => "decoder",
+            Self::Detect => "detect",
             Self::Encoder => "encoder",
             Self::Ingest => "ingest",
             Self::Mixer => "mixer",
@@ -110,6 +127,7 @@ impl Kind {
             Self::Replay => "replay",
             Self::Rtsp => "rtsp",
             Self::RtspPush => "rtsp-push",
+            Self::Rules => "rules",
             Self::Uploader => "uploader",
             Self::Web => "web",
             Self::Pipe => "pipe",
@@ -124,11 +142,11 @@ impl Kind {
     pub fn reads(self) -> &'static [RingKind] {
         match self {
             Self::Ingest | Self::Notify | Self::Replay | Self::Uploader => &[],
-            Self::Compositor => &[RingKind::Frames, RingKind::Events],
+            Self::Compositor | Self::Rules => &[RingKind::Frames, RingKind::Events],
             Self::Decoder | Self::Mixer | Self::Recorder | Self::Rtsp | Self::RtspPush => {
                 &[RingKind::Packets]
             }
-            Self::Motion => &[RingKind::Frames],
+            Self::Detect | Self::Motion => &[RingKind::Frames],
             Self::Encoder | Self::Pipe => &[RingKind::Packets, RingKind::Frames],
             Self::Web => &[RingKind::Packets, RingKind::Frames, RingKind::Events],
         }
@@ -139,7 +157,7 @@ impl Kind {
         match self {
             Self::Encoder | Self::Ingest | Self::Mixer | Self::Replay => Some(RingKind::Packets),
             Self::Compositor | Self::Decoder => Some(RingKind::Frames),
-            Self::Motion => Some(RingKind::Events),
+            Self::Detect | Self::Motion | Self::Rules => Some(RingKind::Events),
             Self::Notify
             | Self::Pipe
             | Self::Recorder
@@ -178,12 +196,14 @@ pub enum WorkerConfig {
     Replay(ReplayConfig),
     Rtsp(RtspSetup),
     Uploader(UploaderConfig),
-    Web(WebSetup),
+    Web(Box<WebSetup>),
     Pipe(PipeConfig),
     Encoder(EncoderConfig),
     Compositor(CompositorConfig),
     RtspPush(PushConfig),
     Mixer(MixerConfig),
+    Detect(Box<DetectConfig>),
+    Rules(RulesConfig),
 }
 
 impl WorkerConfig {
@@ -191,6 +211,7 @@ impl WorkerConfig {
         match self {
             Self::Compositor(_) => Kind::Compositor,
             Self::Decoder(_) => Kind::Decoder,
+            Self::Detect(_) => Kind::Detect,
             Self::Encoder(_) => Kind::Encoder,
             Self::Ingest(_) => Kind::Ingest,
             Self::Mixer(_) => Kind::Mixer,
@@ -200,6 +221,7 @@ impl WorkerConfig {
             Self::Replay(_) => Kind::Replay,
             Self::Rtsp(_) => Kind::Rtsp,
             Self::RtspPush(_) => Kind::RtspPush,
+            Self::Rules(_) => Kind::Rules,
             Self::Uploader(_) => Kind::Uploader,
             Self::Web(_) => Kind::Web,
             Self::Pipe(_) => Kind::Pipe,

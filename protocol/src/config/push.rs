@@ -414,7 +414,7 @@ fn escaped(path: &std::path::Path) -> String {
 }
 
 /// `%2F` for `/` and so on; a `%` without two digits stands for itself.
-fn unescaped(text: &str) -> String {
+pub(super) fn unescaped(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {

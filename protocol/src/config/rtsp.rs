@@ -74,3 +74,13 @@ impl Default for RtspConfig {
         }
     }
 }
+
+/// As 8554 stands for 554, 8322 does for 322 (RFC 7826 section 19.2).
+const RTSPS_PORT: u16 = 8322;
+
+impl RtspConfig {
+    /// Where the second listener is, if there is one.
+    pub fn tls_listen(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|tls| tls.address(RTSPS_PORT))
+    }
+}

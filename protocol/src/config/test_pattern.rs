@@ -84,10 +84,12 @@ pub enum TestPicture {
     Black,
     /// Without a frame code, one gray.
     Gray,
+    /// A camera that is well, with the shapes of [`crate::shapes`]: it is known what is where.
+    Shapes,
 }
 
 impl TestPicture {
-    const ALL: [Self; 4] = [Self::Moving, Self::Frozen, Self::Black, Self::Gray];
+    const ALL: [Self; 5] = [Self::Moving, Self::Frozen, Self::Black, Self::Gray, Self::Shapes];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -95,6 +97,7 @@ impl TestPicture {
             Self::Frozen => "frozen",
             Self::Black => "black",
             Self::Gray => "gray",
+            Self::Shapes => "shapes",
         }
     }
 }
@@ -166,7 +169,7 @@ impl TestPattern {
             }
             "picture" => {
                 let found = TestPicture::ALL.into_iter().find(|it| it.as_str() == seen);
-                self.picture = found.ok_or_else(|| bad("moving, frozen, black or gray"))?;
+                self.picture = found.ok_or_else(|| bad("moving, frozen, black, gray or shapes"))?;
             }
             other => return Err(SourceError::TestKey(other.to_owned())),
         }

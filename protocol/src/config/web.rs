@@ -1,11 +1,15 @@
 //! `use: web`: the page and its API.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::{Basic, TlsConfig, Users};
+use super::served::{BasePath, HostName};
+use super::token::Tokens;
+use super::webrtc::WebrtcConfig;
 use crate::units::Span;
 
 /// What the user writes under `use: web`.
@@ -21,6 +25,36 @@ pub struct WebConfig {
     /// What it plays: the name of a recorder, or a directory as a recorder writes it, with a slash in it. A
     /// relative path starts at the topology file's folder. Default: what the topology's only recorder writes.
     pub recordings: Option<String>,
+    /// Most connections at once; one more is closed.
+    pub max_clients: u32,
+    /// Most of them from one address (of IPv6: one /64). Default 64, and no limit for this machine itself.
+    pub max_per_address: Option<u32>,
+    /// Who may come in. Default: everybody.
+    pub users: Users,
+    /// Where a password may come as it is.
+    pub basic: Basic,
+    /// What lets programs in, and changes come through. Default: nothing can be changed.
+    pub tokens: Tokens,
+    /// A second listener, for HTTPS.
+    pub tls: Option<TlsConfig>,
+    /// Names of this page beside its addresses.
+    pub hosts: Vec<HostName>,
+    /// The path that the page begins with, where what stands before it passes that on.
+    pub base_path: BasePath,
+    /// What stands before it: their word on who asks, and whether TLS hides it, is taken.
+    pub proxies: Vec<IpAddr>,
+    /// Live video by WebRTC.
+    pub webrtc: WebrtcConfig,
+}
+
+/// As 8080 stands for 80, 8443 does for 443.
+const HTTPS_PORT: u16 = 8443;
+
+impl WebConfig {
+    /// Where the second listener is, if there is one.
+    pub fn tls_listen(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|tls| tls.address(HTTPS_PORT))
+    }
 }
 
 const DRAIN: Span = Span::from_millis(600_000);
@@ -28,7 +62,22 @@ const DRAIN: Span = Span::from_millis(600_000);
 impl Default for WebConfig {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { listen, jpeg_quality: 80, drain: DRAIN, recordings: None }
+        Self {
+            listen,
+            jpeg_quality: 80,
+            drain: DRAIN,
+            recordings: None,
+            max_clients: 256,
+            max_per_address: None,
+            users: Users::default(),
+            basic: Basic::default(),
+            tokens: Tokens::default(),
+            tls: None,
+            hosts: Vec::new(),
+            base_path: BasePath::default(),
+            proxies: Vec::new(),
+            webrtc: WebrtcConfig::default(),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ extern "C" {
 
 /* Raised with what breaks programs (also the library's soname), and with what is added. */
 #define SHMRING_ABI_MAJOR 0
-#define SHMRING_ABI_MINOR 1
+#define SHMRING_ABI_MINOR 2
 
 /* (major << 16) | minor of the library that was loaded. */
 uint32_t shmring_abi_version(void);
@@ -55,6 +55,8 @@ enum shmring_status {
     SHMRING_ENDED = 4,     /* The writer finished and all it wrote was read. A new one may come. */
     SHMRING_EVICTED = 5,   /* This reader is essential and fell behind its deadline: the writer keeps
                               nothing for it until it has caught up. It reads on. */
+    SHMRING_MESSAGE = 6,   /* Somebody says something to this worker, who waits 10 s for shmring_reply(). */
+    SHMRING_STOP = 7,      /* This worker is to end, or its supervisor is gone. */
 
     SHMRING_E_ARGUMENT = -1,    /* NULL, no UTF-8, a bad name, or a value out of range. */
     SHMRING_E_NO_RING = -2,     /* Nobody has made a ring of this name. */
@@ -197,12 +199,15 @@ struct shmring_attach_options {
     uint64_t after_sequence;
     uint32_t key_only;       /* Frames: 1: only those that need no other one. A decoder whose readers all say so
                                 decodes nothing else. `every` is 0 then. */
-    uint32_t reserved;       /* 0 */
+    uint32_t messages;       /* 1: shmring_next tells what `framevisor send` says to this worker, too, and that it is
+                                to stop; both also make the descriptor of shmring_fileno readable. From here on the
+                                worker counts as ready. A program that no topology runs gets none. */
 };
 
 /* Attaches to the ring `ring` ("cam1.frames"); its last part says what it carries. `project` NULL: that
    of FRAMEVISOR_PROJECT, else the only one on this machine with such a ring. `options` NULL: all
-   defaults. Sets *reader, to NULL after an error. */
+   defaults. Sets *reader, to NULL after an error. With `messages` SHMRING_STOP, and *reader NULL, when the
+   worker is told to stop before the ring is there. */
 int shmring_attach(const char *project, const char *ring,
                    const struct shmring_attach_options *options, shmring_reader **reader);
 
@@ -231,7 +236,10 @@ struct shmring_news {
     uint64_t missed;         /* SHMRING_OVERRUN: how many; 0 when unknown, a whole epoch being gone. */
     uint32_t format_changed; /* SHMRING_OK: 1 with this reader's first item, and with each of another
                                 size, pixel format, colour, shape or tracks than the one before. */
-    uint32_t reserved[9];
+    uint32_t reserved;
+    uint64_t message;        /* SHMRING_MESSAGE: for shmring_reply(). */
+    char *data_json;         /* SHMRING_MESSAGE: what is said, for shmring_free(). Else NULL. */
+    uint32_t more_reserved[4];
     char reason[192];        /* SHMRING_EVICTED: why, for people. Else "". */
 };
 
@@ -242,6 +250,24 @@ int shmring_next(shmring_reader *reader, int64_t timeout_ns, struct shmring_news
 
 /* Ends an item. A frame's lease ends here: its memory may change from now on. */
 void shmring_release(shmring_item *item);
+
+/* Answers a message with any JSON; NULL is null. */
+int shmring_reply(shmring_reader *reader, uint64_t message, const char *data_json);
+
+/* Answers that it cannot be done, and why, in one line. */
+int shmring_refuse(shmring_reader *reader, uint64_t message, const char *why);
+
+/* How a worker does. */
+enum shmring_condition {
+    SHMRING_FLOWING = 0,
+    SHMRING_WAITING = 1,  /* An input is not there yet. */
+    SHMRING_DEGRADED = 2, /* It works, but not as asked. */
+    SHMRING_PARKED = 3    /* It rests, as nobody wants what it makes. */
+};
+
+/* Says how this worker does, and why (NULL: nothing to say), for `framevisor ps`. Nobody is told unless `reader`
+   was attached with `messages` and a topology runs this program. */
+int shmring_tell_condition(shmring_reader *reader, uint32_t condition, const char *why);
 
 /* ---- Waiting ----------------------------------------------------------------------------------- */
 

@@ -21,8 +21,9 @@ namespace shmring {
 class Error : public std::runtime_error {
 public:
     explicit Error(int status) : std::runtime_error(shmring_last_error()), status_(status) {}
+    Error(int status, const std::string &text) : std::runtime_error(text), status_(status) {}
 
-    /* SHMRING_E_... */
+    /* SHMRING_E_..., or SHMRING_STOP of a worker that was told to stop before its ring was there */
     int status() const noexcept { return status_; }
 
 private:
@@ -118,6 +119,8 @@ struct Next {
     std::uint64_t missed = 0;
     bool format_changed = false;
     std::string reason; /* with SHMRING_EVICTED */
+    std::uint64_t message = 0; /* with SHMRING_MESSAGE, for reply() */
+    std::string data_json;     /* with SHMRING_MESSAGE */
 
     /* Whether there is an item. */
     explicit operator bool() const noexcept { return static_cast<bool>(item); }
@@ -130,6 +133,9 @@ public:
                     const std::string &project = {}) {
         shmring_reader *reader = nullptr;
         checked(shmring_attach(detail::c_str(project), ring.c_str(), &options, &reader));
+        if (reader == nullptr) {
+            throw Error(SHMRING_STOP, "told to stop before ring " + ring + " was there");
+        }
         handle_.reset(reader);
     }
 
@@ -144,7 +150,26 @@ public:
         next.missed = news.missed;
         next.format_changed = news.format_changed != 0;
         next.reason = news.reason;
+        next.message = news.message;
+        if (news.data_json != nullptr) {
+            next.data_json = detail::taken(news.data_json);
+        }
         return next;
+    }
+
+    /* Answers a message, with JSON. */
+    void reply(std::uint64_t message, const std::string &data_json) const {
+        checked(shmring_reply(get(), message, data_json.c_str()));
+    }
+
+    /* Answers that it cannot be done. */
+    void refuse(std::uint64_t message, const std::string &why) const {
+        checked(shmring_refuse(get(), message, why.c_str()));
+    }
+
+    /* Says how this worker does: enum shmring_condition. */
+    void tell_condition(std::uint32_t condition, const std::string &why = {}) const {
+        checked(shmring_tell_condition(get(), condition, why.c_str()));
     }
 
     /* Items published and not yet taken. */

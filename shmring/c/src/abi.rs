@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_int};
 use crate::item::Item;
 
 pub const ABI_MAJOR: u32 = 0;
-pub const ABI_MINOR: u32 = 1;
+pub const ABI_MINOR: u32 = 2;
 
 pub mod status {
     use super::c_int;
@@ -17,6 +17,8 @@ pub mod status {
     pub const QUIET: c_int = 3;
     pub const ENDED: c_int = 4;
     pub const EVICTED: c_int = 5;
+    pub const MESSAGE: c_int = 6;
+    pub const STOP: c_int = 7;
 
     pub const E_ARGUMENT: c_int = -1;
     pub const E_NO_RING: c_int = -2;
@@ -44,6 +46,8 @@ pub mod status {
         (QUIET, c"SHMRING_QUIET"),
         (ENDED, c"SHMRING_ENDED"),
         (EVICTED, c"SHMRING_EVICTED"),
+        (MESSAGE, c"SHMRING_MESSAGE"),
+        (STOP, c"SHMRING_STOP"),
         (E_ARGUMENT, c"SHMRING_E_ARGUMENT"),
         (E_NO_RING, c"SHMRING_E_NO_RING"),
         (E_AMBIGUOUS, c"SHMRING_E_AMBIGUOUS"),
@@ -80,6 +84,13 @@ pub mod policy {
     pub const DEFAULT: u32 = 0;
     pub const LATEST: u32 = 1;
     pub const SEQUENTIAL: u32 = 2;
+}
+
+pub mod condition {
+    pub const FLOWING: u32 = 0;
+    pub const WAITING: u32 = 1;
+    pub const DEGRADED: u32 = 2;
+    pub const PARKED: u32 = 3;
 }
 
 pub mod start {
@@ -120,7 +131,7 @@ pub struct AttachOptions {
     pub after_epoch: u64,
     pub after_sequence: u64,
     pub key_only: u32,
-    pub reserved: u32,
+    pub messages: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +141,10 @@ pub struct News {
     pub epoch: u64,
     pub missed: u64,
     pub format_changed: u32,
-    pub reserved: [u32; 9],
+    pub reserved: u32,
+    pub message: u64,
+    pub data_json: *mut c_char,
+    pub more_reserved: [u32; 4],
     pub reason: [c_char; REASON_BYTES],
 }
 

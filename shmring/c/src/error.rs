@@ -39,6 +39,10 @@ pub(crate) enum Error {
     OtherSource { seen: String, expected: String },
     #[error("ring {ring}: its record {sequence} is none: {why}")]
     BadRecord { ring: RingName, sequence: u64, why: String },
+    #[error(
+        "this reader has no messages: it was attached without `messages`, or no topology runs this program"
+    )]
+    NoMessages,
     #[error("data_json is no JSON: {0}")]
     BadData(serde_json::Error),
     #[error(transparent)]
@@ -60,6 +64,7 @@ impl Error {
             | Self::NotUtf8 { .. }
             | Self::Value { .. }
             | Self::Inherited { .. }
+            | Self::NoMessages
             | Self::Shape
             | Self::Side { .. }
             | Self::Size { .. }

@@ -171,7 +171,7 @@ mod tests {
             after_epoch: 0,
             after_sequence: 9,
             key_only: 0,
-            reserved: 0,
+            messages: 0,
         }
     }
 

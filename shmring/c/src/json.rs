@@ -51,7 +51,8 @@ fn row(project: &ProjectName, ring: &RingName) -> Result<Value, Error> {
     Ok(row)
 }
 
-fn text(value: &Value) -> Result<*mut c_char, Error> {
+/// For `shmring_free`.
+pub(crate) fn text(value: &Value) -> Result<*mut c_char, Error> {
     // JSON writes a NUL as an escape.
     let text = CString::new(value.to_string());
     Ok(text.map_err(|error| Error::Bug(error.to_string()))?.into_raw())

@@ -5,6 +5,7 @@
 //! no panic passes, and handles that refuse to work in a forked child.
 
 pub mod abi;
+pub mod desk;
 pub mod error;
 pub mod item;
 pub mod json;

@@ -1,10 +1,9 @@
 //! Waiting for readers: their semaphores and descriptors, which need not wait for a reader that waits.
 
 use std::ffi::c_int;
-use std::os::fd::{AsFd, AsRawFd};
 
 use protocol::time::MonoNs;
-use shmring::{Pollable, Waitable, clock};
+use shmring::{Waitable, clock};
 
 use crate::abi::status;
 use crate::error::{Error, answer, number};
@@ -78,7 +77,7 @@ pub unsafe extern "C" fn shmring_fileno(reader: *mut Reader) -> c_int {
     answer(|| {
         // SAFETY: by the caller's word.
         let reader = unsafe { handle::look(reader) }?;
-        reader.with_pollable(|pollable| pollable.as_fd().as_raw_fd())
+        reader.descriptor()
     })
 }
 
@@ -89,7 +88,7 @@ pub unsafe extern "C" fn shmring_clear(reader: *mut Reader) -> c_int {
     answer(|| {
         // SAFETY: by the caller's word.
         let reader = unsafe { handle::look(reader) }?;
-        reader.with_pollable(Pollable::clear)?;
+        reader.pollable()?.clear();
         Ok(status::OK)
     })
 }

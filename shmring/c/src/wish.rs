@@ -57,8 +57,8 @@ impl Wish {
         if options.key_only == 1 && options.every > 1 {
             return Err(value("options.every", options.every, "0 beside key_only"));
         }
-        if options.reserved != 0 {
-            return Err(value("options.reserved", options.reserved, "0"));
+        if options.messages > 1 {
+            return Err(value("options.messages", options.messages, "0 or 1"));
         }
         let above_zero = |value: u32| (value != 0).then_some(value);
         Ok(Self {

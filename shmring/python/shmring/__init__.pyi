@@ -15,7 +15,7 @@ _Bytes = NDArray[numpy.uint8]
 _Picture = NDArray[Any] | tuple[_Bytes, ...] | list[_Bytes]
 
 def attach(
-    name: str,
+    name: str | None = None,
     project: str | None = None,
     policy: str | None = None,
     reader: str | None = None,
@@ -27,8 +27,10 @@ def attach(
     hold: int | None = None,
     strict: bool = False,
     key_only: bool = False,
+    messages: bool = False,
 ) -> Any:
-    """Attach to a ring: a FrameRing, PacketRing or RecordRing, as the last part of `name` says.
+    """Attach to a ring: a FrameRing, PacketRing or RecordRing, as the last part of `name` says. Without a name
+    it is the first ring of FRAMEVISOR_IN.
 
     An absent ring is waited for, `wait` seconds at most. Without `wait` a worker of framevisor waits
     for ever (its ring's writer may start later), any other program not at all.
@@ -38,6 +40,9 @@ def attach(
 
     `key_only` takes only pictures that need no other one; a decoder all of whose readers say so decodes
     nothing else.
+
+    `messages`: what `framevisor send` says to this worker comes among the items, as a Message, through the same
+    calls and the same descriptor, and loops end when the worker is told to stop.
 
     `policy` is "latest", "sequential" or, for rings of frames, "every N"; "essential" reads in turn too.
 
@@ -182,6 +187,9 @@ class Frame:
     @property
     def corrupt(self) -> bool: ...
     @property
+    def user(self) -> bytes:
+        """What the writer says of it in its own way, 64 bytes."""
+    @property
     def missed(self) -> int:
         """Frames lost to this reader just before this one."""
     @property
@@ -251,6 +259,18 @@ class Packet:
     def data(self) -> bytes: ...
 
 @final
+class Message:
+    """What somebody said with `framevisor send`, who waits 10 s for an answer."""
+
+    @property
+    def data(self) -> Any:
+        """Any JSON value, as it was sent."""
+    def reply(self, data: Any = None) -> None:
+        """Answer it, with any JSON value."""
+    def refuse(self, why: str) -> None:
+        """Answer that it cannot be done, and why, in one line."""
+
+@final
 class Record:
     """What happened, on which camera, at which picture."""
 
@@ -305,6 +325,20 @@ class Ring(Generic[_Item]):
     def semaphore(self) -> Semaphore: ...
     def fileno(self) -> int:
         """A descriptor that is readable until `next(timeout=0)` gives None; for select and its like."""
+    def emit(
+        self,
+        kind: str,
+        data: Any,
+        at: Frame | None = None,
+        *,
+        camera: str | None = None,
+        id: str | None = None,
+    ) -> int:
+        """Append a record about `at` to this program's own ring of events, and give its number."""
+    def condition(
+        self, condition: Literal["flowing", "waiting", "degraded", "parked"], why: str = ""
+    ) -> None:
+        """Say how this worker does, for `framevisor ps`; needs `messages=True`."""
     def close(self) -> None: ...
     def __iter__(self: _Ring) -> _Ring: ...
     def __next__(self) -> _Item: ...

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::control::env;
+use protocol::control::{Condition, env};
 use protocol::name::{RingKind, RingName};
 use protocol::time::MonoNs;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -10,10 +10,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use shmring::{census, clock, project};
 
+use crate::desk::{self, Desk};
 use crate::error::{parse, raise};
 use crate::policy;
 use crate::ring;
 use crate::source::{self, Wish};
+use crate::values;
 
 /// How often an absent ring is looked for.
 const RETRY: Duration = Duration::from_millis(20);
@@ -25,15 +27,18 @@ const RETRY: Duration = Duration::from_millis(20);
 /// `policy` None is what FRAMEVISOR_POLICY says, else "latest"; `since` goes on after an item that was
 /// read before, and so in turn. `hold` is how many frames the program keeps at once, if more than two: it takes
 /// another of the ring's places for every two. `key_only` takes pictures alone that need no other one.
+///
+/// Without a name it is the first ring of FRAMEVISOR_IN. With `messages` what `framevisor send` says comes
+/// among the items, as a Message, and the loop ends when the worker is told to stop.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python gives most of them by name, or not at all")]
 #[pyo3(signature = (
-    name, project=None, policy=None, reader=None, max_fps=None, wait=None, *, every=1, since=None,
-    hold=None, strict=false, key_only=false
+    name=None, project=None, policy=None, reader=None, max_fps=None, wait=None, *, every=1, since=None,
+    hold=None, strict=false, key_only=false, messages=false
 ))]
 pub(crate) fn attach(
     py: Python<'_>,
-    name: &str,
+    name: Option<&str>,
     project: Option<&str>,
     policy: Option<&str>,
     reader: Option<String>,
@@ -44,8 +49,9 @@ pub(crate) fn attach(
     hold: Option<i64>,
     strict: bool,
     key_only: bool,
+    messages: bool,
 ) -> PyResult<Py<PyAny>> {
-    let ring: RingName = parse(name)?;
+    let ring: RingName = name.map_or_else(desk::own_input, parse)?;
     let (policy, told_every) = policy::chosen(policy, ring.kind(), since.is_some())?;
     let every = if every == 1 { told_every } else { rate("every", every)? };
     let max_fps = max_fps.map(|fps| rate("max_fps", fps)).transpose()?;
@@ -65,8 +71,44 @@ pub(crate) fn attach(
     let reader = reader.map_or_else(|| own_name(py), Ok)?;
     let project = project::having(project, &ring).map_err(|error| raise(&error))?;
     let wish = Wish { max_fps, every, key_only, hold, since, ..Wish::new(reader, policy) };
-    let attached = within(py, until(wait)?, || source::attach(&project, &ring, &wish))?;
-    ring::wrap(py, project, ring, attached, strict)
+    let desk = if messages { Desk::open()? } else { None };
+    let look = || source::attach(&project, &ring, &wish);
+    let attached = match &desk {
+        None => within(py, until(wait)?, look)?,
+        Some(desk) => listening(py, desk, &ring, until(wait)?, look)?,
+    };
+    ring::wrap(py, project, ring, attached, strict, desk)
+}
+
+/// As [`within`], heeding what is said meanwhile. Whoever waits for a camera is up, and says so.
+fn listening<T: Send>(
+    py: Python<'_>,
+    desk: &Desk,
+    ring: &RingName,
+    until: Option<MonoNs>,
+    attach: impl Fn() -> Result<T, shmring::Error> + Sync,
+) -> PyResult<T> {
+    let mut waits = false;
+    loop {
+        match py.detach(&attach) {
+            Err(error) if error.is_absent() && until.is_none_or(|until| clock::mono() < until) => {
+                if !waits {
+                    desk.tell(py, Condition::Waiting, &format!("ring {ring} is not there yet"))?;
+                    waits = true;
+                }
+                desk.turn_away(ring.as_str())?;
+                py.check_signals()?;
+                desk.wait(py, None, RETRY)?;
+            }
+            Ok(attached) => {
+                if waits {
+                    desk.tell(py, Condition::Flowing, "")?;
+                }
+                return Ok(attached);
+            }
+            Err(error) => return Err(raise(&error)),
+        }
+    }
 }
 
 /// Tries until the ring is there, or for so long. `None` is for ever.
@@ -136,7 +178,7 @@ pub(crate) fn rings<'py>(py: Python<'py>, project: Option<&str>) -> PyResult<Bou
     let projects = given.map_or_else(project::all, |project| vec![project]);
     for project in &projects {
         for name in census::names(project) {
-            list.append(ring::status(py, project, &name)?)?;
+            list.append(values::ring_status(py, project, &name)?)?;
         }
     }
     Ok(list)

@@ -82,7 +82,7 @@ pub(crate) fn about(
     append(project.clone(), own_ring(py)?, record)
 }
 
-fn json(data: &Bound<'_, PyAny>) -> PyResult<serde_json::Value> {
+pub(crate) fn json(data: &Bound<'_, PyAny>) -> PyResult<serde_json::Value> {
     let text: String = data.py().import("json")?.call_method1("dumps", (data,))?.extract()?;
     serde_json::from_str(&text).map_err(|error| raise(&error.into()))
 }

@@ -6,7 +6,7 @@ use protocol::name::ProjectName;
 use protocol::stream::{DType, FrameId, PixelFormat};
 use protocol::time::{MonoNs, UtcNs};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyTuple};
 use shmring::fork::Birth;
 use shmring::{Content, FrameMeta, Picture};
 
@@ -214,6 +214,12 @@ impl Frame {
     #[getter]
     fn corrupt(&self) -> bool {
         self.facts.meta.corrupt
+    }
+
+    /// What the writer says of it in its own way, 64 bytes.
+    #[getter]
+    fn user<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.facts.meta.user)
     }
 
     /// Frames lost to this reader just before this one; 0 with the policy "latest", which skips.

@@ -5,6 +5,7 @@
 //! its picture, and a forked child's handles refuse to work.
 
 mod attach;
+mod desk;
 mod emit;
 mod ending;
 mod error;
@@ -39,6 +40,7 @@ fn define(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<raw::Plane>()?;
     module.add_class::<packet::Packet>()?;
     module.add_class::<packet::Record>()?;
+    module.add_class::<desk::Message>()?;
     module.add_class::<set::FrameSet>()?;
     module.add_class::<wait::Semaphore>()?;
     module.add_class::<writer::FrameWriter>()?;

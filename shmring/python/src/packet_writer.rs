@@ -14,7 +14,7 @@ use shmring::{PacketMeta, clock};
 
 use crate::ending::{self, Ending};
 use crate::error::{Closed, raise};
-use crate::ring;
+use crate::values;
 use crate::writer::{captured, nanoseconds};
 
 /// The writer of a packet ring: one a ring, from `publish` until it is closed or its program ends.
@@ -99,7 +99,7 @@ impl PacketWriter {
     /// What `shmring.rings()` says of this ring.
     #[getter]
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        ring::status(py, &self.project, &self.name)
+        values::ring_status(py, &self.project, &self.name)
     }
 
     /// Publishes an access unit and gives its number. `key`: whether decoding can start here; to be said

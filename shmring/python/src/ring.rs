@@ -1,6 +1,6 @@
 //! An attached ring: waiting for what comes next, without holding up the interpreter or Ctrl-C.
 
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,10 +8,13 @@ use std::time::Duration;
 use protocol::name::{ProjectName, RingKind, RingName};
 use protocol::time::MonoNs;
 use pyo3::prelude::*;
+use shmring::Next;
 use shmring::fork::Birth;
-use shmring::{Next, Pollable, census, clock};
 
+use crate::desk::{Desk, Watched};
+use crate::emit::{self, Target};
 use crate::error::{Closed, Ended, raise};
+use crate::frame::Frame;
 use crate::happening;
 use crate::source::{Item, Source};
 use crate::values;
@@ -30,6 +33,8 @@ pub(crate) struct Ring {
     closed: AtomicBool,
     signal: shmring::Semaphore,
     descriptors: Mutex<Descriptors>,
+    /// Where messages come in among the items, if they are wanted and there is anybody to send some.
+    desk: Option<Desk>,
     /// Whether what happens beside items is raised.
     strict: bool,
     missed: AtomicU64,
@@ -45,9 +50,9 @@ pub(crate) struct Ring {
 /// readable, as at the end of a file. Locked only while the interpreter is held.
 #[derive(Default)]
 struct Descriptors {
-    of_program: Option<Pollable>,
+    of_program: Option<Watched>,
     /// For asyncio, which takes a descriptor for itself.
-    of_loop: Option<Pollable>,
+    of_loop: Option<Watched>,
 }
 
 /// Pictures.
@@ -69,6 +74,7 @@ pub(crate) fn wrap(
     name: RingName,
     source: Box<dyn Source>,
     strict: bool,
+    desk: Option<Desk>,
 ) -> PyResult<Py<PyAny>> {
     let kind = name.kind();
     let signal = source.semaphore();
@@ -80,6 +86,7 @@ pub(crate) fn wrap(
         closed: AtomicBool::new(false),
         signal,
         descriptors: Mutex::default(),
+        desk,
         strict,
         missed: AtomicU64::new(0),
         untold: AtomicU64::new(0),
@@ -99,6 +106,8 @@ enum Step {
     /// Something else than an item, after which there may be one at once.
     Again,
     Nothing,
+    /// Nothing, and there is no bell to wait for: a ring without a writer is looked at again after a while.
+    Silent,
 }
 
 impl Ring {
@@ -124,11 +133,40 @@ impl Ring {
     /// The next item, or `None` at the deadline; without one it waits for ever.
     fn wait(&self, py: Python<'_>, deadline: Option<MonoNs>) -> PyResult<Option<Py<PyAny>>> {
         loop {
-            match self.step(py, wait::slice(deadline))? {
-                Step::Item(item) => return self.hand_out(py, item).map(Some),
-                Step::Nothing if wait::is_over(deadline) => return Ok(None),
-                Step::Nothing | Step::Again => py.check_signals()?,
+            if let Some(message) = self.message(py)? {
+                return Ok(Some(message));
             }
+            let slice = wait::slice(deadline);
+            // Where messages may come, the two are waited for together.
+            let look = if self.desk.is_some() { Duration::ZERO } else { slice };
+            match self.step(py, look)? {
+                Step::Item(item) => return self.hand_out(py, item).map(Some),
+                Step::Nothing | Step::Silent if wait::is_over(deadline) => return Ok(None),
+                step => self.rest(py, &step, slice)?,
+            }
+            py.check_signals()?;
+        }
+    }
+
+    fn message(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(desk) = &self.desk else { return Ok(None) };
+        self.check_open()?;
+        desk.message(py)
+    }
+
+    /// Until there may be something again.
+    fn rest(&self, py: Python<'_>, step: &Step, slice: Duration) -> PyResult<()> {
+        match (step, &self.desk) {
+            (Step::Silent, None) => {
+                py.detach(|| std::thread::sleep(slice));
+                Ok(())
+            }
+            (Step::Silent, Some(desk)) => desk.wait(py, None, slice),
+            (Step::Nothing, Some(desk)) => {
+                let bell = || self.ask(py, |source| source.pollable())?.map_err(|e| raise(&e));
+                desk.wait(py, Some(&bell), slice)
+            }
+            (Step::Nothing, None) | (Step::Again | Step::Item(_), _) => Ok(()),
         }
     }
 
@@ -166,11 +204,11 @@ impl Ring {
             }
             Ok(Next::Quiet) => Ok(Step::Nothing),
             Ok(Next::Ended) if strict => Err(happening::ended(&self.name)),
-            Ok(Next::Ended) => Ok(rest(py, wait)),
+            Ok(Next::Ended) => Ok(Step::Silent),
             // Taken down while we read it. Somebody may bring it up again.
             Err(error) if error.is_absent() => {
                 self.tell_lost()?;
-                Ok(rest(py, wait))
+                Ok(Step::Silent)
             }
             Err(error) => Err(raise(&error)),
         }
@@ -188,15 +226,16 @@ impl Ring {
     fn descriptor(
         &self,
         py: Python<'_>,
-        which: impl Fn(&mut Descriptors) -> &mut Option<Pollable>,
+        which: impl Fn(&mut Descriptors) -> &mut Option<Watched>,
     ) -> PyResult<RawFd> {
         self.check_open()?;
         let held = || self.descriptors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pollable) = which(&mut held()) {
-            return Ok(pollable.as_fd().as_raw_fd());
+        if let Some(watched) = which(&mut held()) {
+            return Ok(watched.number());
         }
         let made = self.ask(py, |source| source.pollable())?.map_err(|error| raise(&error))?;
-        Ok(which(&mut held()).get_or_insert(made).as_fd().as_raw_fd())
+        let made = Watched::new(made, self.desk.as_ref())?;
+        Ok(which(&mut held()).get_or_insert(made).number())
     }
 
     /// Asks the reader, with the interpreter let go.
@@ -212,12 +251,6 @@ impl Ring {
         });
         answer.ok_or_else(|| self.was_closed())
     }
-}
-
-/// A ring without a writer has no bell to wait for, so look again after a while.
-fn rest(py: Python<'_>, wait: Duration) -> Step {
-    py.detach(|| std::thread::sleep(wait));
-    Step::Nothing
 }
 
 impl Drop for Ring {
@@ -292,7 +325,7 @@ impl Ring {
     #[getter]
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let source = self.ask(py, |source| source.source_ring().map(ToString::to_string))?;
-        let info = status(py, &self.project, &self.name)?;
+        let info = values::ring_status(py, &self.project, &self.name)?;
         info.set_item("source", source)?;
         Ok(info)
     }
@@ -301,6 +334,28 @@ impl Ring {
     #[pyo3(signature = (timeout = None))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Py<PyAny>>> {
         self.wait(py, wait::deadline(timeout)?)
+    }
+
+    /// Appends a record about `at` to this program's own ring of events, and gives its number: as
+    /// `shmring.emit(ring, kind, data, at)`.
+    #[pyo3(signature = (kind, data, at=None, *, camera=None, id=None))]
+    fn emit(
+        slf: Bound<'_, Self>,
+        kind: String,
+        data: &Bound<'_, PyAny>,
+        at: Option<&Bound<'_, Frame>>,
+        camera: Option<String>,
+        id: Option<String>,
+    ) -> PyResult<u64> {
+        let py = slf.py();
+        emit::emit(py, Some(Target::Beside(slf)), kind, data, at, camera, id, None)
+    }
+
+    /// Says how this worker does: "flowing", "waiting", "degraded" or "parked", for `framevisor ps`. Nobody
+    /// is told unless the ring was attached with `messages=True` and a topology runs this program.
+    #[pyo3(signature = (condition, why=""))]
+    fn condition(&self, py: Python<'_>, condition: &str, why: &str) -> PyResult<()> {
+        self.desk.as_ref().map_or(Ok(()), |desk| desk.condition(py, condition, why))
     }
 
     /// Detaches. Frames that were taken stay valid.
@@ -351,15 +406,4 @@ impl Ring {
     fn __repr__(&self) -> String {
         format!("<shmring ring {} of project {}>", self.name, self.project)
     }
-}
-
-/// A row of the census, with its project.
-pub(crate) fn status<'py>(
-    py: Python<'py>,
-    project: &ProjectName,
-    name: &RingName,
-) -> PyResult<Bound<'py, PyAny>> {
-    let row = values::to_python(py, &census::status(project, name, clock::mono()))?;
-    row.set_item("project", project.as_str())?;
-    Ok(row)
 }

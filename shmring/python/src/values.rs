@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::name::{ProjectName, RingName};
 use protocol::stream::FrameId;
 use protocol::time::{MonoNs, NS_PER_S};
 use protocol::units::Span;
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMemoryView, PyType};
 use serde::Serialize;
+use shmring::{census, clock};
 
 static FRAME_ID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -48,7 +50,7 @@ pub(crate) fn utc_seconds(ns: u64) -> f64 {
 
 /// Milliseconds from `then` to now.
 pub(crate) fn age_ms(then: MonoNs) -> f64 {
-    shmring::clock::mono().saturating_since(then).as_secs_f64() * 1e3
+    clock::mono().saturating_since(then).as_secs_f64() * 1e3
 }
 
 /// As the JSON it serialises to, in Python's types.
@@ -59,6 +61,17 @@ pub(crate) fn to_python<'py>(
     let text = serde_json::to_string(value)
         .map_err(|error| crate::error::raise(&shmring::Error::Record(error)))?;
     py.import("json")?.call_method1("loads", (text,))
+}
+
+/// A row of the census, with its project.
+pub(crate) fn ring_status<'py>(
+    py: Python<'py>,
+    project: &ProjectName,
+    name: &RingName,
+) -> PyResult<Bound<'py, PyAny>> {
+    let row = to_python(py, &census::status(project, name, clock::mono()))?;
+    row.set_item("project", project.as_str())?;
+    Ok(row)
 }
 
 /// A span of time as people write it, or in seconds.

@@ -19,8 +19,8 @@ use crate::form::{Array, Form, Said};
 use crate::frame::Frame;
 use crate::picture::{Geometry, Given};
 use crate::raw::Samples;
-use crate::ring;
 use crate::slot::Slot;
+use crate::values;
 
 /// A program holds this many slots at once: one it fills, beside those in flight.
 const WRITER_NEED: u32 = 1;
@@ -244,7 +244,7 @@ impl FrameWriter {
     /// What `shmring.rings()` says of this ring.
     #[getter]
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        ring::status(py, &self.project, &self.name)
+        values::ring_status(py, &self.project, &self.name)
     }
 
     /// Publishes a picture, copied once: an array, or a tuple of planes. Gives its number.

@@ -13,11 +13,12 @@ import unittest
 import numpy
 import shmring
 
-from ringtest import SOON, RingTest, gray, until
+from ringtest import HEIGHT, SOON, WIDTH, RingTest, gray, until
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "scripts" / "examples"
 TESTED = {
-    "asyncio_reader.py", "mean.py", "publish_frames.py", "qt_viewer.py", "two_cameras.py", "video_capture.py"
+    "asyncio_reader.py", "centroid_tracking.py", "colour_key.py", "mean.py", "numpy_statistics.py", "opencv_motion.py",
+    "publish_frames.py", "qt_viewer.py", "stereo.py", "streamview.py", "two_cameras.py", "video_capture.py"
 }  # fmt: skip
 
 
@@ -83,6 +84,128 @@ class Examples(RingTest):
         self.assertEqual((metric.kind, metric.camera, metric.data["pictures"]), ("metric", "sim", 1))
         _, complaints = child.communicate()
         self.assertEqual((complaints, child.returncode), ("", 0))
+
+    def test_numpy_statistics(self):
+        writer = self.paint()
+        child = self.run_example("numpy_statistics.py", "cam1.frames")
+        until(lambda: self.readers())
+        writer.put(gray(252))
+        records = self.attach("ext.numpy_statistics.events", policy="sequential", wait=SOON)
+        record = records.next(timeout=SOON)
+        self.assertEqual((record.kind, record.camera, record.frame.sequence), ("statistics", "cam1", 1))
+        told = {"mean": 252.0, "median": 252.0, "contrast": 0.0, "sharpness": 0.0, "clipped": 1.0}
+        self.assertEqual(record.data, told)
+        # Edges are sharp, and half of the picture is dark.
+        writer.put(bytes([0, 0, 200, 200]) * (WIDTH * HEIGHT // 4))
+        data = records.next(timeout=SOON).data
+        self.assertEqual((data["mean"], data["contrast"], data["clipped"]), (100.0, 200.0, 0.0))
+        self.assertGreater(data["sharpness"], 1000)
+        _, complaints = self.stop(child)
+        self.assertNotIn("Error", complaints)
+
+    def test_centroid_tracking(self):
+        writer = self.paint(size=(128, 96))
+        child = self.run_example("centroid_tracking.py", "cam1.frames")
+        until(lambda: self.readers())
+        records, seen = None, []
+        for step in range(3):
+            picture = numpy.full((96, 128), 20, numpy.uint8)
+            picture[16:32, 16 + 8 * step : 32 + 8 * step] = 255
+            picture[64:80, 96:112] = 250
+            # One of five is looked at.
+            for _ in range(5):
+                writer.put(picture.tobytes())
+            records = records or self.attach("ext.centroid_tracking.events", policy="sequential", wait=SOON)
+            seen += [records.next(timeout=SOON) for _ in range(2)]
+        tracks = {}
+        for record in seen:
+            self.assertEqual(record.id, f"track-{record.data['track']}")
+            tracks.setdefault(record.data["track"], []).append((record.data["x"], record.data["y"]))
+        moving, still = sorted(tracks.values(), key=lambda track: track[0][1])
+        self.assertEqual(moving, [(24.0, 24.0), (32.0, 24.0), (40.0, 24.0)])
+        self.assertEqual(still, [(104.0, 72.0)] * 3)
+        boxes = [record.data["box"] for record in seen if record.data["y"] == 72.0]
+        self.assertEqual(boxes, [[96, 64, 16, 16]] * 3)
+        self.stop(child)
+
+    def test_colour_key(self):
+        studio = shmring.publish("studio.frames", shape=(32, 64, 3), project=self.project)
+        self.addCleanup(studio.close)
+        child = self.run_example("colour_key.py", "studio.frames", "cut.frames", "--key", "0,177,64")
+        until(lambda: self.readers("studio.frames"))
+        picture = numpy.full((32, 64, 3), (10, 170, 60), numpy.uint8)
+        picture[:, 32:] = (200, 30, 40)
+        studio.write(picture)
+        cut = self.attach("cut.frames", wait=SOON).next(timeout=SOON)
+        array = cut.numpy()
+        self.assertEqual((cut.format, array.shape, cut.id.ring), ("rgba", (32, 64, 4), "studio.frames"))
+        self.assertTrue((array[:, :32, 3] == 0).all() and (array[:, 32:, 3] == 255).all())
+        self.assertEqual(array[0, 40].tolist(), [200, 30, 40, 255])
+        self.stop(child)
+
+    @unittest.skipUnless(importlib.util.find_spec("cv2"), "skipped: no OpenCV (apt install python3-opencv)")
+    def test_opencv_motion(self):
+        writer = self.paint(size=(160, 120))
+        child = self.run_example("opencv_motion.py", "cam1.frames")
+        until(lambda: self.readers())
+        ground = numpy.full((120, 160), 60, numpy.uint8)
+
+        def put(picture):
+            writer.put(picture.tobytes())
+            until(lambda: not self.row()["readers"][0]["lag"])
+
+        for _ in range(10):
+            put(ground)
+        moved = ground.copy()
+        moved[40:80, 50:100] = 220
+        put(moved)
+        record = self.attach("ext.opencv_motion.events", policy="sequential", wait=SOON).next(timeout=SOON)
+        self.assertEqual((record.kind, record.frame.sequence), ("motion.update", 11))
+        (box,) = record.data["boxes"]
+        self.assertTrue(box["x"] <= 50 and box["y"] <= 40 and box["x"] + box["w"] >= 100 and box["y"] + box["h"] >= 80)
+        self.stop(child)
+
+    @unittest.skipIf(importlib.util.find_spec("cv2"), "OpenCV is here")
+    def test_opencv_motion_says_what_is_missing(self):
+        child = self.run_example("opencv_motion.py", "cam1.frames")
+        _, complaints = child.communicate()
+        self.assertIn("needs OpenCV", complaints)
+        self.assertEqual(child.returncode, 1)
+
+    def test_streamview(self):
+        child = self.run_example("streamview.py", "ext.sim.frames", 150)
+        frames = self.attach("ext.sim.frames", policy="sequential", wait=SOON)
+        frame = frames.next(timeout=SOON)
+        self.assertEqual((frame.numpy().shape, frame.format), ((480, 640, 3), "rgb24"))
+        # Thirty a second, told with each picture; the ball is as large as it is.
+        self.assertAlmostEqual(frame.duration, 1 / 30, places=4)
+        self.assertGreater(int((frame.numpy() == (255, 190, 40)).all(axis=2).sum()), 1700)
+        metrics = self.attach("ext.streamview.events", policy="sequential", wait=SOON)
+        metric = metrics.next(timeout=SOON)
+        self.assertEqual((metric.kind, metric.camera), ("metric", "sim"))
+        self.assertEqual(sorted(metric.data), ["energy", "height", "speed"])
+        self.assertEqual(metric.frame.ring, "ext.sim.frames")
+        _, complaints = child.communicate()
+        self.assertEqual((complaints, child.returncode), ("", 0))
+
+    def test_stereo(self):
+        names = ["left.frames", "right.frames"]
+        outs = [shmring.publish(name, shape=(96, 256), project=self.project) for name in names]
+        for out in outs:
+            self.addCleanup(out.close)
+        child = self.run_example("stereo.py", *names, "--focal", 820, "--baseline", 0.12)
+        until(lambda: all(self.readers(name) for name in names))
+        # Squares of eight pixels, and the right camera sees them eight pixels farther left.
+        squares = numpy.random.default_rng(1).integers(0, 255, (12, 32), dtype=numpy.uint8)
+        left = squares.repeat(8, axis=0).repeat(8, axis=1)
+        left[:32, :64] = 90
+        for late, (out, picture) in enumerate(zip(outs, [left, numpy.roll(left, -8, axis=1)])):
+            out.write(picture, time=1.8e9 + late / 200)
+        record = self.attach("ext.stereo.events", policy="sequential", wait=SOON).next(timeout=SOON)
+        self.assertEqual((record.kind, record.frame.ring, record.data["skew_ms"]), ("stereo", "left.frames", 5.0))
+        self.assertEqual(record.data["disparity"], [[None, 8, 8, 8], [8, 8, 8, 8], [8, 8, 8, 8]])
+        self.assertEqual((record.data["metres"][0], record.data["nearest"]), ([None, 12.3, 12.3, 12.3], 12.3))
+        self.stop(child)
 
     def test_two_cameras(self):
         outs = [shmring.publish(name, shape=(4, 4), project=self.project) for name in ["hall-1.frames", "hall-2.frames"]]

@@ -57,6 +57,10 @@ class Rings(RingTest):
         with self.attach(out.name) as ring:
             return ring.next(timeout=SOON)
 
+    def test_what_is_the_writers_own_is_64_bytes_and_nothing_where_it_says_nothing(self):
+        frame = self.sent(numpy.zeros((2, 3), numpy.float32))
+        self.assertEqual(frame.user, bytes(64))
+
     def test_arrays_of_every_type_arrive_as_they_were(self):
         values = numpy.arange(2 * 3 * 5).reshape(2, 3, 5)
         names = ["int8", "int16", "int32", "int64", "uint16", "uint32", "float16", "float32", "float64", "bool"]

@@ -290,6 +290,7 @@ mod tests {
 
     use super::*;
     use crate::census;
+    use crate::clock;
     use crate::packets::PacketWriter;
     use crate::segments;
 
@@ -314,5 +315,21 @@ mod tests {
         drop((page, writer));
         census::sweep_unowned(&project);
         assert_eq!(u64::from_le_bytes(held), 6);
+    }
+    #[test]
+    fn who_has_a_place_but_has_not_begun_is_not_shown_as_a_reader() {
+        let project: ProjectName = format!("begun{}", std::process::id()).parse().unwrap();
+        let name: RingName = "cam.packets".parse().unwrap();
+        let contract = RingContract::new(name.clone(), RingConfig::default(), 1);
+        let writer = PacketWriter::create(&project, &contract, &[]).unwrap();
+        let page = LeasePage::claim(&*segments::find(&project, &name), 1, "early").unwrap();
+        let shown = || census::status(&project, &name, clock::mono()).readers;
+        let before = shown();
+        page.enter(writer.epoch(), 0).unwrap();
+        let after = shown();
+        drop((page, writer));
+        census::sweep_unowned(&project);
+        assert!(before.is_empty(), "{before:?}");
+        assert_eq!(after.len(), 1);
     }
 }

@@ -11,6 +11,7 @@ mod golden;
 mod group;
 mod hostile;
 mod large;
+mod lateness;
 mod layout_doc;
 mod leftovers;
 mod packets;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 
 use crate::fork::{Image, Setup, pipe_above};
-use crate::limits::{Limits, Refused, Setting, duplicate_above};
+use crate::limits::{Limit, Limits, Refused, Setting, duplicate_above};
 
 /// The first inherited descriptor gets this number, the next ones follow.
 pub const FIRST_INHERITED: RawFd = 3;
@@ -21,6 +21,11 @@ pub const FIRST_INHERITED: RawFd = 3;
 pub enum StartError {
     #[error("cannot start {} in {}: {source}", program.display(), cwd.display())]
     Exec { program: PathBuf, cwd: PathBuf, source: io::Error },
+    #[error(
+        "cannot keep {} from the network (limits: network: none), so it is not started: {source}",
+        program.display()
+    )]
+    Offline { program: PathBuf, source: io::Error },
     #[error("cannot prepare descriptors for {}: {source}", program.display())]
     Descriptors { program: PathBuf, source: io::Error },
 }
@@ -71,7 +76,7 @@ pub struct Running {
     pub pid: u32,
     pub stdout: Option<OwnedFd>,
     pub stderr: Option<OwnedFd>,
-    /// Limits that could not be set; it runs without them.
+    /// Limits that could not be set; it runs without them. `offline` is never among them.
     pub refused: Vec<Refused>,
 }
 
@@ -99,9 +104,17 @@ impl Command<'_> {
             limits: &setting.in_child(self.limits, group),
             death_signal: self.death_signal as libc::c_int,
         };
-        let pid = image.run(group, &setup, above).map_err(not_run)?;
+        let run = image.run(group, &setup, above);
+        let refused = setting.refused();
+        let pid = match run {
+            Ok(pid) => pid,
+            Err(source) if refused.iter().any(|it| it.limit == Limit::Network) => {
+                return Err(StartError::Offline { program: self.program.to_owned(), source });
+            }
+            Err(source) => return Err(not_run(source)),
+        };
         let Standard { stdout, stderr, .. } = standard;
-        Ok(Running { pid, stdout: stdout.ours, stderr: stderr.ours, refused: setting.refused() })
+        Ok(Running { pid, stdout: stdout.ours, stderr: stderr.ours, refused })
     }
 
     /// Copies above the final numbers, so that moving one never overwrites another.
@@ -158,7 +171,6 @@ impl Outlet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limit;
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::Pid;
@@ -184,6 +196,7 @@ mod tests {
         nice: None,
         cpus: Vec::new(),
         oom_score_adj: None,
+        offline: false,
     };
 
     /// Without arguments, environment or limits.
@@ -297,6 +310,7 @@ mod tests {
             nice: Some(7),
             cpus: vec![0],
             oom_score_adj: Some(321),
+            offline: false,
         };
         let script = "cat /proc/self/limits /proc/self/oom_score_adj; \
                       grep Cpus_allowed_list /proc/self/status; cut -d' ' -f19 /proc/self/stat";
@@ -314,6 +328,30 @@ mod tests {
         assert!(text.lines().any(|line| line == "321"), "{text}");
         assert_eq!(text.lines().last(), Some("7"));
         assert_eq!(std::fs::read_to_string("/proc/self/limits").unwrap(), before);
+    }
+
+    #[test]
+    fn a_process_that_is_kept_offline_reaches_no_port_and_what_it_starts_does_neither() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // The inner shell is another program.
+        let script = format!(
+            "bash -c 'exec 9<>/dev/tcp/127.0.0.1/{port}' 2>&1; \
+             grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status"
+        );
+        let told = |offline| {
+            let running = limited(&script, &[], &Limits { offline, ..Limits::default() });
+            assert!(running.refused.is_empty(), "{:?}", running.refused);
+            said(running)
+        };
+        let (online, offline) = (told(false), told(true));
+        assert!(!online.contains("denied"), "{online}");
+        assert!(offline.contains("Permission denied"), "{offline}");
+        let numbers = |text: &str| {
+            let lines = text.lines().filter_map(|line| line.split_once(":\t"));
+            lines.map(|(_, number)| number.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&offline), ["1", "2"], "{offline}");
     }
 
     #[test]

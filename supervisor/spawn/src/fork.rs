@@ -128,7 +128,7 @@ impl Setup<'_> {
         check(unsafe { libc::chdir(cwd.as_ptr()) })?;
         // SAFETY: takes numbers; 0 is this process.
         check(unsafe { libc::setpgid(0, 0) })?;
-        self.limits.apply(in_group);
+        self.limits.apply(in_group)?;
         self.keep_only()?;
         die_with(parent, self.death_signal)?;
         as_programs_expect()

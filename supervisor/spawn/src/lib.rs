@@ -10,6 +10,7 @@ mod health;
 mod inherit;
 mod kernel;
 mod limits;
+mod offline;
 mod readable;
 
 pub use child::{Command, FIRST_INHERITED, Input, Output, Running, StartError};

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::fork::pipe_above;
+use crate::offline::Offline;
 
 /// Limits of one process; what is `None` stays as the parent has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Limits {
     pub cpus: Vec<usize>,
     /// -1000 (never killed when memory is short) to 1000 (first).
     pub oom_score_adj: Option<i32>,
+    /// It opens no sockets but unix ones.
+    pub offline: bool,
 }
 
 /// One of [`Limits`].
@@ -42,10 +45,11 @@ pub enum Limit {
     Nice = 4,
     Cpus = 5,
     OomScoreAdj = 6,
+    Network = 7,
 }
 
 impl Limit {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Cgroup,
         Self::Core,
         Self::Memory,
@@ -53,6 +57,7 @@ impl Limit {
         Self::Nice,
         Self::Cpus,
         Self::OomScoreAdj,
+        Self::Network,
     ];
 
     /// As a topology names it.
@@ -65,6 +70,7 @@ impl Limit {
             Self::Nice => "nice",
             Self::Cpus => "cpus",
             Self::OomScoreAdj => "oom_score_adj",
+            Self::Network => "network",
         }
     }
 }
@@ -109,6 +115,7 @@ impl Setting {
             nice: limits.nice,
             cpus: cpu_set(&limits.cpus),
             oom: limits.oom_score_adj.map(Digits::of),
+            offline: limits.offline.then(Offline::new),
         }
     }
 
@@ -141,12 +148,13 @@ pub(crate) struct InChild {
     nice: Option<i32>,
     cpus: Option<libc::cpu_set_t>,
     oom: Option<Digits>,
+    offline: Option<Offline>,
 }
 
 impl InChild {
     /// System calls only: this runs between fork and exec. Files first, before the number of
-    /// descriptors shrinks.
-    pub(crate) fn apply(&self, in_group: bool) {
+    /// descriptors shrinks. An error, which is told too, is one without which the program must not run.
+    pub(crate) fn apply(&self, in_group: bool) -> io::Result<()> {
         if let Some(cgroup) = self.cgroup.filter(|_| !in_group) {
             self.tell_unless(Limit::Cgroup, write_at(cgroup, c"cgroup.procs", b"0"));
         }
@@ -177,14 +185,20 @@ impl InChild {
                 self.tell_unless(limit, set == 0);
             }
         }
+        // Whoever wrote this relies on it: unlike the others it is kept, or nothing is run.
+        let kept = self.offline.as_ref().map_or(Ok(()), Offline::apply);
+        kept.inspect_err(|error| self.tell(Limit::Network, error))
     }
 
     fn tell_unless(&self, limit: Limit, done: bool) {
-        if done {
-            return;
+        if !done {
+            // Reads errno, which is a variable of this thread; allocates nothing.
+            self.tell(limit, &io::Error::last_os_error());
         }
-        // Reads errno, which is a variable of this thread; allocates nothing.
-        let code = io::Error::last_os_error().raw_os_error().unwrap_or(0).to_ne_bytes();
+    }
+
+    fn tell(&self, limit: Limit, error: &io::Error) {
+        let code = error.raw_os_error().unwrap_or(0).to_ne_bytes();
         let record = [limit as u8, code[0], code[1], code[2], code[3]];
         write_all(self.tell, &record);
     }
@@ -251,4 +265,22 @@ pub(crate) fn duplicate_above(fd: BorrowedFd<'_>, above: RawFd) -> io::Result<Ow
     let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(above))?;
     // SAFETY: fcntl has just made this descriptor, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_from_the_network_is_not_run_and_says_so() {
+        let setting = Setting::new(10).unwrap();
+        let plain = setting.in_child(&Limits::default(), None);
+        assert!(plain.apply(true).is_ok());
+        // Refused before it changes anything of this process.
+        let offline = Some(Offline::of_another_machine());
+        let refused = InChild { offline, ..plain }.apply(true).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::ENOSYS));
+        let told: Vec<Limit> = setting.refused().iter().map(|it| it.limit).collect();
+        assert_eq!(told, [Limit::Network]);
+    }
 }

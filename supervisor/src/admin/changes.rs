@@ -40,6 +40,16 @@ pub(crate) struct FilesAdded {
     pub(crate) wait: Option<Span>,
 }
 
+/// Arguments of `promote`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShadowNamed {
+    pub(crate) name: WorkerName,
+    /// Only to know what would change.
+    #[serde(default)]
+    pub(crate) plan: bool,
+}
+
 /// Answer of these verbs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Changed {
@@ -87,6 +97,16 @@ impl Supervisor {
     pub(super) fn remove(&mut self, asker: Asker, args: Names) -> Result<Answer, ReplyError> {
         let wish = Wish::Remove { names: args.names };
         self.want(Wanted { asker, wish, plan: false, patience: Duration::ZERO })?;
+        Ok(Answer::Later)
+    }
+
+    pub(super) fn promote(
+        &mut self,
+        asker: Asker,
+        args: ShadowNamed,
+    ) -> Result<Answer, ReplyError> {
+        let wish = Wish::Promote { shadow: args.name };
+        self.want(Wanted { asker, wish, plan: args.plan, patience: Duration::ZERO })?;
         Ok(Answer::Later)
     }
 

@@ -194,6 +194,7 @@ impl Supervisor {
             "ps" => Ok(json!(self.rows(now))),
             "recorders" => Ok(json!(self.recorders())),
             "reload" => return self.reload(asker, arguments(request)?),
+            "promote" => return self.promote(asker, arguments(request)?),
             "remove" => return self.remove(asker, arguments(request)?),
             "replace" => return self.replace_named(asker, arguments(request)?),
             "restart" => self.restart(now, arguments(request)?),
@@ -210,7 +211,7 @@ impl Supervisor {
             other => Err(error(
                 "verb",
                 format!("unknown verb '{other}'"),
-                "this supervisor knows add, down, drill, events, graph, hooks, logs, plan, ps, recorders, reload, remove, replace, restart, rings, send, start, status, stop, upgrade and why",
+                "this supervisor knows add, down, drill, events, graph, hooks, logs, plan, promote, ps, recorders, reload, remove, replace, restart, rings, send, start, status, stop, upgrade and why",
             )),
         };
         answered.map(Answer::Now)
@@ -286,7 +287,7 @@ impl Supervisor {
         let wanted = ChangesWanted { workers: names, types, from, to };
         let changes = json!(self.history.last(count, |change| wanted.holds(change)));
         if follow {
-            self.admin.follow(client, Follows::Changes(wanted));
+            self.admin.follow(client, Follows::Changes(wanted.of_what_is_to_come()));
         }
         Ok(changes)
     }

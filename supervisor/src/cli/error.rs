@@ -123,6 +123,17 @@ pub(super) enum CliError {
         "nothing was recorded of {cameras} in that time; `framevisor recordings ls` shows what was"
     )]
     NothingRecorded { cameras: String },
+    #[error(
+        "the Rust crate shmring is in framevisor's sources, and they are not here; name their folder with \
+         --sources DIR"
+    )]
+    NoSources,
+    #[error("{name} is a module of Python's, which {name}.py would hide; choose another name")]
+    HidesModule { name: String },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is there already; move it away, or name another folder with --dir DIR", path.display())]
+    Taken { path: PathBuf },
     #[error("top needs a terminal as stdin and stdout; show it once with --once")]
     NoScreen,
     #[error("{known} have rings here; choose one of them with -p NAME")]
@@ -162,6 +173,8 @@ impl CliError {
             | Self::NoEditList
             | Self::NoPictures { .. }
             | Self::NoScreen
+            | Self::NoSources
+            | Self::HidesModule { .. }
             | Self::NoTerminal { .. }
             | Self::Unset { .. }
             | Self::Unconfirmed { .. } => USAGE,

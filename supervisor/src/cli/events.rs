@@ -12,7 +12,7 @@ use super::{CliError, Context, FormArg, terminal};
 use crate::admin::verbs::EventsWanted;
 use crate::history::Change;
 use crate::selector::Selector;
-use crate::topology::{EVENTS, matches};
+use crate::topology::{EVENTS, is_event, matches};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor events
@@ -125,7 +125,8 @@ impl FromStr for EventType {
     fn from_str(text: &str) -> Result<Self, NoEvent> {
         let known: Vec<&str> =
             EVENTS.into_iter().filter(|event| !event.starts_with("project.")).collect();
-        if known.iter().any(|event| matches(text, event)) {
+        let is_of_rule = text.starts_with("rule.") && is_event(text);
+        if is_of_rule || known.iter().any(|event| matches(text, event)) {
             return Ok(Self(text.to_owned()));
         }
         Err(NoEvent { seen: text.to_owned(), known })

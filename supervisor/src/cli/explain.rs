@@ -2,9 +2,11 @@
 //! pure function of the topology: nothing need run, and no media library is asked.
 
 mod composed;
+mod detected;
 
 use std::process::ExitCode;
 
+pub(super) use detected::engines;
 use protocol::config::device::DeviceFormat;
 use protocol::config::encoder::SoundCodec;
 use protocol::config::ingest::{IngestConfig, Source, TestPattern, TestSound, Wave};
@@ -122,6 +124,7 @@ fn explain(topology: &Topology, worker: &WorkerSpec) -> Explained {
         Launch::Use(WorkerConfig::Compositor(config)) => {
             composed::explain(topology, worker, config, to);
         }
+        Launch::Use(WorkerConfig::Detect(config)) => detected::explain(config, to),
         Launch::Use(WorkerConfig::Encoder(encoder)) if worker.recorded().next().is_some() => {
             to.notes.push(
                 "ffmpeg encodes all sound; the worker only what MP4 lacks, into its ring"
@@ -239,8 +242,10 @@ fn nowhere(decoder: &DecoderConfig) -> Vec<String> {
             PixelFormat::Gray8 => "format=gray".to_owned(),
             other => format!("format={}", other.as_str()),
         };
+        // Numbers are made of such pictures; their order and scale no ffmpeg writes.
+        let made = form.tensor.map(|_| PixelFormat::Rgb24).or(form.format);
         let filters: Vec<String> =
-            form.size.map(size).into_iter().chain(form.format.map(format)).collect();
+            form.size.map(size).into_iter().chain(made.map(format)).collect();
         all.extend(words(&["-an", "-vf", &filters.join(","), "-f", "null", "-"]));
     }
     all

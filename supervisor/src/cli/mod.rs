@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod clients;
 mod comment;
+mod compare;
 mod completion;
 mod config;
 mod context;
@@ -31,9 +32,11 @@ mod interrupt;
 mod logs;
 mod man;
 mod memory;
+mod new;
 mod plan;
 mod probe;
 mod project;
+mod promote;
 mod ps;
 mod record;
 mod recordings;
@@ -163,6 +166,9 @@ enum Verb {
     /// Stop workers or whole cameras and forget them, with their rings
     #[command(after_help = remove::EXAMPLES)]
     Remove(restart::Args),
+    /// Let a worker that was tried beside another one change places with it
+    #[command(after_help = promote::EXAMPLES)]
+    Promote(promote::Args),
     /// Give workers new processes; servers keep their clients, writers their readers
     #[command(after_help = replace::EXAMPLES)]
     Replace(restart::Args),
@@ -202,6 +208,9 @@ enum Verb {
     /// Measure rings: rate, jitter, bytes a second, latency of each stage
     #[command(after_help = hz::EXAMPLES)]
     Hz(hz::Args),
+    /// Compare what two analyzers say of the same pictures
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Args),
     /// Look into a ring: pictures in the terminal or as PNG, records as lines
     #[command(after_help = tap::EXAMPLES)]
     Tap(tap::Args),
@@ -241,6 +250,9 @@ enum Verb {
     /// Write a topology to begin with
     #[command(after_help = init::EXAMPLES)]
     Init(init::Args),
+    /// Write a program of your own to begin with, and a topology that runs it
+    #[command(after_help = new::EXAMPLES)]
+    New(new::Args),
     /// Print the topology in one piece, as written or expanded
     #[command(after_help = config::EXAMPLES)]
     Config(config::Args),
@@ -294,6 +306,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Reload(mut args) => reload::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Add(mut args) => add::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Remove(mut args) => remove::run(&context(std::mem::take(&mut args.file)), args),
+        Verb::Promote(mut args) => promote::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Replace(mut args) => replace::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Restart(mut args) => restart::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Why(mut args) => why::run(&context(std::mem::take(&mut args.file)), args),
@@ -311,6 +324,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Replay(mut args) => replay::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Rings(mut args) => rings::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Hz(mut args) => hz::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::Compare(mut args) => compare::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Tap(mut args) => tap::run(&context(std::mem::take(&mut args.file)), args),
         Verb::Dump(mut args) => {
             let form = FormArg::default();
@@ -332,6 +346,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Doctor(mut args) => doctor::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Explain(mut args) => explain::run(&context(std::mem::take(&mut args.file)), &args),
         Verb::Init(mut args) => init::run(&context(std::mem::take(&mut args.file)), &args),
+        Verb::New(mut args) => new::run(&context(args.take_form().into()), args),
         Verb::Schema => schema::run(),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man => man::run(),

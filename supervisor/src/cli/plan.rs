@@ -3,16 +3,18 @@
 
 use std::process::ExitCode;
 
+use protocol::config::{DetectConfig, WorkerConfig};
 use protocol::name::RingName;
 use protocol::units::Size;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::explain::engines;
 use super::memory::shared_memory;
 use super::{CliError, Context, change, shortage, table, terminal};
 use crate::admin::changes::ReloadWanted;
 use crate::budget::{self, Memory};
-use crate::topology::{RingSpec, Topology, WorkerSpec};
+use crate::topology::{Launch, RingSpec, Topology, WorkerSpec};
 
 pub(super) const EXAMPLES: &str = "Examples:
   framevisor plan
@@ -48,7 +50,8 @@ fn data(topology: &Topology) -> Value {
     let processes = topology.start_order().into_iter().map(|worker| {
         json!({"name": worker.name, "kind": worker.kind_name(), "in": worker.inputs,
                "out": worker.output, "more_out": worker.more_outputs, "listen": worker.listen(),
-               "tls_listen": worker.tls_listen(), "onvif_listen": worker.onvif_listen()})
+               "tls_listen": worker.tls_listen(), "onvif_listen": worker.onvif_listen(),
+               "runs_model": model(worker).map(engines)})
     });
     let rings = topology.rings.iter().map(|ring| {
         json!({"name": ring.name, "writer": ring.writer, "readers": ring.readers,
@@ -66,11 +69,29 @@ fn page(topology: &Topology) -> String {
     let rings: Vec<Vec<String>> =
         topology.rings.iter().map(|ring| row(ring, budget::memory_of(topology, ring))).collect();
     format!(
-        "{}\n{}\n{}",
+        "{}\n{}\n{}{}",
         table::render(&["PROCESS", "KIND", "READS", "WRITES", "LISTENS"], &processes),
         table::render(&["RING", "WRITER", "READERS", "PLACES", "MEMORY"], &rings),
+        models(topology),
         sum(topology),
     )
+}
+
+fn model(worker: &WorkerSpec) -> Option<&DetectConfig> {
+    match &worker.launch {
+        Launch::Use(WorkerConfig::Detect(detect)) => Some(detect.as_ref()),
+        _ => None,
+    }
+}
+
+/// What may run the models; what does is seen where they run.
+fn models(topology: &Topology) -> String {
+    let told = topology.workers.iter().filter_map(|worker| {
+        let config = model(worker)?;
+        let (name, file) = (&worker.name, config.model.display());
+        Some(format!("{name}: model {file}: {}\n", engines(config)))
+    });
+    told.collect()
 }
 
 fn process(worker: &WorkerSpec) -> Vec<String> {

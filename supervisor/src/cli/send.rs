@@ -14,7 +14,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   framevisor send detector '{\"threshold\":0.5}'
   framevisor send detector '\"reload\"'
 
-The worker must listen: docs/protocol.md, or the Python package framevisor.";
+The worker must listen: docs/analysis.md shows how, docs/protocol.md in which words.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

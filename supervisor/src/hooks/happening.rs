@@ -21,7 +21,7 @@ pub(crate) const DIED: &str = "worker.died";
 /// One event. More keys may come; these stay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Happening {
-    pub(crate) event: &'static str,
+    pub(crate) event: String,
     pub(crate) time_utc_ns: UtcNs,
     pub(crate) project: ProjectName,
     /// `null` for events of the project.
@@ -37,21 +37,21 @@ pub(crate) struct Happening {
 }
 
 impl Happening {
-    pub(crate) fn of_project(event: &'static str, time: UtcNs, project: &ProjectName) -> Self {
-        let (project, reason) = (project.clone(), String::new());
+    pub(crate) fn of_project(event: &str, time: UtcNs, project: &ProjectName) -> Self {
+        let (event, project, reason) = (event.to_owned(), project.clone(), String::new());
         let (worker, kind, from, to) = (None, None, None, None);
         Self { event, time_utc_ns: time, project, worker, kind, from, to, reason, data: None }
     }
 
     /// The same facts under another event's name.
     pub(crate) fn of_change(
-        event: &'static str,
+        event: &str,
         change: &Change,
         kind: &'static str,
         project: &ProjectName,
     ) -> Self {
         Self {
-            event,
+            event: event.to_owned(),
             time_utc_ns: change.time_utc_ns,
             project: project.clone(),
             worker: Some(change.worker.clone()),
@@ -92,7 +92,7 @@ impl Happening {
         let state = |state: Option<WorkerState>| state.map_or("", WorkerState::as_str).to_owned();
         vec![
             ("FRAMEVISOR_PROJECT", self.project.to_string()),
-            ("FRAMEVISOR_EVENT", self.event.to_owned()),
+            ("FRAMEVISOR_EVENT", self.event.clone()),
             ("FRAMEVISOR_EVENT_TIME_UTC_NS", self.time_utc_ns.0.to_string()),
             (
                 "FRAMEVISOR_EVENT_WORKER",

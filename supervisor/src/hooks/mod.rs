@@ -182,7 +182,7 @@ impl Hooks {
     /// To all that wait for it.
     pub(crate) fn happened(&mut self, happening: &Happening) {
         for (at, hook) in self.hooks.iter_mut().enumerate() {
-            let waits = !hook.is_gone && hook.spec.waits_for(happening.event);
+            let waits = !hook.is_gone && hook.spec.waits_for(&happening.event);
             if waits && !self.queue.offer(at, happening.clone()) {
                 hook.dropped += 1;
                 hook.counts.dropped += 1;

@@ -5,7 +5,9 @@ use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conversation, Language, Link, MESSAGES_PER_SECOND};
+use super::{
+    Conversation, Language, Link, MESSAGES_PER_SECOND, QUESTIONS_PER_SECOND, TURNS_PER_SECOND,
+};
 use crate::manifest::{Leaving, Left, ManifestError};
 use crate::meter::Meter;
 
@@ -36,6 +38,9 @@ impl Link {
             conversation: Conversation::Ready,
             listens: false,
             meter: Meter::new(MESSAGES_PER_SECOND),
+            questions: Meter::new(QUESTIONS_PER_SECOND),
+            turns: Meter::new(TURNS_PER_SECOND),
+            heeded: None,
             queue: VecDeque::new(),
         }
     }
@@ -47,6 +52,9 @@ impl Link {
             conversation: handed.conversation,
             listens: handed.listens,
             meter: Meter::new(MESSAGES_PER_SECOND),
+            questions: Meter::new(QUESTIONS_PER_SECOND),
+            turns: Meter::new(TURNS_PER_SECOND),
+            heeded: None,
             queue: handed.queue.into(),
         })
     }

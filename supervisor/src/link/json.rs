@@ -85,6 +85,14 @@ fn unknown(id: u64, code: &str, text: String) -> Said {
     Said::Unknown { id, error }
 }
 
+pub(super) fn too_many(per_second: u32) -> ReplyError {
+    ReplyError {
+        code: "busy".to_owned(),
+        text: format!("more than {per_second} questions a second"),
+        hint: "ask again in a second".to_owned(),
+    }
+}
+
 pub(super) fn acknowledgement(id: u64) -> Vec<u8> {
     reply(id, Some(Value::Bool(true)), None)
 }

@@ -26,6 +26,11 @@ pub(crate) use handed_on::Handed;
 
 /// A worker has a handful of things to say a second; a page that asks for the worker list more.
 const MESSAGES_PER_SECOND: u32 = 500;
+/// Of those of a `run:` worker so many may be questions: each answer is the list of all workers, made anew.
+const QUESTIONS_PER_SECOND: u32 = 20;
+/// Of a `run:` worker so many other conditions are heeded: each is a line of the history that all workers share, and may
+/// start hooks. What it says beyond that it has to say again.
+const TURNS_PER_SECOND: u32 = 5;
 /// Messages kept for a worker that does not read right now, beyond what its socket holds.
 const QUEUE_MAX: usize = 16;
 
@@ -122,6 +127,10 @@ pub(crate) struct Link {
     language: Language,
     conversation: Conversation,
     meter: Meter,
+    questions: Meter,
+    turns: Meter,
+    /// The condition of a `run:` worker that was heeded last.
+    heeded: Option<Condition>,
     queue: VecDeque<Vec<u8>>,
     /// A `run:` worker said hello, so it reads what it is sent.
     listens: bool,
@@ -137,6 +146,9 @@ pub(crate) fn pair(language: Language) -> io::Result<(Link, OwnedFd)> {
         language,
         conversation: Conversation::default(),
         meter: Meter::new(MESSAGES_PER_SECOND),
+        questions: Meter::new(QUESTIONS_PER_SECOND),
+        turns: Meter::new(TURNS_PER_SECOND),
+        heeded: None,
         queue: VecDeque::new(),
         listens: false,
     };
@@ -159,10 +171,10 @@ impl Link {
         if !self.meter.allows(now) {
             return Err(Violation::Flood);
         }
-        self.understand(bytes).map(Received::Message)
+        self.understand(now, bytes).map(Received::Message)
     }
 
-    fn understand(&mut self, bytes: &[u8]) -> Result<Heard, Violation> {
+    fn understand(&mut self, now: MonoNs, bytes: &[u8]) -> Result<Heard, Violation> {
         match self.language {
             Language::Frames => {
                 let message =
@@ -170,16 +182,37 @@ impl Link {
                 self.conversation.hear(message)
             }
             Language::Json => match json::parse(bytes)? {
+                json::Said::Heard { id, heard: Heard::Ask { .. } }
+                    if !self.questions.allows(now) =>
+                {
+                    self.post(json::refusal(id, json::too_many(QUESTIONS_PER_SECOND)));
+                    Ok(Heard::Answered)
+                }
                 json::Said::Heard { id, heard } => {
-                    self.listens |= heard == Heard::Greeted;
                     self.reply_to(id, &heard);
-                    Ok(heard)
+                    Ok(if self.heeds(now, &heard) { heard } else { Heard::Answered })
                 }
                 json::Said::Unknown { id, error } => {
                     self.post(json::refusal(id, error));
                     Ok(Heard::Answered)
                 }
             },
+        }
+    }
+
+    /// Whether what a `run:` worker says changes anything: of its greetings the first does, of its conditions one that
+    /// is the last one or not one of too many.
+    fn heeds(&mut self, now: MonoNs, heard: &Heard) -> bool {
+        match heard {
+            Heard::Greeted => !std::mem::replace(&mut self.listens, true),
+            Heard::Condition(condition, _) => {
+                let is_heeded = self.heeded == Some(*condition) || self.turns.allows(now);
+                if is_heeded {
+                    self.heeded = Some(*condition);
+                }
+                is_heeded
+            }
+            _ => true,
         }
     }
 
@@ -307,6 +340,52 @@ mod tests {
             link.receive(NOW).err()
         });
         assert_eq!(flooded, Some(Violation::Flood));
+    }
+
+    #[test]
+    fn a_command_that_asks_without_end_is_refused_until_the_next_second() {
+        let (mut link, theirs) = pair(Language::Json).unwrap();
+        let mut ask = |now| {
+            say(&theirs, br#"{"v":1,"id":4,"verb":"ps"}"#);
+            link.receive(now).unwrap()
+        };
+        let asked =
+            (0..100).filter(|_| matches!(ask(NOW), Received::Message(Heard::Ask { .. }))).count();
+        assert_eq!(asked, usize::try_from(QUESTIONS_PER_SECOND).unwrap());
+        let later = NOW + std::time::Duration::from_secs(1);
+        assert!(matches!(ask(later), Received::Message(Heard::Ask { .. })));
+        let refusal: protocol::admin::Reply = serde_json::from_slice(&hear(&theirs)).unwrap();
+        assert_eq!((refusal.id, refusal.error.unwrap().code), (4, "busy".into()));
+    }
+
+    #[test]
+    fn a_command_begins_once_however_often_it_says_hello() {
+        let (mut link, theirs) = pair(Language::Json).unwrap();
+        let heard: Vec<Received> = (0..3)
+            .map(|_| {
+                say(&theirs, br#"{"v":1,"id":0,"verb":"hello"}"#);
+                link.receive(NOW).unwrap()
+            })
+            .collect();
+        let again = || Received::Message(Heard::Answered);
+        assert_eq!(heard, [Received::Message(Heard::Greeted), again(), again()]);
+        assert!(link.deliver(1, &serde_json::json!("message")).is_ok());
+    }
+
+    #[test]
+    fn a_command_that_cannot_make_up_its_mind_is_heeded_a_few_times_a_second() {
+        let (mut link, theirs) = pair(Language::Json).unwrap();
+        let mut told = |now, condition: &str| {
+            let args = format!(r#"{{"condition":"{condition}","why":"x"}}"#);
+            let said = format!(r#"{{"v":1,"id":0,"verb":"condition","args":{args}}}"#);
+            say(&theirs, said.as_bytes());
+            matches!(link.receive(now).unwrap(), Received::Message(Heard::Condition(..)))
+        };
+        let turns = (0..50).filter(|_| told(NOW, "degraded") && told(NOW, "flowing")).count();
+        assert!(turns < 4, "{turns}");
+        // It may say the same as often as it likes, and in the end it is heard.
+        let later = NOW + std::time::Duration::from_secs(2);
+        assert!((0..100).all(|_| told(later, "parked")));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{admin, adoption, questions, topology};
 pub(crate) use left::{Leaving, Left};
 
 /// Raised whenever anything in it changes its meaning or place; another one is refused by number.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Environment: number of the descriptor it is read from.
 pub(crate) const MANIFEST_FD: &str = "FRAMEVISOR_MANIFEST_FD";
 /// A thousand lines of each of 250 workers at 1 KiB each.

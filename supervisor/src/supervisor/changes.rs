@@ -11,6 +11,9 @@ use crate::lifecycle::Input;
 use crate::link::Told;
 use crate::workers::WorkerId;
 
+/// Among the facts of what happens to a rule: its name.
+const RULE: &str = "rule";
+
 impl Supervisor {
     /// Tells a worker's life what happened and carries out what it decides.
     pub(crate) fn tell(&mut self, at: WorkerId, now: MonoNs, input: Input) {
@@ -57,17 +60,19 @@ impl Supervisor {
     pub(super) fn happened(&mut self, at: WorkerId, told: Told) {
         let Told { what, subject, why, data } = told;
         let state = self.workers[at].life.state();
+        let rule = data.as_ref().and_then(|facts| facts.word(RULE));
+        let event = what.event(rule.as_deref());
         let change = Change {
             time_utc_ns: clock::now().utc,
             worker: self.spec(at).name.clone(),
             from: state,
             to: state,
             reason: format!("{subject}: {why}"),
-            events: vec![what.as_str().to_owned()],
+            events: vec![event.clone()],
             data,
         };
         self.admin.publish_change(&change, &mut self.poller);
-        self.hook_change(at, &change, &[what.as_str()]);
+        self.hook_change(at, &change, &[event.as_str()]);
         self.history.add(change);
         self.will.change();
     }

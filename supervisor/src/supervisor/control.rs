@@ -6,12 +6,13 @@ use protocol::admin::WorkerState;
 use protocol::codec::FRAME_MAX_BYTES;
 use protocol::control::{CONTROL_VERSION, Query, RingContract, StartUp, ToWorker, WorkersPage};
 use protocol::exit::ExitReason;
-use protocol::time::MonoNs;
+use protocol::time::{MonoNs, UtcNs};
 
 use super::{Supervisor, current};
 use crate::floors;
 use crate::lifecycle::Input;
 use crate::link::{Heard, Received, Violation};
+use crate::logs::LogBook;
 use crate::process::ProcessId;
 use crate::rings;
 use crate::topology::{Launch, RingSpec};
@@ -85,6 +86,11 @@ impl Supervisor {
         let body = match query {
             Query::Workers => fitting(self.rows(now)),
             Query::WorkersFrom(first) => page(&self.rows(now), first),
+            Query::Logs { worker, lines } => {
+                let at = self.workers.named(&worker);
+                let log = at.and_then(|at| self.workers.get(at)).map(|worker| &worker.log);
+                newest(log, lines)
+            }
         };
         match current(&mut self.workers, id) {
             Some(process) => process.link.send(&ToWorker::Answer { id: question, body }),
@@ -182,6 +188,22 @@ fn fitting(mut rows: Vec<Row>) -> String {
     }
 }
 
+/// The newest lines as JSON, as many as one datagram takes.
+fn newest(log: Option<&LogBook>, lines: u32) -> String {
+    let Some(log) = log else { return "null".to_owned() };
+    let lines = log.last(usize::try_from(lines).unwrap_or(usize::MAX), UtcNs(0), "");
+    let mut oldest = 0;
+    loop {
+        let body = serde_json::json!(lines[oldest..]).to_string();
+        if body.len() <= ANSWER_MAX_BYTES || oldest == lines.len() {
+            return body;
+        }
+        // Lines differ in length, so this may take some turns; it ends as it always shortens.
+        let kept = (lines.len() - oldest) * ANSWER_MAX_BYTES / body.len();
+        oldest = (lines.len() - kept).max(oldest + 1);
+    }
+}
+
 /// As many rows as one datagram takes, from the `first` on.
 fn page(rows: &[Row], first: u32) -> String {
     let rest = usize::try_from(first).ok().and_then(|first| rows.get(first..)).unwrap_or_default();
@@ -213,6 +235,7 @@ fn most_telling(rows: Vec<Row>, count: usize) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::{LogLine, Stream};
     use protocol::admin::WorkerStatus;
     use protocol::codec;
 
@@ -254,6 +277,24 @@ mod tests {
         assert_eq!(names, (0..2000).map(|at| format!("w{at}")).collect::<Vec<_>>());
         assert!((5..30).contains(&pages), "{pages}");
         assert_eq!(page(&rows, 5000), r#"{"workers":[],"next":null}"#);
+    }
+
+    #[test]
+    fn of_lines_that_are_too_many_for_a_datagram_the_newest_are_told() {
+        let mut log = LogBook::new("w".parse().unwrap());
+        for n in 0..500 {
+            let text = format!("{n} {}", "x".repeat(400));
+            drop(log.add(MonoNs(n), UtcNs(n), Stream::Stderr, text));
+        }
+        let body = newest(Some(&log), 1000);
+        codec::encode(&ToWorker::Answer { id: 1, body: body.clone() }).unwrap();
+        let lines: Vec<LogLine> = serde_json::from_str(&body).unwrap();
+        assert!((80..160).contains(&lines.len()), "{} lines", lines.len());
+        assert!(lines.last().unwrap().text.starts_with("499 "));
+        let two: Vec<LogLine> = serde_json::from_str(&newest(Some(&log), 2)).unwrap();
+        assert_eq!(two.len(), 2);
+        assert_eq!(newest(None, 2), "null");
+        assert_eq!(newest(Some(&LogBook::new("w".parse().unwrap())), 2), "[]");
     }
 
     #[test]

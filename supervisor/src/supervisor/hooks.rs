@@ -45,7 +45,7 @@ impl Supervisor {
         events_of(kind, from, to, asked)
     }
 
-    pub(super) fn hook_change(&mut self, at: WorkerId, change: &Change, events: &[&'static str]) {
+    pub(super) fn hook_change(&mut self, at: WorkerId, change: &Change, events: &[&str]) {
         let spec = &self.workers[at].spec;
         for event in events.iter().copied() {
             let project = &self.spawner.topology.project;

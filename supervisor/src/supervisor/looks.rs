@@ -79,7 +79,7 @@ impl Supervisor {
                 process.progress.excuse();
                 return None;
             }
-            let heads = worker.spec.inputs.iter().map(|ring| rings::head_of(outlook, ring));
+            let heads = worker.spec.followed().map(|ring| rings::head_of(outlook, ring));
             process.progress.is_stalled(now, &health, || progress::heads(heads)).then_some(at)
         });
         stalled.collect()

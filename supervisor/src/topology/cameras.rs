@@ -2,9 +2,9 @@
 //! that all cameras share.
 //!
 //! ```text
-//! front: {url, audio, sub, record, serve, frames, motion, push}
+//! front: {url, audio, sub, record, serve, frames, motion, detect, push}
 //!   -> front (ingest), front-audio, front-sub (ingest), front-decode, front-motion, front-push    its own
-//!   -> recorder, rtsp, web                           joined, or made by the first that asks
+//!   -> recorder, detect, rtsp, web                   joined, or made by the first that asks
 //! ```
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use super::problem::{ExpandProblem, Finding, KeyProblem, Subject};
 use super::section::Section;
 use super::tree::{Entry, Key, Map, Node, Place, Value, get, lay_beneath, take};
 
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "url",
     "sub",
     "transport",
@@ -30,6 +30,7 @@ pub(super) const KEYS: [&str; 17] = [
     "serve",
     "frames",
     "motion",
+    "detect",
     "push",
     "health",
     "max_bitrate",
@@ -56,6 +57,9 @@ pub(super) const GROUP_KEY: &str = "group";
 const GROUPS: &str = "groups";
 const RECORD: &str = "true, false, a folder or a section with keys";
 const SWITCH: &str = "true, false or a section with keys";
+const DETECT: &str = "a section with keys, such as {model: yolo11n.onnx}";
+/// Of a detector: where it looks, which differs from camera to camera.
+const ZONES: [&str; 2] = ["zones", "ignore"];
 const PUSH: &str = "an address such as rtsp://10.0.0.9:8554/cam1, or a section with keys";
 const RECORDINGS: &str = "recordings";
 
@@ -127,6 +131,7 @@ struct Camera {
     /// Keys of its decoder, if it has one.
     frames: Option<Map>,
     motion: Option<Map>,
+    detect: Option<Map>,
     /// Keys of who sends it to a server elsewhere, if anybody does.
     push: Option<Map>,
     record: Option<Record>,
@@ -151,6 +156,7 @@ impl Camera {
         let mut section = Section::of(subject, &entry.key, &entry.value, findings)?;
         section.refuse_others(&KEYS);
         let motion = switch(&mut section, "motion");
+        let detect = detect(&mut section);
         let frames = switch(&mut section, "frames");
         let (rtsp, web) = serve(&mut section);
         let find = |key: &str| section.entries().iter().find(|it| it.key.text == key).cloned();
@@ -168,11 +174,12 @@ impl Camera {
             ingest: with_health(ingest(&mut section), health.as_ref(), &RATES),
             audio,
             sub: sub(&mut section),
-            // Pictures are what motion is looked for in.
+            // Pictures are what motion is looked for in, and all else.
             frames: frames
-                .or_else(|| motion.is_some().then(Map::new))
+                .or_else(|| (motion.is_some() || detect.is_some()).then(Map::new))
                 .map(|keys| with_health(keys, health.as_ref(), &PICTURES)),
             motion,
+            detect,
             push,
             record,
             group,
@@ -345,6 +352,19 @@ fn switch(section: &mut Section<'_>, key: &'static str) -> Option<Map> {
     }
 }
 
+/// A model is nothing that one could have by default.
+fn detect(section: &mut Section<'_>) -> Option<Map> {
+    let node = section.get("detect")?;
+    match &node.value {
+        Value::Map(_) => Some(part(section, "detect")),
+        Value::Broken => None,
+        Value::List(_) | Value::Null | Value::Text(_) => {
+            section.not_a("detect", node, DETECT);
+            None
+        }
+    }
+}
+
 /// An address alone, or a section with it.
 fn push(section: &mut Section<'_>) -> Option<Map> {
     let entry = section.entries().iter().find(|it| it.key.text == "push")?;
@@ -475,6 +495,10 @@ impl Yard<'_> {
             seen.push(format!("{name}.events"));
             self.own(camera, name, Kind::Motion, input, keys);
         }
+        if let Some(keys) = &camera.detect {
+            let name = self.detect(camera, keys);
+            seen.push(format!("{name}.events"));
+        }
         if let Some(keys) = &camera.push {
             let input = Some(camera.packets());
             self.own(camera, camera.part("push"), Kind::RtspPush, input, keys);
@@ -484,7 +508,9 @@ impl Yard<'_> {
             Some(Record::Joined(keys)) => {
                 self.join(camera, Kind::Recorder, keys, &[camera.packets()]);
             }
-            Some(Record::Own(keys)) => self.record(camera, keys),
+            Some(Record::Own(keys)) => {
+                self.grouped(camera, Kind::Recorder, "record", keys, camera.packets());
+            }
         }
         if camera.rtsp {
             self.join(camera, Kind::Rtsp, &Map::new(), &[camera.packets()]);
@@ -522,22 +548,44 @@ impl Yard<'_> {
         self.findings.push(Finding { place: Some(camera.place()), subject, problem });
     }
 
-    /// Cameras with the same settings share a recorder; the first settings get the plain name.
-    fn record(&mut self, camera: &Camera, keys: &[Entry]) {
+    /// Its worker of the model. Zones are of the camera that says them: cameras share a worker, and so its runs,
+    /// also when they look elsewhere.
+    fn detect(&mut self, camera: &Camera, keys: &[Entry]) -> String {
+        let mut keys = keys.to_vec();
+        let zones = own_zones(camera, &mut keys);
+        let name = self.grouped(camera, Kind::Detect, "detect", &keys, camera.frames_ring());
+        let worker = self.shared.iter_mut().find(|worker| worker.key.text == name);
+        if let Some(Value::Map(there)) = worker.map(|worker| &mut worker.value.value) {
+            add_zones(there, zones);
+        }
+        name
+    }
+
+    /// Cameras with the same settings share a worker of the kind; the first settings get the plain name. Which
+    /// worker it is.
+    fn grouped(
+        &mut self,
+        camera: &Camera,
+        kind: Kind,
+        part: &str,
+        keys: &[Entry],
+        ring: String,
+    ) -> String {
         let same = |worker: &&mut Entry| {
             let Value::Map(there) = &worker.value.value else { return false };
-            is_kind(worker, Kind::Recorder) && same_settings(there, keys)
+            is_kind(worker, kind) && same_settings(there, keys)
         };
-        let input = [camera.packets()];
-        if let Some(recorder) = self.shared.iter_mut().find(same) {
-            add_inputs(recorder, &input, camera.place());
-            return;
+        let input = [ring];
+        if let Some(worker) = self.shared.iter_mut().find(same) {
+            add_inputs(worker, &input, camera.place());
+            return worker.key.text.clone();
         }
-        let plain = Kind::Recorder.as_str();
+        let plain = kind.as_str();
         let is_free =
             [&self.shared, &*self.written].iter().all(|workers| get(workers, plain).is_none());
-        let name = if is_free { plain.to_owned() } else { camera.part("record") };
-        self.make(camera, &name, Kind::Recorder, keys, &input);
+        let name = if is_free { plain.to_owned() } else { camera.part(part) };
+        self.make(camera, &name, kind, keys, &input);
+        name
     }
 
     /// The camera's rings go to the worker named after the kind, else to the first of that kind
@@ -597,14 +645,49 @@ fn add_inputs(worker: &mut Entry, rings: &[String], place: Place) {
         inputs.value = Value::List(vec![inputs.clone()]);
     }
     if let Value::List(items) = &mut inputs.value {
-        items.extend(rings.iter().map(|ring| Node::text(place, ring.as_str())));
+        for ring in rings {
+            // What several cameras write to is read once.
+            if items.iter().all(|item| item.as_text() != Some(ring.as_str())) {
+                items.push(Node::text(place, ring.as_str()));
+            }
+        }
+    }
+}
+
+/// Takes what a camera says of where is looked out of `keys`, under names that are its own.
+fn own_zones(camera: &Camera, keys: &mut Map) -> Map {
+    let mut own: Map = ZONES.iter().filter_map(|key| take(keys, key)).collect();
+    for entry in &mut own {
+        let Value::Map(zones) = &mut entry.value.value else { continue };
+        for zone in zones.iter_mut().filter(|zone| !zone.key.text.contains('.')) {
+            zone.key.text = format!("{}.{}", camera.name.text, zone.key.text);
+        }
+    }
+    own
+}
+
+fn add_zones(worker: &mut Map, zones: Map) {
+    for entry in zones {
+        match worker.iter_mut().find(|there| there.key.text == entry.key.text) {
+            None => worker.push(entry),
+            Some(there) => {
+                if let (Value::Map(there), Value::Map(more)) =
+                    (&mut there.value.value, entry.value.value)
+                {
+                    there.extend(more);
+                }
+            }
+        }
     }
 }
 
 /// Whether a worker's keys, beside those of the expansion, say the same as `keys`.
 fn same_settings(worker: &[Entry], keys: &[Entry]) -> bool {
-    let settings: Vec<&Entry> =
-        worker.iter().filter(|entry| !OURS.contains(&&*entry.key.text)).collect();
+    let is_setting = |entry: &&Entry| {
+        let key = &&*entry.key.text;
+        !OURS.contains(key) && !ZONES.contains(key)
+    };
+    let settings: Vec<&Entry> = worker.iter().filter(is_setting).collect();
     let has = |key: &&Entry| {
         keys.iter().any(|own| own.key.text == key.key.text && own.value.says_the_same(&key.value))
     };

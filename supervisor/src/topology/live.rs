@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use protocol::name::WorkerName;
+
 use super::expand::{CAMERAS, WORKERS, map};
 use super::tree::{Value, get};
-use super::{Report, Source, Topology, format, sources};
+use super::{Report, Source, Topology, format, shadow, sources};
 
 /// What was made of the texts a topology was started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -14,6 +16,8 @@ pub(super) struct Edits {
     pub(super) added: usize,
     /// Workers and cameras that are left out, as if they were not written.
     pub(super) without: BTreeSet<String>,
+    /// Shadows that have changed places with the workers that they were tried beside, one after the other.
+    pub(super) promoted: Vec<WorkerName>,
 }
 
 /// `running` with what `files` describe beside it. Relative paths in them start where its own do.
@@ -51,6 +55,38 @@ pub(crate) fn without(
         reading.edits.without.remove(&name);
     }
     reading.again()
+}
+
+/// `running` with the program of this shadow in the place of the one that it was tried beside, and the other way
+/// round. The second time it is as it was.
+pub(crate) fn promoted(running: &Topology, shadow: &WorkerName) -> Result<Topology, Report> {
+    let mut reading = running.reading();
+    let used = |name: &WorkerName| running.worker(name).and_then(|spec| spec.shadow.as_ref());
+    let promoted = &mut reading.edits.promoted;
+    // Of several shadows of one worker the order counts: each changes places with what the one before left there.
+    let last = promoted.iter().rposition(|other| used(other) == used(shadow));
+    match last.filter(|at| promoted[*at] == *shadow) {
+        Some(at) => {
+            promoted.remove(at);
+        }
+        None => promoted.push(shadow.clone()),
+    }
+    reading.again()
+}
+
+/// `new`, which the files say now, with those that were promoted while it runs, unless the files have changed what
+/// the two are.
+pub(crate) fn carried(running: &Topology, new: Topology) -> Result<Topology, Report> {
+    if running.promoted().is_empty() {
+        return Ok(new);
+    }
+    let mut written = running.reading();
+    let promoted = std::mem::take(&mut written.edits.promoted);
+    let written = written.again()?;
+    let is_kept = |shadow: &WorkerName| shadow::is_unchanged(&written, &new, shadow);
+    let mut reading = new.reading();
+    reading.edits.promoted = promoted.into_iter().filter(is_kept).collect();
+    if reading.edits.promoted.is_empty() { Ok(new) } else { reading.again() }
 }
 
 /// The names of workers and cameras as one text has them; ranges are names of nobody.

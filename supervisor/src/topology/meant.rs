@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::config::ingest::Source;
 use protocol::config::{ReadPolicy, RingConfig, WorkerConfig};
 use protocol::control::Essential;
-use protocol::name::{RingName, WorkerName};
+use protocol::name::{RingKind, RingName, WorkerName};
 use protocol::units::Span;
 
 use super::problem::wiring::PLACES_MAX;
@@ -53,6 +53,7 @@ fn workers(written: &Written, wiring: &Wiring, folder: &Path) -> Vec<WorkerSpec>
             limits: worker.limits.clone(),
             ready: worker.ready.clone(),
             after: worker.after.iter().map(|name| name.value.clone()).collect(),
+            shadow: worker.shadow.as_ref().map(|name| name.value.clone()),
         })
     })
     .collect()
@@ -69,6 +70,14 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
                 join(path);
             }
         }
+        Launch::Use(WorkerConfig::Detect(detect)) => {
+            join(&mut detect.model);
+            // A name without a slash is looked for where libraries are.
+            detect.onnxruntime.as_mut().filter(|path| path.components().count() > 1).map(join);
+        }
+        Launch::Use(WorkerConfig::Notify(notify)) => {
+            notify.ca.as_mut().map(join);
+        }
         Launch::Use(WorkerConfig::Recorder(recorder)) => join(&mut recorder.dir),
         Launch::Use(WorkerConfig::Replay(replay)) => join(&mut replay.from),
         Launch::Use(WorkerConfig::Rtsp(rtsp)) => {
@@ -78,9 +87,18 @@ fn absolute(mut launch: Launch, folder: &Path) -> Launch {
             }
         }
         Launch::Use(WorkerConfig::RtspPush(push)) => push.to = push.to.clone().with_file(join),
+        Launch::Use(WorkerConfig::Rules(rules)) => {
+            rules.snapshots.as_mut().map(join);
+        }
         Launch::Use(WorkerConfig::Uploader(uploader)) => {
             join(&mut uploader.dir);
             uploader.ca.as_mut().map(join);
+        }
+        Launch::Use(WorkerConfig::Web(web)) => {
+            if let Some(tls) = &mut web.section.tls {
+                join(&mut tls.cert);
+                join(&mut tls.key);
+            }
         }
         Launch::Use(_) => {}
     }
@@ -150,6 +168,8 @@ fn essential(workers: &[WorkerSpec], writer: &WorkerSpec, ring: &RingName) -> Ve
         (Some(ReadPolicy::Essential(deadline)), _) => Some(all.unwrap_or(deadline)),
         // People watch at their own pace.
         (_, Launch::Use(WorkerConfig::Rtsp(_) | WorkerConfig::Web(_))) => None,
+        // It looks at a picture now and then.
+        (_, Launch::Use(WorkerConfig::Rules(_))) if ring.kind() == RingKind::Frames => None,
         _ => all,
     };
     // Workers attach under their own names.
@@ -275,13 +295,27 @@ fn waits_for<'a>(
 }
 
 fn same_address(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Finding>) {
+    // TCP and UDP have ports of their own each.
+    let tcp = |spec: &WorkerSpec| spec.listens().collect();
+    same_address_of("listen", &tcp, written, specs, findings);
+    let udp = |spec: &WorkerSpec| spec.listen_udp().into_iter().collect();
+    same_address_of("webrtc", &udp, written, specs, findings);
+}
+
+fn same_address_of(
+    key: &str,
+    addresses: &dyn Fn(&WorkerSpec) -> Vec<SocketAddr>,
+    written: &Written,
+    specs: &[WorkerSpec],
+    findings: &mut Vec<Finding>,
+) {
     let written =
         |spec: &WorkerSpec| written.workers.iter().find(|worker| worker.name.value == spec.name);
-    let of = |spec| Some((written(spec)?, WorkerSpec::listens(spec)));
+    let of = |spec| Some((written(spec)?, addresses(spec)));
     let listeners: Vec<(&WrittenWorker, SocketAddr)> = specs
         .iter()
         .filter_map(of)
-        .flat_map(|(worker, addresses)| addresses.map(move |address| (worker, address)))
+        .flat_map(|(worker, addresses)| addresses.into_iter().map(move |address| (worker, address)))
         .collect();
     for (at, (worker, address)) in listeners.iter().enumerate() {
         let Some((other, _)) = listeners[..at].iter().find(|(_, other)| clash(*other, *address))
@@ -291,34 +325,35 @@ fn same_address(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Find
         let problem = WiringProblem::AddressTaken {
             address: *address,
             other: other.name.value.to_string(),
-            first: listen_place(other),
+            first: place_of(key, other),
         };
         let subject = Subject::Worker(worker.name.value.to_string());
-        findings.push(Finding {
-            place: Some(listen_place(worker)),
-            subject,
-            problem: problem.into(),
-        });
+        let place = Some(place_of(key, worker));
+        findings.push(Finding { place, subject, problem: problem.into() });
     }
+}
+
+fn place_of(key: &str, worker: &WrittenWorker) -> Place {
+    *worker.values.get(key).unwrap_or(&worker.name.place)
 }
 
 /// Whoever reaches a server's address from another machine says who they are, or is let in by the file's word.
 fn open_to_all(written: &Written, specs: &[WorkerSpec], findings: &mut Vec<Finding>) {
     for spec in specs {
-        let Launch::Use(WorkerConfig::Rtsp(rtsp)) = &spec.launch else { continue };
+        let users = match &spec.launch {
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => &rtsp.section.users,
+            Launch::Use(WorkerConfig::Web(web)) => &web.section.users,
+            Launch::Run { .. } | Launch::Use(_) => continue,
+        };
         let far = spec.listens().find(|address| !address.ip().to_canonical().is_loopback());
-        let (Some(address), true) = (far, rtsp.section.users.is_empty()) else { continue };
+        let (Some(address), true) = (far, users.is_empty()) else { continue };
         let worker = written.workers.iter().find(|worker| worker.name.value == spec.name);
         findings.push(Finding {
-            place: worker.map(listen_place),
+            place: worker.map(|worker| place_of("listen", worker)),
             subject: Subject::Worker(spec.name.to_string()),
             problem: WiringProblem::OpenToAll { address }.into(),
         });
     }
-}
-
-fn listen_place(worker: &WrittenWorker) -> Place {
-    *worker.values.get("listen").unwrap_or(&worker.name.place)
 }
 
 /// Whether the kernel would refuse the second of the two. Port 0 is a new port each time, and `::`

@@ -31,6 +31,7 @@ mod restart;
 mod schema;
 mod section;
 mod series;
+mod shadow;
 mod shelf;
 mod sources;
 mod starred;
@@ -69,8 +70,8 @@ pub(crate) use difference::{Change, How, Laid, brokered, clash, difference, repl
 pub(crate) use graph::Graph;
 #[cfg(test)]
 pub(crate) use graph::{Edge as GraphEdge, Node as GraphNode};
-pub(crate) use hooks::EVENTS;
 pub use hooks::HookSpec;
+pub(crate) use hooks::{EVENTS, is_event};
 pub(crate) use problem::MachineProblem;
 pub(crate) use replayed::Playing;
 pub use report::{Mistake, Report};
@@ -188,6 +189,7 @@ fn read_edited(
     let written =
         if readable { written::read(root.as_ref(), &mut findings) } else { Written::default() };
     let (mut workers, rings) = meant::relate(&written, folder, &mut findings);
+    shadow::promote(&mut workers, &edits.promoted);
     let groups = groups::meant(&written.groups);
     shelf::fill(&mut workers, &written, folder, &groups, &mut findings);
     // A camera that was removed while the project runs leaves its groups.
@@ -320,6 +322,8 @@ pub struct WorkerSpec {
     pub ready: Option<Readiness>,
     /// Workers that must be up before it is started for the first time.
     pub after: Vec<WorkerName>,
+    /// The worker that it is tried beside: what it writes is nobody's who does not name it.
+    pub shadow: Option<WorkerName>,
 }
 
 /// What runs in the worker's process.
@@ -395,6 +399,11 @@ impl Topology {
 
     pub(crate) fn cameras(&self) -> impl Iterator<Item = &str> {
         self.cameras.keys().map(String::as_str)
+    }
+
+    /// Shadows that have changed places with the workers that they were tried beside, one after the other.
+    pub(crate) fn promoted(&self) -> &[WorkerName] {
+        &self.origin.edits.promoted
     }
 
     /// What it was started with; `None` when that cannot be read once more.
@@ -477,6 +486,12 @@ impl WorkerSpec {
         self.inputs.iter().filter(|ring| ring.kind() == RingKind::Packets)
     }
 
+    /// The rings whose items it takes all the time; at others it looks now and then.
+    pub(crate) fn followed(&self) -> impl Iterator<Item = &RingName> {
+        let is_rules = matches!(self.launch, Launch::Use(WorkerConfig::Rules(_)));
+        self.inputs.iter().filter(move |ring| !is_rules || ring.kind() == RingKind::Events)
+    }
+
     /// The address the supervisor binds for this worker.
     pub fn listen(&self) -> Option<SocketAddr> {
         match &self.launch {
@@ -489,7 +504,8 @@ impl WorkerSpec {
     /// A further one, where everything goes through TLS.
     pub fn tls_listen(&self) -> Option<SocketAddr> {
         match &self.launch {
-            Launch::Use(WorkerConfig::Rtsp(rtsp)) => Some(rtsp.section.tls.as_ref()?.listen),
+            Launch::Use(WorkerConfig::Rtsp(rtsp)) => rtsp.section.tls_listen(),
+            Launch::Use(WorkerConfig::Web(web)) => web.section.tls_listen(),
             Launch::Run { .. } | Launch::Use(_) => None,
         }
     }
@@ -505,6 +521,16 @@ impl WorkerSpec {
     /// All, in the order in which the worker is given them. No two are the same.
     pub fn listens(&self) -> impl Iterator<Item = SocketAddr> {
         self.listen().into_iter().chain(self.tls_listen()).chain(self.onvif_listen())
+    }
+
+    /// The UDP address that it binds by itself, if the topology says one.
+    pub(crate) fn listen_udp(&self) -> Option<SocketAddr> {
+        match &self.launch {
+            Launch::Use(WorkerConfig::Web(web)) => {
+                web.section.webrtc.listen.filter(|_| web.section.webrtc.max_viewers > 0)
+            }
+            Launch::Run { .. } | Launch::Use(_) => None,
+        }
     }
 }
 

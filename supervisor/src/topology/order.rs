@@ -55,6 +55,7 @@ mod tests {
             limits: LimitsConfig::default(),
             ready: None,
             after: Vec::new(),
+            shadow: None,
         }
     }
 

@@ -164,6 +164,7 @@ pub(super) fn apart(mut worker: WrittenWorker) -> Vec<WrittenWorker> {
         limits: LimitsConfig::default(),
         ready: None,
         after: worker.after.clone(),
+        shadow: None,
         values,
     };
     vec![WrittenWorker { name: command, ..worker }, pipe]

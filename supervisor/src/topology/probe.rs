@@ -51,9 +51,11 @@ fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
                 return None;
             }
         },
+        Launch::Use(WorkerConfig::Detect(detect)) => ("model", model(&detect.model)?),
         Launch::Use(WorkerConfig::Recorder(recorder)) => ("dir", recordings(&recorder.dir)?),
         Launch::Use(WorkerConfig::Replay(replay)) => ("from", recorded(&replay.from)?),
         Launch::Use(WorkerConfig::Rtsp(rtsp)) => ("tls", certificate(rtsp.section.tls.as_ref()?)?),
+        Launch::Use(WorkerConfig::Web(web)) => ("tls", certificate(web.section.tls.as_ref()?)?),
         Launch::Use(_) => return None,
     };
     Some(topology.finding(&worker.name, key, problem.into()))
@@ -62,6 +64,11 @@ fn worker(topology: &Topology, worker: &WorkerSpec) -> Option<Finding> {
 fn source(path: &Path) -> Option<MachineProblem> {
     let reason = unreadable(path)?;
     Some(MachineProblem::NoSource { path: path.to_owned(), reason })
+}
+
+fn model(path: &Path) -> Option<MachineProblem> {
+    let reason = unreadable(path)?;
+    Some(MachineProblem::NoModel { path: path.to_owned(), reason })
 }
 
 /// What is in them the worker finds out.
@@ -151,6 +158,18 @@ fn runs(found: &Metadata) -> bool {
 mod tests {
     use super::super::{Overrides, parse};
     use super::*;
+
+    #[test]
+    fn a_model_that_is_not_there_is_named_with_its_place() {
+        let text = "version: 1
+workers:
+  look: {use: detect, in: own.frames, model: gone/yolo.onnx}
+  own: {run: [sh, -c, 'true'], out: own.frames}";
+        let topology = parse(text, "/srv/framevisor.yml".as_ref(), &Overrides::default()).unwrap();
+        let told = check(&topology).unwrap_err().to_string();
+        assert!(told.contains("cannot read model /srv/gone/yolo.onnx"), "{told}");
+        assert!(told.contains("framevisor.yml:3:"), "{told}");
+    }
 
     #[test]
     fn a_machine_that_has_everything_passes_and_is_left_as_it_was() {

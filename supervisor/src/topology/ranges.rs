@@ -1,21 +1,23 @@
 //! The numbers a configuration may hold; the types alone allow more.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use protocol::config::decoder::OutputConfig;
 use protocol::config::ingest::Source;
+use protocol::config::notify::is_topic;
 use protocol::config::push::{Protocol, PushTransport};
+use protocol::config::zone::{Zones, name_problem};
 use protocol::config::{
-    Ceiling, Coded, CompositorConfig, DecoderConfig, EncoderConfig, IngestConfig, LimitsConfig,
-    MixSource, MixerConfig, MotionConfig, NotifyConfig, OnvifConfig, Patience, PictureLimits,
-    PushConfig, Raw, RecorderConfig, ReplayConfig, RingConfig, RtspConfig, Samples, UploaderConfig,
-    WebConfig,
+    Ceiling, Coded, CompositorConfig, DecoderConfig, DetectConfig, EncoderConfig, IngestConfig,
+    LimitsConfig, MixSource, MixerConfig, MotionConfig, NotifyConfig, OnvifConfig, Patience,
+    PictureLimits, PushConfig, Raw, RecorderConfig, ReplayConfig, RingConfig, RtspConfig,
+    RulesConfig, Samples, UploaderConfig, Users, WebConfig, WebrtcConfig,
 };
-use protocol::name::RingName;
+use protocol::name::{RingName, WorkerName};
 use protocol::units::{BitRate, Bytes, Size, Span};
 
-use super::hooks::EVENTS;
+use super::hooks::{EVENTS, is_event};
 use super::matches;
 use super::problem::KeyProblem;
 
@@ -85,9 +87,61 @@ pub(super) fn of_decoder(decoder: &DecoderConfig) -> Problems {
         } else if *form == OutputConfig::default() {
             let again = "says neither size nor format, and would be the decoder's own ring again";
             problems.push(why(format!("'{name}' {again}")));
+        } else if form.tensor.is_some() {
+            problems.extend(of_tensor(name, form).map(why));
         }
     }
     problems
+}
+
+/// What is wrong with an output that is numbers.
+fn of_tensor(name: &str, form: &OutputConfig) -> Option<String> {
+    match form.size {
+        None => {
+            Some(format!("'{name}' is a tensor: expected the size of the model's input beside it"))
+        }
+        Some(Size { width, height })
+            if ![width, height].iter().all(|it| (16..=4_096).contains(it)) =>
+        {
+            Some(format!("'{name}' is a tensor of {width}x{height}: expected sides of 16 to 4096"))
+        }
+        Some(_) if form.format.is_some() => Some(format!(
+            "'{name}' is a tensor: expected its 'colour' and 'layout' in place of a format"
+        )),
+        Some(_) if form.tensor.is_some_and(|tensor| !tensor.fits_its_type()) => Some(format!(
+            "'{name}' is a tensor of u8: expected 'scale: byte' beside it, since other numbers are no bytes"
+        )),
+        Some(_) => None,
+    }
+}
+
+pub(super) fn of_detect(detect: &DetectConfig) -> Problems {
+    let Size { width, height } = detect.size;
+    let side = |side: u32| check("size", side, 16, 4_096);
+    let mut problems = among([
+        check("device", detect.device, 0, 63),
+        check("threads", detect.threads, 1, 64),
+        side(width).or_else(|| side(height)),
+        check("fps", detect.fps, 1, 240),
+        check("min_score", detect.min_score, 0.0, 1.0),
+        check("overlap", detect.overlap, 0.0, 1.0),
+        check("most", detect.most, 1, 1_000),
+        check("batch", detect.batch, 1, 64),
+        // Two pictures of a slow camera: what waits longer is not together with the others.
+        check("wait", detect.wait, Span::default(), Span::from_millis(1_000)),
+    ]);
+    for score in detect.scores.values() {
+        let found = check("scores", *score, 0.0, 1.0);
+        problems.extend(found);
+    }
+    problems.extend(of_zones("zones", &detect.zones));
+    problems.extend(of_zones("ignore", &detect.ignore));
+    problems
+}
+
+fn of_zones(key: &'static str, zones: &Zones) -> Problems {
+    let bad = zones.keys().filter_map(|name| name_problem(name));
+    bad.map(|why| (key, KeyProblem::Value { key: key.to_owned(), why })).collect()
 }
 
 pub(super) fn of_encoder(encoder: &EncoderConfig) -> Problems {
@@ -136,7 +190,11 @@ pub(super) fn of_mixer(mixer: &MixerConfig) -> Problems {
 }
 
 pub(super) fn of_motion(motion: &MotionConfig) -> Problems {
-    among([check("fps", motion.fps, 1, 240), check("sensitivity", motion.sensitivity, 1, 100)])
+    let mut problems =
+        among([check("fps", motion.fps, 1, 240), check("sensitivity", motion.sensitivity, 1, 100)]);
+    problems.extend(of_zones("zones", &motion.zones));
+    problems.extend(of_zones("ignore", &motion.ignore));
+    problems
 }
 
 pub(super) fn of_notify(notify: &NotifyConfig) -> Problems {
@@ -147,10 +205,39 @@ pub(super) fn of_notify(notify: &NotifyConfig) -> Problems {
     ]);
     for pattern in &notify.on.0 {
         // Those of the project are before a worker's time, and after it.
-        let mut known = EVENTS.iter().filter(|event| !event.starts_with("project."));
-        if !known.clone().any(|event| matches(pattern, event)) {
-            let known = known.by_ref().map(|event| (*event).to_owned()).collect();
+        let known = EVENTS.iter().filter(|event| !event.starts_with("project."));
+        let is_of_a_rule = pattern.starts_with("rule.") && is_event(pattern);
+        if !is_of_a_rule && !known.clone().any(|event| matches(pattern, event)) {
+            let known = known.map(|event| (*event).to_owned()).collect();
             problems.push(("on", KeyProblem::UnknownEvent { seen: pattern.clone(), known }));
+        }
+    }
+    problems.extend(unfit_for_address(notify));
+    problems
+}
+
+/// Keys of the other of the two ways to tell somebody, and topics that are none.
+fn unfit_for_address(notify: &NotifyConfig) -> Problems {
+    let value = |key: &'static str, why: &str| {
+        (key, KeyProblem::Value { key: key.to_owned(), why: why.to_owned() })
+    };
+    if notify.url.broker().is_none() {
+        let only = "topics are of mqtt:// and mqtts:// alone";
+        let written =
+            [("topic", notify.topic.is_some()), ("discovery", notify.discovery.is_some())];
+        return written
+            .into_iter()
+            .filter(|(_, is)| *is)
+            .map(|(key, _)| value(key, only))
+            .collect();
+    }
+    let mut problems = Problems::new();
+    if notify.secret.is_some() {
+        problems.push(value("secret", "it signs requests to http:// and https:// alone"));
+    }
+    for (key, topic) in [("topic", &notify.topic), ("discovery", &notify.discovery)] {
+        if topic.as_ref().is_some_and(|topic| !is_topic(topic)) {
+            problems.push(value(key, "expected a topic such as framevisor/site1, without + and #"));
         }
     }
     problems
@@ -163,6 +250,43 @@ pub(super) fn of_push(push: &PushConfig) -> Problems {
     }
     let why = format!("{}:// has no choice of it, rtsp:// alone has", push.to.protocol().scheme());
     vec![("transport", KeyProblem::Value { key: "transport".to_owned(), why })]
+}
+
+pub(super) fn of_rules(config: &RulesConfig) -> Problems {
+    let [hour, day] = [3_600_000, 86_400_000].map(Span::from_millis);
+    let none = Span::default();
+    let mut problems = among([
+        check("jpeg_quality", config.jpeg_quality, 1, 100),
+        config.keep_for.and_then(|keep| {
+            check("keep_for", keep, Span::from_millis(60_000), Span(day.0 * 3_650))
+        }),
+    ]);
+    let of_rules = |why: String| ("rules", KeyProblem::Value { key: "rules".to_owned(), why });
+    if config.rules.is_empty() {
+        problems
+            .push(of_rules("expected a rule at least, such as {moves: {type: motion}}".to_owned()));
+    }
+    problems.extend(of_zones("zones", &config.zones));
+    for (name, rule) in &config.rules {
+        if name.parse::<WorkerName>().is_ok_and(|name| name.owner().is_none()) {
+            let checks = [
+                check("for", rule.lasting, none, hour),
+                check("quiet", rule.quiet, none, hour),
+                check("update", rule.update, Span::from_millis(100), day),
+                check("cooldown", rule.cooldown, none, day),
+            ];
+            problems.extend(among(checks).into_iter().map(|(_, problem)| ("rules", problem)));
+        } else {
+            let why =
+                format!("'{name}': expected a name of a-z, 0-9, _ and -, which its events have");
+            problems.push(of_rules(why));
+        }
+        if rule.snapshot && config.snapshots.is_none() {
+            let why = format!("{name}: snapshot needs a folder: add snapshots: pictures");
+            problems.push(of_rules(why));
+        }
+    }
+    problems
 }
 
 pub(super) fn of_uploader(uploader: &UploaderConfig) -> Problems {
@@ -201,20 +325,14 @@ pub(super) fn of_rtsp(rtsp: &RtspConfig) -> Problems {
         check("multicast_ttl", rtsp.multicast_ttl, 1, 255),
         rtsp.max_per_address.and_then(|most| check("max_per_address", most, 1, 10_000)),
     ]);
-    let wrong = rtsp.users.iter().filter_map(|(name, user)| user.check(name).err());
-    let wrong =
-        wrong.map(|why| KeyProblem::Value { key: "users".to_owned(), why: why.to_string() });
-    problems.extend(wrong.map(|problem| ("users", problem)));
-    if rtsp.tls.as_ref().is_some_and(|tls| tls.listen == rtsp.listen) {
-        let why = format!("listen is {} for both, with TLS and without", rtsp.listen);
-        problems.push(("tls", KeyProblem::Value { key: "tls".to_owned(), why }));
-    }
+    problems.extend(of_users(&rtsp.users));
+    problems.extend(of_listeners(rtsp.listen, rtsp.tls_listen()));
     problems.extend(rtsp.onvif.as_ref().and_then(|onvif| of_onvif(onvif, rtsp)));
     problems
 }
 
 fn of_onvif(onvif: &OnvifConfig, rtsp: &RtspConfig) -> Option<(&'static str, KeyProblem)> {
-    let other = [Some(rtsp.listen), rtsp.tls.as_ref().map(|tls| tls.listen)];
+    let other = [Some(rtsp.listen), rtsp.tls_listen()];
     let far = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
     let why = if other.contains(&Some(onvif.listen)) {
         format!("listen is {} for two: each needs a port of its own", onvif.listen)
@@ -231,7 +349,53 @@ fn of_onvif(onvif: &OnvifConfig, rtsp: &RtspConfig) -> Option<(&'static str, Key
 }
 
 pub(super) fn of_web(web: &WebConfig) -> Problems {
-    among([check("jpeg_quality", web.jpeg_quality, 1, 100)])
+    let mut problems = among([
+        check("jpeg_quality", web.jpeg_quality, 1, 100),
+        check("max_clients", web.max_clients, 1, 10_000),
+        web.max_per_address.and_then(|most| check("max_per_address", most, 1, 10_000)),
+    ]);
+    problems.extend(of_users(&web.users));
+    let wrong = web.tokens.iter().filter_map(|(name, token)| token.check(name).err());
+    problems.extend(wrong.map(|why| value("tokens", why.to_string())));
+    problems.extend(of_listeners(web.listen, web.tls_listen()));
+    problems.extend(of_webrtc(&web.webrtc));
+    problems
+}
+
+fn of_webrtc(webrtc: &WebrtcConfig) -> Problems {
+    let viewers = check("max_viewers", webrtc.max_viewers, 0, 1_000);
+    let nobodys = webrtc.addresses.iter().filter(|address| !can_be_sent_to(**address));
+    let unreachable = nobodys.map(|address| {
+        let why =
+            format!("{address} is no address of a host: expected one that viewers can send to");
+        KeyProblem::Value { key: "addresses".to_owned(), why }
+    });
+    let problems = viewers.map(|(_, problem)| problem).into_iter().chain(unreachable);
+    problems.map(|problem| ("webrtc", problem)).collect()
+}
+
+/// Whether it can be the address of one host that others reach (RFC 3927 section 7, RFC 5771).
+fn can_be_sent_to(address: IpAddr) -> bool {
+    let is_everybodys = address.is_unspecified() || address.is_multicast();
+    let is_local = match address {
+        IpAddr::V4(address) => address.is_broadcast() || address.is_link_local(),
+        IpAddr::V6(_) => false,
+    };
+    !is_everybodys && !is_local
+}
+
+fn of_users(users: &Users) -> impl Iterator<Item = (&'static str, KeyProblem)> {
+    let wrong = users.iter().filter_map(|(name, user)| user.check(name).err());
+    wrong.map(|why| value("users", why.to_string()))
+}
+
+fn of_listeners(plain: SocketAddr, tls: Option<SocketAddr>) -> Option<(&'static str, KeyProblem)> {
+    let why = format!("listen is {plain} for both, with TLS and without");
+    (tls == Some(plain)).then(|| value("tls", why))
+}
+
+fn value(key: &'static str, why: String) -> (&'static str, KeyProblem) {
+    (key, KeyProblem::Value { key: key.to_owned(), why })
 }
 
 /// For `raw:` of a command's stdout.
@@ -307,6 +471,7 @@ mod tests {
     fn the_defaults_are_in_range() {
         assert_eq!(of_compositor(&CompositorConfig::default()), []);
         assert_eq!(of_decoder(&DecoderConfig::default()), []);
+        assert_eq!(of_detect(&DetectConfig::of("x.onnx".into())), []);
         assert_eq!(of_encoder(&EncoderConfig::default()), []);
         assert_eq!(of_mixer(&MixerConfig::default()), []);
         assert_eq!(of_motion(&MotionConfig::default()), []);
@@ -316,10 +481,29 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_no_viewer_can_send_to_is_named() {
+        let mut web = WebConfig::default();
+        web.webrtc.addresses =
+            ["192.168.1.5", "fd00::5", "127.0.0.1"].map(|it| it.parse().unwrap()).into();
+        assert_eq!(of_web(&web), []);
+        for bad in ["0.0.0.0", "::", "224.0.0.1", "169.254.1.1"] {
+            web.webrtc.addresses = vec![bad.parse().unwrap()];
+            let keys: Vec<_> = of_web(&web).into_iter().map(|(key, _)| key).collect();
+            assert_eq!(keys, ["webrtc"], "{bad}");
+        }
+    }
+
+    #[test]
     fn every_number_out_of_range_is_named() {
-        let config = MotionConfig { fps: 0, sensitivity: 101 };
+        let zones: Zones = [("Drive".to_owned(), "0% 0%, 9% 9%".parse().unwrap())].into();
+        let config =
+            MotionConfig { fps: 0, sensitivity: 101, ignore: zones, ..MotionConfig::default() };
         let keys: Vec<_> = of_motion(&config).into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["fps", "sensitivity"]);
+        assert_eq!(keys, ["fps", "sensitivity", "ignore"]);
+        let scores = [("car".to_owned(), 1.5)].into();
+        let config = DetectConfig { batch: 65, scores, ..DetectConfig::of("x.onnx".into()) };
+        let keys: Vec<_> = of_detect(&config).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["batch", "scores"]);
         let loud = MixSource { gain: Decibels(301), mute: false };
         let sources = [("mic".to_owned(), loud)].into();
         let config = MixerConfig { sources, channels: 3, ..MixerConfig::default() };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use protocol::config::{RecorderConfig, RestartConfig, Shelf, WorkerConfig};
+use protocol::config::{RecorderConfig, RestartConfig, Shelf, WebConfig, WorkerConfig};
 use protocol::units::Span;
 
 use super::{Launch, Topology};
@@ -34,9 +34,8 @@ impl Topology {
                     rtsp.section.tls = None;
                     rtsp.section.onvif = None;
                 }
-                Launch::Use(WorkerConfig::Web(web)) => {
-                    web.section.listen = free(web.section.listen)
-                }
+                Launch::Use(WorkerConfig::Web(web)) => free_web(&mut web.section),
+                Launch::Use(WorkerConfig::Rules(rules)) => rules.keep_no_pictures(),
                 Launch::Run { .. } | Launch::Use(_) => {}
             }
         }
@@ -61,6 +60,13 @@ impl Topology {
     }
 }
 
+/// With ports of its own, TCP and UDP.
+pub(super) fn free_web(web: &mut WebConfig) {
+    web.listen = free(web.listen);
+    web.tls = None;
+    (web.webrtc.listen, web.webrtc.addresses) = (None, Vec::new());
+}
+
 /// Of the same family.
 pub(super) fn free(listen: SocketAddr) -> SocketAddr {
     match listen {
@@ -82,15 +88,21 @@ workers:
   cam1: {use: ingest, source: 'test:', restart: {limit: 3 in 60s}}
   recorder: {use: recorder, in: cam1.packets, dir: /srv/recordings}
   rtsp: {use: rtsp, in: cam1.packets, listen: '0.0.0.0:8554', users: {anyone: {play: '*'}}}
+  web: {use: web, in: cam1.packets, webrtc: {listen: '0.0.0.0:8189', addresses: [203.0.113.7], max_viewers: 8}}
   upload: {use: uploader, dir: /srv/recordings, to: s3://cameras/site1}
   alarm: {use: notify, url: 'http://10.0.0.9/alarm', on: [camera.down]}
 ";
         let mut topology =
             parse(text, "/srv/framevisor.yml".as_ref(), &Overrides::default()).unwrap();
         topology.rehearse("/tmp/x".as_ref());
-        assert_eq!(topology.workers.len(), 3, "nothing goes to servers elsewhere");
+        assert_eq!(topology.workers.len(), 4, "nothing goes to servers elsewhere");
         assert!(topology.workers.iter().all(|worker| worker.restart.limit.is_none()));
         assert_eq!(topology.workers[2].listen(), Some("127.0.0.1:0".parse().unwrap()));
+        let Launch::Use(WorkerConfig::Web(web)) = &topology.workers[3].launch else {
+            panic!("{:?}", topology.workers[3]);
+        };
+        let webrtc = &web.section.webrtc;
+        assert_eq!((webrtc.listen, webrtc.addresses.len(), webrtc.max_viewers), (None, 0, 8));
         let Launch::Use(WorkerConfig::Recorder(recorder)) = &topology.workers[1].launch else {
             panic!("{:?}", topology.workers[1]);
         };

@@ -10,7 +10,7 @@ use protocol::name::{RingKind, RingName, WorkerName};
 use protocol::units::Span;
 use serde::{Deserialize, Serialize};
 
-use super::rehearsal::free;
+use super::rehearsal::{free, free_web};
 use super::{Launch, Survival, Topology, WorkerSpec, meant};
 
 /// What is played.
@@ -60,9 +60,9 @@ impl Topology {
                     rtsp.section.tls = None;
                     rtsp.section.onvif = None;
                 }
-                Launch::Use(WorkerConfig::Web(web)) => {
-                    web.section.listen = free(web.section.listen)
-                }
+                Launch::Use(WorkerConfig::Web(web)) => free_web(&mut web.section),
+                // Yesterday's burglar is not filed under today.
+                Launch::Use(WorkerConfig::Rules(rules)) => rules.keep_no_pictures(),
                 Launch::Run { .. } | Launch::Use(_) => {}
             }
         }
@@ -104,7 +104,7 @@ impl Topology {
     fn starving(&self) -> BTreeSet<WorkerName> {
         let written: BTreeSet<&RingName> =
             self.workers.iter().flat_map(|worker| worker.outputs()).collect();
-        let is_there = |ring: &RingName| written.contains(ring) || ring.camera() == "ext";
+        let is_there = |ring: &RingName| written.contains(ring) || ring.is_external();
         self.named(|worker| !worker.inputs.is_empty() && !worker.inputs.iter().any(is_there))
     }
 
@@ -140,7 +140,7 @@ impl Topology {
         let rings: BTreeSet<RingName> = self.rings.iter().map(|ring| ring.name.clone()).collect();
         for worker in &mut self.workers {
             worker.after.retain(|name| there.contains(name));
-            worker.inputs.retain(|ring| rings.contains(ring) || ring.camera() == "ext");
+            worker.inputs.retain(|ring| rings.contains(ring) || ring.is_external());
         }
         for ring in &mut self.rings {
             meant::relate_ring(&self.workers, ring);
@@ -196,7 +196,7 @@ workers:
   motion2: {use: motion, in: cam2.frames}
   counter: {run: [count], in: [cam1.frames, cam2.frames, motion2.events], after: recorder}
   recorder: {use: recorder, in: '*.packets', dir: recordings}
-  web: {use: web, in: '*', listen: '0.0.0.0:8080'}
+  web: {use: web, in: '*', listen: '0.0.0.0:8080', users: {anyone: {play: '*'}}}
   own: {run: [sleep, '1']}
   push: {use: rtsp-push, in: cam1.packets, to: 'udp://10.0.0.9:5000'}
   upload: {use: uploader, dir: recordings, to: s3://cameras/site1}

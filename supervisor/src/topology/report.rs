@@ -144,17 +144,24 @@ fn shortened(text: String) -> String {
 }
 
 /// `rtsp://user:pw@host` with user and password starred out, at the same length, and so what stands behind
-/// `password:` without being the name of a credential.
+/// `password:` or `token:` without being the name of a credential.
 pub(super) fn without_secrets(text: &str) -> String {
-    without_passwords(&without_logins(text))
+    let text = without_logins(text);
+    ["password:", "token:"].iter().fold(text, |text, key| without_values(&text, key))
 }
 
-fn without_passwords(text: &str) -> String {
-    const KEY: &str = "password:";
+fn without_values(text: &str, key: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(KEY) {
-        let (before, after) = rest.split_at(at + KEY.len());
+    while let Some(at) = rest.find(key) {
+        let is_word = rest[..at].trim_end_matches(' ').ends_with(char::is_alphanumeric);
+        let (before, after) = rest.split_at(at + key.len());
+        if is_word {
+            // `credential token: others can read ...` is a sentence.
+            out.push_str(before);
+            rest = after;
+            continue;
+        }
         let value = after.trim_start();
         let (blank, value) = after.split_at(after.len() - value.len());
         out.extend([before, blank]);
@@ -249,7 +256,11 @@ mod tests {
         assert_eq!(without_secrets("to: 's3://K1:a/b@cam' x@y"), "to: 's3://******@cam' x@y");
         assert_eq!(without_secrets("http://h:80/a@b"), "http://h:80/a@b");
         assert_eq!(without_secrets("{password: 'a b', play: x}"), "{password: *****, play: x}");
+        let token = "tokens: {ci: {token: abc, may: read}}";
+        assert_eq!(without_secrets(token), "tokens: {ci: {token: ***, may: read}}");
         let named = "users: {anna: {password: '${cred:anna}', play: '*'}}";
         assert_eq!(without_secrets(named), named);
+        let sentence = "credential token: others can read it";
+        assert_eq!(without_secrets(sentence), sentence);
     }
 }

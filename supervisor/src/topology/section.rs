@@ -269,7 +269,7 @@ impl<'a> Section<'a> {
 /// What could be right for a key that must be there: the other keys are read with it.
 fn stand_in(key: &'static str) -> Option<(&'static str, &'static str)> {
     match key {
-        "dir" | "from" => Some((key, ".")),
+        "dir" | "from" | "model" => Some((key, ".")),
         "source" => Some((key, "test:")),
         "to" => Some((key, "s3://bucket")),
         "url" => Some((key, "http://127.0.0.1/")),

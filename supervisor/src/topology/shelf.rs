@@ -98,7 +98,7 @@ mod tests {
         let topology = parse(&text, "/srv/framevisor.yml".as_ref(), &Overrides::default())
             .map_err(|report| report.to_string())?;
         let web = topology.workers.into_iter().find_map(|worker| match worker.launch {
-            Launch::Use(WorkerConfig::Web(web)) => Some(web),
+            Launch::Use(WorkerConfig::Web(web)) => Some(*web),
             _ => None,
         });
         web.ok_or_else(|| "no web worker".to_owned())

@@ -82,6 +82,7 @@ fn in_words(expected: &dyn Expected) -> String {
     match expected.to_string().as_str() {
         "a string" => "a text".to_owned(),
         "path string" => "a path".to_owned(),
+        "IP address" => "an IP address".to_owned(),
         "socket address" => "an IP address and a port".to_owned(),
         other => other.to_owned(),
     }

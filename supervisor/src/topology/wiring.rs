@@ -9,6 +9,7 @@ pub(crate) use protocol::pattern::matches;
 use super::Launch;
 use super::problem::{Finding, KeyProblem, Problem, Subject, WiringProblem};
 use super::section::Located;
+use super::shadow;
 use super::tree::Place;
 use super::written::{Input, Written, WrittenKind, WrittenOutput, WrittenWorker};
 
@@ -30,9 +31,11 @@ pub(super) fn wire(written: &Written, findings: &mut Vec<Finding>) -> Wiring {
     let more_outputs: Vec<Vec<Located<RingName>>> =
         workers.iter().zip(&outputs).map(|(it, own)| more_outputs(it, own.as_ref())).collect();
     two_writers(workers, &outputs, &more_outputs, findings);
+    shadow::check(workers, &outputs, findings);
     let all = outputs.iter().zip(&more_outputs).flat_map(|(own, more)| own.iter().chain(more));
     let rings = Rings {
         names: all.map(|output| output.value.clone()).collect(),
+        tried: shadow::rings(workers, &outputs),
         complete: !written.unnamed && workers.iter().zip(&outputs).all(is_known),
     };
     for (name, _) in written.rings.iter().filter(|(name, _)| rings.lacks(&name.value)) {
@@ -58,6 +61,8 @@ pub(super) fn wire(written: &Written, findings: &mut Vec<Finding>) -> Wiring {
 /// The rings that the topology's workers write.
 struct Rings {
     names: Vec<RingName>,
+    /// Those of shadows, which no star means.
+    tried: Vec<RingName>,
     /// Whether the output of every worker is known: else a ring that seems to have no writer may
     /// just be the output of a worker whose own mistake is reported already.
     complete: bool,
@@ -65,7 +70,14 @@ struct Rings {
 
 impl Rings {
     fn lacks(&self, ring: &RingName) -> bool {
-        self.complete && !self.names.contains(ring) && !is_external(ring)
+        self.complete && !self.names.contains(ring) && !ring.is_external()
+    }
+
+    /// Those that a name with stars means.
+    fn matching<'a>(&'a self, glob: &'a str) -> impl Iterator<Item = &'a RingName> {
+        let fits =
+            move |ring: &&RingName| matches(glob, ring.as_str()) && !self.tried.contains(ring);
+        self.names.iter().filter(fits)
     }
 
     fn no_writer(&self, ring: &RingName) -> WiringProblem {
@@ -76,11 +88,6 @@ impl Rings {
         let fit = |ring: &&RingName| kinds.contains(&ring.kind()) && Some(*ring) != own;
         self.names.iter().filter(fit).map(RingName::to_string).collect()
     }
-}
-
-/// `ext.<name>.events`: written by a program that no topology names.
-fn is_external(ring: &RingName) -> bool {
-    ring.camera() == "ext" && ring.as_str().split('.').count() == 3
 }
 
 fn complain(
@@ -110,7 +117,7 @@ fn output(worker: &WrittenWorker, findings: &mut Vec<Finding>) -> Option<Located
 
 fn wrong_output(ring: &RingName, kind: WrittenKind) -> Option<WiringProblem> {
     let ring = ring.clone();
-    if is_external(&ring) {
+    if ring.is_external() {
         return Some(WiringProblem::ExternalRing { ring });
     }
     let WrittenKind::Use(kind) = kind else { return None };
@@ -219,6 +226,8 @@ fn inputs(
     unfit_keys(worker, &found, findings);
     if rings.complete && findings.len() == before {
         misplaced(worker, &found, findings);
+        zones_of_nobody(worker, &found, findings);
+        rules_of_nothing(worker, &found, findings);
     }
     unmixed(worker, &found, findings);
     let more = events(worker, rings, findings);
@@ -264,6 +273,57 @@ fn misplaced(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Fin
     }
 }
 
+/// A zone of a camera that is not read would count nowhere, in silence.
+fn zones_of_nobody(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Finding>) {
+    let zones = match &worker.launch {
+        Some(Launch::Use(WorkerConfig::Detect(config))) => {
+            [("zones", &config.zones), ("ignore", &config.ignore)]
+        }
+        Some(Launch::Use(WorkerConfig::Motion(config))) => {
+            [("zones", &config.zones), ("ignore", &config.ignore)]
+        }
+        _ => return,
+    };
+    let cameras: BTreeSet<&str> = inputs.iter().map(RingName::camera).collect();
+    for (key, zones) in zones.into_iter().filter(|_| !inputs.is_empty()) {
+        let place = *worker.values.get(key).unwrap_or(&worker.name.place);
+        for name in zones.keys() {
+            let camera = name.split_once('.').map(|(camera, _)| camera);
+            if camera.is_none_or(|camera| cameras.contains(camera)) {
+                continue;
+            }
+            let known: Vec<&str> = cameras.iter().copied().collect();
+            let why =
+                format!("{name} is of a camera that is not read: expected {}", known.join(", "));
+            complain(worker, place, KeyProblem::Value { key: key.to_owned(), why }, findings);
+        }
+    }
+}
+
+/// A rule about rings that are not read would wait for ever.
+fn rules_of_nothing(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Finding>) {
+    let Some(Launch::Use(WorkerConfig::Rules(config))) = &worker.launch else { return };
+    let place = *worker.values.get("rules").unwrap_or(&worker.name.place);
+    let events: Vec<&str> = inputs
+        .iter()
+        .filter(|ring| ring.kind() == RingKind::Events)
+        .map(RingName::as_str)
+        .collect();
+    for (name, rule) in config.rules.iter().filter(|_| !inputs.is_empty()) {
+        let is_read = |text: &&String| events.iter().any(|ring| matches(text, ring));
+        for text in rule.rings.0.iter().filter(|text| !is_read(text)) {
+            let known = match events.as_slice() {
+                [] => "a ring of events in 'in'".to_owned(),
+                events => events.join(", "),
+            };
+            let why =
+                format!("{name}: events is '{text}', which it does not read: expected {known}");
+            let problem = KeyProblem::Value { key: "rules".to_owned(), why };
+            complain(worker, place, problem, findings);
+        }
+    }
+}
+
 /// What is said of a source that a mixer does not read does nothing.
 fn unmixed(worker: &WrittenWorker, inputs: &[RingName], findings: &mut Vec<Finding>) {
     let Some(Launch::Use(WorkerConfig::Mixer(config))) = &worker.launch else { return };
@@ -303,9 +363,8 @@ fn events(worker: &WrittenWorker, rings: &Rings, findings: &mut Vec<Finding>) ->
 
 fn events_of(text: &str, rings: &Rings) -> Result<Vec<RingName>, Problem> {
     if text.contains('*') {
-        let fits =
-            |ring: &&RingName| ring.kind() == RingKind::Events && matches(text, ring.as_str());
-        return Ok(rings.names.iter().filter(fits).cloned().collect());
+        let events = rings.matching(text).filter(|ring| ring.kind() == RingKind::Events);
+        return Ok(events.cloned().collect());
     }
     let ring = text.parse::<RingName>().ok().filter(|ring| ring.kind() == RingKind::Events);
     match ring {
@@ -393,22 +452,8 @@ impl Reader<'_> {
         if let Some(kind) = self.kind.filter(|kind| kind.single_input()) {
             return Err(WiringProblem::GlobForOne { glob: glob.to_owned(), kind });
         }
-        let fits = |ring: &&RingName| {
-            self.readable.contains(&ring.kind())
-                && Some(*ring) != self.own
-                && matches(glob, ring.as_str())
-        };
-        Ok(self.rings.names.iter().filter(fits).cloned().collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_rings_with_three_parts_are_external() {
-        assert!(is_external(&"ext.notebook.events".parse().unwrap()));
-        assert!(!is_external(&"ext.events".parse().unwrap()));
+        let fits =
+            |ring: &&RingName| self.readable.contains(&ring.kind()) && Some(*ring) != self.own;
+        Ok(self.rings.matching(glob).filter(fits).cloned().collect())
     }
 }

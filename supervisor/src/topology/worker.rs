@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::config::{
-    IngestConfig, Kind, NotifyConfig, PushConfig, RtspConfig, UploaderConfig, WebConfig,
-    WorkerConfig, uploader,
+    DetectConfig, IngestConfig, Kind, NotifyConfig, PushConfig, RtspConfig, UploaderConfig,
+    WebConfig, WorkerConfig, uploader,
 };
-use protocol::name::{NameError, WorkerName};
+use protocol::name::{NameError, RingKind, WorkerName};
 use protocol::secret::Secret;
 
 use super::problem::{CredentialProblem, Finding, KeyProblem, Subject};
@@ -20,17 +20,30 @@ use super::{EnvText, Launch, boot, limits, piped, policy, ranges, restart, users
 pub(super) const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
 pub(super) const USE_WITH_POLICY: [&str; 7] =
     ["use", "in", "out", "policy", "restart", "limits", "after"];
-pub(super) const RUN: [&str; 14] = [
-    "run", "in", "out", "policy", "restart", "limits", "env", "ready", "after", "stdin", "stdout",
-    "raw", "codec", "sound",
+/// Of kinds that find something in pictures, and so may be tried beside another worker.
+pub(super) const USE_OF_EVENTS: [&str; 7] =
+    ["use", "in", "out", "restart", "limits", "after", "shadow"];
+pub(super) const RUN: [&str; 15] = [
+    "run", "in", "out", "policy", "restart", "limits", "env", "ready", "after", "shadow", "stdin",
+    "stdout", "raw", "codec", "sound",
 ];
 
 /// What tells workers from each other.
-pub(super) const IDENTITY: [&str; 9] =
-    ["use", "run", "in", "out", "stdin", "stdout", "raw", "codec", "sound"];
+pub(super) const IDENTITY: [&str; 10] =
+    ["use", "run", "in", "out", "stdin", "stdout", "raw", "codec", "sound", "shadow"];
 
 const INPUTS: &str = "a ring's name, or a list of them";
 const COMMAND: &str = "a list: the command, then its arguments";
+
+/// Keys of a built-in worker beside those of its own kind.
+pub(super) fn common(kind: Kind) -> &'static [&'static str] {
+    match (kind.has_policy(), kind.writes()) {
+        (true, _) => &USE_WITH_POLICY,
+        // What rules tell goes to hooks and servers beside their ring: nobody could try them unheard.
+        (false, Some(RingKind::Events)) if kind != Kind::Rules => &USE_OF_EVENTS,
+        (false, _) => &USE,
+    }
+}
 
 /// `None` when the worker cannot even be named.
 pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Option<WrittenWorker> {
@@ -62,6 +75,7 @@ pub(super) fn read(key: &Key, node: &Node, findings: &mut Vec<Finding>) -> Optio
         // A built-in worker that has the key is told that it is unknown.
         ready: if kind == WrittenKind::Run { boot::ready(&mut section) } else { None },
         after: boot::after(&mut section),
+        shadow: shadow(&mut section, kind),
         values: section.entries().iter().map(|e| (e.key.text.clone(), e.value.place)).collect(),
     })
 }
@@ -143,6 +157,10 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
             section.typed(&USE, ranges::of_compositor).map(WorkerConfig::Compositor)
         }
         Kind::Decoder => section.typed(&USE, ranges::of_decoder).map(WorkerConfig::Decoder),
+        Kind::Detect => {
+            let config: DetectConfig = section.typed(common(kind), ranges::of_detect)?;
+            Some(WorkerConfig::Detect(Box::new(config)))
+        }
         Kind::Encoder => {
             section.typed(&USE_WITH_POLICY, ranges::of_encoder).map(WorkerConfig::Encoder)
         }
@@ -151,7 +169,7 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
             named_secret(section, config).map(WorkerConfig::Ingest)
         }
         Kind::Mixer => section.typed(&USE, ranges::of_mixer).map(WorkerConfig::Mixer),
-        Kind::Motion => section.typed(&USE, ranges::of_motion).map(WorkerConfig::Motion),
+        Kind::Motion => section.typed(common(kind), ranges::of_motion).map(WorkerConfig::Motion),
         Kind::Notify => {
             let config: NotifyConfig = section.typed(&USE, ranges::of_notify)?;
             named_address(section, config).map(WorkerConfig::Notify)
@@ -164,20 +182,23 @@ fn config(section: &mut Section<'_>, kind: Kind) -> Option<WorkerConfig> {
         Kind::Replay => section.typed(&USE, ranges::of_replay).map(WorkerConfig::Replay),
         Kind::Rtsp => {
             let config: RtspConfig = section.typed(&USE, ranges::of_rtsp)?;
-            users::named(section, config).map(|rtsp| WorkerConfig::Rtsp(rtsp.into()))
+            let users = users::named(section, config.users.clone())?;
+            let config = RtspConfig { users, ..config };
+            Some(WorkerConfig::Rtsp(config.into()))
         }
         Kind::RtspPush => {
             let config: PushConfig = section.typed(&USE, ranges::of_push)?;
             Some(WorkerConfig::RtspPush(named_target(section, config)))
         }
+        Kind::Rules => section.typed(&USE, ranges::of_rules).map(WorkerConfig::Rules),
         Kind::Uploader => {
             let config: UploaderConfig = section.typed(&USE, ranges::of_uploader)?;
             refuse_secret(section, "to");
             named_login(section, config).map(WorkerConfig::Uploader)
         }
         Kind::Web => {
-            let web: Option<WebConfig> = section.typed(&USE, ranges::of_web);
-            web.map(|web| WorkerConfig::Web(web.into()))
+            let web: WebConfig = section.typed(&USE, ranges::of_web)?;
+            users::of_web(section, web).map(|web| WorkerConfig::Web(Box::new(web.into())))
         }
     }
 }
@@ -268,6 +289,14 @@ fn run(section: &mut Section<'_>) -> Option<Launch> {
         return None;
     }
     Some(Launch::Run { argv, env })
+}
+
+/// The worker that this one is tried beside; of a kind that cannot be, the key is told to be unknown.
+fn shadow(section: &mut Section<'_>, kind: WrittenKind) -> Option<Located<WorkerName>> {
+    match kind {
+        WrittenKind::Use(kind) if !common(kind).contains(&"shadow") => None,
+        _ => section.parsed("shadow", "a worker's name"),
+    }
 }
 
 pub(super) fn env(section: &mut Section<'_>) -> BTreeMap<String, EnvText> {

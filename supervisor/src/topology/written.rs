@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::config::{Kind, LimitsConfig, ReadPolicy, RestartConfig, RingConfig};
+use protocol::config::{Kind, LimitsConfig, ReadPolicy, RestartConfig, RingConfig, WorkerConfig};
 use protocol::name::{ProjectName, RingName, WorkerName};
 
 use super::groups::Group;
@@ -65,6 +65,8 @@ pub(super) struct WrittenWorker {
     pub(super) limits: LimitsConfig,
     pub(super) ready: Option<Readiness>,
     pub(super) after: Vec<Located<WorkerName>>,
+    /// The worker that it is tried beside.
+    pub(super) shadow: Option<Located<WorkerName>>,
     /// Where the value of each key stands.
     pub(super) values: BTreeMap<String, Place>,
 }
@@ -111,10 +113,28 @@ pub(super) fn read(root: Option<&Node>, findings: &mut Vec<Finding>) -> Written 
     // First: a default with a mistake is told as one, not as a mistake of who has it.
     let ring_defaults = defaults(&mut top);
     let (workers, unnamed) = workers(&mut top);
-    let hooks = hooks::read(&mut top);
+    let rules = hooks::RuleNames::of(&workers, unnamed);
+    let hooks = hooks::read(&mut top, &rules);
+    waits_for_rules(&workers, &rules, top.findings());
     let groups = groups::read(&mut top);
     let rings = rings(&mut top);
     Written { project, group, survival, workers, unnamed, rings, ring_defaults, hooks, groups }
+}
+
+/// Who tells others of what no rule tells.
+fn waits_for_rules(
+    workers: &[WrittenWorker],
+    rules: &hooks::RuleNames,
+    findings: &mut Vec<Finding>,
+) {
+    for worker in workers {
+        let Some(Launch::Use(WorkerConfig::Notify(notify))) = &worker.launch else { continue };
+        let place = worker.values.get("on").copied();
+        for problem in notify.on.0.iter().filter_map(|pattern| rules.problem(pattern)) {
+            let subject = Subject::Worker(worker.name.value.in_file().to_owned());
+            findings.push(Finding { place, subject, problem: problem.into() });
+        }
+    }
 }
 
 /// Looks at each part of `defaults` by itself, whether anybody has it or not.

@@ -1,12 +1,16 @@
-//! `scripts/bench recording`, `decode`, `export` and `rtsp`: what they cost, beside ffmpeg, `cp` and
-//! gst-rtsp-server in the same run.
+//! `scripts/bench analysis`, `decode`, `export`, `motion`, `recording`, `rtsp` and `streamview`: what they cost, beside
+//! others that do the same in the same run.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tests::checks::{cost, decode_cost, export_cost, rtsp_crowd, rtsp_restream, rtsp_units};
+use serde_json::json;
+use tests::checks::{
+    analysis_languages, analysis_peers, cost, decode_cost, export_cost, motion_cost, rtsp_crowd,
+    rtsp_restream, rtsp_units, streamview_cost,
+};
 use tests::report::Report;
 use tests::viewer::Over;
 
@@ -22,6 +26,16 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Has a camera's 1080p pictures looked at by analyzers in each language, and by a Python program that gets them from
+    /// our ring, through SharedMemory and a Queue, by OpenCV and by GStreamer.
+    Analysis {
+        /// In each of which every way has its turn.
+        #[arg(long, default_value_t = 11)]
+        rounds: usize,
+        /// Of a turn; an analyzer of each language has three times that at either rate.
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+    },
     /// Decodes 1080p H.264 into rings, and by `ffmpeg -f null -`, in turn; and nothing, without readers.
     Decode {
         /// Of each comparison.
@@ -30,6 +44,12 @@ enum What {
         /// Length of the clip that is decoded.
         #[arg(long, default_value_t = 6)]
         seconds: u32,
+    },
+    /// Has sixteen cameras of 640x360 at 5 pictures a second watched for motion.
+    Motion {
+        /// Of the whole measurement, which is parted into eleven windows.
+        #[arg(long, default_value_t = 66)]
+        seconds: u64,
     },
     /// Records many cameras of 2 Mbit/s, by one framevisor and by one ffmpeg each, at the same time.
     Recording {
@@ -59,13 +79,29 @@ enum What {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// Shows pictures and numbers of a Python program live, beside PyAV that writes the same pictures as HLS.
+    Streamview {
+        /// Of the whole measurement, which is parted into eleven windows.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let mut report = Report::default();
     match options.what {
+        What::Analysis { rounds, seconds } => analysis(&mut report, rounds, seconds),
         What::Decode { rounds, seconds } => decode_cost::promises(&mut report, rounds, seconds),
+        What::Motion { seconds } => {
+            let seen = report.promise("motion", || motion_cost::of_sixteen_cameras(seconds));
+            report.target_below("cores_of_motion", &seen["cores_motion"], 0.5);
+        }
+        What::Streamview { seconds } => {
+            let seen = report.promise("streamview", || streamview_cost::beside_pyav(seconds));
+            report.target_at_least("page_fps", &seen["page_fps"], 29.5);
+            report.target_below("cpu_of_pyav", &seen["cpu_of_pyav"], 1.2);
+        }
         What::Recording { cameras, seconds } => {
             let seen = report.promise("recording", || cost::beside_ffmpeg(cameras, seconds));
             report.target_below("cpu_recorder_of_ffmpeg", &seen["ratio_recorder"], 0.5);
@@ -86,6 +122,25 @@ fn main() -> ExitCode {
     }
     let passed = report.is_ok() && (report.targets_met() || !options.strict);
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn analysis(report: &mut Report, rounds: usize, seconds: u64) {
+    report.promise("languages", || analysis_languages::of_each(seconds * 3));
+    let peers = report.promise("peers", || analysis_peers::beside_others(rounds, seconds));
+    let ways = [
+        ("way_ring", "ring"),
+        ("way_shared", "shared"),
+        ("way_opencv", "opencv"),
+        ("way_gstreamer", "gstreamer"),
+    ];
+    for (row, way) in ways.into_iter().filter(|_| peers.is_object()) {
+        let seen = peers[way].clone();
+        let skipped = json!({"skipped": peers["skipped"][way]});
+        report.promise(row, || Ok(if seen.is_object() { seen } else { skipped }));
+    }
+    // A picture that is looked at costs all of them the same: what a way itself takes is without that.
+    report.target_below("cpu_of_the_best", &peers["program_of_best"], 0.5);
+    report.target_below("cpu_of_reading_of_the_best", &peers["reading_of_best"], 0.5);
 }
 
 fn rtsp(report: &mut Report, extent: rtsp_crowd::Extent) {

@@ -1,4 +1,4 @@
-//! `scripts/soak supervision|recording|decoder|sync`: their promises at full length. Takes a quarter of an hour for a
+//! `scripts/soak supervision|recording|decoder|sync|analysis`: their promises at full length. Takes a quarter of an hour for a
 //! thousand kills of each, and prints what `scripts/verify` prints: a table and one line of JSON.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command speaks to people")]
@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tests::checks::{cycles, hangs, kills, mutated, recording, storage, sync};
+use tests::checks::{analyzers, cycles, hangs, kills, mutated, recording, storage, sync};
 use tests::report::Report;
 
 /// Kills workers and supervisor, fills and fails disks, at length, and accounts for every packet.
@@ -26,7 +26,7 @@ struct Options {
     /// Deaths after which the supervisor must hold no more than before.
     #[arg(long, default_value_t = 2000)]
     cycles: u32,
-    /// How long sound and pictures are watched.
+    /// How long sound and pictures, or analyzers that do harm, are watched.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
     /// Broken streams of each of six codecs.
@@ -39,6 +39,8 @@ struct Options {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
+    /// Analyzers that crash, leak, hang, scribble and leave children behind, beside a camera that is recorded.
+    Analysis,
     /// Broken streams: bits, torn ends, packets lost, doubled and reordered, headers, garbage.
     Decoder,
     /// What is recorded: deaths, disks that fill up and fail, power cuts.
@@ -52,6 +54,7 @@ enum Name {
 fn main() -> ExitCode {
     let options = Options::parse();
     let report = match options.name {
+        Name::Analysis => analysis(&options),
         Name::Decoder => decoder(&options),
         Name::Recording => recording(&options),
         Name::Supervision => supervision(&options),
@@ -62,6 +65,13 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn analysis(options: &Options) -> Report {
+    let mut report = Report::default();
+    let span = std::time::Duration::from_secs(options.minutes.max(1) * 60);
+    report.promise("analyzers_that_do_harm", || analyzers::that_do_harm(span));
+    report
 }
 
 fn decoder(options: &Options) -> Report {

@@ -8,10 +8,10 @@ use clap::{Parser, ValueEnum};
 use protocol::units::Size;
 use tests::Failure;
 use tests::checks::{
-    chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults, hangs, index,
-    ingest_cases, ingest_lines, kills, many, mutated, order, pages, python, recording, rings,
-    rtsp_clients, rtsp_onvif, rtsp_players, rtsp_units, scripts, sources, storage, succession,
-    transports, uploading,
+    analysis, chain, clean, cycles, deaths, decode_cost, drills, errors, evil, exits, faults,
+    hangs, index, ingest_cases, ingest_lines, kills, many, mutated, order, pages, python,
+    recording, rings, rtsp_clients, rtsp_onvif, rtsp_players, rtsp_units, scripts, sources,
+    storage, succession, transports, uploading, web_rows,
 };
 use tests::report::{Check, Report};
 use tests::viewer::Over;
@@ -30,10 +30,15 @@ struct Options {
     /// Rows whose names begin so, and no others: to look at one that failed once more.
     #[arg(long, value_name = "ROW", default_value = "")]
     only: String,
+    /// Of `web`: how long eight viewers watch over three workers.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
+    /// Programs of one's own: written, run, harmful, listening, tried beside others, pushing pictures.
+    Analysis,
     /// The whole pipeline on real input.
     FirstLight,
     /// What is recorded: kills, disks that fill up, fail, hang or are gone, power cuts, retention.
@@ -46,18 +51,22 @@ enum Name {
     Sources,
     /// Processes: deaths, hangs, stops, and what becomes of capture meanwhile.
     Supervision,
+    /// What browsers and players get: each picture by each way and how late it is, many viewers, dead workers, the pages.
+    Web,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let mut report = Report::of_rows(&options.only);
     match options.name {
+        Name::Analysis => analysis::promises(&mut report),
         Name::FirstLight => first_light(&mut report, options.seed),
         Name::Recording => all_about_recording(&mut report, options.seed),
         Name::Rings => all_about_rings(&mut report, options.seed),
         Name::Rtsp => all_about_rtsp(&mut report, options.seed),
         Name::Sources => all_about_sources(&mut report, options.seed),
         Name::Supervision => supervision(&mut report, options.seed),
+        Name::Web => web_rows::promises(&mut report, options.seconds, options.seed),
     }
     if let Err(error) = report.print() {
         eprintln!("verify: {error}");
@@ -142,6 +151,7 @@ fn all_about_recording(report: &mut Report, seed: u64) {
         ("exports", of_the_system(&["exports::"])),
         ("codecs", of_the_system(&["codecs::"])),
         ("uploads_and_webhooks", of_the_system(&["uploads::"])),
+        ("rules", of_the_system(&["rules::"])),
         ("d3_playback", of_the_system(&["playback::"])),
     ]);
     report.promise("camera_clock", || rings::named_tests("tests", "system", &["camera_clock::"]));

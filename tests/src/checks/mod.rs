@@ -1,24 +1,32 @@
 //! The promises, each a function that runs the real thing and tells what it
 //! saw. Small in the tests, at length in `framevisor-verify`.
 
+pub mod analysis;
+pub mod analysis_languages;
+pub mod analysis_peers;
+mod analysis_truth;
+pub mod analyzers;
 pub mod chain;
 pub mod clean;
 pub mod cost;
 pub mod cycles;
 pub mod deaths;
 pub mod decode_cost;
+pub mod detection;
 pub mod drills;
 pub mod errors;
 pub mod evil;
 pub mod exits;
 pub mod export_cost;
 pub mod faults;
+pub mod five_commands;
 pub mod hangs;
 pub mod index;
 pub mod ingest_cases;
 pub mod ingest_lines;
 pub mod kills;
 pub mod many;
+pub mod motion_cost;
 pub mod mutated;
 pub mod order;
 pub mod pages;
@@ -36,10 +44,21 @@ pub mod rtsp_units;
 pub mod scripts;
 pub mod sources;
 pub mod storage;
+pub mod streamview;
+pub mod streamview_cost;
 pub mod succession;
 pub mod sync;
 pub mod transports;
 pub mod uploading;
+pub mod web_browsers;
+pub mod web_crowd;
+pub mod web_grid;
+pub mod web_latency;
+pub mod web_lists;
+pub mod web_players;
+pub mod web_rows;
+pub mod web_site;
+pub mod web_workers;
 
 use protocol::name::{ProjectName, RingName};
 use protocol::time::MonoNs;

@@ -10,10 +10,15 @@ use crate::{Failure, Outcome, ensure, framecode, shot_folder, wait_for};
 
 /// Draws the picture of the camera whose numbers never begin anew, and returns its gray strips.
 const READ_PICTURE: &str = r#"(() => {
-  const img = [...document.querySelectorAll('[data-camera="cam1"] img')].find(i => i.complete && i.naturalWidth > 0);
+  const tile = document.querySelector('.tile[data-camera="cam1"]');
+  if (!tile) return null;
+  // What it shows: live video, or pictures one by one.
+  const video = tile.dataset.plays === 'true' ? tile.querySelector('video') : null;
+  const shows = video?.videoWidth > 0 && video.readyState > 1;
+  const img = shows ? video : [...tile.querySelectorAll('img')].find(i => i.complete && i.naturalWidth > 0);
   if (!img) return null;
   const canvas = document.createElement('canvas');
-  const [w, h] = [img.naturalWidth, img.naturalHeight];
+  const [w, h] = [img.videoWidth ?? img.naturalWidth, img.videoHeight ?? img.naturalHeight];
   canvas.width = w; canvas.height = h;
   const context = canvas.getContext('2d', { willReadFrequently: true });
   context.drawImage(img, 0, 0);

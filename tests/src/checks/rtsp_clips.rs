@@ -14,6 +14,11 @@ pub const TONE_HZ: u32 = 1000;
 
 /// A clip with the frame code (`docs/framecode.md`), made by ffmpeg alone: 25 pictures a second, about 2 Mbit/s.
 pub fn make_clip(path: &Path, seconds: u32, gop: u32) -> Outcome<()> {
+    make_clip_of(path, seconds, gop, 0)
+}
+
+/// The same with so many B-frames in a row.
+pub fn make_clip_of(path: &Path, seconds: u32, gop: u32, b_frames: u32) -> Outcome<()> {
     let (width, height) = (SIZE.0, SIZE.1);
     let cell = width / 32;
     let bit = |shift: u32| format!("floor(N/pow(2,floor(X/{cell})-{shift}))");
@@ -31,7 +36,7 @@ pub fn make_clip(path: &Path, seconds: u32, gop: u32) -> Outcome<()> {
     let noise = "noise=alls=20:allf=t";
     let middle = format!("testsrc2=s={width}x{}:r={FPS},{noise}[middle]", height - 32);
     let graph = format!("{strip};{middle};[top][middle][bottom]vstack=3,format=yuv420p[out]");
-    let (seconds, gop) = (seconds.to_string(), gop.to_string());
+    let (seconds, gop, b_frames) = (seconds.to_string(), gop.to_string(), b_frames.to_string());
     let name = path.display().to_string();
     ffmpeg::make(&[
         "-filter_complex",
@@ -45,7 +50,7 @@ pub fn make_clip(path: &Path, seconds: u32, gop: u32) -> Outcome<()> {
         "-preset",
         "veryfast",
         "-bf",
-        "0",
+        &b_frames,
         "-g",
         &gop,
         "-sc_threshold",

@@ -195,7 +195,8 @@ fn heard(file: &Path) -> Outcome<u64> {
     Ok(samples.len() as u64)
 }
 
-fn missing(program: &str) -> Option<String> {
+/// Why a program cannot be run here.
+pub(super) fn missing(program: &str) -> Option<String> {
     (!ffmpeg::has(program)).then(|| format!("no {program} here"))
 }
 
@@ -204,7 +205,8 @@ pub fn python() -> String {
     std::env::var("PLAYERS_PYTHON").unwrap_or_else(|_| super::python::python())
 }
 
-fn missing_module(module: &str) -> Option<String> {
+/// Why a module of Python cannot be used here.
+pub(super) fn missing_module(module: &str) -> Option<String> {
     let output = Command::new(python()).arg(client()).args([module, "version"]).output();
     match output {
         Ok(output) if output.status.success() => None,
@@ -213,7 +215,7 @@ fn missing_module(module: &str) -> Option<String> {
     }
 }
 
-fn client() -> PathBuf {
+pub(super) fn client() -> PathBuf {
     source_root().join("tests/python/rtsp_client.py")
 }
 

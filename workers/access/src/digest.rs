@@ -91,11 +91,11 @@ fn expected(kept: &str, method: &str, answer: &Response) -> String {
 }
 
 /// In a time that does not tell where they differ.
-fn is_same(expected: &str, given: &str) -> bool {
+pub(crate) fn is_same(expected: &str, given: &str) -> bool {
     expected.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes()).into()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let of = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];

@@ -7,9 +7,12 @@
 //!   wrong answer, or nobody of that name ──> 401, later
 //! ```
 //! A nonce is good on the connection it was given to, for [`NONCE_AGE`], and each count of it once; so an
-//! answer that somebody recorded opens nothing.
+//! answer that somebody recorded opens nothing. Where requests of one client come over several connections, or
+//! those of several over one (HTTP, with or without a proxy), a nonce is [signed](Mint) in its place: good for
+//! as long on all of them, for the method and place that it was answered for.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::config::access::{Basic, REALM};
@@ -17,6 +20,7 @@ use protocol::time::MonoNs;
 
 use crate::digest::Algorithm;
 use crate::header::{Authorization, Response, parse};
+use crate::mint::Mint;
 use crate::users::{Access, Action, Identity};
 
 /// How long a nonce may be answered. Long enough that a player which pauses needs no second round, short
@@ -70,6 +74,8 @@ pub struct Challenge(pub Vec<String>);
 #[derive(Debug, Default)]
 pub struct Gate {
     nonce: Option<Nonce>,
+    /// Whose nonces are good here; without one, only the connection's own.
+    mint: Option<Arc<Mint>>,
 }
 
 #[derive(Debug)]
@@ -91,25 +97,35 @@ enum Answer {
 }
 
 impl Gate {
+    /// One that remembers nothing: any nonce of the mint is good that is not too old.
+    pub fn of(mint: Arc<Mint>) -> Self {
+        Self { nonce: None, mint: Some(mint) }
+    }
+
     /// Looks at one request.
     pub fn judge(&mut self, access: &Access, asked: &Asked<'_>) -> Verdict {
-        if access.allows(&Identity::Anyone, asked.action, asked.path)
-            && asked.authorization.is_none()
-        {
+        self.judge_by(access, asked, |who| access.allows(who, asked.action, asked.path))
+    }
+
+    /// Looks at one request that is about more than one path, or about none: `may` says who may.
+    pub fn judge_by(
+        &mut self,
+        access: &Access,
+        asked: &Asked<'_>,
+        may: impl Fn(&Identity) -> bool,
+    ) -> Verdict {
+        let anyone_may = may(&Identity::Anyone);
+        if anyone_may && asked.authorization.is_none() {
             return Verdict::Admitted(Identity::Anyone);
         }
         let answer = asked.authorization.map(|header| self.answer(access, header, asked));
         match answer {
-            Some(Answer::Right(who)) if access.allows(&who, asked.action, asked.path) => {
-                Verdict::Admitted(who)
-            }
+            Some(Answer::Right(who)) if may(&who) => Verdict::Admitted(who),
             Some(Answer::Right(_)) => Verdict::Forbidden,
             Some(Answer::Stale) => Verdict::Challenged(self.challenge(access, asked, true)),
             Some(Answer::Wrong) => Verdict::Wrong(self.challenge(access, asked, false)),
             // Credentials for somebody else do no harm where none are needed.
-            _ if access.allows(&Identity::Anyone, asked.action, asked.path) => {
-                Verdict::Admitted(Identity::Anyone)
-            }
+            Some(Answer::Unfit) | None if anyone_may => Verdict::Admitted(Identity::Anyone),
             Some(Answer::Unfit) | None => Verdict::Challenged(self.challenge(access, asked, false)),
         }
     }
@@ -147,9 +163,13 @@ impl Gate {
 
     fn digest(&mut self, access: &Access, answer: &Response, asked: &Asked<'_>) -> Answer {
         let found = access.find(&answer.user, |kept| kept.answers(asked.method, answer));
-        let Some(who) = found.filter(|_| is_within(&answer.uri, asked.uri)) else {
+        let Some(who) = found.filter(|_| self.is_for(&answer.uri, asked.uri)) else {
             return Answer::Wrong;
         };
+        if let Some(mint) = &self.mint {
+            let is_good = mint.is_own(&answer.nonce, asked.now, NONCE_AGE);
+            return if is_good { Answer::Right(who) } else { Answer::Stale };
+        }
         let Some(nonce) = self.nonce.as_mut().filter(|nonce| nonce.text == answer.nonce) else {
             return Answer::Stale;
         };
@@ -162,23 +182,22 @@ impl Gate {
         Answer::Right(who)
     }
 
+    /// Where an answer may come a second time, it is good for one place and no other.
+    fn is_for(&self, answered: &str, asked: &str) -> bool {
+        match self.mint {
+            Some(_) => place(answered) == place(asked),
+            None => is_within(answered, asked),
+        }
+    }
+
     /// With the nonce that the connection has, as long as nobody has counted on it: who asks twice before
     /// answering once must not have the first answer refused.
     fn challenge(&mut self, access: &Access, asked: &Asked<'_>, is_stale: bool) -> Challenge {
-        let is_good = |nonce: &Nonce| {
-            nonce.count == 0 && asked.now.saturating_since(nonce.given) <= NONCE_AGE / 2
-        };
-        let kept = self.nonce.take().filter(|nonce| !is_stale && is_good(nonce));
-        let nonce = self.nonce.insert(kept.unwrap_or_else(|| Nonce {
-            text: format!("{:032x}", asked.chance),
-            given: asked.now,
-            count: 0,
-        }));
+        let nonce = self.nonce(asked, is_stale);
         let stale = if is_stale { ", stale=true" } else { "" };
         let digest = |algorithm: Algorithm| {
             format!(
-                "Digest realm=\"{REALM}\", nonce=\"{}\", qop=\"auth\", algorithm={}{stale}",
-                nonce.text,
+                "Digest realm=\"{REALM}\", nonce=\"{nonce}\", qop=\"auth\", algorithm={}{stale}",
                 algorithm.as_str()
             )
         };
@@ -188,6 +207,22 @@ impl Gate {
         }
         all.extend(Algorithm::OFFERED.map(digest));
         Challenge(all)
+    }
+
+    fn nonce(&mut self, asked: &Asked<'_>, is_stale: bool) -> String {
+        if let Some(mint) = &self.mint {
+            return mint.nonce(asked.now);
+        }
+        let is_good = |nonce: &Nonce| {
+            nonce.count == 0 && asked.now.saturating_since(nonce.given) <= NONCE_AGE / 2
+        };
+        let kept = self.nonce.take().filter(|nonce| !is_stale && is_good(nonce));
+        let nonce = self.nonce.insert(kept.unwrap_or_else(|| Nonce {
+            text: format!("{:032x}", asked.chance),
+            given: asked.now,
+            count: 0,
+        }));
+        nonce.text.clone()
     }
 }
 

@@ -65,6 +65,12 @@ pub fn parse(header: &str) -> Option<Authorization> {
     }
 }
 
+/// What a request bears (RFC 6750 section 2.1); `None` when it says who it is in another way, or not at all.
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, rest) = header.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+}
+
 fn basic(token: &str) -> Option<Authorization> {
     // Some clients leave the padding out.
     let bytes = STANDARD.decode(token).or_else(|_| STANDARD_NO_PAD.decode(token)).ok()?;

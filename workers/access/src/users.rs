@@ -123,6 +123,26 @@ impl Access {
         self.is_open
     }
 
+    /// Whether there is anything that `who` may play.
+    pub fn plays_something(&self, who: &Identity) -> bool {
+        self.rules_of(who).any(|rules| !rules.play.is_empty())
+    }
+
+    /// Whether `who` may play whatever there is or will be.
+    pub fn plays_everything(&self, who: &Identity) -> bool {
+        let is_all = |pattern: &String| !pattern.is_empty() && pattern.bytes().all(|b| b == b'*');
+        self.rules_of(who).any(|rules| rules.play.0.iter().any(is_all))
+    }
+
+    /// A user's own, and those of everybody.
+    fn rules_of(&self, who: &Identity) -> impl Iterator<Item = &Rules> {
+        let own = match who {
+            Identity::Anyone => None,
+            Identity::User(name) => self.users.get(name),
+        };
+        own.map(|user| &user.rules).into_iter().chain([&self.anyone])
+    }
+
     pub fn allows(&self, who: &Identity, action: Action, path: &str) -> bool {
         let own = match who {
             Identity::Anyone => None,
@@ -185,6 +205,23 @@ mod tests {
         assert!(access.allows(&Identity::Anyone, Action::Play, "lobby"));
         for (action, path) in [(Action::Play, "hall-1"), (Action::Publish, "lobby")] {
             assert!(!access.allows(&Identity::Anyone, action, path));
+        }
+    }
+
+    #[test]
+    fn who_plays_something_and_who_plays_everything_is_told_apart() {
+        let access = access();
+        assert!(access.plays_something(&Identity::Anyone), "the lobby");
+        assert!(!access.plays_everything(&who("anna")) && access.plays_something(&who("anna")));
+        let all = [("anna".to_owned(), user(Some("pw"), "**", "none"))];
+        let all = Access::of(&all.into(), Basic::default()).unwrap();
+        let anna = all.find("anna", |_| true).unwrap();
+        assert!(all.plays_everything(&anna) && !all.plays_something(&Identity::Anyone));
+        assert!(Access::open().plays_everything(&Identity::Anyone));
+        for no_all in ["", "a*"] {
+            let some = [("anna".to_owned(), user(Some("pw"), no_all, "none"))];
+            let some = Access::of(&some.into(), Basic::default()).unwrap();
+            assert!(!some.plays_everything(&some.find("anna", |_| true).unwrap()), "{no_all}");
         }
     }
 

@@ -26,6 +26,7 @@ mod worker_files {
     pub(crate) mod outputs;
     pub(crate) mod resync;
     pub(crate) mod slots;
+    pub(crate) mod tensors_of;
 }
 
 use std::error::Error;
@@ -52,7 +53,7 @@ use worker_files::engines::Engines;
 use worker_files::health::Judge;
 use worker_files::outputs::{Output, Outputs};
 // As its files know each other.
-use worker_files::{choice, engines, health, notes, outputs, resync, slots};
+use worker_files::{choice, engines, health, notes, outputs, resync, slots, tensors_of};
 
 const USAGE: &str =
     "usage: decode_cost ring|heap CLIP, or rings CLIP READERS own|WIDTHxHEIGHT:FORMAT...";
@@ -189,7 +190,8 @@ fn form_of(output: &str) -> Outcome<Option<OutputConfig>> {
     let (size, format) = output.split_once(':').ok_or(USAGE)?;
     let is_it = |it: &PixelFormat| it.as_str() == format;
     let format = PixelFormat::ALL.into_iter().find(is_it).ok_or(USAGE)?;
-    Ok(Some(OutputConfig { size: Some(size.parse()?), format: Some(format) }))
+    let size = Some(size.parse()?);
+    Ok(Some(OutputConfig { size, format: Some(format), ..OutputConfig::default() }))
 }
 
 /// A reader in a process of its own, which goes with the value.

@@ -26,6 +26,7 @@ mod pictures;
 mod resync;
 mod slots;
 mod tap;
+mod tensors_of;
 mod worker_kind;
 mod y4m;
 

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use media::{MediaError, Picture, PictureHome, PlaneAt, Resized, Resizer};
 use protocol::config::decoder::OutputConfig;
 use protocol::time::MonoNs;
-use shmring::{Demand, Error, FrameMeta, FrameWriter, PlaneLayout, SlotId, clock};
+use shmring::{Content, Demand, Error, FrameMeta, FrameWriter, PlaneLayout, SlotId, clock};
 use worker::{Parking, Turn};
 
 use crate::choice::Choice;
 use crate::notes::{Note, RINGS, Steps};
+use crate::tensors_of::TensorMaker;
 
 /// The decoder holds none of the ring's slots for a picture that it does not draw there.
 const IN_HAND: u32 = 1;
@@ -25,12 +26,34 @@ pub(crate) enum Trouble {
     Ring(#[from] Error),
 }
 
+/// What goes into a ring.
+#[derive(Debug)]
+enum Makes {
+    /// The pictures as the decoder makes them.
+    AsTheyAre,
+    Resized(Resizer),
+    Tensors(Box<TensorMaker>),
+}
+
+impl Makes {
+    fn of(form: Option<&OutputConfig>) -> Self {
+        let Some(form) = form else { return Self::AsTheyAre };
+        // The topology has no tensor without a size.
+        let tensor = form.tensor.zip(form.size);
+        let maker = tensor.and_then(|(tensor, size)| TensorMaker::new(&tensor, size));
+        let size = form.size.map(|size| (size.width, size.height));
+        maker.map_or_else(
+            || Self::Resized(Resizer::new(size, form.format)),
+            |maker| Self::Tensors(Box::new(maker)),
+        )
+    }
+}
+
 /// One ring.
 #[derive(Debug)]
 pub(crate) struct Output {
     ring: FrameWriter,
-    /// `None`: the pictures as the decoder makes them.
-    scaler: Option<Resizer>,
+    makes: Makes,
     parking: Parking,
     /// As of the last look at which there was a reader.
     demand: Demand,
@@ -44,10 +67,9 @@ pub(crate) struct Output {
 impl Output {
     /// `is_read`: its readers are about to come.
     pub(crate) fn new(ring: FrameWriter, form: Option<&OutputConfig>, is_read: bool) -> Self {
-        let size = |form: &OutputConfig| form.size.map(|size| (size.width, size.height));
         Self {
             ring,
-            scaler: form.map(|form| Resizer::new(size(form), form.format)),
+            makes: Makes::of(form),
             parking: if is_read { Parking::working() } else { Parking::default() },
             demand: Demand { every: 1, ..Demand::default() },
             choice: Choice::default(),
@@ -83,19 +105,27 @@ impl Output {
 
     fn publish(&mut self, picture: &Picture, note: &Note, step: u32) -> Result<u64, Trouble> {
         let discontinuity = self.joint;
-        let published = match (&mut self.scaler, picture.home) {
-            (Some(scaler), _) => {
+        let published = match (&mut self.makes, picture.home) {
+            (Makes::Tensors(maker), _) => {
+                let mut loan = self.ring.loan(maker.bytes(), IN_HAND)?;
+                let made_of = maker.make(picture, loan.bytes_mut())?;
+                let meta = about(picture, note, maker.content());
+                let meta = FrameMeta { discontinuity, ..meta };
+                let meta = FrameMeta { user: made_of.bytes(), ..meta };
+                self.ring.publish_each(loan.slot(), &meta, step)?
+            }
+            (Makes::Resized(scaler), _) => {
                 let mut loan = self.ring.loan(scaler.bytes_for(picture), IN_HAND)?;
                 let scaled = scaler.scale(picture, loan.bytes_mut())?;
                 let meta = FrameMeta { discontinuity, ..meta_of(picture, note, &scaled) };
                 self.ring.publish_each(loan.slot(), &meta, step)?
             }
-            (None, PictureHome::Lent { tag, planes }) => {
+            (Makes::AsTheyAre, PictureHome::Lent { tag, planes }) => {
                 let meta = meta_of(picture, note, &as_it_is(picture, planes));
                 let meta = FrameMeta { discontinuity, ..meta };
                 self.ring.publish_each(SlotId::from_bits(tag), &meta, step)?
             }
-            (None, PictureHome::Heap) => {
+            (Makes::AsTheyAre, PictureHome::Heap) => {
                 let mut loan = self.ring.loan(picture.tight_layout().bytes, IN_HAND)?;
                 let layout = picture.copy_to(loan.bytes_mut()).unwrap_or_default();
                 let meta = meta_of(picture, note, &as_it_is(picture, layout.planes));
@@ -219,6 +249,11 @@ fn meta_of(picture: &Picture, note: &Note, shown: &Resized) -> FrameMeta {
             linesize: narrow(plane.linesize_bytes),
         }),
     };
+    about(picture, note, content)
+}
+
+/// What is known of a picture, whatever was made of it.
+fn about(picture: &Picture, note: &Note, content: impl Into<Content>) -> FrameMeta {
     FrameMeta {
         pts_ns: note.pts_ns,
         duration_ns: note.duration_ns,

@@ -4,6 +4,7 @@
 //! packet ring ─┬─ pictures, AAC, Opus: as they are ──────────────┬─> packet ring
 //!              └─ G.711, PCM ──> Sound (media::SoundEncoder) ─────────┘
 //! frame ring ──> Pace ──> Engines (media::PictureEncoder) ─────────> packet ring
+//!    Slate, when no pictures come ──┘
 //! ```
 //!
 //! What comes out says what it was made from: its `source` is a packet of the camera, its capture time is
@@ -17,6 +18,7 @@ mod packets;
 mod pictures;
 mod resume;
 mod ring;
+mod slate;
 mod sound;
 mod worker_kind;
 

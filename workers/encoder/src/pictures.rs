@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use media::{Coded, PictureEncoder, Still};
 use protocol::config::EncoderConfig;
-use protocol::config::encoder::Latency;
+use protocol::config::encoder::{Latency, WriterLost};
 use protocol::control::{Condition, RingContract};
 use protocol::name::RingName;
 use protocol::time::MonoNs;
@@ -18,6 +18,7 @@ use crate::engines::Engines;
 use crate::pace::{Groups, Pace};
 use crate::resume::Resume;
 use crate::ring::Out;
+use crate::slate::Slate;
 
 /// Steps without a picture after which the condition says so: 2 s.
 const QUIET_STEPS: u32 = 20;
@@ -40,6 +41,8 @@ pub(crate) struct Pictures {
     /// Only with `on_demand`.
     parking: Option<Parking>,
     looked: MonoNs,
+    /// Only with `on_writer_lost: slate`.
+    slate: Option<Slate>,
     last_pts_ns: Option<i64>,
     /// The next packet does not continue the last one.
     joint: bool,
@@ -62,7 +65,8 @@ type Like = (protocol::stream::PixelFormat, protocol::stream::Colour, u32, u32);
 #[derive(Clone, Copy, Debug)]
 struct Note {
     meta: FrameMeta,
-    source: SourceId,
+    /// `None` of a slate, which is made of nothing that came.
+    source: Option<SourceId>,
     joint: bool,
 }
 
@@ -92,6 +96,7 @@ impl Pictures {
             groups: Groups::new(config.keyframe_every),
             parking: config.on_demand.then(Parking::working),
             looked: MonoNs(0),
+            slate: (config.on_writer_lost == WriterLost::Slate).then(Slate::default),
             last_pts_ns: None,
             joint: false,
             quiet_steps: 0,
@@ -103,15 +108,22 @@ impl Pictures {
             thread::sleep(STEP_WAIT);
             return Ok(());
         }
-        let next = self.input.next(cx, STEP_WAIT)?;
+        let next = self.next(cx)?;
         let silent = matches!(next, Next::Quiet | Next::Ended);
         self.quiet_steps = if silent { self.quiet_steps.saturating_add(1) } else { 0 };
+        let has_ended = matches!(next, Next::Ended);
         match next {
             Next::Item(frame) => self.take(&frame, cx)?,
             // Each picture stands for itself: those that are missing only make the next one come later.
             Next::Overrun { .. } => {}
             // Its times may begin again.
             Next::NewEpoch { .. } => self.resume = Resume::default(),
+            Next::Quiet | Next::Ended if self.goes_on(cx)? => {
+                if has_ended {
+                    // Answered at once for as long as there is no successor.
+                    thread::sleep(STEP_WAIT);
+                }
+            }
             Next::Ended => {
                 self.begin_anew(cx)?;
                 self.out.finish();
@@ -126,6 +138,35 @@ impl Pictures {
             Next::Quiet | Next::Evicted { .. } => {}
         }
         Ok(())
+    }
+
+    /// The next picture. Where a slate may follow, that says how the worker is.
+    fn next(&mut self, cx: &mut Context) -> Result<Next<Frame>, Fault> {
+        if !self.slate.as_ref().is_some_and(Slate::has_picture) {
+            return self.input.next(cx, STEP_WAIT);
+        }
+        let next = self.input.take(cx, STEP_WAIT)?;
+        if let Some(Next::Overrun { missed }) = &next {
+            cx.missed(*missed);
+        }
+        Ok(next.unwrap_or(Next::Quiet))
+    }
+
+    /// Whether the stream goes on without pictures: a slate is shown, or will be before long.
+    fn goes_on(&mut self, cx: &mut Context) -> Result<bool, Fault> {
+        let Some(slate) = self.slate.as_mut().filter(|slate| slate.has_picture()) else {
+            return Ok(false);
+        };
+        let Some((still, meta)) = slate.next(clock::now()) else { return Ok(true) };
+        let like = (still.format, still.colour, still.width, still.height);
+        self.joint |= meta.discontinuity;
+        self.last_pts_ns = Some(meta.pts_ns);
+        let why = match self.encode(&still, like, &meta, None, cx)? {
+            Ok(()) => format!("nothing comes from {}: a slate is shown", self.source),
+            Err(why) => why,
+        };
+        cx.condition(Condition::Degraded, why);
+        Ok(true)
     }
 
     /// What is still inside comes out, and readers hear that nothing follows.
@@ -155,6 +196,9 @@ impl Pictures {
         let is_parked = parking.is_parked();
         if is_parked {
             cx.condition(Condition::Parked, format!("nobody reads {}", self.out.name()));
+            if let Some(slate) = &mut self.slate {
+                slate.rests(now);
+            }
         }
         Ok(is_parked)
     }
@@ -171,6 +215,12 @@ impl Pictures {
             cx.condition(Condition::Degraded, why);
             return Ok(());
         };
+        let overtaken = |slate: &Slate| slate.has_overtaken(meta.pts_ns, self.last_pts_ns);
+        if id.ring == self.origin && self.slate.as_ref().is_some_and(overtaken) {
+            // Behind a slate it would be another line of times, and another stream to whoever looks.
+            cx.missed(1);
+            return Ok(());
+        }
         self.follow(meta, id.ring, cx)?;
         if !self.pace.takes(meta.pts_ns) {
             return Ok(());
@@ -180,12 +230,26 @@ impl Pictures {
         if self.open.as_ref().is_some_and(|open| open.like != like) {
             self.drain(cx)?;
         }
-        if let Err(why) = self.encode(&still, like, meta, source, cx)? {
-            cx.missed(1);
-            self.joint = true;
-            cx.condition(Condition::Degraded, why);
+        self.joint |= self.slate.as_ref().is_some_and(Slate::is_shown);
+        match self.encode(&still, like, meta, Some(source), cx)? {
+            Ok(()) => self.is_well(cx),
+            Err(why) => {
+                cx.missed(1);
+                self.joint = true;
+                cx.condition(Condition::Degraded, why);
+            }
+        }
+        if let Some(slate) = &mut self.slate {
+            slate.came(still, meta, clock::mono());
         }
         Ok(())
+    }
+
+    fn is_well(&self, cx: &mut Context) {
+        match self.engines.fall_back() {
+            Some(why) => cx.condition(Condition::Degraded, why),
+            None => cx.condition(Condition::Flowing, ""),
+        }
     }
 
     /// Whether the picture goes on with what came before.
@@ -217,7 +281,7 @@ impl Pictures {
         still: &Still,
         like: Like,
         meta: &FrameMeta,
-        source: SourceId,
+        source: Option<SourceId>,
         cx: &mut Context,
     ) -> Result<Result<(), String>, Fault> {
         if self.open.is_none() {
@@ -237,10 +301,6 @@ impl Pictures {
                 self.engines.failed(&error);
                 return Ok(Err(error.to_string()));
             }
-        }
-        match self.engines.fall_back() {
-            Some(why) => cx.condition(Condition::Degraded, why),
-            None => cx.condition(Condition::Flowing, ""),
         }
         Ok(Ok(()))
     }
@@ -291,7 +351,7 @@ impl Pictures {
                 clock: meta.clock,
                 ingest: meta.ingest,
                 gop_index: 0,
-                source: Some(source),
+                source,
             };
             self.out.publish(&meta, &payload, true, cx)?;
         }

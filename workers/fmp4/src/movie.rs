@@ -74,6 +74,11 @@ impl Movie {
         Ok(bytes)
     }
 
+    /// Leaves out all tracks but those `wanted`, by their indices in the ring.
+    pub fn keep(&mut self, wanted: impl Fn(u32) -> bool) {
+        self.tracks.retain(|track| wanted(track.index));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.tracks.is_empty()
     }

@@ -57,6 +57,13 @@ impl Muxer {
         Self { movie, clocks, origin_ns, fragments: 0 }
     }
 
+    /// Begins a stream that many may join anywhere: its times count from `zero_ns`, which no time of it lies
+    /// before. Two that begin with different fragments of a stream write the same tracks and times.
+    pub fn since(movie: Movie, zero_ns: i64) -> Self {
+        let clocks = vec![Clock { zero_ns, last_tick: 0 }; movie.tracks().len()];
+        Self { movie, clocks, origin_ns: zero_ns, fragments: 0 }
+    }
+
     pub fn movie(&self) -> &Movie {
         &self.movie
     }
@@ -230,7 +237,36 @@ mod tests {
 
     use super::*;
     use crate::movie::tests::{aac, h264};
-    use crate::{OriginFlags, scan};
+    use crate::{OriginFlags, read_init, scan};
+
+    #[test]
+    fn who_joins_a_stream_later_writes_the_same_tracks_and_times() {
+        let ring = "cam1.packets".parse().unwrap();
+        let picture = |sequence: u64| {
+            let dts_ns = i64::try_from(sequence).unwrap() * 40_000_000 - 80_000_000;
+            let flags = OriginFlags::default();
+            let mut fragment = Fragment::new(&ring, 1, sequence, UtcNs(0), flags);
+            let payload = vec![0, 0, 1, 0x65, 1];
+            let pts_ns = dts_ns + 80_000_000;
+            fragment.push(Sample { key: true, pts_ns, dts_ns, payload, ..Sample::default() });
+            fragment
+        };
+        let muxer = || Muxer::since(Movie::new(&[h264()]).0, -10_000_000_000);
+        let (mut early, mut late) = (muxer(), muxer());
+        let init = early.init_segment().unwrap();
+        assert_eq!(init, late.init_segment().unwrap());
+        let read = read_init(&mut Cursor::new(&init)).unwrap().unwrap();
+        assert_eq!(read.tracks[0].lead_ticks, 0, "times are those of the stream, without an edit");
+        early.write(&picture(0), None).unwrap();
+        early.write(&picture(1), None).unwrap();
+        let times = |muxer: &mut Muxer| {
+            let bytes = [init.clone(), muxer.write(&picture(2), None).unwrap()].concat();
+            scan(&mut Cursor::new(&bytes)).unwrap().fragments[0].samples.clone()
+        };
+        let of_late = times(&mut late);
+        assert_eq!(times(&mut early), of_late);
+        assert_eq!(of_late[0].decode_ticks, 10 * 90_000);
+    }
 
     proptest! {
         /// The ring's writer is another process: its times may be anything.

@@ -1,10 +1,13 @@
 //! An HTTP client for workers that speak to servers elsewhere: HTTP/1.1, plain or over TLS, a deadline for each
 //! request, answers that fit into memory. No redirects, no cookies, no proxies.
 //!
+//! Beside it, connections over the same TLS for what is not HTTP ([`Dialer`]).
+//!
 //! It is apart because of what it links: only the workers that need a network have TLS in them.
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod dial;
 
 use std::fmt;
 use std::io;
@@ -24,6 +27,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 pub use backoff::Backoff;
+pub use dial::{Dialer, Stream, Wire};
 
 /// A server that is there answers a SYN within a second even from the other side of the world; a lost one is
 /// sent again after one and three.
@@ -67,11 +71,7 @@ impl Client {
     ///
     /// [`Error::Certificates`] when `ca` holds none.
     pub fn new(ca: Option<&Path>) -> Result<Self, Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots(ca)?)
-            .with_no_client_auth();
+        let config = client_config(ca)?;
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(CONNECT_WITHIN));
         tcp.set_nodelay(true);
@@ -115,6 +115,14 @@ impl Client {
         })?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
+}
+
+fn client_config(ca: Option<&Path>) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots(ca)?)
+        .with_no_client_auth())
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, Error> {

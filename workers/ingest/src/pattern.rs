@@ -2,6 +2,7 @@
 //! same for ever.
 
 use protocol::config::ingest::TestPicture;
+use protocol::shapes::shapes;
 
 use crate::framecode::{self, STRIP_ROWS};
 
@@ -40,11 +41,14 @@ const WANDERERS: [Wanderer; 2] = [
     Wanderer { width_16: 2, height_16: 3, across: 7, down: 3, colour: [40, 180, 90] },
 ];
 
+/// Of the shape in each lane, from the top: the lane, not the form, so that the form is what tells them apart.
+const SHAPE_COLOURS: [[u8; 3]; 3] = [[210, 90, 170], [40, 180, 90], [190, 60, 60]];
+
 impl Pattern {
     /// Draws plane `plane` (0 luma, 1 and 2 chroma halved both ways) of picture `number`.
     pub(crate) fn draw(&self, number: u64, plane: usize, bytes: &mut [u8], linesize: usize) {
         let number = match self.picture {
-            TestPicture::Moving => number,
+            TestPicture::Moving | TestPicture::Shapes => number,
             TestPicture::Frozen => 0,
             TestPicture::Black => return bytes.fill(if plane == 0 { BLACK } else { COLOURLESS }),
             TestPicture::Gray => return bytes.fill(if plane == 0 { GRAY } else { COLOURLESS }),
@@ -65,7 +69,7 @@ impl Pattern {
                 row[..self.width].copy_from_slice(&ramp[y..y + self.width]);
             }
         }
-        self.draw_boxes(number, 0, bytes, linesize);
+        self.draw_things(number, 0, bytes, linesize);
     }
 
     /// A still diagonal ramp from dark to mid grey: cheap to encode, and boxes stand out. Row y is
@@ -80,7 +84,30 @@ impl Pattern {
         for row in bytes.chunks_mut(linesize).take(self.height / 2) {
             row[..self.width / 2].fill(COLOURLESS);
         }
-        self.draw_boxes(number, plane, bytes, linesize);
+        self.draw_things(number, plane, bytes, linesize);
+    }
+
+    fn draw_things(&self, number: u64, plane: usize, bytes: &mut [u8], linesize: usize) {
+        if self.picture == TestPicture::Shapes {
+            self.draw_shapes(number, plane, bytes, linesize);
+        } else {
+            self.draw_boxes(number, plane, bytes, linesize);
+        }
+    }
+
+    fn draw_shapes(&self, number: u64, plane: usize, bytes: &mut [u8], linesize: usize) {
+        let shrink = if plane == 0 { 1 } else { 2 };
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        for shape in shapes(side(self.width), side(self.height), number) {
+            let colour = SHAPE_COLOURS[shape.lane % SHAPE_COLOURS.len()][plane];
+            let (top, bottom) = (shape.y / shrink, (shape.y + shape.h) / shrink);
+            let rows = bytes.chunks_mut(linesize).enumerate();
+            for (y, row) in rows.take(bottom as usize).skip(top as usize) {
+                if let Some((left, right)) = shape.columns(side(y) * shrink) {
+                    row[(left / shrink) as usize..right.div_ceil(shrink) as usize].fill(colour);
+                }
+            }
+        }
     }
 
     fn draw_boxes(&self, number: u64, plane: usize, bytes: &mut [u8], linesize: usize) {
@@ -151,6 +178,26 @@ mod tests {
         let pattern = moving(320, 192);
         assert_eq!(luma(pattern, 77), luma(pattern, 77));
         assert_ne!(luma(pattern, 77), luma(pattern, 78));
+    }
+
+    #[test]
+    fn shapes_are_drawn_where_they_are_said_to_be() {
+        let pattern = Pattern { picture: TestPicture::Shapes, ..moving(640, 480) };
+        for number in [0, 7, 99, 100, 12_345] {
+            let drawn = luma(pattern, number);
+            let ground = moving(640, 480).ramp();
+            for (y, row) in
+                drawn.chunks(640).enumerate().skip(STRIP_ROWS).take(480 - 2 * STRIP_ROWS)
+            {
+                let mut expected = ground[y..y + 640].to_vec();
+                for shape in shapes(640, 480, number) {
+                    if let Some((left, right)) = shape.columns(u32::try_from(y).unwrap()) {
+                        expected[left as usize..right as usize].fill(SHAPE_COLOURS[shape.lane][0]);
+                    }
+                }
+                assert_eq!(row, expected, "picture {number}, row {y}");
+            }
+        }
     }
 
     #[test]

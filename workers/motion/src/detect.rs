@@ -3,14 +3,17 @@
 //! The background of each block is a slow average of its luma, with the usual size of its flicker
 //! beside it. A block has changed when it differs by more than the sensitivity's threshold plus a
 //! multiple of that flicker. The median difference of all blocks is light (a cloud, the camera's own
-//! exposure), not motion, and is taken away first.
+//! exposure), not motion, and is taken away first. All blocks teach and tell of light; only those that count
+//! (`parts.rs`) move.
 
 use std::time::Duration;
 
+use protocol::config::zone::Field;
 use protocol::time::MonoNs;
 
 use crate::area::{self, Area};
 use crate::grid::{Grid, Shape};
+use crate::parts::{Moved, Parts};
 
 /// Looks that only teach: the first pictures after a start say nothing about motion.
 const LEARNING_LOOKS: u32 = 3;
@@ -47,8 +50,10 @@ impl Sensitivity {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
     pub moving: bool,
-    /// Share of changed blocks, 0 to 1.
+    /// Share of changed blocks, 0 to 1: of the zone where it is highest, without zones of all that counts.
     pub score: f32,
+    /// Numbers of the zones that move.
+    pub zones: Vec<usize>,
     /// Around what changed, the largest first.
     pub areas: Vec<Area>,
 }
@@ -57,12 +62,14 @@ pub struct Look {
 #[derive(Clone, Debug)]
 pub struct Detector {
     sensitivity: Sensitivity,
+    field: Field,
     model: Option<Model>,
 }
 
 #[derive(Clone, Debug)]
 struct Model {
     shape: Shape,
+    parts: Parts,
     background: Vec<f32>,
     flicker: Vec<f32>,
     looks: u32,
@@ -70,8 +77,9 @@ struct Model {
 }
 
 impl Detector {
-    pub fn new(sensitivity: Sensitivity) -> Self {
-        Self { sensitivity, model: None }
+    /// `field`: where the camera's pictures count.
+    pub fn new(sensitivity: Sensitivity, field: Field) -> Self {
+        Self { sensitivity, field, model: None }
     }
 
     /// Forgets the background: what comes next is another scene.
@@ -83,30 +91,31 @@ impl Detector {
     pub fn look(&mut self, at: MonoNs, grid: &Grid) -> Look {
         let fits = self.model.as_ref().is_some_and(|model| model.shape == grid.shape);
         if !fits {
-            self.model = Some(Model::new(at, grid));
+            self.model = Some(Model::new(at, grid, &self.field));
         }
         let Some(model) = &mut self.model else {
-            return Look { moving: false, score: 0.0, areas: Vec::new() };
+            return Look { moving: false, score: 0.0, zones: Vec::new(), areas: Vec::new() };
         };
-        let changed = model.changed(grid, self.sensitivity.threshold);
-        model.learn(at, grid, &changed, self.sensitivity.threshold);
-        verdict(model, &changed, self.sensitivity.share)
+        let Sensitivity { threshold, share } = self.sensitivity;
+        let mut changed = model.changed(grid, threshold);
+        model.learn(at, grid, &changed, threshold);
+        model.parts.keep_counted(&mut changed);
+        verdict(model, &changed, share)
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a grid has some thousand blocks")]
 fn verdict(model: &Model, changed: &[bool], share: f32) -> Look {
-    let learning = model.looks <= LEARNING_LOOKS;
-    let count = changed.iter().filter(|&&changed| changed).count();
-    let score = count as f32 / changed.len().max(1) as f32;
+    let is_learning = model.looks <= LEARNING_LOOKS;
+    let Moved { score, zones, is_motion } = model.parts.moved(changed, share);
     let areas = area::areas(&model.shape, changed);
-    Look { moving: !learning && count > 0 && score >= share, score, areas }
+    Look { moving: is_motion && !is_learning, score, zones, areas }
 }
 
 impl Model {
-    fn new(at: MonoNs, grid: &Grid) -> Self {
+    fn new(at: MonoNs, grid: &Grid, field: &Field) -> Self {
         Self {
             shape: grid.shape,
+            parts: Parts::of(field, &grid.shape),
             background: grid.luma.clone(),
             flicker: vec![0.0; grid.luma.len()],
             looks: 0,
@@ -171,6 +180,7 @@ fn median_difference(luma: &[f32], background: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::config::zone::Zones;
     use protocol::stream::PixelFormat;
 
     const WIDTH: u32 = 640;
@@ -202,7 +212,12 @@ mod tests {
 
     impl Watch {
         fn new(sensitivity: u8) -> Self {
-            Self { detector: Detector::new(Sensitivity::new(sensitivity)), at: MonoNs(0) }
+            Self::of(sensitivity, Field::default())
+        }
+
+        fn of(sensitivity: u8, field: Field) -> Self {
+            let detector = Detector::new(Sensitivity::new(sensitivity), field);
+            Self { detector, at: MonoNs(0) }
         }
 
         fn look(&mut self, grid: &Grid) -> Look {
@@ -211,10 +226,13 @@ mod tests {
         }
 
         fn settled(sensitivity: u8) -> Self {
-            let mut watch = Self::new(sensitivity);
+            Self::new(sensitivity).settle()
+        }
+
+        fn settle(mut self) -> Self {
             let still = scene(|_, _, texture| texture);
-            (0..20).for_each(|_| assert!(!watch.look(&still).moving));
-            watch
+            (0..20).for_each(|_| assert!(!self.look(&still).moving));
+            self
         }
     }
 
@@ -287,6 +305,24 @@ mod tests {
         let small = with_box(200, 20);
         assert!(!Watch::settled(20).look(&small).moving);
         assert!(Watch::settled(90).look(&small).moving);
+    }
+
+    #[test]
+    fn what_moves_where_nothing_counts_is_no_motion_and_in_a_zone_it_is_its() {
+        let zones = |text: &str| Zones::from([("door".to_owned(), text.parse().unwrap())]);
+        let left = "0% 0%, 40% 100%";
+        let ignored = Field::of(&Zones::new(), &zones(left), "yard");
+        let zone = Field::of(&zones(left), &Zones::new(), "yard");
+        let other = Field::of(&zones("60% 0%, 100% 100%"), &Zones::new(), "yard");
+        for (field, moves) in [(ignored, None), (zone, Some(0)), (other, None)] {
+            let mut watch = Watch::of(50, field.clone()).settle();
+            for step in 0..5 {
+                let look = watch.look(&with_box(20 + step * 16, 64));
+                assert_eq!(look.moving, moves.is_some(), "{field:?}, step {step}: {look:?}");
+                assert_eq!(look.zones.first().copied(), moves, "{field:?}");
+                assert_eq!(look.areas.is_empty(), moves.is_none(), "{field:?}");
+            }
+        }
     }
 
     #[test]

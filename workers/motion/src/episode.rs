@@ -90,6 +90,11 @@ impl Episodes {
         Some(self.open.insert(open).told(Phase::Begin))
     }
 
+    /// Whether one has begun and has not ended.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// A picture without motion.
     pub fn still(&mut self, at: MonoNs) -> Option<Told> {
         self.run = 0;

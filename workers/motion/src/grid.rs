@@ -31,6 +31,18 @@ impl Shape {
     pub fn blocks(&self) -> usize {
         self.cols * self.rows
     }
+
+    /// Where the middle of a block lies, in shares of the picture's width and height.
+    #[expect(clippy::cast_precision_loss, reason = "sides of pictures are far below 2^24")]
+    pub fn middle(&self, block: usize) -> (f32, f32) {
+        let middle = |at: usize, side: u32| {
+            let begin = (at as f32) * self.block_px as f32;
+            let end = (begin + self.block_px as f32).min(side as f32);
+            (begin + end) / 2.0 / side as f32
+        };
+        let cols = self.cols.max(1);
+        (middle(block % cols, self.width), middle(block / cols, self.height))
+    }
 }
 
 /// Where the luma samples lie in a row of the first plane. Of packed colours green stands for luma:

@@ -1,5 +1,9 @@
 //! The worker: takes a picture, samples it, lets it go, and tells what the pure parts decide.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use protocol::config::zone::Field;
 use protocol::config::{MotionConfig, WorkerConfig};
 use protocol::control::Condition;
 use protocol::record::Record;
@@ -14,6 +18,10 @@ use crate::detect::{Detector, Sensitivity};
 use crate::episode::{Episodes, Phase, Told};
 use crate::grid::Grid;
 
+/// Pictures are in order, and a camera's clock is set right by less. What goes farther back is another showing: a replay
+/// that begins again.
+const BACK_MAX: Duration = Duration::from_secs(2);
+
 /// The motion worker.
 #[derive(Debug)]
 pub struct Motion {
@@ -21,6 +29,10 @@ pub struct Motion {
     output: RecordWriter,
     detector: Detector,
     episodes: Episodes,
+    /// Names of the camera's zones.
+    zones: Vec<String>,
+    /// Those in which something has moved since the episode began.
+    moved: BTreeSet<usize>,
     seen: Option<Seen>,
     time: PictureTime,
 }
@@ -43,13 +55,16 @@ struct PictureTime {
     captured: MonoNs,
     /// When that picture came here.
     came: MonoNs,
+    /// It was taken long before the one before it.
+    is_set_back: bool,
 }
 
 impl PictureTime {
     /// A picture comes; one that does not say when it was taken was taken now.
     fn of(&mut self, captured: MonoNs, now: MonoNs) -> MonoNs {
         let captured = if captured == MonoNs(0) { now } else { captured };
-        *self = Self { captured, came: now };
+        let is_set_back = self.captured.saturating_since(captured) > BACK_MAX;
+        *self = Self { captured, came: now, is_set_back };
         captured
     }
 
@@ -82,11 +97,14 @@ impl Worker for Motion {
             max_fps: Some(config.fps.max(1)),
             ..FrameOptions::named(cx.worker().as_str())
         };
+        let field = Field::of(&config.zones, &config.ignore, ring.camera());
         Ok(Self {
             input: FrameInput::new(cx, ring, options),
             output: RecordWriter::create(cx.project(), contract)?,
-            detector: Detector::new(Sensitivity::new(config.sensitivity)),
+            zones: field.names().map(str::to_owned).collect(),
+            detector: Detector::new(Sensitivity::new(config.sensitivity), field),
             episodes: Episodes::default(),
+            moved: BTreeSet::new(),
             seen: None,
             time: PictureTime::default(),
         })
@@ -125,6 +143,13 @@ impl Motion {
     /// Judges a picture. The lease ends as soon as its rows are sampled.
     fn look(&mut self, cx: &mut Context, frame: Frame) -> Option<Told> {
         let now = self.time.of(frame.meta().capture.mono, clock::mono());
+        if self.time.is_set_back {
+            // Until its own time had come again nothing would end, nor be learnt.
+            self.detector.restart();
+            if let Some(told) = self.episodes.finish() {
+                return Some(told);
+            }
+        }
         if frame.meta().corrupt {
             // Damage looks like motion.
             return self.episodes.idle(now);
@@ -148,16 +173,29 @@ impl Motion {
             areas: look.areas,
         });
         if look.moving {
-            self.episodes.moving(now, look.score, || id)
-        } else {
-            self.episodes.still(now)
+            self.moved.extend(look.zones);
+            return self.episodes.moving(now, look.score, || id);
         }
+        let told = self.episodes.still(now);
+        if told.is_none() && !self.episodes.is_open() {
+            // A single look that moved was noise.
+            self.moved.clear();
+        }
+        told
     }
 
     fn tell(&mut self, cx: &Context, told: Option<Told>) -> Result<(), Fault> {
         if let (Some(told), Some(seen)) = (told, &self.seen) {
-            let sequence = self.output.emit(&record(&told, seen))?;
+            let zones = self.moved.iter().filter_map(|zone| self.zones.get(*zone));
+            let mut record = record(&told, seen);
+            if !self.zones.is_empty() {
+                record.data["zones"] = zones.cloned().collect();
+            }
+            let sequence = self.output.emit(&record)?;
             cx.made(sequence);
+            if told.phase == Phase::End {
+                self.moved.clear();
+            }
             if told.phase != Phase::Update {
                 tracing::info!(camera = seen.frame.ring.camera(), id = %told.id, "{}", told.phase.kind());
             }
@@ -202,4 +240,26 @@ fn record(told: &Told, seen: &Seen) -> Record {
 /// Four decimals: a block of a grid is more than that.
 fn rounded(share: f32) -> f64 {
     (f64::from(share) * 10_000.0).round() / 10_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_that_begins_again_is_seen_by_its_time_and_a_clock_that_is_set_right_is_not() {
+        let ms = |ms: u64| MonoNs(ms * 1_000_000);
+        let mut time = PictureTime::default();
+        let mut back = |captured: u64, now: u64| {
+            time.of(ms(captured), ms(now));
+            time.is_set_back
+        };
+        assert!(!back(90_000, 9_000) && !back(90_040, 9_004));
+        assert!(!back(89_000, 9_008), "a second");
+        assert!(!back(90_080, 9_012));
+        assert!(back(9_016, 9_016));
+        assert!(!back(9_056, 9_020), "the next one follows it");
+        assert_eq!(time.of(MonoNs(0), ms(9_100)), ms(9_100));
+        assert_eq!(time.at(ms(9_150)), ms(9_150));
+    }
 }

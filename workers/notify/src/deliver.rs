@@ -1,139 +1,24 @@
 //! Posts one event after the other, and each until the server takes it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use https::{Backoff, Client};
 use protocol::config::NotifyConfig;
-use protocol::control::Condition;
 use protocol::name::ProjectName;
-use protocol::time::MonoNs;
 use shmring::clock;
 
-use crate::event::{Event, signature};
-use crate::kept::Kept;
-use crate::queue::{Queue, Waiting};
+use crate::event::signature;
+use crate::queue::Waiting;
+use crate::shared::Shared;
 
 /// How soon a new event or a stop is seen.
-const TICK: Duration = Duration::from_millis(100);
-/// How often a queue that is worked off is kept.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// After a stop, for what happened last.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// What the threads of the worker share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    queue: Mutex<Queue>,
-    /// One file, written by one thread at a time.
-    kept: Mutex<Kept>,
-    /// For people.
-    trouble: Mutex<Trouble>,
-}
-
-#[derive(Debug, Default)]
-struct Trouble {
-    /// Why no events are heard.
-    deaf: Option<String>,
-    /// Why the server has not taken the next one.
-    server: Option<String>,
-    delivered: u64,
-    given_up: u64,
-    /// When the queue was kept last.
-    kept: MonoNs,
-}
-
-impl Shared {
-    /// Goes on where an earlier life was, or begins now; the next life then goes on from here.
-    pub(crate) fn new(kept: Kept) -> Self {
-        let loaded = kept.load();
-        let is_first = loaded.is_none();
-        let queue = loaded.unwrap_or_else(|| Queue::since(clock::now().utc));
-        let (queue, kept) = (Mutex::new(queue), Mutex::new(kept));
-        let shared = Self { queue, kept, trouble: Mutex::default() };
-        if is_first {
-            shared.keep();
-        }
-        shared
-    }
-
-    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn take(&self, id: String, event: Event) {
-        let overflown = {
-            let mut queue = self.queue();
-            let before = queue.overflown;
-            queue.take(id, event);
-            queue.overflown - before
-        };
-        if overflown > 0 {
-            tracing::error!("an event was dropped: the server has not taken 1000 others");
-            self.trouble().given_up += overflown;
-        }
-    }
-
-    pub(crate) fn set_deaf(&self, why: Option<String>) {
-        self.trouble().deaf = why;
-    }
-
-    /// Delivered, and given up.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        let trouble = self.trouble();
-        (trouble.delivered, trouble.given_up)
-    }
-
-    pub(crate) fn waiting(&self) -> usize {
-        self.queue().len()
-    }
-
-    pub(crate) fn condition(&self, url: &str) -> (Condition, String) {
-        let trouble = self.trouble();
-        if let Some(why) = &trouble.server {
-            return (Condition::Degraded, format!("{url}: {why}"));
-        }
-        match &trouble.deaf {
-            Some(why) => (Condition::Waiting, format!("events are not heard: {why}")),
-            None => (Condition::Flowing, String::new()),
-        }
-    }
-
-    fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Option<Waiting> {
-        self.queue().next().cloned()
-    }
-
-    /// It is not told again, by this life or another.
-    fn done(&self, id: &str) {
-        let now = clock::mono();
-        let is_due = {
-            let mut queue = self.queue();
-            queue.done(id);
-            // Of many that go out at once some are told again after a kill, rather than a sync for each.
-            queue.len() == 0 || now.saturating_since(self.trouble().kept) >= KEEP_EVERY
-        };
-        if is_due {
-            self.trouble().kept = now;
-            self.keep();
-        }
-    }
-
-    /// What waits outlives this process.
-    pub(crate) fn keep(&self) {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = self.queue().clone();
-        if let Err(error) = kept.save(&queue) {
-            tracing::warn!(%error, "what is delivered is not kept: a restart may tell it again");
-        }
-    }
-}
 
 /// The thread that posts.
 #[derive(Debug)]
@@ -150,40 +35,31 @@ impl Deliver {
     pub(crate) async fn run(self) {
         tokio::select! {
             () = self.deliver() => {}
-            () = self.is_over_time() => {}
+            () = over_time(&self.stop) => {}
         }
         self.shared.keep();
     }
 
-    /// Until last words have had their time.
-    async fn is_over_time(&self) {
-        while !self.stop.load(Ordering::Acquire) {
-            tokio::time::sleep(TICK).await;
-        }
-        tokio::time::sleep(LAST_WORDS).await;
-    }
-
     async fn deliver(&self) {
-        let (mut backoff, mut attempt) = (Backoff::default(), 0);
+        let (mut backoff, mut last, mut attempt) = (Backoff::default(), None, 0);
         while !self.stop.load(Ordering::Acquire) {
             let waits = !backoff.wait(clock::mono()).is_zero();
-            let Some(next) = self.shared.next().filter(|_| !waits) else {
+            let Some(next) = (if waits { None } else { self.shared.next(&self.config) }) else {
                 tokio::time::sleep(TICK).await;
                 continue;
             };
-            if self.is_over(&next) {
-                attempt = 0;
-                continue;
+            if last.as_ref() != Some(&next.id) {
+                (last, attempt) = (Some(next.id.clone()), 0);
             }
             attempt += 1;
             match self.post(&next, attempt).await {
                 Ok(()) => {
-                    (backoff, attempt) = (Backoff::default(), 0);
-                    self.took(&next);
+                    backoff.succeeded();
+                    self.shared.took(&next.id);
                 }
                 Err(why) => {
                     backoff.failed(clock::mono(), getrandom::u64().unwrap_or(7));
-                    self.shared.trouble().server = Some(why);
+                    self.shared.set_server(Some(why));
                 }
             }
         }
@@ -193,32 +69,12 @@ impl Deliver {
     }
 
     async fn last_words(&self) {
-        while let Some(next) = self.shared.next() {
+        while let Some(next) = self.shared.next(&self.config) {
             if self.post(&next, 1).await.is_err() {
                 break;
             }
-            self.took(&next);
+            self.shared.took(&next.id);
         }
-    }
-
-    fn took(&self, next: &Waiting) {
-        let mut trouble = self.shared.trouble();
-        trouble.server = None;
-        trouble.delivered += 1;
-        drop(trouble);
-        self.shared.done(&next.id);
-    }
-
-    /// Whether it is too old to be of use to anybody; it is given up then.
-    fn is_over(&self, next: &Waiting) -> bool {
-        let age_ns = clock::now().utc.0.saturating_sub(next.event.time_utc_ns.0);
-        if age_ns < self.config.give_up_after.0 {
-            return false;
-        }
-        tracing::error!(event = next.event.name(&self.config.on.0), id = %next.id, "given up: the server did not take it in time");
-        self.shared.trouble().given_up += 1;
-        self.shared.done(&next.id);
-        true
     }
 
     /// Anything but a 2xx is no.
@@ -247,24 +103,21 @@ impl Deliver {
     }
 }
 
+/// Until last words have had their time.
+pub(crate) async fn over_time(stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        tokio::time::sleep(TICK).await;
+    }
+    tokio::time::sleep(LAST_WORDS).await;
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
     use super::*;
     use crate::event::tests::event;
-
-    fn shared(dir: &std::path::Path) -> Arc<Shared> {
-        Arc::new(Shared::new(Kept::at(dir.join("tell.json"))))
-    }
-
-    #[test]
-    fn a_life_that_delivered_nothing_is_gone_on_from() {
-        let dir = tempfile::tempdir().unwrap();
-        let began = shared(dir.path()).queue().newest;
-        // Killed before the server took anything: what happened since is asked for again.
-        assert_eq!(shared(dir.path()).queue().newest, began);
-    }
+    use crate::shared::tests::shared;
 
     #[test]
     fn a_server_that_never_answers_holds_up_no_stop_and_what_waits_is_kept() {
@@ -286,6 +139,6 @@ mod tests {
         let (_request, _) = silent.accept().unwrap();
         stop.store(true, Ordering::Release);
         posts.join().unwrap();
-        assert_eq!(self::shared(dir.path()).waiting(), 1);
+        assert_eq!(crate::shared::tests::shared(dir.path()).waiting(), 1);
     }
 }

@@ -28,9 +28,13 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// The same event has the same id, whoever asks when. Of a file that is told of twice too.
+    /// The same event has the same id, whoever asks when. Of what is told of twice by its own id or its file too;
+    /// what may happen again and again is another event each time.
     pub(crate) fn id(&self, project: &ProjectName) -> String {
-        let own = match &self.data {
+        let names_one = |data: &&Value| {
+            ["id", "path"].iter().any(|key| data.get(*key).is_some_and(Value::is_string))
+        };
+        let own = match self.data.as_ref().filter(names_one) {
             Some(data) => json!([project, self.worker, self.events, data]),
             None => json!([project, self]),
         };
@@ -116,6 +120,25 @@ pub(crate) mod tests {
         // A file that is told of again, later.
         let file = |time| Event { data: Some(json!({"path": "/r/a.mp4"})), ..event(time) };
         assert_eq!(file(1).id(&yard), file(2).id(&yard));
+    }
+
+    #[test]
+    fn a_camera_that_is_covered_a_second_time_is_told_of_a_second_time() {
+        let yard: ProjectName = "yard".parse().unwrap();
+        let black = |time| Event {
+            data: Some(json!({"camera": "front", "health": "black"})),
+            events: vec!["camera.health".to_owned()],
+            ..event(time)
+        };
+        assert_eq!(black(1).id(&yard), black(1).id(&yard));
+        assert_ne!(black(1).id(&yard), black(2).id(&yard));
+        // A rule's event that goes on is told of again, and has more to say each time.
+        let night = |time, records: u64| Event {
+            data: Some(json!({"id": "night-1-1", "rule": "night", "records": records})),
+            ..event(time)
+        };
+        assert_eq!(night(1, 1).id(&yard), night(2, 1).id(&yard));
+        assert_ne!(night(1, 1).id(&yard), night(1, 2).id(&yard));
     }
 
     #[test]

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use https::Client;
+use https::{Client, Dialer};
 use protocol::config::{NotifyConfig, WorkerConfig};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use worker::{Context, Fault, STEP_WAIT, Step, Worker};
 
-use crate::deliver::{Deliver, Shared};
+use crate::deliver::Deliver;
 use crate::feed::Feed;
 use crate::kept::Kept;
+use crate::look::Look;
+use crate::mqtt::Mqtt;
+use crate::shared::Shared;
 
 /// `use: notify`.
 #[derive(Debug)]
@@ -34,26 +37,40 @@ impl Worker for Notify {
 
     fn start(config: NotifyConfig, cx: &mut Context) -> Result<Self, Fault> {
         let url = config.url.to_string();
-        let path = cx.state_dir().join("notify").join(format!("{}.json", cx.worker()));
-        let shared = Arc::new(Shared::new(Kept::at(path)));
+        let kept = |ending: &str| {
+            let name = format!("{}{ending}.json", cx.worker());
+            Kept::at(cx.state_dir().join("notify").join(name))
+        };
+        let shared = Arc::new(Shared::new(kept("")));
         let feed = Feed {
             runtime_dir: cx.runtime_dir().to_owned(),
             project: cx.project().clone(),
             on: config.on.0.clone(),
+            looks: config.url.broker().is_some(),
             shared: Arc::clone(&shared),
-        };
-        let deliver = Deliver {
-            config,
-            project: cx.project().clone(),
-            client: Client::new(None).map_err(Fault::unavailable)?,
-            shared: Arc::clone(&shared),
-            stop: cx.stop_flag(),
         };
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime
             .map_err(|error| Fault::unavailable(format!("no thread for requests: {error}")))?;
+        let (ca, stop, own) = (config.ca.clone(), cx.stop_flag(), Arc::clone(&shared));
+        let deliver = if let Some(broker) = config.url.broker() {
+            let dialer = if broker.tls { Dialer::tls(ca.as_deref()) } else { Ok(Dialer::plain()) };
+            let dialer = dialer.map_err(Fault::unavailable)?;
+            let who = (cx.project(), cx.worker());
+            let mqtt = Mqtt::new(config, broker, who, dialer, own, stop, kept(".mqtt"));
+            thread_of("messages", move || runtime.block_on(mqtt.run()))?
+        } else {
+            let client = Client::new(ca.as_deref()).map_err(Fault::unavailable)?;
+            let project = cx.project().clone();
+            let deliver = Deliver { config, project, client, shared: own, stop };
+            thread_of("requests", move || runtime.block_on(deliver.run()))?
+        };
+        if feed.looks {
+            let look =
+                Look { runtime_dir: cx.runtime_dir().to_owned(), shared: Arc::clone(&shared) };
+            thread_of("looks", move || look.run())?;
+        }
         let feed = thread_of("events", move || feed.run())?;
-        let deliver = thread_of("requests", move || runtime.block_on(deliver.run()))?;
         Ok(Self { url, shared, feed, deliver: Some(deliver) })
     }
 

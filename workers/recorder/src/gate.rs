@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use matching::record::{Phase, fits};
 use protocol::config::{EventRule, When};
 use protocol::name::RingName;
 use protocol::record::Record;
@@ -266,15 +267,17 @@ impl Gate {
         let known = self.windows.iter().rposition(is_same);
         let wanted = &self.when.events[rule];
         // The end of what was wanted is an end, whatever else it says.
-        if !(fits(wanted, record, &self.ring) || (known.is_some() && is_end(record))) {
+        let phase = Phase::of(record);
+        let is_end = phase == Phase::Ended;
+        if !(fits(wanted, record, self.ring.camera()) || (known.is_some() && is_end)) {
             return;
         }
         let (at, clock) = self.time_of(record, now);
         let to =
-            later(at, if is_going_on(record) { holds(wanted) } else { wanted.post.duration() });
+            later(at, if phase == Phase::GoesOn { holds(wanted) } else { wanted.post.duration() });
         let from = UtcNs(at.0.saturating_sub(wanted.pre.0));
         match known {
-            Some(known) if is_end(record) => self.windows[known].to = to,
+            Some(known) if is_end => self.windows[known].to = to,
             Some(known) => {
                 let window = &mut self.windows[known];
                 window.to = window.to.max(to);
@@ -348,50 +351,6 @@ fn later(at: UtcNs, span: Duration) -> UtcNs {
 /// How long a record counts that is not the end of its event.
 fn holds(rule: &EventRule) -> Duration {
     rule.post.duration().max(SILENT_MAX)
-}
-
-fn is_going_on(record: &Record) -> bool {
-    record.kind.ends_with(".begin") || record.kind.ends_with(".update")
-}
-
-fn is_end(record: &Record) -> bool {
-    record.kind.ends_with(".end")
-}
-
-fn fits(rule: &EventRule, record: &Record, own: &RingName) -> bool {
-    let camera = if rule.camera.is_empty() {
-        record.camera == own.camera()
-    } else {
-        rule.camera.matches(&record.camera)
-    };
-    camera && is_of_kind(rule, &record.kind) && scores(rule, record) && has_data(rule, record)
-}
-
-/// `motion` stands for `motion.begin` too.
-fn is_of_kind(rule: &EventRule, kind: &str) -> bool {
-    let ends = kind.match_indices('.').map(|(at, _)| at).chain([kind.len()]);
-    ends.into_iter().any(|end| rule.kinds.matches(&kind[..end]))
-}
-
-fn scores(rule: &EventRule, record: &Record) -> bool {
-    let score = || record.data.get("score").and_then(serde_json::Value::as_f64);
-    rule.min_score.is_none_or(|least| score().is_some_and(|score| score >= least))
-}
-
-/// Of a list, one entry is enough.
-fn has_data(rule: &EventRule, record: &Record) -> bool {
-    rule.data.iter().all(|(key, wanted)| match record.data.get(key) {
-        Some(serde_json::Value::Array(values)) => {
-            values.iter().any(|value| wanted.matches(&text_of(value)))
-        }
-        Some(value) => wanted.matches(&text_of(value)),
-        None => false,
-    })
-}
-
-/// As a person writes it in a topology.
-fn text_of(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

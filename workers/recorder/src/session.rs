@@ -28,7 +28,7 @@ use crate::writer::{Joint, Writer};
 /// How often recordings that have to go are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(2);
 
-/// How soon a stop is seen, and a stalled fragment written.
+/// How often the ring is looked into; also how soon a stop is seen, and a stalled fragment written.
 pub(crate) const WAIT: Duration = Duration::from_millis(100);
 
 /// How a session ended without trouble.
@@ -137,7 +137,11 @@ impl<'a> Session<'a> {
     pub(crate) fn run(&mut self) -> Result<Ended, Error> {
         loop {
             let stopping = self.job.stop.load(Ordering::Acquire);
-            let drained = self.turn(if stopping { Duration::ZERO } else { WAIT })?;
+            let drained = self.turn()?;
+            if drained && !stopping {
+                // Not woken by each packet: files are none the better for it, and what waits, waits in the ring.
+                thread::sleep(WAIT);
+            }
             self.keep_commands();
             self.job.remarks.write(self.writer.folder().path());
             if let Some(rejoin) = self.rejoin {
@@ -154,9 +158,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes what the ring gives within `wait`; whether that was nothing.
-    fn turn(&mut self, wait: Duration) -> Result<bool, Error> {
-        match self.input.poll(wait)? {
+    /// Takes what the ring has; whether that was nothing.
+    fn turn(&mut self) -> Result<bool, Error> {
+        match self.input.poll(Duration::ZERO)? {
             Some(Next::Item(packet)) => self.packet(packet)?,
             // The packet behind a hole tells its size; 0 is a hole of whole epochs.
             Some(Next::Overrun { missed }) => self.epochs_lost |= missed == 0,
@@ -172,7 +176,6 @@ impl<'a> Session<'a> {
             }
             Some(Next::Ended) => {
                 self.absent(&format!("the writer of {} has ended", self.job.ring))?;
-                thread::sleep(wait);
                 return Ok(!self.has_looked_again());
             }
             None => {

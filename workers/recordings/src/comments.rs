@@ -21,6 +21,7 @@ const VERSION: u32 = 1;
 
 /// What is to be said of a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Remark {
     /// The moment it is about.
@@ -39,6 +40,7 @@ pub struct Remark {
 
 /// A remark as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Comment {
     /// Counts up for each camera.
     pub id: u64,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Orders packets of one ring for ever, since epochs never repeat. With the ring's name it is the frame
 /// id that detections carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PacketId {
     pub epoch: u64,
     pub sequence: u64,

@@ -16,11 +16,9 @@
 pub mod admission;
 pub mod capture;
 pub mod cast;
-pub mod certificate;
 pub mod chance;
 pub mod clients;
 pub mod connection;
-pub mod crowd;
 pub mod datagram;
 pub mod envelope;
 pub mod fanout;
@@ -29,7 +27,6 @@ pub mod greeting;
 pub mod history;
 pub mod house;
 pub mod inbox;
-pub mod lobby;
 pub mod note;
 pub mod onvif;
 pub mod outbox;
@@ -53,4 +50,5 @@ pub mod unit;
 pub mod wait;
 pub mod wire;
 
+pub use ::lobby::{self, certificate, crowd};
 pub use rtsp::Rtsp;

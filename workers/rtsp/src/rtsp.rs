@@ -110,7 +110,7 @@ fn secure(config: &RtspConfig, cx: &mut Context) -> Result<Option<Secure<TcpList
     })?;
     let certificate =
         certificate::load(tls).map_err(|error| Fault::unavailable(error.to_string()))?;
-    tracing::info!(address = %tls.listen, "serving RTSP over TLS");
+    tracing::info!(address = ?config.tls_listen(), "serving RTSP over TLS");
     Ok(Some((listener, certificate)))
 }
 

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn server(secure: TcpListener) -> Server {
     let file = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tls").join(name);
     let listen = secure.local_addr().unwrap();
-    let tls = TlsConfig { cert: file("server.pem"), key: file("server.key"), listen };
+    let tls = TlsConfig { cert: file("server.pem"), key: file("server.key"), listen: Some(listen) };
     let anna =
         UserConfig { password: Some(Secret::new("pw")), play: "*".into(), ..UserConfig::default() };
     let users: Users = [("anna".to_owned(), anna)].into();

@@ -160,7 +160,9 @@ impl Context {
     fn tell(&self, what: Happening, subject: &str, why: &str, data: String) {
         match what {
             // One a minute and camera is no news.
-            Happening::RecordingSegment => tracing::debug!(%subject, why, "{}", what.as_str()),
+            Happening::RecordingSegment | Happening::RuleGoesOn => {
+                tracing::debug!(%subject, why, "{}", what.as_str());
+            }
             _ => tracing::info!(%subject, why, "{}", what.as_str()),
         }
         let (subject, why) = (subject.to_owned(), why.to_owned());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use protocol::codec::FRAME_MAX_BYTES;
 use protocol::control::{StartUp, ToSupervisor, env};
 use protocol::exit::WorkerExit;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
@@ -17,6 +18,11 @@ use crate::context::Context;
 use crate::fault::Fault;
 use crate::link::{Link, Message};
 use crate::{STEP_WAIT, Step, Worker, drill, hand_over, log};
+
+/// Leaves room for the frame around it.
+const REPLY_MAX_BYTES: usize = FRAME_MAX_BYTES - 256;
+/// Of why a message was not understood.
+const WHY_MAX_CHARS: usize = 2_000;
 
 /// The whole life of a worker process.
 pub fn run<W: Worker>() -> ExitCode {
@@ -82,10 +88,23 @@ fn answer_messages<W: Worker>(worker: &mut W, cx: &mut Context) -> Result<(), Fa
     while let Some(Message { id, body }) = link.take_message() {
         let message = serde_json::from_str(&body).map_err(|error| error.to_string());
         let reply = message.and_then(|message| worker.message(cx, message));
-        let result = reply.map(|reply| reply.to_string());
+        let result = fitting(reply.map(|reply| reply.to_string()));
         link.send(&ToSupervisor::Reply { to: id, result })?;
     }
     Ok(())
+}
+
+/// A reply that no message can hold is an error for who asks, and no end of the worker.
+fn fitting(reply: Result<String, String>) -> Result<String, String> {
+    match reply {
+        Ok(text) if text.len() > REPLY_MAX_BYTES => {
+            let seen = text.len();
+            Err(format!("its reply has {seen} bytes: at most {REPLY_MAX_BYTES} fit into a message"))
+        }
+        // What was asked may be repeated in it.
+        Err(why) => Err(why.chars().take(WHY_MAX_CHARS).collect()),
+        reply => reply,
+    }
 }
 
 fn open_link(stop: &Arc<AtomicBool>) -> Result<Link, Fault> {
@@ -113,4 +132,24 @@ fn cx_config<W: Worker>(cx: &Context) -> Result<W::Config, Fault> {
     let kind = config.kind();
     W::section(config)
         .ok_or_else(|| Fault::contract(format!("started with the section of a {kind} worker")))
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::codec;
+
+    use super::*;
+
+    #[test]
+    fn a_reply_that_is_too_long_is_told_as_an_error_that_fits() {
+        assert_eq!(fitting(Ok("{}".to_owned())), Ok("{}".to_owned()));
+        for text in ["x".repeat(REPLY_MAX_BYTES), "\u{fc}".repeat(FRAME_MAX_BYTES)] {
+            for reply in [Ok(text.clone()), Err(text)] {
+                let result = fitting(reply);
+                codec::encode(&ToSupervisor::Reply { to: u64::MAX, result }).unwrap();
+            }
+        }
+        let refused = fitting(Ok("x".repeat(FRAME_MAX_BYTES))).unwrap_err();
+        assert!(refused.contains("65536 bytes"), "{refused}");
+    }
 }

@@ -8,8 +8,8 @@ const CHIPS_MAX = 24;
 /** An open event without news for this long is shown as over: its worker is gone. */
 const SILENT_MS = 5_000;
 
-/** Records, newest first, to one entry a thing, newest first. */
-export function things(records, nowMs) {
+/** Records, newest first, to one entry a thing, newest first; `data` is that of its newest record. */
+export function things(records, nowMs, max = CHIPS_MAX) {
   const byId = new Map();
   for (const record of records) {
     const key = `${record.ring} ${record.id}`;
@@ -21,9 +21,9 @@ export function things(records, nowMs) {
       continue;
     }
     const open = (phase === "begin" || phase === "update") && nowMs - ms < SILENT_MS;
-    byId.set(key, { key, what, camera: record.camera, open, fromMs: ms, toMs: ms });
+    byId.set(key, { key, what, camera: record.camera, open, fromMs: ms, toMs: ms, data: record.data });
   }
-  return [...byId.values()].slice(0, CHIPS_MAX);
+  return [...byId.values()].slice(0, max);
 }
 
 function chip() {

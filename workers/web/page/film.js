@@ -1,6 +1,7 @@
 // One camera's recording in a video element: fetches the segments around the moment that is wanted and hands
 // them to the browser (Media Source Extensions). Never holds more than a minute.
 
+import { here } from "./api.js";
 import { keyBefore, locate, parse, utcOf } from "./playlist.js";
 import { pause } from "./poll.js";
 
@@ -11,6 +12,8 @@ const BEHIND_S = 20;
 const AGAIN_MS = 3_000;
 const RETRY_MS = 1_000;
 const DEADLINE_MS = 20_000;
+/** Lists of pictures. */
+const LISTS_KEPT = 4;
 /** What is being recorded is in the playlist so much later, at most. */
 const LATE_MS = 15_000;
 
@@ -46,6 +49,7 @@ export class Film {
   #inits = new Map(); // url -> {bytes, type}
   #appended = new Set(); // indexes
   #gone = new Set(); // urls of segments that were removed
+  #named = new Map(); // url of a list of pictures -> promise of it, the newest ones
   #moved = false; // the list begins elsewhere than what is in the buffer
   #media = null;
   #buffer = null;
@@ -60,7 +64,7 @@ export class Film {
     this.trouble = null; // why nothing can be shown, for people
     const iso = (ms) => new Date(ms).toISOString();
     const query = to === null ? `from=${iso(from)}` : `from=${iso(from)}&to=${iso(to)}`;
-    this.playlist = new URL(`/recordings/${camera}/index.m3u8?${query}`, document.baseURI).href;
+    this.playlist = here(`/recordings/${camera}/index.m3u8?${query}`);
     this.#follow();
   }
 
@@ -111,9 +115,18 @@ export class Film {
   /** The pictures of the segment with this moment: {ring, pictures}; null when there is none. */
   async pictures(now) {
     const found = locate(this.#list.segments, now);
-    if (!found) return null;
-    const url = this.#list.segments[found.index].url.replace(".m4s", ".json");
-    return (await fetched(url, this.#end.signal)).json();
+    return found ? this.#names(this.#list.segments[found.index].url.replace(".m4s", ".json")) : null;
+  }
+
+  /** The list at an address; who asks for it at each picture has it fetched once. */
+  #names(url) {
+    if (!this.#named.has(url)) {
+      const list = fetched(url, this.#end.signal).then((response) => response.json());
+      list.catch(() => this.#named.delete(url));
+      this.#named.set(url, list);
+      if (this.#named.size > LISTS_KEPT) this.#named.delete(this.#named.keys().next().value);
+    }
+    return this.#named.get(url);
   }
 
   /** Lets go of everything. */

@@ -7,6 +7,8 @@ import { Tile } from "./tile.js";
 /** Pictures a second of the whole page, and the fastest a single tile goes. */
 const BUDGET_PER_S = 40;
 const INTERVAL_MIN_MS = 200;
+/** More videos at once than this are pictures one by one: decoders of browsers and machines have an end. */
+const PLAYED_MAX = 16;
 
 export class Grid {
   #tiles = new Map();
@@ -57,7 +59,8 @@ export class Grid {
 
   #make(row) {
     const interval = () => Math.max(INTERVAL_MIN_MS, (this.inView.size * 1000) / BUDGET_PER_S);
-    const tile = new Tile(row.name, interval, this.options);
+    const mayPlay = () => this.inView.size <= PLAYED_MAX;
+    const tile = new Tile(row.name, interval, { mayPlay, ...this.options });
     this.observer.observe(tile.element);
     return {
       element: tile.element,

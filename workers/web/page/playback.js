@@ -1,10 +1,12 @@
 // Puts the parts of the page of recordings together. What a part does is in its own file.
 
-import { getJson, Refused } from "./api.js";
+import { getJson, here, Refused } from "./api.js";
+import { BoxBook } from "./boxes.js";
 import { el, setText } from "./dom.js";
 import { repeat } from "./poll.js";
+import { followAll, Lately } from "./records.js";
 import { Room } from "./room.js";
-import { themeSwitch } from "./theme.js";
+import { header } from "./shell.js";
 import { remark, Timeline } from "./timeline.js";
 
 const LIST_MS = 5_000;
@@ -17,7 +19,9 @@ const NEWEST_MS = 10_000;
 
 const at = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
-const room = new Room(at("room"));
+const book = new BoxBook();
+const lately = new Lately();
+const room = new Room(at("room"), { book });
 const timeline = new Timeline(at("timeline"), (ms) => room.seek(ms));
 const chosen = new Set();
 const view = { span: 3_600_000, to: null }; // ms; without `to` it ends now
@@ -96,7 +100,7 @@ function show() {
 
 function drawTimeline() {
   const { from, to } = window_();
-  timeline.update(selected(), from, to);
+  timeline.update(selected(), from, to, lately.records);
   const notes = selected().flatMap((camera) => camera.comments.map((comment) => ({ camera: camera.camera, comment })));
   notes.sort((one, other) => one.comment.utc_ns - other.comment.utc_ns);
   at("notes").replaceChildren(...notes.slice(-100).map(({ camera, comment }) => {
@@ -113,7 +117,7 @@ function drawCuts() {
   setText(at("cut-range"), whole ? `${words(cut.from)} to ${words(cut.to)}` : "Mark where it begins and where it ends.");
   const iso = (ms) => new Date(ms).toISOString();
   at("cuts").replaceChildren(...(whole ? [...chosen] : []).map((camera) =>
-    el("a", { class: "quiet", href: `/recordings/${camera}/cut.mp4?from=${iso(cut.from)}&to=${iso(cut.to)}`, download: "" }, `Download ${camera}`)));
+    el("a", { class: "quiet", href: here(`/recordings/${camera}/cut.mp4?from=${iso(cut.from)}&to=${iso(cut.to)}`), download: "" }, `Download ${camera}`)));
 }
 
 function draw() {
@@ -184,7 +188,7 @@ async function refresh() {
   }
 }
 
-themeSwitch(at("theme"));
+header(at("bar"), { title: "Recordings", place: "Recordings" });
 for (const [name, action] of Object.entries(actions)) at(name).addEventListener("click", action);
 at("rate").addEventListener("change", () => { room.clock.rate = Number(at("rate").value); });
 at("span").addEventListener("change", () => {
@@ -194,18 +198,19 @@ at("span").addEventListener("change", () => {
 });
 at("utc").addEventListener("change", () => { drawTimeline(); drawCuts(); });
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("select, input, button, a") && (event.key === " " || event.key.length > 1)) return;
+  if (event.target.matches("select, button, a") && (event.key === " " || event.key.length > 1)) return;
+  // Who writes, into the box of the token, writes.
+  if (event.target.matches("input:not([type=checkbox])")) return;
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS || event.key === "Home")) return;
   event.preventDefault();
   // As at every slider, the begin of what there is.
   if (event.key === "Home") room.seek(room.clock.first);
   else actions[KEYS[event.key]]();
 });
-getJson("/api/v1/about").then((about) => {
-  setText(at("project"), about.project);
-  document.title = `Recordings · ${about.project} · framevisor`;
-}).catch(() => {}); // the list says what is wrong
-
+followAll((ring, record) => {
+  book.add(ring, record);
+  lately.add(ring, record);
+});
 repeat(LIST_MS, refresh);
 repeat(TELL_MS, () => room.tell());
 requestAnimationFrame(loop);

@@ -3,9 +3,9 @@
 /** Resolves after `ms`. */
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Runs `work` now and `ms` after each end. It must not throw. */
-export async function repeat(ms, work) {
-  for (;;) {
+/** Runs `work` now and `ms` after each end, as long as it `goesOn()`. It must not throw. */
+export async function repeat(ms, work, goesOn = () => true) {
+  while (goesOn()) {
     if (!document.hidden) await work();
     await pause(ms);
   }

@@ -16,7 +16,7 @@ export class Room {
   #screens = [];
 
   /** `screen(camera, from, to)` is there for tests. */
-  constructor(element, { screen = (camera, from, to) => new Screen(camera, from, to), wall = () => Date.now() } = {}) {
+  constructor(element, { book, screen = (camera, from, to) => new Screen(camera, from, to, { book }), wall = () => Date.now() } = {}) {
     this.element = element;
     this.make = screen;
     this.wall = wall;
@@ -55,6 +55,7 @@ export class Room {
     if (playing && now > end - NEAR_MS && end < this.clock.last) this.#load();
     for (const screen of this.#screens) {
       screen.draw();
+      screen.mark(now);
       if (playing) screen.untell();
     }
   }

@@ -1,24 +1,30 @@
-// One camera's video in a room: its picture, why there is none, and which frame it is.
+// One camera's video in a room: its picture, what is seen in it, why there is none, and which frame it is.
 
+import { BoxBook, Boxes } from "./boxes.js";
 import { el, setText } from "./dom.js";
 import { Film } from "./film.js";
 import { Follower } from "./sync.js";
 
+/** Times of one picture in a video and in its list, which are told in whole us. */
+const SAME_S = 0.003;
+
 export class Screen {
-  /** From `from` to `to` in ms, as for a film. */
-  constructor(camera, from, to, { film = (video) => new Film(camera, video, from, to) } = {}) {
+  /** From `from` to `to` in ms, as for a film; `book` has the records whose boxes are drawn. */
+  constructor(camera, from, to, { book = new BoxBook(), film = (video) => new Film(camera, video, from, to) } = {}) {
     this.camera = camera;
     this.video = el("video", { playsinline: "", preload: "auto", "aria-label": `Recording of ${camera}` });
     this.video.muted = true;
     this.why = el("p", { class: "why" });
     this.frame = el("span", { class: "number frame", title: "ring, epoch and sequence of the frame shown" });
     this.element = el("figure", { class: "screen-of" },
-      el("div", { class: "screen" }, this.video, this.why),
+      this.screen = el("div", { class: "screen" }, this.video, this.why),
       el("figcaption", { class: "caption" }, el("h3", { "aria-level": "2" }, camera), el("span", { class: "spring" }), this.frame));
     this.element.dataset.camera = camera;
     this.film = film(this.video);
     this.follower = new Follower(this.video, this.film);
+    this.boxes = new Boxes(this.screen, book);
     this.told = null; // place in the video of the frame that is named
+    this.marked = null; // and of the one whose boxes are drawn
     this.video.addEventListener("loadedmetadata", () => {
       this.element.style.setProperty("--shape", `${this.video.videoWidth} / ${this.video.videoHeight}`);
     });
@@ -31,6 +37,24 @@ export class Screen {
     const { why } = this.follower;
     this.element.classList.toggle("away", Boolean(why));
     setText(this.why, why ?? "");
+  }
+
+  /** Draws the boxes of the frame that is shown, by its id; none when it is not known in time. */
+  async mark(now) {
+    const { place, why } = this.follower;
+    if (place === this.marked) return;
+    this.marked = place;
+    if (place === null || why || this.boxes.book.isEmpty) {
+      this.boxes.clear();
+      return;
+    }
+    const found = await this.pictures(now);
+    if (!found || this.marked !== place) return;
+    const { at_s: at, epoch, sequence } = found.all[found.index];
+    // Of the next segment: its list is asked for with the next picture.
+    if (Math.abs(at - place) > SAME_S) return;
+    const { videoWidth: width, videoHeight: height } = this.video;
+    this.boxes.show({ ring: found.ring, epoch, sequence, captureMs: this.film.utc(place), width, height });
   }
 
   /** The picture that is shown, and those of its segment in the order of showing; null without one. */

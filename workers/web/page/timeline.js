@@ -1,18 +1,28 @@
 // When cameras were recorded and why not, a row each, with remarks as marks and a line at the moment shown.
 
 import { el, setData, sync } from "./dom.js";
+import { things } from "./events.js";
 import { reason } from "./film.js";
 
 const ms = (ns) => ns / 1e6;
 
-/** What a row shows of a camera of `/api/v1/recordings`, from `from` to `to` in ms: {kind, left, width, title} in %. */
-export function marks(camera, from, to) {
+/** Marks of events; more in a row are not told apart. */
+const EVENTS_MAX = 200;
+
+/**
+ * What a row shows of a camera of `/api/v1/recordings`, from `from` to `to` in ms: {kind, left, width, title} in %.
+ * `records` are those of `/api/v1/events`, newest first.
+ */
+export function marks(camera, from, to, records = []) {
   const share = (at) => (100 * (Math.min(to, Math.max(from, at)) - from)) / (to - from);
   const stretch = (kind, begin, end, title) => ({ kind, left: share(begin), width: share(end) - share(begin), title });
   const inside = ({ from_utc_ns: begin, to_utc_ns: end }) => ms(begin) < to && ms(end) > from;
   return [
     ...camera.ranges.filter(inside).map((one) => stretch("there", ms(one.from_utc_ns), ms(one.to_utc_ns), "recorded")),
     ...camera.gaps.filter(inside).map((one) => stretch("gap", ms(one.from_utc_ns), ms(one.to_utc_ns), reason(one))),
+    ...things(records.filter((record) => record.camera === camera.camera), to, EVENTS_MAX)
+      .filter(({ fromMs, toMs }) => fromMs < to && toMs >= from)
+      .map(({ what, fromMs, toMs }) => stretch("event", fromMs, toMs, what)),
     ...camera.comments.filter((one) => ms(one.utc_ns) >= from && ms(one.utc_ns) < to)
       .map((one) => ({ kind: "note", left: share(ms(one.utc_ns)), width: null, title: remark(one) })),
   ];
@@ -48,14 +58,14 @@ export class Timeline {
   #from = 0;
   #to = 1;
 
-  /** `seek(ms)` is called with the moment that is clicked, dragged or stepped to. */
-  constructor(element, seek) {
+  /** `seek(ms)` is called with the moment that is clicked or dragged to. */
+  constructor(element, seek, { label = "Moment shown" } = {}) {
     this.element = element;
     this.seek = seek;
     this.list = el("div", { class: "rows" });
     this.line = el("div", { class: "head", hidden: "" });
     this.scale = el("div", { class: "scale", "aria-hidden": "true" });
-    const slider = { class: "timeline", tabindex: "0", role: "slider", "aria-label": "Moment shown" };
+    const slider = { class: "timeline", tabindex: "0", role: "slider", "aria-label": label, "aria-valuenow": "0" };
     this.area = el("div", slider, this.list, this.line, this.scale);
     element.append(this.area);
     this.area.addEventListener("pointerdown", (event) => {
@@ -71,10 +81,10 @@ export class Timeline {
     this.seek(this.#from + (this.#to - this.#from) * share);
   }
 
-  /** Cameras as `/api/v1/recordings` has them. */
-  update(cameras, from, to) {
+  /** Cameras as `/api/v1/recordings` has them, records as `/api/v1/events`. */
+  update(cameras, from, to, records = []) {
     [this.#from, this.#to] = [from, to];
-    const rows = cameras.map((camera) => ({ camera, shown: marks(camera, from, to) }));
+    const rows = cameras.map((camera) => ({ camera, shown: marks(camera, from, to, records) }));
     sync(this.list, this.#rows, rows, ({ camera }) => camera.camera, row);
     this.scale.replaceChildren(...ticks(from, to).map(({ left, text }) => {
       const tick = el("span", {}, text);
@@ -105,7 +115,8 @@ export function ticks(from, to) {
   for (let at = first; at < to; at += step) {
     const day = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
     const format = step >= 86_400_000 ? { month: "short", day: "numeric" } : step < 60_000 ? { ...day, second: "2-digit" } : day;
-    found.push({ left: (100 * (at - from)) / (to - from), text: new Date(at).toLocaleTimeString([], format) });
+    // The last one would be cut off.
+    if ((at - from) / (to - from) < 0.95) found.push({ left: (100 * (at - from)) / (to - from), text: new Date(at).toLocaleTimeString([], format) });
   }
   return found;
 }

@@ -8,6 +8,7 @@ use protocol::admin::{RingStatus, WorkerState, WorkerStatus};
 use protocol::health::PictureHealth;
 use protocol::name::{RingName, WorkerName};
 use protocol::time::MonoNs;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A camera without a new frame for longer than this is stale.
@@ -25,7 +26,7 @@ pub struct CameraRings {
     pub packets: Option<RingName>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CameraState {
     Live,
@@ -35,7 +36,7 @@ pub enum CameraState {
 }
 
 /// A row of `/api/v1/cameras`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CameraStatus {
     pub name: String,
     pub state: CameraState,
@@ -53,6 +54,8 @@ pub struct CameraStatus {
     pub packets: Option<RingName>,
     /// Where its picture is, if it has a frame ring.
     pub snapshot: Option<String>,
+    /// Where its live video is, if its packet ring is an input.
+    pub live: Option<String>,
 }
 
 /// Remembers what one look at the rings cannot tell: rates, and who wrote a ring whose writer is dead.
@@ -130,6 +133,7 @@ impl Board {
             frames: camera.frames.clone(),
             packets: camera.packets.clone(),
             snapshot: camera.frames.as_ref().map(|_| format!("/snap/{}.jpg", camera.name)),
+            live: None,
         }
     }
 
@@ -206,7 +210,7 @@ fn silence(camera: &CameraRings, ring: Option<&RingStatus>, age_ms: Option<u64>)
 
 /// The number of items between two heads. Heads are far below 2^53, so a float holds them exactly.
 #[expect(clippy::cast_precision_loss, reason = "a difference of heads of a few seconds is small")]
-fn count(from: u64, to: u64) -> f64 {
+pub(crate) fn count(from: u64, to: u64) -> f64 {
     to.saturating_sub(from) as f64
 }
 

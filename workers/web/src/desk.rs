@@ -13,6 +13,7 @@ use protocol::name::RingName;
 use protocol::time::MonoNs;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
+use crate::insight::passage::{Hop, Passage, Passages, Stage};
 use crate::jpeg;
 use crate::picture::PictureStamp;
 use crate::sources::{PictureTap, Sources};
@@ -72,6 +73,7 @@ struct Tap {
     snapshot: Option<Arc<Snapshot>>,
     /// Why the last look failed.
     why: Option<String>,
+    passages: Passages,
 }
 
 impl Desk {
@@ -91,12 +93,21 @@ impl Desk {
         }
     }
 
-    /// The newest picture of a camera; waits a moment when nobody looked before.
-    pub async fn newest(&self, name: &str) -> Result<Arc<Snapshot>, NoPicture> {
+    /// Whether there can be pictures of a camera.
+    pub fn knows(&self, name: &str) -> Result<(), NoPicture> {
+        self.camera(name).map(|_| ())
+    }
+
+    fn camera(&self, name: &str) -> Result<(&Camera, &RingName), NoPicture> {
         let unknown = || NoPicture::UnknownCamera { name: name.to_owned() };
         let camera = self.cameras.get(name).ok_or_else(unknown)?;
         let no_frames = || NoPicture::NoFrames { name: name.to_owned() };
-        let ring = camera.ring.as_ref().ok_or_else(no_frames)?;
+        Ok((camera, camera.ring.as_ref().ok_or_else(no_frames)?))
+    }
+
+    /// The newest picture of a camera; waits a moment when nobody looked before.
+    pub async fn newest(&self, name: &str) -> Result<Arc<Snapshot>, NoPicture> {
+        let (camera, ring) = self.camera(name)?;
         let deadline = self.sources.now().mono + FIRST_PICTURE_WAIT;
         loop {
             let now = self.sources.now().mono;
@@ -114,6 +125,17 @@ impl Desk {
             drop(tap);
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// How long the pictures that were shown lately took, from `first` on; none of a camera that nobody looks at.
+    pub async fn hops(&self, name: &str, first: Stage) -> Vec<Hop> {
+        let Some((camera, ring)) =
+            self.cameras.get(name).and_then(|it| Some((it, it.ring.as_ref()?)))
+        else {
+            return Vec::new();
+        };
+        let tap = camera.tap.lock().await;
+        tap.passages.hops(ring, first, self.sources.now().mono)
     }
 
     /// Whether the camera's ring is attached now.
@@ -190,14 +212,16 @@ impl Tap {
                 }
             }
         }
-        self.read(quality);
+        self.read(sources, quality);
     }
 
-    fn read(&mut self, quality: u8) {
+    fn read(&mut self, sources: &dyn Sources, quality: u8) {
         let Some(reader) = self.reader.as_mut() else {
             return;
         };
-        let encoded = match reader.newest() {
+        let newest = reader.newest();
+        let taken = sources.now().mono;
+        let encoded = match newest {
             Ok(None) => return,
             Ok(Some(picture)) => jpeg::encode(&picture, quality)
                 .map(|jpeg| (jpeg, picture))
@@ -210,6 +234,8 @@ impl Tap {
         match encoded {
             Ok((jpeg, picture)) => {
                 self.why = None;
+                let encoded = sources.now().mono;
+                self.passages.add(Passage { taken, encoded, ..picture.stamp.times.into() });
                 self.snapshot = Some(Arc::new(Snapshot {
                     jpeg: jpeg.into(),
                     width: picture.width,

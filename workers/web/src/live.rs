@@ -7,21 +7,26 @@ use std::time::Duration;
 use protocol::admin::{CLIENTS_DIR, ClientStatus, ClientsNote, RingStatus};
 use protocol::control::{Query, WorkersPage};
 use protocol::name::{ProjectName, RingName, WorkerName};
+use protocol::stream::Track;
 use protocol::time::{MonoNs, Stamp};
 use recordings::UploadStatus;
 use serde_json::Value;
 use shmring::{
-    Frame, FrameOptions, FrameReader, Next, PacketOptions, RecordReader, Start, census, clock,
+    Frame, FrameOptions, FrameReader, Next, PacketOptions, PacketReader, RecordReader, Start,
+    census, clock,
 };
 use tracing::debug;
-use worker::Link;
+use worker::{Link, PacketInput};
 
 use crate::events::EventLog;
-use crate::picture::{Picture, PictureStamp};
-use crate::sources::{PictureTap, Sources, Trouble};
+use crate::insight::passage::Passage;
+use crate::picture::Picture;
+use crate::sources::{PacketTap, PictureTap, SharedMemory, Sources, TimesTap, Told, Trouble};
 
 /// Most records taken from one ring in one step: a ring full of old ones must not hold the sockets.
 const RECORDS_A_STEP: usize = 500;
+/// Most packets whose times are taken at once: some ten seconds of a camera with sound.
+const PACKETS_A_LOOK: usize = 1_000;
 /// How often an absent event ring is looked for.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -86,8 +91,30 @@ impl Sources for Live {
         notes.filter(|note| note.is_fresh(now)).flat_map(|note| note.clients).collect()
     }
 
+    fn shared_memory(&self) -> Option<SharedMemory> {
+        let shm = rustix::fs::statvfs("/dev/shm").ok()?;
+        let of = |blocks: u64| blocks.checked_mul(shm.f_frsize);
+        Some(SharedMemory { all: of(shm.f_blocks)?, free: of(shm.f_bavail)? })
+    }
+
+    fn logs(&self, worker: &WorkerName, lines: u32) -> Result<Option<String>, Trouble> {
+        let told = self.link.ask(Query::Logs { worker: worker.clone(), lines })?;
+        Ok((told != "null").then_some(told))
+    }
+
+    fn open_times(&self, ring: &RingName) -> Result<Option<Box<dyn TimesTap>>, Trouble> {
+        // From the newest key on: the first answer has some, and none is older than a group of pictures.
+        let options = PacketOptions { reader: self.rings.reader.clone(), start: Start::NewestKey };
+        let reader = PacketReader::attach(&self.rings.project, ring, &options)?;
+        Ok(Some(Box::new(reader)))
+    }
+
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
         self.rings.open(ring)
+    }
+
+    fn packets(&self, ring: &RingName) -> Box<dyn PacketTap> {
+        self.rings.packets(ring)
     }
 }
 
@@ -101,6 +128,29 @@ impl Rings {
         // the ring then is the camera's own.
         let options = FrameOptions { quota: 1, ..FrameOptions::named(&self.reader) };
         Ok(Box::new(FrameReader::attach(&self.project, ring, &options)?))
+    }
+
+    pub fn packets(&self, ring: &RingName) -> Box<dyn PacketTap> {
+        let options = PacketOptions { reader: self.reader.clone(), start: Start::Oldest };
+        Box::new(PacketInput::detached(&self.project, ring, options))
+    }
+}
+
+impl PacketTap for PacketInput {
+    fn next(&mut self, wait: Duration) -> Result<Told, Trouble> {
+        Ok(match self.poll(wait)? {
+            Some(Next::Item(packet)) => Told::Packet(packet),
+            Some(Next::Overrun { missed }) => Told::Missed(missed),
+            // What is lost follows as an overrun, what is new as packets of another epoch.
+            Some(Next::Evicted { .. } | Next::NewEpoch { .. }) => Told::Missed(0),
+            Some(Next::Quiet) => Told::Quiet,
+            Some(Next::Ended) => Told::Ended,
+            None => Told::Absent(self.absence()),
+        })
+    }
+
+    fn tracks(&self) -> &[Track] {
+        Self::tracks(self)
     }
 }
 
@@ -116,35 +166,28 @@ impl PictureTap for FrameReader {
     }
 }
 
+impl TimesTap for PacketReader {
+    fn drain(&mut self, take: &mut dyn FnMut(Passage)) -> Result<(), Trouble> {
+        for _ in 0..PACKETS_A_LOOK {
+            match self.next(Duration::ZERO)? {
+                Next::Item(packet) => take(Passage {
+                    capture: packet.meta.capture.mono,
+                    ingest: packet.meta.ingest,
+                    published: packet.published,
+                    ..Passage::default()
+                }),
+                Next::Evicted { .. } | Next::NewEpoch { .. } | Next::Overrun { .. } => {}
+                Next::Quiet | Next::Ended => break,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Copies what is visible; the lease ends with the caller's frame.
 fn copy(frame: &Frame) -> Result<Picture, Trouble> {
-    let meta = frame.meta();
-    let Some(picture) = meta.picture() else {
-        return Err(Trouble::NoPicture { ring: frame.ring().clone(), seen: meta.content });
-    };
-    let planes = (0..picture.format.planes())
-        .filter_map(|number| frame.plane(number))
-        .map(|plane| {
-            let mut samples = Vec::new();
-            plane.copy_to(&mut samples);
-            samples
-        })
-        .collect();
-    let arrival = if meta.ingest == MonoNs(0) { frame.published() } else { meta.ingest };
-    Ok(Picture {
-        format: picture.format,
-        width: picture.width,
-        height: picture.height,
-        colour: picture.colour,
-        planes,
-        stamp: PictureStamp {
-            id: frame.frame_id(),
-            epoch: frame.epoch(),
-            sequence: frame.sequence(),
-            capture_utc: meta.capture.utc,
-            arrival,
-        },
-    })
+    let seen = frame.meta().content;
+    Picture::copied(frame).ok_or_else(|| Trouble::NoPicture { ring: frame.ring().clone(), seen })
 }
 
 /// One event ring among the inputs, there or not.

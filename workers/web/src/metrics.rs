@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
+use std::sync::LazyLock;
 
 use protocol::admin::{ClientReception, ClientStatus, RingStatus, WorkerState, WorkerStatus};
 use protocol::health::PictureHealth;
-use protocol::name::WorkerName;
+use protocol::name::{RingName, WorkerName};
 use protocol::time::{NS_PER_S, UtcNs};
 use recordings::UploadStatus;
 
 use crate::board::CameraStatus;
+use crate::sources::SharedMemory;
+use crate::tally::{BUCKETS_MS, EXTERNAL, Tally};
 
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -28,6 +31,31 @@ pub struct Measured<'a> {
     pub uploads: &'a [(WorkerName, UploadStatus)],
     /// Who is connected to each RTSP server.
     pub clients: &'a [(WorkerName, Vec<ClientStatus>)],
+    /// Items a second, of the rings where that is known.
+    pub rates: &'a BTreeMap<RingName, f64>,
+    pub tally: &'a Tally,
+    pub shm: Option<SharedMemory>,
+}
+
+const NO_RATES: &BTreeMap<RingName, f64> = &BTreeMap::new();
+static NO_TALLY: LazyLock<Tally> = LazyLock::new(Tally::default);
+
+impl Measured<'static> {
+    /// With nothing in it.
+    pub fn nothing() -> Self {
+        Self {
+            now: UtcNs(0),
+            rings: &[],
+            workers: None,
+            cameras: &[],
+            connections: 0,
+            uploads: &[],
+            clients: &[],
+            rates: NO_RATES,
+            tally: &NO_TALLY,
+            shm: None,
+        }
+    }
 }
 
 /// An uploader that has said nothing for so long is not there: its figures are left out, not frozen.
@@ -46,9 +74,13 @@ pub fn text(measured: &Measured<'_>) -> String {
     page.family("web_connections", "gauge", "Open connections to this worker.");
     page.sample(&[], measured.connections);
     rings(&mut page, measured.rings);
+    shared_memory(&mut page, measured);
+    late(&mut page, measured.tally);
     readers(&mut page, measured);
     workers(&mut page, measured.workers.unwrap_or_default());
+    restarts(&mut page, measured);
     cameras(&mut page, measured);
+    recordings(&mut page, measured.tally);
     uploads(&mut page, measured.uploads);
     clients(&mut page, measured.clients);
     health(&mut page, measured.cameras);
@@ -60,6 +92,10 @@ fn rings(page: &mut Page, rings: &[RingStatus]) {
     for ring in rings {
         page.sample(&[("ring", &ring.name)], ring.head);
     }
+    page.family("ring_bytes_total", "counter", "Bytes published in the ring's epoch.");
+    for ring in rings {
+        page.sample(&[("ring", &ring.name)], ring.published_bytes);
+    }
     page.family("ring_shm_bytes", "gauge", "Shared memory of the ring.");
     for ring in rings {
         page.sample(&[("ring", &ring.name)], ring.bytes);
@@ -70,34 +106,102 @@ fn rings(page: &mut Page, rings: &[RingStatus]) {
     }
 }
 
-/// Largest lag and sum of missed items of all readers under one label.
-#[derive(Default)]
-struct Readers {
-    lag: u64,
-    missed: u64,
+/// Of the machine: what this project's rings have, what is free, and what others have.
+fn shared_memory(page: &mut Page, measured: &Measured<'_>) {
+    let Some(SharedMemory { all, free }) = measured.shm else { return };
+    let own: u64 = measured.rings.iter().map(|ring| ring.bytes).sum();
+    let others = all.saturating_sub(free).saturating_sub(own);
+    page.family("shm_bytes", "gauge", "Shared memory of this machine, by who has it.");
+    for (state, bytes) in [("rings", own), ("free", free), ("other", others)] {
+        page.sample(&[("state", &state)], bytes);
+    }
+}
+
+/// Of the newest item at each look, so of some of all there were: of packets, key frames.
+fn late(page: &mut Page, tally: &Tally) {
+    page.family(
+        "capture_to_ring_seconds",
+        "histogram",
+        "From capture to the ring, of items looked at.",
+    );
+    for (ring, histogram) in tally.late() {
+        let bounds = BUCKETS_MS.iter().map(|bound| seconds_of(bound * 1_000_000));
+        let bounds = bounds.chain(["+Inf".to_owned()]);
+        for (bound, count) in bounds.zip(histogram.cumulative()) {
+            page.part("_bucket", &[("ring", ring), ("le", &bound)], count);
+        }
+        page.part("_sum", &[("ring", ring)], seconds_of(histogram.sum_ns));
+        page.part("_count", &[("ring", ring)], histogram.count());
+    }
+}
+
+/// Whole numbers stay exact.
+fn seconds_of(ns: u64) -> String {
+    let text = format!("{}.{:09}", ns / NS_PER_S, ns % NS_PER_S);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn restarts(page: &mut Page, measured: &Measured<'_>) {
+    page.family("worker_restarts_total", "counter", "Restarts since the supervisor began.");
+    // A series that begins at one hides that first restart from whoever asks for the increase: the sum over the
+    // reasons begins at zero.
+    for worker in measured.workers.unwrap_or_default() {
+        page.sample(&[("worker", &worker.name), ("reason", &"none")], 0);
+    }
+    for (worker, reason, count) in measured.tally.restarts() {
+        page.sample(&[("worker", worker), ("reason", &reason)], count);
+    }
+}
+
+fn recordings(page: &mut Page, tally: &Tally) {
+    page.family("recording_bytes_total", "counter", "Bytes of files that were completed.");
+    for (camera, recorded) in tally.recordings() {
+        page.sample(&[("camera", &camera)], recorded.bytes);
+    }
+    page.family(
+        "recording_gap_seconds_total",
+        "counter",
+        "Time that was to be recorded and was not.",
+    );
+    for (camera, recorded) in tally.recordings() {
+        page.sample(&[("camera", &camera)], seconds_of(recorded.gap_ns));
+    }
 }
 
 fn readers(page: &mut Page, measured: &Measured<'_>) {
     let known = measured.workers.unwrap_or_default();
-    let mut readers: BTreeMap<(&str, &str), Readers> = BTreeMap::new();
+    // The largest lag of all readers under one label.
+    let mut readers: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for ring in measured.rings {
         for reader in &ring.readers {
             let label = known
                 .iter()
                 .find(|worker| worker.name.as_str() == reader.name)
-                .map_or("external", |worker| worker.name.as_str());
-            let entry = readers.entry((ring.name.as_str(), label)).or_default();
-            entry.lag = entry.lag.max(reader.lag);
-            entry.missed += reader.missed;
+                .map_or(EXTERNAL, |worker| worker.name.as_str());
+            let lag = readers.entry((ring.name.as_str(), label)).or_default();
+            *lag = reader.lag.max(*lag);
         }
     }
     page.family("reader_lag_items", "gauge", "Items the reader is behind the ring's head.");
-    for ((ring, reader), seen) in &readers {
-        page.sample(&[("ring", ring), ("reader", reader)], seen.lag);
+    for ((ring, reader), lag) in &readers {
+        page.sample(&[("ring", ring), ("reader", reader)], lag);
+    }
+    page.family("reader_lag_seconds", "gauge", "The same in time, at the ring's rate of late.");
+    for ((ring, reader), lag) in &readers {
+        let rate = measured.rates.iter().find(|(name, _)| name.as_str() == *ring);
+        // Of a ring that stands still nobody can tell how long its items are.
+        let seconds = match rate.map(|(_, rate)| *rate) {
+            _ if *lag == 0 => Some(0.0),
+            Some(rate) if rate > 0.0 => Some(as_f64(*lag) / rate),
+            _ => None,
+        };
+        if let Some(seconds) = seconds {
+            page.sample(&[("ring", ring), ("reader", reader)], format!("{seconds:.3}"));
+        }
     }
     page.family("ring_overruns_total", "counter", "Items the reader missed.");
-    for ((ring, reader), seen) in &readers {
-        page.sample(&[("ring", ring), ("reader", reader)], seen.missed);
+    for (ring, reader, missed) in measured.tally.overruns() {
+        page.sample(&[("ring", ring), ("reader", &reader)], missed);
     }
 }
 
@@ -114,10 +218,6 @@ fn workers(page: &mut Page, workers: &[WorkerStatus]) {
     for worker in workers {
         let degraded = worker.state == WorkerState::Degraded;
         page.sample(&[("worker", &worker.name)], u8::from(degraded));
-    }
-    page.family("worker_restarts_total", "counter", "Restarts since the supervisor began.");
-    for worker in workers {
-        page.sample(&[("worker", &worker.name)], worker.restarts);
     }
 }
 
@@ -188,14 +288,20 @@ fn clients(page: &mut Page, servers: &[(WorkerName, Vec<ClientStatus>)]) {
         }),
     ];
     let groups: Vec<_> = servers.iter().flat_map(|(worker, them)| grouped(worker, them)).collect();
-    for (name, help, figure) in families {
-        if !groups.is_empty() {
+    for (index, (name, help, figure)) in families.into_iter().enumerate() {
+        if !servers.is_empty() {
             page.family(name, "gauge", help);
         }
         for ((worker, camera, transport), them) in &groups {
             let labels: [(&str, &dyn Display); 3] =
                 [("worker", worker), ("camera", camera), ("transport", transport)];
             page.sample(&labels, figure(them));
+        }
+        let is_alone =
+            |server: &WorkerName| !groups.iter().any(|((worker, ..), _)| *worker == server);
+        // That nobody plays is said too; empty labels are none to Prometheus.
+        for (worker, _) in servers.iter().filter(|(server, _)| index == 0 && is_alone(server)) {
+            page.sample(&[("worker", worker), ("camera", &""), ("transport", &"")], 0);
         }
     }
 }
@@ -245,19 +351,28 @@ fn health(page: &mut Page, cameras: &[CameraStatus]) {
 
 /// The text being written; samples go to the family begun last.
 #[derive(Default)]
-struct Page {
-    text: String,
+pub(crate) struct Page {
+    pub(crate) text: String,
     name: &'static str,
 }
 
 impl Page {
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
+    pub(crate) fn family(&mut self, name: &'static str, kind: &str, help: &str) {
         self.name = name;
         let line = format!("# HELP framevisor_{name} {help}\n# TYPE framevisor_{name} {kind}\n");
         self.text.push_str(&line);
     }
 
-    fn sample(&mut self, labels: &[(&str, &dyn Display)], value: impl Display) {
+    pub(crate) fn sample(&mut self, labels: &[(&str, &dyn Display)], value: impl Display) {
+        self.part("", labels, value);
+    }
+
+    /// A sample of a family that has several.
+    fn part(&mut self, suffix: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
         let mut set = String::new();
         for (index, (name, label)) in labels.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
@@ -265,7 +380,7 @@ impl Page {
             let _ = write!(set, "{comma}{name}=\"{label}\"");
         }
         let set = if set.is_empty() { set } else { format!("{{{set}}}") };
-        let _ = writeln!(self.text, "framevisor_{}{set} {value}", self.name);
+        let _ = writeln!(self.text, "framevisor_{}{suffix}{set} {value}", self.name);
     }
 }
 
@@ -293,6 +408,9 @@ mod tests {
             live: true,
             writer_pid: Some(1),
             age_ms: Some(40),
+            late_ns: Some(40_000_000),
+            late_sequence: 750,
+            published_bytes: 9_000,
             ..RingStatus::absent(name)
         }
     }
@@ -318,7 +436,18 @@ mod tests {
             frames: None,
             packets: None,
             snapshot: None,
+            live: None,
         }
+    }
+
+    fn tally(workers: &[WorkerStatus]) -> Tally {
+        let mut tally = Tally::default();
+        tally.workers(workers);
+        tally.rings(&[ring()]);
+        tally.recorded("cam1", 1_500);
+        let gap = (UtcNs(5), UtcNs(2_500_000_005));
+        tally.missing("cam1", UtcNs(5), UtcNs(3_000_000_000), &[gap]);
+        tally
     }
 
     fn page(workers: Option<&[WorkerStatus]>) -> String {
@@ -328,8 +457,10 @@ mod tests {
             workers,
             cameras: &[camera()],
             connections: 2,
-            uploads: &[],
-            clients: &[],
+            rates: &[("cam1.frames".parse().unwrap(), 25.0)].into(),
+            tally: &tally(workers.unwrap_or_default()),
+            shm: Some(SharedMemory { all: 100_000, free: 60_000 }),
+            ..Measured::nothing()
         })
     }
 
@@ -340,7 +471,8 @@ mod tests {
             "framevisor_ring_frames_total{ring=\"cam1.frames\"} 750",
             "framevisor_ring_shm_bytes{ring=\"cam1.frames\"} 4096",
             "framevisor_worker_up{worker=\"motion\"} 0",
-            "framevisor_worker_restarts_total{worker=\"motion\"} 4",
+            "framevisor_worker_restarts_total{worker=\"motion\",reason=\"none\"} 0",
+            "framevisor_worker_restarts_total{worker=\"motion\",reason=\"sigkill\"} 4",
             "framevisor_last_frame_timestamp_seconds{camera=\"cam1\"} 1699999999.960",
             "framevisor_camera_health{camera=\"cam1\",fault=\"black\"} 1",
             "framevisor_camera_health{camera=\"cam1\",fault=\"rate\"} 0",
@@ -374,15 +506,7 @@ mod tests {
         assert!(is_fresh(&status, UtcNs(now.0 + 59 * NS_PER_S)));
         assert!(!is_fresh(&status, UtcNs(now.0 + 61 * NS_PER_S)));
         let uploads = [("upload".parse().unwrap(), status)];
-        let measured = Measured {
-            now,
-            rings: &[],
-            workers: None,
-            cameras: &[],
-            connections: 0,
-            uploads: &uploads,
-            clients: &[],
-        };
+        let measured = Measured { now, uploads: &uploads, ..Measured::nothing() };
         let line = "framevisor_upload_backlog_files{worker=\"upload\"} 12";
         assert!(text(&measured).lines().any(|seen| seen == line), "{}", text(&measured));
         assert!(!page(None).contains("upload_"));
@@ -414,15 +538,7 @@ mod tests {
             client("cam1\"} 1\nevil", "udp", 1.0),
         ];
         let clients = [("rtsp".parse().unwrap(), them)];
-        let measured = Measured {
-            now: UtcNs(0),
-            rings: &[],
-            workers: None,
-            cameras: &[],
-            connections: 0,
-            uploads: &[],
-            clients: &clients,
-        };
+        let measured = Measured { clients: &clients, ..Measured::nothing() };
         let page = text(&measured);
         let labels = "{worker=\"rtsp\",camera=\"cam1\",transport=\"udp\"}";
         for line in [
@@ -434,6 +550,11 @@ mod tests {
             assert!(page.lines().any(|seen| seen == line), "{line} is not in\n{page}");
         }
         assert!(!page.contains("evil"));
+        let nobody = [("rtsp".parse().unwrap(), Vec::new())];
+        let page = text(&Measured { clients: &nobody, ..Measured::nothing() });
+        let line = "framevisor_rtsp_clients{worker=\"rtsp\",camera=\"\",transport=\"\"} 0";
+        assert!(page.lines().any(|seen| seen == line), "{line} is not in\n{page}");
+        assert!(!page.contains("rtsp_client_loss_ratio{"), "nobody loses anything");
     }
 
     #[test]
@@ -441,5 +562,93 @@ mod tests {
         let page = page(None);
         assert!(page.contains("framevisor_ring_up{ring=\"cam1.frames\"} 1"));
         assert!(!page.contains("framevisor_worker_up{"));
+    }
+
+    /// What programs and people count on: name, kind and labels.
+    const PROMISED: [(&str, &str, &[&str]); 13] = [
+        ("ring_frames_total", "counter", &["ring"]),
+        ("ring_bytes_total", "counter", &["ring"]),
+        ("ring_overruns_total", "counter", &["ring", "reader"]),
+        ("reader_lag_seconds", "gauge", &["ring", "reader"]),
+        ("capture_to_ring_seconds", "histogram", &["ring", "le"]),
+        ("last_frame_timestamp_seconds", "gauge", &["camera"]),
+        ("worker_restarts_total", "counter", &["worker", "reason"]),
+        ("worker_up", "gauge", &["worker"]),
+        ("recording_bytes_total", "counter", &["camera"]),
+        ("recording_gap_seconds_total", "counter", &["camera"]),
+        ("rtsp_clients", "gauge", &["worker", "camera", "transport"]),
+        ("shm_bytes", "gauge", &["state"]),
+        ("build_info", "gauge", &["version"]),
+    ];
+
+    fn client() -> ClientStatus {
+        ClientStatus {
+            address: "10.0.0.7:5000".to_owned(),
+            camera: "cam1".to_owned(),
+            transport: "tcp".to_owned(),
+            playing: true,
+            connected_s: 1.0,
+            units: 10,
+            skipped: 0,
+            reception: None,
+        }
+    }
+
+    #[test]
+    fn every_figure_that_is_promised_is_served_with_its_labels() {
+        let workers = [motion()];
+        let clients = [("rtsp".parse().unwrap(), vec![client()])];
+        let counted = tally(&workers);
+        let page = text(&Measured {
+            rings: &[ring()],
+            workers: Some(&workers),
+            cameras: &[camera()],
+            clients: &clients,
+            rates: &[("cam1.frames".parse().unwrap(), 25.0)].into(),
+            tally: &counted,
+            shm: Some(SharedMemory { all: 100_000, free: 60_000 }),
+            ..Measured::nothing()
+        });
+        for (name, kind, labels) in PROMISED {
+            assert!(page.contains(&format!("# TYPE framevisor_{name} {kind}\n")), "{name}\n{page}");
+            let suffix = if kind == "histogram" { "_bucket" } else { "" };
+            let begin = format!("framevisor_{name}{suffix}{{");
+            let line = page.lines().find(|line| line.starts_with(&begin));
+            let line = line.unwrap_or_else(|| panic!("no sample of {name}\n{page}"));
+            let set = line[begin.len()..].split('}').next().unwrap();
+            let seen: Vec<&str> = set.split(',').filter_map(|it| it.split('=').next()).collect();
+            assert_eq!(seen, labels, "{line}");
+        }
+    }
+
+    #[test]
+    fn lateness_is_a_histogram_whose_buckets_add_up() {
+        let page = page(None);
+        for line in [
+            "framevisor_capture_to_ring_seconds_bucket{ring=\"cam1.frames\",le=\"0.025\"} 0",
+            "framevisor_capture_to_ring_seconds_bucket{ring=\"cam1.frames\",le=\"0.05\"} 1",
+            "framevisor_capture_to_ring_seconds_bucket{ring=\"cam1.frames\",le=\"30\"} 1",
+            "framevisor_capture_to_ring_seconds_bucket{ring=\"cam1.frames\",le=\"+Inf\"} 1",
+            "framevisor_capture_to_ring_seconds_sum{ring=\"cam1.frames\"} 0.04",
+            "framevisor_capture_to_ring_seconds_count{ring=\"cam1.frames\"} 1",
+        ] {
+            assert!(page.lines().any(|seen| seen == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn lag_is_told_in_time_and_memory_by_who_has_it() {
+        let page = page(Some(&[motion()]));
+        for line in [
+            "framevisor_reader_lag_seconds{ring=\"cam1.frames\",reader=\"motion\"} 0.080",
+            "framevisor_ring_bytes_total{ring=\"cam1.frames\"} 9000",
+            "framevisor_shm_bytes{state=\"rings\"} 4096",
+            "framevisor_shm_bytes{state=\"free\"} 60000",
+            "framevisor_shm_bytes{state=\"other\"} 35904",
+            "framevisor_recording_bytes_total{camera=\"cam1\"} 1500",
+            "framevisor_recording_gap_seconds_total{camera=\"cam1\"} 2.5",
+        ] {
+            assert!(page.lines().any(|seen| seen == line), "{line} is not in\n{page}");
+        }
     }
 }

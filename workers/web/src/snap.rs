@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderName};
@@ -14,7 +15,9 @@ use futures_util::stream;
 use crate::answer::Refusal;
 use crate::assets::not_found;
 use crate::desk::{NoPicture, Snapshot};
+use crate::guard::forwarded::Asker;
 use crate::site::Site;
+use crate::stream::viewers::Transport;
 
 /// Pause between two pictures of a multipart stream: ten a second are motion to the eye, and the
 /// transport for more is video.
@@ -53,29 +56,43 @@ pub async fn snap(
 
 /// Pictures as `multipart/x-mixed-replace`. The next one is taken when the last is sent, so a slow
 /// viewer sees fewer of them and nobody waits for it.
-pub async fn mjpeg(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Response {
+pub async fn mjpeg(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Extension(asker): Extension<Asker>,
+) -> Response {
     if let Err(none) = site.desk.newest(&name).await {
         return refusal(&none).into_response();
     }
-    let parts = stream::unfold((site, name, None), |(site, name, last)| async move {
-        let snapshot = next(&site, &name, last.as_deref()).await?;
-        let part = part(&snapshot, last.is_none());
-        Some((Ok::<_, Infallible>(part), (site, name, Some(snapshot))))
-    });
+    let (now, peer) = (site.sources().now().mono, Some(asker.shown()));
+    let ticket = site.viewers.join(&name, Transport::Mjpeg, peer, now);
+    let parts =
+        stream::unfold((site, name, ticket, None), |(site, name, ticket, last)| async move {
+            let snapshot = next(&site, &name, last.as_deref(), MJPEG_PAUSE).await?;
+            let part = part(&snapshot, last.is_none());
+            ticket.sends(snapshot.stamp.arrival);
+            ticket.sent(1, part.len(), site.sources().now().mono);
+            Some((Ok::<_, Infallible>(part), (site, name, ticket, Some(snapshot))))
+        });
     let content_type = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
     let headers =
         [(header::CONTENT_TYPE, content_type.as_str()), (header::CACHE_CONTROL, "no-store")];
     (headers, Body::from_stream(parts)).into_response()
 }
 
-/// The next picture that is not `last`; `None` ends the stream when the camera has none any more.
-async fn next(site: &Site, name: &str, last: Option<&Snapshot>) -> Option<Arc<Snapshot>> {
+/// The next picture that is not `last`, looked for each `pause`; `None` when the camera has none any more.
+pub async fn next(
+    site: &Site,
+    name: &str,
+    last: Option<&Snapshot>,
+    pause: Duration,
+) -> Option<Arc<Snapshot>> {
     loop {
         let snapshot = site.desk.newest(name).await.ok()?;
         if last.is_none_or(|last| last.stamp != snapshot.stamp) {
             return Some(snapshot);
         }
-        tokio::time::sleep(MJPEG_PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -108,7 +125,8 @@ fn headers(site: &Site, snapshot: &Snapshot) -> HeaderMap {
     headers
 }
 
-fn refusal(none: &NoPicture) -> Refusal {
+/// Why there is no picture, as an answer.
+pub fn refusal(none: &NoPicture) -> Refusal {
     let (status, code, hint) = match none {
         NoPicture::UnknownCamera { .. } => {
             (StatusCode::NOT_FOUND, "no-such-camera", "the cameras are listed at /api/v1/cameras")

@@ -3,11 +3,14 @@
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod fake;
+mod looks;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Path;
@@ -20,30 +23,36 @@ use tokio::sync::watch;
 use web::guard::Hosts;
 use web::route::router;
 use web::server::{Deadlines, Server};
+use web::site::Site;
 
+/// How long a page that plays may take: it says itself when it is done.
+const PLAYS: Duration = Duration::from_secs(150);
 /// One browser at a time: several starve each other on a small machine.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The page on a port of its own, until dropped.
 struct Page {
     address: SocketAddr,
+    fake: Arc<Fake>,
+    site: Arc<Site>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Page {
     fn open(fake: Fake) -> Self {
-        let site = Arc::new(fake).site();
+        let restarts = Arc::clone(&fake.restarts);
+        let fake = Arc::new(fake);
+        let site = fake.site();
         let (stop, stopped) = watch::channel(false);
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("a socket");
-        let places = Arc::clone(&site.connections);
-        let tests = Router::new().route("/tests/{file}", get(test_file));
-        let router = router(site, Hosts::new(address)).merge(tests);
+        let crowd = site.crowd.clone();
+        let router = router(Arc::clone(&site), Hosts::new(address)).merge(tests(restarts));
         let deadlines = Deadlines::default();
         let (never, drain) = watch::channel(false);
-        let server = Server { router, places, deadlines, drain, stop: stopped };
+        let server = Server { router, crowd, deadlines, drain, stop: stopped };
         let thread = std::thread::spawn(move || {
             // A server whose owner is gone drains.
             let _never = never;
@@ -53,7 +62,7 @@ impl Page {
                 server.serve(listener).await;
             });
         });
-        Self { address, stop, thread: Some(thread) }
+        Self { address, fake, site, stop, thread: Some(thread) }
     }
 
     /// Looks at the page later and later until it shows what it should: how much of its own time a
@@ -76,6 +85,16 @@ impl Page {
 
     /// The document after `ms` of the page's own time; `None` without a browser.
     fn after(&self, path: &str, ms: u32) -> Option<String> {
+        self.browse(path, &format!("--virtual-time-budget={ms}"))
+    }
+
+    /// The document once it is loaded, by the clock on the wall: video keeps no other. What a page holds is loaded
+    /// when it lets go of it.
+    fn loaded(&self, path: &str) -> Option<String> {
+        self.browse(path, "--autoplay-policy=no-user-gesture-required")
+    }
+
+    fn browse(&self, path: &str, option: &str) -> Option<String> {
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = std::env::temp_dir().join(format!("fv-page-{}", self.address.port()));
         let output = Command::new("timeout")
@@ -90,7 +109,7 @@ impl Page {
             .args(["--no-first-run", "--disable-background-networking"])
             .args(["--disable-component-update", "--disable-sync", "--window-size=1400,1000"])
             .arg(format!("--user-data-dir={}", profile.display()))
-            .arg(format!("--virtual-time-budget={ms}"))
+            .arg(option)
             .args(["--dump-dom", &format!("http://{}{path}", self.address)])
             .output()
             .expect("coreutils");
@@ -114,10 +133,43 @@ impl Drop for Page {
     }
 }
 
+/// Pages of tests, and what they ask for: an image that is not there before they are done, and a restart of the
+/// cameras.
+fn tests(restarts: Arc<AtomicU64>) -> Router {
+    let (done, finished) = watch::channel(false);
+    let done = Arc::new(done);
+    let done = move || {
+        done.send_replace(true);
+        std::future::ready("done")
+    };
+    let hold = move || {
+        let mut finished = finished.clone();
+        async move {
+            let _ = tokio::time::timeout(PLAYS, finished.wait_for(|done| *done)).await;
+            StatusCode::NO_CONTENT
+        }
+    };
+    let restart = move || {
+        restarts.fetch_add(1, Ordering::Relaxed);
+        std::future::ready("restarted")
+    };
+    Router::new()
+        .route("/tests/{file}", get(test_file))
+        .route("/tests/done", get(done))
+        .route("/tests/hold", get(hold))
+        .route("/tests/restart", get(restart))
+}
+
 async fn test_file(Path(file): Path<String>) -> impl IntoResponse {
     let (kind, body) = match file.as_str() {
         "components.html" => ("text/html", include_str!("page/components.html")),
+        "all.js" => ("text/javascript", include_str!("page/all.js")),
+        "camera.js" => ("text/javascript", include_str!("page/camera.js")),
         "components.js" => ("text/javascript", include_str!("page/components.js")),
+        "live.html" => ("text/html", include_str!("page/live.html")),
+        "live.js" => ("text/javascript", include_str!("page/live.js")),
+        "figures.js" => ("text/javascript", include_str!("page/figures.js")),
+        "harness.js" => ("text/javascript", include_str!("page/harness.js")),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     ([(header::CONTENT_TYPE, kind)], body).into_response()
@@ -135,7 +187,21 @@ fn each_component_works_alone() {
     let (_, result) = document.split_once("<pre id=\"result\">").unwrap();
     let (result, _) = result.split_once("</pre>").unwrap();
     assert!(result.ends_with("done") && !result.contains("FAILED"), "{result}");
-    assert!(count(result, "ok ") >= 23, "{result}");
+    assert!(count(result, "ok ") >= 76, "{result}");
+}
+
+#[test]
+fn live_video_plays_in_a_browser_by_every_way_it_has() {
+    let mut fake = Fake::of(2);
+    fake.live = true;
+    let Some(document) = Page::open(fake).loaded("/tests/live.html") else {
+        return;
+    };
+    let (_, result) = document.split_once("<pre id=\"result\">").unwrap();
+    let (result, _) = result.split_once("</pre>").unwrap();
+    assert!(result.ends_with("done") && !result.contains("FAILED"), "{result}");
+    println!("{result}");
+    assert!(count(result, "ok ") >= 5, "{result}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use shmring::{FrameMeta, FrameWriter, Picture, RecordWriter, SourceId, census, c
 use web::desk::{Desk, NoPicture};
 use web::events::EventLog;
 use web::live::{EventInput, Rings};
-use web::sources::{PictureTap, Sources, Trouble};
+use web::sources::{PacketTap, PictureTap, Sources, Trouble};
 
 const WIDTH: u32 = 90;
 const HEIGHT: u32 = 50;
@@ -78,6 +78,10 @@ impl Sources for System {
 
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
         self.rings.open(ring)
+    }
+
+    fn packets(&self, ring: &RingName) -> Box<dyn PacketTap> {
+        self.rings.packets(ring)
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use web::guard::Hosts;
 use web::route::router;
-use web::server::{CONNECTIONS_MAX, Deadlines, Server};
-use web::site::Site;
+use web::server::{Deadlines, Server};
+use web::site::{CONNECTIONS_MAX, Site};
 
 /// Every wait of these tests.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -36,8 +36,8 @@ async fn serve(deadlines: Deadlines) -> Served {
     let (stop, stopped) = watch::channel(false);
     let (drain, drained) = watch::channel(false);
     let router = router(Arc::clone(&site), Hosts::new(address));
-    let places = Arc::clone(&site.connections);
-    let server = Server { router, places, deadlines, drain: drained, stop: stopped };
+    let crowd = site.crowd.clone();
+    let server = Server { router, crowd, deadlines, drain: drained, stop: stopped };
     tokio::spawn(server.serve(listener));
     Served { address, site, drain, stop }
 }

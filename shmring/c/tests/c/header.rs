@@ -8,7 +8,7 @@ use std::process::Command;
 
 use protocol::stream::{Codec, DType, PixelFormat};
 use protocol::time::ClockSource;
-use shmring_c::abi::{self, content, flag, policy, start, status};
+use shmring_c::abi::{self, condition, content, flag, policy, start, status};
 
 use crate::tools::{STRICT, flags, text};
 
@@ -89,10 +89,23 @@ fn every_field_lies_where_the_library_looks_for_it() {
                 after_epoch,
                 after_sequence,
                 key_only,
-                reserved,
+                messages,
             }
         ),
-        layout!("shmring_news", News { item, epoch, missed, format_changed, reserved, reason }),
+        layout!(
+            "shmring_news",
+            News {
+                item,
+                epoch,
+                missed,
+                format_changed,
+                reserved,
+                message,
+                data_json,
+                more_reserved,
+                reason,
+            }
+        ),
         layout!("shmring_tensor", Tensor { data, offset, bytes, dtype, axes, shape, strides }),
         layout!("shmring_plane", Plane { data, offset, linesize, row_bytes, rows }),
         layout!(
@@ -225,7 +238,7 @@ fn every_number_of_the_header_is_the_librarys() {
             .chain(codecs)
             .map(|(name, code)| (format!("SHMRING_{name}"), code)),
     );
-    let others: [(&str, i64); 19] = [
+    let others: [(&str, i64); 23] = [
         ("POLICY_DEFAULT", policy::DEFAULT.into()),
         ("PICTURE", content::PICTURE.into()),
         ("TENSOR", content::TENSOR.into()),
@@ -239,6 +252,10 @@ fn every_number_of_the_header_is_the_librarys() {
         ("CLOCK_CAMERA", ClockSource::Camera as i64),
         ("LATEST", policy::LATEST.into()),
         ("SEQUENTIAL", policy::SEQUENTIAL.into()),
+        ("FLOWING", condition::FLOWING.into()),
+        ("WAITING", condition::WAITING.into()),
+        ("DEGRADED", condition::DEGRADED.into()),
+        ("PARKED", condition::PARKED.into()),
         ("START_DEFAULT", start::DEFAULT.into()),
         ("START_NEWEST", start::NEWEST.into()),
         ("START_NEWEST_KEY", start::NEWEST_KEY.into()),

@@ -16,7 +16,8 @@ fn run(name: &str, projects: &[Project]) {
 fn check(mut command: Command, projects: &[Project]) {
     command.args(projects.iter().map(Project::as_str));
     // What a supervisor, or a test before, says of its own.
-    for name in ["FRAMEVISOR_PROJECT", "FRAMEVISOR_WORKER", "FRAMEVISOR_IN", "FRAMEVISOR_OUT"] {
+    let names = ["FRAMEVISOR_PROJECT", "FRAMEVISOR_WORKER", "FRAMEVISOR_IN", "FRAMEVISOR_OUT"];
+    for name in names.into_iter().chain(["FRAMEVISOR_CONTROL_FD"]) {
         command.env_remove(name);
     }
     assert_eq!(text(command.output().unwrap()), "all as expected\n");
@@ -40,6 +41,11 @@ fn a_forked_child_can_neither_use_nor_spoil_its_parents_handles() {
 #[test]
 fn waiting_works_from_other_threads_for_many_rings_and_through_poll() {
     run("waiting", &[Project::new()]);
+}
+
+#[test]
+fn messages_to_a_worker_come_among_its_items() {
+    run("messages", &[Project::new()]);
 }
 
 #[test]

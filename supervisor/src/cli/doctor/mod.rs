@@ -16,7 +16,8 @@ use protocol::config::ingest::Source;
 use protocol::config::source_url::SourceUrl;
 use protocol::config::stream_url::{Scheme, StreamUrl};
 use protocol::config::{Kind, WorkerConfig};
-use protocol::verb::Codecs;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::memory::shared_memory;
@@ -116,6 +117,7 @@ fn examine(topology: Option<&Topology>) -> Vec<Row> {
         rows.insert(0, memory(topology));
         rows.extend(programs(topology));
         rows.extend(disks(topology));
+        rows.extend(models(topology));
         rows.extend(cameras(topology));
     }
     rows
@@ -150,20 +152,35 @@ fn memlock() -> Row {
 }
 
 fn codecs() -> Row {
-    match ask_codecs() {
+    match ask(Kind::Decoder, "codecs", &()) {
         Ok(found) => row::codecs(&found),
         Err(why) => Row::fail("codecs", why, "install framevisor-decoder and the system's FFmpeg"),
     }
 }
 
-fn ask_codecs() -> Result<Codecs, String> {
-    let command = launch::verb(Kind::Decoder, "codecs", &());
+/// What a worker's program answers, or what it says why not.
+fn ask<T: DeserializeOwned>(
+    kind: Kind,
+    verb: &'static str,
+    arguments: &impl Serialize,
+) -> Result<T, String> {
+    let command = launch::verb(kind, verb, arguments);
     let mut command = command.map_err(|error| error.to_string())?;
     let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+}
+
+/// A row a model: each is loaded and run once, as its worker would.
+fn models(topology: &Topology) -> Vec<Row> {
+    let examine = |worker: &WorkerSpec| {
+        let Launch::Use(WorkerConfig::Detect(config)) = &worker.launch else { return None };
+        let found = ask(Kind::Detect, "examine", config.as_ref());
+        Some(row::model(worker.name.as_str(), found.as_ref()))
+    };
+    topology.workers.iter().filter_map(examine).collect()
 }
 
 fn programs(topology: &Topology) -> Option<Row> {

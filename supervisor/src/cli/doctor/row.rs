@@ -1,6 +1,6 @@
 //! What a check has found, and what to do about it. The judging is pure.
 
-use protocol::verb::Codecs;
+use protocol::verb::{Codecs, ExaminedModel};
 use serde::Serialize;
 
 use super::super::table;
@@ -128,6 +128,32 @@ pub(super) fn codecs(found: &Codecs) -> Row {
     Row::warn("codecs", format!("{seen}; lacks {}", names(&found.missing)), cure)
 }
 
+/// What runs the model of a detector, or why nothing does.
+pub(super) fn model(worker: &str, found: Result<&ExaminedModel, &String>) -> Row {
+    let check = format!("model of {worker}");
+    let found = match found {
+        Ok(found) => found,
+        Err(why) => {
+            let cure = "`framevisor explain` says what is tried; docs/detection.md has the forms and engines";
+            return Row::fail(check, why, cure);
+        }
+    };
+    let ExaminedModel { by, form, size, labels, .. } = found;
+    let classes = match labels.len() {
+        0 => "classes without names".to_owned(),
+        1 => "1 class".to_owned(),
+        more => format!("{more} classes"),
+    };
+    let seen = format!("{by}; {size}, {form}, {classes}");
+    match &found.fell_back {
+        None => Row::ok(check, seen),
+        Some(why) => {
+            let cure = "install what is missing, or take it out of 'providers' and 'onnxruntime'";
+            Row::warn(check, format!("{seen}; {why}"), cure)
+        }
+    }
+}
+
 /// What keeps workers apart, as far as this machine allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Isolation {
@@ -188,6 +214,22 @@ mod tests {
             [at(9_000_000), at(20_000_000), at(40_000_000)],
             [Verdict::Fail, Verdict::Warn, Verdict::Ok]
         );
+    }
+
+    #[test]
+    fn a_model_is_as_well_as_what_runs_it_and_names_it() {
+        let size = protocol::units::Size { width: 640, height: 320 };
+        let labels = vec!["person".to_owned(), "car".to_owned()];
+        let (by, form) = ("ONNX Runtime, cuda".to_owned(), "yolo8".to_owned());
+        let found = ExaminedModel { by, fell_back: None, form, size, labels };
+        let row = model("look", Ok(&found));
+        assert_eq!((row.verdict, row.check.as_str()), (Verdict::Ok, "model of look"));
+        assert_eq!(row.seen, "ONNX Runtime, cuda; 640x320, yolo8, 2 classes");
+        let fell_back = Some("cuda: no card: cpu runs the model".to_owned());
+        let row = model("look", Ok(&ExaminedModel { fell_back, ..found }));
+        assert!(row.verdict == Verdict::Warn && row.seen.contains("no card"), "{row:?}");
+        let row = model("look", Err(&"no such file".to_owned()));
+        assert_eq!((row.verdict, row.seen.as_str()), (Verdict::Fail, "no such file"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What one entry of `cameras:` becomes.
 
-use crate::topology::{Overrides, RingSpec, Topology, parse};
+use protocol::config::WorkerConfig;
+
+use crate::topology::{Launch, Overrides, RingSpec, Topology, parse};
 
 fn read(text: &str) -> Topology {
     let text = format!("version: 1\nproject: yard\n{text}");
@@ -132,4 +134,29 @@ workers:
         report.contains("has 'audio', which is for packets, and reads cam1.frames"),
         "{report}"
     );
+}
+
+#[test]
+fn cameras_with_the_same_model_share_a_detector_and_keep_their_own_zones() {
+    let topology = read(
+        "cameras:
+  front: {url: 'test:', detect: {model: yolo.onnx, only: [person], zones: {door: '0% 0%, 50% 50%'}}}
+  back: {url: 'test:', detect: {model: yolo.onnx, only: [person], zones: {door: '50% 0%, 99% 99%'}}}
+  yard: {url: 'test:', serve: false, detect: {model: yolo.onnx, only: [car]}}
+",
+    );
+    let detector = |name: &str| {
+        let worker = topology.worker(&name.parse().unwrap()).unwrap();
+        let Launch::Use(WorkerConfig::Detect(config)) = &worker.launch else { panic!("{name}") };
+        let inputs: Vec<String> = worker.inputs.iter().map(ToString::to_string).collect();
+        (inputs, config.clone())
+    };
+    let (inputs, config) = detector("detect");
+    assert_eq!(inputs, ["front.frames", "back.frames"]);
+    assert_eq!(config.model.as_os_str(), "/srv/yolo.onnx");
+    assert_eq!(config.zones.keys().collect::<Vec<_>>(), ["back.door", "front.door"]);
+    let (inputs, config) = detector("yard-detect");
+    assert_eq!((inputs, config.only), (vec!["yard.frames".to_owned()], vec!["car".to_owned()]));
+    assert_eq!(readers(ring(&topology, "detect.events")), ["web"]);
+    assert_eq!(readers(ring(&topology, "front.frames")), ["detect", "web"]);
 }

@@ -30,6 +30,7 @@ pub(super) fn keys(before: &WorkerSpec, after: &WorkerSpec) -> Keys {
         restart,
         ready,
         after: waits,
+        shadow,
         limits,
     } = before;
     let is_pipe = kind(before) == Some(Kind::Pipe);
@@ -51,6 +52,8 @@ pub(super) fn keys(before: &WorkerSpec, after: &WorkerSpec) -> Keys {
         ("restart", *restart != after.restart),
         ("ready", *ready != after.ready),
         ("after", *waits != after.after),
+        // Its limits go by it, too, with its next start.
+        ("shadow", *shadow != after.shadow),
     ] {
         keys.adjust.extend(differs.then(|| key.to_owned()));
     }

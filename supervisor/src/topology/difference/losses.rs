@@ -32,7 +32,9 @@ pub(super) fn loss_of_a_restart(spec: &WorkerSpec, how: How) -> &'static str {
         (Some(Kind::Notify), _) => "nothing: what waits is told by the new process",
         (Some(Kind::Pipe), _) => "what its command takes and prints until both are up again",
         (Some(Kind::Mixer), _) => "the sound of the mix until the new process is ready",
+        (Some(Kind::Detect), _) => "what is in the pictures until the new process is ready",
         (Some(Kind::Motion), _) => "what moves until the new process is ready",
+        (Some(Kind::Rules), _) => "nothing: it goes on behind the last record it has read",
         (None, _) => "what the command does until it is up again",
     }
 }
@@ -48,6 +50,6 @@ pub(super) fn loss_of_a_stop(spec: &WorkerSpec) -> &'static str {
         Some(Kind::Recorder) => "the recording from here on",
         Some(Kind::Uploader) => "nothing: recordings wait on the disk",
         Some(Kind::Notify) => "what happens from here on",
-        Some(Kind::Motion | Kind::Pipe) | None => "what it does",
+        Some(Kind::Detect | Kind::Motion | Kind::Pipe | Kind::Rules) | None => "what it does",
     }
 }

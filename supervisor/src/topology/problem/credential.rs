@@ -24,6 +24,9 @@ impl CredentialProblem {
             Self::Unfit { key, .. } if key == "users" => {
                 "it must hold a password of 1 to 1024 bytes, or digest:sha-256=HEX,md5=HEX".into()
             }
+            Self::Unfit { key, .. } if key == "tokens" => {
+                "it must hold 20 to 1024 letters, digits and any of - . _ ~ + / =, as from: openssl rand -hex 24".into()
+            }
             Self::Unfit { .. } => "it must hold, or make, a whole rtsp:// URL".into(),
             Self::Name { .. } => {
                 "use letters, digits, '_', '-' and '.', for example ${cred:front_url}".into()

@@ -108,6 +108,8 @@ fn example(key: &str) -> String {
         "delete_after" => "delete_after: uploaded",
         "endpoint" => "endpoint: https://minio.local:9000",
         "give_up_after" => "give_up_after: 1d",
+        "topic" => "topic: framevisor/site1",
+        "discovery" => "discovery: homeassistant (or off; of onvif 3702)",
         "parallel" => "parallel: 4",
         "rate" => "rate: 20M",
         "region" => "region: eu-central-1",
@@ -116,6 +118,7 @@ fn example(key: &str) -> String {
         "push" => "push: rtsp://10.0.0.9:8554/cam1",
         "access" => "access: brokered",
         "after" => "after: [cam1]",
+        "shadow" => "shadow: detector",
         "cameras" => "cameras: {front: {url: 'rtsp://10.0.0.5/main'}}",
         "defaults" => "defaults: {decoder: {threads: 2}}",
         "delay" | "restart.delay" => "restart: {delay: 0.25s..30s}",
@@ -137,6 +140,9 @@ fn example(key: &str) -> String {
         "in" => "in: cam1.packets",
         "recordings" => "recordings: recorder",
         "jpeg_quality" => "jpeg_quality: 80",
+        "webrtc" | "addresses" | "max_viewers" => {
+            "webrtc: {listen: '192.168.1.5:8189', max_viewers: 64}"
+        }
         "codec" | "name" => "codec: h264 (of a command {name: h264, size: 640x480, fps: 25})",
         "audio" => "audio: aac (of rtsp-push true or false)",
         "audio_bitrate" => "audio_bitrate: 48k",
@@ -146,7 +152,9 @@ fn example(key: &str) -> String {
         "max_fps" => "max_fps: 10",
         "hardware" => "hardware: auto",
         "on_demand" => "on_demand: true",
+        "on_writer_lost" => "on_writer_lost: slate",
         "core" => "limits: {core: true}",
+        "network" => "limits: {network: none}",
         "cpu_weight" => "limits: {cpu_weight: 200}",
         "cpus" => "limits: {cpus: 0-3}",
         "wait" => "wait: 100ms",
@@ -159,19 +167,48 @@ fn example(key: &str) -> String {
         }
         "basic" => "basic: tls",
         "tls" | "cert" => "tls: {cert: server.pem, key: server.key, listen: 0.0.0.0:8322}",
-        "onvif" | "discovery" => "onvif: {listen: 0.0.0.0:8899, discovery: 3702}",
+        "tokens" | "token" | "may" => {
+            "tokens: {ops: {token: '${cred:ops}', may: [restart, record, comment]}}"
+        }
+        "hosts" => "hosts: [nvr.example.org]",
+        "base_path" => "base_path: /cams",
+        "proxies" => "proxies: [127.0.0.1]",
+        "onvif" => "onvif: {listen: 0.0.0.0:8899, discovery: 3702}",
         "max_per_address" => "max_per_address: 64",
         "places" | "at" | "x" | "y" | "w" | "h" => {
             "places: {cam2.frames: {at: bottom-right, x: 16, y: 16, w: 25%, h: 25%}}"
         }
-        "over" | "fit" | "missing" => "places: {marks.frames: {over: cam1.frames}}",
+        "over" | "missing" => "places: {marks.frames: {over: cam1.frames}}",
+        "fit" => "fit: contain (of detect letterbox)",
         "key" | "similarity" | "blend" => {
             "places: {cam2.frames: {key: {color: green, similarity: 0.1, blend: 0.05}}}"
         }
+        "rules" | "label" | "schedule" | "for" | "quiet" | "update" | "cooldown" | "snapshot" => {
+            "rules: {night: {label: person, schedule: '22:00-06:00', for: 1s, quiet: 5s, snapshot: true}}"
+        }
+        "keep_for" => "keep_for: 30d",
+        "snapshots" => "snapshots: pictures",
         "text" | "each" | "zone" => {
             "text: [{text: '{name} %H:%M:%S', each: true, at: bottom-left}]"
         }
-        "boxes" | "line" | "labels" => "boxes: {color: yellow, line: 2}",
+        "boxes" | "line" => "boxes: {color: yellow, line: 2}",
+        "labels" => "labels: [person, car] (of boxes true or false)",
+        "tensor" => "outputs: {net: {size: 640x640, tensor: {type: f16}}}",
+        "detect" => "detect: {model: yolo11n.onnx, only: [person, car]}",
+        "model" => "model: yolo11n.onnx",
+        "engine" => "engine: auto",
+        "onnxruntime" => "onnxruntime: /opt/onnxruntime/lib/libonnxruntime.so",
+        "providers" => "providers: [tensorrt, cuda]",
+        "device" => "device: 0",
+        "form" => "form: yolo8",
+        "only" => "only: [person, car]",
+        "scale" => "scale: unit",
+        "colour" => "colour: rgb",
+        "scores" => "scores: {person: 0.6}",
+        "overlap" => "overlap: 0.45",
+        "most" => "most: 100",
+        "batch" => "batch: 8",
+        "zones" | "ignore" => "zones: {drive: '0% 50%, 100% 100%'}",
         "limits" => "limits: {memory: 512MiB, nice: 5}",
         "memory" => "limits: {memory: 512MiB}",
         "nice" => "limits: {nice: 5}",
@@ -226,7 +263,7 @@ fn example(key: &str) -> String {
         "the topology" => "version: 1, and below it workers:",
         "threads" => "threads: 2",
         "url" => {
-            "url: rtsp://10.0.0.5/main (or test:, or the path of a file; of notify https://HOST/PATH)"
+            "url: rtsp://10.0.0.5/main (or test:, or the path of a file; of notify https://HOST/PATH or mqtt://HOST)"
         }
         "drain" => "drain: 10m",
         "use" => "use: ingest",
@@ -236,7 +273,7 @@ fn example(key: &str) -> String {
         "post" => "when: {events: motion1.events, post: 20s}",
         "type" => "when: {events: motion1.events, type: motion}",
         "camera" => "when: {events: ext.door.events, camera: door}",
-        "min_score" => "when: {events: motion1.events, min_score: 0.2}",
+        "min_score" => "min_score: 0.4",
         "data" => "when: {events: detect.events, data: {label: [person, car]}}",
         "worker" => "cam1: or front-door:",
         "workers" => "workers: {cam1: {use: ingest, source: 'test:'}}",

@@ -12,6 +12,8 @@ pub(crate) enum MachineProblem {
     NoGroup { group: String },
     #[error("command {program} cannot be run: {reason}")]
     NoCommand { program: String, reason: String },
+    #[error("cannot read model {}: {reason}", path.display())]
+    NoModel { path: PathBuf, reason: String },
     #[error("cannot read recordings of {}: {reason}", path.display())]
     NoRecording { path: PathBuf, reason: String },
     #[error("cannot read source {}: {reason}", path.display())]
@@ -41,7 +43,7 @@ impl MachineProblem {
                 "give 'from' what a recorder wrote of one camera, DIR/CAMERA; `framevisor recordings ls` lists it"
                     .into()
             }
-            Self::NoSource { .. } => {
+            Self::NoModel { .. } | Self::NoSource { .. } => {
                 "correct the path; a relative one starts at the topology's folder".into()
             }
         }

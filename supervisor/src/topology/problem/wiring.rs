@@ -46,6 +46,14 @@ pub(crate) enum WiringProblem {
     ReadsNothing { kind: Kind },
     #[error("reads {seen} rings, but {kind} reads exactly one")]
     TooManyInputs { kind: Kind, seen: usize },
+    #[error("is a shadow of '{name}', and there is no such worker")]
+    ShadowOfNobody { name: String, known: Vec<String> },
+    #[error("is a shadow of '{name}', which is one itself")]
+    ShadowOfShadow { name: String },
+    #[error("reads other rings than '{name}', whose shadow it is")]
+    ShadowReads { name: String },
+    #[error("'{name}' writes no ring of events, so there is nothing to compare")]
+    ShadowWrites { name: String },
     #[error("has {seen} places for readers: at most {PLACES_MAX} are possible")]
     TooManyPlaces { seen: u32 },
     #[error("writes {ring}, as worker {other} does already")]
@@ -94,6 +102,12 @@ impl WiringProblem {
             },
             Self::OwnRing { .. } => "name another ring in 'in' or in 'out'".into(),
             Self::ReadsNothing { .. } => "remove 'in'".into(),
+            Self::ShadowOfNobody { name, known } => {
+                suggest(name, known, "workers of this topology")
+            }
+            Self::ShadowOfShadow { .. } => "name the worker that is in use".into(),
+            Self::ShadowReads { .. } => "give both the same 'in'".into(),
+            Self::ShadowWrites { name } => format!("for example out: {name}.events"),
             Self::TooManyPlaces { .. } => {
                 "lower 'spare_readers', or let fewer workers read it".into()
             }

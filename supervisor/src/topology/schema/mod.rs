@@ -9,11 +9,12 @@ mod page;
 pub(super) mod tests;
 mod values;
 
-use protocol::config::{Kind, SampleForm};
+use protocol::config::detect::{Form, Provider};
+use protocol::config::{Kind, Right, SampleForm};
 use protocol::stream::PixelFormat;
 use serde_json::{Map, Value, json};
 
-use super::worker::{IDENTITY, RUN, USE, USE_WITH_POLICY};
+use super::worker::{self, IDENTITY, RUN};
 use super::written::SCHEMA;
 use super::{cameras, expand};
 use values::{by_any_name, by_name, by_ring, either, number, shared, words};
@@ -26,6 +27,7 @@ const RAW: &str = "raw";
 const CODEC: &str = "codec";
 const SOUND: &str = "sound";
 const OUTPUTS: &str = "outputs";
+const TENSOR: &str = "tensor";
 const CAMERAS: &str = "cameras";
 const PLACES: &str = "places";
 const KEY: &str = "key";
@@ -35,9 +37,12 @@ const HEALTH: &str = "health";
 const HOOKS: &str = "hooks";
 const LIMITS: &str = "limits";
 const RINGS: &str = "rings";
+const RULE: &str = "rule";
+const WEBRTC: &str = "webrtc";
 const WHEN: &str = "when";
 const USERS: &str = "users";
 const TLS: &str = "tls";
+const TOKENS: &str = "tokens";
 const ONVIF: &str = "onvif";
 const SUPERVISOR: &str = "When the supervisor is killed";
 const TOP: &str = "Top level";
@@ -82,18 +87,22 @@ fn definitions() -> Map<String, Value> {
     add("health", section(health(&[PICTURE_HEALTH, RATE_HEALTH].concat())));
     add("sound", section(described(SOUND, sound())));
     add("output", section(described(OUTPUTS, output())));
+    add("tensor", with(section(described(TENSOR, tensor())), "type", "object".into()));
     add("hook", section(described(HOOKS, hook())));
     add("ring_settings", section(ring_settings()));
     add("keep", keep());
     add("mix_source", mix_source());
     add("event_rule", event_rule());
     add("user", section(described(USERS, user())));
+    add("token", with(section(described(TOKENS, token())), "type", "object".into()));
     add("tls", with(section(described(TLS, tls())), "type", "object".into()));
     add("onvif", with(section(described(ONVIF, onvif())), "type", "object".into()));
+    add("rule", with(section(described(RULE, rule())), "type", "object".into()));
     add("place", section(described(PLACES, place())));
     add("chroma_key", with(section(described(KEY, chroma_key())), "type", "object".into()));
     add("caption", with(section(described(TEXT, caption())), "type", "object".into()));
     add("boxes", section(described(BOXES, boxes())));
+    add("webrtc", section(described(WEBRTC, webrtc())));
     add("when", either(vec![words(&["always", "command", "events"]), shared("event_rule")]));
     add("camera", either(vec![shared("source"), shared("camera_section")]));
     add("camera_section", section(described(CAMERAS, camera())));
@@ -130,12 +139,23 @@ fn limits() -> Keys {
         ("pids", number(1, 1 << 22)),
         ("oom_score_adj", number(-1_000, 1_000)),
         ("core", shared("boolean")),
+        ("network", words(&["any", "none"])),
         ("require", shared("boolean")),
     ]
 }
 
 fn output() -> Keys {
-    vec![("size", shared("size")), ("format", pixel_format())]
+    vec![("size", shared("size")), ("format", pixel_format()), ("tensor", shared("tensor"))]
+}
+
+fn tensor() -> Keys {
+    vec![
+        ("layout", words(&["nchw", "nhwc"])),
+        ("type", words(&["f32", "f16", "u8"])),
+        ("scale", words(&SCALES)),
+        ("colour", words(&["rgb", "bgr"])),
+        ("fit", words(&["letterbox", "stretch"])),
+    ]
 }
 
 fn pixel_format() -> Value {
@@ -237,6 +257,12 @@ fn user() -> Keys {
     vec![("password", shared("secret")), ("play", shared("texts")), ("publish", shared("texts"))]
 }
 
+/// One of `tokens:`.
+fn token() -> Keys {
+    let rights = words(&Right::ALL.map(Right::as_str));
+    vec![("token", shared("secret")), ("may", values::list(rights)), ("cameras", shared("texts"))]
+}
+
 /// A listener with a certificate.
 fn tls() -> Keys {
     vec![("cert", shared("text")), ("key", shared("text")), ("listen", shared("address"))]
@@ -293,6 +319,14 @@ fn boxes() -> Keys {
     ]
 }
 
+fn webrtc() -> Keys {
+    vec![
+        ("listen", shared("address")),
+        ("addresses", json!({"type": "array", "items": shared("ip")})),
+        ("max_viewers", number(0, 1_000)),
+    ]
+}
+
 /// How one ring is mixed.
 fn mix_source() -> Value {
     let gain = with(
@@ -322,6 +356,25 @@ fn event_rule() -> Value {
     with(section(described(WHEN, keys)), "type", "object".into())
 }
 
+/// What is one event, of all that record rings hold.
+fn rule() -> Keys {
+    vec![
+        ("events", shared("rings")),
+        ("type", shared("texts")),
+        ("camera", shared("texts")),
+        ("label", shared("texts")),
+        ("zone", shared("texts")),
+        ("min_score", values::decimal()),
+        ("data", values::by_text("texts")),
+        ("schedule", values::one_or_list("hours")),
+        ("for", shared("span")),
+        ("quiet", shared("span")),
+        ("update", shared("span")),
+        ("cooldown", shared("span")),
+        ("snapshot", shared("boolean")),
+    ]
+}
+
 fn camera() -> Keys {
     vec![
         ("url", shared("source")),
@@ -336,6 +389,7 @@ fn camera() -> Keys {
         ("record", either(vec![shared("boolean"), shared("text"), record_of_camera()])),
         ("frames", either(vec![shared("boolean"), part_of_camera(Kind::Decoder)])),
         ("motion", either(vec![shared("boolean"), part_of_camera(Kind::Motion)])),
+        ("detect", part_of_camera(Kind::Detect)),
         ("push", either(vec![shared("push_url"), part_of_camera(Kind::RtspPush)])),
         ("max_bitrate", shared("bit_rate")),
         ("restart", shared("restart")),
@@ -410,8 +464,7 @@ fn with_like(keys: Keys) -> Keys {
 }
 
 fn of_kind(kind: Kind) -> Keys {
-    let known: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
-    let mut keys = of_worker(known);
+    let mut keys = of_worker(worker::common(kind));
     keys.retain(|(key, _)| match *key {
         "in" => !kind.reads().is_empty(),
         "out" => kind.writes().is_some(),
@@ -442,6 +495,7 @@ fn every_worker() -> Keys {
         ("restart", shared("restart")),
         ("limits", shared("limits")),
         ("after", shared("names")),
+        ("shadow", shared("name")),
         ("ready", shared("ready")),
         ("like", shared("name")),
         ("env", values::environment()),
@@ -465,6 +519,9 @@ const ANCHORS: [&str; 9] = [
     "bottom",
     "bottom-right",
 ];
+
+/// What samples of 0 to 255 become for a model.
+const SCALES: [&str; 4] = ["unit", "byte", "imagenet", "signed"];
 
 /// How an RTSP camera's packets come.
 const TRANSPORTS: [&str; 4] = ["tcp", "udp", "multicast", "auto"];
@@ -493,6 +550,7 @@ fn own(kind: Kind) -> Keys {
                 ("outputs", values::by_plain_name("output")),
             ]
         }
+        Kind::Detect => detect(),
         Kind::Encoder => vec![
             ("audio", words(&["aac", "opus"])),
             ("audio_bitrate", shared("bit_rate")),
@@ -503,6 +561,7 @@ fn own(kind: Kind) -> Keys {
             ("max_fps", number(1, 240)),
             ("hardware", words(&["auto", "off", "vaapi", "nvenc"])),
             ("on_demand", shared("boolean")),
+            ("on_writer_lost", words(&["wait", "slate"])),
         ],
         Kind::Ingest => vec![
             ("source", shared("source")),
@@ -519,13 +578,21 @@ fn own(kind: Kind) -> Keys {
             ("wait", shared("span")),
             ("sources", values::by_text("mix_source")),
         ],
-        Kind::Motion => vec![("fps", number(1, 240)), ("sensitivity", number(1, 100))],
+        Kind::Motion => vec![
+            ("fps", number(1, 240)),
+            ("sensitivity", number(1, 100)),
+            ("zones", values::zones()),
+            ("ignore", values::zones()),
+        ],
         Kind::Notify => vec![
             ("url", shared("web_url")),
             ("on", shared("events")),
             ("secret", shared("secret")),
             ("timeout", shared("span")),
             ("give_up_after", shared("span")),
+            ("ca", shared("text")),
+            ("topic", shared("topic")),
+            ("discovery", shared("topic")),
         ],
         Kind::Recorder => vec![
             ("dir", shared("text")),
@@ -567,6 +634,13 @@ fn own(kind: Kind) -> Keys {
             ("transport", words(&["tcp", "udp"])),
             ("audio", shared("boolean")),
         ],
+        Kind::Rules => vec![
+            ("rules", values::by_plain_name("rule")),
+            ("zones", values::zones()),
+            ("snapshots", shared("text")),
+            ("keep_for", shared("span")),
+            ("jpeg_quality", number(1, 100)),
+        ],
         Kind::Uploader => vec![
             ("dir", shared("text")),
             ("to", shared("store")),
@@ -583,8 +657,47 @@ fn own(kind: Kind) -> Keys {
             ("jpeg_quality", number(1, 100)),
             ("drain", shared("span")),
             ("recordings", shared("text")),
+            ("max_clients", number(1, 10_000)),
+            ("max_per_address", number(1, 10_000)),
+            ("users", values::by_text("user")),
+            ("basic", words(&["always", "never", "tls"])),
+            ("tokens", values::by_text("token")),
+            ("tls", shared("tls")),
+            ("hosts", values::list(shared("host"))),
+            ("base_path", shared("base_path")),
+            ("proxies", values::list(shared("ip"))),
+            ("webrtc", shared("webrtc")),
         ],
     }
+}
+
+fn detect() -> Keys {
+    let provider = words(&Provider::ALL.map(Provider::as_str));
+    let decimals = json!({"type": "object", "additionalProperties": values::decimal()});
+    vec![
+        ("model", shared("text")),
+        ("engine", words(&["auto", "onnxruntime", "tract"])),
+        ("onnxruntime", shared("text")),
+        ("providers", json!({"type": "array", "items": provider})),
+        ("device", number(0, 63)),
+        ("threads", number(1, 64)),
+        ("form", words(&Form::ALL.map(Form::as_str))),
+        ("labels", json!({"type": "array", "items": shared("text")})),
+        ("size", shared("size")),
+        ("scale", words(&SCALES)),
+        ("colour", words(&["rgb", "bgr"])),
+        ("fit", words(&["letterbox", "stretch"])),
+        ("fps", number(1, 240)),
+        ("min_score", values::decimal()),
+        ("scores", decimals),
+        ("overlap", values::decimal()),
+        ("most", number(1, 1_000)),
+        ("only", json!({"type": "array", "items": shared("text")})),
+        ("zones", values::zones()),
+        ("ignore", values::zones()),
+        ("batch", number(1, 64)),
+        ("wait", shared("span")),
+    ]
 }
 
 /// The keys with what the page says of them under `heading`.

@@ -8,6 +8,7 @@ use protocol::config::compositor::{Boxes, Caption, Place, Rgb};
 use protocol::config::ingest::Source as Ingested;
 use protocol::config::notify::WebUrl;
 use protocol::config::*;
+use protocol::secret::Secret;
 use protocol::stream::Codec;
 use protocol::units::Size;
 
@@ -85,6 +86,7 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
     let section = match kind {
         Kind::Compositor => json!(CompositorConfig::default()),
         Kind::Decoder => json!(DecoderConfig::default()),
+        Kind::Detect => json!(DetectConfig::of("x.onnx".into())),
         Kind::Encoder => json!(EncoderConfig::default()),
         Kind::Ingest => json!(IngestConfig::of(Ingested::File("x".into()))),
         Kind::Mixer => json!(MixerConfig::default()),
@@ -95,6 +97,7 @@ fn read_keys(kind: Kind) -> BTreeSet<String> {
         Kind::Replay => json!(ReplayConfig::of("x".into())),
         Kind::Rtsp => json!(RtspConfig::default()),
         Kind::RtspPush => json!(PushConfig::to(PushUrl::parse("udp://h:1").unwrap())),
+        Kind::Rules => json!(RulesConfig::of([("a".to_owned(), Rule::default())].into())),
         Kind::Uploader => {
             json!(UploaderConfig::of("x".into(), "s3://cameras".parse().unwrap()))
         }
@@ -127,8 +130,12 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     assert_eq!(keys_at("/$defs/sound"), set(sound.as_object().unwrap().keys().map(|k| &**k)));
     let keep = json!(Keep::default());
     assert_eq!(keys_at("/$defs/keep"), set(keep.as_object().unwrap().keys().map(|k| &**k)));
+    let watched = json!(Rule::default());
+    assert_eq!(keys_at("/$defs/rule"), set(watched.as_object().unwrap().keys().map(|k| &**k)));
     let rule = json!(EventRule::default());
     assert_eq!(keys_at("/$defs/event_rule"), set(rule.as_object().unwrap().keys().map(|k| &**k)));
+    let tensor = json!(tensor::TensorConfig::default());
+    assert_eq!(keys_at("/$defs/tensor"), set(tensor.as_object().unwrap().keys().map(|k| &**k)));
     let place = json!(Place::default());
     assert_eq!(keys_at("/$defs/place"), set(place.as_object().unwrap().keys().map(|k| &**k)));
     let color = Rgb(0, 255, 0);
@@ -140,14 +147,25 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     assert_eq!(keys_at("/$defs/boxes"), set(boxes.as_object().unwrap().keys().map(|k| &**k)));
     let user = json!(UserConfig::default());
     assert_eq!(keys_at("/$defs/user"), set(user.as_object().unwrap().keys().map(|k| &**k)));
-    let tls = TlsConfig { cert: "a".into(), key: "b".into(), listen: ([127, 0, 0, 1], 1).into() };
+    let token = TokenConfig {
+        token: Secret::new("x"),
+        may: vec![Right::Read],
+        cameras: Patterns::default(),
+    };
+    assert_eq!(
+        keys_at("/$defs/token"),
+        set(json!(token).as_object().unwrap().keys().map(|k| &**k))
+    );
+    let tls =
+        TlsConfig { cert: "a".into(), key: "b".into(), listen: Some(([127, 0, 0, 1], 1).into()) };
     assert_eq!(keys_at("/$defs/tls"), set(json!(tls).as_object().unwrap().keys().map(|k| &**k)));
     let onvif = json!(OnvifConfig::default());
     assert_eq!(keys_at("/$defs/onvif"), set(onvif.as_object().unwrap().keys().map(|k| &**k)));
+    let webrtc = json!(WebrtcConfig::default());
+    assert_eq!(keys_at("/$defs/webrtc"), set(webrtc.as_object().unwrap().keys().map(|k| &**k)));
     assert_eq!(keys_at("/$defs/run"), set(RUN.into_iter().chain(["like"])));
     for kind in Kind::ALL {
-        let common: &[&str] = if kind.has_policy() { &USE_WITH_POLICY } else { &USE };
-        let mut known = set(common.iter().copied().chain(["like"]));
+        let mut known = set(worker::common(kind).iter().copied().chain(["like"]));
         known.append(&mut read_keys(kind));
         // The reader knows them all the same, to say that this kind has none.
         let refused = [("in", kind.reads().is_empty()), ("out", kind.writes().is_none())];
@@ -175,6 +193,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (HEALTH, "/$defs/health"),
         (SOUND, "/$defs/sound"),
         (OUTPUTS, "/$defs/output"),
+        (TENSOR, "/$defs/tensor"),
         (CAMERAS, "/$defs/camera_section"),
         (RINGS, "/$defs/ring_settings"),
         (PLACES, "/$defs/place"),
@@ -183,6 +202,9 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
         (BOXES, "/$defs/boxes"),
         (USERS, "/$defs/user"),
         (TLS, "/$defs/tls"),
+        (TOKENS, "/$defs/token"),
+        (WEBRTC, "/$defs/webrtc"),
+        (RULE, "/$defs/rule"),
     ] {
         assert_eq!(keys_at(pointer), on_page(heading), "{heading}");
     }
@@ -194,7 +216,7 @@ fn the_schema_has_the_rows_of_the_page_and_what_they_say() {
     }
     assert_eq!(keys_at("/$defs/any_worker"), all);
     let tables = PAGE.matches("| key | unit | default | effect |").count();
-    assert_eq!(tables, 21 + Kind::ALL.len(), "a table of the page is not in the schema");
+    assert_eq!(tables, 25 + Kind::ALL.len(), "a table of the page is not in the schema");
 }
 
 /// Calls `each` for every schema below `value`.
@@ -295,7 +317,7 @@ defaults: {recorder: {segment: 5m, policy: {essential: 2s}}, cameras: {serve: fa
 templates: {a: {use: decoder, threads: 2}, b: {record: true, serve: web}, c: {threads: 3}, d: {run: [x]}}
 groups: {hall: cam-1, all: ['cam*', cam-2]}
 hooks: {tell: {on: worker.held, run: [x], timeout: 100ms, env: {A: 1}}, more: {on: [camera.down, 'worker.*'], run: [x]}}
-defaults: {encoder: {codec: h265, bitrate: 2M, latency: quality, keyframe_every: 2s, max_fps: 10, hardware: vaapi, on_demand: true}}
+defaults: {encoder: {codec: h265, bitrate: 2M, latency: quality, keyframe_every: 2s, max_fps: 10, hardware: vaapi, on_demand: true, on_writer_lost: slate}}
 defaults: {run: {limits: {memory: none}}, decoder: {limits: {memory: 2GiB}}}",
     ),
     (
@@ -304,6 +326,7 @@ defaults: {run: {limits: {memory: none}}, decoder: {limits: {memory: 2GiB}}}",
 hall: {url: 'test:', frames: {limits: {nice: -20}}}
 'hall-{01..03}': {url: 'rtsp://10.0.0.{1..3}/main', after: 'cam-{1..3}', serve: [web]}
 hall: {url: clip.mp4, loop: false, record: /srv/x, frames: true, motion: {fps: 1, restart: {delay: 1s}}}
+hall: {url: 'test:', detect: {model: yolo.onnx, only: [person], zones: {door: '10% 20%, 60% 90%'}}}
 hall: {url: 'test:', record: {dir: x, keep: {age: 30d, size: 200GB}, min_free: 10%, policy: sequential}}
 hall: {url: 'test:', record: {dir: x, when: command}}
 hall: {url: 'test:', audio: aac}
@@ -317,7 +340,7 @@ hall: {like: cam-5, url: 'test:', max_bitrate: '${RATE:-16M}', motion: '${MOTION
     (
         "workers",
         "x: {run: [x], limits: {memory: 512MiB, nice: 19, cpus: '0-3,6', nofile: 16, pids: 1, core: true, require: false}}
-x: {run: [x], limits: {cpus: 2, oom_score_adj: -1000, cpu_weight: 10000}}
+x: {run: [x], in: d-1.frames, out: x.events, limits: {cpus: 2, oom_score_adj: -1000, cpu_weight: 10000, network: none}}
 x: {run: [x], stdout: x.packets, codec: {name: mpegts}}
 d: {use: decoder, in: cam-1.packets, out: d.small.frames, threads: 16, max_pixels: 64}
 d: {use: decoder, in: cam-1.packets, health: {frozen: 30s, black: off, blank: 500ms}}
@@ -325,6 +348,13 @@ i: {use: ingest, source: 'test:?picture=black', health: {fps: 12, rate: 99%}}
 i: {use: ingest, source: 'test:', health: {rate: off}}
 d: {use: decoder, in: cam-1.packets, hardware: auto, outputs: {small: {size: 640x360, format: rgb24}, gray: {format: gray8}}}
 d: {use: decoder, in: [cam-1.packets], threads: '${THREADS:-2}', after: [cam-1, cam-2]}
+o: {use: motion, in: d-1.frames, zones: {drive: '10% 20%, 60.5% 90.25%', d-1.door: '0% 0%, 50% 0%, 25% 100%'}, ignore: {tree: '0% 0%, 100% 9%'}}
+o: {use: detect, in: d-1.frames, model: yolo.onnx}
+d: {use: decoder, in: cam-1.packets, outputs: {net: {size: 640x640, tensor: {layout: nhwc, type: f16, scale: signed, colour: bgr, fit: stretch}}}}
+d: {use: decoder, in: cam-1.packets, outputs: {net: {size: 320x320, tensor: {}}}}
+o: {use: detect, in: ['*.frames'], model: a/b.onnx, engine: onnxruntime, onnxruntime: /opt/libonnxruntime.so, providers: [tensorrt, cuda, openvino, cpu], device: 1, threads: 4}
+o: {use: detect, in: d-1.frames, model: x, form: yolo8, labels: [a, 7], size: 320x320, scale: imagenet, colour: bgr, fit: stretch, fps: 10, min_score: 0.5, scores: {a: 0.7}, overlap: 0.6, most: 20}
+o: {use: detect, in: d-1.frames, model: x, only: [a], zones: {d: '0% 50%, 100% 100%'}, batch: 4, wait: 0ms, out: o.events}
 m: {use: mixer, in: '*.packets', codec: pcm, channels: 2, wait: 500ms, sources: {cam-1: {gain: -6.5dB}, cam-2.packets: {mute: true}}}
 i: {use: ingest, source: 'test:?tone=1000&sound=pcma&rate=8000&level=-20dB'}
 i: {use: ingest, source: 'test:?size=640x480&beep=1000&sound=aac&channels=2'}
@@ -340,9 +370,12 @@ r: {use: rtsp, in: cam-1.packets, udp_ports: off, multicast: off}
 r: {use: rtsp, in: cam-1.packets, max_clients: 10000, drain: 1m, max_per_address: 1}
 r: {use: rtsp, in: cam-1.packets, listen: 0.0.0.0:8554, users: {anyone: {play: '*', publish: [a, 'b-*']}}, basic: never}
 r: {use: rtsp, in: cam-1.packets, tls: {cert: a.pem, key: b.pem}, basic: always}
+w: {use: web, in: '*', max_clients: 1, max_per_address: 10000, base_path: /site/cams, hosts: [nvr.example.org, nvr], proxies: ['::1', 10.0.0.9]}
+w: {use: web, in: '*', listen: '[::]:8080', users: {anyone: {play: '*'}}, basic: always, tls: {cert: a.pem, key: b.pem}, base_path: /}
 r: {use: rtsp, in: cam-1.packets, onvif: {listen: '127.0.0.1:8000', name: hall, discovery: 3702}}
 r: {use: rtsp, in: cam-1.packets, onvif: {}}
 r: {use: rtsp, in: cam-1.packets, tls: {cert: a.pem, key: b.pem, listen: '127.0.0.1:322'}}
+w: {use: web, in: '*', webrtc: {listen: '0.0.0.0:8189', addresses: [192.168.1.5, 'fd00::5'], max_viewers: 0}}
 r: {use: recorder, in: cam-1.packets, dir: 2026, min_free: 20GB, policy: essential 100ms}
 r: {use: recorder, in: cam-1.packets, dir: x, when: {events: ext.door.events, camera: '*', post: 1h}}
 r: {use: recorder, in: cam-1.packets, dir: x, when: {events: [ext.a.events, '*.events'], type: [a, 'b.*'], min_score: 0.5, data: {a: 1, b: [x, y]}}}
@@ -370,6 +403,12 @@ p: {use: rtsp-push, in: cam-1.packets, to: 'srt://h:9000?streamid=publish:a&pass
 p: {use: rtsp-push, in: cam-1.packets, to: 'udp://239.1.1.1:5000?ttl=4', restart: {delay: 0s}}
 p: {use: rtsp-push, in: cam-1.packets, to: 'rtp://10.0.0.9:5004?sdp=cam-1.sdp'}
 n: {use: notify, url: 'https://hooks.example.org/x?y=z', on: ['worker.*', recording.segment], timeout: 5s, give_up_after: 1h}
+n: {use: notify, url: 'mqtts://u:p@broker.example.org:8884', on: 'camera.*', topic: yard/cams, discovery: off, ca: ca.pem}
+n: {use: notify, url: 'mqtt://[::1]', on: worker.died, discovery: homeassistant}
+n: {use: notify, url: 'mqtt://h', on: ['rule.*.begin', 'rule.*']}
+r: {use: rules, in: ext.a.events, rules: {night: {type: motion, schedule: 'mon-fri 22:00-06:00', for: 1s, min_score: 0.2}}}
+r: {use: rules, in: ext.a.events, rules: {a-1: {label: [person, car], zone: porch, quiet: 5s, snapshot: true, schedule: ['sat,sun', '8:00-9:30']}}, zones: {porch: '0% 50%, 100% 50%, 50% 100%', cam-1.door: '0% 0%, 50% 50%'}, snapshots: pictures, keep_for: 30d, jpeg_quality: 90}
+r: {use: rules, in: [ext.a.events, d-1.frames], out: alerts.events, rules: {b: {}}}
 x: {run: [sleep, 1], in: cam-1.packets, out: x.events, ready: attach, policy: every 1000}
 x: {run: [sleep, '1'], ready: tcp 8554, env: {A: 1, B: true, C: '${HOME}'}}
 x: {run: [x], ready: 'http http://127.0.0.1:9997/v3', after: cam-1}
@@ -418,6 +457,7 @@ groups: {hall: {}}
 hooks: {Tell: {on: worker.held, run: [x]}}
 hooks: {tell: {on: worker.fell, run: [x]}}
 hooks: {tell: {on: worker.held, run: [x], timeout: 10}}
+hooks: {tell: {on: rule.night, run: [x]}}
 hooks: {tell: {on: worker.held, run: x}}
 hooks: {tell: {on: worker.held, run: [x], after: cam-1}}",
     ),
@@ -443,6 +483,8 @@ hall: {url: 'test:', push: true}
 hall: {url: 'test:', push: mediamtx}
 hall: {url: 'test:', push: {to: 'rtsp://h/x', in: cam-1.packets}}
 hall: {url: 'test:', motion: {fps: 241}}
+hall: {url: 'test:', detect: {model: x, in: cam-1.frames}}
+hall: {url: 'test:', detect: true}
 hall: {url: 'test:', motion: {sensitivity: 101}}
 hall: {url: 'test:', frames: {threads: 17}}
 hall: {url: 'test:', frames: {max_pixels: 268435457}}
@@ -499,6 +541,19 @@ d: [decoder]
 x: {run: [x], stdout: x.packets, sound: {hz: 100}}
 x: {run: [x], stdout: x.packets, sound: {hz: 48000, samples: u8}}
 m: {use: mixer, in: cam-1.packets, codec: mp3}
+o: {use: motion, in: d-1.frames, zones: {drive: '10% 20%'}}
+o: {use: motion, in: d-1.frames, zones: {Drive: '10% 20%, 60% 90%'}}
+o: {use: motion, in: d-1.frames, ignore: {drive: '10% 20%, 101% 90%'}}
+o: {use: detect, in: d-1.frames, model: x, engine: torch}
+d: {use: decoder, in: cam-1.packets, outputs: {net: {size: 640x640, tensor: {type: bf16}}}}
+d: {use: decoder, in: cam-1.packets, outputs: {net: {size: 640x640, tensor: {format: f16}}}}
+d: {use: decoder, in: cam-1.packets, outputs: {net: {size: 640x640, tensor: true}}}
+o: {use: detect, in: d-1.frames, model: x, providers: [rocm]}
+o: {use: detect, in: d-1.frames, model: x, form: ssd}
+o: {use: detect, in: d-1.frames, model: x, scale: half}
+o: {use: detect, in: d-1.frames, model: x, batch: 65}
+o: {use: detect, in: d-1.frames, model: x, labels: a}
+o: {use: detect, in: d-1.frames, model: x, wait: 20}
 m: {use: mixer, in: cam-1.packets, channels: 3}
 m: {use: mixer, in: cam-1.packets, sources: {cam-1: {gain: -6}}}
 m: {use: mixer, in: cam-1.packets, sources: {cam-1: {volume: 3dB}}}
@@ -508,6 +563,10 @@ w: {use: web, in: '*', out: w.events}
 w: {use: web, in: '*', listen: localhost:8080}
 w: {use: web, in: '*', listen: 8080}
 w: {use: web, in: '*', jpeg_quality: 101}
+w: {use: web, in: '*', webrtc: {max_viewers: 1001}}
+w: {use: web, in: '*', webrtc: {addresses: [nvr.example]}}
+w: {use: web, in: '*', webrtc: {listen: 8189}}
+w: {use: web, in: '*', webrtc: {port: 8189}}
 r: {use: rtsp, in: '*', max_clients: 10001}
 r: {use: rtsp, in: '*', drain: 10}
 r: {use: rtsp, in: '*', udp_ports: 20000}
@@ -525,6 +584,16 @@ r: {use: rtsp, in: '*', users: {anyone: {see: '*'}}}
 r: {use: rtsp, in: '*', users: [anna]}
 r: {use: rtsp, in: '*', tls: {cert: a.pem, key: b.pem, listen: 8322}}
 r: {use: rtsp, in: '*', tls: {cert: a.pem, key: b.pem, port: 8322}}
+w: {use: web, in: '*', max_clients: 0}
+w: {use: web, in: '*', base_path: cams}
+w: {use: web, in: '*', base_path: /../cams}
+w: {use: web, in: '*', hosts: ['nvr:8080']}
+w: {use: web, in: '*', hosts: [127.0.0.1]}
+w: {use: web, in: '*', proxies: [nginx]}
+w: {use: web, in: '*', basic: sometimes}
+w: {use: web, in: '*', tokens: {ops: {token: hunter2hunter2hunter2, may: [read]}}}
+w: {use: web, in: '*', tokens: [ops]}
+w: {use: web, in: '*', tls: {cert: a.pem, key: b.pem, listen: 8443}}
 r: {use: recorder, in: '*', dir: x, min_free: 100%}
 r: {use: recorder, in: '*', dir: x, min_free: 20}
 r: {use: recorder, in: '*', dir: x, keep: 30d}
@@ -568,6 +637,16 @@ p: {use: rtsp-push, in: cam-1.packets, to: 'rtsp://h/x', out: p.packets}
 n: {use: notify, url: hooks.example.org, on: worker.held}
 n: {use: notify, url: 'http://h/', on: worker.up}
 n: {use: notify, url: 'http://h/', on: worker.held, secret: s3cret}
+n: {use: notify, url: 'mqtt://h', on: worker.held, topic: 'yard/#'}
+n: {use: notify, url: 'mqtt://h', on: worker.held, discovery: /ha}
+n: {use: notify, url: 'mqtt://h', on: rule.night.began}
+r: {use: rules, in: ext.a.events, rules: {a: {lable: x}}}
+r: {use: rules, in: ext.a.events, rules: {a: {schedule: sometimes}}}
+r: {use: rules, in: ext.a.events, rules: {a: {for: 1}}}
+r: {use: rules, in: ext.a.events, rules: {A: {}}}
+r: {use: rules, in: ext.a.events, rules: {a: {}}, zones: {z: [[0, 0], [1, 1]]}}
+r: {use: rules, in: ext.a.events, rules: {a: {}}, zones: {z: '0% 0%, 100% 200%, 100% 0%'}}
+r: {use: rules, in: ext.a.events, rules: {a: {}}, jpeg_quality: 0}
 x: {run: sleep 1}
 x: {run: []}
 x: {run: [x], threads: 1}

@@ -33,16 +33,21 @@ fn ring_text(kinds: &str) -> String {
 pub(super) fn definitions() -> Map<String, Value> {
     let definitions = [
         ("address", text(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}")),
+        ("base_path", text(r"/|(?:/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")),
         ("bit_rate", text(BIT_RATE)),
+        ("ip", text(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")),
         ("boolean", either(vec![json!({"type": "boolean"}), text("true|false")])),
         ("bytes", text(BYTES)),
         ("decibels", text(r"[+-]?[0-9]{1,4}(?:\.[0-9])?dB")),
         ("ceiling", text(&format!("none|{BYTES}"))),
         ("colour", colour()),
+        ("host", text(r"(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]*[A-Za-z-][A-Za-z0-9-]*")),
+        ("ip", text(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")),
         ("length", length()),
         ("endpoint", text(r"https?://[A-Za-z0-9._:\[\]-]+/?")),
         ("event", event()),
         ("events", one_or_list("event")),
+        ("hours", text(&hours())),
         ("members", one_or_list("text")),
         ("free_space", text(&format!("{BYTES}|[1-9][0-9]?%"))),
         ("name", name(&part())),
@@ -76,7 +81,8 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("speed", speed()),
         ("texts", one_or_list("text")),
         ("text", json!({"type": ["string", "number", "boolean"]})),
-        ("web_url", text(r"https?://[^ ]+")),
+        ("topic", text(r"[^$/+#][^/+#]*(?:/[^/+#]+)*")),
+        ("web_url", text(r"(?:https?|mqtts?)://[^ ]+")),
         (
             "utc",
             text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z?"),
@@ -164,6 +170,15 @@ pub(super) fn by_text(entry: &str) -> Value {
     json!({"type": "object", "additionalProperties": shared(entry)})
 }
 
+/// Days, hours, or both.
+fn hours() -> String {
+    let day = "(?:[Mm]on|[Tt]ue|[Ww]ed|[Tt]hu|[Ff]ri|[Ss]at|[Ss]un)";
+    let part = format!("{day}(?:-{day})?");
+    let days = format!("{part}(?:,{part})*");
+    let time = "(?:[01]?[0-9]|2[0-4]):[0-5][0-9]";
+    format!(" *(?:{days}|(?:{days} +)?{time}-{time}) *")
+}
+
 pub(super) fn decimal() -> Value {
     either(vec![json!({"type": "number"}), text(r"-?[0-9]+(?:\.[0-9]+)?")])
 }
@@ -177,6 +192,17 @@ pub(super) fn environment() -> Value {
             "not": {"pattern": "^FRAMEVISOR_"},
         },
         "additionalProperties": shared("text"),
+    })
+}
+
+/// Parts of a picture by their names, each by its corners.
+pub(super) fn zones() -> Value {
+    let share = r"(?:100(?:\.0{1,2})?|[0-9]{1,2}(?:\.[0-9]{1,2})?)%";
+    let corner = format!(r"\s*{share}\s+{share}\s*");
+    json!({
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": r"^(?:[a-z0-9_-]{1,41}\.)?[a-z0-9_-]{1,41}$"},
+        "additionalProperties": text(&format!("{corner}(?:,{corner}){{1,63}}")),
     })
 }
 
@@ -210,6 +236,10 @@ pub(super) fn one_or_list(item: &str) -> Value {
     either(vec![shared(item), json!({"type": "array", "items": shared(item)})])
 }
 
+pub(super) fn list(item: Value) -> Value {
+    json!({"type": "array", "items": item})
+}
+
 fn policy(pattern: &str) -> Value {
     let essential = json!({
         "type": "object",
@@ -234,7 +264,10 @@ fn processors() -> Value {
 
 /// Patterns of events are not looked into further.
 fn event() -> Value {
-    either(vec![words(&EVENTS), json!({"type": "string", "pattern": r"^[a-z.*]*\*[a-z.*]*$"})])
+    either(vec![
+        words(&EVENTS),
+        json!({"type": "string", "pattern": r"^[a-z.*]*\*[a-z.*]*$|^rule\.[a-z0-9_*-]+\.(?:begin|end|snapshot|update|\*)$"}),
+    ])
 }
 
 fn serve() -> Value {
@@ -245,7 +278,7 @@ fn serve() -> Value {
 
 fn source() -> Value {
     let rate = BIT_RATE;
-    let words = "mode=(?:live|loop)|picture=(?:moving|frozen|black|gray)";
+    let words = "mode=(?:live|loop)|picture=(?:moving|frozen|black|gray|shapes)";
     let sound = "tone=[0-9]+|beep=[0-9]+|sound=(?:aac|opus|pcm|pcma|pcmu)|rate=[0-9]+|channels=[12]|level=-?[0-9.]+dB";
     let part = format!("size=[0-9]+x[0-9]+|fps=[0-9]+|gop=[0-9]+|bitrate={rate}|{words}|{sound}");
     let test = format!(r"test:\?*(?:&|(?:{part})(?:&|$))*");

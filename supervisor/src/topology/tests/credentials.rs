@@ -9,6 +9,8 @@ fn with_credentials(text: &str) -> Result<Topology, Report> {
     let held = [
         ("FRAMEVISOR_CRED_URL", "rtsp://admin:s3cret@10.0.0.5/s3cret"),
         ("FRAMEVISOR_CRED_PASSWORD", "s3cret"),
+        // As long as a token has to be.
+        ("FRAMEVISOR_CRED_TOKEN", "t0ken-t0ken-t0ken-t0ken"),
     ];
     let variables = held.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let source = crate::topology::Source {
@@ -173,4 +175,92 @@ fn an_address_that_others_reach_needs_users_or_the_word_that_everybody_may() {
     assert!(twice.unwrap_err().to_string().contains("with TLS and without"));
     let taken = of("tls: {cert: a, key: b, listen: '0.0.0.0:8554'}, users: {anyone: {play: x}}");
     assert!(taken.unwrap_err().to_string().contains("as worker rtsp does already"));
+}
+
+fn web_of(topology: &Topology, name: &str) -> protocol::config::WebConfig {
+    match &worker(topology, name).launch {
+        Launch::Use(WorkerConfig::Web(web)) => web.section.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn users_and_tokens_of_the_page_go_to_its_worker_and_are_shown_by_the_names_of_their_credentials() {
+    let text = "workers:
+  cam1: {use: ingest, source: 'test:'}
+  web: {use: web, in: cam1.packets, listen: '0.0.0.0:8080',
+        users: {anna: {password: '${cred:password}', play: '*'}},
+        tokens: {ops: {token: '${cred:token}', may: [restart, comment], cameras: 'cam*'}},
+        tls: {cert: server.pem, key: /etc/server.key}}";
+    let topology = with_credentials(text).unwrap_or_else(|report| panic!("{report}"));
+    let web = web_of(&topology, "web");
+    assert_eq!(web.tokens["ops"].token.reveal(), "t0ken-t0ken-t0ken-t0ken");
+    assert_eq!(web.users["anna"].password.as_ref().unwrap().reveal(), "s3cret");
+    let shown = serde_json::to_string(&web).unwrap();
+    assert!(shown.contains("${cred:token}") && shown.contains("${cred:password}"), "{shown}");
+    assert!(!shown.contains("t0ken") && !format!("{topology:?}").contains("t0ken"));
+    assert_eq!(web.tls.unwrap().cert, Path::new("/srv/yard/server.pem"));
+    let listens: Vec<_> = worker(&topology, "web").listens().map(|it| it.to_string()).collect();
+    assert_eq!(listens, ["0.0.0.0:8080", "127.0.0.1:8443"]);
+    let from_defaults = with_credentials(
+        "cameras: {cam1: {url: 'test:', serve: web}}
+defaults: {web: {tokens: {ops: {token: '${cred:token}', may: [read]}}}}",
+    );
+    let topology = from_defaults.unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(web_of(&topology, "web").tokens["ops"].token.to_string(), "${cred:token}");
+}
+
+#[test]
+fn a_token_in_the_file_or_one_that_can_be_guessed_is_a_mistake_that_does_not_tell_it() {
+    let of = |more: &str| {
+        let text = format!(
+            "workers:
+  cam1: {{use: ingest, source: 'test:'}}
+  web: {{use: web, in: cam1.packets, {more}}}"
+        );
+        let all = with_credentials(&text).unwrap_err().to_string();
+        assert!(
+            !all.contains("t0ken-") && !all.contains("hunter2") && !all.contains("s3cret"),
+            "{all}"
+        );
+        all
+    };
+    let written = of("tokens: {ops: {token: hunter2hunter2hunter2, may: [read]}}");
+    assert!(written.contains("expected a credential, written as ${cred:NAME}"), "{written}");
+    let short = of("tokens: {ops: {token: '${cred:password}', may: [read]}}");
+    assert!(short.contains("stands for does not fit") && short.contains("openssl rand"), "{short}");
+    for (more, expected) in [
+        ("tokens: {ops: {token: '${cred:token}', may: []}}", "ops may do nothing"),
+        ("tokens: {'o ps': {token: '${cred:token}', may: [read]}}", "is no name of a token"),
+        ("tokens: {ops: {token: '${cred:token}', may: [down]}}", "tokens"),
+        ("tokens: {ops: {may: [read]}}", "missing key 'token'"),
+        ("base_path: cams", "base_path is 'cams'"),
+        ("hosts: ['nvr:80']", "is no name of a host"),
+        ("tls: {cert: a, key: b, listen: '127.0.0.1:8080'}", "with TLS and without"),
+    ] {
+        let text = of(more);
+        assert!(text.contains(expected), "{more}: {text}");
+    }
+}
+
+#[test]
+fn a_page_that_others_reach_needs_users_or_the_word_that_everybody_may_look() {
+    let of = |more: &str| {
+        with_credentials(&format!(
+            "workers:
+  cam1: {{use: ingest, source: 'test:'}}
+  web: {{use: web, in: cam1.packets, {more}}}"
+        ))
+    };
+    let tokens = "tokens: {ops: {token: '${cred:token}', may: [read]}}";
+    for open in [
+        "listen: '0.0.0.0:8080'".to_owned(),
+        "tls: {cert: a, key: b, listen: '[::]:8443'}".to_owned(),
+        format!("listen: '0.0.0.0:8080', {tokens}"),
+    ] {
+        let text = of(&open).unwrap_err().to_string();
+        assert!(text.contains("which other machines reach, and has no users"), "{text}");
+        assert!(of(&format!("{open}, users: {{anyone: {{play: '*'}}}}")).is_ok(), "{open}");
+    }
+    assert!(of("listen: '[::1]:8080'").is_ok());
 }

@@ -33,6 +33,76 @@ fn a_recorder_that_could_never_record_is_a_mistake() {
 }
 
 #[test]
+fn what_an_analyzer_or_a_rule_could_never_see_is_a_mistake() {
+    let with = |worker: &str| {
+        format!(
+            "version: 1\nworkers:\n  cam1: {{use: ingest, source: 'test:'}}
+  decode1: {{use: decoder, in: cam1.packets}}\n  look: {worker}"
+        )
+    };
+    let square = "'0% 0%, 50% 50%'";
+    for (worker, text) in [
+        (
+            format!(
+                "{{use: motion, in: cam1.frames, zones: {{cam2.door: {square}, cam1.gate: {square}}}}}"
+            ),
+            "cam2.door is of a camera that is not read: expected cam1",
+        ),
+        (
+            format!(
+                "{{use: detect, in: cam1.frames, model: a.onnx, ignore: {{cam.tree: {square}}}}}"
+            ),
+            "cam.tree is of a camera that is not read: expected cam1",
+        ),
+        (
+            "{use: rules, in: [ext.door.events], rules: {a: {events: ext.dor.events}}}".to_owned(),
+            "a: events is 'ext.dor.events', which it does not read: expected ext.door.events",
+        ),
+        (
+            "{use: rules, in: cam1.frames, rules: {a: {}}}".to_owned(),
+            "a: events is '*', which it does not read: expected a ring of events in 'in'",
+        ),
+    ] {
+        let found = mistakes(&with(&worker));
+        assert_eq!(found.len(), 1, "{worker}: {found:?}");
+        assert!(found[0].contains(text), "{worker}: {found:?}");
+    }
+    let fine =
+        "{use: rules, in: ext.door.events, rules: {a: {events: ['ext.*', ext.door.events]}}}";
+    assert!(yard(&with(fine)).is_ok());
+}
+
+#[test]
+fn numbers_that_are_no_bytes_are_none() {
+    let with = |tensor: &str| {
+        format!(
+            "version: 1\nworkers:\n  cam1: {{use: ingest, source: 'test:'}}
+  decode1: {{use: decoder, in: cam1.packets, outputs: {{net: {{size: 64x64, tensor: {tensor}}}}}}}"
+        )
+    };
+    let found = mistakes(&with("{type: u8}")).join("; ");
+    assert!(found.contains("'net' is a tensor of u8: expected 'scale: byte' beside it"), "{found}");
+    assert!(yard(&with("{type: u8, scale: byte}")).is_ok());
+}
+
+#[test]
+fn two_workers_cannot_have_one_udp_port() {
+    let web = |name: &str, tcp: u16, viewers: u32| {
+        format!(
+            "
+  {name}: {{use: web, in: cam1.packets, listen: '127.0.0.1:{tcp}',
+    webrtc: {{listen: '127.0.0.1:8080', max_viewers: {viewers}}}}}"
+        )
+    };
+    let cam1 = "version: 1\nworkers:\n  cam1: {use: ingest, source: 'test:'}";
+    let found = mistakes(&format!("{cam1}{}{}", web("a", 8080, 1), web("b", 8081, 1)));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("worker b: listens on 127.0.0.1:8080, as worker a"), "{found:?}");
+    // Without WebRTC it has none, and TCP has ports of its own.
+    assert!(yard(&format!("{cam1}{}{}", web("a", 8080, 1), web("b", 8081, 0))).is_ok());
+}
+
+#[test]
 fn one_broken_worker_does_not_make_others_wrong() {
     let text = "version: 1
 workers:

@@ -54,6 +54,7 @@ fn the_page_has_a_row_for_every_key() {
         serde_json::json!(DecoderConfig::default()),
         serde_json::json!(IngestConfig::of(Source::File("x".into()))),
         serde_json::json!(MotionConfig::default()),
+        serde_json::json!(DetectConfig::of("x.onnx".into())),
         serde_json::json!(RecorderConfig::at("x".into())),
         serde_json::json!(RtspConfig::default()),
         serde_json::json!(WebConfig::default()),

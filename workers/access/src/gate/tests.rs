@@ -215,3 +215,34 @@ fn an_open_server_asks_nobody_and_looks_at_no_password() {
         assert_eq!(scene.judge(header), Verdict::Admitted(Identity::Anyone));
     }
 }
+
+/// As a browser has it: requests go over whatever connection is free.
+#[test]
+fn a_signed_nonce_is_good_on_every_connection_for_one_place_until_it_is_old() {
+    let mint = Arc::new(Mint::new([7; 32]));
+    let mut scene = Scene::of(Basic::default());
+    scene.gate = Gate::of(Arc::clone(&mint));
+    let challenge = scene.challenge();
+    let mut client = client(&challenge, "SHA-256");
+    let answer = respond(&mut client, "anna", "hunter2", "DESCRIBE");
+    let anna = scene.judge(Some(&answer));
+    assert!(
+        matches!(&anna, Verdict::Admitted(Identity::User(name)) if &**name == "anna"),
+        "{anna:?}"
+    );
+
+    let mut other = Scene { gate: Gate::of(mint), ..Scene::of(Basic::default()) };
+    assert_eq!(other.judge(Some(&answer)), anna, "on another connection, and a second time");
+    other.asked.now = START + NONCE_AGE + Duration::from_secs(1);
+    let Verdict::Challenged(challenge) = other.judge(Some(&answer)) else {
+        panic!("an old answer")
+    };
+    assert!(challenge.0.iter().all(|line| line.contains("stale=true")), "{challenge:?}");
+    other.asked.now = START;
+    other.asked.uri = "rtsp://127.0.0.1:8554/cam1/trackID=0";
+    assert!(matches!(other.judge(Some(&answer)), Verdict::Wrong(_)), "for another place");
+
+    let mut elsewhere = Scene::of(Basic::default());
+    elsewhere.gate = Gate::of(Arc::new(Mint::new([8; 32])));
+    assert!(matches!(elsewhere.judge(Some(&answer)), Verdict::Challenged(_)), "of another server");
+}

@@ -41,7 +41,8 @@ pub fn guarded(basic: Basic) -> Site {
 pub fn encrypted() -> (Site, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let tls = TlsConfig { cert: file("server.pem"), key: file("server.key"), listen: address };
+    let tls =
+        TlsConfig { cert: file("server.pem"), key: file("server.key"), listen: Some(address) };
     let config = certificate::load(&tls).unwrap();
     let site = Site::open_as(|opening| {
         opening.access = Access::of(&users(), Basic::Tls).unwrap();

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use protocol::name::RingName;
 use protocol::time::UtcNs;
 use protocol::units::Span;
 use recordings::{Comment, Gap, GapReason, Outline, Range, Timeline};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::fresh;
+use crate::guard::sight::Sight;
 use crate::playback::moment::Asked;
 use crate::playback::shelf::{Ask, NotPlayed, Shelf, Turn, blocking};
 use crate::site::Site;
@@ -25,15 +27,17 @@ const LISTED_MAX: Span = Span::from_millis(31 * 86_400_000);
 const TOLD_MAX: Span = Span::from_millis(86_400_000);
 
 /// `/api/v1/recordings`.
-#[derive(Debug, Serialize)]
-struct List {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Recordings")]
+pub struct List {
     from_utc_ns: UtcNs,
     to_utc_ns: UtcNs,
     cameras: Vec<Row>,
     groups: BTreeMap<String, Vec<String>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RecordedCamera")]
 struct Row {
     camera: String,
     /// A recorder has it open.
@@ -49,13 +53,15 @@ struct Row {
     comments: Vec<Comment>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RecordedRange")]
 struct Stretch {
     from_utc_ns: UtcNs,
     to_utc_ns: UtcNs,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RecordedGap")]
 struct Hole {
     from_utc_ns: UtcNs,
     to_utc_ns: UtcNs,
@@ -67,8 +73,9 @@ struct Hole {
 }
 
 /// `/api/v1/recordings/CAM`.
-#[derive(Debug, Serialize)]
-struct Told {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Recording")]
+pub struct Told {
     camera: String,
     ring: Option<RingName>,
     recording: bool,
@@ -81,7 +88,8 @@ struct Told {
     events: Vec<Value>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RecordedSpan")]
 struct Spanned {
     from_utc_ns: UtcNs,
     to_utc_ns: UtcNs,
@@ -93,6 +101,7 @@ struct Spanned {
 
 pub async fn all(
     State(site): State<Arc<Site>>,
+    Extension(sight): Extension<Sight>,
     Ask(asked): Ask<Asked>,
 ) -> Result<Response, NotPlayed> {
     site.shelf.root()?;
@@ -101,14 +110,17 @@ pub async fn all(
     let shelf = Arc::clone(&site.shelf);
     let list = blocking(move || {
         let _turn = turn;
-        list(&shelf, range)
+        list(&shelf, range, &sight)
     });
     Ok(fresh(Json(list.await?)).into_response())
 }
 
-fn list(shelf: &Shelf, range: Range) -> Result<List, NotPlayed> {
-    let names = shelf.cameras()?;
-    let groups = shelf.groups(&names);
+/// Of the cameras that may be seen; a group without any is not told to who does not see all.
+fn list(shelf: &Shelf, range: Range, sight: &Sight) -> Result<List, NotPlayed> {
+    let mut names = shelf.cameras()?;
+    names.retain(|camera| sight.sees(camera));
+    let mut groups = shelf.groups(&names);
+    groups.retain(|_, cameras| sight.sees_all() || !cameras.is_empty());
     let groups = groups.into_iter().map(|(name, cameras)| (name.to_owned(), cameras)).collect();
     let cameras = names.into_iter().map(|camera| row(shelf, camera, range));
     let (from_utc_ns, to_utc_ns) = (range.from, range.to);

@@ -12,6 +12,7 @@ use protocol::time::UtcNs;
 use protocol::units::Span;
 use recordings::cut::Footage;
 use recordings::{Range, Reel, Stretch, Strip, Timeline};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::playback::moment::{Asked, Wanted};
@@ -138,7 +139,8 @@ pub struct Shift {
 }
 
 /// A picture of a segment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SegmentPicture")]
 struct Picture {
     epoch: u64,
     sequence: u64,
@@ -148,8 +150,10 @@ struct Picture {
     lasts_s: f64,
 }
 
-#[derive(Debug, Serialize)]
-struct Pictures {
+/// The pictures of a segment.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SegmentPictures")]
+pub struct Pictures {
     ring: Option<String>,
     pictures: Vec<Picture>,
 }

@@ -2,17 +2,23 @@
 //! a test can move.
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
+pub(crate) mod h264;
+pub(crate) mod packets;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use protocol::admin::RingStatus;
-use protocol::name::RingName;
+use protocol::name::{RingName, WorkerName};
 use protocol::stream::{Colour, FrameId, PixelFormat};
 use protocol::time::{MonoNs, Stamp};
-use web::picture::{Picture, PictureStamp};
+use web::insight::passage::Passage;
+use web::picture::{Picture, PictureStamp, Times};
 use web::site::{About, Site};
-use web::sources::{PictureTap, Sources, Trouble};
+use web::sources::{PacketTap, PictureTap, Sources, TimesTap, Trouble};
+
+use packets::{Absent, FakePackets};
 
 pub(crate) const WIDTH: u32 = 320;
 pub(crate) const HEIGHT: u32 = 192;
@@ -26,6 +32,10 @@ pub(crate) struct Fake {
     pub(crate) missing: BTreeSet<String>,
     pub(crate) frozen: BTreeSet<String>,
     pub(crate) silent_supervisor: AtomicBool,
+    /// Packet rings are inputs, too.
+    pub(crate) live: bool,
+    /// How often the writers of the packet rings were restarted.
+    pub(crate) restarts: Arc<AtomicU64>,
     /// Attached taps now, and pictures copied so far.
     pub(crate) attached: Arc<AtomicU32>,
     pub(crate) copied: Arc<AtomicU64>,
@@ -55,8 +65,15 @@ impl Fake {
     }
 
     pub(crate) fn site(self: &Arc<Self>) -> Arc<Site> {
+        self.live_site(None)
+    }
+
+    /// With live video of rings, which are no made-up ones.
+    pub(crate) fn live_site(self: &Arc<Self>, webrtc: Option<whep::Door>) -> Arc<Site> {
         let frames = self.cameras.iter().map(|camera| format!("{camera}.frames"));
+        let packets = self.cameras.iter().map(|camera| format!("{camera}.packets"));
         let inputs: Vec<RingName> = frames
+            .chain(packets.filter(|_| self.live))
             .chain(["motion.events".to_owned()])
             .map(|name| name.parse().expect("a ring name"))
             .collect();
@@ -66,7 +83,12 @@ impl Fake {
             version: "0.0.0",
             inputs,
         };
-        Arc::new(Site::new(about, Arc::clone(self) as Arc<dyn Sources>, 80))
+        Arc::new(Site::new(about, Arc::clone(self) as Arc<dyn Sources>, 80).live(webrtc))
+    }
+
+    /// The number of the picture that is newest now.
+    pub(crate) fn newest(&self, camera: &str) -> u64 {
+        self.number(camera)
     }
 
     pub(crate) fn jump(&self, seconds: u64) {
@@ -84,6 +106,12 @@ impl Fake {
         1 + (self.mono().0 - self.began.0) * FPS / 1_000_000_000
     }
 
+    /// Of its ingest.
+    fn pid(&self, camera: &str) -> u32 {
+        let place = self.cameras.iter().position(|one| one == camera).unwrap_or(0);
+        100 + u32::try_from(place).expect("few cameras")
+    }
+
     fn ring(&self, camera: &str, kind: &str) -> RingStatus {
         let name: RingName = format!("{camera}.{kind}").parse().expect("a ring name");
         let number = self.number(camera);
@@ -99,6 +127,7 @@ impl Fake {
             readers: serde_json::from_value(readers).expect("readers"),
             bytes: 8 << 20,
             live: true,
+            writer_pid: (kind == "packets").then(|| self.pid(camera)),
             age_ms: Some((self.mono().0 - made_ns) / 1_000_000),
             width: WIDTH,
             height: HEIGHT,
@@ -123,7 +152,7 @@ impl Sources for Fake {
             } else {
                 ("running", "")
             };
-            serde_json::json!({"name": name, "kind": "ingest", "pid": 100, "state": state, "why": why,
+            serde_json::json!({"name": name, "kind": "ingest", "pid": self.pid(name), "state": state, "why": why,
                 "restarts": 0, "uptime_s": 7_923.0, "last_exit": "", "restart_ms": null, "extra": 1})
         };
         let mut list: Vec<_> = self.cameras.iter().map(ingest).collect();
@@ -138,6 +167,33 @@ impl Sources for Fake {
     fn rings(&self) -> Vec<RingStatus> {
         let there = self.cameras.iter().filter(|camera| !self.missing.contains(*camera));
         there.flat_map(|camera| ["frames", "packets"].map(|kind| self.ring(camera, kind))).collect()
+    }
+
+    fn logs(&self, worker: &WorkerName, lines: u32) -> Result<Option<String>, Trouble> {
+        if self.silent_supervisor.load(Ordering::Relaxed) {
+            let fault = worker::Fault::unavailable("the supervisor did not answer within 2 s");
+            return Err(fault.into());
+        }
+        if !self.cameras.iter().any(|camera| camera == worker.as_str()) {
+            return Ok(None);
+        }
+        let now = shmring::clock::now().utc.0;
+        let line = |n: u32| {
+            let (level, ago) = (if n % 7 == 3 { "WARN" } else { "INFO" }, u64::from(lines - n));
+            serde_json::json!({"worker": worker, "time_utc_ns": now - ago * 1_000_000_000, "stream": "stderr",
+                "text": format!("{level} {worker}: made up, line {n}")})
+        };
+        Ok(Some(
+            serde_json::Value::from((0..lines.min(40)).map(line).collect::<Vec<_>>()).to_string(),
+        ))
+    }
+
+    fn open_times(&self, ring: &RingName) -> Result<Option<Box<dyn TimesTap>>, Trouble> {
+        if self.missing.contains(ring.camera()) {
+            let project = "fake".parse().expect("a valid name");
+            return Err(shmring::Error::NoSuchRing { ring: ring.clone(), project }.into());
+        }
+        Ok(Some(Box::new(FakeTimes(self.ahead_ns.load(Ordering::Relaxed)))))
     }
 
     fn open(&self, ring: &RingName) -> Result<Box<dyn PictureTap>, Trouble> {
@@ -156,6 +212,16 @@ impl Sources for Fake {
             attached: Arc::clone(&self.attached),
             copied: Arc::clone(&self.copied),
         }))
+    }
+
+    fn packets(&self, ring: &RingName) -> Box<dyn PacketTap> {
+        if self.missing.contains(ring.camera()) {
+            return Box::new(Absent(format!("ring {ring} has no writer yet")));
+        }
+        if self.frozen.contains(ring.camera()) {
+            return Box::new(Absent(format!("ring {ring} is quiet")));
+        }
+        Box::new(FakePackets::new(self.began, Arc::clone(&self.restarts)))
     }
 }
 
@@ -181,15 +247,33 @@ impl PictureTap for FakeTap {
         let stamp = PictureStamp {
             id: FrameId {
                 ring: format!("{}.packets", self.ring.camera()).parse().expect("a ring name"),
-                epoch: 5,
+                epoch: packets::EPOCH,
                 sequence: number,
             },
             epoch: 6,
             sequence: number,
             capture_utc: shmring::clock::now().utc,
             arrival: MonoNs(self.began.0 + (number - 1) * 1_000_000_000 / FPS),
+            times: times(now),
         };
         Ok(Some(coded_picture(number, stamp)))
+    }
+}
+
+/// 12 ms from the camera, 6 ms in the decoder, and in the ring at `now`.
+fn times(now: u64) -> Times {
+    let before = |ms: u64| MonoNs(now.saturating_sub(ms * 1_000_000));
+    Times { capture: before(18), ingest: before(6), decoded: before(0), published: before(0) }
+}
+
+/// A packet a call, as old as it would be.
+struct FakeTimes(u64);
+
+impl TimesTap for FakeTimes {
+    fn drain(&mut self, take: &mut dyn FnMut(Passage)) -> Result<(), Trouble> {
+        let at = Passage::from(times(shmring::clock::mono().0 + self.0));
+        take(Passage { decoded: MonoNs(0), ..at });
+        Ok(())
     }
 }
 
@@ -236,6 +320,24 @@ fn code_bit(number: u64, cell: u32) -> bool {
     let low = number & 0xff_ffff;
     let check = (low ^ (low >> 8) ^ (low >> 16)) & 0xff;
     ((low | check << 24) >> cell) & 1 == 1
+}
+
+/// What moves in picture `number` of `cam01`, with the box around it.
+pub(crate) fn seen(number: u64) -> protocol::record::Record {
+    let x = number * 3 % u64::from(WIDTH);
+    let boxes = serde_json::json!([{"x": x, "y": 60, "w": 45, "h": 45, "label": "cat"}]);
+    protocol::record::Record {
+        id: "motion-3".to_owned(),
+        kind: "motion.update".to_owned(),
+        camera: "cam01".to_owned(),
+        frame: Some(FrameId {
+            ring: "cam01.packets".parse().expect("a ring name"),
+            epoch: packets::EPOCH,
+            sequence: number,
+        }),
+        time_utc_ns: shmring::clock::now().utc.0,
+        data: serde_json::json!({"score": x, "boxes": boxes, "width": WIDTH, "height": HEIGHT}),
+    }
 }
 
 /// A motion record of `cam01`, `second` seconds after some begin; 9 is another one, going on now.

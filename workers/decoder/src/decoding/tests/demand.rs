@@ -1,13 +1,16 @@
 //! What is made follows what readers want.
 
 use protocol::config::decoder::OutputConfig;
+use protocol::config::detect::{ColourOrder, InputFit, Scale};
+use protocol::config::tensor::{ElementType, TensorConfig, TensorLayout};
 use protocol::stream::PixelFormat;
 use protocol::units::Size;
+use tensors::{Element, Note, Placement, Sight, Wish};
 use worker::Turn;
 
 use super::*;
 
-/// A decoding into a ring of its own pictures and one of small RGB ones.
+/// A decoding into a ring of its own pictures and one of small RGB ones, and into one of numbers.
 struct Two {
     project: ProjectName,
     own: FrameWriter,
@@ -17,6 +20,7 @@ struct Two {
 
 const SMALL: &str = "cam.small.frames";
 const OWN: &str = "cam.frames";
+const NET: &str = "cam.net.frames";
 
 impl Two {
     fn new() -> Self {
@@ -29,11 +33,20 @@ impl Two {
             let contract = RingContract::new(ring.parse().unwrap(), config, 3);
             FrameWriter::create(&project, &contract, None).unwrap()
         };
-        let (own, small) = (writer(OWN), writer(SMALL));
+        let (own, small, net) = (writer(OWN), writer(SMALL), writer(NET));
         let size = Some(Size { width: 160, height: 96 });
-        let form = OutputConfig { size, format: Some(PixelFormat::Rgb24) };
-        let outputs =
-            vec![Output::new(own.clone(), None, false), Output::new(small, Some(&form), false)];
+        let form =
+            OutputConfig { size, format: Some(PixelFormat::Rgb24), ..OutputConfig::default() };
+        let numbers = OutputConfig {
+            size: Some(Size { width: 96, height: 96 }),
+            tensor: Some(TensorConfig { element: ElementType::F16, ..TensorConfig::default() }),
+            ..OutputConfig::default()
+        };
+        let outputs = vec![
+            Output::new(own.clone(), None, false),
+            Output::new(small, Some(&form), false),
+            Output::new(net, Some(&numbers), false),
+        ];
         let options = DecoderOptions { threads: 1, max_pixels: 1 << 24 };
         let engines = Engines::new(DecodeHardware::Off, options);
         let decoding =
@@ -129,6 +142,44 @@ fn one_decoding_fills_rings_of_other_sizes_and_formats() {
             1.164 * (mean(luma) - 16.0) - 0.392 * (mean(u) - 128.0) - 0.813 * (mean(v) - 128.0);
         let green: Vec<u8> = little.iter().skip(1).step_by(3).copied().collect();
         assert!((mean(&green) - expected).abs() < 25.0, "{} and {expected}", mean(&green));
+    }
+}
+
+#[test]
+fn an_output_of_numbers_is_what_a_model_would_have_made_of_the_picture() {
+    let clip = Clip::new(320, 192, 6);
+    let mut two = Two::new();
+    let (mut own, mut net) = (two.attach(OWN, named("own")), two.attach(NET, named("net")));
+    let wish = Wish {
+        size: (96, 96),
+        channels: 3,
+        layout: TensorLayout::Nchw,
+        scale: Scale::Unit,
+        colour: ColourOrder::Rgb,
+        fit: InputFit::Letterbox,
+    };
+    for at in 0..6 {
+        two.decode(&clip, at..at + 1, &mut []);
+        let (large, made) = (own.frame(), net.frame());
+        assert_eq!(made.meta().content.to_string(), "f16[1, 3, 96, 96]");
+        assert_eq!(made.meta().source, large.meta().source);
+        let note = Note::read(&made.meta().user).unwrap();
+        let place = Placement { left: 0, top: 19, width: 96, height: 58, picture: (320, 192) };
+        assert_eq!(note, Note::of(&wish, place));
+        let (mut bytes, mut numbers) = (Vec::new(), Vec::new());
+        made.tensor().unwrap().copy_to(&mut bytes);
+        Element::F16.read(&bytes, &mut numbers);
+        let picture = large.meta().picture().unwrap();
+        let sight = Sight { size: (320, 192), format: picture.format, colour: picture.colour };
+        let mut expected = vec![0.0; wish.numbers()];
+        wish.fill(&sight, &mut expected, |plane, y, row| {
+            large.plane(plane).unwrap().copy_row(y, row)
+        });
+        // FFmpeg averages where a model's own sampling takes the nearest four, so that edges differ.
+        let apart: f32 = numbers.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum();
+        let apart = f64::from(apart) / numbers.len() as f64;
+        assert!(numbers.len() == expected.len() && apart < 0.05, "{apart}");
+        assert!((numbers[0] - 114.0 / 255.0).abs() < 1e-3, "beside the picture: {}", numbers[0]);
     }
 }
 

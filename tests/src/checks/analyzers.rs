@@ -1,0 +1,119 @@
+//! Analyzers that do harm, all at once beside a camera that is recorded: what it costs, and what `why` says of each.
+
+use std::thread;
+use std::time::Duration;
+
+use protocol::admin::WorkerState;
+use serde_json::{Map, Value, json};
+
+use super::python::{python, python_path};
+use crate::project::Project;
+use crate::witness::Witness;
+use crate::{Failure, Outcome, ensure, processes, recordings, wait_for};
+
+/// A program for all of them, by what it is told to do.
+const HARM: &str = "import ctypes, subprocess, sys, time
+import shmring
+
+mode, held = sys.argv[1], []
+with shmring.attach() as ring:
+    for count, f in enumerate(ring, 1):
+        if mode == 'segfaults' and count == 50:
+            ctypes.string_at(0)
+        elif mode == 'leaks':
+            held.append(bytearray(8 << 20))
+        elif mode == 'scribbles' and count == 25:
+            ctypes.memset(f.numpy().ctypes.data, 0, 64)
+        elif mode == 'sleeps':
+            time.sleep(1e6)
+        elif mode == 'slow':
+            time.sleep(0.3)
+        elif mode == 'forks':
+            subprocess.Popen(['sleep', '1000000'], start_new_session=True)
+            if count == 50:
+                sys.exit('enough of them')
+";
+
+/// What each does, with which limits, and what is said of its death, if it dies.
+const HARMS: [(&str, &str, Option<&str>); 6] = [
+    ("segfaults", "policy: latest", Some("SIGSEGV")),
+    ("leaks", "limits: {memory: 256MiB}", Some("oom")),
+    ("scribbles", "policy: latest", Some("SIGSEGV")),
+    ("sleeps", "policy: {essential: 1s}", None),
+    ("slow", "policy: sequential", None),
+    ("forks", "policy: latest", Some("enough of them")),
+];
+
+/// For so long none of them costs capture or recording a packet, nor outlives the project.
+pub fn that_do_harm(span: Duration) -> Outcome<Value> {
+    let project = Project::new(&topology()?)?;
+    std::fs::write(project.dir().join("harm.py"), HARM).map_err(Failure::new)?;
+    project.up()?;
+    let witness = Witness::start(project.name(), &[Project::ring("cam1.packets")?]);
+    let ingest = project.pid("cam1")?;
+    thread::sleep(span);
+    let mut figures = Map::new();
+    for (name, _, death) in HARMS {
+        let told = || told(&project, name, death);
+        let (restarts, _) = wait_for(120, &format!("{name} to be told of"), told)?;
+        figures.insert(format!("{name}_restarts"), json!(restarts));
+    }
+    let behind = behind(&project)?;
+    figures.insert("behind".to_owned(), json!(behind));
+    ensure(project.pid("cam1")? == ingest, || "ingest was started again".to_owned())?;
+    let camera = project.worker("cam1")?;
+    ensure(camera.state == WorkerState::Running, || format!("cam1: {}", camera.why))?;
+    let name = project.name().to_string();
+    project.down()?;
+    let left = processes::with_environment("FRAMEVISOR_PROJECT", &name);
+    ensure(left.is_empty(), || format!("processes are left behind: {left:?}"))?;
+    let balance = recordings::balance(&project.recordings(), &witness.finish())?;
+    ensure(balance.lost == 0 && balance.captured > 0, || format!("{balance:?}"))?;
+    figures.insert("packets_captured".to_owned(), json!(balance.captured));
+    figures.insert("packets_missing".to_owned(), json!(balance.lost));
+    Ok(Value::Object(figures))
+}
+
+fn topology() -> Outcome<String> {
+    let (python, path) = (python(), python_path()?);
+    let worker = |(name, keys, _): (&str, &str, Option<&str>)| {
+        format!(
+            "  {name}: {{run: [{python}, harm.py, {name}], in: cam1.frames, {keys}, \
+             env: {{PYTHONPATH: '{path}'}}, restart: {{delay: 1s, limit: none}}}}\n"
+        )
+    };
+    let workers: String = HARMS.into_iter().map(worker).collect();
+    Ok(format!(
+        "version: 1
+workers:
+  cam1: {{use: ingest, source: 'test:?size=320x192&fps=25&gop=25&mode=live'}}
+  dec: {{use: decoder, in: cam1.packets}}
+  recorder: {{use: recorder, in: cam1.packets, dir: '{{dir}}/recordings', segment: 10s}}
+{workers}"
+    ))
+}
+
+/// How often it was started again, once `why` says of its last deaths what it died of; at once for who lives.
+fn told(project: &Project, name: &str, death: Option<&str>) -> Option<u64> {
+    let status = project.worker(name).ok()?;
+    let Some(death) = death else {
+        return (status.restarts == 0).then_some(0);
+    };
+    let why = project.succeed(&["why", name]).ok()?;
+    (status.restarts > 0 && why.contains(death)).then_some(status.restarts)
+}
+
+/// How many pictures those who hang and are slow have not taken: data, and nobody's trouble.
+fn behind(project: &Project) -> Outcome<Value> {
+    let rings = project.rings()?;
+    let frames = rings.iter().find(|ring| ring.name.as_str() == "cam1.frames");
+    let readers = frames.map(|ring| &ring.readers).into_iter().flatten();
+    let known = ["sleeps", "slow"];
+    let found: Map<String, Value> = readers
+        .filter(|reader| known.contains(&reader.name.as_str()))
+        .map(|reader| (reader.name.clone(), json!({"lag": reader.lag, "missed": reader.missed})))
+        .collect();
+    ensure(found.len() == known.len(), || format!("who reads cam1.frames: {frames:?}"))?;
+    ensure(found["sleeps"]["lag"].as_u64() > Some(0), || format!("who sleeps: {found:?}"))?;
+    Ok(Value::Object(found))
+}

@@ -1,0 +1,135 @@
+//! A program outside the topology pushes its pictures into a ring: they are encoded as they come, and where they stay
+//! away the stream goes on.
+
+use std::thread;
+use std::time::Duration;
+
+use protocol::admin::WorkerState;
+use protocol::config::RingConfig;
+use protocol::control::RingContract;
+use protocol::stream::PixelFormat;
+use serde_json::json;
+use shmring::{
+    FrameMeta, FrameWriter, Next, Packet, PacketOptions, PacketReader, Picture, Start, clock,
+};
+use tests::project::Project;
+use tests::{Failure, Outcome, ensure, wait_for};
+
+use crate::first_light::holds;
+
+const RING: &str = "ext.sim.frames";
+const PERIOD: Duration = Duration::from_millis(33);
+const TOPOLOGY: &str = "version: 1
+workers:
+  sim: {use: encoder, in: ext.sim.frames, keyframe_every: 1s, on_writer_lost: slate}
+";
+
+/// What pushes; dropped it is gone without a word, as if it had been killed.
+struct Program {
+    writer: FrameWriter,
+    meta: FrameMeta,
+    picture: Picture,
+}
+
+impl Program {
+    fn start(project: &Project) -> Outcome<Self> {
+        let picture = Picture::packed(320, 192, PixelFormat::Rgb24, 64)
+            .ok_or_else(|| Failure::new("no picture is that large"))?;
+        let contract = RingContract::new(Project::ring(RING)?, RingConfig::default(), 4);
+        let writer = FrameWriter::create(project.name(), &contract, None).map_err(Failure::new)?;
+        Ok(Self { writer, meta: FrameMeta { key: true, ..FrameMeta::of(picture) }, picture })
+    }
+
+    /// So many pictures, thirty a second.
+    fn push(&mut self, count: u8) -> Outcome<()> {
+        for shade in 0..count {
+            let bytes = self.picture.slot_bytes();
+            let mut loan = self.writer.loan(bytes, 1).map_err(Failure::new)?;
+            loan.bytes_mut().fill(shade.wrapping_mul(3));
+            self.meta.capture = clock::now();
+            self.meta.ingest = self.meta.capture.mono;
+            self.meta.decoded = self.meta.capture.mono;
+            self.writer.publish(loan.slot(), &self.meta).map_err(Failure::new)?;
+            self.meta.pts_ns += i64::try_from(PERIOD.as_nanos()).map_err(Failure::new)?;
+            thread::sleep(PERIOD);
+        }
+        Ok(())
+    }
+}
+
+/// The stream as a viewer has it.
+struct Viewer(PacketReader);
+
+impl Viewer {
+    fn attach(project: &Project) -> Outcome<Self> {
+        let ring = Project::ring("sim.packets")?;
+        let options = PacketOptions { reader: "viewer".to_owned(), start: Start::Oldest };
+        let attach = || PacketReader::attach(project.name(), &ring, &options).ok();
+        Ok(Self(wait_for(60, "the encoder's ring", attach)?.0))
+    }
+
+    /// Packets up to one that is as wanted.
+    fn until(&mut self, what: &str, wanted: impl Fn(&Packet) -> bool) -> Outcome<Vec<Packet>> {
+        let mut seen = Vec::new();
+        let look = || match self.0.next(Duration::from_millis(20)) {
+            Ok(Next::Item(packet)) => {
+                let is_it = wanted(&packet);
+                seen.push(packet);
+                is_it.then_some(())
+            }
+            _ => None,
+        };
+        wait_for(60, what, look)?;
+        Ok(seen)
+    }
+}
+
+fn is_slate(packet: &Packet) -> bool {
+    packet.meta.source.is_none()
+}
+
+#[test]
+fn every_picture_and_every_number_of_a_program_gets_through() {
+    holds(|| tests::checks::streamview::nothing_is_lost(5));
+}
+
+#[test]
+fn the_stream_of_a_program_that_is_lost_goes_on_as_a_slate_until_it_is_back() {
+    holds(|| {
+        let project = Project::new(TOPOLOGY)?;
+        project.succeed(&["up", "-d"])?;
+        let mut program = Program::start(&project)?;
+        program.push(45)?;
+        let mut viewer = Viewer::attach(&project)?;
+        let pictures = viewer.until("its pictures", |packet| packet.meta.pts_ns > 1_000_000_000)?;
+        ensure(!pictures.iter().any(is_slate), || "a slate while pictures came".to_owned())?;
+
+        drop(program);
+        let slates = viewer.until("a slate", is_slate)?;
+        let last_ns = slates.iter().rev().nth(1).map_or(0, |packet| packet.meta.pts_ns);
+        let more = viewer.until("a later slate", |packet| {
+            is_slate(packet) && packet.meta.pts_ns > last_ns + 3_000_000_000
+        })?;
+        let times: Vec<i64> = more.iter().map(|packet| packet.meta.pts_ns).collect();
+        ensure(times.is_sorted(), || format!("times go back: {times:?}"))?;
+        ensure(more.iter().any(|packet| packet.meta.key), || "no key frame to join".to_owned())?;
+        let status = project.worker("sim")?;
+        ensure(
+            status.state == WorkerState::Degraded && status.why.contains("a slate is shown"),
+            || format!("{:?}: {}", status.state, status.why),
+        )?;
+
+        let mut program = Program::start(&project)?;
+        program.push(45)?;
+        viewer.until("its pictures again", |packet| !is_slate(packet))?;
+        let is_well = || {
+            let status = project.worker("sim").ok()?;
+            (status.state == WorkerState::Running).then_some(())
+        };
+        // It rests again soon: what follows is asked for at once, and pushed for as long as it takes.
+        let mut pushed = || program.push(3).ok().and_then(|()| is_well());
+        wait_for(60, "the encoder to be well again", &mut pushed)?;
+        project.down()?;
+        Ok(json!({"slates": more.iter().filter(|packet| is_slate(packet)).count()}))
+    });
+}
