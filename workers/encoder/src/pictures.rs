@@ -43,6 +43,8 @@ pub(crate) struct Pictures {
     looked: MonoNs,
     /// Only with `on_writer_lost: slate`.
     slate: Option<Slate>,
+    /// Memory of a picture that is done with, for the next.
+    spare: Vec<u8>,
     last_pts_ns: Option<i64>,
     /// The next packet does not continue the last one.
     joint: bool,
@@ -97,6 +99,7 @@ impl Pictures {
             parking: config.on_demand.then(Parking::working),
             looked: MonoNs(0),
             slate: (config.on_writer_lost == WriterLost::Slate).then(Slate::default),
+            spare: Vec::new(),
             last_pts_ns: None,
             joint: false,
             quiet_steps: 0,
@@ -210,7 +213,7 @@ impl Pictures {
         if self.resume.has_shown(source, meta.pts_ns) {
             return Ok(());
         }
-        let Some(still) = still_of(frame) else {
+        let Some(still) = still_of(frame, std::mem::take(&mut self.spare)) else {
             let why = format!("{} holds tensors; expected pictures", self.source);
             cx.condition(Condition::Degraded, why);
             return Ok(());
@@ -239,9 +242,10 @@ impl Pictures {
                 cx.condition(Condition::Degraded, why);
             }
         }
-        if let Some(slate) = &mut self.slate {
-            slate.came(still, meta, clock::mono());
-        }
+        self.spare = match &mut self.slate {
+            Some(slate) => slate.came(still, meta, clock::mono()),
+            None => still.samples,
+        };
         Ok(())
     }
 
@@ -359,10 +363,10 @@ impl Pictures {
     }
 }
 
-/// `None` for a tensor.
-fn still_of(frame: &Frame) -> Option<Still> {
+/// In the memory of `samples`; `None` for a tensor.
+fn still_of(frame: &Frame, mut samples: Vec<u8>) -> Option<Still> {
     let picture = frame.meta().picture()?;
-    let mut samples = Vec::new();
+    samples.clear();
     (0..).map_while(|number| frame.plane(number)).for_each(|plane| plane.copy_to(&mut samples));
     Some(Still {
         format: picture.format,

@@ -36,8 +36,10 @@ struct Last {
 }
 
 impl Slate {
-    pub(crate) fn came(&mut self, still: Still, meta: &FrameMeta, now: MonoNs) {
-        self.last = Some(Last { still, meta: *meta, came: now, due: now + AFTER, shown: 0 });
+    /// Gives back the memory of the picture before.
+    pub(crate) fn came(&mut self, still: Still, meta: &FrameMeta, now: MonoNs) -> Vec<u8> {
+        let last = Last { still, meta: *meta, came: now, due: now + AFTER, shown: 0 };
+        self.last.replace(last).map(|before| before.still.samples).unwrap_or_default()
     }
 
     /// Nobody looks: no slate comes sooner than after whoever comes had time to get a picture.

@@ -100,12 +100,24 @@ impl Still {
     /// The samples in memory of FFmpeg's, whose rows are aligned.
     fn frame(&self) -> Result<frame::Video, MediaError> {
         crate::init();
+        let layout = self.layout()?;
+        let mut frame = new_frame(self.format, self.width, self.height)
+            .map_err(|source| failed("allocating", source))?;
+        self.fill(&mut frame, &layout);
+        Ok(frame)
+    }
+
+    /// Where its planes are; an error when the samples are not those of its size.
+    fn layout(&self) -> Result<TightLayout, MediaError> {
         let layout = TightLayout::of(self.format, self.width, self.height);
         if self.samples.len() != layout.bytes || layout.bytes == 0 {
             return Err(failed("reading its samples", Error::InvalidData));
         }
-        let mut frame = new_frame(self.format, self.width, self.height)
-            .map_err(|source| failed("allocating", source))?;
+        Ok(layout)
+    }
+
+    /// Copies the samples into a frame of its format and size.
+    fn fill(&self, frame: &mut frame::Video, layout: &TightLayout) {
         for plane in 0..self.format.planes() {
             let extent = self.format.plane_extent(plane, self.width, self.height);
             let rows = self.samples[layout.planes[plane].offset_bytes..]
@@ -116,7 +128,6 @@ impl Still {
                 to[..row.len()].copy_from_slice(row);
             }
         }
-        Ok(frame)
     }
 
     fn scale(
@@ -184,6 +195,56 @@ impl Still {
             PixelFormat::Gray8 => self.colour.range != RANGE_LIMITED,
             format => is_rgb(format) || self.colour.range == RANGE_FULL,
         }
+    }
+}
+
+/// Pictures one after the other into another format, each of the size it has, and what that takes, kept. Quick
+/// rather than exact: for pictures that are encoded at once.
+#[derive(Default)]
+pub(crate) struct StillConverter {
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    of: Look,
+    context: scaling::Context,
+    /// Where the samples lie for swscale, whose vector instructions read past the end of a row.
+    from: frame::Video,
+}
+
+/// All that a conversion depends on.
+type Look = (PixelFormat, u32, u32, Colour, PixelFormat);
+
+impl StillConverter {
+    /// As [`Still::converted`], for formats of YUV, into memory of FFmpeg's.
+    pub(crate) fn convert(
+        &mut self,
+        still: &Still,
+        format: PixelFormat,
+    ) -> Result<frame::Video, MediaError> {
+        let layout = still.layout()?;
+        let look = (still.format, still.width, still.height, still.colour, format);
+        let kept = match self.kept.take().filter(|kept| kept.of == look) {
+            Some(kept) => self.kept.insert(kept),
+            None => self.kept.insert(Kept::new(still, look).map_err(|e| failed("converting", e))?),
+        };
+        still.fill(&mut kept.from, &layout);
+        let mut to = new_frame(format, still.width, still.height)
+            .map_err(|source| failed("allocating", source))?;
+        kept.context.run(&kept.from, &mut to).map_err(|source| failed("converting", source))?;
+        Ok(to)
+    }
+}
+
+impl Kept {
+    fn new(still: &Still, look: Look) -> Result<Self, Error> {
+        let (from, width, height, _, to) = look;
+        let flags = scaling::Flags::BILINEAR;
+        let (before, after) = (pixel_of(from), pixel_of(to));
+        let mut context =
+            scaling::Context::get(before, width, height, after, width, height, flags)?;
+        still.set_colour(&mut context, to);
+        Ok(Self { of: look, context, from: new_frame(from, width, height)? })
     }
 }
 

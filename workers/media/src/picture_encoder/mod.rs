@@ -18,7 +18,7 @@ use crate::error::MediaError;
 use crate::still::Still;
 use hardware::Upload;
 use jpeg_quality::JpegQuality;
-use prepare::prepared;
+use prepare::Preparer;
 
 const NAME: &str = "the encoder";
 /// Ticks of the encoder, and of the track.
@@ -63,6 +63,7 @@ pub struct PictureEncoder<T> {
     encoder: encoder::video::Encoder,
     options: PictureEncoderOptions,
     upload: Option<Upload>,
+    preparer: Preparer,
     pixel: Pixel,
     size: (u32, u32),
     sets: Option<ParameterSets>,
@@ -89,6 +90,7 @@ impl<T> PictureEncoder<T> {
             encoder,
             options: *options,
             upload,
+            preparer: Preparer::default(),
             pixel,
             size,
             sets: Family::of(options.codec).map(|family| ParameterSets::of(family, &[])),
@@ -114,7 +116,7 @@ impl<T> PictureEncoder<T> {
     ) -> Result<Vec<Coded<T>>, MediaError> {
         let bytes_wanted = self.jpeg_bytes(pts_ns);
         self.follow_quality(picture)?;
-        let mut frame = prepared(picture, self.pixel, self.size)?;
+        let mut frame = self.preparer.prepare(picture, self.pixel, self.size)?;
         let tick = BASE.from_ns(pts_ns).max(self.last_tick.map_or(i64::MIN, |last| last + 1));
         self.last_tick = Some(tick);
         frame.set_pts(Some(tick));
