@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use media::{Coded, PictureEncoder, Still};
+use media::{Coded, PictureEncoder, SPARE_BYTES, Still};
 use protocol::config::EncoderConfig;
 use protocol::config::encoder::{Latency, WriterLost};
 use protocol::control::{Condition, RingContract};
@@ -366,8 +366,17 @@ impl Pictures {
 /// In the memory of `samples`; `None` for a tensor.
 fn still_of(frame: &Frame, mut samples: Vec<u8>) -> Option<Still> {
     let picture = frame.meta().picture()?;
-    samples.clear();
-    (0..).map_while(|number| frame.plane(number)).for_each(|plane| plane.copy_to(&mut samples));
+    let planes = || (0..).map_while(|number| frame.plane(number));
+    let bytes = planes().map(|plane| plane.row_bytes() * plane.rows()).sum::<usize>();
+    samples.reserve((bytes + SPARE_BYTES).saturating_sub(samples.len()));
+    samples.resize(bytes, 0);
+    let mut rest = &mut samples[..];
+    for plane in planes() {
+        let (rows, behind) = rest.split_at_mut(plane.row_bytes() * plane.rows());
+        let rows = rows.chunks_exact_mut(plane.row_bytes());
+        rows.enumerate().for_each(|(y, row)| plane.copy_row(y, row));
+        rest = behind;
+    }
     Some(Still {
         format: picture.format,
         width: picture.width,

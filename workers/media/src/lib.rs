@@ -55,7 +55,7 @@ pub use publish::{PublishError, Publisher, Target};
 pub use reencode::{Filler, Reencoder};
 pub use sound::{SoundEncoder, SoundOptions, SoundUnit};
 pub use sound_decoder::{SoundBlock, SoundDecoder};
-pub use still::{NoMemory, Still};
+pub use still::{NoMemory, SPARE_BYTES, Still};
 
 /// Once a process: FFmpeg's error texts, and its log into `tracing`.
 fn init() {

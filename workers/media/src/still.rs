@@ -1,5 +1,7 @@
 //! One picture in ordinary memory: to another format or size with its colours right, and to PNG.
 
+use std::ffi::c_int;
+use std::ptr;
 use std::sync::Arc;
 
 use ffmpeg_next::codec::{self, Id};
@@ -198,54 +200,98 @@ impl Still {
     }
 }
 
+/// Bytes of memory behind its samples with which a picture is converted where it lies: swscale's vector instructions
+/// read past the end of a row.
+pub const SPARE_BYTES: usize = 64;
+
 /// Pictures one after the other into another format, each of the size it has, and what that takes, kept. Quick
 /// rather than exact: for pictures that are encoded at once.
 #[derive(Default)]
 pub(crate) struct StillConverter {
-    kept: Option<Kept>,
-}
-
-struct Kept {
-    of: Look,
-    context: scaling::Context,
-    /// Where the samples lie for swscale, whose vector instructions read past the end of a row.
-    from: frame::Video,
+    kept: Option<(Look, scaling::Context)>,
 }
 
 /// All that a conversion depends on.
 type Look = (PixelFormat, u32, u32, Colour, PixelFormat);
 
 impl StillConverter {
-    /// As [`Still::converted`], for formats of YUV, into memory of FFmpeg's.
+    /// As [`Still::converted`], for formats of YUV, into memory of FFmpeg's. Without [`SPARE_BYTES`] the picture is
+    /// copied first.
     pub(crate) fn convert(
         &mut self,
         still: &Still,
         format: PixelFormat,
     ) -> Result<frame::Video, MediaError> {
         let layout = still.layout()?;
+        let converted = self.run(still, format, &layout);
+        converted.map_err(|source| failed("converting", source))
+    }
+
+    fn run(
+        &mut self,
+        still: &Still,
+        format: PixelFormat,
+        layout: &TightLayout,
+    ) -> Result<frame::Video, Error> {
         let look = (still.format, still.width, still.height, still.colour, format);
-        let kept = match self.kept.take().filter(|kept| kept.of == look) {
-            Some(kept) => self.kept.insert(kept),
-            None => self.kept.insert(Kept::new(still, look).map_err(|e| failed("converting", e))?),
+        let context = match self.kept.take() {
+            Some((kept, context)) if kept == look => &mut self.kept.insert((kept, context)).1,
+            _ => &mut self.kept.insert((look, quick_context(still, format)?)).1,
         };
-        still.fill(&mut kept.from, &layout);
-        let mut to = new_frame(format, still.width, still.height)
-            .map_err(|source| failed("allocating", source))?;
-        kept.context.run(&kept.from, &mut to).map_err(|source| failed("converting", source))?;
+        let mut to = new_frame(format, still.width, still.height)?;
+        if still.samples.capacity() - still.samples.len() >= SPARE_BYTES {
+            scale_in_place(context, still, layout, &mut to)?;
+        } else {
+            let mut from = new_frame(still.format, still.width, still.height)?;
+            still.fill(&mut from, layout);
+            context.run(&from, &mut to)?;
+        }
         Ok(to)
     }
 }
 
-impl Kept {
-    fn new(still: &Still, look: Look) -> Result<Self, Error> {
-        let (from, width, height, _, to) = look;
-        let flags = scaling::Flags::BILINEAR;
-        let (before, after) = (pixel_of(from), pixel_of(to));
-        let mut context =
-            scaling::Context::get(before, width, height, after, width, height, flags)?;
-        still.set_colour(&mut context, to);
-        Ok(Self { of: look, context, from: new_frame(from, width, height)? })
+fn quick_context(still: &Still, to: PixelFormat) -> Result<scaling::Context, Error> {
+    let (before, after) = (pixel_of(still.format), pixel_of(to));
+    let (width, height, flags) = (still.width, still.height, scaling::Flags::BILINEAR);
+    let mut context = scaling::Context::get(before, width, height, after, width, height, flags)?;
+    still.set_colour(&mut context, to);
+    Ok(context)
+}
+
+/// `to` and the context are of the picture's size, and its samples are as long as `layout` says and have
+/// [`SPARE_BYTES`] behind them.
+fn scale_in_place(
+    context: &mut scaling::Context,
+    still: &Still,
+    layout: &TightLayout,
+    to: &mut frame::Video,
+) -> Result<(), Error> {
+    let number = |value: u32| c_int::try_from(value).map_err(|_| Error::InvalidData);
+    let (mut from, mut linesizes) = ([ptr::null(); 4], [0; 4]);
+    for plane in 0..still.format.planes() {
+        let extent = still.format.plane_extent(plane, still.width, still.height);
+        from[plane] = still.samples.as_ptr().wrapping_add(layout.planes[plane].offset_bytes);
+        linesizes[plane] = number(extent.row_bytes)?;
     }
+    let height = number(still.height)?;
+    let into = raw::frame(to);
+    // SAFETY: reads the wrapper's pointer, nothing behind it.
+    let pointer = unsafe { context.as_mut_ptr() };
+    // SAFETY: the context was made for pictures of this size and these formats. The planes of `from` lie in the
+    // picture's samples, which are as long as the layout says, and what is read past the end of the last row is in the
+    // same allocation; those of `to` are FFmpeg's own, borrowed mutably.
+    let made = unsafe {
+        ffi::sws_scale(
+            pointer,
+            from.as_ptr(),
+            linesizes.as_ptr(),
+            0,
+            height,
+            into.data.as_ptr(),
+            into.linesize.as_ptr(),
+        )
+    };
+    if made == height { Ok(()) } else { Err(Error::Unknown) }
 }
 
 /// Lends nothing: every picture is FFmpeg's own memory, to be copied out.
@@ -376,6 +422,24 @@ mod tests {
         assert_eq!(planar.colour, colour);
         let small = nv12.converted(PixelFormat::Rgb24, 8, 4).unwrap();
         assert!(small.samples.iter().all(|value| *value >= 253), "{:?}", small.samples);
+    }
+
+    #[test]
+    fn a_picture_is_converted_the_same_where_it_lies_and_from_a_copy() {
+        for format in [PixelFormat::Rgb24, PixelFormat::Yuv444p, PixelFormat::Gray8] {
+            let (width, height) = (62, 34);
+            let bytes = TightLayout::of(format, width, height).bytes;
+            let mut samples = Vec::with_capacity(bytes + SPARE_BYTES);
+            samples.extend((0..bytes).map(|at| (at * 7 % 251) as u8));
+            let roomy = Still { format, width, height, colour: Colour::default(), samples };
+            let mut snug = roomy.clone();
+            snug.samples.shrink_to_fit();
+            let [roomy, snug] = [roomy, snug].map(|still| {
+                let to = StillConverter::default().convert(&still, PixelFormat::Yuv420p).unwrap();
+                tight(&to, PixelFormat::Yuv420p, width, height)
+            });
+            assert!(roomy == snug && roomy.iter().any(|sample| *sample != roomy[0]), "{format:?}");
+        }
     }
 
     #[test]

@@ -134,6 +134,7 @@ impl Connection {
         let now = clock::mono();
         let lobby = Arc::clone(&house.lobby);
         let desk = Desk::new(Arc::clone(&house.shelf), ends.1);
+        let spares = house.spares.clone();
         Self {
             admission: Admission::new(lobby, wire.is_secure(), opened),
             card: house.clients.welcome(ends.1, opened),
@@ -145,7 +146,7 @@ impl Connection {
             seat,
             inbox: Inbox::of_a_stranger(),
             session: Session::new(opened),
-            outbox: Outbox::new(now),
+            outbox: Outbox::new(now, spares),
             scene: Scene::new(desk, now),
             listed: None,
             is_alone: false,
@@ -204,6 +205,9 @@ impl Connection {
         self.answer_requests().await?;
         self.list();
         let (wants, due) = self.add_units()?;
+        if self.makes_room()? {
+            return Ok(());
+        }
         let (deadline, interest) = (self.deadline(), self.interest());
         let at = deadline.map(|(at, _)| at).into_iter().chain(due).min();
         tokio::select! {
@@ -257,6 +261,16 @@ impl Connection {
             Heard::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Whether something may be added that had no room before. Nearly always the socket takes what was added, and
+    /// waiting to hear so costs as much as the write.
+    fn makes_room(&mut self) -> Result<bool, End> {
+        let had_room = self.outbox.has_room();
+        if !self.outbox.waiting().is_empty() {
+            self.write()?;
+        }
+        Ok(!had_room && self.outbox.has_room())
     }
 
     fn write(&mut self) -> Result<(), End> {

@@ -9,6 +9,7 @@ use crate::clients::Clients;
 use crate::datagram::ports::PortPool;
 use crate::feed::Feeds;
 use crate::lobby::Lobby;
+use crate::outbox::Spares;
 use crate::recorded::shelf::Shelf;
 use crate::sessions::Sessions;
 use crate::tunnel::Tunnels;
@@ -55,6 +56,7 @@ pub struct House {
     pub sessions: Sessions,
     pub tunnels: Tunnels,
     pub clients: Clients,
+    pub spares: Spares,
 }
 
 impl House {
@@ -63,6 +65,7 @@ impl House {
         let casts = Casts::new(terms.multicast, terms.multicast_ttl, Arc::clone(&ports));
         let (sessions, tunnels) = (Sessions::default(), Tunnels::default());
         let (shelf, clients) = (Arc::new(shelf), Clients::default());
-        Self { feeds, shelf, lobby, ports, casts, sessions, tunnels, clients }
+        let spares = Spares::default();
+        Self { feeds, shelf, lobby, ports, casts, sessions, tunnels, clients, spares }
     }
 }

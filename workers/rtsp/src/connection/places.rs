@@ -219,7 +219,8 @@ impl Connection {
         // Who closed one half of it sees the end of the other.
         self.wire.shut();
         self.scene.post.expect_listener();
-        (self.inbox, self.outbox) = (Inbox::default(), Outbox::new(clock::mono()));
+        let spares = self.house.spares.clone();
+        (self.inbox, self.outbox) = (Inbox::default(), Outbox::new(clock::mono(), spares));
         loop {
             if let Err(end) = self.turn_alone().await {
                 return end;
