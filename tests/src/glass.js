@@ -75,8 +75,10 @@
   };
 
   const hls = (video, lowLatencyMode) => {
+    // As hls.js says of low latency: a rate of 1 would keep for ever whatever it was late by when it began.
+    const maxLiveSyncPlaybackRate = lowLatencyMode ? 1.2 : 1;
     // The page's policy allows no workers made of blobs.
-    const player = new globalThis.Hls({ enableWorker: false, lowLatencyMode });
+    const player = new globalThis.Hls({ enableWorker: false, lowLatencyMode, maxLiveSyncPlaybackRate });
     player.on(globalThis.Hls.Events.ERROR, (_, { details, fatal, frag, response, error }) => {
       const about = [details, fatal ? "fatal" : "", frag?.relurl, response?.code, error?.message];
       glass.errors.push(about.filter(Boolean).join(", "));
