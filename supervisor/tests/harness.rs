@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,9 +44,7 @@ impl Project {
         fs::create_dir(&dir).unwrap();
         let project = Self { dir, name, guards: Vec::new(), owner: None };
         project.write_topology(workers);
-        for kind in ["decoder", "ingest", "motion", "recorder", "replay", "rtsp", "web"] {
-            project.write_program(&format!("framevisor-{kind}"));
-        }
+        project.write_programs();
         project
     }
 
@@ -55,14 +53,18 @@ impl Project {
         fs::write(self.dir.join("framevisor.yml"), text).unwrap();
     }
 
-    /// Built-in workers are this test program in another role (`fake`).
-    fn write_program(&self, name: &str) {
+    /// Built-in workers are this test program in another role (`fake`), the same for every kind.
+    fn write_programs(&self) {
         let me = std::env::current_exe().unwrap();
         let role = "--exact fake::in_the_role_of_a_worker --nocapture --quiet";
-        let path = self.dir.join("libexec").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("#!/bin/sh\nexec '{}' {role}\n", me.display())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = self.dir.join("libexec");
+        fs::create_dir(&folder).unwrap();
+        let program = |kind: &str| folder.join(format!("framevisor-{kind}"));
+        let text = format!("#!/bin/sh\nexec '{}' {role}\n", me.display());
+        write_executable(&program("decoder"), text.as_bytes());
+        for kind in ["ingest", "motion", "recorder", "replay", "rtsp", "web"] {
+            fs::hard_link(program("decoder"), program(kind)).unwrap();
+        }
     }
 
     pub(crate) fn runtime_dir(&self) -> PathBuf {
@@ -276,6 +278,20 @@ impl Drop for Endless {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A file that can be started, in the place of what was there. By another process: one that this process
+/// has open for writing, while a test beside starts something, could not be executed.
+pub(crate) fn write_executable(path: &Path, content: &[u8]) {
+    let script = r#"rm -f "$1" && cat > "$1" && chmod 755 "$1""#;
+    let mut shell = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(shell.wait().unwrap().success(), "{}", path.display());
 }
 
 /// Runs it to its end, which comes soon or by force.

@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::harness::{Endless, Project, entries, is_alive, signal, text, wait_for};
+use crate::harness::{Endless, Project, is_alive, signal, text, wait_for, write_executable};
 
 const WORKERS: &str = "  good-x: {use: ingest, source: 'test:'}\n  \
     good-web: {use: web, in: good-x.packets, listen: '127.0.0.1:0'}\n  \
@@ -41,8 +40,7 @@ fn upgraded(project: &Project) {
 
 fn program(project: &Project, name: &str, script: &str) -> PathBuf {
     let path = project.dir.join(name);
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_executable(&path, script.as_bytes());
     path
 }
 
