@@ -191,9 +191,7 @@ impl Project {
 
     /// Open in the supervisor, without those that it keeps back.
     pub(crate) fn supervisor_descriptors(&self) -> usize {
-        let answer = self.control().ask(r#"{"v":1,"id":1,"verb":"status"}"#);
-        let count = answer["ok"]["descriptors"].as_u64();
-        count.and_then(|count| usize::try_from(count).ok()).unwrap_or_else(|| panic!("{answer}"))
+        self.control().descriptors()
     }
 
     pub(crate) fn supervisor(&self) -> u32 {
@@ -238,6 +236,13 @@ impl Control {
         let mut answer = String::new();
         self.0.read_line(&mut answer).unwrap();
         serde_json::from_str(&answer).unwrap()
+    }
+
+    /// As [`Project::supervisor_descriptors`], this connection's own among them.
+    pub(crate) fn descriptors(&mut self) -> usize {
+        let answer = self.ask(r#"{"v":1,"id":1,"verb":"status"}"#);
+        let count = answer["ok"]["descriptors"].as_u64();
+        count.and_then(|count| usize::try_from(count).ok()).unwrap_or_else(|| panic!("{answer}"))
     }
 }
 
