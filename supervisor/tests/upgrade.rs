@@ -83,6 +83,8 @@ fn three_upgrades_in_a_row_start_no_worker_again_and_lose_no_line() {
         project.ps().iter().filter_map(|worker| u32::try_from(worker["pid"].as_u64()?).ok()),
     );
     assert!(project.run(&["down"]).status.success());
+    // The supervisor lets go of the project's lock, which `down` waits for, a moment before its end.
+    wait_for("the supervisor's end", || !is_alive(supervisor));
     assert!(!pids.into_iter().any(is_alive));
     assert_eq!(
         fs::read_to_string(project.dir.join("stopped.txt")).unwrap(),
