@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -14,6 +16,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use serde_json::Value;
 use shmring::clock;
 
@@ -224,6 +228,24 @@ impl Drop for Project {
         // Of a project that was killed, or a ring that a test wrote itself.
         shmring::census::sweep_unowned(&self.name.parse().unwrap());
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A port that nobody else is given until this is dropped. It is bound and not listened on, so that a
+/// server that reuses addresses, as std's and Python's do, can have it meanwhile.
+pub(crate) struct Reserved {
+    pub(crate) address: SocketAddr,
+    _socket: OwnedFd,
+}
+
+impl Reserved {
+    pub(crate) fn new() -> Self {
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+        set_socket_reuseaddr(&socket, true).unwrap();
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = getsockname(&socket).unwrap().try_into().unwrap();
+        Self { address, _socket: socket }
     }
 }
 
