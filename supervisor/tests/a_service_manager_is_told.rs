@@ -21,7 +21,9 @@ fn readiness_beats_and_the_stop_are_told() {
     let path = project.dir.join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     let mut up = project.command(&["up"]);
-    up.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+    // A queue holds ten messages (net.unix.max_dgram_qlen): at two a second nothing is lost while this
+    // test is not scheduled.
+    up.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000");
     let mut guard = up.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     assert_eq!(next(&manager, SOON).unwrap(), "READY=1\nSTATUS=1 workers");
     for _ in 0..3 {
@@ -29,7 +31,7 @@ fn readiness_beats_and_the_stop_are_told() {
     }
     let supervisor = project.supervisor();
     signal(supervisor, Signal::SIGSTOP);
-    while next(&manager, Duration::from_millis(500)).is_some() {}
+    while next(&manager, Duration::from_millis(1500)).is_some() {}
     signal(supervisor, Signal::SIGCONT);
     assert_eq!(next(&manager, SOON).unwrap(), "WATCHDOG=1");
     let mut down = project.command(&["down"]).spawn().unwrap();

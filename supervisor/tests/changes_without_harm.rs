@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::harness::{Project, entries, text, wait_for};
+use crate::harness::{Project, Reserved, entries, text, wait_for};
 
 const CAM: &str = "  good-a: {use: ingest, source: 'test:'}\n";
 const CAM_B: &str = "  good-b: {use: ingest, source: 'test:?fps=5'}\n";
@@ -118,7 +118,8 @@ fn a_second_up_changes_what_differs_and_another_file_is_another_project() {
 #[test]
 fn ports_open_and_close_with_their_workers() {
     let project = running(CAM);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let reserved = Reserved::new();
+    let port = reserved.address;
     let web = format!("  good-web: {{use: web, in: good-a.packets, listen: '{port}'}}\n");
     project.write_topology(&[CAM, &web].concat());
     assert!(project.run(&["reload"]).status.success());

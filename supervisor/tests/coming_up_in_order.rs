@@ -1,14 +1,13 @@
 //! `after:` and `ready:`: nobody is started before those it needs are up, and a command is up when it
 //! shows it.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use protocol::config::RingConfig;
 use protocol::control::{RingContract, env};
 use shmring::{PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};
 
-use crate::harness::{Project, text, wait_for};
+use crate::harness::{Project, Reserved, text, wait_for};
 
 /// Takes connections once a file `open` is there and answers each as a web server would.
 const LATE_SERVER: &str = "\
@@ -21,10 +20,6 @@ with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as server:
             peer.recv(1000)
             peer.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\n')
 ";
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// A server as `ready` says, and a client that ends at once when the server is not there.
 fn server_and_client(ready: &str, port: u16) -> Project {
@@ -43,7 +38,8 @@ fn server_and_client(ready: &str, port: u16) -> Project {
 
 #[test]
 fn a_client_starts_when_the_port_of_its_server_is_open() {
-    let port = free_port();
+    let reserved = Reserved::new();
+    let port = reserved.address.port();
     for ready in [format!("tcp {port}"), format!("http http://127.0.0.1:{port}/")] {
         let mut project = server_and_client(&ready, port);
         project.up();

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use nix::sys::signal::Signal;
 use protocol::config::RingConfig;
@@ -12,7 +10,7 @@ use protocol::control::RingContract;
 use serde_json::Value;
 use shmring::{PacketMeta, PacketWriter, clock};
 
-use crate::harness::{Project, entries, signal, text, wait_for};
+use crate::harness::{Project, entries, signal, text, wait_for, write_executable};
 
 /// Starts a worker of each role beside a good one, all in one project, and gives the reason of the first
 /// death of each. The good worker and the supervisor live on as they were.
@@ -183,8 +181,8 @@ fn fault_16_a_worker_that_floods_its_link_or_never_reads_it_is_ended() {
 fn fault_20_a_program_that_cannot_be_started_is_named_before_anything_starts() {
     let project = Project::new("");
     fs::write(project.dir.join("plain"), "#!/bin/sh\n").unwrap();
-    write_program(&project.dir.join("script"), b"#!/nowhere/sh\n");
-    write_program(&project.dir.join("foreign"), &elf_of_no_machine());
+    write_executable(&project.dir.join("script"), b"#!/nowhere/sh\n");
+    write_executable(&project.dir.join("foreign"), &elf_of_no_machine());
     for (command, why) in [
         ("./missing", "No such file or directory"),
         ("./plain", "it is no executable file"),
@@ -210,7 +208,7 @@ fn fault_20_a_program_that_cannot_be_started_is_named_before_anything_starts() {
 fn fault_20_a_program_that_is_gone_when_it_is_started_again_is_named_and_harms_nobody() {
     let mut project = Project::new("  a: {run: [./tool]}\n  b: {run: [sleep, '1001']}\n");
     let tool = project.dir.join("tool");
-    write_program(&tool, b"#!/bin/sh\nexec sleep 1000\n");
+    write_executable(&tool, b"#!/bin/sh\nexec sleep 1000\n");
     project.up();
     project.wait_for_state("a", "running");
     fs::remove_file(&tool).unwrap();
@@ -222,11 +220,6 @@ fn fault_20_a_program_that_is_gone_when_it_is_started_again_is_named_and_harms_n
     }
     assert_eq!(project.worker("b")["restarts"], 0);
     assert_eq!(project.worker("b")["state"], "running");
-}
-
-fn write_program(path: &Path, content: &[u8]) {
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The head of a 64-bit program for a machine that nobody has.

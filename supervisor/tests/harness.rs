@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use serde_json::Value;
 use shmring::clock;
 
@@ -44,9 +48,7 @@ impl Project {
         fs::create_dir(&dir).unwrap();
         let project = Self { dir, name, guards: Vec::new(), owner: None };
         project.write_topology(workers);
-        for kind in ["decoder", "ingest", "motion", "recorder", "replay", "rtsp", "web"] {
-            project.write_program(&format!("framevisor-{kind}"));
-        }
+        project.write_programs();
         project
     }
 
@@ -55,14 +57,18 @@ impl Project {
         fs::write(self.dir.join("framevisor.yml"), text).unwrap();
     }
 
-    /// Built-in workers are this test program in another role (`fake`).
-    fn write_program(&self, name: &str) {
+    /// Built-in workers are this test program in another role (`fake`), the same for every kind.
+    fn write_programs(&self) {
         let me = std::env::current_exe().unwrap();
         let role = "--exact fake::in_the_role_of_a_worker --nocapture --quiet";
-        let path = self.dir.join("libexec").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("#!/bin/sh\nexec '{}' {role}\n", me.display())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = self.dir.join("libexec");
+        fs::create_dir(&folder).unwrap();
+        let program = |kind: &str| folder.join(format!("framevisor-{kind}"));
+        let text = format!("#!/bin/sh\nexec '{}' {role}\n", me.display());
+        write_executable(&program("decoder"), text.as_bytes());
+        for kind in ["ingest", "motion", "recorder", "replay", "rtsp", "web"] {
+            fs::hard_link(program("decoder"), program(kind)).unwrap();
+        }
     }
 
     pub(crate) fn runtime_dir(&self) -> PathBuf {
@@ -189,9 +195,7 @@ impl Project {
 
     /// Open in the supervisor, without those that it keeps back.
     pub(crate) fn supervisor_descriptors(&self) -> usize {
-        let answer = self.control().ask(r#"{"v":1,"id":1,"verb":"status"}"#);
-        let count = answer["ok"]["descriptors"].as_u64();
-        count.and_then(|count| usize::try_from(count).ok()).unwrap_or_else(|| panic!("{answer}"))
+        self.control().descriptors()
     }
 
     pub(crate) fn supervisor(&self) -> u32 {
@@ -227,6 +231,24 @@ impl Drop for Project {
     }
 }
 
+/// A port that nobody else is given until this is dropped. It is bound and not listened on, so that a
+/// server that reuses addresses, as std's and Python's do, can have it meanwhile.
+pub(crate) struct Reserved {
+    pub(crate) address: SocketAddr,
+    _socket: OwnedFd,
+}
+
+impl Reserved {
+    pub(crate) fn new() -> Self {
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+        set_socket_reuseaddr(&socket, true).unwrap();
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = getsockname(&socket).unwrap().try_into().unwrap();
+        Self { address, _socket: socket }
+    }
+}
+
 /// A line asked, a line answered.
 pub(crate) struct Control(pub(crate) BufReader<UnixStream>);
 
@@ -236,6 +258,13 @@ impl Control {
         let mut answer = String::new();
         self.0.read_line(&mut answer).unwrap();
         serde_json::from_str(&answer).unwrap()
+    }
+
+    /// As [`Project::supervisor_descriptors`], this connection's own among them.
+    pub(crate) fn descriptors(&mut self) -> usize {
+        let answer = self.ask(r#"{"v":1,"id":1,"verb":"status"}"#);
+        let count = answer["ok"]["descriptors"].as_u64();
+        count.and_then(|count| usize::try_from(count).ok()).unwrap_or_else(|| panic!("{answer}"))
     }
 }
 
@@ -276,6 +305,20 @@ impl Drop for Endless {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A file that can be started, in the place of what was there. By another process: one that this process
+/// has open for writing, while a test beside starts something, could not be executed.
+pub(crate) fn write_executable(path: &Path, content: &[u8]) {
+    let script = r#"rm -f "$1" && cat > "$1" && chmod 755 "$1""#;
+    let mut shell = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(shell.wait().unwrap().success(), "{}", path.display());
 }
 
 /// Runs it to its end, which comes soon or by force.

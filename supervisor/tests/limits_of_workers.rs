@@ -50,6 +50,9 @@ fn a_limit_that_cannot_be_set_is_said_once_and_is_fatal_only_when_required() {
     let b = project.wait_for_state("b", "held");
     let why = text(&project.run(&["why", "b"]).stdout);
     assert!(why.contains("cpus: Invalid argument"), "{b}: {why}");
+    // What the supervisor says is written by a thread of its own, in order.
+    let is_death = |line: &&str| line.contains("died") && line.contains("worker=a");
+    wait_for("all deaths to be told", || project.said().lines().filter(is_death).count() >= 5);
     let said = project.said();
     let times = said.lines().filter(|line| line.contains("limits that could not be set"));
     let times: Vec<&str> = times.filter(|line| line.contains("worker=a")).collect();

@@ -2,7 +2,6 @@
 //! need none. The programs here are scripts; the workers' own tests show what theirs do.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
@@ -10,16 +9,15 @@ use protocol::record::Record;
 use serde_json::{Value, json};
 use shmring::{RecordWriter, census};
 
-use crate::harness::{Endless, Project, text, wait_for};
+use crate::harness::{Endless, Project, text, wait_for, write_executable};
 use crate::rings_of_a_project::{CAMERA, files_of, writer};
 
 /// In the place of a worker's program: keeps what it is asked and does as told.
 fn program(project: &Project, name: &str, does: &str) {
     let path = project.dir.join("libexec").join(name);
     let asked = project.dir.join("asked").display().to_string();
-    fs::write(&path, format!("#!/bin/sh\nprintf '%s %s' \"$1\" \"$2\" > '{asked}'\n{does}\n"))
-        .unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("#!/bin/sh\nprintf '%s %s' \"$1\" \"$2\" > '{asked}'\n{does}\n");
+    write_executable(&path, script.as_bytes());
 }
 
 fn asked(project: &Project) -> (String, Value) {

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Project, signal, text, wait_for};
+use crate::harness::{Project, signal, text, wait_for, write_executable};
 
 fn why(project: &Project, name: &str) -> Value {
     let output = project.run(&["why", name, "-o", "json"]);
@@ -66,8 +66,7 @@ fn only_ten_deaths_are_kept_and_a_program_that_cannot_start_is_one() {
         Project::new("  a: {run: [./tool], restart: {delay: 0s, limit: 15 in 60s}}\n");
     let tool = project.dir.join("tool");
     // There when it is looked for, gone after its first life.
-    std::fs::write(&tool, "#!/bin/sh\nrm tool\n").unwrap();
-    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_executable(&tool, b"#!/bin/sh\nrm tool\n");
     project.up();
     project.wait_for_state("a", "held");
     let why = why(&project, "a");

@@ -1,4 +1,4 @@
-/* A program that knows only sem_t: waits COUNT times for semaphore NAME, 5 s at most each time, then prints
+/* A program that knows only sem_t: waits COUNT times for semaphore NAME, 20 s at most each time, then prints
    what it is at. */
 #include <fcntl.h>
 #include <semaphore.h>
@@ -18,7 +18,7 @@ int main(int argc, char **argv)
     for (long left = strtol(argv[2], NULL, 10); left > 0; left--) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += 5;
+        until.tv_sec += 20;
         if (sem_timedwait(semaphore, &until) != 0) {
             perror("sem_timedwait");
             return 1;

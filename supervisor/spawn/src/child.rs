@@ -230,9 +230,11 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("spawn-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let file = folder.join("text");
-        std::fs::write(&file, "no program").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&file, mode).unwrap();
+        // By another process: a child that a test beside has just forked keeps a file open that this one
+        // writes, and what somebody writes cannot be executed for another reason.
+        let mut written = std::process::Command::new("sh");
+        written.args(["-c", r#"echo no program > "$1" && chmod 755 "$1""#, "sh"]).arg(&file);
+        assert!(written.status().unwrap().success());
         let error = bare(&file).start().unwrap_err().to_string();
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(error.contains("Exec format error"), "{error}");
