@@ -234,8 +234,8 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Once the site of the project has seen it: whom it has not seen yet it waits for two seconds only, as long as a
-    /// thread of a busy machine may rest.
+    /// One that the site of the project has seen: a request for one that it has not seen waits two seconds only, as
+    /// long as a thread of a busy machine may rest.
     pub fn start(project: &ProjectName, clip: &'static Clip) -> Self {
         Self::start_with(project, clip, clip.track())
     }

@@ -1,5 +1,5 @@
-//! The newest key frame at once, then everything, in order, to the byte. Who is a second late skips to a newer key frame:
-//! where everything is to come none comes meanwhile, since a thread of a busy machine may rest for as long.
+//! The newest key frame at once, then everything, in order, to the byte. Who is a second late skips to a newer key
+//! frame: where everything is to come none comes meanwhile, since a thread of a busy machine may rest for as long.
 
 use std::time::Duration;
 
