@@ -18,7 +18,7 @@ use crate::shared::Shared;
 /// How soon a new event or a stop is seen.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// After a stop, for what happened last.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The thread that posts.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Deliver {
     pub(crate) async fn run(self) {
         tokio::select! {
             () = self.deliver() => {}
-            () = over_time(&self.stop) => {}
+            () = over_time(&self.stop, LAST_WORDS) => {}
         }
         self.shared.keep();
     }
@@ -104,11 +104,11 @@ impl Deliver {
 }
 
 /// Until last words have had their time.
-pub(crate) async fn over_time(stop: &AtomicBool) {
+pub(crate) async fn over_time(stop: &AtomicBool, last_words: Duration) {
     while !stop.load(Ordering::Acquire) {
         tokio::time::sleep(TICK).await;
     }
-    tokio::time::sleep(LAST_WORDS).await;
+    tokio::time::sleep(last_words).await;
 }
 
 #[cfg(test)]

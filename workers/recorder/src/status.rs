@@ -125,7 +125,7 @@ impl Status {
 
     /// Epoch and sequence of the last packet read.
     pub fn read(&self) -> (u64, u64) {
-        (self.epoch.load(Ordering::Relaxed), self.read.load(Ordering::Relaxed))
+        (self.epoch.load(Ordering::Acquire), self.read.load(Ordering::Relaxed))
     }
 
     /// Sequence of the last packet in a file.
@@ -193,8 +193,9 @@ impl Status {
     }
 
     pub(crate) fn set_read(&self, id: PacketId) {
-        self.epoch.store(id.epoch, Ordering::Relaxed);
         self.read.store(id.sequence, Ordering::Relaxed);
+        // Who sees another epoch sees a sequence of it, not the last one of the epoch before.
+        self.epoch.store(id.epoch, Ordering::Release);
     }
 
     pub(crate) fn set_written(&self, id: PacketId) {

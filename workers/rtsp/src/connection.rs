@@ -39,9 +39,6 @@ use units::NOTE_EVERY;
 
 /// What a client has to finish a request it began.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// What the first request for a camera waits for it to be seen: a server that was just restarted has
-/// its rings within milliseconds, and must not turn away who reconnects at once.
-const CAMERA_TIME: Duration = Duration::from_secs(2);
 /// What a client has to take a last response.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
@@ -385,7 +382,7 @@ impl Connection {
         let mut changes = feed.changes();
         let seen = changes.wait_for(|_| feed.presentation().is_some());
         // Answered 503 when it does not come.
-        let _ = tokio::time::timeout(CAMERA_TIME, seen).await;
+        let _ = tokio::time::timeout(self.house.camera_time, seen).await;
     }
 
     fn respond(&mut self, response: &Response<Vec<u8>>) {

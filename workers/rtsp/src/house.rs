@@ -1,6 +1,7 @@
 //! What all connections of a server share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::config::{GroupPool, RtspConfig, UdpPorts};
 
@@ -14,6 +15,9 @@ use crate::recorded::shelf::Shelf;
 use crate::sessions::Sessions;
 use crate::tunnel::Tunnels;
 
+/// A server that was just restarted has its rings within milliseconds, and must not turn away who reconnects at once.
+const CAMERA_TIME: Duration = Duration::from_secs(2);
+
 /// What a server offers.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
@@ -24,6 +28,8 @@ pub struct Terms {
     pub udp_ports: UdpPorts,
     pub multicast: GroupPool,
     pub multicast_ttl: u32,
+    /// What the first request for a camera waits for it to be seen.
+    pub camera_time: Duration,
 }
 
 impl Terms {
@@ -35,13 +41,15 @@ impl Terms {
             udp_ports: config.udp_ports,
             multicast: config.multicast,
             multicast_ttl: config.multicast_ttl,
+            camera_time: CAMERA_TIME,
         }
     }
 
     /// So many clients, over TCP alone.
     pub fn over_tcp(clients: usize) -> Self {
         let (udp_ports, multicast) = (UdpPorts(None), GroupPool::default());
-        Self { clients, per_address: None, udp_ports, multicast, multicast_ttl: 1 }
+        let camera_time = CAMERA_TIME;
+        Self { clients, per_address: None, udp_ports, multicast, multicast_ttl: 1, camera_time }
     }
 }
 
@@ -49,6 +57,7 @@ impl Terms {
 #[derive(Debug)]
 pub struct House {
     pub feeds: Feeds,
+    pub camera_time: Duration,
     pub shelf: Arc<Shelf>,
     pub lobby: Arc<Lobby>,
     pub ports: Arc<PortPool>,
@@ -65,7 +74,7 @@ impl House {
         let casts = Casts::new(terms.multicast, terms.multicast_ttl, Arc::clone(&ports));
         let (sessions, tunnels) = (Sessions::default(), Tunnels::default());
         let (shelf, clients) = (Arc::new(shelf), Clients::default());
-        let spares = Spares::default();
-        Self { feeds, shelf, lobby, ports, casts, sessions, tunnels, clients, spares }
+        let (spares, camera_time) = (Spares::default(), terms.camera_time);
+        Self { feeds, camera_time, shelf, lobby, ports, casts, sessions, tunnels, clients, spares }
     }
 }

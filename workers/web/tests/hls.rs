@@ -5,6 +5,7 @@ mod yard;
 
 use std::collections::BTreeMap;
 
+use web::stream::feed::State;
 use yard::{GROUP, Served, Yard, fragments, until, video};
 
 /// A list as a player reads it.
@@ -321,8 +322,16 @@ async fn lists_keep_to_the_rules_while_they_slide() {
     let served = yard.serve().await;
     let mut list = live(&served).await;
     let mut removed = None;
+    let watch = served.site.channels.watch("cam1").unwrap();
     for step in 0..200 {
         camera.publish(1 + step % 7);
+        // Whatever the reader's thread does meanwhile: no more than a group is ahead of it.
+        let whole = camera.group() - 1;
+        until("the group before is whole", || {
+            let last = |state: &State| state.segments.last_complete().map(|it| it.number);
+            watch.feed.look(last) >= Some(whole)
+        })
+        .await;
         let next = live(&served).await;
         check_next(&list, &next);
         if next.sequence > list.sequence && removed.is_none() {

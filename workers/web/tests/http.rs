@@ -167,7 +167,8 @@ async fn a_path_never_leaves_the_names_it_knows() {
 
 #[tokio::test]
 async fn a_snapshot_is_the_newest_frame_with_its_identity() {
-    let (_fake, site) = fake(1);
+    let (fake, site) = fake(1);
+    fake.stand();
     let answer = get(&site, "/snap/cam01.jpg").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header("content-type"), "image/jpeg");
@@ -222,6 +223,7 @@ async fn requests_at_the_same_time_share_one_encoding() {
 #[tokio::test]
 async fn a_ring_is_attached_only_while_somebody_looks() {
     let (fake, site) = fake(1);
+    fake.stand();
     let attached = || fake.attached.load(Ordering::Relaxed);
     assert_eq!(attached(), 0);
     get(&site, "/snap/cam01.jpg").await;
@@ -252,7 +254,10 @@ async fn a_camera_without_a_ring_says_so_and_may_come_later() {
 #[tokio::test]
 async fn cameras_tell_live_from_stale_and_why() {
     let (fake, site) = fake(6);
+    fake.stand();
     fake.jump(3);
+    // The page waits for the supervisor a moment only, and then knows what it said last.
+    assert_eq!(get(&site, "/api/v1/workers").await.status, StatusCode::OK);
     let rows = get(&site, "/api/v1/cameras").await.json();
     assert_eq!(rows.as_array().unwrap().len(), 6);
     assert_eq!(rows[0]["state"], "live");

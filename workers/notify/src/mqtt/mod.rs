@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use shmring::clock;
 use tokio::time::{sleep, timeout};
 
-use crate::deliver::{TICK, over_time};
+use crate::deliver::{LAST_WORDS, TICK, over_time};
 use crate::home::Home;
 use crate::kept::Kept;
 use crate::shared::Shared;
@@ -64,6 +64,8 @@ pub(crate) struct Mqtt {
     stop: Arc<AtomicBool>,
     kept: Kept,
     known: Mutex<Known>,
+    /// How long the broker may take for what is said after a stop.
+    last_words: Duration,
 }
 
 /// What is said in one conversation.
@@ -110,14 +112,15 @@ impl Mqtt {
         let panel = panel(&config, project);
         let client = format!("{PREFIX}-{project}-{worker}-{}", known.client);
         let known = Mutex::new(known);
-        Self { config, broker, panel, client, dialer, shared, stop, kept, known }
+        let last_words = LAST_WORDS;
+        Self { config, broker, panel, client, dialer, shared, stop, kept, known, last_words }
     }
 
     /// A broker that is slow or silent holds up no stop: what is left is kept for the next life.
     pub(crate) async fn run(self) {
         tokio::select! {
             () = self.speak() => {}
-            () = over_time(&self.stop) => {}
+            () = over_time(&self.stop, self.last_words) => {}
         }
         self.keep();
         self.shared.keep();

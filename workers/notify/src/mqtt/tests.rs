@@ -113,6 +113,8 @@ impl Running {
         let kept = Kept::at(dir.join("tell.mqtt.json"));
         let (own, flag) = (Arc::clone(&shared), Arc::clone(&stop));
         let mqtt = Mqtt::new(config, broker, (&project, &worker), Dialer::plain(), own, flag, kept);
+        // The broker is a thread of this test, which may rest for longer than a broker should.
+        let mqtt = Mqtt { last_words: DEADLINE, ..mqtt };
         *shared.home() = yard();
         let (life, killed) = oneshot::channel::<()>();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

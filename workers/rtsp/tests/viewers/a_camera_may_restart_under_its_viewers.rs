@@ -43,15 +43,15 @@ fn viewers_go_on_with_their_sequence_and_the_walls_time() {
         units += u32::from(step(sequence, ticks) > 0);
         units == 30
     });
-    let before = clock::mono();
-    camera.die();
+    // However long it had rested before that.
+    let last = camera.die();
     sleep_until(clock::mono() + Duration::from_millis(500));
     let _camera = Camera::start(&site.project, Clip::plain());
     // The step over the gap is the wall's distance: half a second and the time a start takes here.
     read_until(&mut client, |sequence, ticks| match step(sequence, ticks) {
         0 | 3600 => false,
         gap => {
-            let wall = clock::mono().saturating_since(before) + Duration::from_secs(1);
+            let wall = clock::mono().saturating_since(last) + Duration::from_secs(1);
             let most = u32::try_from(wall.as_millis()).unwrap() * 90;
             assert!((45_000..most).contains(&gap), "{gap} ticks in {wall:?}");
             true

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rtp_types::RtpPacket;
+use rtsp::house::Terms;
 use shmring::clock;
 
 use crate::harness::{Camera, Clip, FRAME, GOP, PATIENCE, RawClient, Site, has, sleep_until};
@@ -92,7 +93,8 @@ fn a_camera_that_comes_after_the_request_is_waited_for() {
         return;
     }
     let clip = Clip::plain();
-    let site = Site::open(8);
+    // Longer than any thread of a busy machine rests between the request and the camera.
+    let site = Site::open_with(Terms { camera_time: PATIENCE, ..Terms::over_tcp(8) });
     let (url, mut client) = (site.url(), site.connect());
     let asked = std::thread::spawn(move || client.ask("DESCRIBE", &url, ""));
     sleep_until(clock::mono() + Duration::from_millis(100));

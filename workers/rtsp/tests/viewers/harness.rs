@@ -230,10 +230,12 @@ pub fn hashes(list: &str) -> Vec<String> {
 pub struct Camera {
     stop: Arc<AtomicBool>,
     published: Arc<AtomicU32>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<MonoNs>>,
 }
 
 impl Camera {
+    /// One that the site of the project has seen: a request for one that it has not seen waits two seconds only, as
+    /// long as a thread of a busy machine may rest.
     pub fn start(project: &ProjectName, clip: &'static Clip) -> Self {
         Self::start_with(project, clip, clip.track())
     }
@@ -246,7 +248,9 @@ impl Camera {
         let published = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&published);
         let thread = thread::spawn(move || play(&mut writer, clip, &stopped, &count));
-        Self { stop, published, thread: Some(thread) }
+        let camera = Self { stop, published, thread: Some(thread) };
+        wait_until_read(project);
+        camera
     }
 
     /// Pictures it has published so far.
@@ -254,16 +258,14 @@ impl Camera {
         self.published.load(Ordering::Relaxed) as usize
     }
 
-    /// As SIGKILL would: the ring stays as it is.
-    pub fn die(mut self) {
-        self.end();
+    /// As SIGKILL would: the ring stays as it is. Tells when it began to publish its last picture.
+    pub fn die(mut self) -> MonoNs {
+        self.end().unwrap()
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Option<MonoNs> {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
+        self.thread.take().map(|thread| thread.join().unwrap())
     }
 }
 
@@ -281,16 +283,37 @@ fn ring() -> RingName {
     "cam1.packets".parse().unwrap()
 }
 
-fn play(writer: &mut PacketWriter, clip: &Clip, stop: &AtomicBool, published: &AtomicU32) {
+/// Waits until a reader of the camera's ring has taken all that is in it.
+fn wait_until_read(project: &ProjectName) {
+    let deadline = clock::mono() + PATIENCE;
+    loop {
+        let seen = census::status(project, &ring(), clock::mono());
+        if seen.head > 0 && seen.readers.iter().any(|reader| reader.lag == 0) {
+            return;
+        }
+        assert!(clock::mono() < deadline, "nobody reads the camera: {seen:?}");
+        sleep_until(clock::mono() + Duration::from_millis(5));
+    }
+}
+
+/// When the last picture was published.
+fn play(
+    writer: &mut PacketWriter,
+    clip: &Clip,
+    stop: &AtomicBool,
+    published: &AtomicU32,
+) -> MonoNs {
     let begun = clock::mono();
+    let mut last = begun;
     let length_ns = i64::try_from((FRAME * FRAMES).as_nanos()).unwrap();
     for (number, unit) in (0u32..).zip(clip.units.iter().cycle()) {
         sleep_until(begun + FRAME * number);
         if stop.load(Ordering::Relaxed) {
-            return;
+            return last;
         }
         let round = i64::from(number / FRAMES);
         let stamp = clock::now();
+        last = stamp.mono;
         let meta = PacketMeta {
             key: unit.key,
             pts_ns: unit.pts_ns + round * length_ns,
@@ -302,6 +325,7 @@ fn play(writer: &mut PacketWriter, clip: &Clip, stop: &AtomicBool, published: &A
         writer.publish(&meta, &unit.bytes).unwrap();
         published.fetch_add(1, Ordering::Relaxed);
     }
+    last
 }
 
 pub fn sleep_until(at: MonoNs) {

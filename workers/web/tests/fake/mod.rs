@@ -42,6 +42,8 @@ pub(crate) struct Fake {
     pub(crate) opened: Mutex<Vec<RingName>>,
     began: MonoNs,
     ahead_ns: AtomicU64,
+    /// Where the clock stands but for jumps; 0: it goes.
+    stands_ns: AtomicU64,
 }
 
 impl Fake {
@@ -95,8 +97,14 @@ impl Fake {
         self.ahead_ns.fetch_add(seconds * 1_000_000_000, Ordering::Relaxed);
     }
 
+    /// From now on time passes by jumps alone, however long a thread of a busy machine rests.
+    pub(crate) fn stand(&self) {
+        self.stands_ns.store(shmring::clock::mono().0, Ordering::Relaxed);
+    }
+
     fn mono(&self) -> MonoNs {
-        MonoNs(shmring::clock::mono().0 + self.ahead_ns.load(Ordering::Relaxed))
+        let stands_ns = self.stands_ns.load(Ordering::Relaxed);
+        MonoNs(clock_ns(stands_ns) + self.ahead_ns.load(Ordering::Relaxed))
     }
 
     fn number(&self, camera: &str) -> u64 {
@@ -207,6 +215,7 @@ impl Sources for Fake {
             ring: ring.clone(),
             began: self.began,
             ahead_ns: self.ahead_ns.load(Ordering::Relaxed),
+            stands_ns: self.stands_ns.load(Ordering::Relaxed),
             frozen: self.frozen.contains(ring.camera()),
             given: 0,
             attached: Arc::clone(&self.attached),
@@ -229,6 +238,7 @@ struct FakeTap {
     ring: RingName,
     began: MonoNs,
     ahead_ns: u64,
+    stands_ns: u64,
     frozen: bool,
     given: u64,
     attached: Arc<AtomicU32>,
@@ -237,7 +247,7 @@ struct FakeTap {
 
 impl PictureTap for FakeTap {
     fn newest(&mut self) -> Result<Option<Picture>, Trouble> {
-        let now = shmring::clock::mono().0 + self.ahead_ns;
+        let now = clock_ns(self.stands_ns) + self.ahead_ns;
         let number = if self.frozen { 1 } else { 1 + (now - self.began.0) * FPS / 1_000_000_000 };
         if number == self.given {
             return Ok(None);
@@ -258,6 +268,11 @@ impl PictureTap for FakeTap {
         };
         Ok(Some(coded_picture(number, stamp)))
     }
+}
+
+/// The time now, or where it stands.
+fn clock_ns(stands_ns: u64) -> u64 {
+    if stands_ns == 0 { shmring::clock::mono().0 } else { stands_ns }
 }
 
 /// 12 ms from the camera, 6 ms in the decoder, and in the ring at `now`.

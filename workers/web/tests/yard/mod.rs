@@ -52,21 +52,40 @@ pub(crate) fn video() -> Track {
     }
 }
 
-/// A project of its own, swept afterwards.
+/// A project of its own, swept when the test ends.
 pub(crate) struct Yard {
+    /// Threads of the server may have it a moment longer than the test, and the last of them ends with the process:
+    /// it is not what sweeps.
+    ground: Arc<Ground>,
+}
+
+/// What the server of a yard reads.
+struct Ground {
     rings: Rings,
+    /// The time, for ever.
+    stands_at: Option<Stamp>,
 }
 
 impl Yard {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Self {
+        Self::of(None)
+    }
+
+    /// Its server's clock stands still: no viewer is late, however long a thread of a busy machine rests.
+    pub(crate) fn without_time() -> Self {
+        Self::of(Some(clock::now()))
+    }
+
+    fn of(stands_at: Option<Stamp>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let project = format!("yard{}-{number}", std::process::id()).parse().expect("a name");
-        Arc::new(Self { rings: Rings { project, reader: "web".to_owned() } })
+        let rings = Rings { project, reader: "web".to_owned() };
+        Self { ground: Arc::new(Ground { rings, stands_at }) }
     }
 
     pub(crate) fn project(&self) -> &ProjectName {
-        &self.rings.project
+        &self.ground.rings.project
     }
 
     /// A camera whose writer begins now.
@@ -81,17 +100,17 @@ impl Yard {
         Camera { writer, next: 0, first: 0, bytes: 100 }
     }
 
-    pub(crate) fn site(self: &Arc<Self>) -> Arc<Site> {
+    pub(crate) fn site(&self) -> Arc<Site> {
         let about = About {
             project: self.project().clone(),
             worker: "web".parse().expect("a name"),
             version: "0.0.0",
             inputs: vec!["cam1.packets".parse().expect("a name")],
         };
-        Arc::new(Site::new(about, Arc::clone(self) as Arc<dyn Sources>, 80))
+        Arc::new(Site::new(about, Arc::clone(&self.ground) as Arc<dyn Sources>, 80))
     }
 
-    pub(crate) async fn serve(self: &Arc<Self>) -> Served {
+    pub(crate) async fn serve(&self) -> Served {
         let site = self.site();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a socket");
@@ -108,7 +127,7 @@ impl Yard {
 
     /// Who reads the camera's ring.
     pub(crate) fn readers(&self) -> usize {
-        self.rings.census().iter().map(|ring| ring.readers.len()).sum()
+        self.ground.rings.census().iter().map(|ring| ring.readers.len()).sum()
     }
 }
 
@@ -118,9 +137,9 @@ impl Drop for Yard {
     }
 }
 
-impl Sources for Yard {
+impl Sources for Ground {
     fn now(&self) -> Stamp {
-        clock::now()
+        self.stands_at.unwrap_or_else(clock::now)
     }
 
     fn workers(&self) -> Result<String, Trouble> {

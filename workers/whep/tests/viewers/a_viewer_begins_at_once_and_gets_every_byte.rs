@@ -1,5 +1,9 @@
-//! The newest key frame at once, then everything, in order, to the byte.
+//! The newest key frame at once, then everything, in order, to the byte. Who is a second late skips to a newer key
+//! frame: where everything is to come none comes meanwhile, since a thread of a busy machine may rest for as long.
 
+use std::time::Duration;
+
+use shmring::clock;
 use str0m::media::MediaData;
 
 use crate::client::Client;
@@ -14,14 +18,15 @@ fn numbers<'a>(pictures: impl Iterator<Item = &'a MediaData>, published: &Publis
 #[test]
 fn a_late_viewer_begins_at_the_newest_key_frame_and_misses_nothing() {
     let system = System::new();
-    let camera = Camera::h264(&system.project, 25);
-    while camera.published.count() < 40 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    let camera = Camera::h264(&system.project, 150);
+    while camera.published.count() < 160 {
+        std::thread::sleep(Duration::from_millis(10));
     }
     let mut client = Client::of(&system);
     client.until("100 pictures", |client| client.pictures().count() >= 100);
     let numbers = numbers(client.pictures(), &camera.published);
-    assert_eq!(numbers[0] % 25, 0, "it began with picture {}", numbers[0]);
+    let is_newest = numbers[0] > 0 && numbers[0].is_multiple_of(150);
+    assert!(is_newest, "it began with picture {}", numbers[0]);
     let expected: Vec<usize> = (numbers[0]..).take(numbers.len()).collect();
     assert_eq!(numbers, expected);
     system.counts(|figures| figures.cameras["cam1"].viewers == 1);
@@ -30,13 +35,24 @@ fn a_late_viewer_begins_at_the_newest_key_frame_and_misses_nothing() {
 #[test]
 fn what_is_lost_on_the_way_is_sent_again() {
     let system = System::new();
-    let camera = Camera::h264(&system.project, 25);
+    let camera = Camera::h264(&system.project, 100_000);
     let mut client = Client::of(&system);
     client.loses_each = 50;
-    client.until("150 pictures", |client| client.pictures().count() >= 150);
+    client.until("250 pictures", |client| client.pictures().count() >= 250);
     let numbers = numbers(client.pictures(), &camera.published);
     let expected: Vec<usize> = (numbers[0]..).take(numbers.len()).collect();
     assert_eq!(numbers, expected);
+}
+
+/// Ticks from each picture to the next.
+fn steps(client: &Client) -> Vec<u64> {
+    let ticks: Vec<u64> = client.pictures().map(|unit| unit.time.numer()).collect();
+    ticks.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// How many pictures pass in an instant.
+fn quick(steps: &[u64]) -> usize {
+    steps.iter().take_while(|step| **step < 200).count()
 }
 
 #[test]
@@ -44,13 +60,16 @@ fn pictures_of_the_past_pass_in_an_instant_and_live_ones_in_their_time() {
     let system = System::new();
     let camera = Camera::h264(&system.project, 500);
     while camera.published.count() < 50 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     let mut client = Client::of(&system);
-    client.until("100 pictures", |client| client.pictures().count() >= 100);
-    let ticks: Vec<u64> = client.pictures().map(|unit| unit.time.numer()).collect();
-    let steps: Vec<u64> = ticks.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let quick = steps.iter().take_while(|step| **step < 200).count();
+    // However many are of the past by then.
+    client.until("live pictures", |client| {
+        let steps = steps(client);
+        steps.len() >= 99 && steps.len() > quick(&steps) + 40
+    });
+    let steps = steps(&client);
+    let quick = quick(&steps);
     assert!(quick >= 40, "{quick} pictures of the past were quick: {steps:?}");
     // Ticks of 11 us: the camera's pictures are 40 ms apart to the ns.
     let rest = &steps[quick + 1..];
@@ -64,8 +83,12 @@ fn who_asks_for_a_key_frame_gets_the_newest_one_again_and_catches_up() {
     // One key frame for the whole test.
     let camera = Camera::h264(&system.project, 100_000);
     let mut client = Client::of(&system);
+    client.until("a picture", |client| client.pictures().count() > 0);
     // Longer than five seconds: who asks sooner waits for the camera's next one.
-    client.until("150 pictures", |client| client.pictures().count() >= 150);
+    let soonest = clock::mono() + Duration::from_secs(6);
+    client.until("150 pictures", |client| {
+        client.pictures().count() >= 150 && clock::mono() >= soonest
+    });
     client.ask_for_a_key_frame();
     let is_key = |unit: &MediaData| camera.published.number_of(&unit.data) == Some(0);
     client.until("the key frame again", |client| {

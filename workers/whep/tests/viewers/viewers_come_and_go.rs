@@ -84,7 +84,8 @@ fn viewers_stay_while_their_camera_is_started_again() {
 #[test]
 fn many_viewers_share_one_port_and_each_gets_everything() {
     let system = System::new();
-    let camera = Camera::h264(&system.project, 25);
+    // Who is a second late, as on a busy machine, skips to a newer key frame: there is none.
+    let camera = Camera::h264(&system.project, 100_000);
     let mut clients: Vec<Client> = (0..6).map(|_| Client::of(&system)).collect();
     for _ in 0..20 {
         for client in &mut clients {
