@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,28 +30,21 @@ fn server(kind: &str, inputs: &str, port: u16) -> String {
     format!("  {kind}: {{use: {kind}, in: [{inputs}], listen: '127.0.0.1:{port}'}}\n")
 }
 
-/// An RTSP client for so long, and the frame numbers it saw.
-fn watch(port: u16, seconds: u32) -> JoinHandle<Outcome<framecode::Run>> {
-    thread::spawn(move || {
+/// An RTSP client for so long, and the frame numbers it saw. It has a picture already: a connection alone may still
+/// wait in the socket, where the next process finds it.
+fn watch(port: u16, seconds: u32) -> Outcome<JoinHandle<Outcome<framecode::Run>>> {
+    let (tell, told) = channel();
+    let watching = thread::spawn(move || {
         let (url, seconds) = (format!("rtsp://127.0.0.1:{port}/cam1"), seconds.to_string());
         let input = ["-rtsp_transport", "tcp", "-i", &url, "-t", &seconds];
-        Ok(framecode::Run::of(&ffmpeg::codes(&input, SIZE.0, SIZE.1)?, None))
-    })
-}
-
-/// When somebody is connected to the server's port.
-fn wait_for_client(port: u16) -> Outcome<()> {
-    let wanted = format!(":{port:04X}");
-    // 01 is ESTABLISHED; the server's side has the port as its own.
-    let is_ours = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        fields.get(1).is_some_and(|local| local.ends_with(&wanted)) && fields.get(3) == Some(&"01")
-    };
-    let connected = || {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-        table.lines().any(is_ours).then_some(())
-    };
-    wait_for(60, "an RTSP client", connected).map(drop)
+        let codes = ffmpeg::codes_told(&input, SIZE.0, SIZE.1, || {
+            // Only the first one is waited for.
+            let _ = tell.send(());
+        })?;
+        Ok(framecode::Run::of(&codes, None))
+    });
+    wait_for(60, "a picture of an RTSP client", || told.try_recv().ok())?;
+    Ok(watching)
 }
 
 fn joined(watching: JoinHandle<Outcome<framecode::Run>>) -> Outcome<framecode::Run> {
@@ -65,9 +59,7 @@ fn a_reload_that_adds_a_camera_leaves_no_gap_for_who_watches_another() {
         let project = Project::new(&topology(&[CAM1, &one]))?;
         project.up()?;
         let before = project.pid("rtsp")?;
-        let watching = watch(port, 25);
-        wait_for_client(port)?;
-        thread::sleep(Duration::from_secs(1));
+        let watching = watch(port, 25)?;
         project.write_topology(&topology(&[CAM1, CAM2, &one]))?;
         project.succeed(&["reload"])?;
         let drains = |state| project.ps().is_ok_and(|rows| rows.iter().any(|r| r.state == state));
@@ -92,8 +84,7 @@ fn a_replaced_rtsp_server_disconnects_and_refuses_nobody() {
         let port = free_port()?;
         let project = Project::new(&topology(&[CAM1, &server("rtsp", "cam1.packets", port)]))?;
         project.up()?;
-        let watching = watch(port, 15);
-        wait_for_client(port)?;
+        let watching = watch(port, 15)?;
         let options = || ask_rtsp(([127, 0, 0, 1], port).into());
         let asked = meanwhile(options, || {
             thread::sleep(Duration::from_millis(500));
