@@ -166,7 +166,7 @@ fn a_replaced_decoder_loses_no_picture() {
                 done.store(true, Ordering::Release);
                 replaced
             });
-            look(&|_| done.load(Ordering::Acquire), &mut seen)?;
+            look(&|_: usize| done.load(Ordering::Acquire), &mut seen)?;
             replaced.join().map_err(|_| Failure::new("replace panicked"))?.map(drop)
         })?;
         let so_far = seen.len();
