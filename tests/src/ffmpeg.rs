@@ -20,8 +20,21 @@ pub fn codes(
     width: usize,
     height: usize,
 ) -> Outcome<Vec<(Option<u32>, Option<u32>)>> {
+    codes_told(arguments, width, height, || {})
+}
+
+/// As [`codes`]; `told` is called at each picture as it comes.
+pub fn codes_told(
+    arguments: &[&str],
+    width: usize,
+    height: usize,
+    mut told: impl FnMut(),
+) -> Outcome<Vec<(Option<u32>, Option<u32>)>> {
     let mut codes = Vec::new();
-    gray_pictures(arguments, width * height, |gray| codes.push(framecode::read(gray, width)))?;
+    gray_pictures(arguments, width * height, |gray| {
+        codes.push(framecode::read(gray, width));
+        told();
+    })?;
     Ok(codes)
 }
 

@@ -16,6 +16,9 @@ use crate::{Failure, Outcome, ensure, wait_for};
 /// A machine that is busy elsewhere loses datagrams, which is told and no fault of whoever reads them.
 const TRIES: u32 = 5;
 
+/// What a ring is in a topology whose pictures are watched: a busy machine lets the watcher wait for two seconds.
+pub const DEEP: &str = "{history: 64}";
+
 /// What is asked of a ring.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {

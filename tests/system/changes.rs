@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,28 +30,21 @@ fn server(kind: &str, inputs: &str, port: u16) -> String {
     format!("  {kind}: {{use: {kind}, in: [{inputs}], listen: '127.0.0.1:{port}'}}\n")
 }
 
-/// An RTSP client for so long, and the frame numbers it saw.
-fn watch(port: u16, seconds: u32) -> JoinHandle<Outcome<framecode::Run>> {
-    thread::spawn(move || {
+/// An RTSP client for so long, and the frame numbers it saw. It has a picture already: a connection alone may still
+/// wait in the socket, where the next process finds it.
+fn watch(port: u16, seconds: u32) -> Outcome<JoinHandle<Outcome<framecode::Run>>> {
+    let (tell, told) = channel();
+    let watching = thread::spawn(move || {
         let (url, seconds) = (format!("rtsp://127.0.0.1:{port}/cam1"), seconds.to_string());
         let input = ["-rtsp_transport", "tcp", "-i", &url, "-t", &seconds];
-        Ok(framecode::Run::of(&ffmpeg::codes(&input, SIZE.0, SIZE.1)?, None))
-    })
-}
-
-/// When somebody is connected to the server's port.
-fn wait_for_client(port: u16) -> Outcome<()> {
-    let wanted = format!(":{port:04X}");
-    // 01 is ESTABLISHED; the server's side has the port as its own.
-    let is_ours = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        fields.get(1).is_some_and(|local| local.ends_with(&wanted)) && fields.get(3) == Some(&"01")
-    };
-    let connected = || {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-        table.lines().any(is_ours).then_some(())
-    };
-    wait_for(60, "an RTSP client", connected).map(drop)
+        let codes = ffmpeg::codes_told(&input, SIZE.0, SIZE.1, || {
+            // Only the first one is waited for.
+            let _ = tell.send(());
+        })?;
+        Ok(framecode::Run::of(&codes, None))
+    });
+    wait_for(60, "a picture of an RTSP client", || told.try_recv().ok())?;
+    Ok(watching)
 }
 
 fn joined(watching: JoinHandle<Outcome<framecode::Run>>) -> Outcome<framecode::Run> {
@@ -65,9 +59,7 @@ fn a_reload_that_adds_a_camera_leaves_no_gap_for_who_watches_another() {
         let project = Project::new(&topology(&[CAM1, &one]))?;
         project.up()?;
         let before = project.pid("rtsp")?;
-        let watching = watch(port, 25);
-        wait_for_client(port)?;
-        thread::sleep(Duration::from_secs(1));
+        let watching = watch(port, 25)?;
         project.write_topology(&topology(&[CAM1, CAM2, &one]))?;
         project.succeed(&["reload"])?;
         let drains = |state| project.ps().is_ok_and(|rows| rows.iter().any(|r| r.state == state));
@@ -92,8 +84,7 @@ fn a_replaced_rtsp_server_disconnects_and_refuses_nobody() {
         let port = free_port()?;
         let project = Project::new(&topology(&[CAM1, &server("rtsp", "cam1.packets", port)]))?;
         project.up()?;
-        let watching = watch(port, 15);
-        wait_for_client(port)?;
+        let watching = watch(port, 15)?;
         let options = || ask_rtsp(([127, 0, 0, 1], port).into());
         let asked = meanwhile(options, || {
             thread::sleep(Duration::from_millis(500));
@@ -134,17 +125,19 @@ fn a_replaced_web_server_disconnects_and_refuses_nobody() {
 fn a_replaced_decoder_loses_no_picture() {
     holds(|| {
         let decoder = "  cam1-decoder: {use: decoder, in: cam1.packets}\n";
-        // Deep enough for a watcher that a busy machine lets wait.
-        let rings = "rings:\n  cam1.frames: {history: 60}\n";
-        let project = Project::new(&topology(&[CAM1, decoder, rings]))?;
+        // Six seconds, for a watcher that a busy machine lets wait.
+        let camera = CAM1.replace("fps=25&gop=25", "fps=10&gop=10");
+        let rings = "rings:\n  cam1.frames: {history: 64}\n";
+        let project = Project::new(&topology(&[&camera, decoder, rings]))?;
         project.up()?;
         let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("watcher") };
         let ring = Project::ring("cam1.frames")?;
         let mut input = FrameInput::detached(project.name(), &ring, options);
         let mut seen: Vec<(u64, u64)> = Vec::new();
         let (mut epochs, mut missed) = (0, 0);
-        let mut look = |until: &dyn Fn() -> bool, seen: &mut Vec<(u64, u64)>| -> Outcome<()> {
-            while !until() {
+        type Until<'a> = &'a dyn Fn(usize) -> bool;
+        let mut look = |until: Until<'_>, seen: &mut Vec<(u64, u64)>| -> Outcome<()> {
+            while !until(seen.len()) {
                 let next = input.poll(Duration::from_millis(20)).map_err(Failure::new)?;
                 match next {
                     Some(Next::Item(frame)) => {
@@ -159,10 +152,13 @@ fn a_replaced_decoder_loses_no_picture() {
             }
             Ok(())
         };
-        let started = shmring::clock::mono();
-        let over =
-            move |span: Duration| move || shmring::clock::mono().saturating_since(started) > span;
-        look(&over(Duration::from_secs(2)), &mut seen)?;
+        // So many, however long a busy machine takes for them.
+        let has_or_late = |wanted: usize| {
+            let late = shmring::clock::mono() + PATIENCE;
+            move |seen: usize| seen >= wanted || shmring::clock::mono() > late
+        };
+        look(&has_or_late(20), &mut seen)?;
+        ensure(seen.len() >= 20, || format!("{} pictures before it", seen.len()))?;
         let done = AtomicBool::new(false);
         thread::scope(|scope| -> Outcome<()> {
             let replaced = scope.spawn(|| {
@@ -170,12 +166,11 @@ fn a_replaced_decoder_loses_no_picture() {
                 done.store(true, Ordering::Release);
                 replaced
             });
-            look(&|| done.load(Ordering::Acquire), &mut seen)?;
+            look(&|_: usize| done.load(Ordering::Acquire), &mut seen)?;
             replaced.join().map_err(|_| Failure::new("replace panicked"))?.map(drop)
         })?;
         let so_far = seen.len();
-        let end = shmring::clock::mono() + Duration::from_secs(3);
-        look(&move || shmring::clock::mono() > end, &mut seen)?;
+        look(&has_or_late(so_far + 30), &mut seen)?;
         let holes = seen.windows(2).filter(|pair| pair[1] != (pair[0].0, pair[0].1 + 1)).count();
         ensure(epochs == 1, || format!("{epochs} epochs followed"))?;
         ensure(seen.len() > so_far + 25, || format!("{} pictures after it", seen.len() - so_far))?;

@@ -181,7 +181,7 @@ impl Stage {
             self.succeed("start '*'", self.dir())?;
             wait_for(60, "all workers to work", || self.all_work().then_some(()))?;
         } else {
-            self.succeed("up -d --wait --timeout 60s", self.dir())?;
+            self.succeed("up -d --wait --timeout 180s", self.dir())?;
         }
         if verb == "remove" {
             self.add_missing()?;

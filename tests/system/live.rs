@@ -10,7 +10,7 @@ use tests::checks::{web_browsers, web_crowd, web_lists, web_workers};
 use tests::framecode::Run;
 use tests::glass::{self, Glass, Way};
 use tests::project::{Project, free_port};
-use tests::{Failure, Outcome, ensure, ffmpeg, processes, wait_for};
+use tests::{Failure, Outcome, ensure, ffmpeg, http, processes, wait_for};
 
 const SIZE: (usize, usize) = (640, 480);
 const TOPOLOGY: &str = "version: 1
@@ -28,6 +28,7 @@ fn holds(check: impl FnOnce() -> Outcome<()>) {
 /// A running project, and where its page is.
 struct Live {
     project: Project,
+    port: u16,
     base: String,
 }
 
@@ -36,7 +37,7 @@ impl Live {
         let port = free_port()?;
         let project = Project::new(&TOPOLOGY.replace("{port}", &port.to_string()))?;
         project.up()?;
-        Ok(Self { project, base: format!("http://127.0.0.1:{port}") })
+        Ok(Self { project, port, base: format!("http://127.0.0.1:{port}") })
     }
 
     /// One request without a second try: a refused connection is a failure.
@@ -51,7 +52,14 @@ impl Live {
 
     /// What the list's first segment is, and how often the stream was cut before it.
     fn place(&self) -> Outcome<(u64, u64)> {
-        let list = self.text("/hls/cam1/live.m3u8")?;
+        // A worker that has just begun reads the ring first, which it says by 503; nothing else is asked again.
+        let told = || match http::get(self.port, "/hls/cam1/live.m3u8") {
+            Ok(answer) if answer.status == 503 => None,
+            told => Some(told),
+        };
+        let answer = wait_for(60, "the list", told)?.0.map_err(Failure::new)?;
+        let list = answer.text();
+        ensure(answer.status == 200, || format!("the list: {}: {list}", answer.status))?;
         let value = |tag: &str| {
             let line = list.lines().find_map(|line| line.strip_prefix(tag));
             line.and_then(|value| value.parse().ok()).ok_or_else(|| Failure(list.clone()))

@@ -157,13 +157,17 @@ fn a_publisher_goes_on_through_the_death_of_the_server_and_comes_back_after_its_
                 processes::signal(server, Signal::SIGKILL);
                 publishing.join().map_err(|_| Failure("a panic".to_owned()))?
             })?;
-            let came = head(&project, "tcp.packets") - before;
-            ensure(came == pictures, || format!("{came} pictures of {pictures}, time {time}"))?;
             project.wait_restarted("rtsp", server)?;
+            // Who has sent its last picture does not wait until that is in the ring.
+            wait_for(120, &format!("{pictures} pictures, time {time}"), || {
+                (head(&project, "tcp.packets") >= before + pictures).then_some(())
+            })?;
             wait_for(120, "the camera to be down", || {
                 let status = project.worker("tcp").ok()?;
                 status.why.contains("ended its stream").then_some(())
             })?;
+            let came = head(&project, "tcp.packets") - before;
+            ensure(came == pictures, || format!("{came} pictures of {pictures}, time {time}"))?;
         }
         project.down()
     });

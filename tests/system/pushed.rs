@@ -29,6 +29,7 @@ struct Program {
     writer: FrameWriter,
     meta: FrameMeta,
     picture: Picture,
+    shade: u8,
 }
 
 impl Program {
@@ -37,23 +38,36 @@ impl Program {
             .ok_or_else(|| Failure::new("no picture is that large"))?;
         let contract = RingContract::new(Project::ring(RING)?, RingConfig::default(), 4);
         let writer = FrameWriter::create(project.name(), &contract, None).map_err(Failure::new)?;
-        Ok(Self { writer, meta: FrameMeta { key: true, ..FrameMeta::of(picture) }, picture })
+        let meta = FrameMeta { key: true, ..FrameMeta::of(picture) };
+        Ok(Self { writer, meta, picture, shade: 0 })
     }
 
-    /// So many pictures, thirty a second.
-    fn push(&mut self, count: u8) -> Outcome<()> {
-        for shade in 0..count {
-            let bytes = self.picture.slot_bytes();
-            let mut loan = self.writer.loan(bytes, 1).map_err(Failure::new)?;
-            loan.bytes_mut().fill(shade.wrapping_mul(3));
-            self.meta.capture = clock::now();
-            self.meta.ingest = self.meta.capture.mono;
-            self.meta.decoded = self.meta.capture.mono;
-            self.writer.publish(loan.slot(), &self.meta).map_err(Failure::new)?;
-            self.meta.pts_ns += i64::try_from(PERIOD.as_nanos()).map_err(Failure::new)?;
-            thread::sleep(PERIOD);
-        }
+    /// A picture, of thirty a second.
+    fn push(&mut self) -> Outcome<()> {
+        let bytes = self.picture.slot_bytes();
+        let mut loan = self.writer.loan(bytes, 1).map_err(Failure::new)?;
+        self.shade = self.shade.wrapping_add(3);
+        loan.bytes_mut().fill(self.shade);
+        self.meta.capture = clock::now();
+        self.meta.ingest = self.meta.capture.mono;
+        self.meta.decoded = self.meta.capture.mono;
+        self.writer.publish(loan.slot(), &self.meta).map_err(Failure::new)?;
+        self.meta.pts_ns += i64::try_from(PERIOD.as_nanos()).map_err(Failure::new)?;
+        thread::sleep(PERIOD);
         Ok(())
+    }
+
+    /// Pushes until there is an answer, however long others take to come to the ring.
+    fn push_until<T>(
+        &mut self,
+        what: &str,
+        mut ask: impl FnMut() -> Option<Outcome<T>>,
+    ) -> Outcome<T> {
+        let pushed = || match self.push() {
+            Ok(()) => ask(),
+            Err(failure) => Some(Err(failure)),
+        };
+        wait_for(60, what, pushed)?.0
     }
 }
 
@@ -61,11 +75,33 @@ impl Program {
 struct Viewer(PacketReader);
 
 impl Viewer {
-    fn attach(project: &Project) -> Outcome<Self> {
+    /// The encoder's ring is there when a picture has come to it.
+    fn attach(project: &Project, program: &mut Program) -> Outcome<Self> {
         let ring = Project::ring("sim.packets")?;
         let options = PacketOptions { reader: "viewer".to_owned(), start: Start::Oldest };
         let attach = || PacketReader::attach(project.name(), &ring, &options).ok();
-        Ok(Self(wait_for(60, "the encoder's ring", attach)?.0))
+        program.push_until("the encoder's ring", || attach().map(|reader| Ok(Self(reader))))
+    }
+
+    /// Packets up to one that is as wanted, while the program pushes.
+    fn until_pushed(
+        &mut self,
+        program: &mut Program,
+        what: &str,
+        wanted: impl Fn(&Packet) -> bool,
+    ) -> Outcome<Vec<Packet>> {
+        let mut seen = Vec::new();
+        program.push_until(what, || {
+            while let Ok(Next::Item(packet)) = self.0.next(Duration::ZERO) {
+                let is_it = wanted(&packet);
+                seen.push(packet);
+                if is_it {
+                    return Some(Ok(()));
+                }
+            }
+            None
+        })?;
+        Ok(seen)
     }
 
     /// Packets up to one that is as wanted.
@@ -99,9 +135,10 @@ fn the_stream_of_a_program_that_is_lost_goes_on_as_a_slate_until_it_is_back() {
         let project = Project::new(TOPOLOGY)?;
         project.succeed(&["up", "-d"])?;
         let mut program = Program::start(&project)?;
-        program.push(45)?;
-        let mut viewer = Viewer::attach(&project)?;
-        let pictures = viewer.until("its pictures", |packet| packet.meta.pts_ns > 1_000_000_000)?;
+        let mut viewer = Viewer::attach(&project, &mut program)?;
+        let later_ns = program.meta.pts_ns + 1_000_000_000;
+        let pictures = viewer
+            .until_pushed(&mut program, "its pictures", |packet| packet.meta.pts_ns > later_ns)?;
         ensure(!pictures.iter().any(is_slate), || "a slate while pictures came".to_owned())?;
 
         drop(program);
@@ -113,22 +150,21 @@ fn the_stream_of_a_program_that_is_lost_goes_on_as_a_slate_until_it_is_back() {
         let times: Vec<i64> = more.iter().map(|packet| packet.meta.pts_ns).collect();
         ensure(times.is_sorted(), || format!("times go back: {times:?}"))?;
         ensure(more.iter().any(|packet| packet.meta.key), || "no key frame to join".to_owned())?;
-        let status = project.worker("sim")?;
-        ensure(
-            status.state == WorkerState::Degraded && status.why.contains("a slate is shown"),
-            || format!("{:?}: {}", status.state, status.why),
-        )?;
+        let is_told = || {
+            let status = project.worker("sim").ok()?;
+            (status.state == WorkerState::Degraded && status.why.contains("a slate is shown"))
+                .then_some(())
+        };
+        wait_for(60, "the encoder to say that a slate is shown", is_told)?;
 
         let mut program = Program::start(&project)?;
-        program.push(45)?;
-        viewer.until("its pictures again", |packet| !is_slate(packet))?;
+        viewer.until_pushed(&mut program, "its pictures again", |packet| !is_slate(packet))?;
         let is_well = || {
             let status = project.worker("sim").ok()?;
             (status.state == WorkerState::Running).then_some(())
         };
         // It rests again soon: what follows is asked for at once, and pushed for as long as it takes.
-        let mut pushed = || program.push(3).ok().and_then(|()| is_well());
-        wait_for(60, "the encoder to be well again", &mut pushed)?;
+        program.push_until("the encoder to be well again", || is_well().map(Ok))?;
         project.down()?;
         Ok(json!({"slates": more.iter().filter(|packet| is_slate(packet)).count()}))
     });

@@ -16,6 +16,7 @@ use shmring::{RecordWriter, clock};
 use tests::project::Project;
 use tests::{Failure, Outcome, ensure, processes, recordings, wait_for};
 
+use crate::exports::wait_for_packets;
 use crate::first_light::holds;
 
 const SECOND: u64 = 1_000_000_000;
@@ -23,6 +24,8 @@ const PRE_S: u64 = 3;
 const POST_S: u64 = 4;
 /// Of the test camera: a group of pictures lasts so long.
 const GROUP_S: u64 = 1;
+/// Its pictures a second, each a packet.
+const FPS: u64 = 25;
 
 const TOPOLOGY: &str = "version: 1
 workers:
@@ -42,10 +45,11 @@ fn an_event_of_another_program_is_recorded_with_its_pre_roll_over_a_kill_of_the_
         let project = Project::new(TOPOLOGY)?;
         project.up()?;
         // A pre-roll and a group of it are in the ring.
-        thread::sleep(Duration::from_secs(PRE_S + 2 * GROUP_S));
+        wait_for_packets(&project, "cam1.packets", (PRE_S + 2 * GROUP_S) * FPS)?;
         ensure(fragments(&project, "cam1")?.is_empty(), || "recorded without an event".into())?;
         let pid = project.pid("doors")?;
-        let opened = open_door(&project)?;
+        // It stays: of a program that is gone the recorder might find nothing any more.
+        let (_door, opened) = open_door(&project)?;
         wait_for(60, "recording.started", || happened(&project, "recording.started", "cam1"))?;
         processes::signal(pid, Signal::SIGKILL);
         project.wait_restarted("doors", pid)?;
@@ -135,7 +139,7 @@ fn is_told_everywhere(project: &Project, noted: &Value) -> Outcome<()> {
 }
 
 /// As a program outside the topology tells it; the machine's time.
-fn open_door(project: &Project) -> Outcome<u64> {
+fn open_door(project: &Project) -> Outcome<(RecordWriter, u64)> {
     let ring = Project::ring("ext.door.events")?;
     let contract = RingContract::new(ring, RingConfig::default(), 4);
     let mut door = RecordWriter::create(project.name(), &contract).map_err(tests::Failure::new)?;
@@ -149,7 +153,7 @@ fn open_door(project: &Project) -> Outcome<u64> {
         data: Value::Null,
     };
     door.emit(&record).map_err(tests::Failure::new)?;
-    Ok(time_utc_ns)
+    Ok((door, time_utc_ns))
 }
 
 fn happened(project: &Project, event: &str, camera: &str) -> Option<()> {
@@ -203,8 +207,8 @@ fn around(fragments: &[FoundFragment], opened: u64) -> Outcome<()> {
         format!("it begins {} ms before the event", (opened - begin) / 1_000_000)
     })?;
     let pictures = last.origin.last() - first.origin.first + 1;
-    let due = (opened + POST_S * SECOND - begin) / (SECOND / 25);
-    ensure(pictures.abs_diff(due) <= 25 / 2, || format!("{pictures} pictures, {due} are due"))?;
+    let due = (opened + POST_S * SECOND - begin) / (SECOND / FPS);
+    ensure(pictures.abs_diff(due) <= FPS / 2, || format!("{pictures} pictures, {due} are due"))?;
     for pair in fragments.windows(2) {
         let [before, after] = pair else { continue };
         ensure(after.origin.first == before.origin.last() + 1, || {

@@ -1,5 +1,6 @@
 //! A worker that is tried beside another one: compared by what both say of the same pictures, and promoted.
 
+use protocol::admin::RingStatus;
 use serde_json::{Value, json};
 use tests::checks::python::{python, python_path};
 use tests::project::Project;
@@ -68,11 +69,15 @@ fn a_shadow_is_compared_by_frame_ids_heard_by_nobody_and_promoted_by_a_command()
         ensure(report["used"] == "used.events" && report["tried"] == "tried.events", || {
             report.to_string()
         })?;
-        let rings = project.rings()?;
-        let readers = |name: &str| {
+        let hears = |rings: &[RingStatus], name: &str| {
             let ring = rings.iter().find(|ring| ring.name.as_str() == name);
             ring.map(|ring| ring.readers.iter().any(|it| it.name == "hears"))
         };
+        // Who hears comes to a ring in its own time.
+        let heard =
+            || project.rings().ok().filter(|rings| hears(rings, "used.events") == Some(true));
+        let (rings, _) = wait_for(60, "used.events to be heard", heard)?;
+        let readers = |name: &str| hears(&rings, name);
         ensure(
             (readers("used.events"), readers("tried.events")) == (Some(true), Some(false)),
             || format!("who reads: {rings:?}"),

@@ -12,7 +12,7 @@ use super::rtsp_clips::make_clip;
 use crate::gateway::{Gateway, Line, Mood};
 use crate::peer::{Peer, Served};
 use crate::project::{Project, free_port};
-use crate::watch::{Asked, Watch, all_have_their_row};
+use crate::watch::{Asked, DEEP, Watch, all_have_their_row};
 use crate::{Failure, Outcome, ensure, ffmpeg, wait_for};
 
 /// Of the clip that is played again and again; its group of pictures is a second, so it joins to itself.
@@ -143,7 +143,12 @@ pub fn a_camera_of_each_codec(seconds: u64) -> Outcome<Value> {
   {codec}-{way}-dec: {{use: decoder, in: {codec}-{way}.packets}}\n"
         )
     });
-    project.write_topology(&format!("version: 1\nworkers:\n{}", workers.collect::<String>()))?;
+    let rings = cameras.iter().map(|(codec, way, _)| format!("{codec}-{way}"));
+    project.write_topology(&format!(
+        "version: 1\nworkers:\n{}{}",
+        workers.collect::<String>(),
+        deep(rings)
+    ))?;
     project.succeed(&["up", "-d"])?;
     let asked = cameras.iter().map(|(codec, way, _)| (format!("{codec}-{way}"), *way == "udp"));
     let mut figures = watched(&project, asked.collect(), seconds)?;
@@ -153,6 +158,12 @@ pub fn a_camera_of_each_codec(seconds: u64) -> Outcome<Value> {
         figures.insert("ffmpeg_cannot_make".into(), json!(left_out));
     }
     Ok(Value::Object(figures))
+}
+
+/// The lines that make the rings of these sources' pictures deep.
+fn deep(sources: impl Iterator<Item = String>) -> String {
+    let rings = sources.map(|name| format!("  {name}.frames: {DEEP}\n"));
+    format!("rings:\n{}", rings.collect::<String>())
 }
 
 /// So many seconds of pictures of each source, of which those that are named so may lose some; how many, and how
@@ -265,11 +276,12 @@ pub fn a_source_of_each_kind(seconds: u64) -> Outcome<Value> {
             );
         }
     }
-    project.write_topology(&text)?;
-    project.succeed(&["up", "-d"])?;
     let mut sources: Vec<(String, bool)> =
         kinds.iter().map(|kind| (kind.name.to_owned(), kind.may_lose)).collect();
     sources.push(("raw".to_owned(), false));
+    text += &deep(sources.iter().map(|(name, _)| name.clone()));
+    project.write_topology(&text)?;
+    project.succeed(&["up", "-d"])?;
     let mut figures = watched(&project, sources, seconds)?;
     let told = a_death_is_told(&project)?;
     a_stop_is_clean(&project)?;

@@ -15,7 +15,7 @@ use super::sources::served;
 use super::{ms, ms_since};
 use crate::gateway::{Gateway, Line, Mood};
 use crate::project::Project;
-use crate::watch::{Asked, Taken, Watch, all_have_their_row};
+use crate::watch::{Asked, DEEP, Taken, Watch, all_have_their_row};
 use crate::{Failure, Outcome, ensure, wait_for};
 
 const CAMERA: &str = "cam1: {use: ingest, source: 'test:?size=320x192&fps=25&gop=25&bitrate=1M'}";
@@ -32,6 +32,7 @@ fn watching(port: u16) -> Outcome<Project> {
 workers:
   cam1: {{use: ingest, source: 'rtsp://127.0.0.1:{port}/cam1'}}
   dec: {{use: decoder, in: cam1.packets}}
+rings: {{cam1.frames: {DEEP}}}
 "
     ))?;
     project.up()?;
@@ -166,7 +167,12 @@ pub fn four_cameras_show_the_same(seconds: u64) -> Outcome<Value> {
   {camera}-dec: {{use: decoder, in: {camera}.packets}}\n"
         )
     });
-    let watchers = Project::new(&format!("version: 1\nworkers:\n{}", workers.concat()))?;
+    let rings = FOUR.map(|camera| format!("  {camera}.frames: {DEEP}\n"));
+    let watchers = Project::new(&format!(
+        "version: 1\nworkers:\n{}rings:\n{}",
+        workers.concat(),
+        rings.concat()
+    ))?;
     watchers.up()?;
     for camera in FOUR {
         let words = "on the camera's clock";

@@ -6,7 +6,7 @@ use std::{fs, thread};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
-use super::{LIVE, LOOPED, RESTART_AT_ONCE, SIZE, Watched, median_and_worst};
+use super::{LIVE, LOOPED, RESTART_AT_ONCE, SIZE, Watched, median_and_worst, ring_now};
 use crate::processes::{self, Pauses};
 use crate::project::Project;
 use crate::witness::Witness;
@@ -97,8 +97,15 @@ workers:
     let (grandchild, _) = wait_for(60, "the grandchild's pid", grandchild)?;
     thread::sleep(Duration::from_secs(seconds));
     ensure(processes::is_alive(grandchild), || "the grandchild was gone before".into())?;
-    processes::signal(project.pid("stopped")?, Signal::SIGSTOP);
-    processes::signal(project.supervisor_pid()?, Signal::SIGKILL);
+    let (stopped, supervisor) = (project.pid("stopped")?, project.supervisor_pid()?);
+    // One that a busy machine has let wait for seconds would miss more than it has in hand.
+    let keeps_up = || {
+        let readers = ring_now(project.name(), &ring).readers;
+        readers.iter().any(|reader| reader.name == "recorder" && reader.lag <= 1).then_some(())
+    };
+    wait_for(60, "the recorder to keep up", keeps_up)?;
+    processes::signal(stopped, Signal::SIGSTOP);
+    processes::signal(supervisor, Signal::SIGKILL);
     let gone = || {
         let left = processes::with_environment("FRAMEVISOR_PROJECT", project.name().as_str());
         (left.is_empty() && !processes::is_alive(grandchild)).then_some(())

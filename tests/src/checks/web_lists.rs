@@ -18,6 +18,8 @@ use crate::{Failure, Outcome, ensure, wait_for};
 
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(500);
+/// Before its time is over a segment is looked at once more: two looks.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 const LIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
 /// Looks for so long; the camera is killed halfway.
@@ -73,6 +75,8 @@ struct Look {
     /// Numbers of segments that were fetched and looked at.
     segments: BTreeSet<u64>,
     inits: BTreeMap<String, Vec<u8>>,
+    /// When the list before was asked for.
+    asked: MonoNs,
     /// Segments that left the list, and until when they stay.
     removed: Vec<(Segment, MonoNs)>,
     /// So many were there at the end of their time.
@@ -85,6 +89,7 @@ struct Look {
 impl Look {
     fn once(&mut self) -> Outcome<()> {
         let index = self.fetch("index.m3u8", LIST_TYPE)?;
+        let asked = clock::mono();
         let text = self.fetch("live.m3u8", LIST_TYPE)?;
         let variant = Variant::only(&index.text()).map_err(Failure)?;
         let list = Media::parse(&text.text()).map_err(Failure)?;
@@ -102,7 +107,7 @@ impl Look {
             }
         }
         self.look_at_removed()?;
-        self.before = Some(list);
+        (self.before, self.asked) = (Some(list), asked);
         Ok(())
     }
 
@@ -116,23 +121,28 @@ impl Look {
         Ok(answer)
     }
 
-    /// RFC 8216 6.2.2: it stays for as long as it lasts and the longest list that had it.
+    /// RFC 8216 6.2.2: it stays for as long as it lasts and the longest list that had it, from when it left that: behind
+    /// the list before at the soonest.
     fn note_removed(&mut self, before: &Media, now: &Media) {
         let gone = before.segments.iter().filter(|segment| segment.number < now.sequence);
         for segment in gone {
-            // A second less: the list was older than its answer here.
-            let stays_s = (segment.lasts_s + before.lasts_s() - 1.0).max(0.0);
-            self.removed.push((segment.clone(), clock::mono() + Duration::from_secs_f64(stays_s)));
+            let stays = Duration::from_secs_f64(segment.lasts_s + before.lasts_s());
+            self.removed.push((segment.clone(), self.asked + stays));
         }
     }
 
     fn look_at_removed(&mut self) -> Outcome<()> {
-        let now = clock::mono();
+        let soon = clock::mono() + LAST_LOOK;
         let (due, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.removed).into_iter().partition(|(_, until)| *until <= now);
+            std::mem::take(&mut self.removed).into_iter().partition(|(_, until)| *until <= soon);
         self.removed = rest;
-        for (segment, _) in due {
+        for (segment, until) in due {
+            let told = self.wrong.len();
             let answer = self.fetch(&segment.uri, "video/mp4")?;
+            // A machine that stood still has asked, or answered, when it need not be there any more.
+            if answer.status == 404 && clock::mono() > until {
+                self.wrong.truncate(told);
+            }
             self.outlived += u64::from(answer.status == 200);
         }
         Ok(())

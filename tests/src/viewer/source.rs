@@ -13,6 +13,9 @@ use super::fingerprint;
 use super::judge::{Sent, Sequence};
 use crate::{Failure, Outcome};
 
+/// How soon it notices that it is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Reads the first track of a ring in a thread of its own until it is asked to stop.
 #[derive(Debug)]
 pub struct Source {
@@ -38,8 +41,11 @@ impl Source {
         let sequence = Arc::<Mutex<Sequence>>::default();
         let (asked, kept) = (Arc::clone(&stop), Arc::clone(&sequence));
         let thread = thread::spawn(move || {
-            while !asked.load(Ordering::Relaxed) {
-                match input.poll(Duration::from_millis(50)).map_err(Failure::new)? {
+            loop {
+                // Viewers may have what this thread has not read yet: it reads all there is before it stops.
+                let is_asked = asked.load(Ordering::Acquire);
+                let wait = if is_asked { Duration::ZERO } else { LOOK_EVERY };
+                match input.poll(wait).map_err(Failure::new)? {
                     Some(Next::Item(packet)) if packet.meta.track == 0 => {
                         held(&kept).push(sent(&packet));
                         tell(&packet)?;
@@ -47,12 +53,12 @@ impl Source {
                     Some(Next::Overrun { missed }) => {
                         return Err(Failure(format!("the reader of the source missed {missed}")));
                     }
+                    Some(Next::Quiet | Next::Ended) | None if is_asked => return Ok(()),
                     // A ring that was closed may be opened again.
                     Some(Next::Ended) => thread::sleep(Duration::from_millis(5)),
                     _ => {}
                 }
             }
-            Ok(())
         });
         Self { stop, sequence, thread }
     }
@@ -69,7 +75,7 @@ impl Source {
 
     /// What was sent. Fails when this reader was too slow to know.
     pub fn finish(self) -> Outcome<Sequence> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Release);
         let panicked = |_| Failure::new("the reader of the source panicked");
         self.thread.join().map_err(panicked)??;
         Ok(std::mem::take(&mut *held(&self.sequence)))
