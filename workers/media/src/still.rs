@@ -430,7 +430,7 @@ mod tests {
             let (width, height) = (62, 34);
             let bytes = TightLayout::of(format, width, height).bytes;
             let mut samples = Vec::with_capacity(bytes + SPARE_BYTES);
-            samples.extend((0..bytes).map(|at| (at * 7 % 251) as u8));
+            samples.extend((0..=250).cycle().take(bytes));
             let roomy = Still { format, width, height, colour: Colour::default(), samples };
             let mut snug = roomy.clone();
             snug.samples.shrink_to_fit();
