@@ -3,7 +3,8 @@
 WAY is `ring` (SOURCE is a ring of frames of PROJECT), `shared` (the same ring, whose pictures another process copies into
 SharedMemory and names through a Queue), `opencv` or `gstreamer` (SOURCE is an rtsp:// address). All look at each picture
 in the same way. Says `begin` when pictures come, looks at them for so long, and prints one JSON object: their frame codes
-and when each was in hand, processor time of this process and, of that, of looking. Exits 3 where something is missing."""
+and when each was in hand, processor time of this process and, of that, of looking, and what another process spent, and of
+that on handing the pictures over. Exits 3 where something is missing."""
 import json
 import multiprocessing
 import os
@@ -38,22 +39,28 @@ def pictures_of_ring(name, project):
 
     with shmring.attach(name, project=project, reader="bench", wait=60) as ring:
         for frame in ring:
-            yield frame.numpy(), 0
+            yield frame.numpy(), (0, 0)
 
 
 def copy_out(name, project, names, queue):
-    """The other process: it reads the same ring, copies each picture, and tells its name and what it took so far."""
+    """The other process: it reads the same ring, copies each picture, and tells its name and what it took so far: in all,
+    and without the reading, which a program that makes its own pictures would not do."""
     import shmring
 
-    parent, slots = os.getppid(), [SharedMemory(name=it) for it in names]
+    parent, slots, read_ns = os.getppid(), [SharedMemory(name=it) for it in names], 0
     with shmring.attach(name, project=project, reader="copier", wait=60) as ring:
+        before = time.thread_time_ns()
         for at, frame in enumerate(ring):
             if os.getppid() != parent:
                 return  # killed: nobody ends this one
             picture = frame.numpy()
+            read_ns += time.thread_time_ns() - before
             slot = slots[at % SLOTS]
             numpy.ndarray(picture.shape, numpy.uint8, slot.buf)[:] = picture
-            queue.put((slot.name, picture.shape, time.process_time_ns()), timeout=60)
+            spent_ns = time.process_time_ns()
+            queue.put((slot.name, picture.shape, (spent_ns, spent_ns - read_ns)), timeout=60)
+            del picture, frame
+            before = time.thread_time_ns()
 
 
 def pictures_of_shared_memory(name, project):
@@ -67,8 +74,8 @@ def pictures_of_shared_memory(name, project):
     by_name = {slot.name: slot for slot in slots}
     try:
         while True:
-            slot, shape, others_ns = queue.get(timeout=60)
-            yield numpy.ndarray(shape, numpy.uint8, by_name[slot].buf), others_ns
+            slot, shape, spent = queue.get(timeout=60)
+            yield numpy.ndarray(shape, numpy.uint8, by_name[slot].buf), spent
     finally:
         copier.kill()
         copier.join()
@@ -86,7 +93,7 @@ def pictures_of_opencv(address, _):
         there, picture = capture.read()
         if not there:
             sys.exit("OpenCV read no picture")
-        yield picture, 0
+        yield picture, (0, 0)
 
 
 DECODERS = ("avdec_h264", "openh264dec")
@@ -126,7 +133,7 @@ def pictures_of_gstreamer(address, _):
             sys.exit("GStreamer's buffer cannot be read")
         rows = -(-width // 4) * 4
         luma = numpy.frombuffer(memory.data, numpy.uint8, rows * height).reshape(height, rows)[:, :width]
-        yield luma, 0
+        yield luma, (0, 0)
         del luma
         buffer.unmap(memory)
 
@@ -142,7 +149,7 @@ WAYS = {
 def main(way, seconds, source, project=None):
     pictures, seen, looked_ns = WAYS[way](source, project), [], 0
     warm = end = begun = None
-    for picture, others_ns in pictures:
+    for picture, spent in pictures:
         now = time.monotonic_ns()
         before = time.thread_time_ns()
         code = look(picture)
@@ -154,7 +161,7 @@ def main(way, seconds, source, project=None):
         elif end is None and now >= warm:
             print("begin", flush=True)
             end = now + int(float(seconds) * 1e9)
-            begun = (time.monotonic_ns(), time.process_time_ns(), others_ns)
+            begun = (time.monotonic_ns(), time.process_time_ns(), spent)
             seen, looked_ns = [], 0
         elif end is not None and now >= end:
             break
@@ -164,7 +171,8 @@ def main(way, seconds, source, project=None):
         "span_ns": time.monotonic_ns() - begun[0],
         "cpu_ns": spent_ns,
         "look_ns": looked_ns,
-        "others_ns": others_ns - begun[2],
+        "others_ns": spent[0] - begun[2][0],
+        "handing_ns": spent[1] - begun[2][1],
     }), flush=True)
     pictures.close()
 

@@ -25,8 +25,9 @@ const RING: &str = "cam.frames";
 /// Pictures a second of the camera.
 const FPS: f64 = 25.0;
 
-/// `rounds` times each way, ours at both ends of a round, for so many seconds each time.
-pub fn beside_others(rounds: usize, seconds: u64) -> Outcome<Value> {
+/// `rounds` times each way, ours at both ends of a round, for so many seconds each time. `writer_us`: processor time that
+/// a ring's writer spends on one picture beside making it.
+pub fn beside_others(rounds: usize, seconds: u64, writer_us: f64) -> Outcome<Value> {
     let camera = Camera::start()?;
     let truth = Truth::of(&camera.project)?;
     let own = camera.taken_in()?;
@@ -42,7 +43,7 @@ pub fn beside_others(rounds: usize, seconds: u64) -> Outcome<Value> {
     }
     let skipped = std::mem::take(&mut ways.skipped);
     own.down()?;
-    let mut told = figures(&all, &truth.finish()?, rounds)?;
+    let mut told = figures(&all, &truth.finish()?, rounds, writer_us)?;
     camera.project.down()?;
     told.insert("rounds".to_owned(), json!(rounds));
     told.insert("skipped".to_owned(), Value::Object(skipped));
@@ -105,6 +106,8 @@ struct Said {
     look_ns: u64,
     /// Processor time of a second process of its own.
     others_ns: u64,
+    /// Of that, of handing the pictures over.
+    handing_ns: u64,
 }
 
 /// One way for some seconds.
@@ -201,17 +204,21 @@ struct Cost {
     program: f64,
     /// That, without looking at the pictures: what it takes to have them.
     reading: f64,
-    /// That and all else which has to run so that one program has pictures.
+    /// That, and what the process spends that has the pictures: what it takes to bring them from one to the other.
+    carrying: f64,
+    /// The program and all else which has to run so that one program has pictures.
     all: f64,
 }
 
 impl Cost {
-    fn of(run: &Run) -> Self {
+    fn of(run: &Run, writer_us: f64) -> Self {
         let each = |ns: u64| ns as f64 / 1000.0 / run.said.seen.len().max(1) as f64;
-        let Said { cpu_ns, look_ns, others_ns, .. } = run.said;
+        let Said { cpu_ns, look_ns, others_ns, handing_ns, .. } = run.said;
+        let reading_ns = cpu_ns.saturating_sub(look_ns);
         Self {
             program: each(cpu_ns),
-            reading: each(cpu_ns.saturating_sub(look_ns)),
+            reading: each(reading_ns),
+            carrying: each(reading_ns + handing_ns) + writer_us,
             all: each(cpu_ns + others_ns + run.workers_ns),
         }
     }
@@ -219,18 +226,24 @@ impl Cost {
 
 /// Names one of the figures of a [`Cost`].
 type Figure = (&'static str, fn(&Cost) -> f64);
-const FIGURES: [Figure; 3] =
-    [("program", |cost| cost.program), ("reading", |cost| cost.reading), ("all", |cost| cost.all)];
+const FIGURES: [Figure; 4] = [
+    ("program", |cost| cost.program),
+    ("reading", |cost| cost.reading),
+    ("carrying", |cost| cost.carrying),
+    ("all", |cost| cost.all),
+];
 
 fn figures(
     all: &BTreeMap<&str, Vec<Run>>,
     truth: &Times,
     rounds: usize,
+    writer_us: f64,
 ) -> Outcome<Map<String, Value>> {
     let mut told = Map::new();
     let mut costs: BTreeMap<&str, Vec<Cost>> = BTreeMap::new();
     for (way, runs) in all {
-        costs.insert(way, runs.iter().map(Cost::of).collect());
+        let writer_us = if *way == OURS { writer_us } else { 0.0 };
+        costs.insert(way, runs.iter().map(|run| Cost::of(run, writer_us)).collect());
         told.insert((*way).to_owned(), of_way(way, runs, &costs[way], truth)?);
     }
     let ours = costs.remove(OURS).unwrap_or_default();
@@ -295,7 +308,7 @@ mod tests {
     use super::*;
 
     fn cost(program: f64) -> Cost {
-        Cost { program, reading: program / 2.0, all: program * 3.0 }
+        Cost { program, reading: program / 2.0, carrying: program, all: program * 3.0 }
     }
 
     #[test]
@@ -317,8 +330,9 @@ mod tests {
             cpu_ns: 4000,
             look_ns: 1000,
             others_ns: 2000,
+            handing_ns: 1000,
         };
-        let cost = Cost::of(&Run { said, workers_ns: 6000 });
-        assert_eq!(cost, Cost { program: 2.0, reading: 1.5, all: 6.0 });
+        let cost = Cost::of(&Run { said, workers_ns: 6000 }, 0.25);
+        assert_eq!(cost, Cost { program: 2.0, reading: 1.5, carrying: 2.25, all: 6.0 });
     }
 }

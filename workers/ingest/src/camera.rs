@@ -1,7 +1,8 @@
 //! A camera, stream or device: a thread that connects, reads, and connects again, for ever; or that waits for one
 //! to come by itself.
 //!
-//! The thread is there because reads block; the worker's own loop must not wait with it.
+//! The thread is there because connecting blocks; the worker's own loop must not wait with it. A camera that plays it
+//! hands to the loop ([`loan`]), where nothing stands in the way of that: each picture then wakes one thread and not two.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +20,16 @@ use worker::Fault;
 
 use crate::file::times_of;
 use crate::reconnect::{Backoff, GOOD_AFTER};
-use crate::rtsp::{Cause, Client, Happening, PATIENCE, Received, RtspError, Wanted};
+use crate::rtsp::{Cause, Client, PATIENCE, Received, RtspError, Wanted};
 use crate::source::{CapturedUnit, Event};
 use crate::timeline::Timeline;
 
 mod by_ffmpeg;
+mod loan;
 mod lost;
 mod published;
 
+use loan::{Loan, Play};
 use lost::Lost;
 pub(crate) use published::Awaited;
 use published::Host;
@@ -53,10 +56,21 @@ pub(crate) struct Address {
     pub(crate) transport: Transport,
 }
 
+/// Who reads a camera that plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadBy {
+    /// The worker's loop.
+    Loop,
+    /// The camera's own thread: the loop may wait for its readers, and the camera does not.
+    Thread,
+}
+
 /// The worker's end.
 #[derive(Debug)]
 pub(crate) struct Camera {
     messages: Receiver<Message>,
+    /// A camera that plays, and is read here.
+    loan: Option<Loan>,
     wanted: Sought,
     /// Ends the reader.
     stop: Arc<AtomicBool>,
@@ -78,6 +92,7 @@ struct Sought {
     input: Option<Input>,
     /// It comes by itself: nobody is connected to.
     publisher: Option<Awaited>,
+    read_by: ReadBy,
 }
 
 impl Sought {
@@ -98,12 +113,18 @@ enum Message {
     Tracks(Vec<Track>),
     /// With the camera's delay, where it is known.
     Unit(Received, Option<i64>),
+    /// It plays; what follows is read from it.
+    Playing(Loan),
 }
 
 impl Camera {
     /// `stop` ends the reader; [`Self::close`] raises it.
-    pub(crate) fn connect(address: Address, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
-        Self::begin(Sought { address, input: None, publisher: None }, stop)
+    pub(crate) fn connect(
+        address: Address,
+        read_by: ReadBy,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, Fault> {
+        Self::begin(Sought { address, input: None, publisher: None, read_by }, stop)
     }
 
     /// The same by FFmpeg.
@@ -113,20 +134,23 @@ impl Camera {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, Fault> {
         let address = Address { url: String::new(), name, transport: Transport::Tcp };
-        Self::begin(Sought { address, input: Some(input), publisher: None }, stop)
+        let read_by = ReadBy::Thread;
+        Self::begin(Sought { address, input: Some(input), publisher: None, read_by }, stop)
     }
 
     /// Waits for one that publishes by itself.
     pub(crate) fn await_publisher(awaited: Awaited, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
         let name = format!("publish: /{}", awaited.path);
         let address = Address { url: String::new(), name, transport: Transport::Auto };
-        Self::begin(Sought { address, input: None, publisher: Some(awaited) }, stop)
+        let read_by = ReadBy::Thread;
+        Self::begin(Sought { address, input: None, publisher: Some(awaited), read_by }, stop)
     }
 
     fn begin(wanted: Sought, stop: Arc<AtomicBool>) -> Result<Self, Fault> {
         let messages = start_reader(&wanted, &stop)?;
         Ok(Self {
             messages,
+            loan: None,
             wanted,
             stop,
             timeline: Timeline::default(),
@@ -154,7 +178,7 @@ impl Camera {
         if !std::mem::replace(&mut self.begun, true) {
             return Ok(Event::Preparing(self.wanted.begins()));
         }
-        let message = self.messages.recv_timeout(wait);
+        let message = self.message(wait);
         if let Ok(message) = &message {
             let is_down = matches!(message, Message::Down(_));
             self.silent_since = (!is_down).then(clock::mono);
@@ -169,9 +193,28 @@ impl Camera {
                 Ok(Event::Unit(self.captured(received, delay_ns)))
             }
             Ok(Message::Down(why)) => Ok(Event::Down(why)),
+            Ok(Message::Playing(loan)) => {
+                self.loan = Some(loan);
+                Ok(Event::Quiet)
+            }
             Err(RecvTimeoutError::Timeout) => Ok(self.silence().map_or(Event::Quiet, Event::Down)),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Fault::failed(format!("{}: the thread that reads it has ended", self.name())))
+            }
+        }
+    }
+
+    /// What a camera on loan sends, else what its reader says. One that is lost goes back to its reader, who says so.
+    fn message(&mut self, wait: Duration) -> Result<Message, RecvTimeoutError> {
+        let Some(mut loan) = self.loan.take() else { return self.messages.recv_timeout(wait) };
+        match loan.play.next(wait) {
+            Ok(message) => {
+                self.loan = Some(loan);
+                message.ok_or(RecvTimeoutError::Timeout)
+            }
+            Err(error) => {
+                loan.give_back(error);
+                Err(RecvTimeoutError::Timeout)
             }
         }
     }
@@ -195,8 +238,18 @@ impl Camera {
         self.stop.store(true, Ordering::Relaxed);
         let deadline = clock::mono() + CLOSE;
         let rest = || deadline.saturating_since(clock::mono());
-        // Until the reader drops its end; what it still delivers is not wanted any more.
-        while self.messages.recv_timeout(rest()).is_ok() {}
+        let mut loan = self.loan.take();
+        loop {
+            if let Some(loan) = loan.take() {
+                loan.end();
+            }
+            // Until the reader drops its end; what it still delivers is not wanted any more.
+            loan = match self.messages.recv_timeout(rest()) {
+                Ok(Message::Playing(late)) => Some(late),
+                Ok(_) => None,
+                Err(_) => break,
+            };
+        }
     }
 
     fn captured(&mut self, received: Received, delay_ns: Option<i64>) -> CapturedUnit {
@@ -227,7 +280,7 @@ impl Camera {
 fn start_reader(wanted: &Sought, stop: &Arc<AtomicBool>) -> Result<Receiver<Message>, Fault> {
     let (sender, messages) = sync_channel(QUEUE_UNITS);
     let thread = thread::Builder::new().name("camera".to_owned());
-    let Sought { address, input, publisher } = wanted.clone();
+    let Sought { address, input, publisher, read_by } = wanted.clone();
     if let Some(awaited) = publisher {
         let host = Host::open(awaited, Arc::clone(stop), sender)?;
         thread.spawn(move || host.run()).map_err(Fault::failed)?;
@@ -236,6 +289,7 @@ fn start_reader(wanted: &Sought, stop: &Arc<AtomicBool>) -> Result<Receiver<Mess
     let reader = Reader {
         address,
         input,
+        read_by,
         falls_back: false,
         stop: Arc::clone(stop),
         messages: sender,
@@ -249,6 +303,7 @@ fn start_reader(wanted: &Sought, stop: &Arc<AtomicBool>) -> Result<Receiver<Mess
 struct Reader {
     address: Address,
     input: Option<Input>,
+    read_by: ReadBy,
     /// `transport: auto` has found that UDP does not work here.
     falls_back: bool,
     stop: Arc<AtomicBool>,
@@ -330,36 +385,41 @@ impl Reader {
         self.address.transport == Transport::Auto && !self.falls_back
     }
 
-    fn stay_with(&mut self, mut client: Client) -> Lost {
+    fn stay_with(&mut self, client: Client) -> Lost {
         tracing::info!("connected to {}", self.address.name);
-        let lost = self.relay(&mut client);
+        let read = match self.read_by {
+            ReadBy::Loop => self.lend(client),
+            ReadBy::Thread => self.relay(Play::new(client)),
+        };
+        let Some((client, error)) = read else { return Lost::Stopping };
         let nothing_came = client.packets() == 0;
         client.close();
-        match lost {
+        match error {
+            RtspError::Stopping => Lost::Stopping,
             // Reports alone are no stream: their port may be open where the other is not.
-            Lost::Rtsp(RtspError::Stalled { name, .. } | RtspError::NoPicture { name, .. })
+            RtspError::Stalled { name, .. } | RtspError::NoPicture { name, .. }
                 if nothing_came && self.may_fall_back() =>
             {
                 Lost::NotByUdp(name)
             }
-            lost => lost,
+            error => Lost::Rtsp(error),
         }
     }
 
-    fn relay(&self, client: &mut Client) -> Lost {
-        let mut is_first = true;
+    /// The loop reads the camera until it is lost; `None`: it is not wanted any more.
+    fn lend(&self, client: Client) -> Option<(Client, RtspError)> {
+        let (loan, back) = Loan::new(Play::new(client));
+        self.say(Message::Playing(loan)).ok()?;
+        back.recv().ok()
+    }
+
+    /// `None`: nobody listens any more.
+    fn relay(&self, mut play: Play) -> Option<(Client, RtspError)> {
         loop {
-            let message = match client.read() {
-                Ok(Happening::Tracks(tracks)) if std::mem::take(&mut is_first) => {
-                    Message::Connected(tracks)
-                }
-                Ok(Happening::Tracks(tracks)) => Message::Tracks(tracks),
-                Ok(Happening::Unit(received)) => Message::Unit(received, client.delay_ns()),
-                Err(RtspError::Stopping) => return Lost::Stopping,
-                Err(error) => return Lost::Rtsp(error),
-            };
-            if let Err(lost) = self.say(message) {
-                return lost;
+            match play.next(PATIENCE) {
+                Ok(None) => {}
+                Ok(Some(message)) => self.say(message).ok()?,
+                Err(error) => return Some((play.client, error)),
             }
         }
     }

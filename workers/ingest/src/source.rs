@@ -13,7 +13,7 @@ use protocol::time::{ClockSource, MonoNs, Stamp};
 use shmring::clock;
 use worker::{Context, Fault};
 
-use crate::camera::{Address, Awaited, Camera};
+use crate::camera::{Address, Awaited, Camera, ReadBy};
 use crate::command::CommandSource;
 use crate::file::FileSource;
 use crate::loop_cache::LoopSource;
@@ -111,7 +111,10 @@ impl Source {
                     name: rtsp.to_string(),
                     transport: config.transport,
                 };
-                Ok(Self::Camera(Box::new(Camera::connect(address, Arc::default())?)))
+                // A ring's essential readers are waited for.
+                let waits = cx.output().is_some_and(|ring| !ring.essential.is_empty());
+                let read_by = if waits { ReadBy::Thread } else { ReadBy::Loop };
+                Ok(Self::Camera(Box::new(Camera::connect(address, read_by, Arc::default())?)))
             }
             Wanted::Test(pattern) if pattern.mode == TestMode::Loop => {
                 Ok(Self::Loop(LoopSource::open(pattern)?))

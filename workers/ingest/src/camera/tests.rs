@@ -17,10 +17,19 @@ pub(super) fn watch(url: &str, enough: impl Fn(&Seen) -> bool) -> Seen {
 }
 
 pub(super) fn watch_by(transport: Transport, url: &str, enough: impl Fn(&Seen) -> bool) -> Seen {
+    watch_read_by(ReadBy::Loop, transport, url, enough)
+}
+
+fn watch_read_by(
+    read_by: ReadBy,
+    transport: Transport,
+    url: &str,
+    enough: impl Fn(&Seen) -> bool,
+) -> Seen {
     let stop: Arc<AtomicBool> = Arc::default();
     let name = url.replace("user:secret@", "");
     let address = Address { url: url.to_owned(), name, transport };
-    let mut camera = Camera::connect(address, Arc::clone(&stop)).unwrap();
+    let mut camera = Camera::connect(address, read_by, Arc::clone(&stop)).unwrap();
     let mut seen = Seen { units: Vec::new(), downs: Vec::new(), tracks: Vec::new() };
     let deadline = clock::mono() + Duration::from_secs(120);
     assert!(matches!(camera.next(Duration::ZERO).unwrap(), Event::Preparing(_)));
@@ -43,8 +52,17 @@ pub(super) fn watch_by(transport: Transport, url: &str, enough: impl Fn(&Seen) -
 
 #[test]
 fn a_camera_that_comes_back_goes_on_in_the_same_time_line() {
+    comes_back(ReadBy::Loop);
+}
+
+#[test]
+fn so_does_one_that_its_own_thread_reads() {
+    comes_back(ReadBy::Thread);
+}
+
+fn comes_back(read_by: ReadBy) {
     let url = fake::serve(2, 150);
-    let seen = watch(&url, |seen| {
+    let seen = watch_read_by(read_by, Transport::Tcp, &url, |seen| {
         seen.units.iter().filter(|captured| captured.discontinuity).count() == 2
             && seen.units.last().is_some_and(|last| !last.discontinuity)
     });
@@ -64,7 +82,7 @@ fn a_camera_that_was_left_alone_goes_on_behind_the_gap_when_it_is_wanted_again()
     let url = fake::serve(2, 5_000);
     let name = url.replace("user:secret@", "");
     let address = Address { url, name, transport: Transport::Tcp };
-    let mut camera = Camera::connect(address, Arc::default()).unwrap();
+    let mut camera = Camera::connect(address, ReadBy::Loop, Arc::default()).unwrap();
     let mut units = some_units(&mut camera);
     let first = units.len();
     camera.close();
@@ -102,10 +120,12 @@ fn camera() -> Camera {
     let (_, messages) = sync_channel(1);
     let timeline = Timeline::default();
     let address = Address { url: String::new(), name: "cam".to_owned(), transport: Transport::Tcp };
-    let (wanted, stop) = (Sought { address, input: None, publisher: None }, Arc::default());
+    let (wanted, stop) =
+        (Sought { address, input: None, publisher: None, read_by: ReadBy::Thread }, Arc::default());
     let (last_arrival, silent_since) = (None, None);
     Camera {
         messages,
+        loan: None,
         wanted,
         stop,
         timeline,

@@ -112,16 +112,22 @@ impl Client {
         })
     }
 
-    /// The next thing that comes of the camera's packets.
-    pub(crate) fn read(&mut self) -> Result<Happening, RtspError> {
+    /// The next thing that comes of the camera's packets; `None` when nothing does within `wait`.
+    pub(crate) fn read(&mut self, wait: Duration) -> Result<Option<Happening>, RtspError> {
+        let mut now = clock::mono();
+        let until = now + wait;
         loop {
             if let Some(happening) = self.intake.pop() {
-                return Ok(happening);
+                return Ok(Some(happening));
             }
-            let now = clock::mono();
             self.intake.be_patient(now).map_err(|hush| self.hush(hush))?;
             self.tend(now)?;
-            self.receive()?;
+            let was_last = now >= until;
+            self.receive(until)?;
+            if was_last {
+                return Ok(self.intake.pop());
+            }
+            now = clock::mono();
         }
     }
 
@@ -146,8 +152,8 @@ impl Client {
         let _ = self.connection.tell("TEARDOWN", &self.aggregate, &[]);
     }
 
-    fn receive(&mut self) -> Result<(), RtspError> {
-        self.connection.wait(&self.intake.sockets(), self.intake.due())?;
+    fn receive(&mut self, until: MonoNs) -> Result<(), RtspError> {
+        self.connection.wait(&self.intake.sockets(), self.intake.due().min(until))?;
         if self.connection.fill("reading")? {
             let (arrival, intake) = (clock::now(), &mut self.intake);
             self.connection
