@@ -1,5 +1,7 @@
 //! The Annex B byte stream (ITU-T H.264 and H.265, annex B): NAL units between start codes.
 
+use memchr::memmem;
+
 /// The NAL units of `bytes`, without start codes and without the zero bytes that may follow a unit.
 pub(crate) fn nal_units(bytes: &[u8]) -> NalUnits<'_> {
     NalUnits { rest: find_start_code(bytes).map(|at| &bytes[at + 3..]) }
@@ -40,17 +42,9 @@ fn without_trailing_zeros(unit: &[u8]) -> &[u8] {
     &unit[..end]
 }
 
-/// Where the next `00 00 01` begins. Looks at every third byte: one above 1 cannot be part of it.
+/// Where the next `00 00 01` begins.
 fn find_start_code(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while let Some(window) = bytes.get(at..at + 3) {
-        match window {
-            [0, 0, 1] => return Some(at),
-            [_, _, last] if *last > 1 => at += 3,
-            _ => at += 1,
-        }
-    }
-    None
+    memmem::find(bytes, &[0, 0, 1])
 }
 
 /// `unit` without its emulation prevention bytes: the `03` of each `00 00 03`.

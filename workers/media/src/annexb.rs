@@ -1,6 +1,7 @@
 //! H.264 and H.265 in the ring's form: Annex B, 4-byte start codes, parameter sets before every key
 //! frame. Pure: bytes in, bytes out; nothing here trusts a length or an id.
 
+use memchr::memmem;
 use protocol::stream::Codec;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -154,16 +155,7 @@ pub(crate) fn nals(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What follows the first `00 00 01`.
 fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
-    let mut at = 2;
-    while at < bytes.len() {
-        // The byte under `at` rules out every start code that would end on it or pass through it.
-        match bytes[at] {
-            0 => at += 1,
-            1 if bytes[at - 1] == 0 && bytes[at - 2] == 0 => return Some(&bytes[at + 1..]),
-            _ => at += 3,
-        }
-    }
-    None
+    memmem::find(bytes, &[0, 0, 1]).map(|at| &bytes[at + 3..])
 }
 
 /// A NAL unit ends in its stop bit; zeros behind it belong to the stream (H.264 B.1.1).

@@ -3,6 +3,7 @@
 //!
 //! An access unit ends where the first NAL unit of the next begins, so each comes out when that does.
 
+use memchr::memmem;
 use protocol::stream::Codec;
 
 use crate::units::{NoStream, UNIT_MAX_BYTES, Unit};
@@ -178,8 +179,7 @@ fn kind(codec: Codec, nal: &[u8]) -> Option<Nal> {
 
 /// Where `00 00 01` begins, from `from` on.
 fn start_code(bytes: &[u8], from: usize) -> Option<usize> {
-    let found = bytes.get(from..)?.windows(3).position(|window| window == [0, 0, 1]);
-    found.map(|at| from + at)
+    memmem::find(bytes.get(from..)?, &[0, 0, 1]).map(|at| from + at)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 const START: [u8; 4] = [0, 0, 0, 1];
 const H264_SPS: u8 = 7;
 const H264_PPS: u8 = 8;
@@ -11,8 +13,7 @@ const FILLER: [u8; 3] = [12, 0xff, 0x80];
 
 /// The NAL units, without start codes and without the zeros that may stand behind them.
 pub(crate) fn units(bytes: &[u8]) -> Vec<&[u8]> {
-    let codes = bytes.windows(3).enumerate().filter(|(_, window)| *window == [0, 0, 1]);
-    let starts: Vec<usize> = codes.map(|(at, _)| at + 3).collect();
+    let starts: Vec<usize> = memmem::find_iter(bytes, &[0, 0, 1]).map(|at| at + 3).collect();
     let ends = starts.iter().skip(1).map(|next| next - 3).chain([bytes.len()]);
     starts.iter().zip(ends).map(|(&start, end)| without_zeros(&bytes[start..end])).collect()
 }

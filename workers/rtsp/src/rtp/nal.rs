@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 /// The NAL units of `stream` without start codes and trailing zero bytes; empty ones are left out.
 pub fn units(stream: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut next = start_code(stream, 0);
@@ -22,7 +24,7 @@ struct StartCode {
 }
 
 fn start_code(stream: &[u8], from: usize) -> Option<StartCode> {
-    let at = stream.get(from..)?.windows(3).position(|bytes| bytes == [0, 0, 1])?;
+    let at = memmem::find(stream.get(from..)?, &[0, 0, 1])?;
     Some(StartCode { start: from + at, end: from + at + 3 })
 }
 
