@@ -146,9 +146,10 @@ fn by_rtsp(
 
 fn watch(client: &mut Client, looked: &mut Looked, began: MonoNs) -> Result<(), RtspError> {
     while !looked.is_enough(client.delay_ns().is_some()) {
-        match client.read()? {
-            Happening::Tracks(tracks) => looked.tracks = tracks,
-            Happening::Unit(received) => looked.take(&received.unit, began),
+        match client.read(PATIENCE)? {
+            Some(Happening::Tracks(tracks)) => looked.tracks = tracks,
+            Some(Happening::Unit(received)) => looked.take(&received.unit, began),
+            None => {}
         }
     }
     Ok(())
