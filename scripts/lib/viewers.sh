@@ -8,5 +8,6 @@ command -v node > /dev/null && command -v npm > /dev/null && node_packages=""
 # shellcheck disable=SC2086
 need_packages curl $node_packages mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
   gstreamer1.0-plugins-bad || say "going on without"
+need_packages firefox-esr || say "going on without"
 need_servers mosquitto nginx-light prometheus || say "going on without"
 players_venv "av, cv2, aiortc, aiohttp" "av opencv-python-headless aiortc aiohttp"

@@ -19,6 +19,12 @@ use crate::{Failure, Outcome, wait_for};
 /// Far longer than a browser takes to start on a busy machine.
 const ANSWER_WAIT_MS: u16 = 60_000;
 
+/// A page in whatever browser.
+pub trait Page: std::fmt::Debug {
+    /// Runs an expression in the page, awaiting it when it is a promise.
+    fn evaluate(&mut self, expression: &str) -> Outcome<Value>;
+}
+
 /// A running browser with one page.
 #[derive(Debug)]
 pub struct Browser {
@@ -185,6 +191,12 @@ impl Browser {
             0 => Err(Failure(format!("the browser said nothing for {ANSWER_WAIT_MS} ms"))),
             _ => Ok(()),
         }
+    }
+}
+
+impl Page for Browser {
+    fn evaluate(&mut self, expression: &str) -> Outcome<Value> {
+        Self::evaluate(self, expression)
     }
 }
 

@@ -17,17 +17,30 @@
     return check === ((number ^ (number >> 8) ^ (number >> 16)) & 255) ? number : null;
   };
 
+  // Firefox shows each picture, but calls back late for some, when the canvas gets the next one already. So each refresh
+  // of its screen is looked at, and what is still the same counts once.
+  const isFirefox = navigator.userAgent.includes("Firefox");
+
   const watch = (video) => {
+    const next = isFirefox ? requestAnimationFrame.bind(globalThis) : video.requestVideoFrameCallback.bind(video);
+    let last = "";
     const look = () => {
+      if (isFirefox && video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
       const at = performance.timeOrigin + performance.now();
       const { videoWidth: width, videoHeight: height } = video;
       if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
       // In one go: between two the video may go on, and the strips would be of two pictures.
       context.drawImage(video, 0, 0);
-      glass.seen.push([strip(width, 8), strip(width, height - 8), at, glass.player?.picture?.captureMs ?? null]);
-      video.requestVideoFrameCallback(look);
+      const strips = [strip(width, 8), strip(width, height - 8)];
+      if (isFirefox && String(strips) === last) return;
+      last = String(strips);
+      glass.seen.push([...strips, at, glass.player?.picture?.captureMs ?? null]);
     };
-    video.requestVideoFrameCallback(look);
+    const looks = () => {
+      look();
+      next(looks);
+    };
+    next(looks);
     video.addEventListener("error", () => glass.errors.push(video.error?.message ?? "error"));
     glass.video = video;
   };

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, Page};
+use crate::firefox::Firefox;
 use crate::framecode::Run;
 use crate::npm::HLS_JS;
 use crate::{Failure, Outcome, ensure, wait_for};
@@ -43,6 +44,28 @@ impl Way {
     }
 }
 
+/// The browsers that are looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Chromium,
+    Firefox,
+}
+
+impl Engine {
+    /// A page in it. `Ok(Err(why))` where there is none.
+    fn open(self, url: &str) -> Outcome<Result<Box<dyn Page>, String>> {
+        let (found, missing) = match self {
+            Self::Chromium => (Browser::find(), "no chromium here"),
+            Self::Firefox => (Firefox::find(), "no firefox-esr here"),
+        };
+        let Some(program) = found else { return Ok(Err(missing.to_owned())) };
+        Ok(Ok(match self {
+            Self::Chromium => Box::new(Browser::open(program, url)?),
+            Self::Firefox => Box::new(Firefox::open(program, url)?),
+        }))
+    }
+}
+
 /// A picture that was on the screen.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown {
@@ -64,19 +87,44 @@ pub fn begin(way: Way, camera: &str) -> String {
     format!("({})('{}', '{camera}')", include_str!("glass.js"), way.name())
 }
 
-const HAS_H264: &str = "(RTCRtpReceiver.getCapabilities('video')?.codecs ?? []).some((it) => it.mimeType === 'video/H264')";
+const BY_WEBRTC: &str = "[...new Set(RTCRtpReceiver.getCapabilities('video')?.codecs.map((it) => it.mimeType))].join(', ')";
+const BY_MEDIA_SOURCE: &str = "MediaSource.isTypeSupported('video/mp4; codecs=\"avc1.42c01e\"')";
+
+/// Why a browser cannot play H.264 this way: it comes with a plugin, or with libraries of the system.
+fn lacks(page: &mut dyn Page, way: Way) -> Outcome<Option<String>> {
+    if way != Way::Whep {
+        let plays = page.evaluate(BY_MEDIA_SOURCE)? == true;
+        return Ok((!plays).then(|| "this browser has no H.264".to_owned()));
+    }
+    let has = page.evaluate(BY_WEBRTC)?;
+    let has = has.as_str().unwrap_or_default();
+    let is_there = has.contains("video/H264");
+    Ok((!is_there).then(|| format!("this browser has no H.264 by WebRTC, only {has}")))
+}
 
 /// A browser that plays a camera.
 #[derive(Debug)]
 pub struct Glass {
-    pub browser: Browser,
+    pub browser: Box<dyn Page>,
 }
 
 impl Glass {
-    /// `Ok(Err(why))` where there is no browser, or nothing that plays this way in it.
+    /// In Chromium.
     pub fn open(base: &str, way: Way, camera: &str) -> Outcome<Result<Self, String>> {
-        let Some(program) = Browser::find() else {
-            return Ok(Err("no chromium here".to_owned()));
+        Self::open_in(Engine::Chromium, base, way, camera)
+    }
+
+    /// `Ok(Err(why))` where there is no such browser, or nothing that plays this way in it.
+    pub fn open_in(
+        engine: Engine,
+        base: &str,
+        way: Way,
+        camera: &str,
+    ) -> Outcome<Result<Self, String>> {
+        // A page of the server without a player of its own.
+        let mut browser = match engine.open(&format!("{base}/system"))? {
+            Ok(browser) => browser,
+            Err(why) => return Ok(Err(why)),
         };
         let library = match way {
             Way::HlsJs | Way::LowLatency => match HLS_JS.folder()? {
@@ -87,13 +135,11 @@ impl Glass {
             },
             _ => String::new(),
         };
-        // A page of the server without a player of its own.
-        let mut browser = Browser::open(program, &format!("{base}/system"))?;
         if !library.is_empty() {
             browser.evaluate(&format!("{library}; true"))?;
         }
-        if way == Way::Whep && browser.evaluate(HAS_H264)? != true {
-            return Ok(Err("this browser has no H.264 by WebRTC".to_owned()));
+        if let Some(why) = lacks(&mut *browser, way)? {
+            return Ok(Err(why));
         }
         browser.evaluate(&begin(way, camera))?;
         let mut glass = Self { browser };
@@ -103,12 +149,12 @@ impl Glass {
 
     /// Waits until so many more pictures were on the screen.
     pub fn wait_for(&mut self, more: u64) -> Outcome<()> {
-        let count = |browser: &mut Browser| browser.evaluate("glass.seen.length").ok()?.as_u64();
-        let before = count(&mut self.browser).unwrap_or(0);
+        let count = |page: &mut dyn Page| page.evaluate("glass.seen.length").ok()?.as_u64();
+        let before = count(&mut *self.browser).unwrap_or(0);
         let seen = || {
             // A page that is asked all the time does little else.
             thread::sleep(LOOK);
-            count(&mut self.browser).filter(|count| *count >= before + more)
+            count(&mut *self.browser).filter(|count| *count >= before + more)
         };
         let waited = wait_for(60, "pictures on the screen", seen).map(drop);
         waited.or_else(|Failure(late)| {

@@ -9,6 +9,7 @@ pub mod browser;
 pub mod checks;
 pub mod disks;
 pub mod ffmpeg;
+pub mod firefox;
 pub mod fleet;
 pub mod framecode;
 pub mod gateway;

@@ -1,4 +1,4 @@
-//! W1, W2, J1 and P1: a camera in Chromium and in clients without a browser, by each way that is not HLS, picture by
+//! W1, W2, J1 and P1: a camera in browsers and in clients without a browser, by each way that is not HLS, picture by
 //! picture.
 
 use std::fs;
@@ -13,23 +13,25 @@ use super::rtsp_players::python;
 use super::web_site::{SIZE, Site, tenth};
 use crate::fleet::{Ask, Fleet, holes};
 use crate::framecode::Run;
-use crate::glass::{self, Glass, Shown, Way, settled};
+use crate::glass::{self, Engine, Glass, Shown, Way, settled};
 use crate::project::{Project, free_port, source_root};
 use crate::{Failure, Outcome, ensure, ffmpeg, wait_for};
 
 /// A player that begins may be restless for so long.
 const SETTLES_MS: f64 = 2_000.0;
 
-/// W1: without our player in between, and each message looked at by a client that is no browser.
-pub fn fragments_in_a_media_source(seconds: u64) -> Outcome<Value> {
+/// W1: by our player or without it in between, and each message looked at by a client that is no browser.
+pub fn fragments_in_a_media_source(engine: Engine, way: Way, seconds: u64) -> Outcome<Value> {
     let site = Site::plain()?;
     let fleet = Fleet::start(&[Ask::of(site.port)])?;
-    let mut glass = match Glass::open(&site.base(), Way::WebSocket, "cam1")? {
+    let mut glass = match Glass::open_in(engine, &site.base(), way, "cam1")? {
         Ok(glass) => glass,
         Err(why) => return Ok(json!({ "skipped": why })),
     };
     glass.wait_for(seconds * 25)?;
     let lag_s = glass.browser.evaluate("glass.lag()")?;
+    let by = glass.browser.evaluate("glass.player?.transport ?? 'ws-mse'")?;
+    ensure(by == "ws-mse", || format!("the page's player took {by}"))?;
     let run = glass::exact_enough(&settled(glass.shown()?, SETTLES_MS))?;
     let errors = glass.errors()?;
     ensure(errors.is_empty(), || errors.join("; "))?;
@@ -149,10 +151,10 @@ fn parts_of(head: &str, body: &[u8]) -> Result<u64, String> {
 
 const VIEWERS: &str = "framevisor_webrtc_viewers{camera=\"cam1\"}";
 
-/// P1 in Chromium: nothing torn, nothing left behind when it goes, and, where nobody else uses the machine, nothing dropped.
-pub fn whep_in_chromium(seconds: u64, is_alone: bool) -> Outcome<Value> {
+/// P1 in a browser: nothing torn, nothing left behind when it goes, and, where nobody else uses the machine, nothing dropped.
+pub fn whep_in_a_browser(engine: Engine, seconds: u64, is_alone: bool) -> Outcome<Value> {
     let site = Site::plain()?;
-    let mut glass = match Glass::open(&site.base(), Way::Whep, "cam1")? {
+    let mut glass = match Glass::open_in(engine, &site.base(), Way::Whep, "cam1")? {
         Ok(glass) => glass,
         Err(why) => return Ok(json!({ "skipped": why })),
     };

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::rtsp_players::{client, missing, missing_module, python};
 use super::web_site::{SIZE, Site};
 use crate::framecode::Run;
-use crate::glass::{self, Glass, Way};
+use crate::glass::{self, Engine, Glass, Way};
 use crate::{Failure, Outcome, ensure, ffmpeg};
 
 /// What a player is asked for: ten seconds.
@@ -177,9 +177,9 @@ fn of_vlc(url: &str, out: &Path) -> Command {
     command
 }
 
-/// Half a minute of HLS in Chromium; hls.js must not have found anything wrong.
-pub fn in_chromium(site: &Site, way: Way, seconds: u64) -> Outcome<Value> {
-    let mut glass = match Glass::open(&site.base(), way, "cam1")? {
+/// Half a minute of HLS in a browser; hls.js must not have found anything wrong.
+pub fn in_a_browser(site: &Site, engine: Engine, way: Way, seconds: u64) -> Outcome<Value> {
+    let mut glass = match Glass::open_in(engine, &site.base(), way, "cam1")? {
         Ok(glass) => glass,
         Err(why) => return Ok(json!({ "skipped": why })),
     };
@@ -188,13 +188,4 @@ pub fn in_chromium(site: &Site, way: Way, seconds: u64) -> Outcome<Value> {
     let errors = glass.errors()?;
     ensure(errors.is_empty(), || errors.join("; "))?;
     Ok(json!({ "pictures": run.pictures, "left_out_by_the_browser": run.lost, "torn": run.torn }))
-}
-
-/// Firefox is driven by WebDriver BiDi, which these checks do not speak.
-pub fn in_firefox() -> Outcome<Value> {
-    let why = match ["firefox-esr", "firefox"].into_iter().find(|name| ffmpeg::has(name)) {
-        Some(name) => format!("{name} is here, but these checks drive Chromium alone"),
-        None => "no firefox-esr here".to_owned(),
-    };
-    Ok(json!({ "skipped": why }))
 }

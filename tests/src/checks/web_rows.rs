@@ -4,13 +4,13 @@
 use serde_json::Value;
 
 use super::web_browsers::{
-    fragments_in_a_media_source, mjpeg_for_everything, of_a_source_with_b_frames, whep_in_aiortc,
-    whep_in_chromium,
+    fragments_in_a_media_source, mjpeg_for_everything, of_a_source_with_b_frames,
+    whep_in_a_browser, whep_in_aiortc,
 };
-use super::web_players::{PLAYERS, in_chromium, in_firefox};
+use super::web_players::{PLAYERS, in_a_browser};
 use super::web_site::Site;
 use super::{rings, web_crowd, web_grid, web_latency, web_lists, web_workers};
-use crate::glass::Way;
+use crate::glass::{Engine, Way};
 use crate::report::{Check, Report};
 
 /// All of them. `seconds` is how long eight viewers watch over three workers.
@@ -23,11 +23,16 @@ pub fn promises(report: &mut Report, seconds: u64, seed: u64) {
             Box::new(move || web_workers::one_of_three_dies(seconds, true)),
         ),
     ]);
-    report.promise("w1_media_source", || fragments_in_a_media_source(30));
+    report.promise("w1_media_source", || {
+        fragments_in_a_media_source(Engine::Chromium, Way::WebSocket, 30)
+    });
+    report.promise("w1_firefox", || fragments_in_a_media_source(Engine::Firefox, Way::Page, 30));
     report.promise("w2_b_frames", || of_a_source_with_b_frames(10));
     report.promise("j1_mjpeg", mjpeg_for_everything);
-    let whep = report.promise("p1_whep_chromium", || whep_in_chromium(10, true));
+    let whep = report.promise("p1_whep_chromium", || whep_in_a_browser(Engine::Chromium, 10, true));
     report.target_below("p1_whep_chromium_free_ms", &whep["free_ms"], 2000.0);
+    let whep = report.promise("p1_whep_firefox", || whep_in_a_browser(Engine::Firefox, 10, true));
+    report.target_below("p1_whep_firefox_free_ms", &whep["free_ms"], 2000.0);
     let aiortc = report.promise("p1_whep_aiortc", || whep_in_aiortc(10));
     report.target_below("p1_whep_aiortc_free_ms", &aiortc["free_ms"], 2000.0);
     latency(report);
@@ -58,9 +63,9 @@ fn players_of_hls(report: &mut Report) {
     });
     report.side_by_side(checks);
     let [hls_js, native, firefox] = BROWSERS;
-    report.promise(hls_js, || in_chromium(&site, Way::HlsJs, 15));
-    report.promise(native, || in_chromium(&site, Way::Native, 15));
-    report.promise(firefox, in_firefox);
+    report.promise(hls_js, || in_a_browser(&site, Engine::Chromium, Way::HlsJs, 15));
+    report.promise(native, || in_a_browser(&site, Engine::Chromium, Way::Native, 15));
+    report.promise(firefox, || in_a_browser(&site, Engine::Firefox, Way::HlsJs, 15));
     if let Err(failure) = site.project.down() {
         report.promise("h1_down", || Err::<Value, _>(failure));
     }
