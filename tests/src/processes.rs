@@ -4,7 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
 use nix::unistd::Pid;
+
+use crate::{Failure, Outcome};
 
 /// Sends a signal; a process that is gone already is fine.
 pub fn signal(pid: u32, signal: Signal) {
@@ -111,6 +114,12 @@ pub fn peak_kib(pid: u32) -> Option<u64> {
 /// Processor time of a process and of its children that ended, in clock ticks of 10 ms.
 pub fn cpu_ticks(pid: u32) -> u64 {
     (11..=14).filter_map(|field| stat_field(pid, field)).sum()
+}
+
+/// Processor time of the thread that asks, in ns.
+pub fn own_cpu_ns() -> Outcome<u64> {
+    let spent = ClockId::CLOCK_THREAD_CPUTIME_ID.now().map_err(Failure::new)?;
+    u64::try_from(Duration::from(spent).as_nanos()).map_err(Failure::new)
 }
 
 /// Processor time of a process so far, of its threads that live, in ns.

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
@@ -128,9 +127,9 @@ impl Bench {
         let mut due = clock::mono();
         let end = due + Duration::from_secs(seconds);
         while due < end {
-            let handing = own_ns()?;
+            let handing = processes::own_cpu_ns()?;
             let (sequence, capture) = self.pictures.publish()?;
-            handed_us.push((own_ns()? - handing) as f64 / 1000.0);
+            handed_us.push((processes::own_cpu_ns()? - handing) as f64 / 1000.0);
             taken.insert(sequence, capture);
             due = due + PERIOD;
             thread::sleep(due.saturating_since(clock::mono()));
@@ -205,13 +204,6 @@ impl Pictures {
         let sequence = self.writer.publish(loan.slot(), &self.meta).map_err(Failure::new)?;
         Ok((sequence, self.meta.capture.mono))
     }
-}
-
-/// Processor time of this thread.
-fn own_ns() -> Outcome<i64> {
-    let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
-    let now = clock_gettime(clock).map_err(Failure::new)?;
-    Ok(now.tv_sec() * 1_000_000_000 + now.tv_nsec())
 }
 
 /// Of the records that are there now: from a picture's capture to the record about it, in ms.

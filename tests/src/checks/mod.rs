@@ -36,6 +36,7 @@ pub mod rings;
 pub mod rtsp_clients;
 pub mod rtsp_clips;
 pub mod rtsp_crowd;
+mod rtsp_floor;
 pub mod rtsp_onvif;
 pub mod rtsp_players;
 pub mod rtsp_restream;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shmring::clock;
 
 use super::rtsp_clips::make_clip;
-use super::{FPS, median_and_worst, ms};
+use super::{FPS, median_and_worst, ms, rtsp_floor};
 use crate::peer::{Peer, Served};
 use crate::processes::{self, Private};
 use crate::project::{Project, free_port};
@@ -74,13 +74,15 @@ workers:
     // The peer plays it once: its people come, and three windows.
     make_clip(&clip, 120, 25)?;
     project.up()?;
-    let own = own(&project, port, extent)?;
+    let mut own = own(&project, port, extent)?;
     project.down()?;
     let served = Served { file: Some(&clip), ..Served::default() };
     let gst = match Peer::gst(&served)? {
         Ok(peer) => as_many_as_it_bears(peer, extent, || Ok(Peer::gst(&served)?.ok()))?,
         Err(why) => json!({ "skipped": why }),
     };
+    own["floor_cpu_percent_a_viewer"] =
+        json!(round(rtsp_floor::percent_a_viewer(extent.viewers, extent.window())?));
     let file = [("PEER_FILE", clip.display().to_string())];
     let given = Peer::given(&file)?;
     let given = given.map(|peer| as_many_as_it_bears(peer, extent, || Peer::given(&file)));
