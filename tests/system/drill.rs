@@ -60,7 +60,8 @@ fn killing_each_worker_of_a_topology_that_does_not_run_loses_nothing_and_leaves_
         assert_eq!(of(name)["times"], 1, "{report}");
         assert!(of(name)["restart_ms"]["p99"].as_f64().unwrap() > 0.0, "{report}");
     }
-    assert!(of("cam1")["source_gap_ms"]["p50"].as_f64().unwrap() > 0.0, "{report}");
+    // One that is back before its next picture is due leaves none.
+    assert!(of("cam1")["source_gap_ms"]["p50"].as_f64().unwrap() >= 0.0, "{report}");
     assert_eq!(of("recorder")["source_gap_ms"], Value::Null, "{report}");
     let told = of("cam1")["readers"].to_string();
     assert!(told.contains("recorder") && told.contains("new-epoch"), "{told}");

@@ -144,8 +144,9 @@ fn the_stream_of_a_program_that_is_lost_goes_on_as_a_slate_until_it_is_back() {
         drop(program);
         let slates = viewer.until("a slate", is_slate)?;
         let last_ns = slates.iter().rev().nth(1).map_or(0, |packet| packet.meta.pts_ns);
+        // Of slates alone two seconds and more, so at least one of them begins a group.
         let more = viewer.until("a later slate", |packet| {
-            is_slate(packet) && packet.meta.pts_ns > last_ns + 3_000_000_000
+            is_slate(packet) && packet.meta.pts_ns > last_ns + 6_000_000_000
         })?;
         let times: Vec<i64> = more.iter().map(|packet| packet.meta.pts_ns).collect();
         ensure(times.is_sorted(), || format!("times go back: {times:?}"))?;

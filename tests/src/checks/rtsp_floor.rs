@@ -15,8 +15,9 @@ use super::FPS;
 use crate::processes::own_cpu_ns;
 use crate::{Failure, Outcome};
 
-/// An access unit of 2 Mbit/s with what RTP and interleaving add.
-const UNIT_BYTES: usize = 2_000_000 / 8 / FPS as usize;
+/// An access unit of 2 Mbit/s at [`FPS`].
+const UNIT_BYTES: usize = 10_000;
+const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / FPS);
 /// How often who reads looks whether it is over, in ms.
 const LOOK_MS: u16 = 50;
 
@@ -48,14 +49,14 @@ fn pairs(count: usize) -> Outcome<(Vec<TcpStream>, Vec<TcpStream>)> {
 
 /// Processor time of this thread for it, in ns.
 fn write(mut sockets: Vec<TcpStream>, window: Duration) -> Outcome<u64> {
-    let (unit, period) = (vec![7; UNIT_BYTES], Duration::from_secs(1) / FPS as u32);
+    let unit = vec![7; UNIT_BYTES];
     let (before, mut due) = (own_cpu_ns()?, clock::mono());
     let end = due + window;
     while due < end {
         for socket in &mut sockets {
             socket.write_all(&unit).map_err(Failure::new)?;
         }
-        due = due + period;
+        due = due + PERIOD;
         thread::sleep(due.saturating_since(clock::mono()));
     }
     Ok(own_cpu_ns()? - before)

@@ -41,6 +41,14 @@ pub struct Moment {
     pub arrival: UtcNs,
 }
 
+impl Moment {
+    /// The last one before it, on both clocks.
+    pub fn just_before(self) -> Self {
+        let before = |time: UtcNs| UtcNs(time.0.saturating_sub(1));
+        Self { capture: before(self.capture), arrival: before(self.arrival) }
+    }
+}
+
 /// Whether and why a moment is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

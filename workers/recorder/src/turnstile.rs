@@ -168,13 +168,16 @@ impl Turnstile {
         let first = self.skipped.iter().position(|mark| mark.lead && gate.wants(mark.at))?;
         let through = self.skipped[first].id;
         let wanted = self.skipped[first].at;
-        let before = self.skipped.range(..=first);
-        let key = before.rev().find(|mark| mark.entry).map(|mark| mark.id);
+        // A picture is shown until the next one comes. Where that is a key frame, what is wanted may begin in the group
+        // before it.
+        let shown = if gate.wants(wanted.just_before()) { first.saturating_sub(1) } else { first };
+        let key_at = |last: usize| self.skipped.range(..=last).rfind(|mark| mark.entry);
+        let keys = [shown, first].map(|last| key_at(last).map(|mark| mark.id));
         let from = |id: PacketId| self.skipped.iter().position(|mark| mark.id == id).unwrap_or(0);
         // What a command has stopped is not needed that much by what comes behind it.
         let may_begin =
             |begin: usize| self.skipped.range(begin..=first).all(|it| gate.lets_through(it.at));
-        if let Some(begin) = key.filter(|key| may_begin(from(*key))) {
+        if let Some(begin) = keys.into_iter().flatten().find(|key| may_begin(from(*key))) {
             self.wanted = wanted;
             return Some(Again::From { begin, through });
         }
@@ -182,7 +185,7 @@ impl Turnstile {
             .passed
             .zip(self.skipped.front())
             .is_some_and(|(passed, front)| front.id.follows(passed));
-        if key.is_none() && joins && may_begin(0) {
+        if keys == [None; 2] && joins && may_begin(0) {
             self.wanted = wanted;
             return Some(Again::Rejoin { through });
         }
@@ -265,9 +268,12 @@ mod tests {
     }
 
     fn open_door(gate: &mut Gate, second: u64) {
-        let time_utc_ns = second * 1_000_000_000;
+        open_door_at(gate, second * 1_000_000_000);
+    }
+
+    fn open_door_at(gate: &mut Gate, time_utc_ns: u64) {
         let record = Record {
-            id: second.to_string(),
+            id: time_utc_ns.to_string(),
             kind: "door".to_owned(),
             camera: "cam1".to_owned(),
             frame: None,
@@ -328,6 +334,24 @@ mod tests {
         // At 10 s; 8 s is picture 80, whose group began with 71.
         open_door(&mut gate, 10);
         assert_eq!(recorded(&mut turnstile, &gate, 101..=200), span(71..=129));
+    }
+
+    #[test]
+    fn a_pre_roll_that_begins_between_a_picture_and_the_key_frame_behind_it_takes_that_pictures_group()
+     {
+        let (mut turnstile, mut gate) = (Turnstile::new(None), gate());
+        recorded(&mut turnstile, &gate, 1..=110);
+        // From 9.05 s on: picture 90 is shown then, and 91 is a key frame.
+        open_door_at(&mut gate, 11_050_000_000);
+        assert_eq!(recorded(&mut turnstile, &gate, 111..=200), span(81..=140));
+    }
+
+    #[test]
+    fn a_pre_roll_that_begins_with_a_key_frame_takes_nothing_before_it() {
+        let (mut turnstile, mut gate) = (Turnstile::new(None), gate());
+        recorded(&mut turnstile, &gate, 1..=110);
+        open_door_at(&mut gate, 11_100_000_000);
+        assert_eq!(recorded(&mut turnstile, &gate, 111..=200), span(91..=140));
     }
 
     #[test]
