@@ -31,7 +31,7 @@ struct Options {
     #[arg(long, value_name = "ROW", default_value = "")]
     only: String,
     /// Of `web`: how long eight viewers watch over three workers.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 60)]
     seconds: u64,
 }
 

@@ -22,13 +22,13 @@ pub fn promises(report: &mut Report, seconds: u64, seed: u64) {
             "viewers_8_over_3_workers",
             Box::new(move || web_workers::one_of_three_dies(seconds, true)),
         ),
+        ("j1_mjpeg", Box::new(mjpeg_for_everything)),
     ]);
     report.promise("w1_media_source", || {
         fragments_in_a_media_source(Engine::Chromium, Way::WebSocket, 30)
     });
     report.promise("w1_firefox", || fragments_in_a_media_source(Engine::Firefox, Way::Page, 30));
     report.promise("w2_b_frames", || of_a_source_with_b_frames(10));
-    report.promise("j1_mjpeg", mjpeg_for_everything);
     let whep = report.promise("p1_whep_chromium", || whep_in_a_browser(Engine::Chromium, 10, true));
     report.target_below("p1_whep_chromium_free_ms", &whep["free_ms"], 2000.0);
     let whep = report.promise("p1_whep_firefox", || whep_in_a_browser(Engine::Firefox, 10, true));
