@@ -88,16 +88,19 @@
   };
 
   const hls = (video, lowLatencyMode) => {
-    // As hls.js says of low latency: a rate of 1 would keep for ever whatever it was late by when it began.
-    const maxLiveSyncPlaybackRate = lowLatencyMode ? 1.2 : 1;
     // The page's policy allows no workers made of blobs.
-    const player = new globalThis.Hls({ enableWorker: false, lowLatencyMode, maxLiveSyncPlaybackRate });
+    const player = new globalThis.Hls({ enableWorker: false, lowLatencyMode });
     player.on(globalThis.Hls.Events.ERROR, (_, { details, fatal, frag, response, error }) => {
       const about = [details, fatal ? "fatal" : "", frag?.relurl, response?.code, error?.message];
       glass.errors.push(about.filter(Boolean).join(", "));
     });
     player.loadSource(`/hls/${camera}/index.m3u8`);
     player.attachMedia(video);
+    // What it took to begin would stay for ever: as players do that have a button for it, it goes to the live edge once.
+    const goLive = () => {
+      if (player.latency > player.targetLatency + 0.05) video.currentTime = player.liveSyncPosition;
+    };
+    if (lowLatencyMode) video.addEventListener("playing", goLive, { once: true });
     glass.hls = player;
   };
 
