@@ -43,9 +43,12 @@ pub fn promises(report: &mut Report, seconds: u64, seed: u64) {
     report.target_below("viewers_100_mib_a_slow_one", &crowd["mib_a_slow_viewer"], 4.0);
     report.promise("web_killed", || web_workers::the_only_one_dies_again_and_again(10, seed));
     pages(report);
-    for (row, package, program, names) in TESTS_OF_THE_WEB {
+    for (row, package, program, names) in TESTS_ALONE {
         report.promise(row, || rings::named_tests(package, program, names));
     }
+    report.side_by_side(TESTS_BESIDE.map(|(row, package, program, names)| -> (_, Check<'_>) {
+        (row, Box::new(move || rings::named_tests(package, program, names)))
+    }));
 }
 
 /// One camera for all of them; those that write files play at the same time.
@@ -74,7 +77,7 @@ fn players_of_hls(report: &mut Report) {
 const BROWSERS: [&str; 3] = ["h1_hls_js", "h1_chromium_native", "h1_firefox"];
 
 fn latency(report: &mut Report) {
-    let seen = report.promise("latency", || web_latency::from_capture_to_glass(15));
+    let seen = report.promise("latency", || web_latency::from_capture_to_glass(12));
     for (target, figure, limit_ms) in [
         ("latency_websocket", "websocket_p95_ms", 250.0),
         ("latency_whep", "whep_p95_ms", 150.0),
@@ -90,13 +93,11 @@ fn pages(report: &mut Report) {
         .promise("pages_of_a_project", || rings::named_tests("tests", "system", &["live_page::"]));
     report.target_below("stale_ms", &shown["stale_after_ms"], 3000.0);
     report.promise("pages_restart_button", web_grid::a_button_restarts_a_worker);
-    report.promise("pages_of_recordings", || {
-        rings::named_tests("tests", "system", &["playback::the_page_"])
-    });
 }
 
-/// Promises about the page and its API that are tests of their own: row, package, test program, names.
-const TESTS_OF_THE_WEB: [(&str, &str, &str, &[&str]); 9] = [
+/// A promise that is tests of its own: row, package, test program, names.
+type Tests = (&'static str, &'static str, &'static str, &'static [&'static str]);
+const TESTS_ALONE: [Tests; 5] = [
     ("pages_axe_telephone_tiles", "web", "page", &["looks::"]),
     (
         "pages_by_component",
@@ -104,11 +105,15 @@ const TESTS_OF_THE_WEB: [(&str, &str, &str, &[&str]); 9] = [
         "page",
         &["each_component", "live_video", "the_page_", "a_stale_"],
     ),
-    ("users_and_tokens", "tests", "system", &["page_access::"]),
-    ("openapi_and_permissions", "web", "who", &[]),
-    ("hostile", "web", "hostile", &[]),
     ("metrics_and_alerts", "web", "operating", &[]),
     ("behind_nginx", "web", "nginx", &[]),
     ("last_will", "notify", "bin framevisor-notify", &["mosquitto_"]),
+];
+/// Those that mostly wait.
+const TESTS_BESIDE: [Tests; 5] = [
+    ("pages_of_recordings", "tests", "system", &["playback::the_page_"]),
+    ("users_and_tokens", "tests", "system", &["page_access::"]),
+    ("openapi_and_permissions", "web", "who", &[]),
+    ("hostile", "web", "hostile", &[]),
     ("lists_and_sockets", "web", "hls", &[]),
 ];
