@@ -389,7 +389,7 @@ impl Reader {
         tracing::info!("connected to {}", self.address.name);
         let read = match self.read_by {
             ReadBy::Loop => self.lend(client),
-            ReadBy::Thread => self.relay(Play::new(client)),
+            ReadBy::Thread => Some(self.relay(Play::new(client))),
         };
         let Some((client, error)) = read else { return Lost::Stopping };
         let nothing_came = client.packets() == 0;
@@ -413,13 +413,17 @@ impl Reader {
         back.recv().ok()
     }
 
-    /// `None`: nobody listens any more.
-    fn relay(&self, mut play: Play) -> Option<(Client, RtspError)> {
+    /// Until the camera is lost, or nobody listens any more.
+    fn relay(&self, mut play: Play) -> (Client, RtspError) {
         loop {
             match play.next(PATIENCE) {
                 Ok(None) => {}
-                Ok(Some(message)) => self.say(message).ok()?,
-                Err(error) => return Some((play.client, error)),
+                Ok(Some(message)) => {
+                    if self.say(message).is_err() {
+                        return (play.client, RtspError::Stopping);
+                    }
+                }
+                Err(error) => return (play.client, error),
             }
         }
     }
