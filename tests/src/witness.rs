@@ -12,6 +12,9 @@ use worker::PacketInput;
 
 use crate::{Failure, Outcome};
 
+/// How often a ring is looked into. Nobody is to spend anything on waking a witness.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// (epoch, sequence) of packets, in order.
 type Packets = Vec<(u64, u64)>;
 
@@ -86,7 +89,7 @@ fn read(
     let mut packets = Vec::new();
     loop {
         let asked_to_stop = stop.load(Ordering::Acquire);
-        match input.poll(Duration::from_millis(50)) {
+        match input.poll(Duration::ZERO) {
             Ok(Some(Next::Item(packet))) => {
                 packets.push((packet.epoch, packet.sequence));
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -95,8 +98,8 @@ fn read(
                 costs_us.push(took.as_secs_f64() * 1e6);
             }
             Ok(Some(Next::Ended)) if asked_to_stop => return Ok(packets),
-            Ok(Some(Next::Ended)) => thread::sleep(Duration::from_millis(5)),
             Ok(Some(Next::Quiet) | None) if asked_to_stop => return Ok(packets),
+            Ok(Some(Next::Ended | Next::Quiet) | None) => thread::sleep(LOOK),
             Ok(Some(Next::Overrun { missed })) => {
                 return Err(Failure(format!("it was too slow and missed {missed} packets")));
             }

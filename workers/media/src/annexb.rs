@@ -1,6 +1,9 @@
 //! H.264 and H.265 in the ring's form: Annex B, 4-byte start codes, parameter sets before every key
 //! frame. Pure: bytes in, bytes out; nothing here trusts a length or an id.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use memchr::memmem;
 use protocol::stream::Codec;
 
@@ -90,14 +93,20 @@ impl ParameterSets {
         self.sets.is_empty()
     }
 
-    /// The access unit `unit` in the ring's form; learns the sets it carries.
-    pub fn normalise(&mut self, unit: &[u8], key: bool) -> Vec<u8> {
-        for nal in nals(unit) {
-            self.learn(nal);
+    /// The access unit `unit` in the ring's form; learns the sets it carries. One that has that form, as most
+    /// cameras' have, is given back as it lies.
+    pub fn normalise<'a>(&mut self, unit: impl Into<Cow<'a, [u8]>>, key: bool) -> Vec<u8> {
+        let unit = unit.into();
+        let ranges: Vec<Range<usize>> = nal_ranges(&unit).collect();
+        for range in &ranges {
+            self.learn(&unit[range.clone()]);
+        }
+        if !key && is_in_form(&unit, &ranges) {
+            return unit.into_owned();
         }
         let mut out = Vec::with_capacity(unit.len() + 256);
         let mut sets_due = key;
-        for nal in nals(unit) {
+        for nal in ranges.into_iter().map(|range| &unit[range]) {
             let kind = self.family.kind(nal);
             if key && self.family.is_parameter_set(kind) {
                 continue; // written with the others, in order and once
@@ -141,14 +150,31 @@ fn append(out: &mut Vec<u8>, nal: &[u8]) {
     out.extend_from_slice(nal);
 }
 
+/// Whether nothing stands between the NAL units but start codes of 4 bytes.
+fn is_in_form(stream: &[u8], nals: &[Range<usize>]) -> bool {
+    let mut at = 0;
+    let follow = nals.iter().all(|nal| {
+        let is_next = nal.start == at + START_CODE.len() && stream[at..].starts_with(&START_CODE);
+        at = nal.end;
+        is_next
+    });
+    follow && at == stream.len()
+}
+
 /// The NAL units of an Annex B stream, without start codes and trailing zeros.
 pub(crate) fn nals(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    nal_ranges(stream).map(|range| &stream[range])
+}
+
+/// Where they are.
+fn nal_ranges(stream: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut rest = after_start_code(stream);
     std::iter::from_fn(move || {
         let here = rest?;
         rest = after_start_code(here);
         let end = rest.map_or(here.len(), |next| here.len() - next.len() - 3);
-        Some(without_trailing_zeros(&here[..end]))
+        let begin = stream.len() - here.len();
+        Some(begin..begin + without_trailing_zeros(&here[..end]).len())
     })
     .filter(|nal| !nal.is_empty())
 }
@@ -192,8 +218,17 @@ mod tests {
     #[test]
     fn a_key_frame_without_parameter_sets_gets_them_behind_its_delimiter() {
         let mut sets = ParameterSets::of(Family::H264, &stream(&[SPS, PPS], &[0, 0, 1]));
-        let out = sets.normalise(&stream(&[AUD, IDR], &[0, 0, 1]), true);
+        let out = sets.normalise(stream(&[AUD, IDR], &[0, 0, 1]), true);
         assert_eq!(out, stream(&[AUD, SPS, PPS, IDR], &START_CODE));
+    }
+
+    #[test]
+    fn a_unit_that_has_the_rings_form_is_given_back_as_it_lies() {
+        let mut sets = ParameterSets::of(Family::H264, &[]);
+        let unit = stream(&[AUD, SLICE], &START_CODE);
+        let at = unit.as_ptr();
+        let out = sets.normalise(unit, false);
+        assert_eq!((out.as_ptr(), out), (at, stream(&[AUD, SLICE], &START_CODE)));
     }
 
     #[test]
@@ -221,7 +256,7 @@ mod tests {
         let mut sets = ParameterSets::of(Family::H264, &stream(&[SPS, PPS], &START_CODE));
         let between = stream(&[newer, SLICE], &START_CODE);
         assert_eq!(sets.normalise(&between, false), between);
-        let out = sets.normalise(&stream(&[IDR], &START_CODE), true);
+        let out = sets.normalise(stream(&[IDR], &START_CODE), true);
         assert_eq!(out, stream(&[SPS, newer, IDR], &START_CODE));
     }
 
@@ -248,6 +283,8 @@ mod tests {
             let mut sets = ParameterSets::of(Family::H265, &unit);
             let once = sets.normalise(&unit, key);
             prop_assert_eq!(sets.normalise(&once, key), once);
+            let written: Vec<&[u8]> = nals(&unit).collect();
+            prop_assert_eq!(sets.normalise(&unit, false), stream(&written, &START_CODE));
         }
 
         #[test]

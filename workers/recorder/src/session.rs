@@ -29,7 +29,7 @@ use crate::writer::{Joint, Writer};
 const TIDY_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the ring is looked into; also how soon a stop is seen, and a stalled fragment written.
-pub(crate) const WAIT: Duration = Duration::from_millis(100);
+pub(crate) const WAIT: Duration = Duration::from_millis(200);
 
 /// How a session ended without trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

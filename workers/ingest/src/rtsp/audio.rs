@@ -67,7 +67,7 @@ impl Aac {
         (CONFIG_BYTES.contains(&config.len()) && fits).then_some((aac, config))
     }
 
-    fn frames(&mut self, ordered: &Ordered, out: &mut Vec<Sound>) -> Option<()> {
+    fn frames(&mut self, ordered: &Ordered<'_>, out: &mut Vec<Sound>) -> Option<()> {
         let packet = &ordered.packet;
         if ordered.lost > 0 || ordered.anew {
             self.part.clear();
@@ -116,7 +116,7 @@ impl Aac {
 
 impl Packing {
     /// Appends the frames of the next packet to `out`.
-    pub(crate) fn push(&mut self, ordered: &Ordered, out: &mut Vec<Sound>) {
+    pub(crate) fn push(&mut self, ordered: &Ordered<'_>, out: &mut Vec<Sound>) {
         let packet = &ordered.packet;
         if packet.payload.is_empty() {
             return;
@@ -130,7 +130,7 @@ impl Packing {
             }
             Self::Samples { channels } => bytes / (*channels).max(1),
             Self::L16 { channels } => {
-                let mut bytes = packet.payload.clone();
+                let mut bytes = packet.payload.to_vec();
                 bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.reverse());
                 let length_ticks = length_of(&bytes) / (2 * (*channels).max(1));
                 out.push(Sound { ticks: packet.ticks, length_ticks, bytes });
@@ -138,7 +138,7 @@ impl Packing {
             }
             Self::Opus => opus_ticks(&packet.payload),
         };
-        out.push(Sound { ticks: packet.ticks, length_ticks, bytes: packet.payload.clone() });
+        out.push(Sound { ticks: packet.ticks, length_ticks, bytes: packet.payload.to_vec() });
     }
 }
 
@@ -185,8 +185,8 @@ mod tests {
     use proptest::prelude::*;
     use protocol::time::Stamp;
 
-    fn ordered(marker: bool, payload: &[u8]) -> Ordered {
-        let payload = payload.to_vec();
+    fn ordered(marker: bool, payload: &[u8]) -> Ordered<'_> {
+        let payload = payload.into();
         let packet =
             Packet { sequence: 0, ticks: 1000, marker, payload, arrival: Stamp::default() };
         Ordered { packet, lost: 0, anew: false }

@@ -153,8 +153,8 @@ impl Client {
     }
 
     fn receive(&mut self, until: MonoNs) -> Result<(), RtspError> {
-        self.connection.wait(&self.intake.sockets(), self.intake.due().min(until))?;
-        if self.connection.fill("reading")? {
+        let (sockets, until) = (self.intake.sockets(), self.intake.due().min(until));
+        if self.connection.receive(&sockets, until, "reading")? {
             let (arrival, intake) = (clock::now(), &mut self.intake);
             self.connection
                 .packets(|channel, payload| intake.channel(channel, payload, arrival))?;

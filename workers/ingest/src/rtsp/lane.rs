@@ -1,5 +1,6 @@
 //! One track's way from RTP packets to access units with their times. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use media::AccessUnit;
@@ -40,6 +41,8 @@ pub(crate) struct Lane {
     /// Size and extradata are known.
     described: bool,
     order: Order,
+    /// What is whole and was not asked for.
+    whole: Vec<Received>,
     patience: Duration,
     source: Option<u32>,
     /// Another source that packets came of, and how many in a row.
@@ -65,6 +68,7 @@ impl Lane {
             described: matches!(format.content, Content::Audio(_)),
             format,
             order: Order::new(patience),
+            whole: Vec::new(),
             patience,
             source: None,
             other: None,
@@ -109,20 +113,24 @@ impl Lane {
         if packet.payload_type() != self.payload_type || !self.is_of_source(packet.ssrc()) {
             return;
         }
-        self.order.push(Packet {
+        let next = self.order.push(Packet {
             sequence: packet.sequence_number(),
             ticks: packet.timestamp(),
             marker: packet.marker_bit(),
-            payload: packet.payload().to_vec(),
+            payload: Cow::Borrowed(packet.payload()),
             arrival,
         });
+        if let Some(ordered) = next {
+            self.take(&ordered);
+        }
     }
 
     /// Appends what is whole by now to `out`.
     pub(crate) fn drain(&mut self, now: MonoNs, out: &mut Vec<Received>) {
         while let Some(ordered) = self.order.pop(now) {
-            self.take(&ordered, out);
+            self.take(&ordered);
         }
+        out.append(&mut self.whole);
     }
 
     /// When [`Self::drain`] has something though nothing came.
@@ -205,7 +213,7 @@ impl Lane {
         self.describe();
     }
 
-    fn take(&mut self, ordered: &Ordered, out: &mut Vec<Received>) {
+    fn take(&mut self, ordered: &Ordered<'_>) {
         let arrival = ordered.packet.arrival;
         self.anew |= ordered.anew;
         match &mut self.format.content {
@@ -214,23 +222,23 @@ impl Lane {
                 packing.push(ordered, &mut sounds);
                 for sound in sounds {
                     let unit = self.unit(sound.bytes, true, false);
-                    self.date(unit, sound.ticks, i64::from(sound.length_ticks), arrival, out);
+                    self.date(unit, sound.ticks, i64::from(sound.length_ticks), arrival);
                 }
             }
             Content::Video { assembler, .. } => {
                 let mut units = Vec::new();
                 assembler.push(ordered, &mut units);
                 for unit in units {
-                    let Some(payload) = self.picture(&unit.bytes, unit.key) else { continue };
+                    let Some(payload) = self.picture(unit.bytes, unit.key) else { continue };
                     let access = self.unit(payload, unit.key, unit.damaged);
-                    self.date(access, unit.ticks, 0, arrival, out);
+                    self.date(access, unit.ticks, 0, arrival);
                 }
             }
         }
     }
 
     /// The picture in the ring's form; `None` while nothing is known of its stream.
-    fn picture(&mut self, bytes: &[u8], key: bool) -> Option<Vec<u8>> {
+    fn picture(&mut self, bytes: Vec<u8>, key: bool) -> Option<Vec<u8>> {
         let Content::Video { sets, .. } = &mut self.format.content else { return None };
         let payload = sets.normalise(bytes, key);
         if key && sets.to_annexb() != self.format.track.extradata {
@@ -254,14 +262,7 @@ impl Lane {
         AccessUnit { track: self.number, key, corrupt, pts_ns, dts_ns, duration_ns, payload }
     }
 
-    fn date(
-        &mut self,
-        mut unit: AccessUnit,
-        ticks: u32,
-        length_ticks: i64,
-        arrival: Stamp,
-        out: &mut Vec<Received>,
-    ) {
+    fn date(&mut self, mut unit: AccessUnit, ticks: u32, length_ticks: i64, arrival: Stamp) {
         let ticks = self.unwrapped(ticks);
         self.ticks = Some(ticks);
         if let Some(report) = self.early.take() {
@@ -279,7 +280,7 @@ impl Lane {
         unit.duration_ns = if length_ticks > 0 { self.ns(length_ticks) } else { self.frame_ns() };
         let (capture, clock) = self.clock.date(pts_ns, arrival);
         let anew = std::mem::take(&mut self.anew);
-        out.push(Received { unit, arrival, capture, clock, anew, jumped });
+        self.whole.push(Received { unit, arrival, capture, clock, anew, jumped });
     }
 
     /// Timestamps count on over the wraps of their 32 bits.

@@ -7,6 +7,8 @@
 const HEAD_MAX_BYTES: usize = 64 << 10;
 /// Longest body: a description with many tracks has some KiB.
 const BODY_MAX_BYTES: usize = 256 << 10;
+/// Taken from the connection at once.
+const READ_BYTES: usize = 64 << 10;
 /// Bytes that belong to nothing, in a row, after which this is no RTSP.
 const STRAY_MAX_BYTES: usize = 64 << 10;
 /// Of a reason or a name: those of cameras have some words.
@@ -104,12 +106,16 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// Where what comes next is to be appended.
+    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..self.at);
+        self.at = 0;
+        self.bytes.reserve(READ_BYTES);
+        &mut self.bytes
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if self.at > 0 {
-            self.bytes.drain(..self.at);
-            self.at = 0;
-        }
-        self.bytes.extend_from_slice(bytes);
+        self.room().extend_from_slice(bytes);
     }
 
     /// The next whole message or packet; `None` until more bytes came.

@@ -54,7 +54,7 @@ impl Assembler {
     }
 
     /// Takes the next packet; appends the units that it ends to `out`.
-    pub(crate) fn push(&mut self, ordered: &Ordered, out: &mut Vec<Unit>) {
+    pub(crate) fn push(&mut self, ordered: &Ordered<'_>, out: &mut Vec<Unit>) {
         let packet = &ordered.packet;
         let lost = ordered.lost > 0 || ordered.anew;
         if lost {
@@ -186,20 +186,34 @@ impl Assembler {
 
     /// One without an end is whole too: nothing of it was lost, else it would not be here.
     fn finish_fragment(&mut self) {
-        if let Some(at) = self.fragment_at.take() {
-            let nal = self.unit.bytes.split_off(at);
-            self.whole(&nal[START_CODE.len()..]);
+        let Some(at) = self.fragment_at.take() else { return };
+        let nal = &self.unit.bytes[at + START_CODE.len()..];
+        if leaves_start_code_in(nal) {
+            let nal = nal.to_vec();
+            self.unit.bytes.truncate(at);
+            return self.whole(&nal);
+        }
+        // It stands where it belongs.
+        match What::of(self.family, nal) {
+            Some(what) => self.note(&what),
+            None => self.unit.bytes.truncate(at),
         }
     }
 
     fn whole(&mut self, nal: &[u8]) {
         self.finish_fragment();
-        // Some cameras leave the start code in.
         let nal = nal
             .strip_prefix(&START_CODE)
             .or_else(|| nal.strip_prefix(&START_CODE[1..]))
             .unwrap_or(nal);
         let Some(what) = What::of(self.family, nal) else { return };
+        self.note(&what);
+        self.unit.bytes.extend(START_CODE);
+        self.unit.bytes.extend(nal);
+    }
+
+    /// A NAL unit of the access unit is there.
+    fn note(&mut self, what: &What) {
         if what.is_picture {
             if !self.has_picture && !what.begins_picture {
                 // Its beginning was lost, or ended by a marker that came too early.
@@ -210,13 +224,13 @@ impl Assembler {
             self.has_picture = true;
         }
         self.unit.key |= what.is_key;
-        self.unit.bytes.extend(START_CODE);
-        self.unit.bytes.extend(nal);
     }
 
     fn end(&mut self, out: &mut Vec<Unit>) {
         self.finish_fragment();
-        let mut unit = std::mem::take(&mut self.unit);
+        // The next one will be about as large.
+        let bytes = Vec::with_capacity(self.unit.bytes.len());
+        let mut unit = std::mem::replace(&mut self.unit, Unit { bytes, ..Unit::default() });
         self.has_picture = false;
         self.ended = Some(unit.ticks);
         if unit.key && !unit.damaged {
@@ -225,6 +239,11 @@ impl Assembler {
         unit.damaged |= self.broken;
         out.push(unit);
     }
+}
+
+/// Some cameras leave the start code in.
+fn leaves_start_code_in(nal: &[u8]) -> bool {
+    nal.starts_with(&START_CODE) || nal.starts_with(&START_CODE[1..])
 }
 
 /// What a NAL unit is of.
@@ -265,8 +284,8 @@ mod tests {
     use proptest::prelude::*;
     use protocol::time::Stamp;
 
-    fn ordered(ticks: u32, marker: bool, payload: &[u8], lost: u64) -> Ordered {
-        let payload = payload.to_vec();
+    fn ordered(ticks: u32, marker: bool, payload: &[u8], lost: u64) -> Ordered<'_> {
+        let payload = payload.into();
         let packet = Packet { sequence: 0, ticks, marker, payload, arrival: Stamp::default() };
         Ordered { packet, lost, anew: false }
     }

@@ -3,6 +3,7 @@
 //! Over TCP they come in order, and what is missing is lost. Over UDP one that is missing may still come:
 //! those behind it wait for a while, some at a time.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,20 +16,26 @@ const BACK_MAX: i64 = 1000;
 /// One that is so much newer neither: more is missing than would be of use.
 const AHEAD_MAX: i64 = 20_000;
 
-/// A packet, its payload owned.
+/// A packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Packet {
+pub(crate) struct Packet<'a> {
     pub(crate) sequence: u16,
     pub(crate) ticks: u32,
     pub(crate) marker: bool,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Cow<'a, [u8]>,
     pub(crate) arrival: Stamp,
+}
+
+impl Packet<'_> {
+    fn into_owned(self) -> Packet<'static> {
+        Packet { payload: Cow::Owned(self.payload.into_owned()), ..self }
+    }
 }
 
 /// A packet in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ordered {
-    pub(crate) packet: Packet,
+pub(crate) struct Ordered<'a> {
+    pub(crate) packet: Packet<'a>,
     /// Packets between this one and the one before that never came.
     pub(crate) lost: u64,
     /// The camera's count began anew: nothing is known of what is between.
@@ -40,7 +47,7 @@ pub(crate) struct Order {
     patience: Duration,
     /// Number of the next packet, counted on over the wraps of its 16 bits.
     next: Option<i64>,
-    held: BTreeMap<i64, Packet>,
+    held: BTreeMap<i64, Packet<'static>>,
     anew: bool,
     received: u64,
     lost: u64,
@@ -58,8 +65,8 @@ impl Order {
         Self { anew: true, ..Self::new(patience) }
     }
 
-    /// A packet came.
-    pub(crate) fn push(&mut self, packet: Packet) {
+    /// A packet came. One that is next, with nothing before it to wait for, is given back at once, as it lies.
+    pub(crate) fn push<'a>(&mut self, packet: Packet<'a>) -> Option<Ordered<'a>> {
         let number = match self.next {
             None => i64::from(packet.sequence),
             Some(next) => {
@@ -68,20 +75,26 @@ impl Order {
                 next + (ahead + (1 << 15)).rem_euclid(1 << 16) - (1 << 15)
             }
         };
-        let next = *self.next.get_or_insert(number);
+        let mut next = *self.next.get_or_insert(number);
         if number < next - BACK_MAX || number > next + AHEAD_MAX {
             self.held.clear();
-            self.next = Some(number);
+            next = number;
             self.anew = true;
         } else if number < next {
-            return; // twice, or too late
+            return None; // twice, or too late
         }
         self.received += 1;
-        self.held.insert(number, packet);
+        if number == next && self.held.is_empty() {
+            self.next = Some(number + 1);
+            return Some(Ordered { packet, lost: 0, anew: std::mem::take(&mut self.anew) });
+        }
+        self.next = Some(next);
+        self.held.insert(number, packet.into_owned());
+        None
     }
 
     /// The next packet, if it is there or not waited for any longer.
-    pub(crate) fn pop(&mut self, now: MonoNs) -> Option<Ordered> {
+    pub(crate) fn pop(&mut self, now: MonoNs) -> Option<Ordered<'static>> {
         let next = self.next?;
         let (number, packet) = self.held.first_key_value()?;
         let waited = now.saturating_since(packet.arrival.mono);
@@ -120,36 +133,45 @@ mod tests {
 
     const WAIT: Duration = Duration::from_millis(100);
 
-    fn packet(sequence: u16, at_ms: u64) -> Packet {
+    const PAYLOAD: &[u8] = b"payload";
+
+    fn packet(sequence: u16, at_ms: u64) -> Packet<'static> {
         let arrival = Stamp { mono: MonoNs(at_ms * 1_000_000), ..Stamp::default() };
-        Packet { sequence, ticks: 0, marker: false, payload: Vec::new(), arrival }
+        Packet { sequence, ticks: 0, marker: false, payload: Cow::Borrowed(PAYLOAD), arrival }
+    }
+
+    /// What is handed on when these come; sequence and packets lost before it.
+    fn pushed(order: &mut Order, sequences: &[u16], at_ms: u64) -> Vec<(u16, u64)> {
+        let at_once = |sequence: &u16| order.push(packet(*sequence, at_ms));
+        let mut out: Vec<_> = sequences.iter().filter_map(at_once).map(numbers).collect();
+        out.extend(popped(order, at_ms));
+        out
     }
 
     fn popped(order: &mut Order, at_ms: u64) -> Vec<(u16, u64)> {
-        std::iter::from_fn(|| order.pop(MonoNs(at_ms * 1_000_000)))
-            .map(|ordered| (ordered.packet.sequence, ordered.lost))
-            .collect()
+        std::iter::from_fn(|| order.pop(MonoNs(at_ms * 1_000_000))).map(numbers).collect()
+    }
+
+    fn numbers(ordered: Ordered<'_>) -> (u16, u64) {
+        assert_eq!(*ordered.packet.payload, *PAYLOAD);
+        (ordered.packet.sequence, ordered.lost)
     }
 
     #[test]
     fn one_that_comes_late_is_waited_for_and_put_in_its_place() {
         let mut order = Order::new(WAIT);
-        for sequence in [65_534, 65_535, 1, 2] {
-            order.push(packet(sequence, 0));
-        }
-        assert_eq!(popped(&mut order, 50), [(65_534, 0), (65_535, 0)]);
-        order.push(packet(0, 60));
-        assert_eq!(popped(&mut order, 60), [(0, 0), (1, 0), (2, 0)]);
-        order.push(packet(1, 70));
-        assert_eq!(popped(&mut order, 70), []);
+        assert_eq!(pushed(&mut order, &[65_534, 65_535, 1, 2], 0), [(65_534, 0), (65_535, 0)]);
+        assert_eq!(popped(&mut order, 50), []);
+        assert_eq!(pushed(&mut order, &[0], 60), [(0, 0), (1, 0), (2, 0)]);
+        assert_eq!(pushed(&mut order, &[1], 70), []);
     }
 
     #[test]
     fn one_that_does_not_come_is_counted_when_the_wait_is_over() {
         let mut order = Order::new(WAIT);
-        order.push(packet(1, 0));
-        order.push(packet(4, 10));
-        assert_eq!(popped(&mut order, 109), [(1, 0)]);
+        assert_eq!(pushed(&mut order, &[1], 0), [(1, 0)]);
+        assert_eq!(pushed(&mut order, &[4], 10), []);
+        assert_eq!(popped(&mut order, 109), []);
         assert_eq!(order.due(), Some(MonoNs(110_000_000)));
         assert_eq!(popped(&mut order, 110), [(4, 2)]);
         assert_eq!(order.counts(), (2, 2));
@@ -158,18 +180,14 @@ mod tests {
     #[test]
     fn over_tcp_nothing_waits() {
         let mut order = Order::new(Duration::ZERO);
-        order.push(packet(1, 0));
-        order.push(packet(3, 0));
-        assert_eq!(popped(&mut order, 0), [(1, 0), (3, 1)]);
+        assert_eq!(pushed(&mut order, &[1, 3], 0), [(1, 0), (3, 1)]);
     }
 
     #[test]
     fn a_camera_that_counts_anew_is_followed() {
         let mut order = Order::new(WAIT);
-        order.push(packet(40_000, 0));
-        popped(&mut order, 0);
-        order.push(packet(7, 1));
-        let ordered = order.pop(MonoNs(1_000_000)).unwrap();
+        assert_eq!(pushed(&mut order, &[40_000], 0), [(40_000, 0)]);
+        let ordered = order.push(packet(7, 1)).unwrap();
         assert!(ordered.anew && ordered.lost == 0 && ordered.packet.sequence == 7);
     }
 
@@ -188,10 +206,9 @@ mod tests {
                 if drop > 0 && usize::from(sequence) % (drop + 1) == 7 {
                     continue;
                 }
-                order.push(packet(sequence, at));
-                for ordered in std::iter::from_fn(|| order.pop(MonoNs(at * 1_000_000))) {
-                    lost += ordered.lost;
-                    out.push(ordered.packet.sequence.wrapping_sub(65_400));
+                for (sequence, lost_before) in pushed(&mut order, &[sequence], at) {
+                    lost += lost_before;
+                    out.push(sequence.wrapping_sub(65_400));
                 }
             }
             prop_assert!(out.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", out);

@@ -18,6 +18,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 pub use indexer::{Indexer, Turn};
@@ -32,6 +33,8 @@ const FILE_MODE: u32 = 0o640;
 const WRITER_WAITS: Duration = Duration::from_secs(5);
 /// A commit takes a few syncs. A reader has the files too.
 const READER_WAITS: Duration = Duration::from_millis(500);
+/// More than there are; as compiled, each is some KiB.
+const STATEMENTS_MAX: usize = 64;
 
 /// Why there is no index at the moment.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +149,9 @@ impl Index {
         let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
         db.busy_timeout(WRITER_WAITS).map_err(failed)?;
         db.execute_batch(schema::FOR_WRITING).map_err(failed)?;
+        // Statements are compiled once: neither for want of a place nor for the values that they are given.
+        db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
         if version(&db).map_err(failed)? != Some(schema::VERSION) {
             if found == Found::AsItWas {
                 found = Found::Unfit;

@@ -1,13 +1,15 @@
 //! One publisher's connection: its requests answered, its packets taken in, and the times that end it when it
 //! is silent, too slow or too fast.
 
-use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use protocol::time::MonoNs;
 use protocol::units::BitRate;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use shmring::clock;
 
 use super::gone::Gone;
@@ -22,8 +24,6 @@ use crate::rtsp::message::{Inbox, Incoming, Request};
 use crate::rtsp::ports::Ports;
 use crate::rtsp::streams::Happening;
 use crate::rtsp::{PATIENCE, REORDER, STOP_POLL};
-
-const READ_BYTES: usize = 64 << 10;
 
 /// A connection, and what came on it and is not understood yet.
 #[derive(Debug)]
@@ -41,7 +41,6 @@ pub(crate) struct Guest {
     peer: SocketAddr,
     local: IpAddr,
     inbox: Inbox,
-    buffer: Vec<u8>,
     session: Session,
     /// Tracks that were set up before RECORD, in the order of their SETUP.
     carried: Vec<(usize, Path)>,
@@ -80,7 +79,6 @@ impl Guest {
             peer,
             local,
             inbox,
-            buffer: vec![0; READ_BYTES],
             session,
             carried: Vec::new(),
             left_out: Vec::new(),
@@ -177,17 +175,10 @@ impl Guest {
     }
 
     fn fill(&mut self) -> Result<(), Gone> {
-        match self.stream.read(&mut self.buffer) {
-            Ok(0) => Err(Gone::Closed(self.peer)),
-            Ok(bytes) => {
-                self.inbox.push(&self.buffer[..bytes]);
-                Ok(())
-            }
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
-                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Err(Gone::Closed(self.peer)),
-                _ => Err(Gone::Io { peer: self.peer, doing: "reading", source: error }),
-            },
+        match recv(&self.stream, spare_capacity(self.inbox.room()), RecvFlags::DONTWAIT) {
+            Ok((_, 0)) | Err(Errno::CONNRESET | Errno::PIPE) => Err(Gone::Closed(self.peer)),
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            Err(error) => Err(Gone::Io { peer: self.peer, doing: "reading", source: error.into() }),
         }
     }
 
