@@ -1,6 +1,11 @@
 //! The Annex B byte stream (ITU-T H.264 and H.265, annex B): NAL units between start codes.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+/// Built once: that takes as long as looking through a small picture.
+static START: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&[0, 0, 1]));
 
 /// The NAL units of `bytes`, without start codes and without the zero bytes that may follow a unit.
 pub(crate) fn nal_units(bytes: &[u8]) -> NalUnits<'_> {
@@ -44,7 +49,7 @@ fn without_trailing_zeros(unit: &[u8]) -> &[u8] {
 
 /// Where the next `00 00 01` begins.
 fn find_start_code(bytes: &[u8]) -> Option<usize> {
-    memmem::find(bytes, &[0, 0, 1])
+    START.find(bytes)
 }
 
 /// `unit` without its emulation prevention bytes: the `03` of each `00 00 03`.

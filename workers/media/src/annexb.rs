@@ -3,11 +3,14 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use protocol::stream::Codec;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
+/// Built once: that takes as long as looking through a small picture.
+static START: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&[0, 0, 1]));
 /// Parameter sets kept for one track. Real streams have 2 or 3; H.264 allows 32 + 256.
 const SETS_MAX: usize = 24;
 /// Bytes of one set: real ones have tens, with scaling lists some hundred. All of them together
@@ -181,7 +184,7 @@ fn nal_ranges(stream: &[u8]) -> impl Iterator<Item = Range<usize>> {
 
 /// What follows the first `00 00 01`.
 fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
-    memmem::find(bytes, &[0, 0, 1]).map(|at| &bytes[at + 3..])
+    START.find(bytes).map(|at| &bytes[at + 3..])
 }
 
 /// A NAL unit ends in its stop bit; zeros behind it belong to the stream (H.264 B.1.1).
