@@ -100,16 +100,13 @@ impl ParameterSets {
     /// cameras' have, is given back as it lies.
     pub fn normalise<'a>(&mut self, unit: impl Into<Cow<'a, [u8]>>, key: bool) -> Vec<u8> {
         let unit = unit.into();
-        let ranges: Vec<Range<usize>> = nal_ranges(&unit).collect();
-        for range in &ranges {
-            self.learn(&unit[range.clone()]);
-        }
-        if !key && is_in_form(&unit, &ranges) {
+        let is_in_form = self.learn_all(&unit);
+        if !key && is_in_form {
             return unit.into_owned();
         }
         let mut out = Vec::with_capacity(unit.len() + 256);
         let mut sets_due = key;
-        for nal in ranges.into_iter().map(|range| &unit[range]) {
+        for nal in nals(&unit) {
             let kind = self.family.kind(nal);
             if key && self.family.is_parameter_set(kind) {
                 continue; // written with the others, in order and once
@@ -124,6 +121,17 @@ impl ParameterSets {
             self.write(&mut out);
         }
         out
+    }
+
+    /// Whether nothing stands between the NAL units but start codes of 4 bytes.
+    fn learn_all(&mut self, unit: &[u8]) -> bool {
+        let (mut at, mut follow) = (0, true);
+        for nal in nal_ranges(unit) {
+            follow &= nal.start == at + START_CODE.len() && unit[at..].starts_with(&START_CODE);
+            at = nal.end;
+            self.learn(&unit[nal]);
+        }
+        follow && at == unit.len()
     }
 
     fn learn(&mut self, nal: &[u8]) {
@@ -151,17 +159,6 @@ impl ParameterSets {
 fn append(out: &mut Vec<u8>, nal: &[u8]) {
     out.extend_from_slice(&START_CODE);
     out.extend_from_slice(nal);
-}
-
-/// Whether nothing stands between the NAL units but start codes of 4 bytes.
-fn is_in_form(stream: &[u8], nals: &[Range<usize>]) -> bool {
-    let mut at = 0;
-    let follow = nals.iter().all(|nal| {
-        let is_next = nal.start == at + START_CODE.len() && stream[at..].starts_with(&START_CODE);
-        at = nal.end;
-        is_next
-    });
-    follow && at == stream.len()
 }
 
 /// The NAL units of an Annex B stream, without start codes and trailing zeros.

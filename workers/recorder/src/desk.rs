@@ -18,7 +18,7 @@ use crate::remarks::Remarks;
 use crate::status::Status;
 
 /// How long an answer waits for the disk to keep an order: one that cannot holds all the same.
-const KEEP_WAIT: Duration = Duration::from_millis(500);
+const KEEP_WAIT: Duration = Duration::from_millis(600);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One recorded camera, as seen from the desk.

@@ -22,6 +22,7 @@ const summary = new Summary(at("summary"));
 const events = new Events(at("events"));
 const lists = new Lists(at("notice"));
 const known = { workers: null, rings: null };
+const tell = () => summary.update({ states: grid.states(), ...known });
 
 filter.addEventListener("input", () => { grid.filter = filter.value; });
 // As in a list of files: a slash begins the search.
@@ -31,7 +32,10 @@ document.addEventListener("keydown", (event) => {
   filter.focus();
 });
 
-lists.follow(LISTS_MS, () => "/api/v1/cameras", (rows) => grid.update(rows));
+lists.follow(LISTS_MS, () => "/api/v1/cameras", (rows) => {
+  grid.update(rows);
+  tell(); // not half a second behind the tiles
+});
 lists.follow(LISTS_MS, () => "/api/v1/workers", (rows) => { known.workers = rows; });
 lists.follow(LISTS_MS, () => "/api/v1/rings", (rows) => { known.rings = rows; });
 
@@ -44,5 +48,5 @@ getJson("/api/v1/about").then((about) => {
 
 repeat(TICK_MS, async () => {
   grid.tick();
-  summary.update({ states: grid.states(), ...known });
+  tell();
 });

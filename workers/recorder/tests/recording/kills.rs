@@ -20,13 +20,16 @@ impl Waits {
     }
 }
 
+/// So that a life is longer, or shorter, than the recorder rests between looks into the ring.
+const PACE: Duration = Duration::from_millis(2);
+
 fn killed(rig: &Rig, feed: &mut Feed, kills: usize) -> Vec<(u64, u64)> {
     let mut writer = rig.writer(&feed.tracks);
     let mut waits = Waits(0x9e37_79b9_7f4a_7c15);
     let mut published = Vec::new();
     for _ in 0..kills {
         let recorder = rig.process();
-        published.extend(feed.publish(&mut writer, waits.packets(), Duration::from_millis(1)));
+        published.extend(feed.publish(&mut writer, waits.packets(), PACE));
         recorder.kill();
     }
     let recorder = rig.process();

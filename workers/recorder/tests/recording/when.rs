@@ -153,7 +153,7 @@ fn kills_in_the_middle_of_events_leave_no_hole_and_double_nothing() {
         waits =
             waits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let count = 20 + usize::try_from(waits >> 58).unwrap();
-        feed.publish(&mut writer, count, Duration::from_millis(2));
+        feed.publish(&mut writer, count, Duration::from_millis(4));
         for event in events.iter().skip(told).take_while(|event| **event + 10 < feed.sent() as u64)
         {
             tell(&mut teller, &feed, *event);
