@@ -1,12 +1,14 @@
 //! SIGKILL at any instant: no packet missing, none doubled, every file plays.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use protocol::stream::Codec;
 use shmring::{Next, PacketOptions, PacketReader, Start};
 
 use crate::feed::Feed;
-use crate::rig::Rig;
+use crate::rig::{Rig, wait_until};
 
 /// A fixed sequence of waits, so that a failure comes back: xorshift.
 struct Waits(u64);
@@ -84,6 +86,8 @@ fn a_recorder_that_was_away_while_the_camera_began_anew_misses_nothing() {
     let mut writer = rig.writer(&feed.tracks);
     let recorder = rig.process();
     let mut published = feed.publish(&mut writer, 70, Duration::from_millis(2));
+    // One that has recorded nothing yet begins with the camera's newest life.
+    wait_until("recording", || has_recording(&rig.folder()));
     recorder.kill();
     published.extend(feed.publish(&mut writer, 30, Duration::ZERO));
     drop(writer);
@@ -120,6 +124,12 @@ fn a_group_whose_key_frame_left_the_ring_is_continued_without_a_hole() {
     let second = &recorded.files[1].1;
     assert_eq!(second.fragments[0].origin.first, 96);
     assert!(!second.fragments[0].origin.flags.discontinuity);
+}
+
+fn has_recording(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files = entries.filter(|entry| entry.path().extension().is_some_and(|it| it == "mp4"));
+    files.any(|entry| entry.metadata().is_ok_and(|file| file.len() > 0))
 }
 
 /// Sequence of the oldest packet in the ring.
