@@ -1,6 +1,7 @@
 //! One client: bytes to the session, responses and packets to the client, and the deadlines that end whoever is silent
 //! or stuck. All decisions are elsewhere; here they meet the sockets.
 
+mod carrying;
 mod entry;
 mod places;
 mod publishing;
@@ -34,6 +35,7 @@ use crate::target::Target;
 use crate::transport::Mode;
 use crate::wire::{Deaf, Heard, Readiness, Wire};
 
+use carrying::stopped;
 pub use places::Estate;
 use units::NOTE_EVERY;
 
@@ -207,13 +209,21 @@ impl Connection {
         }
         let (deadline, interest) = (self.deadline(), self.interest());
         let at = deadline.map(|(at, _)| at).into_iter().chain(due).min();
-        tokio::select! {
-            ready = self.wire.ready(interest) => self.move_bytes(ready?),
-            claim = claimed(self.listed.as_mut()) => {
+        let carriage = self.board(wants);
+        let waking = tokio::select! {
+            ready = self.wire.ready(interest) => Waking::Ready(ready),
+            claim = claimed(self.listed.as_mut()) => Waking::Claim(claim),
+            () = stopped(carriage.as_ref()) => Waking::Happening(Happening::Units),
+            happening = self.scene.happening(wants, at) => Waking::Happening(happening),
+        };
+        self.alight(carriage);
+        match waking {
+            Waking::Ready(ready) => self.move_bytes(ready?),
+            Waking::Claim(claim) => {
                 self.hand_over(claim);
                 Ok(())
             }
-            happening = self.scene.happening(wants, at) => self.react(happening, deadline),
+            Waking::Happening(happening) => self.react(happening, deadline),
         }
     }
 
@@ -393,9 +403,9 @@ impl Connection {
     /// The first instant at which patience ends, or there is something to do.
     fn deadline(&self) -> Option<(MonoNs, Patience)> {
         let reports = self.session.playback().filter(|_| self.wants_units());
-        // Of a group nothing else wakes, and its viewers' reports are fetched.
-        let in_group =
-            self.scene.cast.as_ref().map(|_| (self.noted + NOTE_EVERY, Patience::Endless));
+        // Of a group nothing else wakes, and its viewers' reports are fetched; nor of who is carried.
+        let is_served_elsewhere = self.scene.cast.is_some() || self.scene.relay.is_some();
+        let noted = is_served_elsewhere.then(|| (self.noted + NOTE_EVERY, Patience::Endless));
         let deadlines = [
             self.outbox.stuck_at().map(|at| (at, Patience::Stuck)),
             self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent)),
@@ -403,7 +413,7 @@ impl Connection {
             self.admission.stranger_until().map(|at| (at, Patience::Stranger)),
             self.scene.post.next_send().map(|at| (at, Patience::Endless)),
             reports.and_then(|it| it.next_report()).map(|at| (at, Patience::Endless)),
-            in_group,
+            noted,
         ];
         deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -420,6 +430,14 @@ impl Connection {
             Patience::Stuck => Err(End::Stuck),
         }
     }
+}
+
+/// Why a connection that slept goes on.
+#[derive(Debug)]
+enum Waking {
+    Claim(Claim),
+    Happening(Happening),
+    Ready(io::Result<Readiness>),
 }
 
 /// What a deadline is for.

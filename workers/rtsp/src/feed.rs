@@ -85,6 +85,13 @@ pub struct Viewer {
     pub changes: watch::Receiver<u64>,
 }
 
+impl Viewer {
+    /// Whether there were more units than the viewer has taken.
+    pub fn is_before(&self, end: u64) -> bool {
+        self.cursor.is_before(end)
+    }
+}
+
 impl State {
     /// The current presentation, if it is this one.
     fn presented(&self, wanted: &Arc<Presentation>) -> Option<&Arc<Presentation>> {
@@ -146,6 +153,11 @@ impl Feed {
         let state = self.state();
         state.presented(&viewer.presentation)?;
         Some(state.history.take(&mut viewer.cursor))
+    }
+
+    /// How many units there were until now.
+    pub fn end(&self) -> u64 {
+        self.state().history.end()
     }
 
     /// Wakes at every change.

@@ -72,6 +72,13 @@ pub enum Taken {
     Nothing,
 }
 
+impl Cursor {
+    /// Whether units before number `end` are still to be taken.
+    pub fn is_before(&self, end: u64) -> bool {
+        self.next < end
+    }
+}
+
 impl History {
     /// Nothing is spared for viewers when `watched` is false.
     pub fn push(&mut self, unit: Arc<Unit>, now: MonoNs, watched: bool) {
@@ -116,7 +123,8 @@ impl History {
         self.units.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
-    fn end(&self) -> u64 {
+    /// The number of the unit to come.
+    pub fn end(&self) -> u64 {
         self.first + self.units.len() as u64
     }
 

@@ -12,6 +12,7 @@ use crate::feed::Feeds;
 use crate::lobby::Lobby;
 use crate::outbox::Spares;
 use crate::recorded::shelf::Shelf;
+use crate::relay::Relays;
 use crate::sessions::Sessions;
 use crate::tunnel::Tunnels;
 
@@ -62,6 +63,7 @@ pub struct House {
     pub lobby: Arc<Lobby>,
     pub ports: Arc<PortPool>,
     pub casts: Casts,
+    pub relays: Relays,
     pub sessions: Sessions,
     pub tunnels: Tunnels,
     pub clients: Clients,
@@ -74,7 +76,20 @@ impl House {
         let casts = Casts::new(terms.multicast, terms.multicast_ttl, Arc::clone(&ports));
         let (sessions, tunnels) = (Sessions::default(), Tunnels::default());
         let (shelf, clients) = (Arc::new(shelf), Clients::default());
-        let (spares, camera_time) = (Spares::default(), terms.camera_time);
-        Self { feeds, camera_time, shelf, lobby, ports, casts, sessions, tunnels, clients, spares }
+        let (spares, relays) = (Spares::default(), Relays::default());
+        let camera_time = terms.camera_time;
+        Self {
+            feeds,
+            camera_time,
+            shelf,
+            lobby,
+            ports,
+            casts,
+            relays,
+            sessions,
+            tunnels,
+            clients,
+            spares,
+        }
     }
 }

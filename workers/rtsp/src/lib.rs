@@ -5,11 +5,13 @@
 //!   packet ring ── fanout ──> feed (history) ──> connection ──> client
 //!   (a thread      packets     one log a camera,   one a client: session (RTSP) and
 //!    a camera)     to units    shared by viewers   playback (RTP) meet the socket
+//!                                     │                 │ while it keeps up
+//!                                     └────> relay <────┘ one a camera, to all such viewers over TCP
 //! ```
 //! Pure, with time as an argument: [`rtp`], `admission`, `capture`, `envelope`, `history`, `inbox`, `outbox`, `pace`,
-//! `playback`, `sdp`, `session`, `target`, `transport`, and of a tunnel its beginning and its base64. Effects:
+//! `playback`, `print`, `sdp`, `session`, `target`, `transport`, and of a tunnel its beginning and its base64. Effects:
 //! [`fanout`], `certificate`, `crowd`, `lobby`, `greeting`, `socket`, `connection` with its `scene`, `datagram`,
-//! `cast`, `publishers`, [`server`], `rtsp` (the worker). Recordings:
+//! `cast`, `relay`, `publishers`, [`server`], `rtsp` (the worker). Recordings:
 //! [`recorded`]; for who looks for cameras: [`onvif`].
 #![forbid(unsafe_code)]
 
@@ -32,8 +34,10 @@ pub mod onvif;
 pub mod outbox;
 pub mod pace;
 pub mod playback;
+pub mod print;
 pub mod publishers;
 pub mod recorded;
+pub mod relay;
 pub mod reply;
 pub mod rtp;
 pub mod rtsp;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use protocol::time::MonoNs;
 
 use crate::envelope::{Datagrams, Envelope, Frame, Part, Stamp};
+use crate::print::Print;
 use crate::rtp::reception::Reception;
 use crate::rtp::rtcp;
 use crate::rtp::sender::{Beginning, Channels, Sender};
@@ -202,6 +203,33 @@ impl Playback {
             stream.sender.report(unit, anchor_ns, now, cname, &mut envelope);
         }
         stream.sender.send(unit, anchor_ns, now, &mut envelope);
+    }
+
+    /// As [`Self::write`], of interleaved streams that are sent the same unit one after the other: its frames in `print`,
+    /// or in `aside` behind a sender report.
+    pub fn print<'a>(
+        &mut self,
+        unit: &Arc<Unit>,
+        now: MonoNs,
+        print: &'a mut Print,
+        aside: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        let Some(at) = self.streams.iter().position(|stream| stream.takes(unit)) else {
+            self.pass_by(unit);
+            return &[];
+        };
+        let anchor_ns = self.anchor(at, unit.pts_ns);
+        let stream = &mut self.streams[at];
+        stream.needs_entry = false;
+        let Place::Interleaved(channels) = stream.place else { return &[] };
+        if !stream.sender.report_due(now) {
+            return stream.sender.print(unit, anchor_ns, now, channels, print);
+        }
+        aside.clear();
+        let cname = self.presentation.path();
+        stream.sender.report(unit, anchor_ns, now, cname, &mut Frame::new(aside, channels));
+        aside.extend_from_slice(stream.sender.print(unit, anchor_ns, now, channels, print));
+        aside
     }
 
     /// Of a track that pauses while others play.

@@ -13,6 +13,7 @@ use crate::datagram::post::Post;
 use crate::feed::{Feed, Viewer};
 use crate::history::Taken;
 use crate::recorded::desk::Desk;
+use crate::relay::Relay;
 use crate::unit::Unit;
 use crate::wait::until;
 
@@ -23,6 +24,8 @@ pub const ASKED_TO: &str = "the client asked to";
 #[derive(Debug)]
 pub struct Scene {
     pub viewing: Option<Viewing>,
+    /// Of a viewer over TCP: who sends to it while it keeps up.
+    pub relay: Option<Arc<Relay>>,
     pub post: Post,
     /// Of a session that was set up by multicast.
     pub cast: Option<Arc<Cast>>,
@@ -61,7 +64,8 @@ pub struct Wants {
 
 impl Scene {
     pub fn new(desk: Desk, now: MonoNs) -> Self {
-        Self { viewing: None, post: Post::new(now), cast: None, seat: None, desk }
+        let post = Post::new(now);
+        Self { viewing: None, relay: None, post, cast: None, seat: None, desk }
     }
 
     /// Waits until there is something to do, at the latest until `at`.
@@ -95,6 +99,7 @@ impl Scene {
 
     /// Ends the viewing, and says so.
     fn stop_viewing(&mut self, client: SocketAddr, why: &dyn fmt::Display) {
+        self.relay = None;
         if let Some(Viewing { feed, units, skipped, .. }) = self.viewing.take() {
             tracing::info!(%client, camera = feed.path(), units, skipped, %why, "viewer ends");
         }
@@ -112,6 +117,11 @@ impl Viewing {
     /// Units that the viewer was given, and that it lost by being slow.
     pub fn counts(&self) -> (u64, u64) {
         (self.units, self.skipped)
+    }
+
+    /// Whether there were more units than it has taken.
+    pub fn is_before(&self, end: u64) -> bool {
+        self.viewer.is_before(end)
     }
 
     /// What has come until now is known: only what comes from now on wakes.

@@ -187,6 +187,20 @@ impl Session {
         Some(&mut set_up.playback)
     }
 
+    /// The streams that play, for somebody else to write to. Until they are back it is as if none were set up.
+    pub fn lend(&mut self) -> Option<Playback> {
+        let playback = self.playing()?;
+        let empty = Playback::new(Arc::clone(playback.presentation()));
+        Some(std::mem::replace(playback, empty))
+    }
+
+    /// The streams that were lent.
+    pub fn take_back(&mut self, playback: Playback) {
+        if let Some(set_up) = &mut self.set_up {
+            set_up.playback = playback;
+        }
+    }
+
     /// Whether the client has not set up anything yet.
     pub fn is_fresh(&self) -> bool {
         !self.was_set_up

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 /// The socket.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     tls: Option<Box<Tls>>,
 }
 
@@ -25,17 +25,22 @@ struct Tls {
 
 impl Socket {
     pub fn plain(stream: TcpStream) -> Self {
-        Self { stream, tls: None }
+        Self { stream: Arc::new(stream), tls: None }
     }
 
     pub fn secure(stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
         let tls = Tls { connection, has_more: false };
-        Ok(Self { stream, tls: Some(Box::new(tls)) })
+        Ok(Self { stream: Arc::new(stream), tls: Some(Box::new(tls)) })
     }
 
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// The connection itself, where what is written to it is what the client reads.
+    pub fn line(&self) -> Option<&Arc<TcpStream>> {
+        (!self.is_secure()).then_some(&self.stream)
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
+use tokio::net::TcpStream;
 
 use crate::socket::Socket;
 use crate::tunnel::base64::{Decoder, NotBase64};
@@ -70,6 +72,11 @@ impl Wire {
     /// The connection itself.
     pub fn into_socket(self) -> Socket {
         self.socket
+    }
+
+    /// Where what is written reaches the client as it is.
+    pub fn line(&self) -> Option<&Arc<TcpStream>> {
+        self.socket.line()
     }
 
     /// Waits until something of `interest` can be done.

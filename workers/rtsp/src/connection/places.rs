@@ -132,6 +132,8 @@ impl Connection {
         } else {
             let viewer = feed.join(presentation).ok_or(End::Changed)?;
             self.scene.viewing = Some(Viewing::new(Arc::clone(feed), viewer));
+            let is_over_tcp = mode == Some(Mode::Interleaved);
+            self.scene.relay = is_over_tcp.then(|| self.house.relays.of(feed));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! then counted from it. So what `RTP-Info` promises in the answer to PLAY holds by construction,
 //! also while the camera is down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::time::{MonoNs, TimeBase, UtcNs};
@@ -13,6 +14,7 @@ use super::reception::{Reception, Reported};
 use super::rtcp::{self, ReportBlock, SenderReport};
 use super::{Format, HEADER_BYTES, Piece};
 use crate::envelope::{Envelope, Part};
+use crate::print::{Numbers, Print};
 use crate::unit::Unit;
 
 /// Below the 5 s that clients count on, so that a stream of two pictures a second still keeps them.
@@ -180,6 +182,22 @@ impl Sender {
         self.last = Some(Sent { ticks, captured: unit.captured, at: now });
     }
 
+    /// Every packet of `unit` as an interleaved frame.
+    pub fn print<'a>(
+        &mut self,
+        unit: &Arc<Unit>,
+        anchor_ns: i64,
+        now: MonoNs,
+        channels: Channels,
+        print: &'a mut Print,
+    ) -> &'a [u8] {
+        let (ticks, sequence) = (self.ticks(unit.pts_ns, anchor_ns), self.next_sequence);
+        let numbers = Numbers { channels, ssrc: self.ssrc, sequence, ticks };
+        unit.pieces.iter().for_each(|piece| self.count(piece));
+        self.last = Some(Sent { ticks, captured: unit.captured, at: now });
+        print.of(unit, self.payload_type, numbers)
+    }
+
     fn packet(&mut self, piece: &Piece, unit: &[u8], ticks: u32, out: &mut Vec<u8>) {
         out.reserve(HEADER_BYTES + piece.payload_bytes());
         // Unchecked leaves out the checks of CSRC, extension and padding, which are not used, and of
@@ -193,6 +211,10 @@ impl Sender {
             .payload(piece.header())
             .payload(&unit[piece.body.clone()])
             .write_into_vec_unchecked(out);
+        self.count(piece);
+    }
+
+    fn count(&mut self, piece: &Piece) {
         self.next_sequence = self.next_sequence.wrapping_add(1);
         self.packets = self.packets.wrapping_add(1);
         let bytes = u32::try_from(piece.payload_bytes()).unwrap_or(u32::MAX);

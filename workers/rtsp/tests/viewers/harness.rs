@@ -476,9 +476,12 @@ impl RawClient {
         (self.received.len() >= end).then(|| text(&self.received.drain(..end).collect::<Vec<_>>()))
     }
 
-    /// The next interleaved frame.
+    /// The next interleaved frame; responses before it are passed over.
     pub fn frame(&mut self) -> (u8, Vec<u8>) {
         loop {
+            if self.received.starts_with(b"RTSP") {
+                self.whole_response();
+            }
             if let &[b'$', channel, high, low, ..] = &self.received[..] {
                 let end = 4 + usize::from(u16::from_be_bytes([high, low]));
                 if self.received.len() >= end {

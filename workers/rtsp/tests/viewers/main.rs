@@ -15,6 +15,7 @@ mod a_recording_is_played;
 mod bad_clients_harm_nobody;
 mod datagrams_reach_their_viewers;
 mod every_codec_reaches_its_players;
+mod everybody_is_sent_everything;
 mod ffmpeg_has_nothing_to_complain_about;
 mod groups_are_shared;
 mod only_who_may_comes_in;

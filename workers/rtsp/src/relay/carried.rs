@@ -1,0 +1,62 @@
+//! A viewer in a relay's hands.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use protocol::time::MonoNs;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use tokio::net::TcpStream;
+
+use crate::playback::Playback;
+use crate::print::Print;
+use crate::scene::Viewing;
+
+/// What is needed to send units to a viewer. While it is carried, all that was sent to it was taken.
+#[derive(Debug)]
+pub struct Carried {
+    pub peer: SocketAddr,
+    pub line: Arc<TcpStream>,
+    pub playback: Playback,
+    pub viewing: Viewing,
+    /// What the client did not take.
+    pub rest: Vec<u8>,
+}
+
+/// Where what is sent is put together.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    print: Print,
+    aside: Vec<u8>,
+}
+
+impl Desk {
+    /// Keeps no unit longer than it is needed.
+    pub(super) fn clear(&mut self) {
+        self.print.clear();
+        self.aside = Vec::new();
+    }
+}
+
+impl Carried {
+    /// Sends the next unit, if there is one; `false` when the viewer's connection has to see to it.
+    pub(super) fn go_on(&mut self, now: MonoNs, desk: &mut Desk) -> bool {
+        // That the camera sends something else the connection will see for itself.
+        let Ok(next) = self.viewing.next(self.peer) else { return false };
+        let Some(unit) = next else { return true };
+        let bytes = self.playback.print(&unit, now, &mut desk.print, &mut desk.aside);
+        let taken = take(&self.line, bytes).unwrap_or(0);
+        self.rest.extend_from_slice(&bytes[taken..]);
+        self.rest.is_empty()
+    }
+}
+
+/// How many of these bytes the socket takes now. Past tokio, which would look first whether it believes the socket to have
+/// room: it nearly always does, and the connection will ask it where it does not.
+fn take(line: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match send(line, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Err(Errno::INTR) => Ok(0),
+        other => Ok(other?),
+    }
+}
