@@ -121,6 +121,7 @@ fn told(mut own: Value, gst: &Value, given: Option<Value>) -> Value {
     let (of_gst, of_given) = (ratio(gst), given.as_ref().and_then(ratio));
     for (name, value) in [
         ("gst_cpu_percent_a_viewer", gst["cpu_percent_a_viewer"].clone()),
+        ("gst_cpu_against_itself", gst["cpu_against_itself"].clone()),
         ("gst_kib_a_viewer", gst["kib_a_viewer"].clone()),
         ("gst_viewers", gst["viewers"].clone()),
         ("gst_with_more", gst["more_failed"].clone()),
@@ -159,10 +160,6 @@ fn own(project: &Project, port: u16, extent: Extent) -> Outcome<Value> {
     let units: usize = watched.iter().map(|one| one.seen.len()).sum();
     let (alone, beside) =
         (latency(&sequence, &watched, &without), latency(&sequence, &watched, &with));
-    let percent = |windows: &[Window]| {
-        let mut all: Vec<f64> = windows.iter().map(|it| it.percent(extent.viewers)).collect();
-        round(median_and_worst(&mut all).0)
-    };
     Ok(json!({
         "viewers": extent.viewers, "pairs": extent.pairs, "window_s": extent.window_s,
         "units": units, "inexact_viewers": 0, "slow_ones_ended": ended,
@@ -170,9 +167,24 @@ fn own(project: &Project, port: u16, extent: Extent) -> Outcome<Value> {
         "with_ms_p50": beside.p50, "with_ms_p99": beside.p99,
         "without_against_itself_ms": [alone.spread_p50, alone.spread_p99],
         "as_without": alone.is_as(&beside),
-        "cpu_percent_a_viewer": percent(&without),
+        "cpu_percent_a_viewer": median(&without, extent.viewers),
+        "cpu_against_itself": against_themselves(&without, extent.viewers),
         "kib_a_viewer": round(kib as f64 / extent.viewers as f64),
     }))
+}
+
+/// Of one viewer, in percent of a processor.
+fn median(windows: &[Window], viewers: usize) -> f64 {
+    let mut all: Vec<f64> = windows.iter().map(|it| it.percent(viewers)).collect();
+    round(median_and_worst(&mut all).0)
+}
+
+/// The least and the most that a window costs, of what the one before it costs.
+fn against_themselves(windows: &[Window], viewers: usize) -> [f64; 2] {
+    let ratios = windows.windows(2).map(|two| two[1].percent(viewers) / two[0].percent(viewers));
+    let (least, most) =
+        ratios.fold((1.0, 1.0), |(least, most), it| (f64::min(least, it), f64::max(most, it)));
+    [round(least), round(most)]
 }
 
 /// A few viewers for so long: each is exact, and the server takes less than a processor for all of them.
@@ -284,10 +296,10 @@ fn beside(peer: Peer, extent: Extent) -> Outcome<Value> {
     ensure(least as f64 > expected * 0.9, || {
         format!("a viewer of the peer saw {least} units of {expected}: not the same work")
     })?;
-    let mut percent: Vec<f64> = windows.iter().map(|it| it.percent(extent.viewers)).collect();
     Ok(json!({
         "viewers": extent.viewers,
-        "cpu_percent_a_viewer": round(median_and_worst(&mut percent).0),
+        "cpu_percent_a_viewer": median(&windows, extent.viewers),
+        "cpu_against_itself": against_themselves(&windows, extent.viewers),
         "kib_a_viewer": round(kib as f64 / extent.viewers as f64),
     }))
 }

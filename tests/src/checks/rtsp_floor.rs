@@ -3,12 +3,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use shmring::clock;
 
 use super::FPS;
@@ -62,14 +61,22 @@ fn write(mut sockets: Vec<TcpStream>, window: Duration) -> Outcome<u64> {
     Ok(own_cpu_ns()? - before)
 }
 
+/// Reads as viewers do: each is woken for as it comes.
 fn drain(mut sockets: Vec<TcpStream>, over: &AtomicBool) -> Outcome<()> {
-    let mut bytes = vec![0; 64 << 10];
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Failure::new)?;
+    for (number, socket) in (0..).zip(&sockets) {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+        epoll.add(socket, event).map_err(Failure::new)?;
+    }
+    let (mut bytes, mut events) = (vec![0; 64 << 10], [EpollEvent::empty(); 64]);
     while !over.load(Ordering::Relaxed) {
-        let mut waited: Vec<PollFd<'_>> =
-            sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
-        poll(&mut waited, PollTimeout::from(LOOK_MS)).map_err(Failure::new)?;
-        let ready: Vec<bool> = waited.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-        for (socket, _) in sockets.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+        let count = epoll.wait(&mut events, EpollTimeout::from(LOOK_MS)).map_err(Failure::new)?;
+        for event in &events[..count] {
+            let Some(socket) =
+                usize::try_from(event.data()).ok().and_then(|at| sockets.get_mut(at))
+            else {
+                continue;
+            };
             match socket.read(&mut bytes) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}

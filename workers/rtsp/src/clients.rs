@@ -9,7 +9,7 @@ use protocol::time::MonoNs;
 
 use crate::playback::Playback;
 use crate::rtp::reception::Reception;
-use crate::scene::Scene;
+use crate::scene::{Scene, Tally};
 use crate::session::Session;
 use crate::transport::Mode;
 
@@ -31,8 +31,10 @@ struct Guest {
     camera: String,
     transport: &'static str,
     playing: bool,
-    units: u64,
-    skipped: u64,
+    /// Of a camera.
+    watched: Option<Arc<Tally>>,
+    /// Units of a recording.
+    recorded: u64,
     reception: Option<Reception>,
 }
 
@@ -55,8 +57,8 @@ impl Clients {
             camera: String::new(),
             transport: "",
             playing: false,
-            units: 0,
-            skipped: 0,
+            watched: None,
+            recorded: 0,
             reception: None,
         };
         all.guests.insert(number, guest);
@@ -86,9 +88,8 @@ impl Card {
         }
         guest.transport = session.mode().map_or("", Mode::as_str);
         guest.playing = playback.is_some_and(Playback::plays);
-        let recorded = || (scene.desk.units(), 0);
-        (guest.units, guest.skipped) =
-            scene.viewing.as_ref().map_or_else(recorded, |it| it.counts());
+        guest.watched = scene.viewing.as_ref().map(|viewing| Arc::clone(viewing.tally()));
+        guest.recorded = scene.desk.units();
         guest.reception = playback.and_then(worst);
     }
 }
@@ -108,6 +109,8 @@ fn worst(playback: &Playback) -> Option<Reception> {
 impl Guest {
     fn told(&self, now: MonoNs) -> ClientStatus {
         let since = |then: MonoNs| now.saturating_since(then).as_secs_f64();
+        let (units, skipped) =
+            self.watched.as_ref().map_or((self.recorded, 0), |tally| tally.counts());
         let reception = self.reception.map(|seen| ClientReception {
             age_s: since(seen.at),
             loss: seen.loss,
@@ -121,8 +124,8 @@ impl Guest {
             transport: self.transport.to_owned(),
             playing: self.playing,
             connected_s: since(self.since),
-            units: self.units,
-            skipped: self.skipped,
+            units,
+            skipped,
             reception,
         }
     }

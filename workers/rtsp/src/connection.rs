@@ -207,9 +207,10 @@ impl Connection {
         if self.makes_room()? {
             return Ok(());
         }
-        let (deadline, interest) = (self.deadline(), self.interest());
-        let at = deadline.map(|(at, _)| at).into_iter().chain(due).min();
         let carriage = self.board(wants);
+        let deadline = if carriage.is_some() { self.request_ends() } else { self.deadline() };
+        let at = deadline.map(|(at, _)| at).into_iter().chain(due).min();
+        let interest = self.interest();
         let waking = tokio::select! {
             ready = self.wire.ready(interest) => Waking::Ready(ready),
             claim = claimed(self.listed.as_mut()) => Waking::Claim(claim),
@@ -403,19 +404,24 @@ impl Connection {
     /// The first instant at which patience ends, or there is something to do.
     fn deadline(&self) -> Option<(MonoNs, Patience)> {
         let reports = self.session.playback().filter(|_| self.wants_units());
-        // Of a group nothing else wakes, and its viewers' reports are fetched; nor of who is carried.
-        let is_served_elsewhere = self.scene.cast.is_some() || self.scene.relay.is_some();
-        let noted = is_served_elsewhere.then(|| (self.noted + NOTE_EVERY, Patience::Endless));
+        // Of a group nothing else wakes, and its viewers' reports are fetched.
+        let in_group =
+            self.scene.cast.as_ref().map(|_| (self.noted + NOTE_EVERY, Patience::Endless));
         let deadlines = [
             self.outbox.stuck_at().map(|at| (at, Patience::Stuck)),
-            self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent)),
+            self.request_ends(),
             self.session.silent_until().map(|at| (at, Patience::Silent)),
             self.admission.stranger_until().map(|at| (at, Patience::Stranger)),
             self.scene.post.next_send().map(|at| (at, Patience::Endless)),
             reports.and_then(|it| it.next_report()).map(|at| (at, Patience::Endless)),
-            noted,
+            in_group,
         ];
         deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Of who is carried nothing else is waited for: it plays over TCP, and its relay reports to it.
+    fn request_ends(&self) -> Option<(MonoNs, Patience)> {
+        self.inbox.begun().map(|begun| (begun + REQUEST_TIME, Patience::Silent))
     }
 
     fn check(&mut self, deadline: Option<(MonoNs, Patience)>) -> Result<(), End> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::time::MonoNs;
 
@@ -38,8 +39,15 @@ pub struct Scene {
 pub struct Viewing {
     feed: Arc<Feed>,
     viewer: Viewer,
-    units: u64,
-    skipped: u64,
+    tally: Arc<Tally>,
+}
+
+/// What a viewer was given. Read by whoever lists the clients.
+#[derive(Debug, Default)]
+pub struct Tally {
+    units: AtomicU64,
+    /// Lost by being slow.
+    skipped: AtomicU64,
 }
 
 /// What happened to a session while its connection was quiet.
@@ -100,7 +108,8 @@ impl Scene {
     /// Ends the viewing, and says so.
     fn stop_viewing(&mut self, client: SocketAddr, why: &dyn fmt::Display) {
         self.relay = None;
-        if let Some(Viewing { feed, units, skipped, .. }) = self.viewing.take() {
+        if let Some(Viewing { feed, tally, .. }) = self.viewing.take() {
+            let (units, skipped) = tally.counts();
             tracing::info!(%client, camera = feed.path(), units, skipped, %why, "viewer ends");
         }
         if self.seat.take().is_some() {
@@ -109,14 +118,20 @@ impl Scene {
     }
 }
 
-impl Viewing {
-    pub fn new(feed: Arc<Feed>, viewer: Viewer) -> Self {
-        Self { feed, viewer, units: 0, skipped: 0 }
-    }
-
+impl Tally {
     /// Units that the viewer was given, and that it lost by being slow.
     pub fn counts(&self) -> (u64, u64) {
-        (self.units, self.skipped)
+        (self.units.load(Ordering::Relaxed), self.skipped.load(Ordering::Relaxed))
+    }
+}
+
+impl Viewing {
+    pub fn new(feed: Arc<Feed>, viewer: Viewer) -> Self {
+        Self { feed, viewer, tally: Arc::default() }
+    }
+
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// Whether there were more units than it has taken.
@@ -135,12 +150,12 @@ impl Viewing {
             match self.feed.take(&mut self.viewer).ok_or(Changed)? {
                 Taken::Nothing => return Ok(None),
                 Taken::Skipped { units } => {
-                    self.skipped += units;
+                    self.tally.skipped.fetch_add(units, Ordering::Relaxed);
                     tracing::warn!(%client, camera = self.feed.path(), units,
                         "viewer is too slow: it goes on at the newest key frame");
                 }
                 Taken::Unit(unit) => {
-                    self.units += 1;
+                    self.tally.units.fetch_add(1, Ordering::Relaxed);
                     return Ok(Some(unit));
                 }
             }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::net::TcpStream;
 
-use crate::playback::Playback;
+use crate::playback::{Outlet, Playback};
 use crate::print::Print;
 use crate::scene::Viewing;
 
@@ -46,10 +46,22 @@ impl Carried {
         let Ok(next) = self.viewing.next(self.peer) else { return false };
         let Some(unit) = next else { return true };
         let bytes = self.playback.print(&unit, now, &mut desk.print, &mut desk.aside);
-        let taken = take(&self.line, bytes).unwrap_or(0);
-        self.rest.extend_from_slice(&bytes[taken..]);
-        self.rest.is_empty()
+        put(&self.line, bytes, &mut self.rest)
     }
+
+    /// Reports on streams for which no unit comes; as [`Self::go_on`].
+    pub(super) fn report(&mut self, now: MonoNs, desk: &mut Desk) -> bool {
+        desk.aside.clear();
+        self.playback.report(now, Outlet::Interleaved(&mut desk.aside));
+        desk.aside.is_empty() || put(&self.line, &desk.aside, &mut self.rest)
+    }
+}
+
+/// Whether the socket takes all of them now; else what it does not take is the rest.
+fn put(line: &TcpStream, bytes: &[u8], rest: &mut Vec<u8>) -> bool {
+    let taken = take(line, bytes).unwrap_or(0);
+    rest.extend_from_slice(&bytes[taken..]);
+    rest.is_empty()
 }
 
 /// How many of these bytes the socket takes now. Past tokio, which would look first whether it believes the socket to have

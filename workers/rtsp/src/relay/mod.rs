@@ -199,7 +199,7 @@ mod tests {
         }
         assert_eq!(samples(&seen), 16);
         let back = carriage.stop().unwrap();
-        assert_eq!((back.viewing.counts(), back.rest.len()), ((2, 0), 0));
+        assert_eq!((back.viewing.tally().counts(), back.rest.len()), ((2, 0), 0));
     }
 
     #[tokio::test]
@@ -215,7 +215,7 @@ mod tests {
         stage.publish(8);
         tokio::task::yield_now().await;
         let Carried { rest, viewing, .. } = carriage.stop().unwrap();
-        assert_eq!(viewing.counts(), (1, 0));
+        assert_eq!(viewing.tally().counts(), (1, 0));
         // Its socket is closed: what the client has is all that was sent.
         let mut seen = Vec::new();
         soon(client.read_to_end(&mut seen)).await.unwrap();
