@@ -55,6 +55,45 @@ pub fn named(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus 
     status_of(name, now, bytes, |part| named.open(part).ok()?)
 }
 
+/// How far a ring is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// 0 of a ring that is damaged or gone.
+    pub epoch: u64,
+    pub head: u64,
+    pub gop_index: u64,
+}
+
+/// As [`named`], of no more than two of the ring's files: for who asks often.
+pub fn reach(project: &ProjectName, name: &RingName) -> Reach {
+    let named = Named::new(project, name);
+    let newest = Newest::of(&|part| named.open(part).ok()?);
+    newest.map_or_else(Reach::default, |Newest { epoch, page, .. }| Reach {
+        epoch,
+        head: page.word(index::AT_HEAD),
+        gop_index: page.word(index::AT_GOP),
+    })
+}
+
+/// The epoch that is written, or was last.
+struct Newest {
+    anchor: Page,
+    epoch: u64,
+    /// Of its index.
+    file: OwnedFd,
+    page: Page,
+}
+
+impl Newest {
+    fn of(open: &impl Fn(Part) -> Option<OwnedFd>) -> Option<Self> {
+        let anchor = Page::read(&open(Part::Anchor)?, anchor::BYTES)?;
+        let epoch = anchor.word(anchor::AT_EPOCH);
+        let file = open(Part::Index { epoch })?;
+        let page = Page::read(&file, index::HEADER)?;
+        Some(Self { anchor, epoch, file, page })
+    }
+}
+
 /// One ring, from its segments as `open` gives them.
 pub(crate) fn status_of(
     name: &RingName,
@@ -63,13 +102,9 @@ pub(crate) fn status_of(
     open: impl Fn(Part) -> Option<OwnedFd>,
 ) -> RingStatus {
     let mut status = RingStatus { bytes, ..absent(name) };
-    let Some(head) = open(Part::Anchor).and_then(|file| Page::read(&file, anchor::BYTES)) else {
+    let Some(Newest { anchor: head, epoch, file, page }) = Newest::of(&open) else {
         return status;
     };
-    let epoch = head.word(anchor::AT_EPOCH);
-    let file = open(Part::Index { epoch });
-    let page = file.as_ref().and_then(|file| Page::read(file, index::HEADER));
-    let (Some(file), Some(page)) = (file, page) else { return status };
     status.epoch = epoch;
     status.head = page.word(index::AT_HEAD);
     status.live = page.lock_held;

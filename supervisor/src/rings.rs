@@ -4,6 +4,7 @@ use protocol::admin::RingStatus;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingKind, RingName};
 use shmring::broker::Broker;
+use shmring::census::Reach;
 use shmring::{census, clock};
 
 use crate::floors::{Floor, Floors};
@@ -34,6 +35,17 @@ impl Outlook {
             Some(broker) if broker.serves(ring) => broker.status(ring),
             // Of a ring of names alone: nobody is asked, so nobody is waited for.
             _ => census::named(&self.project, ring, clock::mono()),
+        }
+    }
+
+    /// Less than [`Self::status`], for less.
+    fn reach(&self, ring: &RingName) -> Reach {
+        match &self.broker {
+            Some(broker) if broker.serves(ring) => {
+                let RingStatus { epoch, head, gop_index, .. } = broker.status(ring);
+                Reach { epoch, head, gop_index }
+            }
+            _ => census::reach(&self.project, ring),
         }
     }
 
@@ -81,10 +93,10 @@ pub(crate) fn refuse_second_writer(topology: &Topology) -> Result<(), TwoWriters
 
 /// Whether what it is for has begun: items for packets and frames; events come when they come.
 pub(crate) fn flows(outlook: &Outlook, ring: &RingName) -> bool {
-    let status = outlook.status(ring);
+    let reach = outlook.reach(ring);
     match ring.kind() {
-        RingKind::Packets | RingKind::Frames => status.head > 0,
-        RingKind::Events => status.epoch > 0,
+        RingKind::Packets | RingKind::Frames => reach.head > 0,
+        RingKind::Events => reach.epoch > 0,
     }
 }
 
@@ -101,14 +113,14 @@ pub(crate) fn observe_all(outlook: &Outlook, topology: &Topology, floors: &mut F
 
 /// How far a ring is: epoch and head.
 pub(crate) fn head_of(outlook: &Outlook, ring: &RingName) -> (u64, u64) {
-    let status = outlook.status(ring);
-    (status.epoch, status.head)
+    let reach = outlook.reach(ring);
+    (reach.epoch, reach.head)
 }
 
 fn observe(outlook: &Outlook, ring: &RingSpec, floors: &mut Floors) {
-    let status = outlook.status(&ring.name);
-    if status.epoch > 0 {
-        let floor = Floor { epoch: status.epoch, gop: status.gop_index };
+    let reach = outlook.reach(&ring.name);
+    if reach.epoch > 0 {
+        let floor = Floor { epoch: reach.epoch, gop: reach.gop_index };
         floors.observe(&ring.name, floor);
     }
 }

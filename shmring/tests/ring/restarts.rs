@@ -330,3 +330,18 @@ fn a_waiting_reader_uses_no_processor() {
     let used = used() - before;
     assert!(used < Duration::from_millis(20), "{used:?} of a second's wait");
 }
+
+#[test]
+fn how_far_a_ring_is_is_told_as_its_whole_status_tells_it() {
+    let project = Project::new();
+    let name = project.contract("cam.packets", 2).name;
+    assert_eq!(census::reach(&project.0, &name), census::Reach::default());
+    for packets in [3, 1] {
+        drop(write_epoch(&project, packets));
+        let status = census::status(&project.0, &name, clock::mono());
+        let reach = census::reach(&project.0, &name);
+        assert_eq!(reach.head, packets as u64);
+        let told = (reach.epoch, reach.head, reach.gop_index);
+        assert_eq!(told, (status.epoch, status.head, status.gop_index));
+    }
+}
