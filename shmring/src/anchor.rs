@@ -107,6 +107,8 @@ pub(crate) struct IndexView {
     pub(crate) before: u64,
     pub(crate) places: u32,
     pub(crate) quota: u32,
+    /// Where its pictures lie: `layout::memory`.
+    pub(crate) memory: u32,
     /// Its reader has found the writer gone.
     known_dead: AtomicBool,
     file: OwnedFd,
@@ -141,8 +143,8 @@ impl IndexView {
         let half = |at| map.half(at).load(Ordering::Relaxed);
         let (places, quota) = (half(index::AT_PLACES), half(index::AT_QUOTA));
         let before = map.word(index::AT_BEFORE).load(Ordering::Relaxed);
-        let view =
-            Self { epoch, before, places, quota, known_dead: AtomicBool::new(false), map, file };
+        let (memory, known_dead) = (half(index::AT_MEMORY), AtomicBool::new(false));
+        let view = Self { epoch, before, places, quota, memory, known_dead, map, file };
         view.check_counts(segments, part)?;
         Ok(Some(view))
     }
@@ -154,6 +156,10 @@ impl IndexView {
         }
         if self.places > PLACES_MAX || self.quota as usize > layout::lease::HAZARDS {
             return damaged("its places or quota are out of range");
+        }
+        let major = self.map.half(index::AT_MAJOR).load(Ordering::Relaxed);
+        if (major == index::DEVICE_MAJOR) != (self.memory != layout::memory::HOST) {
+            return damaged("its layout and its memory contradict each other");
         }
         Ok(())
     }
@@ -229,7 +235,10 @@ fn check_header(
     }
     let half = |at| map.half(at).load(Ordering::Relaxed);
     let (major, minor) = (half(anchor::AT_MAJOR), half(anchor::AT_MINOR));
-    if major != layout::MAJOR {
+    let is_of_device = matches!(part, Part::Index { .. })
+        && segments.ring().kind() == RingKind::Frames
+        && major == index::DEVICE_MAJOR;
+    if major != layout::MAJOR && !is_of_device {
         let ring = segments.ring().clone();
         return Err(Error::Layout { ring, seen_major: major, seen_minor: minor });
     }

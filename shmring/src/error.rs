@@ -63,6 +63,13 @@ pub enum Error {
         room_for_more(ring)
     )]
     PacketTooLarge { ring: RingName, bytes: usize, limit: usize },
+    #[error(
+        "ring {ring}: its pictures lie in a CUDA device's memory, and this program reads those of the machine's; \
+         give the ring `memory: host`, or a second output for such readers (docs/device-frames.md)"
+    )]
+    OnDevice { ring: RingName },
+    #[error("ring {ring}: no memory of a device for its pictures: {what}")]
+    NoDevice { ring: RingName, what: String },
     #[error("ring {ring}: the stream description does not fit: {what}")]
     StreamTooLarge { ring: RingName, what: &'static str },
     #[error("ring {ring}: is a ring of {seen}, expected {expected}")]

@@ -5,7 +5,7 @@
 
 /// Version of the layout.
 pub const MAJOR: u32 = 1;
-pub const MINOR: u32 = 1;
+pub const MINOR: u32 = 2;
 
 /// Smallest unit of every file; also the alignment of slots.
 pub const PAGE: usize = 4096;
@@ -17,6 +17,12 @@ pub mod kind {
     pub const FRAMES: u32 = 1;
     pub const PACKETS: u32 = 2;
     pub const EVENTS: u32 = 3;
+}
+
+/// Where pictures lie, as the index and a device block state it.
+pub mod memory {
+    pub const HOST: u32 = 0;
+    pub const CUDA: u32 = 1;
 }
 
 /// The anchor: one page that lives as long as the ring's name.
@@ -56,6 +62,8 @@ pub mod index {
     pub const AT_SLOTS: usize = 28;
     /// u32, frames: descriptors in the descriptor ring, a power of two.
     pub const AT_DESCRIPTORS: usize = 32;
+    /// u32, frames, since 1.2: where the pictures lie.
+    pub const AT_MEMORY: usize = 36;
     /// u64: this epoch.
     pub const AT_EPOCH: usize = 40;
     /// u64, packets: bytes of the log.
@@ -111,6 +119,30 @@ pub mod index {
     pub const AT_VERSIONS: usize = AT_STREAM + STREAM_BYTES;
 
     pub const NO_POSITION: u64 = u64::MAX;
+
+    /// `AT_MAJOR` of a ring whose pictures lie in a device's memory: readers of before 1.2 refuse it.
+    pub const DEVICE_MAJOR: u32 = 2;
+}
+
+/// A generation's data file where the pictures lie in a device's memory: where they do.
+pub mod device {
+    pub const MAGIC: u64 = u64::from_le_bytes(*b"FVDEVIC1");
+    pub const BYTES: usize = super::PAGE;
+
+    pub const AT_MAGIC: usize = 0;
+    /// u32: as the index's `AT_MEMORY`.
+    pub const AT_MEMORY: usize = 8;
+    /// u32: the generation whose slots lie there.
+    pub const AT_GENERATION: usize = 12;
+    pub const AT_EPOCH: usize = 16;
+    /// u64: bytes of the allocation.
+    pub const AT_BYTES: usize = 24;
+    /// 16 bytes: UUID of the device.
+    pub const AT_DEVICE: usize = 32;
+    pub const DEVICE_BYTES: usize = 16;
+    /// 64 bytes: the handle by which another process opens the allocation.
+    pub const AT_HANDLE: usize = 64;
+    pub const HANDLE_BYTES: usize = 64;
 }
 
 /// An entry of the table of evictions: how the reader in this place was let go of last.

@@ -147,7 +147,7 @@ fn header(path: &Path, magic: u64) -> State {
     let (major, minor) = (half(anchor::AT_MAJOR), half(anchor::AT_MINOR));
     if !whole || bytes[..8] != magic.to_le_bytes() {
         State::Stray
-    } else if major == layout::MAJOR {
+    } else if major == layout::MAJOR || major == index::DEVICE_MAJOR {
         State::Dead
     } else {
         State::Layout { major, minor }

@@ -56,8 +56,9 @@ mod wake;
 pub use analyzer::{Analyzer, Given};
 pub use error::Error;
 pub use frames::{
-    Content, Frame, FrameGroup, FrameMeta, FrameOptions, FrameReader, FrameSet, FrameStart,
-    FrameWriter, Loan, Picture, Plane, PlaneLayout, Policy, SlotId, Tensor, TensorView, Window,
+    Content, DeviceBlock, DeviceMemory, DeviceSpot, Frame, FrameGroup, FrameMeta, FrameOptions,
+    FrameReader, FrameSet, FrameStart, FrameWriter, Loan, OnDevice, Picture, Plane, PlaneLayout,
+    Policy, SlotId, Tensor, TensorView, Window,
 };
 pub use lease::Demand;
 pub use packets::{Packet, PacketMeta, PacketOptions, PacketReader, PacketWriter, Start};

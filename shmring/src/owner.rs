@@ -21,7 +21,7 @@ use crate::anchor::{PLACES_MAX, write_header};
 use crate::clock;
 use crate::error::{Error, io};
 use crate::fork::{Birth, Unshared};
-use crate::layout::index;
+use crate::layout::{index, memory};
 use crate::lease;
 use crate::lock::{self, Locked};
 use crate::segment::Mapping;
@@ -41,6 +41,8 @@ pub(crate) struct IndexShape {
     pub(crate) slots: u32,
     pub(crate) descriptors: u32,
     pub(crate) log_bytes: u64,
+    /// `layout::memory`.
+    pub(crate) memory: u32,
 }
 
 /// How often readers of the epoch before are called: at once, and with the first items, for one of them may
@@ -199,6 +201,10 @@ fn build_index(
     let map = &draft.mapping;
     write_header(map, index::MAGIC, hold.ring().kind());
     let half = |at, value| map.half(at).store(value, Ordering::Relaxed);
+    if shape.memory != memory::HOST {
+        half(index::AT_MAJOR, index::DEVICE_MAJOR);
+    }
+    half(index::AT_MEMORY, shape.memory);
     half(index::AT_PLACES, places);
     half(index::AT_QUOTA, shape.quota);
     half(index::AT_SLOTS, shape.slots);

@@ -1,13 +1,14 @@
 //! How much shared memory a ring takes, from its contract. Pure: the writers size their rings with these
 //! very functions, and who plans a topology asks them before anything is started.
 
+use protocol::config::Memory;
 use protocol::control::RingContract;
 use protocol::name::RingKind;
 use protocol::time::NS_PER_S;
 use protocol::units::Span;
 
 use crate::frames::{self, QUOTA};
-use crate::layout::{PAGE, anchor, index, lease};
+use crate::layout::{PAGE, anchor, device, index, lease};
 use crate::lease::{longest_deadline, table_bytes};
 
 /// Smallest log: late joiners of a low-rate camera still find several groups of pictures.
@@ -64,7 +65,9 @@ pub fn epoch_bytes(contract: &RingContract, pictures: Option<Pictures>) -> u64 {
         (RingKind::Frames, None) => (frames::INDEX_BYTES, 0),
         (RingKind::Frames, Some(Pictures { slot_bytes, writer_need })) => {
             let slots = u64::from(slots(contract, writer_need));
-            (frames::INDEX_BYTES, pages(slot_bytes.max(1)).saturating_mul(slots))
+            let data = pages(slot_bytes.max(1)).saturating_mul(slots);
+            let on_device = contract.config.memory != Memory::Host;
+            (frames::INDEX_BYTES, if on_device { whole(device::BYTES) } else { data })
         }
     };
     whole(index).saturating_add(whole(table_bytes(evictions))).saturating_add(data)

@@ -263,6 +263,8 @@ pub struct RingConfig {
     /// Packet rings: highest rate the source sends; ten seconds of it set the ring's depth.
     pub max_bitrate: BitRate,
     pub access: Access,
+    /// Frame rings: where the pictures lie.
+    pub memory: Memory,
 }
 
 impl Default for RingConfig {
@@ -272,6 +274,7 @@ impl Default for RingConfig {
             history: 1,
             max_bitrate: BitRate(8_000_000),
             access: Access::default(),
+            memory: Memory::default(),
         }
     }
 }
@@ -285,4 +288,15 @@ pub enum Access {
     Named,
     /// From the supervisor's broker, for those that are not.
     Brokered,
+}
+
+/// Where the pictures of a frame ring lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// In shared memory of the machine.
+    #[default]
+    Host,
+    /// In the memory of a CUDA device; only who they are and where lies in shared memory.
+    Cuda,
 }

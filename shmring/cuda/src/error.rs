@@ -8,7 +8,9 @@ pub enum Error {
         name = if name.is_empty() { "error" } else { name.as_str() }
     )]
     Call { doing: &'static str, code: i32, name: String, text: String },
-    #[error("no CUDA device: the driver finds none that this process may use (CUDA_VISIBLE_DEVICES)")]
+    #[error(
+        "no CUDA device: the driver finds none that this process may use (CUDA_VISIBLE_DEVICES)"
+    )]
     NoDevice,
     #[error(
         "no CUDA driver: {why}; install NVIDIA's driver (libcuda.so.1), or pass its devices and library into \

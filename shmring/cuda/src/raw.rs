@@ -250,8 +250,7 @@ impl Context {
         let (_current, mut address) = (self.enter()?, 0);
         let handle = IpcHandle(*handle);
         // SAFETY: fills the number it is given; a handle that names no memory is refused.
-        let code =
-            unsafe { (self.library.functions.open)(&raw mut address, handle, LAZY_PEERS) };
+        let code = unsafe { (self.library.functions.open)(&raw mut address, handle, LAZY_PEERS) };
         self.library.check("opening another process's memory", code)?;
         Ok(address)
     }

@@ -27,8 +27,9 @@ fn the_other_side() {
         if imported.as_ref().is_none_or(|(opened, _)| *opened != line) {
             imported = None;
             let (id, handle) = line.split_once(' ').unwrap();
-            let opened = Device::with_id(driver, DeviceId(unhex(id).try_into().unwrap()))
-                .and_then(|device| device.import(&Handle(unhex(handle).try_into().unwrap()), BYTES));
+            let opened = Device::with_id(driver, DeviceId(unhex(id).try_into().unwrap())).and_then(
+                |device| device.import(&Handle(unhex(handle).try_into().unwrap()), BYTES),
+            );
             match opened {
                 Ok(opened) => imported = Some((line, opened)),
                 Err(error) => {
@@ -111,7 +112,10 @@ fn another_process_sees_what_was_written(library: &Path) {
     }
     let nobody = DeviceId([9; 16]);
     let told = other.asks(nobody, handle);
-    assert!(told.contains(&nobody.to_string()) && told.contains(&device.id().to_string()), "{told}");
+    assert!(
+        told.contains(&nobody.to_string()) && told.contains(&device.id().to_string()),
+        "{told}"
+    );
 }
 
 #[test]

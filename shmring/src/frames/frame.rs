@@ -7,7 +7,8 @@ use protocol::stream::FrameId;
 use protocol::time::MonoNs;
 
 use super::descriptor::Described;
-use super::{FrameMeta, TensorView};
+use super::{DeviceBlock, FrameMeta, OnDevice, TensorView};
+use crate::anchor::IndexView;
 use crate::lease::LeasePage;
 use crate::segment::Mapping;
 
@@ -20,7 +21,9 @@ pub(super) struct Hand {
     pub(super) data: Arc<Mapping>,
     pub(super) epoch: u64,
     pub(super) origin: Arc<Origin>,
-    /// Where its slot begins. `start + described.slot_bytes <= data.bytes()`.
+    /// Where the slots lie, if it is not in `data`.
+    pub(super) device: Option<Arc<DeviceBlock>>,
+    /// Where its slot begins. `start + described.slot_bytes <= data.bytes()`, or the device block's.
     pub(super) start: usize,
     /// Proven to fit its slot.
     pub(super) described: Described,
@@ -45,6 +48,8 @@ impl Drop for Frame {
 pub(super) struct Origin {
     pub(super) ring: RingName,
     pub(super) source: Option<RingName>,
+    /// Of a ring on a device: whether its writer lives is asked there.
+    pub(super) index: Option<Arc<IndexView>>,
 }
 
 impl Frame {
@@ -72,7 +77,7 @@ impl Frame {
 
     /// The picture's identity: the packet it came from, or its place in this ring.
     pub fn frame_id(&self) -> FrameId {
-        let Origin { ring, source } = &*self.hand.origin;
+        let Origin { ring, source, .. } = &*self.hand.origin;
         match (source, self.hand.described.meta.source) {
             (Some(ring), Some(id)) => {
                 FrameId { ring: ring.clone(), epoch: id.epoch, sequence: id.sequence }
@@ -81,9 +86,14 @@ impl Frame {
         }
     }
 
-    /// The visible part of a plane; `None` when the format has no such plane, and for a tensor.
+    /// Where it lies on a device; `None` when it lies in the machine's memory.
+    pub fn device(&self) -> Option<OnDevice<'_>> {
+        Some(OnDevice { frame: self, block: self.hand.device.as_deref()? })
+    }
+
+    /// The visible part of a plane; `None` when the format has no such plane, for a tensor, and on a device.
     pub fn plane(&self, number: usize) -> Option<Plane<'_>> {
-        let picture = self.hand.described.meta.picture()?;
+        let picture = self.hand.described.meta.picture().filter(|_| self.hand.device.is_none())?;
         if number >= picture.format.planes() {
             return None;
         }
@@ -98,9 +108,10 @@ impl Frame {
         })
     }
 
-    /// The elements; `None` for a picture.
+    /// The elements; `None` for a picture, and on a device.
     pub fn tensor(&self) -> Option<TensorView<'_>> {
-        Some(TensorView { frame: self, tensor: self.hand.described.meta.tensor()? })
+        let tensor = self.hand.described.meta.tensor().filter(|_| self.hand.device.is_none())?;
+        Some(TensorView { frame: self, tensor })
     }
 
     /// Which hazard of its page the lease uses; for tests and tools.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::Token;
 use super::pool::Pool;
 use super::table::version_word;
 use super::window::Window;
+use super::{DeviceBlock, DeviceMemory, DeviceSpot, Token};
 use crate::error::Error;
+use crate::layout::device;
 use crate::lease::LeaseTable;
 use crate::owner::Owner;
 use crate::pin;
@@ -30,6 +31,8 @@ pub(super) struct Memory {
     file: OwnedFd,
     path: PathBuf,
     slot_bytes: usize,
+    /// The slots lie in a device's memory, and where is all that lies here.
+    on_device: Option<u32>,
     /// For each slot, whether its present content has been shown to readers.
     published: Vec<AtomicBool>,
 }
@@ -39,11 +42,28 @@ impl Memory {
         self.slot_bytes
     }
 
+    /// `None` for slots in the machine's memory.
+    pub(super) fn spot(&self, slot: u32) -> Option<DeviceSpot> {
+        let bytes = self.slot_bytes as u64;
+        let at = |generation| DeviceSpot { generation, offset: u64::from(slot) * bytes, bytes };
+        self.on_device.map(at)
+    }
+
+    /// # Panics
+    /// For slots in a device's memory.
     pub(super) fn slot(&self, slot: u32) -> NonNull<u8> {
+        assert!(
+            self.on_device.is_none(),
+            "slot {slot} lies in a device's memory: ask for its spot"
+        );
         self.map.range(slot as usize * self.slot_bytes, self.slot_bytes)
     }
 
     pub(super) fn window(&self, slot: u32) -> Result<Window, Error> {
+        assert!(
+            self.on_device.is_none(),
+            "slot {slot} lies in a device's memory: it has no window"
+        );
         let offset = slot as usize * self.slot_bytes;
         Window::open(&self.path, &self.file, &self.map, offset, self.slot_bytes)
     }
@@ -75,10 +95,20 @@ pub(super) struct Generation {
 
 impl Generation {
     /// Reserves the memory and shows it under its name; no descriptor names it yet.
-    pub(super) fn create(owner: &Owner, number: u32, shape: Shape) -> Result<Self, Error> {
+    pub(super) fn create(
+        owner: &Owner,
+        number: u32,
+        shape: Shape,
+        on: Option<&mut dyn DeviceMemory>,
+    ) -> Result<Self, Error> {
         let part = Part::Data { epoch: owner.epoch, generation: number };
         let bytes = shape.slot_bytes.saturating_mul(shape.slots as usize);
-        let draft = owner.hold.create(part, bytes)?;
+        let block = on.map(|memory| allocate(owner, memory, number, bytes)).transpose()?;
+        let draft = owner.hold.create(part, if block.is_some() { device::BYTES } else { bytes })?;
+        if let Some(block) = &block {
+            block.write(&draft.mapping, owner.epoch, number);
+        }
+        let on_device = block.map(|_| number);
         let (map, file) = owner.hold.link(part, draft)?;
         for slot in 0..shape.slots {
             // The bank may still hold versions of the generation before last: never go back.
@@ -89,7 +119,8 @@ impl Generation {
         }
         let path = owner.hold.path(part);
         let published = (0..shape.slots).map(|_| AtomicBool::new(false)).collect();
-        let memory = Arc::new(Memory { map, file, path, slot_bytes: shape.slot_bytes, published });
+        let slot_bytes = shape.slot_bytes;
+        let memory = Arc::new(Memory { map, file, path, slot_bytes, on_device, published });
         Ok(Self { number, memory, pool: Pool::new(shape.slots as usize, shape.keep) })
     }
 
@@ -139,4 +170,18 @@ impl Generation {
     pub(super) fn give_back(&mut self, slot: u32) {
         self.pool.give_back(slot);
     }
+}
+
+fn allocate(
+    owner: &Owner,
+    memory: &mut dyn DeviceMemory,
+    generation: u32,
+    bytes: usize,
+) -> Result<DeviceBlock, Error> {
+    let refused = |what| Error::NoDevice { ring: owner.ring().clone(), what };
+    let block = memory.allocate(generation, bytes as u64).map_err(refused)?;
+    if block.bytes < bytes as u64 {
+        return Err(refused(format!("{} bytes, expected {bytes}", block.bytes)));
+    }
+    Ok(block)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::DeviceBlock;
 use super::descriptor::Described;
 use super::frame::{Frame, Hand, Origin};
 use crate::lease::LeasePage;
@@ -15,6 +16,9 @@ pub(super) struct Hands {
     pub(super) generation: u32,
     pub(super) page: Arc<LeasePage>,
     pub(super) data: Arc<Mapping>,
+    pub(super) device: Option<Arc<DeviceBlock>>,
+    /// Bytes that the slots lie in, here or there.
+    pub(super) reach: usize,
     pub(super) epoch: u64,
     pub(super) origin: Arc<Origin>,
     /// By hazard.
@@ -62,6 +66,7 @@ impl Hands {
             data: Arc::clone(&self.data),
             epoch: self.epoch,
             origin: Arc::clone(&self.origin),
+            device: self.device.clone(),
             start: 0,
             described: Described::blank(),
         })

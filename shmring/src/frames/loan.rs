@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::DeviceSpot;
 use super::generation::Memory;
 use super::window::Window;
 use super::writer::Shared;
@@ -41,6 +42,12 @@ impl Loan {
         self.id
     }
 
+    /// Where the slot lies, in a ring on a device: fill it there, and have the device finish, before it is
+    /// published. `None` in the machine's memory.
+    pub fn spot(&self) -> Option<DeviceSpot> {
+        self.memory.spot(self.id.slot)
+    }
+
     /// The slot's bytes, page aligned, for filling it before it is published.
     ///
     /// Publishing goes by the slot's number, which a decoder's callbacks can carry, so the compiler does not
@@ -50,7 +57,7 @@ impl Loan {
     /// shows as a torn picture; a second borrow panics.
     ///
     /// # Panics
-    /// Once the slot was published: readers look at it.
+    /// Once the slot was published: readers look at it. In a ring on a device.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let slot = self.id.slot;
         assert!(!self.memory.is_published(slot), "slot {slot} is published and must not change");
@@ -65,7 +72,7 @@ impl Loan {
     /// stop from keeping it. Close it before the slot is published.
     ///
     /// # Panics
-    /// Once the slot was published: readers look at it.
+    /// Once the slot was published: readers look at it. In a ring on a device.
     pub fn window(&mut self) -> Result<Window, Error> {
         let slot = self.id.slot;
         assert!(!self.memory.is_published(slot), "slot {slot} is published and must not change");

@@ -12,6 +12,7 @@
 mod choice;
 mod content;
 mod descriptor;
+mod device;
 mod form;
 mod frame;
 mod generation;
@@ -28,6 +29,7 @@ mod writer;
 
 pub use choice::{FrameStart, Policy};
 pub use content::{Content, Picture, PlaneLayout, Tensor};
+pub use device::{DeviceBlock, DeviceMemory, DeviceSpot, OnDevice};
 pub use frame::{Frame, Plane};
 pub use loan::{Loan, SlotId};
 pub use reader::{FrameOptions, FrameReader};

@@ -42,6 +42,8 @@ pub struct FrameOptions {
     /// so. The others are skipped, not missed; `every` counts for nothing then.
     pub key_only: bool,
     pub start: FrameStart,
+    /// Frames in a device's memory are welcome ([`Frame::device`]). Else a ring of such is refused.
+    pub on_device: bool,
 }
 
 impl FrameOptions {
@@ -55,6 +57,7 @@ impl FrameOptions {
             every: 1,
             key_only: false,
             start: FrameStart::Newest,
+            on_device: false,
         }
     }
 }
@@ -97,7 +100,7 @@ impl FrameReader {
         let segments = segments::find(project, ring);
         let anchor = Arc::new(AnchorView::open(&segments)?);
         let index = Arc::new(IndexView::open_live(&*segments, &anchor)?);
-        check_shape(&*segments, &index)?;
+        check_shape(&*segments, &index, options)?;
         let every = Every::new(if options.key_only { 1 } else { options.every });
         let signal = Signal::new(ring, &anchor, &index, Progress::at(0, every.number()));
         let seats = Seats::claim(&*segments, &index, options)?;
@@ -110,7 +113,7 @@ impl FrameReader {
             seats,
             options: options.clone(),
             cursor: 0,
-            origin: Arc::new(Origin { ring: ring.clone(), source: None }),
+            origin: Arc::new(Origin { ring: ring.clone(), source: None, index: None }),
             every,
             pace: Pace::new(options.max_fps),
             lost_epochs: false,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::config::Memory as Place;
 use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 
@@ -10,11 +11,11 @@ use super::form::Shown;
 use super::generation::{Generation, Memory, Shape};
 use super::loan::{Loan, SlotId};
 use super::table::{self, version_word, write_descriptor};
-use super::{FrameMeta, QUOTA, descriptor};
+use super::{DeviceMemory, FrameMeta, QUOTA, descriptor};
 use crate::clock;
 use crate::error::Error;
 use crate::fork::Birth;
-use crate::layout::{PAGE, index, token};
+use crate::layout::{PAGE, index, memory, token};
 use crate::lease::{Demand, Keeper, LeaseTable, Way, WhileWaiting};
 use crate::owner::{IndexShape, Owner};
 use crate::segment::Mapping;
@@ -55,6 +56,8 @@ struct State {
     sequence: u64,
     /// What was published last.
     newest: Shown,
+    /// Where the pictures lie, if not in the machine's memory. Behind the generations, whose readers go first.
+    device: Option<Box<dyn DeviceMemory>>,
 }
 
 impl FrameWriter {
@@ -65,6 +68,29 @@ impl FrameWriter {
         contract: &RingContract,
         source: Option<&RingName>,
     ) -> Result<Self, Error> {
+        if contract.config.memory == Place::Cuda {
+            let what = "this writer knows none; of built-in workers a decoder does".to_owned();
+            return Err(Error::NoDevice { ring: contract.name.clone(), what });
+        }
+        Self::begin(project, contract, source, None)
+    }
+
+    /// The same for a ring whose pictures lie in a device's memory.
+    pub fn create_on(
+        project: &ProjectName,
+        contract: &RingContract,
+        source: Option<&RingName>,
+        device: Box<dyn DeviceMemory>,
+    ) -> Result<Self, Error> {
+        Self::begin(project, contract, source, Some(device))
+    }
+
+    fn begin(
+        project: &ProjectName,
+        contract: &RingContract,
+        source: Option<&RingName>,
+        device: Option<Box<dyn DeviceMemory>>,
+    ) -> Result<Self, Error> {
         let slots = size::slots(contract, 0);
         let at_least_one = 1;
         check_slots(&contract.name, slots.saturating_add(at_least_one))?;
@@ -74,6 +100,7 @@ impl FrameWriter {
             slots: table::SLOTS,
             descriptors: table::DESCRIPTORS,
             log_bytes: 0,
+            memory: if device.is_some() { memory::CUDA } else { memory::HOST },
         };
         let mut owner = Owner::begin(project, contract, shape)?;
         let leases = LeaseTable::new(Arc::clone(&owner.hold), owner.places, QUOTA, owner.epoch);
@@ -89,6 +116,7 @@ impl FrameWriter {
             generations: 0,
             sequence: 0,
             newest: Shown::default(),
+            device,
         };
         Ok(Self(Arc::new(Shared {
             birth,
@@ -253,7 +281,11 @@ impl State {
                 what: "too many size changes in one epoch",
             });
         }
-        let generation = Generation::create(&self.owner, number, shape)?;
+        let device: Option<&mut dyn DeviceMemory> = match &mut self.device {
+            Some(device) => Some(device.as_mut()),
+            None => None,
+        };
+        let generation = Generation::create(&self.owner, number, shape, device)?;
         self.generations = number;
         self.previous = self.generation.replace(generation);
         let map = &self.owner.index;

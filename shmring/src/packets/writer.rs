@@ -69,8 +69,14 @@ impl PacketWriter {
     ) -> Result<Self, Error> {
         let log_bytes = size::log_bytes(contract);
         // Readers of packets hold no leases, so quota and slots are nothing.
-        let shape =
-            IndexShape { bytes: index::AT_VERSIONS, quota: 0, slots: 0, descriptors: 0, log_bytes };
+        let shape = IndexShape {
+            bytes: index::AT_VERSIONS,
+            quota: 0,
+            slots: 0,
+            descriptors: 0,
+            log_bytes,
+            memory: 0,
+        };
         let mut owner = Owner::begin(project, contract, shape)?;
         let bytes = usize::try_from(log_bytes).unwrap_or(usize::MAX);
         let part = Part::Data { epoch: owner.epoch, generation: 1 };

@@ -14,6 +14,7 @@ mod large;
 mod lateness;
 mod layout_doc;
 mod leftovers;
+mod on_device;
 mod packets;
 mod restarts;
 mod scribbled;

@@ -8,12 +8,12 @@ use super::super::descriptor::Described;
 use super::super::form::Known;
 use super::super::frame::{Frame, Origin};
 use super::super::table::{self, oldest_described, read_descriptor, version_word};
-use super::FrameReader;
 use super::seat::House;
+use super::{FrameOptions, FrameReader};
 use crate::Next;
 use crate::anchor::{AnchorView, IndexView, damaged};
 use crate::error::Error;
-use crate::layout::index;
+use crate::layout::{index, memory};
 use crate::lease::EvictionWatch;
 use crate::segments::{Part, Segments};
 use crate::stream;
@@ -31,7 +31,7 @@ impl FrameReader {
             self.signal.listen_to(&self.anchor, &self.index, self.progress());
             return Ok(None);
         };
-        check_shape(&*self.segments, &index)?;
+        check_shape(&*self.segments, &index, &self.options)?;
         self.seats.serve(&*self.segments, &index, &self.options)?;
         self.evictions = EvictionWatch::begin(&index, self.seats.first().place());
         // First: a claim in a page that names another epoch holds nothing.
@@ -86,7 +86,8 @@ impl FrameReader {
         self.signal.set_owes(self.lost_epochs);
         self.signal.set_not_before(self.pace.due());
         let source = stream::read(&self.index.map).and_then(|block| block.source);
-        self.origin = Arc::new(Origin { ring: self.ring().clone(), source });
+        let index = (self.index.memory != memory::HOST).then(|| Arc::clone(&self.index));
+        self.origin = Arc::new(Origin { ring: self.ring().clone(), source, index });
         self.open_slots();
         Ok(())
     }
@@ -103,7 +104,14 @@ impl FrameReader {
     }
 }
 
-pub(super) fn check_shape(segments: &dyn Segments, index_view: &IndexView) -> Result<(), Error> {
+pub(super) fn check_shape(
+    segments: &dyn Segments,
+    index_view: &IndexView,
+    options: &FrameOptions,
+) -> Result<(), Error> {
+    if index_view.memory != memory::HOST && !options.on_device {
+        return Err(Error::OnDevice { ring: segments.ring().clone() });
+    }
     let half = |at| index_view.map.half(at).load(Ordering::Relaxed);
     let shape = (half(index::AT_SLOTS), half(index::AT_DESCRIPTORS));
     let is_ours = shape == (table::SLOTS, table::DESCRIPTORS);

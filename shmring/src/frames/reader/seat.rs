@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::super::Token;
 use super::super::form::Known;
 use super::super::frame::{Frame, Origin};
 use super::super::hands::Hands;
 use super::super::table::{self, read_descriptor, version_word};
+use super::super::{DeviceBlock, Token};
 use super::FrameOptions;
 use crate::anchor::{IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
-use crate::layout::PAGE;
+use crate::layout::{PAGE, memory};
 use crate::lease::{LeasePage, Wish};
 use crate::segment::{self, Access, Mapping};
 use crate::segments::{Part, Segments};
@@ -188,7 +188,8 @@ impl Seat {
             }
             // Both are needed one after the other, and the claim stands between.
             table::fetch_version(map, token.generation, token.slot);
-            let start = slot_start(token.slot, known.slot_bytes(), hands.data.bytes());
+            let reach = hands.reach;
+            let start = slot_start(token.slot, known.slot_bytes(), reach);
             hands.data.fetch_line(start.unwrap_or(0));
             let version = version_word(map, token.generation, token.slot);
             if !self.page.pin(hazard, version, claim)? {
@@ -202,7 +203,7 @@ impl Seat {
             };
             let described = &mut hand.described;
             let is_read = read_descriptor(map, sequence, known, described);
-            let start = slot_start(token.slot, described.slot_bytes, hand.data.bytes());
+            let start = slot_start(token.slot, described.slot_bytes, reach);
             hand.start = start.unwrap_or(0);
             if !is_read || described.token != claim || start.is_none() {
                 // Dropping the frame ends the claim.
@@ -224,7 +225,7 @@ impl Seat {
         let Some(hands) = &self.hands else { return };
         let slot = (self.newest_slot + 1) % table::SLOTS;
         table::fetch_version(map, hands.generation, slot);
-        hands.data.fetch_line(slot_start(slot, slot_bytes, hands.data.bytes()).unwrap_or(0));
+        hands.data.fetch_line(slot_start(slot, slot_bytes, hands.reach).unwrap_or(0));
     }
 
     /// Maps the slots of a generation; `false` when its name is gone already.
@@ -242,9 +243,27 @@ impl Seat {
         }
         let data = Arc::new(Mapping::open(&path, &file, bytes, Access::Read)?);
         let (page, origin) = (Arc::clone(&self.page), Arc::clone(house.origin));
-        self.hands = Some(Hands { generation, page, data, epoch, origin, made: Vec::new() });
+        let device = match house.index.memory {
+            memory::HOST => None,
+            _ => Some(block(house, part, &data, generation)?),
+        };
+        let of_device =
+            |block: &Arc<DeviceBlock>| usize::try_from(block.bytes).unwrap_or(usize::MAX);
+        let reach = device.as_ref().map_or(data.bytes(), of_device);
+        let made = Vec::new();
+        self.hands = Some(Hands { generation, page, data, device, reach, epoch, origin, made });
         Ok(true)
     }
+}
+
+fn block(
+    house: &House<'_>,
+    part: Part,
+    data: &Mapping,
+    generation: u32,
+) -> Result<Arc<DeviceBlock>, Error> {
+    let block = DeviceBlock::read(data, house.index.epoch, generation).map(Arc::new);
+    block.ok_or_else(|| damaged(house.segments, part, "it says of no device's memory"))
 }
 
 #[inline(always)]
