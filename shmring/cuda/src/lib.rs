@@ -19,7 +19,11 @@ mod error;
 pub mod fake;
 mod memory;
 mod raw;
+#[cfg(feature = "ring")]
+mod slots;
 
 pub use device::{Device, DeviceId, Driver};
 pub use error::Error;
 pub use memory::{Allocation, Handle, Imported, Outside, Region, Rows};
+#[cfg(feature = "ring")]
+pub use slots::Slots;

@@ -1,5 +1,7 @@
 //! Memory of a device, this process's own or another's, and pictures in and out of it.
 
+use std::marker::PhantomData;
+
 use crate::device::Device;
 use crate::error::Error;
 use crate::raw::Side;
@@ -25,7 +27,7 @@ pub struct Rows {
 impl Rows {
     /// Bytes from the first row's begin to the last one's end; `None` for rows that overlap or that no memory
     /// can hold.
-    fn extent(&self, pitch: usize) -> Option<u64> {
+    pub(crate) fn extent(&self, pitch: usize) -> Option<u64> {
         if self.rows == 0 || self.row_bytes == 0 {
             return Some(0);
         }
@@ -36,17 +38,27 @@ impl Rows {
 
 /// Rows of somebody else's in the device's memory: FFmpeg's pictures.
 #[derive(Clone, Copy, Debug)]
-pub struct Outside {
+pub struct Outside<'a> {
     address: u64,
     pitch: usize,
+    row_bytes: usize,
+    rows: usize,
+    _owner: PhantomData<&'a ()>,
 }
 
-impl Outside {
+impl Outside<'_> {
     /// # Safety
-    /// Wherever it is given to, there are so many rows `pitch` bytes apart at `address` in the memory of that
-    /// device, and they stay there until that call has ended.
-    pub unsafe fn new(address: u64, pitch: usize) -> Self {
-        Self { address, pitch }
+    /// At `address` in the memory of the device that it will be given to, there are `rows` rows of `row_bytes`
+    /// bytes, `pitch` bytes apart, as long as `'a`.
+    pub unsafe fn new(address: u64, pitch: usize, row_bytes: usize, rows: usize) -> Self {
+        Self { address, pitch, row_bytes, rows, _owner: PhantomData }
+    }
+
+    fn side(&self, rows: &Rows) -> Result<Side, Error> {
+        if rows.row_bytes > self.row_bytes || rows.rows > self.rows {
+            return Err(Error::Outside { bytes: (self.row_bytes * self.rows) as u64 });
+        }
+        Ok(Side::Device { address: self.address, pitch: self.pitch })
     }
 }
 
@@ -88,17 +100,13 @@ impl Region {
     }
 
     /// From memory of this device that is somebody else's.
-    pub fn copy_from(&self, rows: &Rows, from: Outside) -> Result<(), Error> {
-        let to = self.side(rows)?;
-        check(rows.extent(from.pitch), u64::MAX)?;
-        self.copy(Side::Device { address: from.address, pitch: from.pitch }, to, rows)
+    pub fn copy_from(&self, rows: &Rows, from: Outside<'_>) -> Result<(), Error> {
+        self.copy(from.side(rows)?, self.side(rows)?, rows)
     }
 
     /// Into memory of this device that is somebody else's.
-    pub fn copy_to(&self, rows: &Rows, to: Outside) -> Result<(), Error> {
-        let from = self.side(rows)?;
-        check(rows.extent(to.pitch), u64::MAX)?;
-        self.copy(from, Side::Device { address: to.address, pitch: to.pitch }, rows)
+    pub fn copy_to(&self, rows: &Rows, to: Outside<'_>) -> Result<(), Error> {
+        self.copy(self.side(rows)?, to.side(rows)?, rows)
     }
 
     /// The rows, if they lie in this region.

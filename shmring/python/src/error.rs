@@ -18,11 +18,13 @@ create_exception!(shmring, Evicted, Error, "This essential reader was too slow a
 create_exception!(shmring, Forked, Error, "The handle belongs to the parent process.");
 create_exception!(shmring, HasWriter, Error, "Another process writes this ring.");
 create_exception!(shmring, LayoutMismatch, Error, "Written by another version of shmring.");
+create_exception!(shmring, NoDevice, Error, "The device that frames lie on cannot be used here.");
 create_exception!(shmring, NoFreeSlot, Error, "Every slot is on loan or leased.");
 create_exception!(shmring, NoLease, Error, "As many frames are held as one reader may.");
 create_exception!(shmring, NoPlace, Error, "As many readers are attached as the ring has places.");
 create_exception!(shmring, NoSpace, Error, "No room left in /dev/shm.");
 create_exception!(shmring, NoSuchRing, Error, "Nobody has made a ring of this name.");
+create_exception!(shmring, OnDevice, Error, "The frame lies in a device's memory.");
 create_exception!(
     shmring,
     Overrun,
@@ -45,11 +47,13 @@ pub(crate) fn raise(error: &shmring::Error) -> PyErr {
         E::HasWriter { .. } => HasWriter::new_err(text),
         E::Layout { .. } => LayoutMismatch::new_err(text),
         E::Name(_) => PyValueError::new_err(text),
+        E::NoDevice { .. } => NoDevice::new_err(text),
         E::NoFreeSlot { .. } => NoFreeSlot::new_err(text),
         E::NoLease { .. } => NoLease::new_err(text),
         E::NoPlace { .. } => NoPlace::new_err(text),
         E::NoSpace { .. } => NoSpace::new_err(text),
         E::NoProject { .. } | E::NoSuchRing { .. } => NoSuchRing::new_err(text),
+        E::OnDevice { .. } => OnDevice::new_err(text),
         E::WrongKind { .. } => WrongKind::new_err(text),
         _ => Error::new_err(text),
     }
@@ -74,11 +78,13 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("Forked", py.get_type::<Forked>()),
         ("HasWriter", py.get_type::<HasWriter>()),
         ("LayoutMismatch", py.get_type::<LayoutMismatch>()),
+        ("NoDevice", py.get_type::<NoDevice>()),
         ("NoFreeSlot", py.get_type::<NoFreeSlot>()),
         ("NoLease", py.get_type::<NoLease>()),
         ("NoPlace", py.get_type::<NoPlace>()),
         ("NoSpace", py.get_type::<NoSpace>()),
         ("NoSuchRing", py.get_type::<NoSuchRing>()),
+        ("OnDevice", py.get_type::<OnDevice>()),
         ("Overrun", py.get_type::<Overrun>()),
         ("WriterLost", py.get_type::<WriterLost>()),
         ("WriterRestarted", py.get_type::<WriterRestarted>()),

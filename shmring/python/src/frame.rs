@@ -9,8 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyTuple};
 use shmring::fork::Birth;
 use shmring::{Content, FrameMeta, Picture};
+use shmring_cuda::DeviceId;
 
-use crate::error::{Closed, Damaged, WrongKind, raise};
+use crate::device;
+use crate::error::{Closed, Damaged, OnDevice, WrongKind, raise};
 use crate::raw::{self, Plane, Wanted};
 use crate::rgb::{self, Order};
 use crate::values;
@@ -115,22 +117,35 @@ impl Frame {
     fn converted<'py>(&self, py: Python<'py>, order: Order) -> PyResult<Bound<'py, PyAny>> {
         let shape = *self.picture()?;
         let lease = self.lease()?;
-        let picture = lease.frame().and_then(|frame| Rows::of(frame, shape));
-        let picture = picture.ok_or_else(|| Damaged::new_err(self.name()))?;
-        let (width, height) = (picture.width, picture.height);
-        let bytes = PyByteArray::new_with(py, width * height * 3, |pixels| {
-            // Nobody else has this bytearray yet, so it may be written without the interpreter.
-            py.detach(|| rgb::convert(&picture, order, pixels));
-            Ok(())
-        })?;
-        let numpy = py.import("numpy")?;
-        let flat = numpy.call_method1("frombuffer", (bytes, numpy.getattr("uint8")?))?;
-        flat.call_method1("reshape", (height, width, 3))
+        let frame = lease.frame().ok_or_else(|| Damaged::new_err(self.name()))?;
+        if frame.device().is_some() {
+            let fetched = py.detach(|| Fetched::of(frame, shape))?;
+            return packed(py, &fetched, order);
+        }
+        let picture = Rows::of(frame, shape).ok_or_else(|| Damaged::new_err(self.name()))?;
+        packed(py, &picture, order)
     }
 
     fn name(&self) -> String {
         format!("frame {} of {}", self.facts.sequence, self.facts.id.ring)
     }
+}
+
+/// A new array of red, green and blue.
+fn packed<'py>(
+    py: Python<'py>,
+    picture: &(impl rgb::Picture + Sync),
+    order: Order,
+) -> PyResult<Bound<'py, PyAny>> {
+    let rgb::Shape { width, height, .. } = picture.shape();
+    let bytes = PyByteArray::new_with(py, width * height * 3, |pixels| {
+        // Nobody else has this bytearray yet, so it may be written without the interpreter.
+        py.detach(|| rgb::convert(picture, order, pixels));
+        Ok(())
+    })?;
+    let numpy = py.import("numpy")?;
+    let flat = numpy.call_method1("frombuffer", (bytes, numpy.getattr("uint8")?))?;
+    flat.call_method1("reshape", (height, width, 3))
 }
 
 #[pymethods]
@@ -257,7 +272,11 @@ impl Frame {
     /// The picture or tensor as a read-only numpy array, not copied: height x width x channels for
     /// packed formats, the luma plane for planar ones.
     fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        values::array(&Bound::new(py, self.whole()?)?)
+        let whole = self.whole()?;
+        if whole.is_on_device() {
+            return Err(OnDevice::new_err(format!("{}: {}", self.name(), raw::ON_DEVICE)));
+        }
+        values::array(&Bound::new(py, whole)?)
     }
 
     /// A copy as height x width x 3 array of red, green, blue.
@@ -272,7 +291,31 @@ impl Frame {
 
     /// What `numpy()` shows, as an array of the program's own, which it may change and keep.
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.numpy(py)?.call_method0("copy")
+        let whole = self.whole()?;
+        if whole.is_on_device() {
+            let bytes = py.detach(|| whole.copy())?;
+            let numpy = py.import("numpy")?;
+            let flat =
+                numpy.call_method1("frombuffer", (PyByteArray::new(py, &bytes), self.dtype()))?;
+            return flat.call_method1("reshape", (whole.view().shape_tuple(py)?,));
+        }
+        values::array(&Bound::new(py, whole)?)?.call_method0("copy")
+    }
+
+    /// The device that it lies on, as `nvidia-smi -L` calls it; None in the machine's memory.
+    #[getter]
+    fn device(&self) -> PyResult<Option<String>> {
+        let lease = self.lease()?;
+        let on = lease.frame().and_then(shmring::Frame::device);
+        Ok(on.map(|on| DeviceId(on.block().device).to_string()))
+    }
+
+    /// Whether its device's memory went with its writer: what was read of it since its writer was last seen is
+    /// nobody's word. False in the machine's memory, which stays.
+    #[getter]
+    fn lost(&self) -> PyResult<bool> {
+        let lease = self.lease()?;
+        Ok(lease.frame().and_then(shmring::Frame::device).is_some_and(|on| on.is_lost()))
     }
 
     /// What `numpy()` shows, for `torch.from_dlpack(f)` and its like: not copied, read-only, keeping the
@@ -289,9 +332,9 @@ impl Frame {
         raw::capsule(py, self.whole()?, &Wanted { stream, max_version, dl_device, copy })
     }
 
-    /// The processor's memory.
-    fn __dlpack_device__(&self) -> (i32, i32) {
-        raw::CPU
+    /// The processor's memory, or the device that it lies on.
+    fn __dlpack_device__(&self) -> PyResult<(i32, i32)> {
+        raw::device_of(&self.whole()?)
     }
 
     /// Lets go of the picture; views that were taken keep it until they go.
@@ -347,5 +390,39 @@ impl rgb::Picture for Rows<'_> {
         if let Some(plane) = self.frame.plane(plane) {
             plane.copy_row(y, into);
         }
+    }
+}
+
+/// A picture fetched from a device, plane by plane.
+struct Fetched {
+    picture: Picture,
+    planes: Vec<Vec<u8>>,
+}
+
+impl Fetched {
+    fn of(frame: &shmring::Frame, picture: Picture) -> PyResult<Self> {
+        let fetch = |number: usize| {
+            let extent = picture.format.plane_extent(number, picture.width, picture.height);
+            let (at, size) =
+                (picture.planes[number], (extent.row_bytes as usize, extent.rows as usize));
+            device::fetch(frame, at.offset, at.linesize as usize, size)
+        };
+        let planes = (0..picture.format.planes()).map(fetch).collect::<PyResult<_>>()?;
+        Ok(Self { picture, planes })
+    }
+}
+
+impl rgb::Picture for Fetched {
+    fn shape(&self) -> rgb::Shape {
+        let Picture { width, height, format, colour, .. } = self.picture;
+        rgb::Shape { width: width as usize, height: height as usize, format, colour }
+    }
+
+    fn row(&self, plane: usize, y: usize, into: &mut [u8]) {
+        let extent =
+            self.picture.format.plane_extent(plane, self.picture.width, self.picture.height);
+        let row_bytes = extent.row_bytes as usize;
+        let bytes = row_bytes.min(into.len());
+        into[..bytes].copy_from_slice(&self.planes[plane][y * row_bytes..][..bytes]);
     }
 }

@@ -6,6 +6,7 @@
 
 mod attach;
 mod desk;
+mod device;
 mod emit;
 mod ending;
 mod error;

@@ -12,6 +12,7 @@ use shmring::Next;
 use shmring::fork::Birth;
 
 use crate::desk::{Desk, Watched};
+use crate::device;
 use crate::emit::{self, Target};
 use crate::error::{Closed, Ended, raise};
 use crate::frame::Frame;
@@ -258,6 +259,8 @@ impl Drop for Ring {
         if !self.birth.is_here() {
             let source = self.source.get_mut().unwrap_or_else(PoisonError::into_inner);
             std::mem::forget(source.take());
+        } else if !self.closed.load(Ordering::Relaxed) {
+            device::forget(&self.name);
         }
     }
 }
@@ -364,6 +367,7 @@ impl Ring {
             self.closed.store(true, Ordering::Relaxed);
             py.detach(|| {
                 drop(self.source.lock().unwrap_or_else(PoisonError::into_inner).take());
+                device::forget(&self.name);
             });
         }
     }

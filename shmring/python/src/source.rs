@@ -86,7 +86,9 @@ impl Wish {
         let start = self.since.map_or(FrameStart::Newest, after);
         let named = FrameOptions::named(&self.reader);
         let quota = self.hold.unwrap_or(named.quota);
-        FrameOptions { policy, quota, max_fps, every, key_only, start, ..named }
+        // Where a frame lies is asked when its bytes are.
+        let on_device = true;
+        FrameOptions { policy, quota, max_fps, every, key_only, start, on_device, ..named }
     }
 }
 

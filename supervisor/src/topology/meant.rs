@@ -10,6 +10,7 @@ use protocol::control::Essential;
 use protocol::name::{RingKind, RingName, WorkerName};
 use protocol::units::Span;
 
+use super::on_device;
 use super::problem::wiring::PLACES_MAX;
 use super::problem::{Finding, Subject, WiringProblem};
 use super::tree::Place;
@@ -31,6 +32,7 @@ pub(super) fn relate(
     let wiring = wiring::wire(written, findings);
     let specs = workers(written, &wiring, folder);
     let rings = rings(written, &specs, findings);
+    on_device::check(written, &specs, &rings, findings);
     same_address(written, &specs, findings);
     open_to_all(written, &specs, findings);
     order_of_start(written, findings);

@@ -18,6 +18,7 @@ pub(crate) mod live;
 mod loadable;
 mod meant;
 mod merge;
+mod on_device;
 mod order;
 mod piped;
 mod policy;

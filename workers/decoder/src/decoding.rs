@@ -258,15 +258,17 @@ impl Decoding {
             let Some((_, decoder)) = &mut self.open else {
                 return Ok(());
             };
-            let Some(picture) = decoder.receive()? else {
+            let now = clock::mono();
+            let is_looked_at = self.judge.is_due(now);
+            let may_stay = self.outputs.may_stay() && !is_looked_at;
+            let Some(picture) = decoder.receive_where(may_stay)? else {
                 return Ok(());
             };
             let Some(note) = self.notes.find(picture.token).filter(|note| !self.was_shown(note))
             else {
                 continue;
             };
-            let now = clock::mono();
-            if self.judge.is_due(now) {
+            if is_looked_at {
                 self.judge.look(picture.sampled(GRID.0, GRID.1), now);
             }
             let (made, troubles) = self.outputs.publish(&picture, &note);

@@ -21,6 +21,7 @@ mod engines;
 mod health;
 mod keep;
 mod notes;
+mod on_device;
 mod outputs;
 mod pictures;
 mod resync;

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use media::{MediaError, Picture, PictureHome, PlaneAt, Resized, Resizer};
 use protocol::config::decoder::OutputConfig;
+use protocol::stream::PixelFormat;
 use protocol::time::MonoNs;
 use shmring::{Content, Demand, Error, FrameMeta, FrameWriter, PlaneLayout, SlotId, clock};
+use shmring_cuda::Slots;
 use worker::{Parking, Turn};
 
 use crate::choice::Choice;
 use crate::notes::{Note, RINGS, Steps};
+use crate::on_device::There;
 use crate::tensors_of::TensorMaker;
 
 /// The decoder holds none of the ring's slots for a picture that it does not draw there.
@@ -24,11 +27,13 @@ pub(crate) enum Trouble {
     Media(#[from] MediaError),
     #[error(transparent)]
     Ring(#[from] Error),
+    #[error(transparent)]
+    Device(#[from] shmring_cuda::Error),
 }
 
 /// What goes into a ring.
 #[derive(Debug)]
-enum Makes {
+pub(crate) enum Makes {
     /// The pictures as the decoder makes them.
     AsTheyAre,
     Resized(Resizer),
@@ -36,6 +41,15 @@ enum Makes {
 }
 
 impl Makes {
+    /// Whether a picture of NV12 stays what it is.
+    pub(crate) fn keeps_form(&self) -> bool {
+        match self {
+            Self::AsTheyAre => true,
+            Self::Resized(resizer) => resizer.keeps(PixelFormat::Nv12),
+            Self::Tensors(_) => false,
+        }
+    }
+
     fn of(form: Option<&OutputConfig>) -> Self {
         let Some(form) = form else { return Self::AsTheyAre };
         // The topology has no tensor without a size.
@@ -54,6 +68,8 @@ impl Makes {
 pub(crate) struct Output {
     ring: FrameWriter,
     makes: Makes,
+    /// Where its slots lie, if not in the machine's memory.
+    there: Option<There>,
     parking: Parking,
     /// As of the last look at which there was a reader.
     demand: Demand,
@@ -70,12 +86,18 @@ impl Output {
         Self {
             ring,
             makes: Makes::of(form),
+            there: None,
             parking: if is_read { Parking::working() } else { Parking::default() },
             demand: Demand { every: 1, ..Demand::default() },
             choice: Choice::default(),
             joint: true,
             waits: false,
         }
+    }
+
+    /// Its pictures lie on a device.
+    pub(crate) fn on_device(self, slots: Option<Slots>) -> Self {
+        Self { there: slots.map(There::new), ..self }
     }
 
     /// Whether its source may wait for readers, so that how many pictures come in a second says nothing.
@@ -105,6 +127,13 @@ impl Output {
 
     fn publish(&mut self, picture: &Picture, note: &Note, step: u32) -> Result<u64, Trouble> {
         let discontinuity = self.joint;
+        if let Some(there) = &mut self.there {
+            let (loan, shown, copied) = there.fill(&self.ring, &mut self.makes, picture)?;
+            let meta = FrameMeta { discontinuity, copied, ..meta_of(picture, note, &shown) };
+            let sequence = self.ring.publish_each(loan.slot(), &meta, step)?;
+            self.joint = false;
+            return Ok(sequence);
+        }
         let published = match (&mut self.makes, picture.home) {
             (Makes::Tensors(maker), _) => {
                 let mut loan = self.ring.loan(maker.bytes(), IN_HAND)?;
@@ -125,7 +154,7 @@ impl Output {
                 let meta = FrameMeta { discontinuity, ..meta };
                 self.ring.publish_each(SlotId::from_bits(tag), &meta, step)?
             }
-            (Makes::AsTheyAre, PictureHome::Heap) => {
+            (Makes::AsTheyAre, PictureHome::Heap | PictureHome::Device) => {
                 let mut loan = self.ring.loan(picture.tight_layout().bytes, IN_HAND)?;
                 let layout = picture.copy_to(loan.bytes_mut()).unwrap_or_default();
                 let meta = meta_of(picture, note, &as_it_is(picture, layout.planes));
@@ -155,9 +184,16 @@ impl Outputs {
         outputs
     }
 
-    /// Of the decoder's own ring, and whether anybody reads it.
+    /// Of the decoder's own ring, and whether anybody reads it; `None` when nothing can be drawn there.
     pub(crate) fn own(&self) -> Option<(&FrameWriter, &Arc<AtomicBool>)> {
-        Some((&self.all.first()?.ring, &self.drawn))
+        let own = self.all.first().filter(|own| own.there.is_none())?;
+        Some((&own.ring, &self.drawn))
+    }
+
+    /// Whether pictures that are made on a device may stay there: nobody wants them here.
+    pub(crate) fn may_stay(&self) -> bool {
+        let read = self.all.iter().filter(|output| !output.parking.is_parked());
+        read.into_iter().all(|output| output.there.is_some() && output.makes.keeps_form())
     }
 
     /// Who reads what now; and whether there is something to do for anybody.

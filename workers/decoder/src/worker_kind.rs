@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use media::DecoderOptions;
 use protocol::config::decoder::{DecodeHardware, OutputConfig};
-use protocol::config::{DecoderConfig, PictureLimits, WorkerConfig};
+use protocol::config::{DecoderConfig, Memory, PictureLimits, WorkerConfig};
 use protocol::control::{Condition, ItemId, Joint, RingContract};
 use protocol::name::RingName;
 use protocol::stream::Track;
 use protocol::time::MonoNs;
 use shmring::{FrameWriter, Next, Packet, Start, clock};
+use shmring_cuda::Slots;
 use worker::{Context, Fault, PacketInput, STEP_WAIT, Step, Turn, Worker};
 
 use crate::decoding::{Decoding, Tally};
 use crate::engines::Engines;
 use crate::health::{Judge, in_words};
+use crate::on_device;
 use crate::outputs::{Output, Outputs};
 
 /// Steps without a packet after which the condition says so: 2 s.
@@ -285,18 +287,36 @@ impl Working {
 
 /// The rings, the decoder's own first.
 fn outputs(plan: &Plan, is_read: bool, cx: &Context) -> Result<Outputs, Fault> {
-    let create = |contract: &RingContract| -> Result<FrameWriter, Fault> {
-        let ring = FrameWriter::create(cx.project(), contract, Some(&plan.source))?;
+    let create = |contract: &RingContract, form: Option<&OutputConfig>| -> Result<Output, Fault> {
+        let (project, source) = (cx.project(), Some(&plan.source));
+        let slots = slots_of(contract)?;
+        let ring = match &slots {
+            None => FrameWriter::create(project, contract, source)?,
+            Some(slots) => {
+                FrameWriter::create_on(project, contract, source, Box::new(slots.clone()))?
+            }
+        };
         ring.while_waiting(cx.while_waiting());
-        Ok(ring)
+        Ok(Output::new(ring, form, is_read).on_device(slots).waiting(contract.waits))
     };
-    let own = Output::new(create(&plan.own)?, None, is_read).waiting(plan.own.waits);
-    let mut all = vec![own];
+    let mut all = vec![create(&plan.own, None)?];
     for (contract, form) in &plan.more {
-        let output = Output::new(create(contract)?, Some(form), is_read);
-        all.push(output.waiting(contract.waits));
+        all.push(create(contract, Some(form))?);
     }
     Ok(Outputs::new(all))
+}
+
+/// Where the ring's pictures lie, if not in the machine's memory. There is no fall-back: readers expect them there.
+fn slots_of(contract: &RingContract) -> Result<Option<Slots>, Fault> {
+    if contract.config.memory == Memory::Host {
+        return Ok(None);
+    }
+    on_device::slots().map(Some).map_err(|why| {
+        let ring = &contract.name;
+        Fault::unavailable(format!(
+            "ring {ring} has memory: cuda, and there is {why}; or give it memory: host"
+        ))
+    })
 }
 
 /// The first video track and its number.

@@ -50,7 +50,7 @@ impl Reencoder {
             input: NAME.to_owned(),
             what: "encoder libx264".to_owned(),
         })?;
-        let like = first.frame();
+        let like = first.frame().map_err(|source| failed("looking at a picture", source))?;
         let opened = open_x264(codec, like).map_err(|source| failed("opening libx264", source))?;
         Ok(Self {
             encoder: opened,
@@ -71,7 +71,8 @@ impl Reencoder {
         pts_ns: i64,
         duration_ns: i64,
     ) -> Result<AccessUnit, MediaError> {
-        let frame = self.fitting(picture.frame()).map_err(|source| failed("converting", source))?;
+        let frame = picture.frame().and_then(|frame| self.fitting(frame));
+        let frame = frame.map_err(|source| failed("converting", source))?;
         self.unit(frame, pts_ns, duration_ns)
     }
 

@@ -8,7 +8,7 @@ mod source;
 mod view;
 
 pub(crate) use canvas::{Canvas, SlotPlane};
-pub(crate) use dlpack::{CPU, Wanted, capsule};
-pub(crate) use plane::Plane;
+pub(crate) use dlpack::{Wanted, capsule, device_of};
+pub(crate) use plane::{ON_DEVICE, Plane};
 pub(crate) use source::Samples;
 pub(crate) use view::{View, dtype_name};

@@ -62,6 +62,10 @@ impl KeyProblem {
                     kinds().join(", ")
                 )
             }
+            // The same word is a limit of workers.
+            Self::Value { key, why } if key == "memory" && why.contains("cuda") => {
+                "for example memory: cuda".into()
+            }
             Self::NotA { key, .. } | Self::Value { key, .. } => {
                 format!("for example {}", example(key))
             }

@@ -38,6 +38,12 @@ pub(crate) enum WiringProblem {
     OpenToAll { address: SocketAddr },
     #[error("{ring} lies over itself")]
     OverItself { ring: RingName },
+    #[error("has memory: cuda, and {what}")]
+    NotOnDevice { what: &'static str, cure: &'static str },
+    #[error(
+        "reads {ring}, whose pictures lie on a device (memory: cuda), and {kind} reads those of the machine's memory"
+    )]
+    OnDevice { ring: RingName, kind: Kind },
     #[error("reads {ring}, which it writes itself")]
     OwnRing { ring: RingName },
     #[error("{key} name {ring}, which is no ring of pictures that it reads")]
@@ -95,6 +101,10 @@ impl WiringProblem {
             Self::OpenToAll { .. } => {
                 "add users: {anna: {password: '${cred:anna}', play: '*'}}, or let everybody in by users: {anyone: {play: '*'}}".into()
             }
+            Self::NotOnDevice { cure, .. } => (*cure).to_owned(),
+            Self::OnDevice { ring, .. } => format!(
+                "let it read another output of the decoder, or give {ring} memory: host; encoders and programs of your own read pictures on a device"
+            ),
             Self::OverItself { .. } => "leave out one 'over' of the circle".into(),
             Self::PlaceOfNone { ring, known, .. } => match did_you_mean(ring.as_str(), known) {
                 Some(near) => format!("did you mean '{near}'? Else add {ring} to 'in'"),

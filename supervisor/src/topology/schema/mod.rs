@@ -217,6 +217,7 @@ fn ring_settings() -> Keys {
         ("history", number(0, 64)),
         ("max_bitrate", shared("bit_rate")),
         ("access", words(&["named", "brokered"])),
+        ("memory", words(&["host", "cuda"])),
     ];
     described(RINGS, keys)
 }

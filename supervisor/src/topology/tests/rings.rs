@@ -1,5 +1,6 @@
 //! What a topology means: rings, paths, policies.
 
+use protocol::config::Memory;
 use protocol::config::ingest::Source;
 use protocol::units::{BitRate, Span};
 
@@ -207,4 +208,57 @@ workers:
             "worker e: policy is every 0: expected 1 to 1000".to_owned(),
         ]
     );
+}
+
+#[test]
+fn pictures_lie_on_a_device_where_a_decoder_puts_them_for_who_can_read_them_there() {
+    let with = |workers: &str, rings: &str| {
+        format!(
+            "version: 1
+workers:
+  cam1: {{use: ingest, source: 'test:'}}
+  decode1: {{use: decoder, in: cam1.packets, outputs: {{gpu: {{}}, net: {{size: 320x320, tensor: {{}}}}}}}}
+{workers}rings:
+  {rings}
+"
+        )
+    };
+    let topology = yard(&with(
+        "  look: {run: [x], in: cam1.gpu.frames}\n  code: {use: encoder, in: cam1.gpu.frames}\n",
+        "cam1.gpu.frames: {memory: cuda}",
+    ));
+    let topology = topology.unwrap();
+    let memory = |name: &str| topology.ring(&name.parse().unwrap()).unwrap().config.memory;
+    assert_eq!((memory("cam1.gpu.frames"), memory("cam1.frames")), (Memory::Cuda, Memory::Host));
+    for (workers, rings, told) in [
+        (
+            "  m: {use: motion, in: cam1.frames}\n",
+            "cam1.frames: {memory: cuda}",
+            "worker m: reads cam1.frames, whose pictures lie on a device (memory: cuda), and motion reads those of the machine's memory",
+        ),
+        (
+            "",
+            "cam1.packets: {memory: cuda}",
+            "ring cam1.packets: has memory: cuda, and it is no ring of frames",
+        ),
+        (
+            "  x: {run: [x], out: x.frames}\n",
+            "x.frames: {memory: cuda}",
+            "ring x.frames: has memory: cuda, and of all workers a decoder alone writes to a device",
+        ),
+        (
+            "",
+            "cam1.net.frames: {memory: cuda}",
+            "ring cam1.net.frames: has memory: cuda, and its tensors are made by the processor, for models that run there",
+        ),
+        (
+            "",
+            "cam1.frames: {memory: cuda, access: brokered}",
+            "ring cam1.frames: has memory: cuda, and access: brokered; who may read there may write there, so it is nothing for readers that are not trusted",
+        ),
+    ] {
+        assert_eq!(mistakes(&with(workers, rings)), [told]);
+    }
+    let report = yard(&with("", "cam1.frames: {memory: gpu}")).unwrap_err();
+    assert_eq!(report.mistakes()[0].help, "for example memory: cuda");
 }

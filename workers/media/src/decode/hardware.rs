@@ -27,6 +27,9 @@ const LINESIZE_ALIGN: [u32; 4] = [64; 4];
 /// The picture that is being fetched, and the one in the caller's hand.
 const SLOTS: u32 = 2;
 
+/// `AV_CUDA_USE_PRIMARY_CONTEXT`: the one that rings on the device use, too, so that addresses are good there.
+const PRIMARY_CONTEXT: c_int = 1;
+
 /// A device that decodes, and whether it has refused the stream.
 pub(crate) struct Device {
     /// An owned reference, not null.
@@ -53,9 +56,11 @@ impl Device {
             }
         };
         let mut reference = ptr::null_mut();
+        let flags = if engine == DecodeEngine::Cuda { PRIMARY_CONTEXT } else { 0 };
         // SAFETY: `reference` is ours to fill; no name and no options ask for the default device.
         let code = unsafe {
-            ffi::av_hwdevice_ctx_create(&raw mut reference, kind, ptr::null(), ptr::null_mut(), 0)
+            let options = ptr::null_mut();
+            ffi::av_hwdevice_ctx_create(&raw mut reference, kind, ptr::null(), options, flags)
         };
         if code < 0 {
             return Err(Error::from(code));
@@ -121,30 +126,62 @@ unsafe extern "C" fn choose_format(
     unsafe { ffi::avcodec_default_get_format(context, formats) }
 }
 
-/// The picture in ordinary memory, lent if it is of a format that rings have; a picture that was made there
-/// stays as it is.
-pub(super) fn fetched(made: frame::Video, lender: &Arc<Lender>) -> Result<frame::Video, Error> {
-    let Some(device) = lender.device() else { return Ok(made) };
+/// Where the picture lies: in ordinary memory, on a device, or both.
+pub(super) struct Places {
+    pub(super) here: Option<frame::Video>,
+    /// Only what rings can have there: NV12 on a CUDA device.
+    pub(super) there: Option<frame::Video>,
+}
+
+/// The picture in ordinary memory, unless it `may_stay` on a device and can; where a picture that was made there
+/// has been all the time.
+pub(super) fn placed(
+    made: frame::Video,
+    lender: &Arc<Lender>,
+    may_stay: bool,
+) -> Result<Places, Error> {
+    let Some(device) = lender.device() else {
+        return Ok(Places { here: Some(made), there: None });
+    };
     if !device.made(raw::frame(&made)) {
         // A decoder that knows no devices never asks for a format.
         device.has_refused.store(true, Ordering::Relaxed);
-        return Ok(made);
+        return Ok(Places { here: Some(made), there: None });
     }
+    let can_stay = device.pixel == ffi::AVPixelFormat::AV_PIX_FMT_CUDA
+        && sw_format(raw::frame(&made)) == Some(ffi::AVPixelFormat::AV_PIX_FMT_NV12);
+    let here = if may_stay && can_stay { None } else { Some(fetched(&made, lender)?) };
+    Ok(Places { here, there: can_stay.then_some(made) })
+}
+
+/// What a picture on a device looks like in ordinary memory.
+fn sw_format(made: &ffi::AVFrame) -> Option<ffi::AVPixelFormat> {
+    if made.hw_frames_ctx.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so a live reference of the picture's.
+    let data = unsafe { (*made.hw_frames_ctx).data };
+    // SAFETY: its data is an AVHWFramesContext, which lives as long as the picture.
+    Some(unsafe { (*data.cast::<ffi::AVHWFramesContext>()).sw_format })
+}
+
+/// The picture in ordinary memory, lent if it is of a format that rings have.
+fn fetched(made: &frame::Video, lender: &Arc<Lender>) -> Result<frame::Video, Error> {
     let mut here = frame::Video::empty();
     let fields = raw::frame_mut(&mut here);
     // What a device gives in another form is in memory of FFmpeg's.
-    let _ = lend(fields, raw::frame(&made), lender);
+    let _ = lend(fields, raw::frame(made), lender);
     // SAFETY: both are live frames; `here` is empty, or has the memory that its format asks for.
-    let code = unsafe { ffi::av_hwframe_transfer_data(fields, raw::frame(&made), 0) };
+    let code = unsafe { ffi::av_hwframe_transfer_data(fields, raw::frame(made), 0) };
     if code < 0 {
         return Err(Error::from(code));
     }
     // SAFETY: both are live; only fields beside the picture are copied.
-    let code = unsafe { ffi::av_frame_copy_props(fields, raw::frame(&made)) };
+    let code = unsafe { ffi::av_frame_copy_props(fields, raw::frame(made)) };
     if code < 0 {
         return Err(Error::from(code));
     }
-    (fields.width, fields.height) = (raw::frame(&made).width, raw::frame(&made).height);
+    (fields.width, fields.height) = (raw::frame(made).width, raw::frame(made).height);
     Ok(here)
 }
 

@@ -114,10 +114,16 @@ impl Decoder {
 
     /// The next picture in display order; `None` when the decoder wants another access unit.
     pub fn receive(&mut self) -> Result<Option<Picture>, MediaError> {
+        self.receive_where(false)
+    }
+
+    /// The same; a picture that was made on a CUDA device and `may_stay` there is not fetched, if rings can have
+    /// it there ([`PictureHome::Device`]).
+    pub fn receive_where(&mut self, may_stay: bool) -> Result<Option<Picture>, MediaError> {
         let mut frame = frame::Video::empty();
         match self.decoder.receive_frame(&mut frame) {
-            Ok(()) => hardware::fetched(frame, &self.lender)
-                .and_then(|frame| picture::of(frame, self.lender.registry(), &mut self.converter))
+            Ok(()) => hardware::placed(frame, &self.lender, may_stay)
+                .and_then(|at| picture::of(at, self.lender.registry(), &mut self.converter))
                 .map(Some)
                 .map_err(|source| failed(self.codec, source)),
             Err(Error::Other { errno: EAGAIN } | Error::Eof) => Ok(None),

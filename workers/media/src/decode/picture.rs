@@ -2,8 +2,10 @@
 
 use ffmpeg_next::{Error, frame};
 use protocol::stream::{Colour, PixelFormat};
+use shmring_cuda::Outside;
 
 use super::convert::Converter;
+use super::hardware::Places;
 use super::lending::Registry;
 use crate::codec::{colour_of, pixel_format_of};
 use crate::raw;
@@ -21,7 +23,10 @@ pub struct Picture {
     pub corrupt: bool,
     /// Of the access unit it was in.
     pub token: u64,
-    frame: frame::Video,
+    /// In ordinary memory; `None` for [`PictureHome::Device`].
+    frame: Option<frame::Video>,
+    /// On a CUDA device, whatever its home: NV12.
+    there: Option<frame::Video>,
 }
 
 /// Where a picture lies.
@@ -31,6 +36,8 @@ pub enum PictureHome {
     Lent { tag: u64, planes: [PlaneAt; 4] },
     /// In the decoder's own memory: copy it out.
     Heap,
+    /// On a CUDA device alone: there is nothing to read here. See [`Picture::on_device`].
+    Device,
 }
 
 /// One plane's visible part, from the start of the lent memory.
@@ -66,9 +73,37 @@ impl Picture {
         TightLayout::of(self.format, self.width, self.height)
     }
 
+    /// A plane where it was made, on a CUDA device; `None` for a picture that was made here, or is converted.
+    pub fn on_device(&self, plane: usize) -> Option<Outside<'_>> {
+        let fields = raw::frame(self.there.as_ref()?);
+        if self.format != PixelFormat::Nv12 || plane >= self.format.planes() {
+            return None;
+        }
+        let extent = self.format.plane_extent(plane, self.width, self.height);
+        let (row_bytes, rows) = (extent.row_bytes as usize, extent.rows as usize);
+        let (address, pitch) = (fields.data[plane] as u64, linesize(fields.linesize[plane]));
+        // SAFETY: a frame of FFmpeg's CUDA device has NV12's two planes there, of the visible size at least,
+        // as long as it is referenced, which it is as long as this picture is borrowed.
+        Some(unsafe { Outside::new(address, pitch, row_bytes, rows) })
+    }
+
+    /// A plane's visible rows, and how far apart they are; `None` on a device.
+    pub fn plane(&self, plane: usize) -> Option<(&[u8], usize)> {
+        let fields = raw::frame(self.frame.as_ref()?);
+        if plane >= self.format.planes() {
+            return None;
+        }
+        let extent = self.format.plane_extent(plane, self.width, self.height);
+        let pitch = linesize(fields.linesize[plane]);
+        let bytes = pitch * (extent.rows.max(1) as usize - 1) + extent.row_bytes as usize;
+        // SAFETY: as in `row`: the visible rows are readable, and what lies between two rows of a plane is, too.
+        Some((unsafe { std::slice::from_raw_parts(fields.data[plane], bytes) }, pitch))
+    }
+
     /// Copies the visible picture to the start of `into`, tightly. `None`, and nothing written,
-    /// when `into` is shorter than [`TightLayout::bytes`].
+    /// when `into` is shorter than [`TightLayout::bytes`], and on a device.
     pub fn copy_to(&self, into: &mut [u8]) -> Option<TightLayout> {
+        self.frame.as_ref()?;
         let layout = self.tight_layout();
         let mut rest = into.get_mut(..layout.bytes)?;
         for plane in 0..self.format.planes() {
@@ -84,8 +119,12 @@ impl Picture {
     }
 
     /// Luma (of packed formats the second byte of a pixel, which is green) in the middle of each cell of a
-    /// grid over the visible picture, row after row: enough to tell whether it is black, or the same.
+    /// grid over the visible picture, row after row: enough to tell whether it is black, or the same. Nothing of
+    /// a picture on a device.
     pub fn sampled(&self, across: u32, down: u32) -> Vec<u8> {
+        if self.frame.is_none() {
+            return Vec::new();
+        }
         let pixel = self.format.pixel_bytes() as usize;
         let extent = self.format.plane_extent(0, self.width, self.height);
         let middle = |cell: u32, cells: u32, side: u32| {
@@ -102,12 +141,15 @@ impl Picture {
         samples
     }
 
-    pub(crate) fn frame(&self) -> &frame::Video {
-        &self.frame
+    /// An error on a device.
+    pub(crate) fn frame(&self) -> Result<&frame::Video, Error> {
+        self.frame.as_ref().ok_or(Error::InvalidData)
     }
 
+    /// Nothing on a device.
     fn row(&self, plane: usize, y: usize, row_bytes: usize) -> &[u8] {
-        let fields = raw::frame(&self.frame);
+        let Some(frame) = &self.frame else { return &[] };
+        let fields = raw::frame(frame);
         let start = fields.data[plane].wrapping_add(y * linesize(fields.linesize[plane]));
         // SAFETY: FFmpeg keeps every visible row of every plane of an output frame readable while
         // the frame is referenced, and nobody writes an output frame (`of` has checked the
@@ -128,8 +170,36 @@ impl std::fmt::Debug for Picture {
     }
 }
 
-/// The picture in `frame`, converted first when the ring has no code for its format.
+/// The picture at these places, converted first when the ring has no code for its format.
 pub(super) fn of(
+    at: Places,
+    registry: &Registry,
+    converter: &mut Converter,
+) -> Result<Picture, Error> {
+    let frame = match at {
+        Places { here: Some(here), there } => {
+            let picture = of_here(here, registry, converter)?;
+            return Ok(Picture { there, ..picture });
+        }
+        Places { here: None, there: Some(there) } => there,
+        Places { here: None, there: None } => return Err(Error::Bug),
+    };
+    let fields = raw::frame(&frame);
+    Ok(Picture {
+        format: PixelFormat::Nv12,
+        width: frame.width(),
+        height: frame.height(),
+        colour: colour_of(fields),
+        home: PictureHome::Device,
+        key: frame.is_key(),
+        corrupt: frame.is_corrupt() || frame.has_decode_errors(),
+        token: fields.reordered_opaque.cast_unsigned(),
+        frame: None,
+        there: Some(frame),
+    })
+}
+
+fn of_here(
     mut frame: frame::Video,
     registry: &Registry,
     converter: &mut Converter,
@@ -158,7 +228,8 @@ pub(super) fn of(
         key,
         corrupt,
         token,
-        frame,
+        frame: Some(frame),
+        there: None,
     })
 }
 

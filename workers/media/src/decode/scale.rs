@@ -51,6 +51,11 @@ impl Resizer {
         Self { size, format, kept: None }
     }
 
+    /// Whether pictures of this format, of whatever size, stay as they are.
+    pub fn keeps(&self, format: PixelFormat) -> bool {
+        self.size.is_none() && self.format.is_none_or(|it| it == format)
+    }
+
     /// Bytes that it needs for this picture.
     pub fn bytes_for(&self, picture: &Picture) -> usize {
         let (format, width, height) = self.look(picture).to;
@@ -136,7 +141,7 @@ fn scale_into(
     into: &mut [u8],
     layout: &BlockLayout,
 ) -> Result<c_int, Error> {
-    let fields = raw::frame(picture.frame());
+    let fields = raw::frame(picture.frame()?);
     let from = [0, 1, 2, 3].map(|plane| fields.data[plane].cast_const());
     let base = into.as_mut_ptr();
     let has = |plane: &usize| layout.linesizes[*plane] > 0;
