@@ -24,6 +24,8 @@ fn build() {
         "shmring-python",
         "-p",
         "shmring",
+        "-p",
+        "shmring-cuda",
         "--lib",
         "--examples",
     ]);
@@ -59,10 +61,12 @@ fn the_python_tests_pass() {
     build();
     let folder = tempfile::tempdir().unwrap();
     lay_out(folder.path()).unwrap();
+    let driver = shmring_cuda::fake::build(folder.path());
     let status = Command::new(interpreter())
         .args(["-B", "-m", "unittest", "discover"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))
         .env("PYTHONPATH", folder.path())
+        .env("FRAMEVISOR_LIBCUDA", driver)
         .env("SHMRING_EXAMPLES", built().join("examples"))
         // For `scripts/wheel` and `scripts/python-path`, which then find everything built.
         .env("CARGO_TARGET_DIR", built().parent().expect("cargo has a folder a profile"))
