@@ -10,6 +10,8 @@ pub(crate) struct Engines {
     live: bool,
     /// Those that may still be tried, the first one first; the last is the processor.
     left: Vec<Engine>,
+    /// Whether pictures that lie on a device may be encoded there.
+    may_stay: bool,
     /// Why hardware that was asked for does not encode.
     why_not: Option<String>,
 }
@@ -22,19 +24,45 @@ impl Engines {
             Hardware::Vaapi => vec![Engine::Vaapi, Engine::Software],
             Hardware::Nvenc => vec![Engine::Nvenc, Engine::Software],
         };
-        Self { config: config.clone(), live, left, why_not: None }
+        Self { config: config.clone(), live, left, may_stay: true, why_not: None }
+    }
+
+    /// The one for pictures that lie on a CUDA device, if that encodes. `first` says what they are like.
+    pub(crate) fn open_there<T>(&mut self, first: &Still) -> Option<PictureEncoder<T>> {
+        if !self.may_stay || self.left.first() != Some(&Engine::Nvenc) {
+            return None;
+        }
+        let options = PictureEncoderOptions { on_device: true, ..self.options(Engine::Nvenc) };
+        match PictureEncoder::open(&options, first) {
+            Ok(encoder) => {
+                tracing::info!("Nvenc encodes {:?}, of pictures on its device", options.codec);
+                Some(encoder)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "pictures are fetched from their device: Nvenc does not take them there: {error}"
+                );
+                self.may_stay = false;
+                None
+            }
+        }
+    }
+
+    fn options(&self, engine: Engine) -> PictureEncoderOptions {
+        PictureEncoderOptions {
+            codec: self.config.codec.codec(),
+            engine,
+            bitrate_bps: self.config.bitrate.0,
+            live: self.live,
+            on_device: false,
+        }
     }
 
     /// The first that opens. What does not is not tried again as long as this process lives.
     pub(crate) fn open<T>(&mut self, first: &Still) -> Result<PictureEncoder<T>, MediaError> {
         loop {
             let engine = self.left.first().copied().unwrap_or(Engine::Software);
-            let options = PictureEncoderOptions {
-                codec: self.config.codec.codec(),
-                engine,
-                bitrate_bps: self.config.bitrate.0,
-                live: self.live,
-            };
+            let options = self.options(engine);
             match PictureEncoder::open(&options, first) {
                 Ok(encoder) => {
                     tracing::info!("{engine:?} encodes {:?}", options.codec);

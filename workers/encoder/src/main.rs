@@ -20,6 +20,7 @@ mod resume;
 mod ring;
 mod slate;
 mod sound;
+mod there;
 mod worker_kind;
 
 use std::process::ExitCode;

@@ -3,14 +3,16 @@
 use std::thread;
 use std::time::Duration;
 
-use media::{Coded, PictureEncoder, SPARE_BYTES, Still};
+use media::{Coded, MediaError, PictureEncoder, SPARE_BYTES, Still};
 use protocol::config::EncoderConfig;
 use protocol::config::encoder::{Latency, WriterLost};
 use protocol::control::{Condition, RingContract};
 use protocol::name::RingName;
+use protocol::stream::PixelFormat;
 use protocol::time::MonoNs;
 use shmring::{
-    Frame, FrameMeta, FrameOptions, FrameStart, Next, PacketMeta, Policy, SourceId, census, clock,
+    Frame, FrameMeta, FrameOptions, FrameStart, Next, PacketMeta, Picture, Policy, SourceId,
+    census, clock,
 };
 use worker::{Context, Fault, FrameInput, Parking, STEP_WAIT, Turn};
 
@@ -19,6 +21,7 @@ use crate::pace::{Groups, Pace};
 use crate::resume::Resume;
 use crate::ring::Out;
 use crate::slate::Slate;
+use crate::there::There;
 
 /// Steps without a picture after which the condition says so: 2 s.
 const QUIET_STEPS: u32 = 20;
@@ -38,6 +41,7 @@ pub(crate) struct Pictures {
     open: Option<Open>,
     pace: Pace,
     groups: Groups,
+    there: There,
     /// Only with `on_demand`.
     parking: Option<Parking>,
     looked: MonoNs,
@@ -58,6 +62,8 @@ struct Open {
     like: Like,
     /// Its tracks are not told yet.
     untold: bool,
+    /// Pictures come to it on their device.
+    there: bool,
 }
 
 /// What makes another stream of pictures.
@@ -84,6 +90,7 @@ impl Pictures {
             policy: Policy::Sequential,
             // What a predecessor has encoded is told apart by its name.
             start: FrameStart::Oldest,
+            on_device: true,
             ..FrameOptions::named(cx.worker().as_str())
         };
         Self {
@@ -96,6 +103,7 @@ impl Pictures {
             open: None,
             pace: Pace::new(config.max_fps),
             groups: Groups::new(config.keyframe_every),
+            there: There::default(),
             parking: config.on_demand.then(Parking::working),
             looked: MonoNs(0),
             slate: (config.on_writer_lost == WriterLost::Slate).then(Slate::default),
@@ -213,7 +221,7 @@ impl Pictures {
         if self.resume.has_shown(source, meta.pts_ns) {
             return Ok(());
         }
-        let Some(still) = still_of(frame, std::mem::take(&mut self.spare)) else {
+        let Some(picture) = meta.picture() else {
             let why = format!("{} holds tensors; expected pictures", self.source);
             cx.condition(Condition::Degraded, why);
             return Ok(());
@@ -229,12 +237,12 @@ impl Pictures {
             return Ok(());
         }
         self.last_pts_ns = Some(meta.pts_ns);
-        let like = (still.format, still.colour, still.width, still.height);
+        let like = (picture.format, picture.colour, picture.width, picture.height);
         if self.open.as_ref().is_some_and(|open| open.like != like) {
             self.drain(cx)?;
         }
         self.joint |= self.slate.as_ref().is_some_and(Slate::is_shown);
-        match self.encode(&still, like, meta, Some(source), cx)? {
+        match self.encode_frame(frame, picture, like, source, cx)? {
             Ok(()) => self.is_well(cx),
             Err(why) => {
                 cx.missed(1);
@@ -242,11 +250,87 @@ impl Pictures {
                 cx.condition(Condition::Degraded, why);
             }
         }
+        Ok(())
+    }
+
+    /// As [`Self::encode`]: where the picture lies, if an encoder takes it there, else here.
+    fn encode_frame(
+        &mut self,
+        frame: &Frame,
+        picture: &Picture,
+        like: Like,
+        source: SourceId,
+        cx: &mut Context,
+    ) -> Result<Result<(), String>, Fault> {
+        let meta = frame.meta();
+        if frame.device().is_some() && self.takes_there(like) {
+            return self.encode_there(frame, picture, source, cx);
+        }
+        let spare = std::mem::take(&mut self.spare);
+        let still = match frame.device() {
+            Some(_) => self.there.fetched(frame, picture, spare),
+            None => still_of(frame, spare).ok_or_else(|| format!("{} changed", self.source)),
+        };
+        let still = match still {
+            Ok(still) => still,
+            Err(why) => return Ok(Err(why)),
+        };
+        let answer = self.encode(&still, like, meta, Some(source), cx)?;
         self.spare = match &mut self.slate {
             Some(slate) => slate.came(still, meta, clock::mono()),
             None => still.samples,
         };
-        Ok(())
+        Ok(answer)
+    }
+
+    /// Whether the encoder that is open takes pictures on their device; opens one, if there is none. A slate needs
+    /// the last picture here.
+    fn takes_there(&mut self, like: Like) -> bool {
+        if let Some(open) = &self.open {
+            return open.there;
+        }
+        let (format, colour, width, height) = like;
+        if self.slate.is_some() || format != PixelFormat::Nv12 {
+            return false;
+        }
+        let first = Still { format, width, height, colour, samples: Vec::new() };
+        let Some(encoder) = self.engines.open_there(&first) else { return false };
+        self.open = Some(Open { encoder, like, untold: true, there: true });
+        self.groups.begin_anew();
+        true
+    }
+
+    fn encode_there(
+        &mut self,
+        frame: &Frame,
+        picture: &Picture,
+        source: SourceId,
+        cx: &mut Context,
+    ) -> Result<Result<(), String>, Fault> {
+        let meta = frame.meta();
+        let Some(open) = &mut self.open else { return Ok(Ok(())) };
+        let place = match open.encoder.place() {
+            Ok(place) => place,
+            Err(error) => return Ok(Err(self.give_up(&error))),
+        };
+        if let Err(why) = self.there.fill(frame, picture, &place) {
+            return Ok(Err(why));
+        }
+        let source = Some(source);
+        let note = Note { meta: *meta, source, joint: std::mem::take(&mut self.joint) };
+        let key = self.groups.begins_with(meta.pts_ns);
+        match open.encoder.encode_there(place, meta.pts_ns, key, note) {
+            Ok(coded) => self.publish(coded, cx)?,
+            Err(error) => return Ok(Err(self.give_up(&error))),
+        }
+        Ok(Ok(()))
+    }
+
+    /// What encodes has failed: the next picture opens another one.
+    fn give_up(&mut self, error: &MediaError) -> String {
+        self.open = None;
+        self.engines.failed(error);
+        error.to_string()
     }
 
     fn is_well(&self, cx: &mut Context) {
@@ -290,7 +374,9 @@ impl Pictures {
     ) -> Result<Result<(), String>, Fault> {
         if self.open.is_none() {
             match self.engines.open(still) {
-                Ok(encoder) => self.open = Some(Open { encoder, like, untold: true }),
+                Ok(encoder) => {
+                    self.open = Some(Open { encoder, like, untold: true, there: false });
+                }
                 Err(error) => return Ok(Err(error.to_string())),
             }
             self.groups.begin_anew();
@@ -300,11 +386,7 @@ impl Pictures {
         let key = self.groups.begins_with(meta.pts_ns);
         match open.encoder.encode(still, meta.pts_ns, key, note) {
             Ok(coded) => self.publish(coded, cx)?,
-            Err(error) => {
-                self.open = None;
-                self.engines.failed(&error);
-                return Ok(Err(error.to_string()));
-            }
+            Err(error) => return Ok(Err(self.give_up(&error))),
         }
         Ok(Ok(()))
     }
@@ -363,9 +445,9 @@ impl Pictures {
     }
 }
 
-/// In the memory of `samples`; `None` for a tensor.
+/// In the memory of `samples`; `None` for a tensor, and on a device.
 fn still_of(frame: &Frame, mut samples: Vec<u8>) -> Option<Still> {
-    let picture = frame.meta().picture()?;
+    let picture = frame.meta().picture().filter(|_| frame.device().is_none())?;
     let planes = || (0..).map_while(|number| frame.plane(number));
     let bytes = planes().map(|plane| plane.row_bytes() * plane.rows()).sum::<usize>();
     samples.reserve((bytes + SPARE_BYTES).saturating_sub(samples.len()));

@@ -29,6 +29,8 @@ mod error;
 pub mod g711;
 mod log;
 mod mux;
+#[cfg(test)]
+mod on_device;
 mod picture_encoder;
 mod publish;
 mod raw;
@@ -49,7 +51,7 @@ pub use encode::{EncodedUnit, Encoder, EncoderOptions};
 pub use error::MediaError;
 pub use mux::{Container, Muxer};
 pub use picture_encoder::{
-    Coded, Engine, PictureEncoder, PictureEncoderOptions, encoder_name, encodes,
+    Coded, Engine, PictureEncoder, PictureEncoderOptions, Place, encoder_name, encodes,
 };
 pub use publish::{PublishError, Publisher, Target};
 pub use reencode::{Filler, Reencoder};

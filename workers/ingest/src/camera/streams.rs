@@ -182,6 +182,7 @@ fn jpegs(count: u8) -> Vec<Vec<u8>> {
         engine: Engine::Software,
         bitrate_bps: 8_000_000,
         live: true,
+        on_device: false,
     };
     let mut encoder = PictureEncoder::open(&options, &still(0)).unwrap();
     let mut all = Vec::new();

@@ -28,7 +28,7 @@ const LINESIZE_ALIGN: [u32; 4] = [64; 4];
 const SLOTS: u32 = 2;
 
 /// `AV_CUDA_USE_PRIMARY_CONTEXT`: the one that rings on the device use, too, so that addresses are good there.
-const PRIMARY_CONTEXT: c_int = 1;
+pub(crate) const PRIMARY_CONTEXT: c_int = 1;
 
 /// A device that decodes, and whether it has refused the stream.
 pub(crate) struct Device {

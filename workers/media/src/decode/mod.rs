@@ -17,6 +17,8 @@ mod lending;
 mod picture;
 mod scale;
 mod size;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use hardware::Device;
 use lending::Lender;
 
 pub use hardware::DecodeEngine;
+pub(crate) use hardware::PRIMARY_CONTEXT;
 pub use lending::{PictureAllocator, PictureMemory, PictureNeed};
 pub use picture::{Picture, PictureHome, PlaneAt, TightLayout};
 pub use scale::{Resized, Resizer};

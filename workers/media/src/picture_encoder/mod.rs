@@ -9,14 +9,15 @@ use std::collections::VecDeque;
 
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::Pixel;
-use ffmpeg_next::{Error, Packet, Rational, codec, encoder, picture};
+use ffmpeg_next::{Error, Packet, Rational, codec, encoder, frame, picture};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
 use crate::annexb::{Family, ParameterSets};
 use crate::error::MediaError;
 use crate::still::Still;
-use hardware::Upload;
+pub use hardware::Place;
+pub(crate) use hardware::Upload;
 use jpeg_quality::JpegQuality;
 use prepare::Preparer;
 
@@ -44,6 +45,8 @@ pub struct PictureEncoderOptions {
     pub bitrate_bps: u64,
     /// Each picture's packet at once, rather than a better one later.
     pub live: bool,
+    /// Pictures lie on a CUDA device, as NV12, and come by [`PictureEncoder::place`]. For NVENC alone.
+    pub on_device: bool,
 }
 
 /// One encoded picture.
@@ -116,22 +119,50 @@ impl<T> PictureEncoder<T> {
     ) -> Result<Vec<Coded<T>>, MediaError> {
         let bytes_wanted = self.jpeg_bytes(pts_ns);
         self.follow_quality(picture)?;
-        let mut frame = self.preparer.prepare(picture, self.pixel, self.size)?;
+        let frame = self.preparer.prepare(picture, self.pixel, self.size)?;
+        let coded = self.submit(frame, pts_ns, key, token)?;
+        if let (Some(jpeg), Some(wanted)) = (&mut self.jpeg, bytes_wanted) {
+            coded.iter().for_each(|coded| jpeg.took(coded.payload.len(), wanted));
+        }
+        Ok(coded)
+    }
+
+    /// Where the next picture goes, of an encoder of pictures on a device.
+    pub fn place(&self) -> Result<Place, MediaError> {
+        let upload = self.upload.as_ref().filter(|_| self.options.on_device);
+        let place = upload.ok_or(Error::InvalidData).and_then(Upload::place);
+        place.map_err(|source| failed("asking the device for memory", source))
+    }
+
+    /// As [`Self::encode`], of a place that was filled.
+    pub fn encode_there(
+        &mut self,
+        Place(frame): Place,
+        pts_ns: i64,
+        key: bool,
+        token: T,
+    ) -> Result<Vec<Coded<T>>, MediaError> {
+        self.submit(frame, pts_ns, key, token)
+    }
+
+    fn submit(
+        &mut self,
+        mut frame: frame::Video,
+        pts_ns: i64,
+        key: bool,
+        token: T,
+    ) -> Result<Vec<Coded<T>>, MediaError> {
         let tick = BASE.from_ns(pts_ns).max(self.last_tick.map_or(i64::MIN, |last| last + 1));
         self.last_tick = Some(tick);
         frame.set_pts(Some(tick));
         frame.set_kind(if key { picture::Type::I } else { picture::Type::None });
         self.inside.push_back((tick, pts_ns, token));
         let sent = match &mut self.upload {
-            None => self.encoder.send_frame(&frame),
-            Some(upload) => upload.send(&mut self.encoder, &frame),
+            Some(upload) if !self.options.on_device => upload.send(&mut self.encoder, &frame),
+            Some(_) | None => self.encoder.send_frame(&frame),
         };
         sent.map_err(|source| failed("encoding", source))?;
-        let coded = self.receive()?;
-        if let (Some(jpeg), Some(wanted)) = (&mut self.jpeg, bytes_wanted) {
-            coded.iter().for_each(|coded| jpeg.took(coded.payload.len(), wanted));
-        }
-        Ok(coded)
+        self.receive()
     }
 
     /// No more pictures: those that are still inside.
@@ -268,17 +299,23 @@ fn open_context(
 ) -> Result<(encoder::video::Encoder, Pixel, Option<Upload>), Error> {
     let upload = match options.engine {
         Engine::Vaapi => Some(Upload::open(size)?),
+        Engine::Nvenc if options.on_device => Some(Upload::open_cuda(size)?),
         Engine::Software | Engine::Nvenc => None,
     };
     let pixel = match (options.engine, options.codec) {
         (Engine::Vaapi, _) => Pixel::NV12,
+        (Engine::Nvenc, _) if options.on_device => Pixel::NV12,
         (_, Codec::Mjpeg) => Pixel::YUVJ420P,
         _ => Pixel::YUV420P,
     };
     let mut video = codec::Context::new_with_codec(found).encoder().video()?;
     video.set_width(size.0);
     video.set_height(size.1);
-    video.set_format(upload.as_ref().map_or(pixel, |_| Pixel::VAAPI));
+    video.set_format(match options.engine {
+        Engine::Vaapi => Pixel::VAAPI,
+        Engine::Nvenc if options.on_device => Pixel::CUDA,
+        Engine::Nvenc | Engine::Software => pixel,
+    });
     video.set_time_base(Rational(1, 90_000));
     video.set_frame_rate(Some(Rational(FPS, 1)));
     video.set_gop(GROUP_MAX_PICTURES);

@@ -12,7 +12,13 @@ const FRAME_NS: i64 = 40_000_000;
 const SIZE: (u32, u32) = (160, 96);
 
 fn options(codec: Codec, live: bool) -> PictureEncoderOptions {
-    PictureEncoderOptions { codec, engine: Engine::Software, bitrate_bps: 400_000, live }
+    PictureEncoderOptions {
+        codec,
+        engine: Engine::Software,
+        bitrate_bps: 400_000,
+        live,
+        on_device: false,
+    }
 }
 
 /// A gray picture with a bright bar whose place is the picture's number.
