@@ -21,9 +21,10 @@ pub(crate) const TMPDIR: &str = "TMPDIR";
 const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
 
 /// What a worker sees of the environment the supervisor was started with.
-const PASSED_ON: [&str; 18] = [
+const PASSED_ON: [&str; 19] = [
     env::DRILL_ABORT,
     "CUDA_VISIBLE_DEVICES",
+    "FRAMEVISOR_LIBCUDA",
     "FRAMEVISOR_LOG",
     "HOME",
     "LANG",

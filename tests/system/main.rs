@@ -12,6 +12,7 @@ mod codecs;
 mod composing;
 mod decoding;
 mod detecting;
+mod devices;
 mod disk_full;
 mod doctor_examines;
 mod drill;

@@ -438,7 +438,7 @@ rings: {cam-1.packets: {max_bitrate: 8Mbit}}
 rings: {cam-1.packets: {spare_readers: 65}}
 rings: {cam-1.packets: {history: -1}}
 rings: {cam-1.packets: {access: open}}
-rings: {cam-1.frames: {memory: gpu}}
+rings: {d-1.frames: {memory: gpu}}
 rings: {cam-1.packets: {like: cam-2}}
 defaults: {composer: {}}
 defaults: {encoder: {audio: mp3}}

@@ -217,7 +217,7 @@ fn pictures_lie_on_a_device_where_a_decoder_puts_them_for_who_can_read_them_ther
             "version: 1
 workers:
   cam1: {{use: ingest, source: 'test:'}}
-  decode1: {{use: decoder, in: cam1.packets, outputs: {{gpu: {{}}, net: {{size: 320x320, tensor: {{}}}}}}}}
+  decode1: {{use: decoder, in: cam1.packets, outputs: {{gpu: {{format: nv12}}, net: {{size: 320x320, tensor: {{}}}}}}}}
 {workers}rings:
   {rings}
 "
