@@ -121,7 +121,9 @@ impl Source {
         let reader = "framevisor hz".to_owned();
         Ok(if ring.kind() == RingKind::Frames {
             let named = FrameOptions::named(&reader);
-            let options = FrameOptions { policy: Policy::Sequential, quota: 1, ..named };
+            // It looks at no picture, wherever it lies.
+            let (policy, on_device) = (Policy::Sequential, true);
+            let options = FrameOptions { policy, on_device, quota: 1, ..named };
             Self::Frames(Box::new(FrameReader::attach(project, ring, &options)?))
         } else {
             let options = PacketOptions { reader, start: Start::Newest };
