@@ -11,7 +11,7 @@
 //! All unsafe is in `raw.rs`, and in [`Outside::new`], which is its caller's.
 //!
 //! A device does its work later than it is told. [`Region::upload`], [`Region::copy_from`] and
-//! [`Region::copy_to`] therefore end with [`Device::finish`]: what they wrote is there for every process.
+//! [`Region::copy_to`] therefore wait for what they told it: what they wrote is there for every process.
 
 mod device;
 mod error;

@@ -9,6 +9,10 @@ use crate::raw::Side;
 /// `CU_IPC_HANDLE_SIZE`.
 pub(crate) const HANDLE_BYTES: usize = 64;
 
+/// Drivers cut smaller allocations out of blocks of so many bytes, and export the block with all that is in it
+/// (CUDA C++ Programming Guide, Interprocess Communication).
+const BLOCK: u64 = 2 << 20;
+
 /// What another process opens memory with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub [u8; HANDLE_BYTES]);
@@ -125,7 +129,7 @@ impl Region {
         // finished; those here lie in this region, which lives; others its maker answers for.
         unsafe { context.copy(from, to, rows.row_bytes, rows.rows) }?;
         // Neither from nor to a device does the driver promise to have finished.
-        context.finish()
+        context.settle()
     }
 }
 
@@ -139,7 +143,9 @@ pub struct Allocation(Region);
 
 impl Allocation {
     pub(crate) fn new(device: Device, bytes: u64) -> Result<Self, Error> {
-        let size = usize::try_from(bytes).map_err(|_| Error::Outside { bytes })?;
+        let outside = || Error::Outside { bytes };
+        let whole = bytes.checked_next_multiple_of(BLOCK).ok_or_else(outside)?;
+        let size = usize::try_from(whole).map_err(|_| outside())?;
         let address = device.context().allocate(size)?;
         Ok(Self(Region { device, address, bytes }))
     }

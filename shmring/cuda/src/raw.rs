@@ -81,6 +81,7 @@ functions! {
     push: "cuCtxPushCurrent_v2" (Opaque),
     pop: "cuCtxPopCurrent_v2" (*mut Opaque),
     finish: "cuCtxSynchronize" (),
+    settle: "cuStreamSynchronize" (Opaque),
     allocate: "cuMemAlloc_v2" (*mut u64, usize),
     free: "cuMemFree_v2" (u64),
     export: "cuIpcGetMemHandle" (*mut IpcHandle, u64),
@@ -270,6 +271,16 @@ impl Context {
         let _current = self.enter()?;
         // SAFETY: takes nothing.
         self.library.check("waiting for the device", unsafe { (self.library.functions.finish)() })
+    }
+
+    /// Waits for the copies of [`Self::copy`], which go through the default stream.
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        let _current = self.enter()?;
+        let code = {
+            // SAFETY: NULL is the default stream's name.
+            unsafe { (self.library.functions.settle)(ptr::null_mut()) }
+        };
+        self.library.check("waiting for a copy", code)
     }
 
     /// # Safety

@@ -22,8 +22,8 @@ TESTED = {
 }  # fmt: skip
 
 
-#: Of the control module, which is tested with the supervisor, and of a whole chain of workers.
-OF_OTHERS = {"marks.py", "sixteen.py"}
+#: Of the control module, which is tested with the supervisor, of a card (test_device.py), and of a whole chain of workers.
+OF_OTHERS = {"marks.py", "on_device.py", "sixteen.py"}
 
 
 class Examples(RingTest):

@@ -46,8 +46,7 @@ fn options() -> FrameOptions {
 
 fn send(writer: &FrameWriter, side: u32) -> Loan {
     let picture = Picture::packed(side, side, PixelFormat::Nv12, 64).unwrap();
-    let bytes = usize::try_from(picture.slot_bytes()).unwrap();
-    let loan = writer.loan(bytes, 1).unwrap();
+    let loan = writer.loan(picture.slot_bytes(), 1).unwrap();
     writer.publish(loan.slot(), &FrameMeta::of(picture)).unwrap();
     loan
 }

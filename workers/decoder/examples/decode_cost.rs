@@ -23,6 +23,8 @@ mod worker_files {
     pub(crate) mod health;
     pub(crate) mod notes;
     #[expect(dead_code, reason = "what only a running worker needs")]
+    pub(crate) mod on_device;
+    #[expect(dead_code, reason = "what only a running worker needs")]
     pub(crate) mod outputs;
     pub(crate) mod resync;
     pub(crate) mod slots;
@@ -53,7 +55,7 @@ use worker_files::engines::Engines;
 use worker_files::health::Judge;
 use worker_files::outputs::{Output, Outputs};
 // As its files know each other.
-use worker_files::{choice, engines, health, notes, outputs, resync, slots, tensors_of};
+use worker_files::{choice, engines, health, notes, on_device, outputs, resync, slots, tensors_of};
 
 const USAGE: &str =
     "usage: decode_cost ring|heap CLIP, or rings CLIP READERS own|WIDTHxHEIGHT:FORMAT...";

@@ -73,7 +73,7 @@ fn a_decoder_without_enough_memory_still_gives_every_picture() {
     let (mut lent, mut heap) = (0, 0);
     decode_all(&mut open(&path), 1, &pool, |picture| match picture.home {
         PictureHome::Lent { .. } => lent += 1,
-        PictureHome::Heap => heap += 1,
+        PictureHome::Heap | PictureHome::Device => heap += 1,
     });
     assert_eq!(lent + heap, 50);
     assert!(heap > 0, "one piece of memory cannot hold picture and reference");

@@ -249,7 +249,7 @@ impl Seat {
         };
         let of_device =
             |block: &Arc<DeviceBlock>| usize::try_from(block.bytes).unwrap_or(usize::MAX);
-        let reach = device.as_ref().map_or(data.bytes(), of_device);
+        let reach = device.as_ref().map_or_else(|| data.bytes(), of_device);
         let made = Vec::new();
         self.hands = Some(Hands { generation, page, data, device, reach, epoch, origin, made });
         Ok(true)
