@@ -192,8 +192,8 @@ impl Outputs {
 
     /// Whether pictures that are made on a device may stay there: nobody wants them here.
     pub(crate) fn may_stay(&self) -> bool {
-        let read = self.all.iter().filter(|output| !output.parking.is_parked());
-        read.into_iter().all(|output| output.there.is_some() && output.makes.keeps_form())
+        let mut read = self.all.iter().filter(|output| !output.parking.is_parked());
+        read.all(|output| output.there.is_some() && output.makes.keeps_form())
     }
 
     /// Who reads what now; and whether there is something to do for anybody.
