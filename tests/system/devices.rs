@@ -2,12 +2,13 @@
 //! only a real one has.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use protocol::admin::WorkerState;
 use serde_json::{Value, json};
-use shmring_cuda::fake;
+use shmring_cuda::{Device, Driver, fake};
 use tests::checks::python::{python, python_path};
 use tests::framecode::Run;
 use tests::project::{Project, source_root};
@@ -35,15 +36,43 @@ rings:
 
 #[test]
 fn pictures_on_a_device_are_those_of_the_machine_by_frame_id_through_a_kill_of_the_decoder() {
-    holds(compared);
+    holds(|| {
+        let project = Project::new(TOPOLOGY)?;
+        let driver = fake::build(project.dir());
+        let encoded = || encoded_here(&project);
+        compared(&project, &driver, encoded, "each picture is copied to GPU-")
+    });
 }
 
-fn compared() -> Outcome<Value> {
-    let project = Project::new(TOPOLOGY)?;
-    let driver = fake::build(project.dir());
+#[test]
+fn pictures_that_a_real_device_decodes_stay_there() {
+    if let Err(error) = Driver::here().and_then(Device::first) {
+        return println!("skipped: no device: {error}");
+    }
+    holds(|| {
+        let topology = TOPOLOGY.replace("format: yuv420p", "format: nv12");
+        let topology =
+            topology.replace("in: cam.packets\n", "in: cam.packets\n    hardware: cuda\n");
+        let project = Project::new(&topology)?;
+        let encoded = || {
+            let told = project.succeed(&["logs", "again"])?;
+            ensure(told.contains("of pictures on its device"), || told)?;
+            encoded(&project)
+        };
+        compared(&project, Path::new("libcuda.so.1"), encoded, "pictures stay on GPU-")
+    });
+}
+
+/// `way`: what the decoder says of the way that pictures take.
+fn compared(
+    project: &Project,
+    driver: &Path,
+    encoded: impl Fn() -> Outcome<u64>,
+    way: &str,
+) -> Outcome<Value> {
     let up = project
         .command(&["up", "-d", "--wait", "--timeout", "180s"])
-        .env("FRAMEVISOR_LIBCUDA", &driver)
+        .env("FRAMEVISOR_LIBCUDA", driver)
         .output()
         .map_err(Failure::new)?;
     ensure(up.status.success(), || String::from_utf8_lossy(&up.stderr).into_owned())?;
@@ -52,7 +81,7 @@ fn compared() -> Outcome<Value> {
         .arg(source_root().join("tests/python/device_frames.py"))
         .args([project.name().as_str(), &PICTURES.to_string()])
         .env("PYTHONPATH", python_path()?)
-        .env("FRAMEVISOR_LIBCUDA", &driver)
+        .env("FRAMEVISOR_LIBCUDA", driver)
         .stdout(Stdio::piped())
         .spawn()
         .map_err(Failure::new)?;
@@ -61,7 +90,7 @@ fn compared() -> Outcome<Value> {
     let mut line = || said.next().and_then(Result::ok).unwrap_or_default();
     let half = line();
     ensure(half == "half", || format!("device_frames.py said '{half}'"))?;
-    let encoded = encoded(&project)?;
+    let encoded = encoded()?;
     let before = project.pid("decode")?;
     processes::signal(before, Signal::SIGKILL);
     project.wait_restarted("decode", before)?;
@@ -73,19 +102,24 @@ fn compared() -> Outcome<Value> {
         ensure(equal == scaled && equal.as_u64() >= Some(PICTURES), || figures.to_string())?;
     }
     let logs = project.succeed(&["logs", "decode"])?;
-    ensure(logs.contains("each picture is copied to GPU-"), || logs)?;
+    ensure(logs.contains(way), || logs)?;
     project.down()?;
     Ok(json!({"compared": figures, "encoded": encoded}))
 }
 
-/// What an encoder has made of pictures on the device: without NVENC by the processor, which is told.
-fn encoded(project: &Project) -> Outcome<u64> {
+/// Without NVENC the processor encodes, which is told.
+fn encoded_here(project: &Project) -> Outcome<u64> {
     let is_told = || {
         let status = project.worker("again").ok()?;
         (status.state == WorkerState::Degraded && status.why.contains("the processor does it"))
             .then_some(())
     };
     wait_for(60, "ps to tell of the missing encoder", is_told)?;
+    encoded(project)
+}
+
+/// What an encoder has made of pictures on the device.
+fn encoded(project: &Project) -> Outcome<u64> {
     let clip = project.dir().join("again.mp4");
     let clip_of = || {
         let dumped = dump(project, "again.packets", "5s", &clip).ok()?;

@@ -8,7 +8,8 @@
 //!                     │ export ── 64 bytes, in the ring ──────────^
 //! ```
 //!
-//! All unsafe is in `raw.rs`, and in [`Outside::new`], which is its caller's.
+//! Every call of the driver is in `raw.rs`; that copies keep to their memory is proven in `memory.rs`. What lies
+//! at an [`Outside`] its maker answers for.
 //!
 //! A device does its work later than it is told. [`Region::upload`], [`Region::copy_from`] and
 //! [`Region::copy_to`] therefore wait for what they told it: what they wrote is there for every process.
