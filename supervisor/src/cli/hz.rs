@@ -167,15 +167,19 @@ fn seen<T>(next: Next<T>, item: impl FnOnce(&T) -> Item) -> Option<Seen> {
 
 fn of_frame(frame: &Frame) -> Item {
     let meta = frame.meta();
-    let planes = (0..).map_while(|number| frame.plane(number));
-    let bytes = planes.map(|plane| plane.row_bytes() * plane.rows()).sum::<usize>();
+    // Of its description: on a device there is no plane to ask.
+    let bytes = meta.picture().map_or(0, |picture| {
+        let of_plane = |number| picture.format.plane_extent(number, picture.width, picture.height);
+        let planes = (0..picture.format.planes()).map(of_plane);
+        planes.map(|plane| u64::from(plane.row_bytes) * u64::from(plane.rows)).sum()
+    });
     Item {
         capture: meta.capture,
         ingest: meta.ingest,
         decoded: meta.decoded,
         published: frame.published(),
         here: clock::mono(),
-        bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+        bytes,
     }
 }
 
