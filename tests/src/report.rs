@@ -107,6 +107,15 @@ impl Report {
         }
     }
 
+    /// As [`Self::target_below`], of a figure whose windows cost up to `most` of the one before them: a limit that lies within
+    /// what the same thing differs from itself is met.
+    pub fn target_within(&mut self, name: &'static str, figure: &Value, limit: f64, most: &Value) {
+        if let (Some(seen), Some(most)) = (figure.as_f64(), most.as_f64()) {
+            let text = format!("{seen}, target below {limit}, windows up to {most} of each other");
+            self.target(name, seen < limit * most, text, figure);
+        }
+    }
+
     /// As [`Self::target_below`], for what should be much.
     pub fn target_at_least(&mut self, name: &'static str, figure: &Value, limit: f64) {
         if let Some(seen) = figure.as_f64() {
