@@ -120,7 +120,8 @@ pub mod index {
 
     pub const NO_POSITION: u64 = u64::MAX;
 
-    /// `AT_MAJOR` of a ring whose pictures lie in a device's memory: readers of before 1.2 refuse it.
+    /// `AT_MAJOR` of a ring whose pictures lie in a device's memory: readers of before 1.2 refuse it. The next major version
+    /// of the layout is 3.
     pub const DEVICE_MAJOR: u32 = 2;
 }
 

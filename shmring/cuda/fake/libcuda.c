@@ -174,6 +174,8 @@ CUresult cuDeviceGetUuid(void *uuid, int device)
     return OK;
 }
 
+CUresult cuDeviceGetUuid_v2(void *uuid, int device) { return cuDeviceGetUuid(uuid, device); }
+
 CUresult cuDeviceGetAttribute(int *value, int attribute, int device) { *value = 512; return OK; }
 CUresult cuDeviceComputeCapability(int *major, int *minor, int device) { *major = 8; *minor = 0; return OK; }
 
@@ -274,6 +276,18 @@ CUresult cuIpcCloseMemHandle(CUdeviceptr at)
     else {
         note("close", block->bytes);
         unmap(block);
+    }
+    END;
+}
+
+CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr at)
+{
+    BEGIN;
+    struct block *block = find(at);
+    if (!block) code = BAD_VALUE;
+    else {
+        *base = block->at;
+        *bytes = block->bytes;
     }
     END;
 }

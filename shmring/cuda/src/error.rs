@@ -21,4 +21,8 @@ pub enum Error {
     OtherDevice { wanted: String, seen: String },
     #[error("rows of a picture lie outside of the {bytes} bytes that they should lie in")]
     Outside { bytes: u64 },
+    #[error(
+        "another process's memory on a device has {there} bytes, and its ring says {bytes}: its writer is damaged"
+    )]
+    Short { bytes: u64, there: u64 },
 }

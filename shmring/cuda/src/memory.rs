@@ -177,7 +177,12 @@ pub struct Imported(Region);
 impl Imported {
     pub(crate) fn open(device: Device, handle: &Handle, bytes: u64) -> Result<Self, Error> {
         let address = device.context().open(&handle.0)?;
-        Ok(Self(Region { device, address, bytes }))
+        let opened = Self(Region { device, address, bytes });
+        // What another process says of its memory is not believed where the driver knows.
+        match opened.0.device.context().extent(address)? {
+            Some(there) if there < bytes => Err(Error::Short { bytes, there }),
+            Some(_) | None => Ok(opened),
+        }
     }
 
     pub fn region(&self) -> &Region {

@@ -73,7 +73,7 @@ functions! {
     error_text: "cuGetErrorString" (c_int, *mut *const c_char),
     count: "cuDeviceGetCount" (*mut c_int),
     device: "cuDeviceGet" (*mut c_int, c_int),
-    uuid: "cuDeviceGetUuid" (*mut [u8; 16], c_int),
+    uuid: "cuDeviceGetUuid_v2" (*mut [u8; 16], c_int),
     state: "cuDevicePrimaryCtxGetState" (c_int, *mut c_uint, *mut c_int),
     set_flags: "cuDevicePrimaryCtxSetFlags" (c_int, c_uint),
     retain: "cuDevicePrimaryCtxRetain" (*mut Opaque, c_int),
@@ -87,6 +87,7 @@ functions! {
     export: "cuIpcGetMemHandle" (*mut IpcHandle, u64),
     open: "cuIpcOpenMemHandle_v2" (*mut u64, IpcHandle, c_uint),
     close: "cuIpcCloseMemHandle" (u64),
+    range: "cuMemGetAddressRange_v2" (*mut u64, *mut usize, u64),
     copy: "cuMemcpy2D_v2" (*const Copy2d),
 }
 
@@ -203,9 +204,9 @@ impl Context {
         let code = unsafe { (functions.state)(device, &raw mut flags, &raw mut is_active) };
         library.check("looking at a device's context", code)?;
         if is_active == 0 && flags != SLEEPING {
+            // Another thread may have made it live just now; the flags are that one's then.
             // SAFETY: takes numbers alone.
-            let code = unsafe { (functions.set_flags)(device, SLEEPING) };
-            library.check("preparing a device's context", code)?;
+            let _ = unsafe { (functions.set_flags)(device, SLEEPING) };
         }
         // SAFETY: fills the pointer it is given.
         let code = unsafe { (functions.retain)(&raw mut context, device) };
@@ -254,6 +255,17 @@ impl Context {
         let code = unsafe { (self.library.functions.open)(&raw mut address, handle, LAZY_PEERS) };
         self.library.check("opening another process's memory", code)?;
         Ok(address)
+    }
+
+    /// Bytes from `address` to the end of the allocation that it lies in; `None` where the driver does not say.
+    pub(crate) fn extent(&self, address: u64) -> Result<Option<u64>, Error> {
+        let (_current, mut base, mut bytes) = (self.enter()?, 0, 0);
+        let code = {
+            // SAFETY: fills the two numbers it is given; one that lies in no allocation is refused.
+            unsafe { (self.library.functions.range)(&raw mut base, &raw mut bytes, address) }
+        };
+        let left = (bytes as u64).saturating_sub(address.saturating_sub(base));
+        Ok((code == 0).then_some(left))
     }
 
     /// Of [`Self::open`], once.

@@ -1,6 +1,7 @@
 //! Slots of a ring in a device's memory, for its writer.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shmring::{DeviceBlock, DeviceMemory, DeviceSpot};
@@ -9,8 +10,8 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::memory::{Allocation, Outside, Rows};
 
-/// The allocations of a ring's generations, by their numbers; clones share them. None is freed before the last
-/// clone goes: a larger picture makes another one, and a ring's pictures do not grow without end.
+/// The allocations of a ring's generations, by their numbers; clones share them. None is freed before the
+/// process ends: a larger picture makes another one, and a ring's pictures do not grow without end.
 #[derive(Clone, Debug)]
 pub struct Slots(Arc<Shared>);
 
@@ -72,7 +73,11 @@ impl DeviceMemory for Slots {
         let told = |error: Error| error.to_string();
         let memory = self.0.device.allocate(bytes).map_err(told)?;
         let handle = memory.export().map_err(told)?;
-        self.generations().insert(generation, Arc::new(memory));
+        let memory = Arc::new(memory);
+        // Readers may have it open for longer than the ring has a writer, and to free opened memory is undefined
+        // (CUDA Driver API, cuIpcGetMemHandle): it goes with the process.
+        mem::forget(Arc::clone(&memory));
+        self.generations().insert(generation, memory);
         Ok(DeviceBlock { device: self.0.device.id().0, handle: handle.0, bytes })
     }
 }

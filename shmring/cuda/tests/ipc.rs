@@ -17,7 +17,7 @@ fn picture(seed: u8) -> Vec<u8> {
     (0..96 * 5).map(|place: u32| seed.wrapping_add(u8::try_from(place % 251).unwrap())).collect()
 }
 
-/// The importing process: a line with device and handle in, the picture's bytes in hex out, for each line.
+/// The importing process: a line with device, handle and length in, the picture's bytes in hex out, for each line.
 #[test]
 fn the_other_side() {
     let Some(library) = std::env::var_os(LIBRARY) else { return };
@@ -27,10 +27,10 @@ fn the_other_side() {
         let line = line.unwrap();
         if imported.as_ref().is_none_or(|(opened, _)| *opened != line) {
             imported = None;
-            let (id, handle) = line.split_once(' ').unwrap();
-            let opened = Device::with_id(driver, DeviceId(unhex(id).try_into().unwrap())).and_then(
-                |device| device.import(&Handle(unhex(handle).try_into().unwrap()), BYTES),
-            );
+            let [id, handle, bytes] = line.split(' ').collect::<Vec<_>>()[..] else { panic!() };
+            let (handle, bytes) = (unhex(handle).try_into().unwrap(), bytes.parse().unwrap());
+            let opened = Device::with_id(driver, DeviceId(unhex(id).try_into().unwrap()))
+                .and_then(|device| device.import(&Handle(handle), bytes));
             match opened {
                 Ok(opened) => imported = Some((line, opened)),
                 Err(error) => {
@@ -74,7 +74,12 @@ impl Other {
     }
 
     fn asks(&mut self, id: DeviceId, handle: Handle) -> String {
-        writeln!(self.ask.as_mut().unwrap(), "{} {}", hex(&id.0), hex(&handle.0)).unwrap();
+        self.asks_for(BYTES, id, handle)
+    }
+
+    fn asks_for(&mut self, bytes: u64, id: DeviceId, handle: Handle) -> String {
+        let ask = self.ask.as_mut().unwrap();
+        writeln!(ask, "{} {} {bytes}", hex(&id.0), hex(&handle.0)).unwrap();
         let mut line = String::new();
         // The harness says something of its own before.
         while !line.starts_with(['!', '=']) {
@@ -141,6 +146,18 @@ fn what_its_process_has_freed_is_not_opened_any_more() {
     let handle = device.allocate(BYTES).as_ref().map(Allocation::export).unwrap().unwrap();
     let told = Other::start(&library).asks(device.id(), handle);
     assert!(told.contains("opening another process's memory: CUDA_ERROR_MAP_FAILED"), "{told}");
+}
+
+#[test]
+fn memory_that_is_shorter_than_its_ring_says_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = fake::build(folder.path());
+    let device = Device::first(Driver::load(&library).unwrap()).unwrap();
+    let memory = device.allocate(BYTES).unwrap();
+    let mut other = Other::start(&library);
+    let told = other.asks_for(1 << 30, device.id(), memory.export().unwrap());
+    // Drivers give whole blocks.
+    assert!(told.contains("has 2097152 bytes, and its ring says 1073741824"), "{told}");
 }
 
 #[test]

@@ -71,10 +71,10 @@ impl There {
 
     fn stay(&self, ring: &FrameWriter, picture: &Picture) -> Result<(Loan, Resized), Trouble> {
         let (loan, shown) = self.lend(ring, &as_it_is(picture))?;
+        let spot = loan.spot().ok_or(Trouble::Elsewhere)?;
         for plane in 0..shown.format.planes() {
-            if let (Some(spot), Some(from)) = (loan.spot(), picture.on_device(plane)) {
-                self.slots.copy_from(&spot, &rows(&shown, plane), from)?;
-            }
+            let from = picture.on_device(plane).ok_or(Trouble::Elsewhere)?;
+            self.slots.copy_from(&spot, &rows(&shown, plane), from)?;
         }
         Ok((loan, shown))
     }
@@ -86,10 +86,10 @@ impl There {
         plane_of: impl Fn(usize) -> Option<(&'a [u8], usize)>,
     ) -> Result<(Loan, Resized), Trouble> {
         let (loan, shown) = self.lend(ring, made)?;
+        let spot = loan.spot().ok_or(Trouble::Elsewhere)?;
         for plane in 0..shown.format.planes() {
-            if let (Some(spot), Some((from, pitch))) = (loan.spot(), plane_of(plane)) {
-                self.slots.upload(&spot, &rows(&shown, plane), from, pitch)?;
-            }
+            let (from, pitch) = plane_of(plane).ok_or(Trouble::Elsewhere)?;
+            self.slots.upload(&spot, &rows(&shown, plane), from, pitch)?;
         }
         Ok((loan, shown))
     }

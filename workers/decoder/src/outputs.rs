@@ -29,6 +29,8 @@ pub(crate) enum Trouble {
     Ring(#[from] Error),
     #[error(transparent)]
     Device(#[from] shmring_cuda::Error),
+    #[error("a picture lies where its ring cannot take it from")]
+    Elsewhere,
 }
 
 /// What goes into a ring.
@@ -156,7 +158,7 @@ impl Output {
             }
             (Makes::AsTheyAre, PictureHome::Heap | PictureHome::Device) => {
                 let mut loan = self.ring.loan(picture.tight_layout().bytes, IN_HAND)?;
-                let layout = picture.copy_to(loan.bytes_mut()).unwrap_or_default();
+                let layout = picture.copy_to(loan.bytes_mut()).ok_or(Trouble::Elsewhere)?;
                 let meta = meta_of(picture, note, &as_it_is(picture, layout.planes));
                 let meta = FrameMeta { discontinuity, copied: true, ..meta };
                 self.ring.publish_each(loan.slot(), &meta, step)?
@@ -243,7 +245,10 @@ impl Outputs {
         note: &Note,
     ) -> (Option<u64>, Vec<Trouble>) {
         let (mut made, mut troubles) = (None, Vec::new());
-        let wanted = self.all.iter_mut().zip(note.steps).filter(|(_, step)| *step > 0);
+        // Since the picture was sent to the decoder an output's last reader may have left: it may then lie where that
+        // output could not take it.
+        let wanted = self.all.iter_mut().zip(note.steps);
+        let wanted = wanted.filter(|(output, step)| *step > 0 && !output.parking.is_parked());
         for (output, step) in wanted {
             match output.publish(picture, note, step) {
                 Ok(sequence) => made = made.or(Some(sequence)),

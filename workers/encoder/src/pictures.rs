@@ -42,6 +42,8 @@ pub(crate) struct Pictures {
     pace: Pace,
     groups: Groups,
     there: There,
+    /// Whether the last picture lay on a device: a ring may move with its next epoch.
+    of_device: Option<bool>,
     /// Only with `on_demand`.
     parking: Option<Parking>,
     looked: MonoNs,
@@ -104,6 +106,7 @@ impl Pictures {
             pace: Pace::new(config.max_fps),
             groups: Groups::new(config.keyframe_every),
             there: There::default(),
+            of_device: None,
             parking: config.on_demand.then(Parking::working),
             looked: MonoNs(0),
             slate: (config.on_writer_lost == WriterLost::Slate).then(Slate::default),
@@ -238,7 +241,9 @@ impl Pictures {
         }
         self.last_pts_ns = Some(meta.pts_ns);
         let like = (picture.format, picture.colour, picture.width, picture.height);
-        if self.open.as_ref().is_some_and(|open| open.like != like) {
+        let of_device = frame.device().is_some();
+        let moved = self.of_device.replace(of_device).is_some_and(|was| was != of_device);
+        if moved || self.open.as_ref().is_some_and(|open| open.like != like) {
             self.drain(cx)?;
         }
         self.joint |= self.slate.as_ref().is_some_and(Slate::is_shown);

@@ -308,7 +308,8 @@ impl Connection {
             match self.inbox.next(self.session.expects_frames(), now)? {
                 Some(Inbound::Request(request)) => self.answer(&request).await?,
                 Some(Inbound::Frame { channel, payload }) => {
-                    self.session.hear(channel, &payload, now)
+                    self.session.hear(channel, &payload, now);
+                    self.noted = MonoNs(0);
                 }
                 None => break,
             }

@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
@@ -92,6 +92,10 @@ enum Memory {
     OnDevice { _held: Held },
 }
 
+/// Leases whose end the device would not wait for, as while a graph of its work is recorded: they end with the next one
+/// for which it does.
+static UNFINISHED: Mutex<Vec<Arc<Lease>>> = Mutex::new(Vec::new());
+
 /// A frame on a device that somebody's work may be reading when that somebody lets go of it: such work is only
 /// told to the device, and what it will read must be there until it has.
 struct Held {
@@ -102,10 +106,19 @@ struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         // A device is nothing for a forked child.
-        if self.lease.check().is_ok() {
-            // Where it fails nothing of it works any more.
-            let _ = self.memory.region().device().finish();
+        if self.lease.check().is_err() {
+            return;
         }
+        let device = self.memory.region().device();
+        // What the device waits for may itself wait for the interpreter.
+        let finished = Python::try_attach(|py| py.detach(|| device.finish()));
+        let finished = finished.unwrap_or_else(|| device.finish()).is_ok();
+        let mut waiting = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = if finished { std::mem::take(&mut *waiting) } else { Vec::new() };
+        if !finished {
+            waiting.push(Arc::clone(&self.lease));
+        }
+        drop((waiting, done));
     }
 }
 

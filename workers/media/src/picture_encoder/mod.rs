@@ -117,6 +117,10 @@ impl<T> PictureEncoder<T> {
         key: bool,
         token: T,
     ) -> Result<Vec<Coded<T>>, MediaError> {
+        if self.options.on_device {
+            // FFmpeg's NVENC follows the device frame that such a picture does not have.
+            return Err(failed("encoding a picture that is not on the device", Error::InvalidData));
+        }
         let bytes_wanted = self.jpeg_bytes(pts_ns);
         self.follow_quality(picture)?;
         let frame = self.preparer.prepare(picture, self.pixel, self.size)?;

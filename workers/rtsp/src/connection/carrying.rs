@@ -22,6 +22,8 @@ impl Connection {
         match relay.carry(carried) {
             Ok(carriage) => Some(carriage),
             Err(back) => {
+                // It has ended: not by what this viewer did, and for good.
+                self.scene.relay = None;
                 self.take_back(*back);
                 None
             }

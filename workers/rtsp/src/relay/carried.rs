@@ -53,12 +53,16 @@ impl Carried {
     pub(super) fn report(&mut self, now: MonoNs, desk: &mut Desk) -> bool {
         desk.aside.clear();
         self.playback.report(now, Outlet::Interleaved(&mut desk.aside));
-        desk.aside.is_empty() || put(&self.line, &desk.aside, &mut self.rest)
+        put(&self.line, &desk.aside, &mut self.rest)
     }
 }
 
 /// Whether the socket takes all of them now; else what it does not take is the rest.
 fn put(line: &TcpStream, bytes: &[u8], rest: &mut Vec<u8>) -> bool {
+    // Of a track that the client has not set up, or that pauses.
+    if bytes.is_empty() {
+        return true;
+    }
     let taken = take(line, bytes).unwrap_or(0);
     rest.extend_from_slice(&bytes[taken..]);
     rest.is_empty()

@@ -39,7 +39,7 @@ pub struct Relay {
 #[derive(Debug)]
 pub struct Carriage {
     relay: Arc<Relay>,
-    number: u64,
+    place: usize,
     bell: Arc<Notify>,
 }
 
@@ -71,9 +71,9 @@ impl Relay {
             return Err(Box::new(viewer));
         }
         let bell = Arc::new(Notify::new());
-        let number = held(&self.aboard).enter(viewer, Arc::clone(&bell));
+        let place = held(&self.aboard).enter(viewer, Arc::clone(&bell));
         self.count.send_modify(|count| *count += 1);
-        Ok(Carriage { relay: Arc::clone(self), number, bell })
+        Ok(Carriage { relay: Arc::clone(self), place, bell })
     }
 }
 
@@ -85,14 +85,14 @@ impl Carriage {
 
     /// The viewer, and what was written for it meanwhile.
     pub fn stop(self) -> Option<Carried> {
-        // Left behind by `drop` for nobody.
-        held(&self.relay.aboard).leave(self.number)
+        // `drop` finds the place empty.
+        held(&self.relay.aboard).leave(self.place)
     }
 }
 
 impl Drop for Carriage {
     fn drop(&mut self) {
-        held(&self.relay.aboard).leave(self.number);
+        held(&self.relay.aboard).leave(self.place);
         self.relay.count.send_modify(|count| *count -= 1);
     }
 }

@@ -13,20 +13,19 @@ use crate::feed::Feed;
 use crate::wait::until;
 
 /// How often it is looked for streams that are to be reported on although no unit comes.
-const REPORTS_EVERY: Duration = Duration::from_secs(1);
+const REPORTS_EVERY: Duration = Duration::from_millis(250);
 
-/// Who is carried. Invariant: their numbers ascend.
+/// Who is carried. Invariant: `free` are the empty places of `places`, each once.
 #[derive(Debug, Default)]
 pub(super) struct Aboard {
-    next: u64,
     /// One after the other in memory, as they are sent to.
-    viewers: Vec<Viewer>,
+    places: Vec<Option<Viewer>>,
+    free: Vec<usize>,
     desk: Desk,
 }
 
 #[derive(Debug)]
 struct Viewer {
-    number: u64,
     carried: Carried,
     bell: Arc<Notify>,
     /// Its connection was told, and has not come for it yet.
@@ -34,33 +33,39 @@ struct Viewer {
 }
 
 impl Aboard {
-    pub(super) fn enter(&mut self, carried: Carried, bell: Arc<Notify>) -> u64 {
-        let number = self.next;
-        self.next += 1;
-        self.viewers.push(Viewer { number, carried, bell, is_left: false });
-        number
-    }
-
-    pub(super) fn leave(&mut self, number: u64) -> Option<Carried> {
-        let at = self.viewers.binary_search_by_key(&number, |viewer| viewer.number).ok()?;
-        Some(self.viewers.remove(at).carried)
-    }
-
-    /// Sends what there is: one unit to all, then the next, since its packets are put together once.
-    fn go_on(&mut self, feed: &Feed, now: MonoNs) {
-        loop {
-            let end = feed.end();
-            let mut is_behind = false;
-            self.each(|carried, desk| {
-                let stays = carried.go_on(now, desk);
-                is_behind |= stays && carried.viewing.is_before(end);
-                stays
-            });
-            if !is_behind {
-                break;
+    /// The number of its place.
+    pub(super) fn enter(&mut self, carried: Carried, bell: Arc<Notify>) -> usize {
+        let viewer = Some(Viewer { carried, bell, is_left: false });
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place] = viewer;
+                place
+            }
+            None => {
+                self.places.push(viewer);
+                self.places.len() - 1
             }
         }
+    }
+
+    /// `None` for a place that is empty.
+    pub(super) fn leave(&mut self, place: usize) -> Option<Carried> {
+        let viewer = self.places.get_mut(place)?.take()?;
+        self.free.push(place);
+        Some(viewer.carried)
+    }
+
+    /// Sends a unit to everybody; whether there are more. All have the same one, whose packets are put together once.
+    fn go_on(&mut self, feed: &Feed, now: MonoNs) -> bool {
+        let end = feed.end();
+        let mut are_more = false;
+        self.each(|carried, desk| {
+            let stays = carried.go_on(now, desk);
+            are_more |= stays && carried.viewing.is_before(end);
+            stays
+        });
         self.desk.clear();
+        are_more
     }
 
     fn report(&mut self, now: MonoNs) {
@@ -69,7 +74,7 @@ impl Aboard {
 
     /// Does so for everybody; who does not stay is given back.
     fn each(&mut self, mut stays: impl FnMut(&mut Carried, &mut Desk) -> bool) {
-        for viewer in self.viewers.iter_mut().filter(|viewer| !viewer.is_left) {
+        for viewer in self.places.iter_mut().flatten().filter(|viewer| !viewer.is_left) {
             if !stays(&mut viewer.carried, &mut self.desk) {
                 viewer.leave();
             }
@@ -89,7 +94,10 @@ struct Closing(Arc<Mutex<Aboard>>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        held(&self.0).viewers.iter_mut().for_each(Viewer::leave);
+        if std::thread::panicking() {
+            tracing::error!("a camera's relay died: its viewers' connections send to them");
+        }
+        held(&self.0).places.iter_mut().flatten().for_each(Viewer::leave);
     }
 }
 
@@ -115,7 +123,10 @@ async fn carried(feed: &Feed, aboard: &Mutex<Aboard>, count: &mut watch::Receive
         let now = clock::mono();
         changes.mark_unchanged();
         // What came between a viewer's last look and this one is there already.
-        held(aboard).go_on(feed, now);
+        while held(aboard).go_on(feed, now) {
+            // Others have work, too: whoever comes, speaks or watches another camera.
+            tokio::task::yield_now().await;
+        }
         if now >= reports {
             held(aboard).report(now);
             reports = now + REPORTS_EVERY;
