@@ -191,12 +191,8 @@ impl Playback {
 
     /// Writes `unit`, behind a sender report when one is due. Writes nothing for a track that does not play.
     pub fn write(&mut self, unit: &Unit, now: MonoNs, out: Outlet<'_>) {
-        let Some(at) = self.streams.iter().position(|stream| stream.takes(unit)) else {
-            return self.pass_by(unit);
-        };
-        let anchor_ns = self.anchor(at, unit.pts_ns);
+        let Some((at, anchor_ns)) = self.taker(unit) else { return };
         let stream = &mut self.streams[at];
-        stream.needs_entry = false;
         let Some(mut envelope) = out.of(stream.track, &stream.place) else { return };
         if stream.sender.report_due(now) {
             let cname = self.presentation.path();
@@ -214,13 +210,8 @@ impl Playback {
         print: &'a mut Print,
         aside: &'a mut Vec<u8>,
     ) -> &'a [u8] {
-        let Some(at) = self.streams.iter().position(|stream| stream.takes(unit)) else {
-            self.pass_by(unit);
-            return &[];
-        };
-        let anchor_ns = self.anchor(at, unit.pts_ns);
+        let Some((at, anchor_ns)) = self.taker(unit) else { return &[] };
         let stream = &mut self.streams[at];
-        stream.needs_entry = false;
         let Place::Interleaved(channels) = stream.place else { return &[] };
         if !stream.sender.report_due(now) {
             return stream.sender.print(unit, anchor_ns, now, channels, print);
@@ -230,6 +221,17 @@ impl Playback {
         stream.sender.report(unit, anchor_ns, now, cname, &mut Frame::new(aside, channels));
         aside.extend_from_slice(stream.sender.print(unit, anchor_ns, now, channels, print));
         aside
+    }
+
+    /// The stream that takes `unit`, and what it counts from; `None` for a track that does not play.
+    fn taker(&mut self, unit: &Unit) -> Option<(usize, i64)> {
+        let Some(at) = self.streams.iter().position(|stream| stream.takes(unit)) else {
+            self.pass_by(unit);
+            return None;
+        };
+        let anchor_ns = self.anchor(at, unit.pts_ns);
+        self.streams[at].needs_entry = false;
+        Some((at, anchor_ns))
     }
 
     /// Of a track that pauses while others play.

@@ -1,11 +1,9 @@
 //! A viewer in a relay's hands.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use protocol::time::MonoNs;
-use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::net::TcpStream;
 
@@ -63,16 +61,9 @@ fn put(line: &TcpStream, bytes: &[u8], rest: &mut Vec<u8>) -> bool {
     if bytes.is_empty() {
         return true;
     }
-    let taken = take(line, bytes).unwrap_or(0);
+    // Past tokio, which would look first whether it believes the socket to have room: it nearly always does. Where it does
+    // not, or is broken, the connection finds out for itself.
+    let taken = send(line, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).unwrap_or(0);
     rest.extend_from_slice(&bytes[taken..]);
     rest.is_empty()
-}
-
-/// How many of these bytes the socket takes now. Past tokio, which would look first whether it believes the socket to have
-/// room: it nearly always does, and the connection will ask it where it does not.
-fn take(line: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    match send(line, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-        Err(Errno::INTR) => Ok(0),
-        other => Ok(other?),
-    }
 }
