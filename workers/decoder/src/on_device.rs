@@ -5,7 +5,7 @@ use protocol::stream::PixelFormat;
 use shmring::{FrameWriter, Loan};
 use shmring_cuda::{Device, Driver, Rows, Slots};
 
-use crate::outputs::{Makes, Trouble};
+use crate::outputs::{Makes, Trouble, as_it_is};
 
 /// Rows begin where textures may (of all devices so far 32 to 512 bytes).
 const ROW_ALIGN: u32 = 512;
@@ -63,14 +63,16 @@ impl There {
                     Some((staging.get(offset_bytes..)?, linesize_bytes))
                 })?
             }
-            _ => self.upload(ring, &as_it_is(picture), |plane| picture.plane(plane))?,
+            _ => self.upload(ring, &as_it_is(picture, [PlaneAt::default(); 4]), |plane| {
+                picture.plane(plane)
+            })?,
         };
         self.tell(ring, Way::Uploaded);
         Ok((filled.0, filled.1, true))
     }
 
     fn stay(&self, ring: &FrameWriter, picture: &Picture) -> Result<(Loan, Resized), Trouble> {
-        let (loan, shown) = self.lend(ring, &as_it_is(picture))?;
+        let (loan, shown) = self.lend(ring, &as_it_is(picture, [PlaneAt::default(); 4]))?;
         let spot = loan.spot().ok_or(Trouble::Elsewhere)?;
         for plane in 0..shown.format.planes() {
             let from = picture.on_device(plane).ok_or(Trouble::Elsewhere)?;
@@ -119,11 +121,6 @@ impl There {
             }
         }
     }
-}
-
-fn as_it_is(picture: &Picture) -> Resized {
-    let Picture { format, width, height, colour, .. } = *picture;
-    Resized { format, width, height, colour, planes: [PlaneAt::default(); 4] }
 }
 
 /// Each plane, and its bytes.

@@ -272,7 +272,7 @@ impl Outputs {
     }
 }
 
-fn as_it_is(picture: &Picture, planes: [PlaneAt; 4]) -> Resized {
+pub(crate) fn as_it_is(picture: &Picture, planes: [PlaneAt; 4]) -> Resized {
     let Picture { format, width, height, colour, .. } = *picture;
     Resized { format, width, height, colour, planes }
 }
