@@ -108,7 +108,7 @@ fn cargo_test(
         .envs(environment.iter().copied())
         .current_dir(source_root())
         .output()
-        .map_err(|error| Failure(format!("cargo: {error}")))?;
+        .map_err(|error| Failure(format!("cargo in {}: {error}", source_root().display())))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure(output.status.success(), || {
         let why = String::from_utf8_lossy(&output.stderr);

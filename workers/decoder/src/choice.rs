@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bitstream::nal;
 use protocol::stream::Codec;
 use protocol::time::MonoNs;
 use shmring::Demand;
@@ -47,12 +48,12 @@ impl References {
     pub(crate) fn is_disposable(&mut self, codec: Codec, payload: &[u8]) -> bool {
         match codec {
             Codec::Mjpeg => true,
-            Codec::H264 => all_and_any(units(payload).filter_map(h264_slice)),
+            Codec::H264 => all_and_any(nal::units(payload).filter_map(h264_slice)),
             Codec::H265 => {
-                let announced = units(payload).filter_map(h265_highest_layer).last();
+                let announced = nal::units(payload).filter_map(h265_highest_layer).last();
                 self.highest_layer = announced.or(self.highest_layer);
                 let highest = self.highest_layer;
-                all_and_any(units(payload).filter_map(|unit| h265_slice(unit, highest)))
+                all_and_any(nal::units(payload).filter_map(|unit| h265_slice(unit, highest)))
             }
             _ => false,
         }
@@ -61,13 +62,6 @@ impl References {
 
 fn all_and_any(mut disposable: impl Iterator<Item = bool>) -> bool {
     disposable.next() == Some(true) && disposable.all(|it| it)
-}
-
-/// The NAL units of an Annex B access unit, without their start codes.
-fn units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let starts = payload.windows(3).enumerate();
-    let starts = starts.filter(|(_, bytes)| *bytes == [0, 0, 1]).map(|(at, _)| at + 3);
-    starts.map(|start| &payload[start..])
 }
 
 /// Whether a slice is of a picture that nothing refers to (nal_ref_idc, 7.4.1), which a parameter set never is;
@@ -149,7 +143,7 @@ mod tests {
     }
 
     fn annex_b(units: &[&[u8]]) -> Vec<u8> {
-        units.iter().flat_map(|unit| [&[0, 0, 0, 1], *unit].concat()).collect()
+        nal::stream(units)
     }
 
     #[test]

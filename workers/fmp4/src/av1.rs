@@ -1,9 +1,8 @@
 //! AV1: open bitstream units, the sequence header that `av1C` repeats, and which frame a packet begins
 //! with (AV1 bitstream specification 5.3, 5.5 and 5.9; AV1 in ISO base media files 1.3).
 
+use bitstream::Bits;
 use mp4_atom::Av1c;
-
-use crate::bits::Bits;
 
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;

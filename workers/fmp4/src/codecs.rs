@@ -1,12 +1,11 @@
 //! What a file holds, in the words that players ask for (RFC 6381): `avc1.64001e,mp4a.40.2`. Pure.
 
+use bitstream::Family;
+use bitstream::nal::unescaped;
 use protocol::stream::{Codec, Track};
 
-use crate::annexb::{nal_units, unescaped};
 use crate::{av1, vp9};
 
-/// Type of an H.265 sequence parameter set.
-const H265_SPS: u8 = 33;
 /// General profile, tier and level of H.265: of these bytes the rest is constraints.
 const H265_PROFILE_BYTES: usize = 12;
 
@@ -31,16 +30,14 @@ fn of_track(track: &Track) -> Option<String> {
 }
 
 fn h264(extradata: &[u8]) -> Option<String> {
-    let sps =
-        nal_units(extradata).find(|unit| unit.first().is_some_and(|byte| byte & 0x1f == 7))?;
+    let sps = Family::H264.sequence_set(extradata)?;
     let [profile, constraints, level] = *sps.get(1..)?.first_chunk()?;
     Some(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"))
 }
 
 /// ISO/IEC 14496-15, annex E.3.
 fn h265(extradata: &[u8]) -> Option<String> {
-    let is_set = |unit: &&[u8]| unit.first().is_some_and(|byte| byte >> 1 & 0x3f == H265_SPS);
-    let sps = unescaped(nal_units(extradata).find(is_set)?);
+    let sps = unescaped(Family::H265.sequence_set(extradata)?);
     // Behind the header of the unit and the byte with the number of layers.
     let profile: [u8; H265_PROFILE_BYTES] = *sps.get(3..)?.first_chunk()?;
     let space = ["", "A", "B", "C"][usize::from(profile[0] >> 6)];

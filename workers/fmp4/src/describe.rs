@@ -1,5 +1,6 @@
 //! A track of a file in the words of a ring: the way back from `video` and `audio`.
 
+use bitstream::nal;
 use mp4_atom::{Audio, Codec as Entry, Dops, FourCC, Mp4a, Stsd, Visual};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
@@ -15,11 +16,11 @@ pub(crate) fn stream(trak: &[u8], base: TimeBase) -> Option<Track> {
         [Entry::Avc1(entry)] => {
             let sets = &entry.avcc;
             let units = [&sets.sequence_parameter_sets, &sets.picture_parameter_sets];
-            Some(video(Codec::H264, base, &entry.visual, annexb(units.into_iter().flatten())))
+            Some(video(Codec::H264, base, &entry.visual, nal::stream(units.into_iter().flatten())))
         }
         [Entry::Hvc1(entry)] => {
             let units = entry.hvcc.arrays.iter().flat_map(|array| &array.nalus);
-            Some(video(Codec::H265, base, &entry.visual, annexb(units)))
+            Some(video(Codec::H265, base, &entry.visual, nal::stream(units)))
         }
         [Entry::Av01(entry)] => {
             let sequence = av1::sequence_in(&entry.av1c.config_obus);
@@ -67,10 +68,6 @@ fn sound(codec: Codec, base: TimeBase, audio: &Audio, extradata: Vec<u8>) -> Tra
         frame_rate: (0, 1),
         extradata,
     }
-}
-
-fn annexb<'a>(units: impl Iterator<Item = &'a Vec<u8>>) -> Vec<u8> {
-    units.flat_map(|unit| [&[0, 0, 0, 1], unit.as_slice()].concat()).collect()
 }
 
 fn configuration(entry: &Mp4a) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! How the bytes of a packet stand in a file.
 
+use bitstream::{Family, nal};
 use protocol::stream::{Codec, Track};
 
-use crate::annexb::nal_units;
 use crate::av1::{self, obus};
 use crate::fragment::Sample;
 use crate::params::ParameterSets;
@@ -11,7 +11,7 @@ use crate::vp9;
 #[derive(Clone, Debug)]
 pub(crate) enum Framing {
     /// H.264 and H.265: NAL units behind their lengths, without the sets that the sample entry has.
-    Nal { codec: Codec, sets: ParameterSets },
+    Nal { family: Family, sets: ParameterSets },
     /// AV1: units without temporal delimiters, and a sequence header before each key frame.
     Obus { sequence: Vec<u8> },
     /// As it is.
@@ -27,17 +27,16 @@ pub(crate) enum Piece<'a> {
 
 impl Framing {
     pub(crate) fn of(track: &Track) -> Self {
-        let codec = track.codec;
-        match codec {
-            Codec::H264 | Codec::H265 => {
-                let sets = ParameterSets::in_annexb(codec, &track.extradata);
-                Self::Nal { codec, sets }
-            }
+        if let Some(family) = Family::of(track.codec) {
+            let sets = ParameterSets::in_annexb(family, &track.extradata);
+            return Self::Nal { family, sets };
+        }
+        match track.codec {
             Codec::Av1 => {
                 let sequence = av1::sequence_in(&track.extradata);
                 Self::Obus { sequence: sequence.map(|it| it.obu).unwrap_or_default() }
             }
-            _ => Self::Whole { codec },
+            codec => Self::Whole { codec },
         }
     }
 
@@ -54,9 +53,9 @@ impl Framing {
 
     pub(crate) fn pieces<'a>(&'a self, sample: &'a Sample, into: &mut Vec<Piece<'a>>) {
         match self {
-            Self::Nal { codec, sets } => {
-                let units = nal_units(&sample.payload);
-                into.extend(units.filter(|unit| !sets.holds(*codec, unit)).map(Piece::Nal));
+            Self::Nal { family, sets } => {
+                let units = nal::units(&sample.payload);
+                into.extend(units.filter(|unit| !sets.holds(*family, unit)).map(Piece::Nal));
             }
             Self::Obus { sequence } => {
                 if self.is_key(sample) && !av1::has_sequence_header(&sample.payload) {

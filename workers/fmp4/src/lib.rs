@@ -13,10 +13,8 @@
 //! [`place`] and [`index`] put fragments of several files into a new one.
 #![forbid(unsafe_code)]
 
-mod annexb;
 mod audio;
 mod av1;
-mod bits;
 mod boxes;
 mod codecs;
 mod describe;

@@ -1,13 +1,9 @@
 //! A sample of a file as the packet that it was in its ring.
 
+use bitstream::{Family, nal};
 use protocol::stream::{Codec, Track};
 
 use crate::av1;
-
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
-/// Access unit delimiters: H.264 table 7-1, H.265 table 7-1. One stands before everything else.
-const H264_DELIMITER: u8 = 9;
-const H265_DELIMITER: u8 = 35;
 
 /// The bytes a ring carries for this sample: Annex B with the parameter sets of the file in front of
 /// a key frame; AV1 with a sequence header there; all else as it is. `None` when a sample of H.264 or
@@ -16,8 +12,10 @@ const H265_DELIMITER: u8 = 35;
 /// Bytes need not be those of the original packet, but what a decoder makes of them is the same: start
 /// codes all have four bytes, and sets that the file keeps once stand before each key frame.
 pub fn as_packet(stream: &Track, key: bool, sample: &[u8]) -> Option<Vec<u8>> {
+    if let Some(family) = Family::of(stream.codec) {
+        return annexb(family, &stream.extradata, key, sample);
+    }
     match stream.codec {
-        Codec::H264 | Codec::H265 => annexb(stream, key, sample),
         // Every sample that we wrote has it; one of another hand may rest on its sample entry.
         Codec::Av1 if key && !av1::has_sequence_header(sample) => {
             Some([&stream.extradata, sample].concat())
@@ -26,8 +24,8 @@ pub fn as_packet(stream: &Track, key: bool, sample: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn annexb(stream: &Track, key: bool, sample: &[u8]) -> Option<Vec<u8>> {
-    let sets: &[u8] = if key { &stream.extradata } else { &[] };
+fn annexb(family: Family, sets: &[u8], key: bool, sample: &[u8]) -> Option<Vec<u8>> {
+    let sets = if key { sets } else { &[] };
     let mut packet = Vec::with_capacity(sample.len() + sets.len());
     let mut sets_due = !sets.is_empty();
     let mut rest = sample;
@@ -35,24 +33,14 @@ fn annexb(stream: &Track, key: bool, sample: &[u8]) -> Option<Vec<u8>> {
         let (head, body) = rest.split_first_chunk::<4>()?;
         let bytes = usize::try_from(u32::from_be_bytes(*head)).ok()?;
         let (unit, behind) = body.split_at_checked(bytes)?;
-        if sets_due && !is_delimiter(stream.codec, unit) {
+        if sets_due && !family.is_delimiter(unit) {
             packet.extend_from_slice(sets);
             sets_due = false;
         }
-        packet.extend(START_CODE);
-        packet.extend_from_slice(unit);
+        nal::append(&mut packet, unit);
         rest = behind;
     }
     Some(packet)
-}
-
-fn is_delimiter(codec: Codec, unit: &[u8]) -> bool {
-    let Some(first) = unit.first() else { return false };
-    match codec {
-        Codec::H264 => first & 0x1f == H264_DELIMITER,
-        Codec::H265 => (first >> 1) & 0x3f == H265_DELIMITER,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Parameter sets of H.264 and H.265: which NAL units they are, and the few fields that an MP4
 //! sample entry repeats.
 
+use bitstream::nal::{self, unescaped};
+use bitstream::{Bits, Family, ParameterSet};
 use protocol::stream::Codec;
-
-use crate::annexb::{nal_units, unescaped};
-use crate::bits::Bits;
 
 /// Most sets of a kind, and bytes of one, that `avcC` can state. What goes beyond stays in the samples.
 const SETS_MAX: usize = 31;
@@ -20,10 +19,10 @@ pub(crate) struct ParameterSets {
 }
 
 impl ParameterSets {
-    pub(crate) fn in_annexb(codec: Codec, bytes: &[u8]) -> Self {
+    pub(crate) fn in_annexb(family: Family, bytes: &[u8]) -> Self {
         let mut sets = Self::default();
-        for unit in nal_units(bytes) {
-            let Some(kind) = SetKind::of(codec, unit) else {
+        for unit in nal::units(bytes) {
+            let Some(kind) = family.parameter_set(unit) else {
                 continue;
             };
             let list = sets.list_mut(kind);
@@ -36,8 +35,8 @@ impl ParameterSets {
     }
 
     /// The kind of set that is not there and that a decoder cannot start without.
-    pub(crate) fn missing(&self, codec: Codec) -> Option<&'static str> {
-        let video_needed = codec == Codec::H265;
+    pub(crate) fn missing(&self, family: Family) -> Option<&'static str> {
+        let video_needed = family == Family::H265;
         if video_needed && self.video.is_empty() {
             Some("video parameter set")
         } else if self.sequence.is_empty() {
@@ -49,23 +48,23 @@ impl ParameterSets {
         }
     }
 
-    pub(crate) fn holds(&self, codec: Codec, unit: &[u8]) -> bool {
-        SetKind::of(codec, unit).is_some_and(|kind| self.list(kind).iter().any(|set| set == unit))
+    pub(crate) fn holds(&self, family: Family, unit: &[u8]) -> bool {
+        family.parameter_set(unit).is_some_and(|kind| self.list(kind).iter().any(|set| set == unit))
     }
 
-    fn list(&self, kind: SetKind) -> &Vec<Vec<u8>> {
+    fn list(&self, kind: ParameterSet) -> &Vec<Vec<u8>> {
         match kind {
-            SetKind::Video => &self.video,
-            SetKind::Sequence => &self.sequence,
-            SetKind::Picture => &self.picture,
+            ParameterSet::Video => &self.video,
+            ParameterSet::Sequence => &self.sequence,
+            ParameterSet::Picture => &self.picture,
         }
     }
 
-    fn list_mut(&mut self, kind: SetKind) -> &mut Vec<Vec<u8>> {
+    fn list_mut(&mut self, kind: ParameterSet) -> &mut Vec<Vec<u8>> {
         match kind {
-            SetKind::Video => &mut self.video,
-            SetKind::Sequence => &mut self.sequence,
-            SetKind::Picture => &mut self.picture,
+            ParameterSet::Video => &mut self.video,
+            ParameterSet::Sequence => &mut self.sequence,
+            ParameterSet::Picture => &mut self.picture,
         }
     }
 }
@@ -73,33 +72,13 @@ impl ParameterSets {
 /// The parameter sets inside an access unit, as Annex B for [`protocol::stream::Track::extradata`].
 /// `None` when it does not hold all that a decoder needs.
 pub fn parameter_sets(codec: Codec, access_unit: &[u8]) -> Option<Vec<u8>> {
-    let sets = ParameterSets::in_annexb(codec, access_unit);
-    if sets.missing(codec).is_some() {
+    let family = Family::of(codec)?;
+    let sets = ParameterSets::in_annexb(family, access_unit);
+    if sets.missing(family).is_some() {
         return None;
     }
     let lists = [&sets.video, &sets.sequence, &sets.picture];
-    let units = lists.into_iter().flatten();
-    Some(units.flat_map(|unit| [&[0, 0, 0, 1], unit.as_slice()].concat()).collect())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum SetKind {
-    Picture,
-    Sequence,
-    Video,
-}
-
-impl SetKind {
-    /// H.264 table 7-1, H.265 table 7-1.
-    fn of(codec: Codec, unit: &[u8]) -> Option<Self> {
-        let first = *unit.first()?;
-        match (codec, first & 0x1f, (first >> 1) & 0x3f) {
-            (Codec::H264, 7, _) | (Codec::H265, _, 33) => Some(Self::Sequence),
-            (Codec::H264, 8, _) | (Codec::H265, _, 34) => Some(Self::Picture),
-            (Codec::H265, _, 32) => Some(Self::Video),
-            _ => None,
-        }
-    }
+    Some(nal::stream(lists.into_iter().flatten()))
 }
 
 /// Sampling and depth of the samples, as both sample entries state them.

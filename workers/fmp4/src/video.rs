@@ -8,6 +8,7 @@
 //! writes it so, and FFmpeg, GStreamer, VLC and mp4box.js read it. (`jpeg` is QuickTime's own, which
 //! mp4box.js does not know; `mjpg` is HEIF's, which FFmpeg does not.)
 
+use bitstream::Family;
 use mp4_atom::esds::{DecoderConfig, EsDescriptor, Esds};
 use mp4_atom::{
     Av01, Avc1, Avcc, AvccExt, Codec as Entry, Decode, Encode, Hvc1, HvcCArray, Hvcc, Visual, Vp09,
@@ -35,7 +36,7 @@ pub(crate) fn sample_entry(
 ) -> Result<Vec<u8>, Error> {
     let codec = track.codec;
     let entry: Entry = match framing {
-        Framing::Nal { sets, .. } => of_sets(index, track, sets)?,
+        Framing::Nal { family, sets } => of_sets(index, track, *family, sets)?,
         Framing::Obus { .. } => {
             let missing = "sequence header";
             let sequence = av1::sequence_in(&track.extradata).ok_or(Error::NoParameterSet {
@@ -80,15 +81,20 @@ pub(crate) fn read_jpeg(mut mp4v: &[u8]) -> Option<Visual> {
     is_jpeg.then_some(visual)
 }
 
-fn of_sets(index: usize, track: &Track, sets: &ParameterSets) -> Result<Entry, Error> {
+fn of_sets(
+    index: usize,
+    track: &Track,
+    family: Family,
+    sets: &ParameterSets,
+) -> Result<Entry, Error> {
     let codec = track.codec;
-    if let Some(missing) = sets.missing(codec) {
+    if let Some(missing) = sets.missing(family) {
         return Err(Error::NoParameterSet { track: index, codec, missing });
     }
     let visual = visual(index, track)?;
     let bytes = sets.sequence[0].len();
     let short = Error::ShortConfiguration { track: index, codec, bytes };
-    if codec == Codec::H264 {
+    if family == Family::H264 {
         let avcc = avcc(sets).ok_or(short)?;
         Ok(Avc1 { visual, avcc, ..Avc1::default() }.into())
     } else {

@@ -1,10 +1,9 @@
 //! VP9: what the first bytes of a key frame say (VP9 bitstream specification 6.2 and 7.2), and the record
 //! that `vpcC` repeats of it (VP Codec ISO Media File Format Binding 1.0).
 
+use bitstream::Bits;
 use mp4_atom::VpcC;
 use protocol::stream::Track;
-
-use crate::bits::Bits;
 
 /// Bytes of the record: `vpcC` without its initialization data, which VP9 does not have.
 const RECORD_BYTES: usize = 8;

@@ -1,10 +1,11 @@
 //! H.264 for the test pattern, through libx264: no delay, no B frames, a fixed group of pictures,
 //! parameter sets before every key frame, and the asked rate exactly, by filler units.
 
+use bitstream::Family;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Dictionary, Error, Packet, Rational, codec, encoder, ffi, frame};
 
-use crate::annexb::{Family, ParameterSets};
+use crate::annexb::ParameterSets;
 use crate::error::MediaError;
 
 const NAME: &str = "the test pattern";

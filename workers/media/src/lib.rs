@@ -18,7 +18,7 @@
 
 mod annexb;
 mod available;
-mod bitstream;
+mod bitstream_filter;
 mod codec;
 mod compose;
 mod decode;
@@ -39,7 +39,7 @@ mod sound;
 mod sound_decoder;
 mod still;
 
-pub use annexb::{Family, ParameterSets};
+pub use annexb::ParameterSets;
 pub use available::{decodes, encodes_h264, has_device, library};
 pub use compose::{Canvas, Part, Scaler, Sight, Tile};
 pub use decode::{

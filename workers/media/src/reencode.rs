@@ -1,12 +1,13 @@
 //! Decoded pictures into H.264 of good quality, for cuts between key frames.
 
+use bitstream::Family;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling;
 use ffmpeg_next::{Dictionary, Error, Packet, Rational, codec, color, encoder, frame, picture};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
-use crate::annexb::{Family, ParameterSets};
+use crate::annexb::ParameterSets;
 use crate::decode::Picture;
 use crate::demux::AccessUnit;
 use crate::error::MediaError;

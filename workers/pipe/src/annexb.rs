@@ -3,18 +3,16 @@
 //!
 //! An access unit ends where the first NAL unit of the next begins, so each comes out when that does.
 
-use memchr::memmem;
-use protocol::stream::Codec;
+use bitstream::{Family, nal};
 
 use crate::units::{NoStream, UNIT_MAX_BYTES, Unit};
 
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// So many bytes of a NAL unit tell whether it begins an access unit.
 const HEAD_BYTES: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct AnnexB {
-    codec: Codec,
+    family: Family,
     /// Bytes from the last start code on, not whole yet.
     open: Vec<u8>,
     /// Whether a start code was seen at all.
@@ -51,9 +49,9 @@ enum Nal {
 }
 
 impl AnnexB {
-    pub(crate) fn new(codec: Codec) -> Self {
+    pub(crate) fn new(family: Family) -> Self {
         Self {
-            codec,
+            family,
             open: Vec::new(),
             begun: false,
             searched: 0,
@@ -69,10 +67,10 @@ impl AnnexB {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Unit>, NoStream> {
         self.open.extend_from_slice(bytes);
         let mut units = Vec::new();
-        while let Some(at) = start_code(&self.open, self.searched) {
-            let rest = self.open.split_off(at + 3);
+        while let Some(code) = nal::start_code(&self.open, self.searched) {
+            let rest = self.open.split_off(code.end);
             let mut nal = std::mem::replace(&mut self.open, rest);
-            nal.truncate(at);
+            nal.truncate(code.start);
             self.searched = 0;
             if std::mem::replace(&mut self.begun, true) {
                 units.extend(self.nal(&nal));
@@ -100,16 +98,14 @@ impl AnnexB {
         if !self.begun || self.open.len() < HEAD_BYTES {
             return None;
         }
-        let begins = kind(self.codec, &self.open)?.begins_unit();
+        let begins = kind(self.family, &self.open)?.begins_unit();
         if begins && self.unit.has_picture { self.finish() } else { None }
     }
 
     /// The unit that ends before this NAL unit.
     fn nal(&mut self, nal: &[u8]) -> Option<Unit> {
-        // Zeros before a start code belong to it.
-        let end = nal.iter().rposition(|byte| *byte != 0)?;
-        let nal = &nal[..=end];
-        let kind = kind(self.codec, nal)?;
+        let nal = nal::without_trailing_zeros(nal);
+        let kind = kind(self.family, nal)?;
         let begins = kind.begins_unit();
         let done = if begins && self.unit.has_picture { self.finish() } else { None };
         let unit = &mut self.unit;
@@ -120,13 +116,11 @@ impl AnnexB {
             }
             Nal::ParameterSet { of_sequence } => {
                 unit.is_complete |= of_sequence;
-                unit.sets.extend_from_slice(&START_CODE);
-                unit.sets.extend_from_slice(nal);
+                nal::append(&mut unit.sets, nal);
             }
             Nal::Prefix | Nal::Other => {}
         }
-        unit.bytes.extend_from_slice(&START_CODE);
-        unit.bytes.extend_from_slice(nal);
+        nal::append(&mut unit.bytes, nal);
         done
     }
 
@@ -155,31 +149,27 @@ impl Nal {
 }
 
 /// `None` for an empty unit.
-fn kind(codec: Codec, nal: &[u8]) -> Option<Nal> {
-    let head = *nal.first()?;
-    if codec == Codec::H265 {
+fn kind(family: Family, nal: &[u8]) -> Option<Nal> {
+    nal.first()?;
+    let kind = family.kind(nal);
+    if family == Family::H265 {
         // first_slice_segment_in_pic_flag is the first bit behind the header of two bytes.
         let first = nal.get(2).is_some_and(|byte| byte & 0x80 != 0);
-        return Some(match head >> 1 & 0x3f {
-            kind @ 0..=31 => Nal::Slice { first, key: (16..=21).contains(&kind) },
-            kind @ 32..=34 => Nal::ParameterSet { of_sequence: kind == 33 },
+        return Some(match kind {
+            0..=31 => Nal::Slice { first, key: (16..=21).contains(&kind) },
+            32..=34 => Nal::ParameterSet { of_sequence: kind == 33 },
             35 | 39 | 41..=44 | 48..=55 => Nal::Prefix,
             _ => Nal::Other,
         });
     }
     // first_mb_in_slice is ue(v): a leading one bit is 0.
     let first = nal.get(1).is_some_and(|byte| byte & 0x80 != 0);
-    Some(match head & 0x1f {
-        kind @ (1 | 2 | 5) => Nal::Slice { first, key: kind == 5 },
-        kind @ (7 | 8) => Nal::ParameterSet { of_sequence: kind == 7 },
+    Some(match kind {
+        1 | 2 | 5 => Nal::Slice { first, key: kind == 5 },
+        7 | 8 => Nal::ParameterSet { of_sequence: kind == 7 },
         6 | 9 | 14..=18 => Nal::Prefix,
         _ => Nal::Other,
     })
-}
-
-/// Where `00 00 01` begins, from `from` on.
-fn start_code(bytes: &[u8], from: usize) -> Option<usize> {
-    memmem::find(bytes.get(from..)?, &[0, 0, 1]).map(|at| from + at)
 }
 
 #[cfg(test)]
@@ -197,7 +187,7 @@ mod tests {
     ];
 
     fn units(parts: &[&[u8]]) -> Vec<Unit> {
-        let mut stream = AnnexB::new(Codec::H264);
+        let mut stream = AnnexB::new(Family::H264);
         let mut units = Vec::new();
         for part in parts {
             units.extend(stream.push(part).unwrap());
@@ -236,11 +226,11 @@ mod tests {
 
     #[test]
     fn a_picture_comes_out_with_the_head_of_the_next_and_the_last_ones_with_the_end() {
-        let mut stream = AnnexB::new(Codec::H264);
+        let mut stream = AnnexB::new(Family::H264);
         let (before, last) = STREAM.split_at(STREAM.len() - 1);
         assert_eq!(stream.push(before).unwrap().len(), 1);
         assert_eq!(stream.rest().len(), 2, "the last NAL unit ends one picture and is another");
-        let mut stream = AnnexB::new(Codec::H264);
+        let mut stream = AnnexB::new(Family::H264);
         assert_eq!(stream.push(before).unwrap().len(), 1);
         assert_eq!(stream.push(last).unwrap().len(), 1);
         assert_eq!((stream.rest().len(), stream.rest().len()), (1, 0));
@@ -248,7 +238,7 @@ mod tests {
 
     #[test]
     fn of_h265_the_first_slice_and_the_random_access_points_are_known() {
-        let mut stream = AnnexB::new(Codec::H265);
+        let mut stream = AnnexB::new(Family::H265);
         // VPS, IDR_W_RADL of two segments, a trailing picture.
         let bytes = [
             0, 0, 0, 1, 0x40, 1, 9, 0, 0, 0, 1, 0x26, 1, 0x80, 1, 0, 0, 0, 1, 0x26, 1, 0x40, 1, 0,
@@ -262,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_is_no_byte_stream_does_not_fill_the_memory() {
-        let mut stream = AnnexB::new(Codec::H264);
+        let mut stream = AnnexB::new(Family::H264);
         let block = vec![0x55; 1 << 20];
         let pushed = (0..32).find_map(|_| stream.push(&block).err());
         assert!(pushed.unwrap().0.contains("16 MiB"));
@@ -280,8 +270,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(0u8..10, 0..200)) {
-            for codec in [Codec::H264, Codec::H265] {
-                let mut stream = AnnexB::new(codec);
+            for family in [Family::H264, Family::H265] {
+                let mut stream = AnnexB::new(family);
                 prop_assert!(stream.push(&bytes).is_ok());
                 let _ = stream.rest();
             }

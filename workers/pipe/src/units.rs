@@ -1,5 +1,6 @@
 //! The units of an elementary stream, as a ring carries them.
 
+use bitstream::Family;
 use protocol::stream::Codec;
 
 use crate::annexb::AnnexB;
@@ -30,11 +31,10 @@ pub(crate) enum Splitter {
 impl Splitter {
     /// `None` for a codec whose units cannot be told apart here.
     pub(crate) fn of(codec: Codec) -> Option<Self> {
-        match codec {
-            Codec::H264 | Codec::H265 => Some(Self::AnnexB(AnnexB::new(codec))),
-            Codec::Mjpeg => Some(Self::Jpeg(Jpegs::default())),
-            _ => None,
+        if codec == Codec::Mjpeg {
+            return Some(Self::Jpeg(Jpegs::default()));
         }
+        Family::of(codec).map(|family| Self::AnnexB(AnnexB::new(family)))
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Unit>, NoStream> {

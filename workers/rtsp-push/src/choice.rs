@@ -1,6 +1,7 @@
 //! What of a ring goes to a target, and why something stays behind. Pure.
 
-use media::{Family, ParameterSets};
+use bitstream::Family;
+use media::ParameterSets;
 use protocol::config::push::Protocol;
 use protocol::stream::{Codec, Track};
 

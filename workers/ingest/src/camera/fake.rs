@@ -88,10 +88,7 @@ fn send_pictures(out: &mut TcpStream, pictures: u64) -> std::io::Result<()> {
 }
 
 pub(super) fn split(unit: &[u8]) -> Vec<&[u8]> {
-    let starts: Vec<usize> =
-        (0..unit.len() - 4).filter(|at| unit[*at..at + 4] == [0, 0, 0, 1]).collect();
-    let ends = starts.iter().skip(1).copied().chain([unit.len()]);
-    starts.iter().zip(ends).map(|(start, end)| &unit[start + 4..end]).collect()
+    bitstream::nal::units(unit).collect()
 }
 
 /// RFC 6184: whole, or in FU-A parts; with each, whether it is the last.

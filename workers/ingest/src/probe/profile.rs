@@ -1,29 +1,16 @@
 //! Profile and level of a stream, by its parameter sets: ITU-T H.264 7.3.2.1.1 and H.265 7.3.3. Pure.
 
+use bitstream::Family;
+use bitstream::nal::unescaped;
 use protocol::stream::{Codec, Track};
 
 /// `High 4.0`; `None` where the sets do not tell or the codec has none.
 pub(super) fn of(track: &Track) -> Option<String> {
     match track.codec {
-        Codec::H264 => h264(&set(&track.extradata, |head| head & 0x1f == 7)?),
-        Codec::H265 => h265(&set(&track.extradata, |head| head >> 1 & 0x3f == 33)?),
+        Codec::H264 => h264(&unescaped(Family::H264.sequence_set(&track.extradata)?)),
+        Codec::H265 => h265(&unescaped(Family::H265.sequence_set(&track.extradata)?)),
         _ => None,
     }
-}
-
-/// The first NAL unit whose first byte is the wanted one, without the bytes that only keep start codes apart.
-fn set(annexb: &[u8], is_wanted: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
-    let starts = annexb.windows(4).enumerate().filter(|(_, bytes)| **bytes == [0, 0, 0, 1]);
-    let found = starts
-        .map(|(at, _)| &annexb[at + 4..])
-        .find(|nal| nal.first().is_some_and(|head| is_wanted(*head)))?;
-    let mut plain = Vec::new();
-    for byte in found.iter().take(64) {
-        if !(*byte == 3 && plain.ends_with(&[0, 0])) {
-            plain.push(*byte);
-        }
-    }
-    Some(plain)
 }
 
 fn h264(set: &[u8]) -> Option<String> {

@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use media::{Family, ParameterSets};
+use bitstream::{Family, ParameterSet, nal};
+use media::ParameterSets;
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
@@ -72,8 +73,7 @@ fn video(codec: Codec, family: Family, media: &Media) -> Format {
         for set in media.parameter(name).unwrap_or_default().split(',') {
             let set = BASE64.decode(set.trim()).unwrap_or_default();
             if !set.is_empty() {
-                known.extend([0, 0, 0, 1]);
-                known.extend(set);
+                nal::append(&mut known, &set);
             }
         }
     }
@@ -98,29 +98,15 @@ fn video(codec: Codec, family: Family, media: &Media) -> Format {
 /// before them, or `None` while there is no set that tells the size.
 pub(crate) fn describe(track: &mut Track, family: Family, sets: &ParameterSets) -> Option<usize> {
     let extradata = sets.to_annexb();
-    let pictures = nals(&extradata).find_map(|nal| {
-        let is_sps = match family {
-            Family::H264 => nal.first()? & 0x1f == 7,
-            Family::H265 => nal.first()? >> 1 & 0x3f == 33,
-        };
-        if is_sps { sps::read(family, nal) } else { None }
-    })?;
+    let pictures = nal::units(&extradata)
+        .filter(|nal| family.parameter_set(nal) == Some(ParameterSet::Sequence))
+        .find_map(|set| sps::read(family, set))?;
     (track.width, track.height) = (pictures.width, pictures.height);
     if pictures.rate.0 > 0 {
         track.frame_rate = pictures.rate;
     }
     track.extradata = extradata;
     Some(pictures.reordered)
-}
-
-/// Of sets as they are written for the ring: behind start codes of four bytes.
-fn nals(annexb: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let starts: Vec<usize> = (annexb.windows(4).enumerate())
-        .filter(|(_, bytes)| **bytes == [0, 0, 0, 1])
-        .map(|(at, _)| at)
-        .collect();
-    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([annexb.len()]).collect();
-    starts.into_iter().zip(ends).map(|(start, end)| &annexb[start + 4..end])
 }
 
 fn audio(codec: Codec, packing: Packing, media: &Media, extradata: Vec<u8>) -> Format {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bitstream::Family;
 use media::AccessUnit;
 use protocol::stream::Track;
 use protocol::time::{ClockSource, MonoNs, NS_PER_S, Stamp, TimeBase, UtcNs};
@@ -249,7 +250,7 @@ impl Lane {
 
     fn describe(&mut self) {
         let Content::Video { sets, .. } = &self.format.content else { return };
-        let family = media::Family::of(self.format.track.codec).unwrap_or(media::Family::H264);
+        let family = Family::of(self.format.track.codec).unwrap_or(Family::H264);
         let before = self.format.track.clone();
         let Some(reordered) = describe(&mut self.format.track, family, sets) else { return };
         self.described = true;

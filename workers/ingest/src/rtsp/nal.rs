@@ -4,11 +4,11 @@
 //! marker on each slice, or on parameter sets that have a timestamp of their own, some never end their
 //! fragments. What stands for no picture by itself goes with the picture behind it.
 
-use media::Family;
+use bitstream::Family;
+use bitstream::nal::{START_CODE, append};
 
 use super::order::Ordered;
 
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// More than any picture; a camera that never ends one is not followed further.
 const UNIT_MAX_BYTES: usize = 16 << 20;
 
@@ -168,8 +168,7 @@ impl Assembler {
         if begins {
             self.finish_fragment();
             self.fragment_at = Some(self.unit.bytes.len());
-            self.unit.bytes.extend(START_CODE);
-            self.unit.bytes.extend(header);
+            append(&mut self.unit.bytes, header);
         }
         if self.fragment_at.is_none() {
             // Its beginning is missing, or was ended by a marker.
@@ -208,8 +207,7 @@ impl Assembler {
             .unwrap_or(nal);
         let Some(what) = What::of(self.family, nal) else { return };
         self.note(&what);
-        self.unit.bytes.extend(START_CODE);
-        self.unit.bytes.extend(nal);
+        append(&mut self.unit.bytes, nal);
     }
 
     /// A NAL unit of the access unit is there.
@@ -257,10 +255,10 @@ struct What {
 
 impl What {
     fn of(family: Family, nal: &[u8]) -> Option<Self> {
-        let kind = *nal.first()?;
+        nal.first()?;
+        let kind = family.kind(nal);
         Some(match family {
             Family::H264 => {
-                let kind = kind & 0x1f;
                 // first_mb_in_slice is 0 when its code is the one bit 1.
                 let begins_picture = nal.get(1).is_none_or(|byte| byte & 0x80 != 0);
                 // Or a recovery point (D.1.8): some cameras refresh pictures bit by bit and never send an IDR.
@@ -269,7 +267,6 @@ impl What {
                 Self { is_picture: matches!(kind, 1 | 5), is_key, begins_picture }
             }
             Family::H265 => {
-                let kind = kind >> 1 & 0x3f;
                 let begins_picture = nal.get(2).is_none_or(|byte| byte & 0x80 != 0);
                 Self { is_picture: kind < 32, is_key: matches!(kind, 16..=21), begins_picture }
             }
@@ -300,7 +297,7 @@ mod tests {
     }
 
     fn annexb(nals: &[&[u8]]) -> Vec<u8> {
-        nals.iter().flat_map(|nal| [&START_CODE, *nal].concat()).collect()
+        bitstream::nal::stream(nals)
     }
 
     const SPS: &[u8] = &[0x67, 1, 2, 3];

@@ -1,7 +1,8 @@
 //! What a sequence parameter set says of pictures: ITU-T H.264 7.3.2.1.1 and H.265 7.3.2.2. Pure; nothing
 //! here trusts a length.
 
-use media::Family;
+use bitstream::nal::unescaped;
+use bitstream::{Bits, Family};
 
 /// Above this a picture is no camera's.
 const SIDE_MAX: u32 = 16_384;
@@ -19,7 +20,7 @@ pub(crate) struct Pictures {
 
 /// `nal`: a sequence parameter set with its header. `None` for one that makes no sense.
 pub(crate) fn read(family: Family, nal: &[u8]) -> Option<Pictures> {
-    let bytes = without_emulation(nal);
+    let bytes = unescaped(nal);
     let pictures = match family {
         Family::H264 => h264(&mut Bits::new(bytes.get(1..)?)),
         Family::H265 => h265(&mut Bits::new(bytes.get(2..)?)),
@@ -31,15 +32,15 @@ pub(crate) fn read(family: Family, nal: &[u8]) -> Option<Pictures> {
 fn h264(bits: &mut Bits<'_>) -> Option<Pictures> {
     let profile = bits.take(8)?;
     bits.take(16)?; // constraints, level
-    bits.golomb()?; // id
+    bits.exp_golomb()?; // id
     let mut chroma = 1;
     if matches!(profile, 44 | 83 | 86 | 100 | 110 | 118 | 122 | 128 | 134 | 135 | 138 | 139 | 244) {
-        chroma = bits.golomb()?;
+        chroma = bits.exp_golomb()?;
         if chroma == 3 {
             bits.take(1)?;
         }
-        bits.golomb()?; // depth of luma
-        bits.golomb()?; // depth of chroma
+        bits.exp_golomb()?; // depth of luma
+        bits.exp_golomb()?; // depth of chroma
         bits.take(1)?;
         if bits.flag()? {
             for list in 0..if chroma == 3 { 12 } else { 8 } {
@@ -49,25 +50,25 @@ fn h264(bits: &mut Bits<'_>) -> Option<Pictures> {
             }
         }
     }
-    bits.golomb()?; // bits of frame_num
-    match bits.golomb()? {
+    bits.exp_golomb()?; // bits of frame_num
+    match bits.exp_golomb()? {
         0 => {
-            bits.golomb()?;
+            bits.exp_golomb()?;
         }
         1 => {
             bits.take(1)?;
-            bits.golomb()?;
-            bits.golomb()?;
-            for _ in 0..bits.golomb()?.min(255) {
-                bits.golomb()?;
+            bits.exp_golomb()?;
+            bits.exp_golomb()?;
+            for _ in 0..bits.exp_golomb()?.min(255) {
+                bits.exp_golomb()?;
             }
         }
         _ => {}
     }
-    bits.golomb()?; // reference frames
+    bits.exp_golomb()?; // reference frames
     bits.take(1)?;
-    let macroblocks_wide = bits.golomb()?.checked_add(1)?;
-    let map_units_high = bits.golomb()?.checked_add(1)?;
+    let macroblocks_wide = bits.exp_golomb()?.checked_add(1)?;
+    let map_units_high = bits.exp_golomb()?.checked_add(1)?;
     let frames_only = bits.flag()?;
     if !frames_only {
         bits.take(1)?;
@@ -82,7 +83,7 @@ fn h264(bits: &mut Bits<'_>) -> Option<Pictures> {
             1 => (2, 2 * fields),
             _ => (2, fields),
         };
-        let crop = [bits.golomb()?, bits.golomb()?, bits.golomb()?, bits.golomb()?];
+        let crop = [bits.exp_golomb()?, bits.exp_golomb()?, bits.exp_golomb()?, bits.exp_golomb()?];
         width = width.checked_sub(crop[0].checked_add(crop[1])?.checked_mul(across)?)?;
         height = height.checked_sub(crop[2].checked_add(crop[3])?.checked_mul(down)?)?;
     }
@@ -111,8 +112,8 @@ fn h264_usability(bits: &mut Bits<'_>) -> Option<((u32, u32), usize)> {
         }
     }
     if bits.flag()? {
-        bits.golomb()?;
-        bits.golomb()?;
+        bits.exp_golomb()?;
+        bits.exp_golomb()?;
     }
     let mut rate = (0, 1);
     if bits.flag()? {
@@ -125,11 +126,11 @@ fn h264_usability(bits: &mut Bits<'_>) -> Option<((u32, u32), usize)> {
     for _ in 0..2 {
         if bits.flag()? {
             has_delays = true;
-            let schedules = bits.golomb()?.min(31) + 1;
+            let schedules = bits.exp_golomb()?.min(31) + 1;
             bits.take(8)?;
             for _ in 0..schedules {
-                bits.golomb()?;
-                bits.golomb()?;
+                bits.exp_golomb()?;
+                bits.exp_golomb()?;
                 bits.take(1)?;
             }
             bits.take(20)?;
@@ -144,9 +145,9 @@ fn h264_usability(bits: &mut Bits<'_>) -> Option<((u32, u32), usize)> {
     }
     bits.take(1)?;
     for _ in 0..4 {
-        bits.golomb()?;
+        bits.exp_golomb()?;
     }
-    Some((rate, usize::try_from(bits.golomb()?.min(16)).unwrap_or(0)))
+    Some((rate, usize::try_from(bits.exp_golomb()?.min(16)).unwrap_or(0)))
 }
 
 fn h265(bits: &mut Bits<'_>) -> Option<Pictures> {
@@ -164,31 +165,31 @@ fn h265(bits: &mut Bits<'_>) -> Option<Pictures> {
     for (profile, level) in present {
         bits.skip(usize::from(profile) * 88 + usize::from(level) * 8)?;
     }
-    bits.golomb()?; // id
-    let chroma = bits.golomb()?;
+    bits.exp_golomb()?; // id
+    let chroma = bits.exp_golomb()?;
     if chroma == 3 {
         bits.take(1)?;
     }
-    let (mut width, mut height) = (bits.golomb()?, bits.golomb()?);
+    let (mut width, mut height) = (bits.exp_golomb()?, bits.exp_golomb()?);
     if bits.flag()? {
         let (across, down) = match chroma {
             1 => (2, 2),
             2 => (2, 1),
             _ => (1, 1),
         };
-        let crop = [bits.golomb()?, bits.golomb()?, bits.golomb()?, bits.golomb()?];
+        let crop = [bits.exp_golomb()?, bits.exp_golomb()?, bits.exp_golomb()?, bits.exp_golomb()?];
         width = width.checked_sub(crop[0].checked_add(crop[1])?.checked_mul(across)?)?;
         height = height.checked_sub(crop[2].checked_add(crop[3])?.checked_mul(down)?)?;
     }
     for _ in 0..3 {
-        bits.golomb()?; // depths, bits of the order count
+        bits.exp_golomb()?; // depths, bits of the order count
     }
     let layers = if bits.flag()? { sub_layers + 1 } else { 1 };
     let mut reordered = 0;
     for _ in 0..layers {
-        bits.golomb()?;
-        reordered = bits.golomb()?.min(16); // of the highest layer, which is the last
-        bits.golomb()?;
+        bits.exp_golomb()?;
+        reordered = bits.exp_golomb()?.min(16); // of the highest layer, which is the last
+        bits.exp_golomb()?;
     }
     let reordered = usize::try_from(reordered).unwrap_or(0);
     Some(Pictures { width, height, rate: (0, 1), reordered })
@@ -202,73 +203,13 @@ fn skip_scaling_list(bits: &mut Bits<'_>, entries: u32) -> Option<()> {
     let (mut last, mut next) = (8i64, 8i64);
     for _ in 0..entries {
         if next != 0 {
-            let code = i64::from(bits.golomb()?);
+            let code = i64::from(bits.exp_golomb()?);
             let delta = if code % 2 == 0 { -(code / 2) } else { (code + 1) / 2 };
             next = (last + delta).rem_euclid(256);
         }
         last = if next == 0 { last } else { next };
     }
     Some(())
-}
-
-/// Without the 3 of `00 00 03`.
-fn without_emulation(nal: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(nal.len());
-    let mut zeros = 0;
-    for byte in nal {
-        if zeros >= 2 && *byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if *byte == 0 { zeros + 1 } else { 0 };
-        out.push(*byte);
-    }
-    out
-}
-
-/// Bits, the highest of a byte first.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Bits<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        Some(self.take(1)? == 1)
-    }
-
-    /// At most 32.
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
-
-    fn skip(&mut self, count: usize) -> Option<()> {
-        self.at += count;
-        (self.at <= self.bytes.len() * 8).then_some(())
-    }
-
-    /// Exp-Golomb code (9.1).
-    fn golomb(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.flag()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        let base = u32::try_from((1u64 << zeros) - 1).ok()?;
-        base.checked_add(self.take(zeros)?)
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One track's way from FFmpeg's packets to access units.
 
+use bitstream::Family;
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::format::stream::StreamMut;
 use ffmpeg_next::{Error, Packet};
@@ -8,8 +9,8 @@ use protocol::time::{NS_PER_S, TimeBase};
 
 use super::queue::Queue;
 use super::{AccessUnit, track};
-use crate::annexb::{Family, ParameterSets};
-use crate::bitstream::BitstreamFilter;
+use crate::annexb::ParameterSets;
+use crate::bitstream_filter::BitstreamFilter;
 use crate::error::MediaError;
 
 pub(super) struct Lane {

@@ -7,13 +7,14 @@ mod prepare;
 
 use std::collections::VecDeque;
 
+use bitstream::Family;
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Error, Packet, Rational, codec, encoder, frame, picture};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
-use crate::annexb::{Family, ParameterSets};
+use crate::annexb::ParameterSets;
 use crate::error::MediaError;
 use crate::still::Still;
 pub use hardware::Place;

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::bits::Bits;
+use bitstream::Bits;
+
 use super::{PAYLOAD_MAX_BYTES, Piece, mark_last};
 
 /// Bits of the aggregation header (section 4.4): the first element goes on from the packet before ...

@@ -5,8 +5,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bitstream::nal;
 
-use super::{PAYLOAD_MAX_BYTES, Piece, mark_last, nal};
+use super::{PAYLOAD_MAX_BYTES, Piece, mark_last};
 
 const TYPE_MASK: u8 = 0x1f;
 const TYPE_SPS: u8 = 7;
@@ -20,7 +21,7 @@ const FU_END: u8 = 0x40;
 /// Cuts an Annex B access unit.
 pub fn cut(unit: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    for nal in nal::units(unit) {
+    for nal in nal::ranges(unit) {
         if nal.len() <= PAYLOAD_MAX_BYTES {
             pieces.push(Piece::new(&[], nal));
         } else {
@@ -51,11 +52,7 @@ fn fragment(nal_header: u8, body: std::ops::Range<usize>, pieces: &mut Vec<Piece
 /// What a decoder needs before the first packet. The parameter sets are in the stream as well, so an
 /// empty `extradata` only leaves the client to wait for them.
 pub fn parameters(extradata: &[u8]) -> Vec<(&'static str, String)> {
-    let sets = |wanted| {
-        nal::units(extradata)
-            .map(|unit| &extradata[unit])
-            .filter(move |unit| unit[0] & TYPE_MASK == wanted)
-    };
+    let sets = |wanted| nal::units(extradata).filter(move |unit| unit[0] & TYPE_MASK == wanted);
     let mut parameters = vec![("packetization-mode", "1".to_owned())];
     if let Some([profile, constraints, level]) = sets(TYPE_SPS).next().and_then(|sps| sps.get(1..4))
     {
@@ -94,10 +91,6 @@ mod tests {
         nals
     }
 
-    fn annex_b(nals: &[Vec<u8>]) -> Vec<u8> {
-        nals.iter().flat_map(|nal| [&[0, 0, 0, 1][..], nal].concat()).collect()
-    }
-
     /// Bytes from 2 up contain no start code and no trailing zero, as an encoder guarantees.
     fn any_nal() -> impl Strategy<Value = Vec<u8>> {
         (0x20u8..0x80, 1u8..24, 0usize..6000).prop_map(|(bits, kind, length)| {
@@ -109,7 +102,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_access_unit_comes_back_whole(nals in proptest::collection::vec(any_nal(), 1..6)) {
-            let unit = annex_b(&nals);
+            let unit = nal::stream(&nals);
             let pieces = cut(&unit);
             prop_assert_eq!(rebuild(&unit, &pieces), nals);
             let marked: Vec<bool> = pieces.iter().map(|piece| piece.marker).collect();
@@ -127,7 +120,7 @@ mod tests {
     #[test]
     fn the_largest_single_packet_is_not_fragmented_and_one_byte_more_is() {
         for (bytes, packets) in [(PAYLOAD_MAX_BYTES, 1), (PAYLOAD_MAX_BYTES + 1, 2)] {
-            let unit = annex_b(&[vec![0x65; bytes]]);
+            let unit = nal::stream([vec![0x65; bytes]]);
             assert_eq!(cut(&unit).len(), packets);
         }
     }
@@ -138,7 +131,7 @@ mod tests {
         let pps = vec![0x68, 0xcb, 0x83];
         let sei = vec![0x06, 0x05];
         assert_eq!(
-            parameters(&annex_b(&[sei, sps, pps])),
+            parameters(&nal::stream([sei, sps, pps])),
             [
                 ("packetization-mode", "1".to_owned()),
                 ("profile-level-id", "42C01E".to_owned()),

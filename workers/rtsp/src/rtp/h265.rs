@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bitstream::nal;
 
-use super::{PAYLOAD_MAX_BYTES, Piece, mark_last, nal};
+use super::{PAYLOAD_MAX_BYTES, Piece, mark_last};
 
 const TYPE_VPS: u8 = 32;
 const TYPE_SPS: u8 = 33;
@@ -20,7 +21,7 @@ const FU_END: u8 = 0x40;
 /// Cuts an Annex B access unit.
 pub fn cut(unit: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    for nal in nal::units(unit).filter(|nal| nal.len() > NAL_HEADER_BYTES) {
+    for nal in nal::ranges(unit).filter(|nal| nal.len() > NAL_HEADER_BYTES) {
         if nal.len() <= PAYLOAD_MAX_BYTES {
             pieces.push(Piece::new(&[], nal));
         } else {
@@ -51,7 +52,6 @@ fn fragment(nal_header: [u8; 2], body: std::ops::Range<usize>, pieces: &mut Vec<
 pub fn parameters(extradata: &[u8]) -> Vec<(&'static str, String)> {
     let sprop = |wanted| {
         let sets: Vec<String> = nal::units(extradata)
-            .map(|unit| &extradata[unit])
             .filter(|unit| nal_type(unit[0]) == wanted)
             .map(|set| STANDARD.encode(set))
             .collect();
@@ -100,8 +100,7 @@ mod tests {
         ) {
             let nal = |length| [kind << 1, 1].into_iter().chain((2..=255).cycle().take(length));
             let nals: Vec<Vec<u8>> = lengths.into_iter().map(|length| nal(length).collect()).collect();
-            let unit: Vec<u8> =
-                nals.iter().flat_map(|nal| [&[0, 0, 0, 1][..], nal].concat()).collect();
+            let unit = nal::stream(&nals);
             let pieces = cut(&unit);
             prop_assert_eq!(rebuild(&unit, &pieces), nals);
             prop_assert!(pieces.last().unwrap().marker);

@@ -5,12 +5,10 @@
 
 pub mod aac;
 pub mod av1;
-mod bits;
 pub mod h264;
 pub mod h265;
 pub mod jpeg;
 pub mod mpeg4;
-pub mod nal;
 pub mod opus;
 pub mod reception;
 pub mod rtcp;

@@ -1,7 +1,8 @@
 //! VP9 over RTP (RFC 9628), without layers and picture ids: a frame, or a superframe as encoders put
 //! hidden pictures in front of shown ones, in fragments.
 
-use super::bits::Bits;
+use bitstream::Bits;
+
 use super::{PAYLOAD_MAX_BYTES, Piece, fragments, mark_last};
 
 /// P: the frame is predicted from others (section 4.2). One that is not a key frame counts as such, since

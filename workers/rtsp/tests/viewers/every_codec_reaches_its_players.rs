@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use bitstream::{Family, nal};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 
@@ -309,8 +310,7 @@ impl Case {
             // frame_type of profile 0.
             Codec::Vp9 => unit[0] & 4 == 0,
             // nal_unit_type of the first slice: random access.
-            _ => rtsp::rtp::nal::units(unit)
-                .any(|nal| (16..=21).contains(&(unit[nal.start] >> 1 & 63))),
+            _ => nal::units(unit).any(|nal| (16..=21).contains(&Family::H265.kind(nal))),
         }
     }
 
@@ -320,11 +320,9 @@ impl Case {
                 let picture = first.windows(4).position(|code| code == [0, 0, 1, 0xb6]).unwrap();
                 first[..picture].to_vec()
             }
-            Codec::H265 => {
-                let sets = rtsp::rtp::nal::units(first)
-                    .filter(|nal| (32..=34).contains(&(first[nal.start] >> 1 & 63)));
-                sets.flat_map(|nal| [&[0, 0, 0, 1][..], &first[nal]].concat()).collect()
-            }
+            Codec::H265 => nal::stream(
+                nal::units(first).filter(|nal| Family::H265.parameter_set(nal).is_some()),
+            ),
             _ => Vec::new(),
         }
     }

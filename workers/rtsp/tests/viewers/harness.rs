@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use bitstream::{Family, nal};
 use protocol::admin::{ClientReception, ClientStatus};
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
@@ -18,7 +19,6 @@ use protocol::time::{MonoNs, TimeBase};
 use rtsp::fanout::Tap;
 use rtsp::feed::Feed;
 use rtsp::house::Terms;
-use rtsp::rtp::nal;
 use rtsp::server::{Opening, Server};
 use shmring::{PacketMeta, PacketWriter, census, clock};
 
@@ -158,9 +158,8 @@ impl Clip {
             .collect();
         assert_eq!(units.len(), FRAMES as usize);
         let first = &units[0].bytes;
-        let sets = nal::units(first).filter(|nal| matches!(first[nal.start] & 0x1f, 7 | 8));
-        let extradata = sets.flat_map(|nal| [&[0, 0, 0, 1][..], &first[nal]].concat()).collect();
-        Self { pictures: hashes(pictures), track: track(extradata), units }
+        let sets = nal::units(first).filter(|nal| Family::H264.parameter_set(nal).is_some());
+        Self { pictures: hashes(pictures), track: track(nal::stream(sets)), units }
     }
 
     /// Whether each unit is a key frame, and its bytes.
@@ -205,19 +204,17 @@ fn must(program: &str, arguments: &[&str]) -> Vec<u8> {
 fn split_at_delimiters(raw: &[u8]) -> Vec<Vec<u8>> {
     let mut units: Vec<Vec<u8>> = Vec::new();
     for nal in nal::units(raw) {
-        if raw[nal.start] & 0x1f == 9 {
+        if Family::H264.is_delimiter(nal) {
             units.push(Vec::new());
         } else {
-            let unit = units.last_mut().unwrap();
-            unit.extend([0, 0, 0, 1]);
-            unit.extend(&raw[nal]);
+            nal::append(units.last_mut().unwrap(), nal);
         }
     }
     units
 }
 
 fn is_key(unit: &[u8]) -> bool {
-    nal::units(unit).any(|nal| unit[nal.start] & 0x1f == 5)
+    nal::units(unit).any(|nal| Family::H264.kind(nal) == 5)
 }
 
 /// The picture hashes of a framemd5 list.

@@ -207,5 +207,5 @@ pub(crate) fn h264(number: usize, key: bool) -> Vec<u8> {
 }
 
 pub(crate) fn annexb<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    nals.flat_map(|nal| [&[0, 0, 0, 1][..], nal].concat()).collect()
+    bitstream::nal::stream(nals)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use bitstream::{Family, nal};
 use protocol::config::ingest::Second;
 
 use super::harness::Host;
@@ -67,18 +68,8 @@ fn ffmpeg(arguments: &[&str]) {
 
 /// The coded slices of a stream in Annex B.
 fn slices(stream: &[u8]) -> Vec<Vec<u8>> {
-    let starts: Vec<usize> = (0..stream.len().saturating_sub(3))
-        .filter(|at| stream[*at..at + 3] == [0, 0, 1])
-        .map(|at| at + 3)
-        .collect();
-    let ends = starts.iter().skip(1).map(|start| start - 3).chain([stream.len()]);
-    let nals = starts.iter().zip(ends).map(|(start, end)| {
-        let nal = &stream[*start..end];
-        // The first byte of the next start code, where that has four.
-        let bytes = nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        nal[..bytes].to_vec()
-    });
-    nals.filter(|nal| nal.first().is_some_and(|first| matches!(first & 0x1f, 1 | 5))).collect()
+    let is_slice = |nal: &&[u8]| matches!(Family::H264.kind(nal), 1 | 5);
+    nal::units(stream).filter(is_slice).map(<[u8]>::to_vec).collect()
 }
 
 /// A program; it is ended with the test at the latest.
