@@ -44,6 +44,6 @@ pub use packet::as_packet;
 pub use params::parameter_sets;
 pub use place::{Indexed, Intact, Placed, index, place};
 pub use scan::{
-    Damage, FoundFragment, FoundSample, FoundTrack, Init, Scan, is_intact, read_fragment,
-    read_init, scan,
+    Damage, FoundFragment, FoundSample, FoundTrack, Init, Scan, holds_more, is_intact,
+    read_fragment, read_init, scan,
 };

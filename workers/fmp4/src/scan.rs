@@ -10,13 +10,15 @@ use mp4_atom::{Elst, FourCC, Mdhd, Tfdt, Tfhd, Tkhd, Trun, TrunSamples};
 use protocol::stream::Track;
 use protocol::time::TimeBase;
 
-use crate::origin::{CRC_BYTES, HEADER_BYTES, Origin};
+use crate::origin::{CRC_BYTES, FRAGMENT_UUID, HEADER_BYTES, Origin};
 use crate::{boxes, describe};
 
 /// Most bytes of a box that is read whole: a thousand times what the recorder writes.
 const READ_MAX_BYTES: u64 = 16 << 20;
 /// Read at a time for a checksum.
 const HASH_CHUNK_BYTES: usize = 64 << 10;
+/// Read at a time for the next fragment.
+const SEARCH_CHUNK_BYTES: usize = 64 << 10;
 /// sample_is_non_sync_sample (ISO/IEC 14496-12, 8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
 
@@ -145,6 +147,25 @@ pub fn is_intact<R: Read + Seek>(
     reader.seek(SeekFrom::Start(fragment.at_bytes + crc_end))?;
     hash(&mut hasher, reader, fragment.bytes.saturating_sub(crc_end))?;
     Ok(hasher.finalize() == fragment.crc)
+}
+
+/// Whether another fragment begins somewhere behind the one at `at_bytes`, whatever that one has become: then
+/// its bytes are no write that a death broke off, but damage in the middle.
+pub fn holds_more<R: Read + Seek>(reader: &mut R, at_bytes: u64) -> std::io::Result<bool> {
+    let behind_its_mark = (HEADER_BYTES - FRAGMENT_UUID.len()) as u64 + 1;
+    reader.seek(SeekFrom::Start(at_bytes.saturating_add(behind_its_mark)))?;
+    let mut seen = Vec::with_capacity(SEARCH_CHUNK_BYTES + FRAGMENT_UUID.len());
+    loop {
+        let kept = seen.len().min(FRAGMENT_UUID.len() - 1);
+        seen.drain(..seen.len() - kept);
+        let read = reader.by_ref().take(SEARCH_CHUNK_BYTES as u64).read_to_end(&mut seen)?;
+        if seen.windows(FRAGMENT_UUID.len()).any(|bytes| bytes == FRAGMENT_UUID) {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+    }
 }
 
 fn hash<R: Read>(
@@ -459,6 +480,26 @@ mod tests {
                 .get(1)
                 .is_some_and(|f| is_intact(&mut Cursor::new(&changed), f).unwrap());
             assert!(!intact, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_torn_end_holds_no_more_and_damage_in_the_middle_does() {
+        let bytes = file();
+        let found = scanned(&bytes);
+        let [first, second, last] = &found.fragments[..] else { panic!("three fragments") };
+        let more = |bytes: &[u8], at| holds_more(&mut Cursor::new(bytes), at).unwrap();
+        assert!(more(&bytes, 0) && more(&bytes, first.at_bytes) && more(&bytes, second.at_bytes));
+        assert!(!more(&bytes, last.at_bytes) && !more(&bytes, found.whole_bytes));
+        for length in 0..bytes.len() {
+            let torn = &bytes[..length];
+            let whole_bytes = scanned(torn).whole_bytes;
+            assert!(!more(torn, whole_bytes), "torn at {length}");
+        }
+        // Wherever what is read at a time ends.
+        for chunk_ends in 0..2 * FRAGMENT_UUID.len() {
+            let far = [vec![0; SEARCH_CHUNK_BYTES - chunk_ends], FRAGMENT_UUID.to_vec()].concat();
+            assert!(more(&far, 0), "{chunk_ends}");
         }
     }
 

@@ -1,15 +1,20 @@
 //! What an earlier life left: torn ends are cut, doubled groups are settled, and the last recorded
 //! packet is found. Runs at every begin, also after a disk that was full.
 //!
+//! A death tears the end of a file, and nothing behind what it tears is a recording. Where more recordings
+//! stand behind, a disk has failed, or somebody has changed the file: that one is left as it lies, and
+//! recording goes on in a new one. `framevisor recordings` tells of it, and a person may know better.
+//!
 //! A death while a group of pictures was recorded again leaves it in two files. The ids in the files
 //! decide: when the newer file has come as far as the older, the older is cut where the newer
 //! begins; else the newer one goes, and the group is recorded again once more.
 
-use std::fs::File;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
 
-use fmp4::{FoundFragment, Scan, is_intact, scan};
+use fmp4::{FoundFragment, Scan, holds_more, is_intact, scan};
 use protocol::name::RingName;
+use recordings::is_pinned;
 
 use crate::error::Error;
 use crate::folder::{Folder, GroupAt, Recording};
@@ -32,7 +37,10 @@ pub(crate) struct Recovered {
 /// A recording with at least one whole fragment.
 struct Found {
     recording: Recording,
+    /// What is whole.
     scan: Scan,
+    /// There is more behind that, which is nobody's to cut.
+    is_damaged: bool,
 }
 
 /// Settles the folder. `None` when it holds nothing of this ring.
@@ -62,35 +70,47 @@ pub(crate) fn recover(folder: &Folder, ring: &RingName) -> Result<Option<Recover
 /// The newest recording left in the list that holds something; torn ends are cut on the way.
 fn next_whole(folder: &Folder, recordings: &mut Vec<Recording>) -> Result<Option<Found>, Error> {
     while let Some(recording) = recordings.pop() {
-        let scan = whole_part(&recording)?;
-        if !scan.fragments.is_empty() {
-            return Ok(Some(Found { recording, scan }));
+        let found = whole_part(recording)?;
+        if !found.scan.fragments.is_empty() {
+            return Ok(Some(found));
         }
-        tracing::debug!(file = %recording.path.display(), "recording without a whole fragment removed");
-        folder.remove(&recording.path)?;
+        let path = &found.recording.path;
+        if found.is_damaged || is_pinned(path) {
+            tracing::error!(file = %path.display(), "nothing of a recording can be read; it stays");
+            continue;
+        }
+        tracing::debug!(file = %path.display(), "recording without a whole fragment removed");
+        folder.remove(path)?;
     }
     Ok(None)
 }
 
-/// Scans a file, cuts off what is torn or, near its end, damaged, and makes the rest durable.
-fn whole_part(recording: &Recording) -> Result<Scan, Error> {
-    let failed = |doing| Error::io(doing, &recording.path);
-    let mut file =
-        OpenOptions::new().read(true).write(true).open(&recording.path).map_err(failed("open"))?;
-    let mut found = scan(&mut file).map_err(failed("read"))?;
-    drop_damaged(&mut found, &mut file).map_err(failed("read"))?;
+/// Scans a file, cuts off what is torn or was not yet on the disk, and makes the rest durable.
+fn whole_part(recording: Recording) -> Result<Found, Error> {
+    let path = recording.path.clone();
+    let failed = |doing| Error::io(doing, &path);
+    let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open"))?;
+    let mut scan = scan(&mut file).map_err(failed("read"))?;
+    let is_damaged = scan.damage.is_some()
+        && (holds_more(&mut file, scan.whole_bytes).map_err(failed("read"))?);
+    if is_damaged {
+        let damage = scan.damage.map(|damage| damage.to_string());
+        tracing::error!(file = %path.display(), damage, "a recording is damaged in the middle; it stays as it is");
+        return Ok(Found { recording, scan, is_damaged });
+    }
+    drop_damaged(&mut scan, &mut file).map_err(failed("read"))?;
     let bytes = file.metadata().map_err(failed("read"))?.len();
-    if found.whole_bytes < bytes {
-        let torn_bytes = bytes - found.whole_bytes;
-        tracing::info!(file = %recording.path.display(), torn_bytes, "torn end cut off");
-        file.set_len(found.whole_bytes).map_err(failed("cut"))?;
+    if scan.whole_bytes < bytes {
+        let torn_bytes = bytes - scan.whole_bytes;
+        tracing::info!(file = %path.display(), torn_bytes, "torn end cut off");
+        file.set_len(scan.whole_bytes).map_err(failed("cut"))?;
     }
     // A recorder that was killed may not have synced its last; nobody else will.
     file.sync_data().map_err(failed("sync"))?;
-    Ok(found)
+    Ok(Found { recording, scan, is_damaged })
 }
 
-fn drop_damaged(found: &mut Scan, file: &mut File) -> std::io::Result<()> {
+fn drop_damaged(found: &mut Scan, file: &mut File) -> io::Result<()> {
     let Some(end) = found.fragments.last().map(|fragment| fragment.origin.capture.0) else {
         return Ok(());
     };
@@ -117,7 +137,8 @@ enum Settlement {
 fn settle(newest: &Found, previous: &Found) -> Settlement {
     let same_ring = newest.ring() == previous.ring();
     let same_epoch = newest.first().epoch == previous.last().epoch;
-    if !same_ring || !same_epoch || newest.first() > previous.last() {
+    let is_damaged = newest.is_damaged || previous.is_damaged;
+    if is_damaged || !same_ring || !same_epoch || newest.first() > previous.last() {
         Settlement::Apart
     } else if newest.last() >= previous.last() {
         Settlement::CutPrevious
@@ -172,7 +193,9 @@ impl Found {
         let begins_group = |fragment: &&FoundFragment| fragment.begins_with_key(&self.scan.tracks);
         let has_video = self.scan.tracks.iter().any(|track| track.video);
         let fragments = self.scan.fragments.iter();
-        let group = fragments.rev().find(begins_group).filter(|_| has_video);
+        // What stands behind the damage would go with a group that is cut.
+        let may_be_cut = has_video && !self.is_damaged;
+        let group = fragments.rev().find(begins_group).filter(|_| may_be_cut);
         let joint = group.map(|group| Joint { group: self.group_at(group), until: last });
         Some(Recovered { tail: Tail { last, group: group.map(begin_of) }, joint })
     }
@@ -300,6 +323,57 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(recover(&folder, &ring()).unwrap().unwrap().tail.last, id(10));
         assert_eq!(last_in(&path), 10);
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_in_the_middle_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let path = record(&mut folder, &[1, 6, 11, 16]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let third = scan(&mut File::open(&path).unwrap()).unwrap().fragments[2].at_bytes;
+        bytes[usize::try_from(third).unwrap() + 5] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let recovered = recover(&folder, &ring()).unwrap().unwrap();
+        assert_eq!(recovered.tail, Tail { last: id(10), group: None });
+        assert_eq!((recovered.joint, std::fs::read(&path).unwrap()), (None, bytes.clone()));
+        // Whatever the next one repeats.
+        record(&mut folder, &[6]);
+        assert_eq!(recover(&folder, &ring()).unwrap().unwrap().tail.last, id(10));
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn files_of_which_nothing_can_be_read_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        record(&mut folder, &[1, 6]);
+        // One whose beginning is damaged, and one of a version to come.
+        let damaged = record(&mut folder, &[11, 16]);
+        let of_later = record(&mut folder, &[21, 26]);
+        for (path, at) in [(&damaged, 5), (&of_later, version_at(&of_later))] {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes[at] += 1;
+            std::fs::write(path, bytes).unwrap();
+        }
+        assert_eq!(recover(&folder, &ring()).unwrap().unwrap().tail.last, id(10));
+        assert!(damaged.exists() && of_later.exists());
+    }
+
+    /// Where the first fragment tells the version of its box.
+    fn version_at(path: &Path) -> usize {
+        let found = scan(&mut File::open(path).unwrap()).unwrap();
+        usize::try_from(found.init_bytes).unwrap() + 24
+    }
+
+    #[test]
+    fn a_pinned_file_stays_whatever_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path()).unwrap();
+        let (empty, _) = folder.create(UtcNs(0)).unwrap();
+        recordings::pin(&empty, "storm").unwrap();
+        assert_eq!(recover(&folder, &ring()).unwrap(), None);
+        assert!(empty.exists());
     }
 
     #[test]
