@@ -109,7 +109,10 @@ impl Camera {
         self.job.disk.check()?;
         let folder = Folder::open(&self.job.folder)?;
         if !self.remembers {
-            self.job.gate.lock().remember(command::load(folder.path())?);
+            let kept = command::load(folder.path())?;
+            let mut gate = self.job.gate.lock();
+            gate.remember(kept);
+            gate.clock(clock::now().utc);
             self.remembers = true;
         }
         if let Some(doubt) = &mut self.doubt {

@@ -86,6 +86,7 @@ fn record(seats: &[Seat<'_>], wanted: &Record) -> Result<Value, String> {
     let now = clock::now();
     for seat in &meant {
         let mut gate = seat.gate.lock();
+        gate.clock(now.utc);
         let Command { order, at, until } = command(wanted, now);
         let at = gate.reach_back(at, now.utc);
         gate.command(Command { order, at, until });

@@ -247,6 +247,24 @@ impl Gate {
         }
     }
 
+    /// The machine's clock says `now`. What lies ahead was said by a clock that has been set back since: it
+    /// counts from now on, for as long as it was to.
+    pub fn clock(&mut self, now: UtcNs) {
+        let is_ahead = |at: UtcNs| at.0.saturating_sub(now.0) > AHEAD_MAX_NS;
+        let back = |at: UtcNs, by: u64| UtcNs(at.0.saturating_sub(by));
+        for command in self.commands.iter_mut().filter(|command| is_ahead(command.at)) {
+            let by = command.at.0 - now.0;
+            (command.at, command.until) = (now, command.until.map(|until| back(until, by)));
+            (self.version, self.unkept) = (self.version + 1, true);
+        }
+        let by_machine = self.windows.iter_mut().filter(|window| window.clock == Clock::Arrival);
+        for window in by_machine.filter(|window| is_ahead(window.from)) {
+            let by = window.from.0 - now.0;
+            (window.from, window.to) = (now, back(window.to, by));
+            self.version += 1;
+        }
+    }
+
     /// Takes a command; it holds from its own time on.
     pub fn command(&mut self, mut command: Command) {
         // What another command has decided is not decided again.
@@ -286,6 +304,10 @@ impl Gate {
         let from = UtcNs(at.0.saturating_sub(wanted.pre.0));
         match known {
             Some(known) if is_end => self.windows[known].to = to,
+            // The clock that tells of it was set back.
+            Some(known) if at < self.windows[known].from => {
+                (self.windows[known].from, self.windows[known].to) = (from, to);
+            }
             Some(known) => {
                 let window = &mut self.windows[known];
                 window.to = window.to.max(to);
@@ -504,6 +526,39 @@ mod tests {
         assert!(gate.wants(at(45)));
         assert!(!gate.lets_through(at(35)));
         assert_eq!(gate.verdict(at(35)), Verdict::Stopped);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_takes_no_command_back() {
+        let by_machine = |seconds| Moment { capture: s(0), arrival: s(seconds) };
+        let mut gate = gate(When::default());
+        gate.command(Command { order: Order::Start, at: s(9000), until: None });
+        gate.command(Command { order: Order::Stop, at: s(9010), until: Some(s(9100)) });
+        gate.clock(s(9020));
+        assert!(!gate.wants(by_machine(9099)) && gate.wants(by_machine(9100)));
+        // An hour back: it was to hold for another 90 s.
+        gate.clock(s(5000));
+        assert!(!gate.wants(by_machine(5000)) && !gate.wants(by_machine(5089)));
+        assert!(gate.wants(by_machine(5090)));
+        assert!(gate.unkept().is_some(), "the file has times of the clock that was ahead");
+        gate.command(Command { order: Order::Stop, at: s(5200), until: None });
+        assert!(!gate.wants(by_machine(5200)) && gate.wants(by_machine(5199)));
+    }
+
+    #[test]
+    fn an_event_that_goes_on_while_the_clock_is_set_back_is_recorded_on() {
+        let mut gate = gate(When::on(rule()));
+        hear(&mut gate, &record("motion.begin", "a", 9000, json!({})));
+        hear(&mut gate, &record("motion.update", "a", 5000, json!({})));
+        assert_eq!(wanted(&gate, 4000..6000), Some((4990, 5059)));
+        // One that has the machine's time, and says nothing more.
+        let mut gate = self::gate(When::on(EventRule { kinds: "door".into(), ..rule() }));
+        let told = Record { frame: None, ..record("door", "a", 9000, json!({})) };
+        gate.hear(&"ext.door.events".parse().unwrap(), &told, s(9000));
+        gate.clock(s(5000));
+        let by_machine = |seconds| Moment { capture: s(0), arrival: s(seconds) };
+        assert!(gate.wants(by_machine(5000)) && gate.wants(by_machine(5029)));
+        assert!(!gate.wants(by_machine(5030)));
     }
 
     #[test]

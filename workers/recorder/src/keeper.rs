@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::SystemTime;
 
 use nix::sys::statvfs::statvfs;
@@ -28,6 +28,8 @@ pub struct Keeper {
     until_uploaded: bool,
     ledger: Mutex<Ledger>,
     uploads: Mutex<Uploads>,
+    /// Who has it frees space; what it frees is missing to nobody else.
+    freeing: Mutex<()>,
     index: Notes,
 }
 
@@ -69,6 +71,7 @@ impl Keeper {
             until_uploaded: keep.until == Some(Until::Uploaded),
             ledger: Mutex::default(),
             uploads: Mutex::default(),
+            freeing: Mutex::default(),
             index: Notes::default(),
         }
     }
@@ -134,9 +137,14 @@ impl Keeper {
         shortage
     }
 
-    /// No more than is missing: some file systems tell late of what was freed.
+    /// No more than is missing: some file systems tell late of what was freed. Files of all cameras end at the
+    /// same time, and one of them does it for all.
     fn free_space(&self, folder: &Path) -> (bool, Option<Shortage>) {
         let mut freed = false;
+        let turn = self.freeing.try_lock();
+        if matches!(turn, Err(TryLockError::WouldBlock)) {
+            return (freed, None);
+        }
         let Some((wanted, disk)) = self.min_free.zip(statvfs(folder).ok()) else {
             return (freed, None);
         };
@@ -156,9 +164,6 @@ impl Keeper {
     /// Who reads the file goes on reading it. One that cannot be removed is tried again when the folder
     /// is looked through the next time. Whether it is gone.
     fn remove(&self, path: &Path, reason: Reason) -> bool {
-        if is_pinned(path) {
-            return false;
-        }
         if self.until_uploaded && !self.is_uploaded(path) {
             if reason != Reason::FreeSpace {
                 return false;
@@ -175,6 +180,10 @@ impl Keeper {
             // Whatever keeps it from being opened, removing it tells.
             Err(_) => None,
         };
+        // Who pins a file holds it meanwhile.
+        if is_pinned(path) {
+            return false;
+        }
         let removed = fs::remove_file(path);
         drop(claimed);
         match removed {
@@ -224,9 +233,11 @@ fn shelved(recording: &Recording, event: bool) -> Option<Shelved> {
     Some(Shelved { path: recording.path.clone(), capture: recording.capture?, bytes, event })
 }
 
-/// What was said of moments before the oldest recording that is left.
+/// What was said of moments before all recordings that are left: the first may be of a time when the clock was
+/// ahead.
 fn forget_comments(folder: &Path) {
-    let oldest = recordings::named(folder).ok().and_then(|files| files.first()?.capture);
+    let left = recordings::named(folder).ok();
+    let oldest = left.and_then(|files| files.iter().filter_map(|file| file.capture).min());
     let Some(oldest) = oldest else { return };
     match recordings::forget_comments(folder, oldest) {
         Ok(0) => {}
@@ -294,6 +305,25 @@ mod tests {
         pressed.enter(dir.path(), &recordings);
         assert!(pressed.make_room(dir.path(), 3, now).is_some());
         assert_eq!(left(), 2, "all but the two newest");
+    }
+
+    #[test]
+    fn a_recording_of_a_clock_that_was_ahead_takes_no_comments_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for (number, name) in [(1, "20361120T130900.123Z"), (2, "20261120T130900.123Z")] {
+            fs::write(dir.path().join(format!("{name}-{number:08}.mp4")), b"x").unwrap();
+        }
+        let moment = |seconds: u64| recordings::Remark {
+            utc_ns: UtcNs(seconds * 1_000_000_000),
+            text: "the red car".to_owned(),
+            ..recordings::Remark::default()
+        };
+        // In 2020, and on the day of the second file.
+        for remark in [moment(1_600_000_000), moment(1_795_200_000)] {
+            recordings::add_comment(dir.path(), &remark, UtcNs(1)).unwrap();
+        }
+        forget_comments(dir.path());
+        assert_eq!(recordings::comments(dir.path()).unwrap().len(), 1);
     }
 
     #[test]

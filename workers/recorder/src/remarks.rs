@@ -4,12 +4,15 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use protocol::time::UtcNs;
+use protocol::time::{MonoNs, UtcNs};
 use recordings::{Remark, add_comment};
 
 /// More than that in half a second is no person, and a disk that is away for long is told anyway.
 const WAITING_MAX: usize = 1000;
+/// After a write that failed: each may have waited for somebody who has the file, while the ring waits.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Shared by the desk and the camera's thread.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +24,8 @@ struct Pile {
     waiting: VecDeque<(Remark, UtcNs)>,
     /// That they cannot be written was told.
     told: bool,
+    /// Nothing is written before.
+    not_before: MonoNs,
 }
 
 impl Remarks {
@@ -39,23 +44,25 @@ impl Remarks {
         self.lock().waiting.is_empty()
     }
 
-    /// Writes what waits, oldest first; what cannot be written waits on.
-    pub(crate) fn write(&self, folder: &Path) {
-        loop {
-            let next = self.lock().waiting.front().cloned();
-            let Some((remark, made)) = next else { return };
-            let written = add_comment(folder, &remark, made);
-            let mut pile = self.lock();
-            match written {
-                Ok(_) => {
-                    pile.waiting.pop_front();
-                    pile.told = false;
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut pile.told, true) {
-                        tracing::error!(%error, "comments wait");
-                    }
-                    return;
+    /// Writes the oldest of those that wait: one, since each is a wait for the disk. What cannot be written
+    /// waits on.
+    pub(crate) fn write(&self, folder: &Path, now: MonoNs) {
+        let next = {
+            let pile = self.lock();
+            pile.waiting.front().filter(|_| now >= pile.not_before).cloned()
+        };
+        let Some((remark, made)) = next else { return };
+        let written = add_comment(folder, &remark, made);
+        let mut pile = self.lock();
+        match written {
+            Ok(_) => {
+                pile.waiting.pop_front();
+                pile.told = false;
+            }
+            Err(error) => {
+                pile.not_before = now + AGAIN_AFTER;
+                if !std::mem::replace(&mut pile.told, true) {
+                    tracing::error!(%error, "comments wait");
                 }
             }
         }
@@ -77,11 +84,13 @@ mod tests {
         let remarks = Remarks::default();
         let remark = Remark { text: "the red car".to_owned(), ..Remark::default() };
         assert!(remarks.add(remark.clone(), UtcNs(7)));
-        remarks.write(&folder);
+        remarks.write(&folder, MonoNs(0));
         assert!(!remarks.are_kept());
         std::fs::create_dir(&folder).unwrap();
-        remarks.write(&folder);
-        remarks.write(&folder);
+        remarks.write(&folder, MonoNs(1));
+        assert!(!remarks.are_kept(), "so soon nothing is tried again");
+        remarks.write(&folder, MonoNs(0) + AGAIN_AFTER);
+        remarks.write(&folder, MonoNs(0) + AGAIN_AFTER);
         assert!(remarks.are_kept());
         let kept = recordings::comments(&folder).unwrap();
         assert_eq!(kept.len(), 1);

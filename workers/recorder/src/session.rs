@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
                 thread::sleep(WAIT);
             }
             self.keep_commands();
-            self.job.remarks.write(self.writer.folder().path());
+            self.job.remarks.write(self.writer.folder().path(), clock::mono());
             if let Some(rejoin) = self.rejoin {
                 self.settle()?;
                 return Ok(Ended::Rejoin(rejoin));
@@ -292,7 +292,11 @@ impl<'a> Session<'a> {
 
     /// Commands hold from when they are given; kept, they hold for later lives too.
     fn keep_commands(&mut self) {
-        let unkept = self.job.gate.lock().unkept();
+        let unkept = {
+            let mut gate = self.job.gate.lock();
+            gate.clock(clock::now().utc);
+            gate.unkept()
+        };
         let Some(commands) = unkept else { return };
         match command::save(self.writer.folder().path(), &commands) {
             Ok(()) => {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use protocol::verb::{Recording, Recordings, RecordingsWork};
 use recordings::index::{self, Index};
 use recordings::{
-    Entry, Error, Facts, Fragment, Gap, GapReason, RecordingFile, Upload, is_written, list, pin_of,
-    pinned, uploads,
+    Entry, Error, Facts, Fragment, Gap, GapReason, RecordingFile, Upload, claim, hold, is_written,
+    list, named, pin_of, pinned, uploads,
 };
 use worker::verb::{VerbError, answer, arguments};
 
@@ -33,6 +33,10 @@ pub enum RecordingsError {
     Read(#[from] Error),
     #[error("{}: pinned ({why}); `framevisor recordings unpin` it first", file.display())]
     Pinned { file: PathBuf, why: String },
+    #[error("{}: it has gone meanwhile: retention, or somebody else, removed it", .0.display())]
+    Gone(PathBuf),
+    #[error("{}: an export or a download reads it; remove it when that is done", .0.display())]
+    Held(PathBuf),
 }
 
 impl From<RecordingsError> for VerbError {
@@ -80,14 +84,39 @@ fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, Recordin
     let mut told = Vec::with_capacity(count);
     for (at, entry) in entries.into_iter().enumerate() {
         let open = locked && at + 1 == count;
+        let unread = unreadable(folder, &entry, open);
         match told_of(folder, index.as_ref(), entry, open, every_byte, &mut before) {
             Ok(recording) => told.push(placed(recording, &uploads)),
             // Retention took it meanwhile.
             Err(error) if error.is_gone() => {}
-            Err(error) => return Err(error.into()),
+            // The others can be read.
+            Err(error) => {
+                before = before.map(|(last, _)| (last, true));
+                told.push(Recording { damage: Some(error.to_string()), ..unread });
+            }
         }
     }
     Ok(told)
+}
+
+/// What is known of a file without reading it.
+fn unreadable(folder: &Path, entry: &Entry, open: bool) -> Recording {
+    Recording {
+        camera: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        file: entry.path.clone(),
+        number: entry.number,
+        from_utc_ns: entry.capture,
+        to_utc_ns: None,
+        packets: 0,
+        bytes: entry.bytes,
+        missing: 0,
+        interrupted: false,
+        paused: false,
+        pinned: entry.pinned.clone(),
+        uploaded: Vec::new(),
+        damage: None,
+        open,
+    }
 }
 
 fn told_of(
@@ -102,7 +131,7 @@ fn told_of(
     let facts = index::facts(index, &camera, &entry)?;
     let mut damage = facts.damage.clone();
     if every_byte && damage.is_none() {
-        damage = first_damaged(&entry.path)?;
+        damage = first_damaged(&entry.path, open)?;
     }
     let Holes { missing, interrupted, paused } = holes(&facts, before);
     Ok(Recording {
@@ -158,11 +187,15 @@ fn holes(facts: &Facts, before: &mut Before) -> Holes {
     holes
 }
 
-fn first_damaged(path: &Path) -> Result<Option<String>, Error> {
+/// Of a file that is being written the last fragment may come just now.
+fn first_damaged(path: &Path, open: bool) -> Result<Option<String>, Error> {
     let mut file = RecordingFile::open(path)?;
     let mut at_bytes = file.init_bytes();
     while at_bytes < file.bytes() {
-        let fragment = file.fragment(at_bytes)?;
+        let fragment = match file.fragment(at_bytes) {
+            Err(Error::Damaged { .. }) if open => return Ok(None),
+            found => found?,
+        };
         if !file.is_intact(&fragment)? {
             return Ok(Some(format!("byte {at_bytes}: checksum differs")));
         }
@@ -195,9 +228,11 @@ fn meant(wanted: &Recordings, files: &[PathBuf]) -> Result<Vec<Recording>, Recor
     files.iter().map(find).collect()
 }
 
+/// Held meanwhile, so that retention has no look at it between the pin and its file.
 fn pin(file: &Path, why: &str) -> Result<(), RecordingsError> {
-    let path = pin_of(file);
-    fs::write(&path, format!("{why}\n")).map_err(failed("write", &path))
+    let held = hold(file).map_err(failed("hold", file))?;
+    let _held = held.ok_or_else(|| RecordingsError::Gone(file.to_owned()))?;
+    recordings::pin(file, why).map_err(RecordingsError::from)
 }
 
 fn unpin(file: &Path) -> Result<(), RecordingsError> {
@@ -215,17 +250,31 @@ fn remove(wanted: &Recordings, files: &[PathBuf]) -> Result<Vec<Recording>, Reco
     let meant = meant(wanted, files)?;
     for recording in &meant {
         let file = recording.file.clone();
-        if recording.open {
+        if is_in_hand(&file) {
             return Err(RecordingsError::InHand(file));
         }
         if let Some(why) = recording.pinned.clone() {
             return Err(RecordingsError::Pinned { file, why });
         }
     }
+    let claim = |recording: &Recording| match claim(&recording.file) {
+        Ok(None) => Err(RecordingsError::Held(recording.file.clone())),
+        Ok(claimed) => Ok(claimed),
+        // Whatever keeps it from being opened, removing it tells.
+        Err(_) => Ok(None),
+    };
+    let _claimed: Vec<Option<File>> = meant.iter().map(claim).collect::<Result<_, _>>()?;
     for recording in &meant {
         fs::remove_file(&recording.file).map_err(failed("remove", &recording.file))?;
     }
     Ok(meant)
+}
+
+/// Whether a recorder runs that writes it, or may still cut it.
+fn is_in_hand(file: &Path) -> bool {
+    let Some(folder) = file.parent().filter(|folder| is_written(folder)) else { return false };
+    let files = named(folder).unwrap_or_default();
+    files.iter().rev().take(IN_HAND).any(|named| named.path == file)
 }
 
 fn repair(wanted: &Recordings) -> Result<Vec<Recording>, RecordingsError> {

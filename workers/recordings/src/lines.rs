@@ -6,7 +6,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use serde::Serialize;
@@ -18,6 +21,9 @@ use crate::error::Error;
 pub(crate) const LINE_MAX_BYTES: usize = 16 << 10;
 /// As recordings: the owner and a group, nobody else.
 const FILE_MODE: u32 = 0o640;
+/// For two seconds: whoever writes has it for as long as a sync takes.
+const LOOKS: u32 = 1000;
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// A file of lines that nobody else writes until this is dropped.
 #[derive(Debug)]
@@ -28,14 +34,19 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Makes the file when it is not there, and waits for whoever writes it.
+    /// Makes the file when it is not there, and waits for whoever writes it, but not for ever: a recorder's
+    /// ring goes on meanwhile.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_within(path, LOOKS)
+    }
+
+    fn open_within(path: &Path, looks: u32) -> Result<Self, Error> {
         loop {
             let is_new = !path.exists();
             let mut options = OpenOptions::new();
             options.read(true).append(true).create(true).mode(FILE_MODE);
             let file = options.open(path).map_err(Error::io("open", path))?;
-            lock(&file).map_err(Error::io("lock", path))?;
+            lock(&file, looks).map_err(Error::io("lock", path))?;
             // Whoever had it may have put another in its place.
             if is_at(&file, path) {
                 return Ok(Self { file, path: path.to_owned(), is_new });
@@ -148,7 +159,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Until the file is closed.
-fn lock(file: &File) -> io::Result<()> {
+fn lock(file: &File, looks: u32) -> io::Result<()> {
     let whole = libc::flock {
         #[expect(clippy::cast_possible_truncation, reason = "F_WRLCK is 1")]
         l_type: libc::F_WRLCK as libc::c_short,
@@ -157,7 +168,13 @@ fn lock(file: &File) -> io::Result<()> {
         l_len: 0,
         l_pid: 0,
     };
-    fcntl(file, FcntlArg::F_OFD_SETLKW(&whole)).map(|_| ()).map_err(io::Error::from)
+    for _ in 0..looks {
+        match fcntl(file, FcntlArg::F_OFD_SETLK(&whole)) {
+            Err(Errno::EAGAIN | Errno::EACCES) => thread::sleep(LOOK_EVERY),
+            done => return done.map(|_| ()).map_err(io::Error::from),
+        }
+    }
+    Err(io::Error::other("another program has it locked for long"))
 }
 
 #[cfg(test)]
@@ -168,15 +185,16 @@ mod tests {
     fn a_line_that_is_added_while_the_file_is_written_anew_is_not_lost() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jsonl");
-        Lines::open(&path).unwrap().push(&1).unwrap();
+        let open = |path: &Path| Lines::open_within(path, 60 * LOOKS).unwrap();
+        open(&path).push(&1).unwrap();
         let writers: Vec<_> = (0..4_u64)
             .map(|writer| {
                 let path = path.clone();
                 std::thread::spawn(move || {
                     for count in 0..50 {
                         let line = 100 * (writer + 1) + count;
-                        Lines::open(&path).unwrap().push(&line).unwrap();
-                        let lines = Lines::open(&path).unwrap();
+                        open(&path).push(&line).unwrap();
+                        let lines = open(&path);
                         let kept: Vec<u64> = read(&path).unwrap();
                         lines.replace(&kept).unwrap();
                     }
@@ -188,6 +206,17 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 201);
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_a_program_that_stopped_with_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.jsonl");
+        let held = Lines::open(&path).unwrap();
+        let refused = Lines::open_within(&path, 3).unwrap_err();
+        assert!(refused.to_string().contains("another program"), "{refused}");
+        drop(held);
+        Lines::open(&path).unwrap().push(&1).unwrap();
     }
 
     #[test]

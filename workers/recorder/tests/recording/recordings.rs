@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::recordings::{hold, pin_of};
 use protocol::verb::{Recording, Recordings, RecordingsWork};
 use recorder::recordings;
 
@@ -139,14 +140,51 @@ fn the_file_being_written_and_files_that_are_no_recordings_stay() {
     let recorder = rig.recorder();
     feed.publish(&mut writer, 2 * GROUP, Duration::ZERO);
     recorder.wait_until("all written", |status| status.written() == 2 * GROUP as u64);
-    let open = list(&rig).pop().unwrap();
-    assert!(open.open);
-    let refused = ask(&rig, RecordingsWork::Remove { files: vec![open.file] }).unwrap_err();
-    assert!(refused.contains("a recorder writes it"), "{refused}");
+    let files = list(&rig);
+    let [.., joined, open] = files.as_slice() else { panic!("two files") };
+    assert!(open.open && !joined.open);
+    for file in [open, joined] {
+        let removed = RecordingsWork::Remove { files: vec![file.file.clone()] };
+        let refused = ask(&rig, removed).unwrap_err();
+        assert!(refused.contains("a recorder writes it"), "{refused}");
+    }
     let foreign = rig.folder().join(".lock");
     let refused = ask(&rig, RecordingsWork::Remove { files: vec![foreign] }).unwrap_err();
     assert!(refused.contains("no recording"), "{refused}");
     recorder.stop();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_among_the_others() {
+    let rig = rig(3);
+    let (first, unread) = (file(&rig, 0), file(&rig, 1));
+    // Opening it works, reading it does not.
+    fs::remove_file(&unread).unwrap();
+    fs::create_dir(&unread).unwrap();
+    for work in [RecordingsWork::List, RecordingsWork::Verify] {
+        let told = ask(&rig, work).unwrap();
+        let damaged: Vec<_> = told.iter().filter(|file| file.damage.is_some()).collect();
+        let [damaged] = damaged.as_slice() else { panic!("{damaged:?}") };
+        let why = damaged.damage.as_ref().unwrap();
+        assert!(damaged.file == unread && why.contains("cannot read"), "{why}");
+        assert!(told.len() > 2);
+    }
+    let why = "the night of the storm".to_owned();
+    ask(&rig, RecordingsWork::Pin { files: vec![first.clone()], why }).unwrap();
+    assert!(pin_of(&first).exists());
+}
+
+#[test]
+fn a_file_that_an_export_reads_is_not_removed() {
+    let rig = rig(2);
+    let (first, second) = (file(&rig, 0), file(&rig, 1));
+    let held = hold(&second).unwrap().unwrap();
+    let both = RecordingsWork::Remove { files: vec![first.clone(), second.clone()] };
+    let refused = ask(&rig, both.clone()).unwrap_err();
+    assert!(refused.contains("an export or a download reads it"), "{refused}");
+    assert!(first.exists() && second.exists(), "all or none");
+    drop(held);
+    assert_eq!(ask(&rig, both).unwrap().len(), 2);
 }
 
 #[test]
