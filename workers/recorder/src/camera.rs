@@ -171,8 +171,14 @@ fn ring_holds(job: &Job, id: PacketId) -> bool {
     let Ok(mut reader) = PacketReader::attach(&job.project, &job.ring, &options) else {
         return false;
     };
-    match reader.next(Duration::ZERO) {
-        Ok(Next::Item(packet)) => PacketId { epoch: packet.epoch, sequence: packet.sequence } == id,
-        _ => false,
+    loop {
+        match reader.next(Duration::ZERO) {
+            // Said first to who has read nothing yet.
+            Ok(Next::NewEpoch { .. }) => {}
+            Ok(Next::Item(packet)) => {
+                return PacketId { epoch: packet.epoch, sequence: packet.sequence } == id;
+            }
+            _ => return false,
+        }
     }
 }

@@ -155,8 +155,10 @@ impl Keeper {
             let Some(oldest) = self.ledger().oldest() else {
                 return (freed, Some(Shortage { free_bytes, wanted_bytes }));
             };
-            freed |= self.remove(&oldest.path, Reason::FreeSpace);
-            missing_bytes = missing_bytes.saturating_sub(oldest.bytes);
+            if self.remove(&oldest.path, Reason::FreeSpace) {
+                freed = true;
+                missing_bytes = missing_bytes.saturating_sub(oldest.bytes);
+            }
         }
         (freed, None)
     }
