@@ -24,6 +24,8 @@ const FOLLOW_CHANGED: Duration = Duration::from_secs(15);
 /// A longer pause between two looks counts as this: the scene may have changed for good meanwhile,
 /// but one picture does not prove it.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// After so long without a picture, as of a camera that was away, the background is of another time of day.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 /// Flicker must be exceeded this many times.
 const FLICKER_FACTOR: f32 = 3.0;
 
@@ -87,9 +89,11 @@ impl Detector {
         self.model = None;
     }
 
-    /// Compares a picture with the background, then lets it teach. Another size starts anew.
+    /// Compares a picture with the background, then lets it teach. Another size, or a long pause, starts anew.
     pub fn look(&mut self, at: MonoNs, grid: &Grid) -> Look {
-        let fits = self.model.as_ref().is_some_and(|model| model.shape == grid.shape);
+        let fits = self.model.as_ref().is_some_and(|model| {
+            model.shape == grid.shape && at.saturating_since(model.last) < FORGOTTEN_AFTER
+        });
         if !fits {
             self.model = Some(Model::new(at, grid, &self.field));
         }
@@ -253,6 +257,16 @@ mod tests {
             let area = look.areas[0];
             assert!(area.x <= left && area.x + area.w >= left + 64, "step {step}: {area:?}");
             assert!(area.y.abs_diff(100) <= 8 && area.h >= 64, "step {step}: {area:?}");
+        }
+    }
+
+    #[test]
+    fn what_changed_while_the_camera_was_away_is_no_motion() {
+        for (away, moved) in [(Duration::from_secs(30), true), (FORGOTTEN_AFTER, false)] {
+            let mut watch = Watch::settled(50);
+            watch.at = watch.at + away;
+            let looks: Vec<bool> = (0..5).map(|_| watch.look(&with_box(200, 64)).moving).collect();
+            assert_eq!(looks.contains(&true), moved, "away for {away:?}");
         }
     }
 
