@@ -64,7 +64,7 @@ pub(crate) struct Reads {
 /// How a worker comes on with a ring, as its row among the ring's readers says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reading {
-    /// Items published since the last that it took.
+    /// Items published and not yet taken.
     pub(crate) lag: u64,
     pub(crate) missed: u64,
     /// Since when it has held a picture, in ms.
@@ -155,7 +155,7 @@ fn of_reading(why: &Why) -> Option<Advice> {
     let read = || live().filter_map(|reads| Some((&reads.ring, reads.reader?)));
     if let Some((ring, Reading { lag, .. })) = read().find(|(_, reading)| reading.stands()) {
         let because = format!(
-            "it took its last item of {} {lag} items ago: it hangs, or looks seldom",
+            "it is {lag} items behind {}: it hangs, looks seldom, or is slower than they come",
             ring.name
         );
         return Some(new(because, format!("framevisor restart {name}")));
@@ -293,7 +293,7 @@ pub(crate) mod tests {
         assert_eq!(command, "framevisor restart motion");
         assert_eq!(
             because,
-            "it took its last item of cam1.frames 480 items ago: it hangs, or looks seldom"
+            "it is 480 items behind cam1.frames: it hangs, looks seldom, or is slower than they come"
         );
         assert_eq!(first(500, 30, 0, Some(6_000)).0, "framevisor restart motion");
         let (command, because) = first(500, 8, 300, Some(200));

@@ -39,8 +39,8 @@ const HARMS: [(&str, &str, &str); 6] = [
     ("segfaults", "policy: latest", "SIGSEGV"),
     ("leaks", "limits: {memory: 256MiB}", "oom"),
     ("scribbles", "policy: latest", "SIGSEGV"),
-    ("sleeps", "policy: {essential: 1s}", "it took its last item of cam1.frames"),
-    ("slow", "policy: sequential", "it is slower than they come"),
+    ("sleeps", "policy: {essential: 1s}", "items behind cam1.frames: it hangs"),
+    ("slow", "policy: sequential", "slower than they come"),
     ("forks", "policy: latest", "enough of them"),
 ];
 /// Those of them that nothing kills.
