@@ -85,6 +85,7 @@ def main(*name):
             numbers = tracks.follow([centre for _, centre in found], REACH * numpy.hypot(*size[:2]))
             for number, (box, (x, y)) in zip(numbers, found):
                 data = {"track": number, "label": f"thing {number}", "x": x, "y": y, "box": box}
+                data |= {"width": size[1], "height": size[0]}
                 ring.emit("track", data, at=item, id=f"track-{number}")
 
 

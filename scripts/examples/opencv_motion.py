@@ -53,5 +53,6 @@ with shmring.attach(*sys.argv[1:2], messages=True) as ring:
         mask = background.apply(numpy.ascontiguousarray(picture))
         looks += 1
         if looks > LEARNING and (moving := boxes(mask)):
+            # A moment: `motion.update` would go on until its `motion.end`.
             score = round(float((mask > 0).mean()), 4)
-            ring.emit("motion.update", {"score": score, "boxes": moving, "width": size[1], "height": size[0]}, at=item)
+            ring.emit("motion", {"score": score, "boxes": moving, "width": size[1], "height": size[0]}, at=item)

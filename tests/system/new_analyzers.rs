@@ -38,7 +38,7 @@ fn a_new_rust_analyzer_builds_and_emits_records_as_it_stands() {
 }
 
 #[test]
-fn the_five_commands_of_the_page_show_records() {
+fn the_five_commands_of_the_readme_show_records() {
     holds(five_commands::show_records);
 }
 

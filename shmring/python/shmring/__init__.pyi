@@ -313,6 +313,9 @@ class Ring(Generic[_Item]):
     @property
     def missed(self) -> int: ...
     @property
+    def unread(self) -> int:
+        """Payloads of a record ring that were no records."""
+    @property
     def live(self) -> bool: ...
     @property
     def info(self) -> dict[str, Any]: ...

@@ -1,6 +1,7 @@
 """Several cameras read together."""
 
 import fnmatch
+import os
 
 from ._native import Ambiguous, NoSuchRing, _FrameSet, rings
 
@@ -9,7 +10,9 @@ def sync(names, tolerance="40ms", *, project=None, policy=None, reader=None, wai
     """Reads frame rings together, in groups of pictures that were taken within `tolerance` of each other.
 
     `names` is a list of rings or a pattern; "hall-*" is all of them that there are now. A group is a dict
-    of ring name -> frame, or None where a camera had nothing in time."""
+    of ring name -> frame, or None where a camera had nothing in time. With the policy "every N" it is each Nth
+    group. A worker waits for the rings that it names, as with `attach`; a pattern is of those there are."""
+    project = project or os.environ.get("FRAMEVISOR_PROJECT") or None
     names = [names] if isinstance(names, str) else list(names)
     found = [ring for name in names for ring in _matching(_full(name), project)]
     if not found:

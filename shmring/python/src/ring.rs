@@ -14,7 +14,7 @@ use shmring::fork::Birth;
 use crate::desk::{Desk, Watched};
 use crate::device;
 use crate::emit::{self, Target};
-use crate::error::{Closed, Ended, raise};
+use crate::error::{BadRecord, Closed, Ended, raise};
 use crate::frame::Frame;
 use crate::happening;
 use crate::source::{Item, Source};
@@ -41,6 +41,8 @@ pub(crate) struct Ring {
     missed: AtomicU64,
     /// The part of `missed` that no item has told yet.
     untold: AtomicU64,
+    /// Payloads of a record ring that were none.
+    unread: AtomicU64,
     /// That the writer of this epoch is gone has been told.
     told_lost: AtomicBool,
     /// Why an essential reader was let go of. Locked only while the interpreter is held.
@@ -91,6 +93,7 @@ pub(crate) fn wrap(
         strict,
         missed: AtomicU64::new(0),
         untold: AtomicU64::new(0),
+        unread: AtomicU64::new(0),
         told_lost: AtomicBool::new(false),
         evicted: Mutex::default(),
     });
@@ -141,7 +144,11 @@ impl Ring {
             // Where messages may come, the two are waited for together.
             let look = if self.desk.is_some() { Duration::ZERO } else { slice };
             match self.step(py, look)? {
-                Step::Item(item) => return self.hand_out(py, item).map(Some),
+                Step::Item(item) => {
+                    if let Some(item) = self.hand_out(py, item)? {
+                        return Ok(Some(item));
+                    }
+                }
                 Step::Nothing | Step::Silent if wait::is_over(deadline) => return Ok(None),
                 step => self.rest(py, &step, slice)?,
             }
@@ -171,9 +178,20 @@ impl Ring {
         }
     }
 
-    fn hand_out(&self, py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
+    /// `None`: what was no record, and is passed over. What was missed before it, the next one tells.
+    fn hand_out(&self, py: Python<'_>, item: Item) -> PyResult<Option<Py<PyAny>>> {
         let missed = self.untold.swap(0, Ordering::Relaxed);
-        item.into_python(py, &self.project, &self.name, missed)
+        let made = item.into_python(py, &self.project, &self.name, missed);
+        if made.is_err() {
+            self.untold.fetch_add(missed, Ordering::Relaxed);
+        }
+        match made {
+            Err(error) if error.is_instance_of::<BadRecord>(py) => {
+                self.unread.fetch_add(1, Ordering::Relaxed);
+                if self.strict { Err(error) } else { Ok(None) }
+            }
+            made => made.map(Some),
+        }
     }
 
     fn step(&self, py: Python<'_>, wait: Duration) -> PyResult<Step> {
@@ -293,6 +311,12 @@ impl Ring {
     #[getter]
     fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Payloads of a record ring that were no records, and were passed over, or raised with `strict`.
+    #[getter]
+    fn unread(&self) -> u64 {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// Why this reader, an essential one, was let go of last; None while it never was.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use protocol::name::{ProjectName, RingName};
+use protocol::name::{ProjectName, RingKind, RingName};
 use pyo3::prelude::*;
 use shmring::fork::Birth;
 use shmring::{FrameGroup, FrameReader, Next};
@@ -54,16 +54,16 @@ impl FrameSet {
         let rings = rings.iter().map(|ring| parse(ring)).collect::<PyResult<Vec<RingName>>>()?;
         let reader = reader.map_or_else(|| attach::own_name(py), Ok)?;
         let until = attach::until(wait)?;
+        // Of groups, that is: each ring by itself would count its own pictures, and none would meet.
+        let (policy, every) = policy::chosen(policy, RingKind::Frames, false)?;
         let mut readers = Vec::new();
         for ring in &rings {
-            let (policy, every) = policy::chosen(policy, ring.kind(), false)?;
-            let wish = Wish { every, ..Wish::new(reader.clone(), policy) };
-            let options = wish.frame_options();
+            let options = Wish::new(reader.clone(), policy).frame_options();
             let attached =
                 attach::within(py, until, || FrameReader::attach(&project, ring, &options))?;
             readers.push(attached);
         }
-        let set = Mutex::new(Some(shmring::FrameSet::new(readers, tolerance)));
+        let set = Mutex::new(Some(shmring::FrameSet::new(readers, tolerance).with_every(every)));
         Ok(Self { project, birth: Birth::here(), set, missed: AtomicU64::new(0) })
     }
 

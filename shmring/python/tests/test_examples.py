@@ -15,15 +15,40 @@ import shmring
 
 from ringtest import HEIGHT, SOON, WIDTH, RingTest, gray, until
 
-EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "scripts" / "examples"
+SOURCES = pathlib.Path(__file__).resolve().parents[3]
+EXAMPLES = SOURCES / "scripts" / "examples"
 TESTED = {
-    "asyncio_reader.py", "centroid_tracking.py", "colour_key.py", "mean.py", "numpy_statistics.py", "opencv_motion.py",
-    "publish_frames.py", "qt_viewer.py", "stereo.py", "streamview.py", "two_cameras.py", "video_capture.py"
+    "asyncio_reader.py", "centroid_tracking.py", "colour_key.py", "mean.py", "numpy_statistics.py", "onnx_detection.py",
+    "opencv_motion.py", "publish_frames.py", "qt_viewer.py", "stereo.py", "streamview.py", "two_cameras.py", "video_capture.py"
 }  # fmt: skip
 
 
 #: Of the control module, which is tested with the supervisor, of a card (test_device.py), and of a whole chain of workers.
 OF_OTHERS = {"marks.py", "on_device.py", "sixteen.py"}
+
+
+#: One that is none, of a model of 64x64 and two classes: it says what it would of a square on the right of its picture, twice.
+ONNX_RUNTIME = """
+import types, numpy
+
+def get_available_providers():
+    return ["CPUExecutionProvider"]
+
+class InferenceSession:
+    def __init__(self, path, providers):
+        self.path = path
+    def get_inputs(self):
+        return [types.SimpleNamespace(name="images", shape=[1, 3, 64, 64])]
+    def get_modelmeta(self):
+        return types.SimpleNamespace(custom_metadata_map={"names": "{0: 'cat', 1: 'lamp'}"})
+    def run(self, names, given):
+        (picture,) = given["images"]
+        assert picture.shape == (3, 64, 64) and picture.dtype == numpy.float32
+        # White is 1, and above and below the picture it is gray.
+        assert picture[0, 32, 40] > 0.99 and abs(picture[0, 2, 2] - 114 / 255) < 0.01
+        boxes = [[40, 32, 16, 8, 0.0, 0.9], [41, 32, 16, 8, 0.0, 0.8], [8, 32, 8, 8, 0.1, 0.2]]
+        return [numpy.array([boxes], numpy.float32).transpose(0, 2, 1)]
+"""
 
 
 class Examples(RingTest):
@@ -160,7 +185,7 @@ class Examples(RingTest):
         moved[40:80, 50:100] = 220
         put(moved)
         record = self.attach("ext.opencv_motion.events", policy="sequential", wait=SOON).next(timeout=SOON)
-        self.assertEqual((record.kind, record.frame.sequence), ("motion.update", 11))
+        self.assertEqual((record.kind, record.frame.sequence), ("motion", 11))
         (box,) = record.data["boxes"]
         self.assertTrue(box["x"] <= 50 and box["y"] <= 40 and box["x"] + box["w"] >= 100 and box["y"] + box["h"] >= 80)
         self.stop(child)
@@ -171,6 +196,42 @@ class Examples(RingTest):
         _, complaints = child.communicate()
         self.assertIn("needs OpenCV", complaints)
         self.assertEqual(child.returncode, 1)
+
+    def test_onnx_detection(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "onnxruntime.py").write_text(ONNX_RUNTIME)
+            writer = self.paint("rgb24", (128, 64))
+            path = os.pathsep.join([folder, os.environ["PYTHONPATH"]])
+            child = self.run_example("onnx_detection.py", "cam1.frames", "--model", "x.onnx", PYTHONPATH=path)
+            until(lambda: child.poll() is not None or self.readers())
+            writer.put(bytes([255]) * (128 * 64 * 3))
+            record = self.attach("ext.onnx_detection.events", policy="sequential", wait=SOON).next(timeout=SOON)
+            # 128x64 stands in 64x64 half as large, sixteen lines from the top.
+            box = {"x": 64, "y": 24, "w": 32, "h": 16, "label": "lamp", "score": 0.9}
+            self.assertEqual(record.data, {"boxes": [box], "width": 128, "height": 64})
+            self.assertEqual((record.kind, record.frame.sequence), ("detection", 1))
+            _, complaints = self.stop(child)
+            self.assertNotIn("Error", complaints)
+
+    @unittest.skipUnless(importlib.util.find_spec("onnxruntime"), "skipped: no ONNX Runtime (pip install onnxruntime)")
+    def test_onnx_detection_runs_a_model(self):
+        model = SOURCES / "workers/detect/models/shapes.onnx"
+        writer = self.paint("rgb24", (320, 240))
+        child = self.run_example("onnx_detection.py", "cam1.frames", "--sure", 0.01, MODEL=str(model))
+        until(lambda: child.poll() is not None or self.readers())
+        picture = numpy.full((240, 320, 3), 40, numpy.uint8)
+        picture[60:140, 100:200] = (220, 60, 60)
+        writer.put(picture.tobytes())
+        record = self.attach("ext.onnx_detection.events", policy="sequential", wait=SOON).next(timeout=SOON)
+        self.assertLessEqual({box["label"] for box in record.data["boxes"]}, {"box", "disc", "triangle"})
+        self.stop(child)
+
+    @unittest.skipIf(importlib.util.find_spec("onnxruntime"), "ONNX Runtime is here")
+    def test_onnx_detection_says_what_is_missing(self):
+        child = self.run_example("onnx_detection.py", "cam1.frames", "--model", "x.onnx")
+        _, complaints = child.communicate()
+        self.assertEqual((complaints.count("\n"), child.returncode), (1, 1))
+        self.assertIn("needs ONNX Runtime: pip install onnxruntime", complaints)
 
     def test_streamview(self):
         child = self.run_example("streamview.py", "ext.sim.frames", 150)

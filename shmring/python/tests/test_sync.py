@@ -1,7 +1,9 @@
 """Several cameras read together. What belongs together is decided, and tested, in the Rust crate."""
 
 import os
+import threading
 import unittest
+import unittest.mock
 
 import numpy
 import shmring
@@ -47,6 +49,36 @@ class Sets(RingTest):
         group = cameras.next(timeout=SOON)
         self.assertIsNone(group["hall-1.frames"])
         self.assertEqual((group["hall-2.frames"].seq, group.missing, group.skew), (1, ("hall-1.frames",), 0.0))
+
+    def test_every_thins_out_groups_and_not_the_rings_each_by_itself(self):
+        with unittest.mock.patch.dict(os.environ, FRAMEVISOR_POLICY="every 3"):
+            told = self.sync(["hall-1", "hall-2"])
+        said = self.sync(["hall-1", "hall-2"], policy="every 2", reader="said")
+        # As two cameras that were started at different times: one is two pictures ahead.
+        self.put("hall-1.frames", -2)
+        self.put("hall-1.frames", -1)
+        for cameras in [told, said]:
+            self.assertIsNone(cameras.next(timeout=0))
+        seen = {told: [], said: []}
+        for number in range(7):
+            self.put("hall-1.frames", number, value=number)
+            self.put("hall-2.frames", number + 0.02, value=number)
+            for cameras, values in seen.items():
+                if group := cameras.next(timeout=0):
+                    values.append([int(frame.numpy()[0, 0]) for frame in group.values()])
+        self.assertEqual(seen[told], [[number, number] for number in (0, 3, 6)])
+        self.assertEqual(seen[said], [[number, number] for number in (0, 2, 4, 6)])
+
+    def test_a_worker_waits_for_rings_that_are_not_there_yet(self):
+        def begin():
+            self.cameras["late"] = shmring.publish("late.frames", shape=(4, 4), project=self.project)
+
+        late = threading.Timer(0.3, begin)
+        self.addCleanup(lambda: (late.join(), self.cameras["late"].close()))
+        with unittest.mock.patch.dict(os.environ, FRAMEVISOR_WORKER="pairs", FRAMEVISOR_PROJECT=self.project):
+            late.start()
+            with shmring.sync(["hall-1", "late"]) as cameras:
+                self.assertEqual(cameras.names, ("hall-1.frames", "late.frames"))
 
     def test_a_pattern_is_all_rings_of_frames_that_fit(self):
         self.assertEqual(set(self.sync("hall-?").names), {"hall-1.frames", "hall-2.frames"})

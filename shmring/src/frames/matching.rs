@@ -60,6 +60,34 @@ impl Candidate {
     }
 }
 
+/// Which groups of all there are come to who wants each so manyth.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Thinning {
+    every: u32,
+    /// Since the last that came.
+    passed: u32,
+}
+
+impl Thinning {
+    pub(super) fn new(every: u32) -> Self {
+        // The first is wanted at once.
+        let every = every.max(1);
+        Self { every, passed: every - 1 }
+    }
+
+    /// A group is there. When one is due that lacks a camera, the next whole one comes in its place; but not for ever,
+    /// or a camera that is gone would stop the others.
+    pub(super) fn takes(&mut self, is_whole: bool) -> bool {
+        self.passed = self.passed.saturating_add(1);
+        let is_due = self.passed >= self.every;
+        let takes = is_due && (is_whole || self.passed - self.every >= self.every - 1);
+        if takes {
+            self.passed = 0;
+        }
+        takes
+    }
+}
+
 /// How often a camera takes pictures, as far as it matters for what to wait for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cadence {
@@ -131,6 +159,19 @@ mod tests {
         assert_eq!(decide(&[at(100), awaited(90)], ms(20), true), group(&[true, false], 0));
         assert_eq!(decide(&[awaited(0), Candidate::Absent], ms(20), true), Decision::Nothing);
         assert_eq!(decide(&[], ms(20), true), Decision::Nothing);
+    }
+
+    #[test]
+    fn each_nth_group_comes_and_rather_a_whole_one() {
+        let taken = |every, groups: &str| -> Vec<usize> {
+            let mut thinning = Thinning::new(every);
+            let takes = |(at, it)| thinning.takes(it == '#').then_some(at);
+            groups.chars().enumerate().filter_map(takes).collect()
+        };
+        assert_eq!(taken(1, "#.#.."), [0, 1, 2, 3, 4]);
+        assert_eq!(taken(3, "#######"), [0, 3, 6]);
+        assert_eq!(taken(3, "#...#..#"), [0, 4, 7], "the whole one behind it");
+        assert_eq!(taken(3, "#............"), [0, 5, 10], "there are none but such");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::name::RingName;
 use protocol::time::MonoNs;
 
-use super::matching::{Cadence, Candidate, Decision, decide};
+use super::matching::{Cadence, Candidate, Decision, Thinning, decide};
 use super::{Frame, FrameReader};
 use crate::Next;
 use crate::clock;
@@ -42,6 +42,7 @@ pub struct FrameSet {
     /// When the group before was given out.
     given: MonoNs,
     told_by: Option<usize>,
+    thinning: Thinning,
 }
 
 /// Pictures taken at about the same time.
@@ -69,13 +70,21 @@ struct Member {
 impl FrameSet {
     pub fn new(readers: Vec<FrameReader>, tolerance: Duration) -> Self {
         let members = readers.into_iter().map(Member::new).collect();
-        Self { members, tolerance, patience: PATIENCE, given: MonoNs(0), told_by: None }
+        let (given, thinning) = (MonoNs(0), Thinning::new(1));
+        Self { members, tolerance, patience: PATIENCE, given, told_by: None, thinning }
     }
 
     /// How long beyond the tolerance a group waits for a camera that has nothing.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Gives out each so manyth group alone. Not to be asked of the readers: each would count its own pictures, and those
+    /// of two cameras would never meet. One that lacks a camera is left for the next whole one, for as many groups again.
+    #[must_use]
+    pub fn with_every(self, every: u32) -> Self {
+        Self { thinning: Thinning::new(every), ..self }
     }
 
     /// The next group, or what there is instead; sleeps at most `wait`. An overrun, an eviction or a new epoch
@@ -90,7 +99,11 @@ impl FrameSet {
             let overdue = self.overdue();
             match decide(&self.candidates(), self.tolerance, overdue.is_some_and(|at| now >= at)) {
                 Decision::Group { members, skew } => {
-                    return Ok(Next::Item(self.give(&members, skew)));
+                    let group = self.give(&members, skew);
+                    if self.thinning.takes(group.missing.is_empty()) {
+                        return Ok(Next::Item(group));
+                    }
+                    continue;
                 }
                 Decision::Nothing if self.members.iter().all(|member| member.has_ended) => {
                     return Ok(Next::Ended);

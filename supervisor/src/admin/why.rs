@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::admin::{WorkerState, WorkerStatus};
+use protocol::admin::{RingStatus, WorkerState, WorkerStatus};
 use protocol::control::ItemId;
 use protocol::name::WorkerName;
 use protocol::time::{MonoNs, UtcNs};
@@ -14,6 +14,12 @@ use crate::logs::LogLine;
 use crate::supervisor::Supervisor;
 use crate::topology::WorkerSpec;
 use crate::workers::WorkerId;
+
+/// Items, and how long one was held: four seconds of most cameras, and no reader that goes on is so far behind for long.
+const FAR: u64 = 100;
+const HELD_LONG_MS: u64 = 5_000;
+/// Who holds one for so long may keep it on purpose; with so many behind it, a second of most cameras, hardly.
+const WAITING: u64 = 25;
 
 /// Arguments of `why`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,6 +56,19 @@ pub(crate) struct Reads {
     pub(crate) ring: RingHead,
     /// `null` for a ring that a program outside the topology writes.
     pub(crate) writer: Option<WorkerName>,
+    /// `null` while it does not read the ring.
+    #[serde(default)]
+    pub(crate) reader: Option<Reading>,
+}
+
+/// How a worker comes on with a ring, as its row among the ring's readers says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reading {
+    /// Items published and not yet taken.
+    pub(crate) lag: u64,
+    pub(crate) missed: u64,
+    /// Since when it has held a picture, in ms.
+    pub(crate) held_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +88,7 @@ impl Supervisor {
             passed_over: worker.poison.passed_over(),
             kept_in: floors::quarantine_folder(&self.topology().project).join(spec.name.as_str()),
             progress: health.as_ref().map(Progress::of),
-            reads: self.reads(spec),
+            reads: self.reads(spec, worker.process.as_ref().map(|process| process.pid)),
             writes: spec.output.as_ref().map(|ring| self.ring_head(ring)),
             deaths: worker.dossier.deaths().into_iter().cloned().collect(),
             lines: worker.log.last(LINES, UtcNs(0), "").into_iter().cloned().collect(),
@@ -79,12 +98,28 @@ impl Supervisor {
         why
     }
 
-    fn reads(&self, spec: &WorkerSpec) -> Vec<Reads> {
+    fn reads(&self, spec: &WorkerSpec, pid: Option<u32>) -> Vec<Reads> {
         let reads = |name| {
             let writer = self.topology().ring(name).map(|ring| ring.writer.clone());
-            Reads { ring: self.ring_head(name), writer }
+            let status = self.outlook().status(name);
+            let reader = pid.and_then(|pid| Reading::of(&status, &spec.name, pid));
+            Reads { ring: RingHead::of(status), writer, reader }
         };
         spec.inputs.iter().map(reads).collect()
+    }
+}
+
+impl Reading {
+    /// A command's reader may be a process that it started; it has the worker's name then, unless it chose another.
+    fn of(ring: &RingStatus, name: &WorkerName, pid: u32) -> Option<Self> {
+        let mut readers = ring.readers.iter();
+        let reader = readers.find(|it| it.pid == pid || it.name == name.as_str())?;
+        Some(Self { lag: reader.lag, missed: reader.missed, held_ms: reader.held_ms })
+    }
+
+    fn stands(&self) -> bool {
+        let holds = self.held_ms.is_some_and(|ms| ms >= HELD_LONG_MS);
+        self.lag >= FAR || (holds && self.lag >= WAITING)
     }
 }
 
@@ -94,6 +129,7 @@ fn advice(why: &Why) -> Vec<Advice> {
     all.extend(of_input(why));
     all.extend(of_poison(why));
     all.extend(of_last_death(why));
+    all.extend(of_reading(why));
     all.extend(of_state(why));
     let name = &why.worker.name;
     all.push(new("all that it said", format!("framevisor logs {name}")));
@@ -110,6 +146,27 @@ fn of_input(why: &Why) -> Option<Advice> {
     let writer = dead.writer.as_ref()?;
     let because = format!("nobody writes {}, which it reads", dead.ring.name);
     Some(new(because, format!("framevisor why {writer}")))
+}
+
+/// A command has no heartbeat: that it hangs, or is too slow, shows in the rings that it reads alone.
+fn of_reading(why: &Why) -> Option<Advice> {
+    let name = &why.worker.name;
+    let live = || why.reads.iter().filter(|reads| reads.ring.live);
+    let read = || live().filter_map(|reads| Some((&reads.ring, reads.reader?)));
+    if let Some((ring, Reading { lag, .. })) = read().find(|(_, reading)| reading.stands()) {
+        let because = format!(
+            "it is {lag} items behind {}: it hangs, looks seldom, or is slower than they come",
+            ring.name
+        );
+        return Some(new(because, format!("framevisor restart {name}")));
+    }
+    let (ring, Reading { missed, .. }) =
+        read().find(|(ring, reading)| reading.missed >= FAR && reading.missed >= ring.head / 10)?;
+    let because = format!(
+        "it missed {missed} items of {}: it is slower than they come, and `policy: latest` passes over them",
+        ring.name
+    );
+    Some(new(because, "framevisor rings"))
 }
 
 /// What killed it twice is kept as a file, for whoever mends the program.
@@ -195,6 +252,13 @@ pub(crate) mod tests {
         }
     }
 
+    /// `cam1.frames`, which `decode1` writes.
+    pub(crate) fn reads(head: u64, reader: Option<Reading>) -> Reads {
+        let name = "cam1.frames".parse().unwrap();
+        let ring = RingHead { name, live: true, epoch: 1, head, age_ms: Some(40) };
+        Reads { ring, writer: Some("decode1".parse().unwrap()), reader }
+    }
+
     fn commands(why: &Why) -> Vec<String> {
         advice(why).into_iter().map(|advice| advice.command).collect()
     }
@@ -211,16 +275,37 @@ pub(crate) mod tests {
 
     #[test]
     fn a_reader_of_a_dead_ring_is_sent_to_its_writer() {
-        let ring = RingHead {
-            name: "cam1.frames".parse().unwrap(),
-            live: false,
-            epoch: 0,
-            head: 0,
-            age_ms: None,
-        };
         let mut waits = why(WorkerState::Ready, Vec::new());
-        waits.reads.push(Reads { ring, writer: Some("decode1".parse().unwrap()) });
+        waits.reads.push(reads(0, None));
+        waits.reads[0].ring.live = false;
         assert_eq!(commands(&waits)[0], "framevisor why decode1");
+    }
+
+    #[test]
+    fn who_hangs_or_is_slow_is_known_by_the_rings_it_reads() {
+        let first = |head, lag, missed, held_ms| {
+            let mut reader = why(WorkerState::Running, Vec::new());
+            reader.reads.push(reads(head, Some(Reading { lag, missed, held_ms })));
+            let first = advice(&reader).remove(0);
+            (first.command, first.because)
+        };
+        let (command, because) = first(500, 480, 0, None);
+        assert_eq!(command, "framevisor restart motion");
+        assert_eq!(
+            because,
+            "it is 480 items behind cam1.frames: it hangs, looks seldom, or is slower than they come"
+        );
+        assert_eq!(first(500, 30, 0, Some(6_000)).0, "framevisor restart motion");
+        let (command, because) = first(500, 8, 300, Some(200));
+        assert_eq!(command, "framevisor rings");
+        assert!(
+            because.starts_with("it missed 300 items of cam1.frames: it is slower"),
+            "{because}"
+        );
+        // One that keeps a picture to compare others with, and a hiccup long ago.
+        for (lag, missed, held_ms) in [(1, 0, Some(60_000)), (8, 150, Some(40)), (0, 0, None)] {
+            assert_eq!(first(90_000, lag, missed, held_ms).0, "framevisor logs motion");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::events::time_of;
 use super::{CliError, Context, FileArg, table, terminal};
-use crate::admin::why::{Whose, Why};
+use crate::admin::why::{Reading, Whose, Why};
 use crate::dossier::{Death, RingHead};
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -169,7 +169,10 @@ fn deaths(deaths: &[Death]) -> String {
 }
 
 fn rings(why: &Why) -> String {
-    let row = |role: &str, ring: &RingHead, writer: &str| {
+    let row = |role: &str, ring: &RingHead, writer: &str, reader: Option<Reading>| {
+        let of_reader = |figure: fn(Reading) -> Option<String>| {
+            reader.and_then(figure).unwrap_or_else(|| "-".to_owned())
+        };
         vec![
             role.to_owned(),
             ring.name.to_string(),
@@ -177,18 +180,23 @@ fn rings(why: &Why) -> String {
             if ring.live { "yes" } else { "no" }.to_owned(),
             ring.head.to_string(),
             ring.age_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms}ms")),
+            of_reader(|reader| Some(reader.lag.to_string())),
+            of_reader(|reader| Some(reader.missed.to_string())),
+            of_reader(|reader| Some(format!("{}ms", reader.held_ms?))),
         ]
     };
     let mut rows = Vec::new();
     for reads in &why.reads {
         let writer = reads.writer.as_ref().map_or("(outside)", WorkerName::as_str);
-        rows.push(row("reads", &reads.ring, writer));
+        rows.push(row("reads", &reads.ring, writer, reads.reader));
     }
-    rows.extend(why.writes.as_ref().map(|ring| row("writes", ring, why.worker.name.as_str())));
+    let own = why.worker.name.as_str();
+    rows.extend(why.writes.as_ref().map(|ring| row("writes", ring, own, None)));
     if rows.is_empty() {
         return String::new();
     }
-    format!("\n{}", table::render(&["RINGS", "NAME", "WRITER", "LIVE", "HEAD", "AGE"], &rows))
+    let columns = ["RINGS", "NAME", "WRITER", "LIVE", "HEAD", "AGE", "BEHIND", "MISSED", "HELD"];
+    format!("\n{}", table::render(&columns, &rows))
 }
 
 fn last_lines<'a>(lines: impl Iterator<Item = (UtcNs, &'a str)>) -> String {

@@ -1,4 +1,4 @@
-//! From an empty folder to records: the commands of `docs/analysis.md`, as the page has them.
+//! From an empty folder to records: the commands of the README, as it has them, and `docs/analysis.md` with it.
 
 use std::fs;
 use std::path::Path;
@@ -13,16 +13,20 @@ use crate::languages::{self, Tools, search_path};
 use crate::project::{Project, binary, source_root};
 use crate::{Failure, Outcome, ensure};
 
+const README: &str = "README.md";
+/// Says them again, beside what they need.
 const PAGE: &str = "docs/analysis.md";
 
-/// Runs the page's block in an empty folder and looks at the records that it prints.
+/// Runs the README's block in an empty folder and looks at the records that it prints.
 pub fn show_records() -> Outcome<Value> {
     let project = Project::new("")?;
     let tools = match languages::of_python(project.dir())? {
         Ok(tools) => tools,
         Err(why) => return Ok(json!({ "skipped": why })),
     };
-    let block = block()?;
+    let block = block_of(README)?;
+    let again = block_of(PAGE)?;
+    ensure(again == block, || format!("{PAGE} has other commands than {README}:\n{again}"))?;
     let begun = clock::mono();
     let said = run(&project, &block, tools)?;
     let took = ms_since(begun);
@@ -39,14 +43,14 @@ fn is_about_a_picture(record: &Record) -> bool {
     record.frame.is_some() && record.data["brightness"].is_number()
 }
 
-fn block() -> Outcome<String> {
-    let page = fs::read_to_string(source_root().join(PAGE)).map_err(Failure::new)?;
+fn block_of(file: &str) -> Outcome<String> {
+    let page = fs::read_to_string(source_root().join(file)).map_err(Failure::new)?;
     let block = page
         .split_once("## Five commands")
         .and_then(|(_, rest)| rest.split_once("```sh\n"))
         .and_then(|(_, rest)| rest.split_once("```"))
         .map(|(block, _)| block.to_owned())
-        .ok_or_else(|| Failure(format!("{PAGE} has no block of five commands")))?;
+        .ok_or_else(|| Failure(format!("{file} has no block of five commands")))?;
     let commands = block.lines().count();
     ensure(commands == 5, || format!("{commands} commands:\n{block}"))?;
     Ok(block)

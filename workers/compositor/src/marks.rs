@@ -18,7 +18,7 @@ const BOXES_MAX: usize = 64;
 /// Letters of a label.
 const LABEL_MAX: usize = 40;
 
-/// A rectangle in pixels of the picture that the record is about.
+/// A rectangle in pixels of the picture that the record is about, or in shares of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outline {
     pub(crate) x: f64,
@@ -33,7 +33,7 @@ pub(crate) struct Outline {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mark {
     pub(crate) camera: String,
-    /// Size of the picture that it is about; `None`: as large as the one that is shown.
+    /// Size of the picture that it is about, 1x1 where boxes are in shares of it; `None`: as large as the one that is shown.
     pub(crate) size: Option<(u32, u32)>,
     pub(crate) outlines: Vec<Outline>,
     /// Capture time of that picture, UTC.
@@ -67,7 +67,7 @@ impl Mark {
         };
         is_told.then(|| Self {
             camera: record.camera.clone(),
-            size: side(&record.data, "width").zip(side(&record.data, "height")),
+            size: size(&record.data, &outlines),
             outlines,
             taken_ns: record.time_utc_ns,
             group,
@@ -129,7 +129,17 @@ fn side(data: &Value, key: &str) -> Option<u32> {
     data.get(key)?.as_u64().and_then(|side| u32::try_from(side).ok()).filter(|side| *side > 0)
 }
 
-/// `boxes`, a list of `{x, y, w, h}` or `[x, y, w, h]`, or one of them as `box`.
+/// Without a size told, numbers of at most 1 are shares: nobody looks for less than a pixel. The page reads them so too.
+fn size(data: &Value, outlines: &[Outline]) -> Option<(u32, u32)> {
+    let in_shares = |outline: &Outline| {
+        [outline.x, outline.y, outline.w, outline.h].iter().all(|side| *side <= 1.0)
+    };
+    let told = side(data, "width").zip(side(data, "height"));
+    told.or_else(|| outlines.iter().all(in_shares).then_some((1, 1)))
+}
+
+/// `boxes`, a list of `{x, y, w, h}` (or `width` and `height`) or `[x, y, w, h]`, or one of them as `box`: the forms that
+/// the page reads.
 fn outlines(data: &Value) -> Vec<Outline> {
     let many = data.get("boxes").and_then(Value::as_array).into_iter().flatten();
     let all = many.chain(data.get("box"));
@@ -137,21 +147,27 @@ fn outlines(data: &Value) -> Vec<Outline> {
 }
 
 fn outline(one: &Value, data: &Value) -> Option<Outline> {
-    let number = |at: usize, key: &str| match one {
+    let number = |at: usize, keys: &[&str]| match one {
         Value::Array(items) => items.get(at)?.as_f64(),
-        _ => one.get(key)?.as_f64(),
+        _ => keys.iter().find_map(|key| one.get(key))?.as_f64(),
     };
-    let (x, y, w, h) = (number(0, "x")?, number(1, "y")?, number(2, "w")?, number(3, "h")?);
+    let (x, y) = (number(0, &["x"])?, number(1, &["y"])?);
+    let (w, h) = (number(2, &["w", "width"])?, number(3, &["h", "height"])?);
     let is_sane = [x, y, w, h].iter().all(|it| it.is_finite()) && w > 0.0 && h > 0.0;
     is_sane.then(|| Outline { x, y, w, h, label: label(one, data) })
 }
 
 /// What is found, and how surely: the box's own word before the record's.
 fn label(one: &Value, data: &Value) -> String {
-    let said = |key: &str| one.get(key).or_else(|| data.get(key));
-    let Some(name) = said("label").and_then(Value::as_str) else { return String::new() };
+    let said = |keys: [&str; 2]| {
+        let of = |from: &Value| keys.iter().find_map(|key| from.get(key).cloned());
+        of(one).or_else(|| of(data)).unwrap_or_default()
+    };
+    let name = said(["label", "class"]);
+    let Some(name) = name.as_str() else { return String::new() };
     let name: String = name.chars().take(LABEL_MAX).collect();
-    match said("score").and_then(Value::as_f64).filter(|score| (0.0..=1.0).contains(score)) {
+    let score = said(["score", "confidence"]).as_f64();
+    match score.filter(|score| (0.0..=1.0).contains(score)) {
         Some(score) => format!("{name} {:.0}%", score * 100.0),
         None => name,
     }
@@ -236,6 +252,24 @@ mod tests {
         assert_eq!(label(own), "car 88%");
         assert_eq!(label(json!({"box": [1, 2, 3, 4], "label": "cat"})), "cat");
         assert_eq!(label(boxed(1)), "");
+    }
+
+    #[test]
+    fn boxes_are_in_pixels_of_a_size_told_or_of_what_is_shown_or_in_shares() {
+        let size = |data: Value| size(&data, &outlines(&data));
+        assert_eq!(size(boxed(1)), Some((640, 480)));
+        assert_eq!(size(json!({"box": [10, 20, 90, 120]})), None);
+        assert_eq!(size(json!({"box": [0.5, 0.5, 0.25, 1]})), Some((1, 1)));
+        assert_eq!(size(json!({"boxes": [[0, 0, 1, 1], [8, 0, 9, 9]]})), None, "one is in pixels");
+        assert_eq!(size(json!({"boxes": [[0, 0, 9, 9]], "width": 640})), None, "half a size");
+    }
+
+    #[test]
+    fn other_names_of_the_same_are_read_too() {
+        let data = json!({"box": {"x": 1, "y": 2, "width": 3, "height": 4, "class": "car"},
+            "confidence": 0.5});
+        let found = &outlines(&data)[0];
+        assert_eq!((found.w, found.h, found.label.as_str()), (3.0, 4.0, "car 50%"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Which engine runs a model, with what, and what is said when that is not what was asked for.
 //!
 //! ```text
-//! engine: auto ──library found──> ONNX Runtime: tensorrt, cuda, openvino in the order asked for, then cpu
+//! engine: auto ──library found──> ONNX Runtime: tensorrt, cuda, openvino in the order asked for, then cpu;
+//!              │                  the first that runs the model
 //!              └─not found──────> tract, on the processor
 //! ```
 //!
@@ -18,6 +19,8 @@ use protocol::config::DetectConfig;
 use protocol::config::detect::{Engine as Asked, Provider};
 use protocol::config::tensor::TensorLayout;
 use tensors::{Element, Sides};
+
+use crate::runner::run_all;
 
 /// A model that can be run.
 pub trait Engine: fmt::Debug + Send {
@@ -76,6 +79,8 @@ pub enum EngineError {
 #[derive(Debug)]
 pub struct Opened {
     pub engine: Box<dyn Engine>,
+    /// What came of a run over nothing: only by it the output is known, and what is made at the first run is made.
+    pub first: Output,
     /// What runs it, for people.
     pub by: String,
     /// Why that is not what was asked for.
@@ -110,8 +115,15 @@ pub fn open(config: &DetectConfig, cache: &Path) -> Result<Opened, EngineError> 
 }
 
 fn built_in(config: &DetectConfig, fell_back: Option<String>) -> Result<Opened, EngineError> {
-    let engine = tract::Tract::open(config)?;
-    Ok(Opened { engine: Box::new(engine), by: "tract, on the processor".to_owned(), fell_back })
+    let (engine, first) = tried(Box::new(tract::Tract::open(config)?))?;
+    Ok(Opened { engine, first, by: "tract, on the processor".to_owned(), fell_back })
+}
+
+/// An engine that has run once, over nothing.
+fn tried(mut engine: Box<dyn Engine>) -> Result<(Box<dyn Engine>, Output), EngineError> {
+    let nothing = vec![0.0; engine.input().numbers()];
+    let first = run_all(&mut *engine, &nothing, 1)?;
+    Ok((engine, first))
 }
 
 fn asks_for_more(config: &DetectConfig) -> bool {

@@ -122,15 +122,14 @@ fn live(config: &DetectConfig, cache: &Path, to_do: &Receiver<Task>, done: &Sync
     }
 }
 
-/// Opens the model and runs it once over nothing: only then its output is known, and what it makes at its first
-/// run is made.
+/// Opens the model, which has run once then: only so its output is known.
 pub fn load(config: &DetectConfig, cache: &Path) -> Result<(Box<dyn Engine>, Loaded), Fault> {
     let opened = engine::open(config, cache).map_err(|error| match error {
         EngineError::Library { .. } => Fault::unavailable(error),
         EngineError::File { .. } | EngineError::Input { .. } => Fault::contract(error),
         EngineError::Run { .. } => Fault::failed(error),
     })?;
-    let mut engine = opened.engine;
+    let (engine, output) = (opened.engine, opened.first);
     let input = engine.input().clone();
     let wish = Wish {
         size: input.size,
@@ -141,7 +140,6 @@ pub fn load(config: &DetectConfig, cache: &Path) -> Result<(Box<dyn Engine>, Loa
         colour: config.colour,
         fit: config.fit,
     };
-    let output = run_all(&mut *engine, &vec![0.0; input.numbers()], 1).map_err(Fault::failed)?;
     let labels = Labels::of(&config.labels, engine.names());
     let meaning = Meaning::of(config.form, &output.shape, labels.count(), input.size);
     let meaning = meaning

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::config::rules::LocalTime;
 use protocol::config::zone::Zones;
@@ -17,11 +17,12 @@ use serde_json::{Map, Value, json};
 
 use crate::episode::{Episode, Stage};
 use crate::finding::Finding;
-use crate::fit::{best, is_about};
+use crate::fit::best;
 use crate::record::Phase;
 
-/// Rules times cameras of a large site. Who makes up more cameras than this is not followed.
-const ENTRIES_MAX: usize = 2_000;
+/// Cameras of a large site, told of in one ring to one rule. Who makes up more of them is not followed, and silences neither
+/// another ring nor another rule.
+const CAMERAS_MAX: usize = 1_000;
 /// Of what analyzers call things.
 const WORD_MAX_CHARS: usize = 100;
 
@@ -73,6 +74,9 @@ pub struct Engine {
     zones: Zones,
     /// By the rule's place among them, and the camera.
     entries: BTreeMap<(usize, String), Entry>,
+    /// Rules and rings of which a camera too many was turned away; and those of them that nobody was told of yet.
+    crowds: BTreeSet<(usize, RingName)>,
+    untold: Vec<(usize, RingName)>,
 }
 
 /// What outlives a process.
@@ -90,6 +94,9 @@ struct KeptEntry {
 struct Entry {
     episode: Episode,
     story: Option<Story>,
+    /// Whose record began it; an earlier version did not say.
+    #[serde(default)]
+    ring: Option<RingName>,
 }
 
 /// What is known of an event, or of what may become one.
@@ -113,7 +120,8 @@ struct Sight {
 impl Engine {
     pub fn new(config: &RulesConfig) -> Self {
         let rules = config.rules.iter().map(|(name, rule)| (name.clone(), rule.clone())).collect();
-        Self { rules, zones: config.zones.clone(), entries: BTreeMap::new() }
+        let zones = config.zones.clone();
+        Self { rules, zones, entries: BTreeMap::new(), crowds: BTreeSet::new(), untold: Vec::new() }
     }
 
     /// Goes on where an earlier life was; what its rules were about that are gone is forgotten.
@@ -151,27 +159,32 @@ impl Engine {
     }
 
     fn hear_for(&mut self, at: usize, heard: &Heard<'_>, told: &mut Vec<Told>) {
-        let Heard { ring, record, now, local, .. } = *heard;
-        let (name, rule) = &self.rules[at];
-        if !is_about(rule, ring, record) {
-            return;
-        }
-        let key = (at, record.camera.clone());
-        let phase = Phase::of(record);
-        if phase == Phase::Ended {
+        let key = (at, heard.record.camera.clone());
+        if Phase::of(heard.record) == Phase::Ended {
+            // Whatever it says, its type included: by its id it ends what a record that did fit began.
             if let Some(entry) = self.entries.get_mut(&key) {
-                told.extend(entry.tick(now, name, rule, &record.camera));
+                let (name, rule) = &self.rules[at];
+                told.extend(entry.tick(heard.now, name, rule, &heard.record.camera));
                 entry.let_go(heard);
             }
-            return;
+        } else {
+            self.hear_finding(key, heard, told);
         }
+    }
+
+    /// Of what is no end.
+    fn hear_finding(&mut self, key: (usize, String), heard: &Heard<'_>, told: &mut Vec<Told>) {
+        let Heard { ring, record, now, local, .. } = *heard;
+        let rule = &self.rules[key.0].1;
         let Some(finding) = best(rule, &self.zones, ring, record, local) else { return };
-        if self.entries.len() >= ENTRIES_MAX && !self.entries.contains_key(&key) {
+        if !self.has_room(&key, ring) {
             return;
         }
+        let (name, rule) = &self.rules[key.0];
         let entry = self.entries.entry(key).or_default();
+        entry.ring.get_or_insert_with(|| ring.clone());
         told.extend(entry.tick(now, name, rule, &record.camera));
-        if phase == Phase::GoesOn {
+        if Phase::of(record) == Phase::GoesOn {
             entry.episode.hold(now, ring, &record.id);
         }
         let zone = finding.zone(&rule.zone, &self.zones, &record.camera);
@@ -192,6 +205,26 @@ impl Engine {
         }
         self.entries.retain(|_, entry| !entry.episode.is_over(now));
         told
+    }
+
+    /// Rules and rings of which a camera too many was turned away; of each once.
+    pub fn crowds(&mut self) -> Vec<(&str, RingName)> {
+        let untold = std::mem::take(&mut self.untold).into_iter();
+        untold.filter_map(|(at, ring)| Some((self.rules.get(at)?.0.as_str(), ring))).collect()
+    }
+
+    /// Whether a camera that is not known yet is followed.
+    fn has_room(&mut self, key: &(usize, String), ring: &RingName) -> bool {
+        if self.entries.contains_key(key) {
+            return true;
+        }
+        let of_rule = self.entries.range((key.0, String::new())..(key.0 + 1, String::new()));
+        let is_full =
+            of_rule.filter(|(_, entry)| entry.ring.as_ref() == Some(ring)).count() >= CAMERAS_MAX;
+        if is_full && self.crowds.insert((key.0, ring.clone())) {
+            self.untold.push((key.0, ring.clone()));
+        }
+        !is_full
     }
 
     /// All that goes on, once more: after a restart those who listen may have taken it for over.

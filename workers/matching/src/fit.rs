@@ -35,9 +35,9 @@ pub(crate) fn best<'a>(
     fitting.max_by(|a, b| score(a).total_cmp(&score(b)))
 }
 
-/// Whether what it tells of is what the rule is about, whatever it says of it. What rules tell is for others: two
+/// Whether what it tells of is what the rule is about, whatever it found. What rules tell is for others: two
 /// of them would keep each other going for ever.
-pub(crate) fn is_about(rule: &Rule, ring: &RingName, record: &Record) -> bool {
+fn is_about(rule: &Rule, ring: &RingName, record: &Record) -> bool {
     let is_of_a_rule = record.data.get("rule").is_some_and(Value::is_string);
     let is_sane = [&record.camera, &record.kind].iter().all(|it| it.len() <= NAME_MAX_BYTES);
     is_sane

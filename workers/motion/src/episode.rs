@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   quiet ──2 moving looks──> open ──2 s without──> quiet
-//!     |  one look that moves is noise   | tells updates
+//!     |  one look that moves is noise,  | tells updates
+//!     |  and so are two 2 s apart       |
 //! ```
 
 use std::time::Duration;
@@ -50,9 +51,10 @@ pub struct Told {
 /// The state between looks.
 #[derive(Clone, Debug, Default)]
 pub struct Episodes {
-    /// Moving looks in a row, and when the first was.
+    /// Moving looks in a row, and when the first and the last was.
     run: u32,
     run_began: MonoNs,
+    run_last: MonoNs,
     open: Option<Open>,
 }
 
@@ -77,9 +79,14 @@ impl Episodes {
                 open.told(Phase::Update)
             });
         }
+        // Looks so far apart are no row: a camera that was away has two things to tell of, not one.
+        if at.saturating_since(self.run_last) >= QUIET {
+            self.run = 0;
+        }
         if self.run == 0 {
             self.run_began = at;
         }
+        self.run_last = at;
         self.run += 1;
         if self.run < BEGIN_LOOKS {
             return None;
@@ -149,6 +156,13 @@ mod tests {
     fn one_look_is_noise_two_begin_an_episode() {
         assert_eq!(play(".#.#.#."), []);
         assert_eq!(play(".##"), [said(2, Phase::Begin, "e2")]);
+    }
+
+    #[test]
+    fn two_looks_between_which_nobody_looked_for_two_seconds_begin_none() {
+        assert_eq!(play("#_________#"), []);
+        assert_eq!(play("#_________##"), [said(11, Phase::Begin, "e11")]);
+        assert_eq!(play("#________#"), [said(9, Phase::Begin, "e9")]);
     }
 
     #[test]

@@ -248,6 +248,13 @@ impl Rules {
                 "events of rules come faster than hooks and servers can be told: these were left out"
             );
         }
+        for (rule, ring) in self.engine.crowds() {
+            tracing::error!(
+                rule,
+                %ring,
+                "this ring tells of more cameras than a rule follows: further ones are passed over"
+            );
+        }
     }
 
     fn order(&mut self, told: &Told) {

@@ -13,21 +13,37 @@ const KEPT = 3_000;
 /** A number that is one, or null. */
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
-/** The box in shares of the picture: {x, y, w, h, label}; null when it is none. */
-function share(box, width, height) {
-  const [x, y, w, h] = [box?.x, box?.y, box?.w ?? box?.width, box?.h ?? box?.height].map(number);
-  if ([x, y, w, h].includes(null) || w <= 0 || h <= 0) return null;
-  // Without the size of the picture they are shares already.
-  const [across, down] = [number(width) ?? 1, number(height) ?? 1];
-  const sure = number(box.score ?? box.confidence);
-  const label = [box.label ?? box.class, sure === null ? null : `${Math.round(sure * 100)} %`].filter((it) => it !== null && it !== undefined);
-  return { x: x / across, y: y / down, w: w / across, h: h / down, label: label.join(" ") };
+/** The sides of a picture that a record tells of, or null: both, or none of it counts. */
+function sizeOf({ width, height }) {
+  const size = [width, height].map(number);
+  return size.every((side) => side > 0) ? size : null;
 }
 
-/** The boxes of a record's data, in shares of the picture. */
+/** The sides of a box, {x, y, w, h} (or width and height) or [x, y, w, h]; null when it is none. */
+function sidesOf(box) {
+  const sides = Array.isArray(box) ? box : [box?.x, box?.y, box?.w ?? box?.width, box?.h ?? box?.height];
+  const [x, y, w, h] = [0, 1, 2, 3].map((at) => number(sides[at]));
+  return [x, y, w, h].includes(null) || w <= 0 || h <= 0 ? null : [x, y, w, h];
+}
+
+/** What is found, and how surely: the box's own word before the record's. */
+function labelOf(box, data) {
+  const label = box.label ?? box.class ?? data.label ?? data.class ?? "";
+  const sure = number(box.score ?? box.confidence ?? data.score ?? data.confidence);
+  return label === "" || sure === null || sure < 0 || sure > 1 ? String(label) : `${label} ${Math.round(sure * 100)} %`;
+}
+
+/** The boxes of a record's data: {x, y, w, h, label} in shares of the picture; with `inPixels`, in pixels of the one that
+ * is shown, whose size the record does not tell. */
 export function boxesOf(data) {
   const list = Array.isArray(data?.boxes) ? data.boxes : data?.box ? [data.box] : [];
-  return list.map((box) => share(box, data.width, data.height)).filter(Boolean);
+  const found = list.map((box) => ({ box, sides: sidesOf(box) })).filter(({ sides }) => sides);
+  const size = sizeOf(data ?? {});
+  const inPixels = !size && found.some(({ sides }) => sides.some((side) => side > 1));
+  const [across, down] = size ?? [1, 1];
+  return found.map(({ box, sides: [x, y, w, h] }) => ({
+    x: x / across, y: y / down, w: w / across, h: h / down, label: labelOf(box, data), ...(inPixels && { inPixels }),
+  }));
 }
 
 /** Records with boxes, by the picture they are about. */
@@ -70,8 +86,9 @@ function drawn() {
   const element = document.createElementNS(SVG, "g");
   element.append(rect, text);
   const update = ({ box, exact, width, height }) => {
-    const [x, y] = [box.x * width, box.y * height];
-    for (const [name, value] of Object.entries({ x, y, width: box.w * width, height: box.h * height })) rect.setAttribute(name, String(value));
+    const [across, down] = box.inPixels ? [1, 1] : [width, height];
+    const [x, y] = [box.x * across, box.y * down];
+    for (const [name, value] of Object.entries({ x, y, width: box.w * across, height: box.h * down })) rect.setAttribute(name, String(value));
     element.setAttribute("class", exact ? "exact" : "held");
     text.setAttribute("x", String(x));
     text.setAttribute("y", String(Math.max(y - 4, height / 30)));

@@ -20,9 +20,11 @@ const ALIKE: f64 = 0.5;
 /// Of each picture a side has so many things, and so many numbers; more are left out. An analyzer gone wrong tells of any
 /// number, and each thing of one side is held against each of the other.
 const THINGS_MAX: usize = 500;
-/// So many pictures are kept: some hundred MB, and hours of a camera.
+/// So many pictures are kept, hours of a camera, with so many things and numbers in all: some hundred MB. What the other
+/// side says of pictures that are kept has as much room again.
 const PICTURES_MAX: usize = 500_000;
-/// Names of numbers are cut there: they are for one line of a terminal.
+const KEPT_MAX: usize = 1_000_000;
+/// Names of numbers and labels are cut there: they are for one line of a terminal.
 const NAME_MAX_CHARS: usize = 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(super) struct Tally {
     /// Capture times of the first and the last record of each side.
     spans: [Option<(u64, u64)>; 2],
     missed: [u64; 2],
+    /// Things and numbers of all pictures.
+    kept: usize,
 }
 
 /// What one of the two says of a picture.
@@ -104,18 +108,15 @@ impl Tally {
         let seen = &mut self.pictures.entry(frame.clone()).or_default()[at];
         seen.taken_utc_ns = time;
         seen.told = Some(published);
-        let things = things(&record.data);
-        if things.iter().all(|thing| thing.rect.is_none()) {
-            let left = THINGS_MAX.saturating_sub(seen.numbers.len());
-            seen.numbers.extend(numbers(&record.data).into_iter().take(left));
-        }
-        let left = THINGS_MAX.saturating_sub(seen.things.len());
-        seen.things.extend(things.into_iter().take(left));
+        let before = seen.size();
+        let room = (2 * KEPT_MAX).saturating_sub(self.kept);
+        seen.add(&record.data, room);
+        self.kept += seen.size() - before;
     }
 
     /// Whether further pictures are left out.
     pub(super) fn is_full(&self) -> bool {
-        self.pictures.len() >= PICTURES_MAX
+        self.pictures.len() >= PICTURES_MAX || self.kept >= KEPT_MAX
     }
 
     pub(super) fn missed(&mut self, side: Side, missed: u64) {
@@ -152,6 +153,25 @@ impl Tally {
             span.is_some_and(|(first, last)| (first..=last).contains(&seen.taken_utc_ns))
         };
         self.spans.iter().all(covers)
+    }
+}
+
+impl Seen {
+    fn size(&self) -> usize {
+        self.things.len() + self.numbers.len()
+    }
+
+    /// At most `room` of all that is said.
+    fn add(&mut self, data: &Value, room: usize) {
+        let things = things(data);
+        let left = |there: usize, room: usize| THINGS_MAX.saturating_sub(there).min(room);
+        let before = self.size();
+        if things.iter().all(|thing| thing.rect.is_none()) {
+            let left = left(self.numbers.len(), room);
+            self.numbers.extend(numbers(data).into_iter().take(left));
+        }
+        let left = left(self.things.len(), room.saturating_sub(self.size() - before));
+        self.things.extend(things.into_iter().take(left));
     }
 }
 
@@ -217,12 +237,12 @@ fn overlap([x, y, w, h]: [f64; 4], [u, v, p, q]: [f64; 4]) -> f64 {
 }
 
 fn things(data: &Value) -> Vec<Thing> {
-    let (label, score) = (text(data), data["score"].as_f64());
+    let (label, score) = (text(data), sureness(data));
     let whole = |rect| Thing { rect, label: label.clone(), score };
     if let Some(boxes) = data["boxes"].as_array() {
         let own = |it: &Value| {
             let whole = whole(rect(it));
-            let (label, score) = (text(it).or(whole.label), it["score"].as_f64().or(whole.score));
+            let (label, score) = (text(it).or(whole.label), sureness(it).or(whole.score));
             Thing { rect: whole.rect, label, score }
         };
         return boxes.iter().map(own).filter(|thing| thing.rect.is_some()).collect();
@@ -235,15 +255,25 @@ fn things(data: &Value) -> Vec<Thing> {
 }
 
 fn text(data: &Value) -> Option<String> {
-    data["label"].as_str().map(str::to_owned)
+    let label = data["label"].as_str().or_else(|| data["class"].as_str())?;
+    Some(label.chars().take(NAME_MAX_CHARS).collect())
+}
+
+fn sureness(data: &Value) -> Option<f64> {
+    data["score"].as_f64().or_else(|| data["confidence"].as_f64())
 }
 
 fn rect(value: &Value) -> Option<[f64; 4]> {
-    let sides = |at: usize, key: &str| match value {
+    let sides = |at: usize, keys: &[&str]| match value {
         Value::Array(_) => value[at].as_f64(),
-        _ => value[key].as_f64(),
+        _ => keys.iter().find_map(|key| value[key].as_f64()),
     };
-    Some([sides(0, "x")?, sides(1, "y")?, sides(2, "w")?, sides(3, "h")?])
+    Some([
+        sides(0, &["x"])?,
+        sides(1, &["y"])?,
+        sides(2, &["w", "width"])?,
+        sides(3, &["h", "height"])?,
+    ])
 }
 
 fn numbers(data: &Value) -> Vec<(String, f64)> {
@@ -382,6 +412,23 @@ mod tests {
         let named = |value: f64| json!({"red\u{1b}[31m": value});
         let lines = heard(&[(2, named(1.0))], &[(2, named(2.0))]).lines();
         assert_eq!(lines[0], "red [31m, tried minus used: 1.000 on average, 1.000 to 1.000");
+    }
+
+    #[test]
+    fn all_pictures_together_are_bounded_and_what_is_kept_is_still_compared() {
+        let crowd = || json!({"boxes": vec![json!([0, 0, 10, 10]); THINGS_MAX]});
+        let mut tally = Tally { kept: KEPT_MAX - THINGS_MAX, ..Tally::default() };
+        for sequence in 1..=3 {
+            tally.add(Side::Used, &record(sequence, crowd()), MonoNs(sequence));
+        }
+        assert!(tally.is_full() && tally.pictures.len() == 1 && tally.kept == KEPT_MAX);
+        tally.add(Side::Tried, &record(1, crowd()), MonoNs(9));
+        assert_eq!(tally.report().things.both, u64::try_from(THINGS_MAX).unwrap());
+        // However often it is said.
+        tally.kept = 2 * KEPT_MAX - 7;
+        tally.pictures.get_mut(&record(1, json!(null)).frame.unwrap()).unwrap()[0].things.clear();
+        tally.add(Side::Used, &record(1, crowd()), MonoNs(10));
+        assert_eq!(tally.kept, 2 * KEPT_MAX);
     }
 
     #[test]

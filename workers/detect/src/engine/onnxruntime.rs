@@ -13,7 +13,7 @@ use protocol::config::detect::Provider;
 use tensors::Element;
 use tensors::element::byte;
 
-use super::{Engine, EngineError, Input, Opened, Output, in_words};
+use super::{Engine, EngineError, Input, Opened, Output, in_words, tried};
 
 /// Where the library is, for whoever says it by the environment: ONNX Runtime's own variable.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -53,28 +53,42 @@ fn load(path: &Path) -> Result<Environment, String> {
     environment.map_err(|error| error.to_string())
 }
 
-/// The model on the first provider that takes it.
+/// The model on the first provider that takes it, and that runs it too: some find out at their first run that they cannot.
 pub(super) fn open(
     environment: &Environment,
     config: &DetectConfig,
     cache: &Path,
 ) -> Result<Opened, EngineError> {
+    first_that_runs(&config.providers, |provider| {
+        let session = session(environment, config, dispatch(provider, config.device, cache));
+        let path = config.model.clone();
+        let session =
+            session.map_err(|error| EngineError::File { path, why: error.to_string() })?;
+        Ok(Box::new(OnnxRuntime::of(session, config)?))
+    })
+}
+
+/// Those asked for in their order, and last the processor, which takes every model that it can read.
+fn first_that_runs(
+    providers: &[Provider],
+    open: impl Fn(Provider) -> Result<Box<dyn Engine>, EngineError>,
+) -> Result<Opened, EngineError> {
     let mut refusals = Vec::new();
-    for provider in config.providers.iter().copied().chain([Provider::Cpu]) {
-        let dispatch = dispatch(provider, config.device, cache);
-        match session(environment, config, dispatch) {
-            Ok(session) => {
-                let engine = OnnxRuntime::of(session, config)?;
-                let by = format!("ONNX Runtime, {provider}");
-                let fell_back = fallen_back(&refusals, provider);
-                return Ok(Opened { engine: Box::new(engine), by, fell_back });
+    let opened = |provider, refusals: &[String]| {
+        let (engine, first) = tried(open(provider)?)?;
+        let by = format!("ONNX Runtime, {provider}");
+        Ok(Opened { engine, first, by, fell_back: fallen_back(refusals, provider) })
+    };
+    for provider in providers.iter().copied() {
+        match opened(provider, &refusals) {
+            // Whoever runs it, it takes the same.
+            Err(EngineError::File { why, .. } | EngineError::Run { why, .. }) => {
+                refusals.push(format!("{provider}: {why}"));
             }
-            Err(error) => refusals.push(format!("{provider}: {error}")),
+            opened => return opened,
         }
     }
-    // The processor takes every model that it can read.
-    let why = refusals.pop().unwrap_or_default();
-    Err(EngineError::File { path: config.model.clone(), why })
+    opened(Provider::Cpu, &refusals)
 }
 
 fn fallen_back(refusals: &[String], provider: Provider) -> Option<String> {
@@ -210,6 +224,56 @@ mod tests {
     fn who_says_where_the_library_is_means_no_other() {
         let path = Path::new("/opt/libonnxruntime.so");
         assert_eq!(places(Some(path)), [path]);
+    }
+
+    /// Takes every model, and fails at its first run unless it is the processor.
+    #[derive(Debug)]
+    struct Fake(Provider, Input);
+
+    impl Engine for Fake {
+        fn input(&self) -> &Input {
+            &self.1
+        }
+
+        fn names(&self) -> Option<&str> {
+            None
+        }
+
+        fn run(&mut self, numbers: &[f32], pictures: usize) -> Result<Output, EngineError> {
+            if self.0 == Provider::Cpu {
+                return Ok(Output { shape: vec![pictures, 1], values: vec![numbers[0]; pictures] });
+            }
+            let path = PathBuf::from("x.onnx");
+            Err(EngineError::Run { path, why: "no kernel for this card".to_owned() })
+        }
+    }
+
+    fn fake(provider: Provider) -> Result<Box<dyn Engine>, EngineError> {
+        let shape = [Some(1), Some(3), Some(2), Some(2)];
+        let input = Input::of(&shape, Element::F32, (2, 2)).unwrap();
+        Ok(Box::new(Fake(provider, input)))
+    }
+
+    #[test]
+    fn a_provider_that_fails_at_its_first_run_is_passed_over() {
+        let opened = first_that_runs(&[Provider::Cuda], fake).unwrap();
+        assert_eq!((opened.by.as_str(), opened.first.shape), ("ONNX Runtime, cpu", vec![1, 1]));
+        let told = "cuda: no kernel for this card: cpu runs the model";
+        assert_eq!(opened.fell_back.as_deref(), Some(told));
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_an_error_and_what_a_model_takes_is_asked_once() {
+        let path = || PathBuf::from("x.onnx");
+        let broken = |_| Err(EngineError::File { path: path(), why: "no model".to_owned() });
+        let error = first_that_runs(&[Provider::Cuda], broken).unwrap_err();
+        assert_eq!(error.to_string(), "model x.onnx: no model");
+        let misfit = |provider| {
+            assert_eq!(provider, Provider::Cuda);
+            Err(EngineError::Input { path: path(), seen: "[1, 512]".to_owned() })
+        };
+        let error = first_that_runs(&[Provider::Cuda], misfit).unwrap_err();
+        assert!(matches!(error, EngineError::Input { .. }), "{error}");
     }
 
     #[test]

@@ -172,10 +172,33 @@ fn what_is_told_is_short_whatever_an_analyzer_says() {
 }
 
 #[test]
-fn who_makes_up_cameras_fills_no_memory() {
-    let mut site = Site::new(r#"{"a": {}}"#);
-    for number in 0..ENTRIES_MAX + 10 {
+fn an_end_ends_what_goes_on_though_the_rule_asks_for_begins_alone() {
+    let mut site = Site::new(r#"{"moves": {"type": "motion.begin", "quiet": "1s"}}"#);
+    assert_eq!(said(&site.hear(0, "motion.begin", "cam1", json!({}))).len(), 1);
+    let ring = site.ring.clone();
+    let (id, camera) = ("motion.begin-1".to_owned(), "cam1".to_owned());
+    let kind = "motion.end".to_owned();
+    let record =
+        Record { id, kind, camera, frame: None, time_utc_ns: 3_000_000_000, data: json!({}) };
+    let now = MonoNs(3_000_000_000);
+    let heard = Heard { ring: &ring, epoch: 7, sequence: 2, record: &record, now, local: LOCAL };
+    assert!(site.engine.hear(&heard).is_empty());
+    site.now_ms = 3_000;
+    assert_eq!(said(&site.tick(1_000)), [("moves", "cam1", "end")]);
+}
+
+#[test]
+fn who_makes_up_cameras_fills_no_memory_and_silences_nobody_else() {
+    let mut site = Site::new(r#"{"a": {}, "b": {"events": "door.events"}}"#);
+    for number in 0..CAMERAS_MAX + 10 {
         site.hear(0, "detect", &format!("cam{number}"), person(0.5));
     }
-    assert_eq!(site.engine.entries.len(), ENTRIES_MAX);
+    assert_eq!(site.engine.entries.len(), CAMERAS_MAX);
+    let liar = site.ring.clone();
+    assert_eq!(site.engine.crowds(), [("a", liar)]);
+    site.hear(0, "detect", "one-more", person(0.5));
+    assert_eq!(site.engine.crowds(), [], "it is said once");
+    site.ring = "door.events".parse().unwrap();
+    let told = site.hear(0, "door", "entrance", json!({}));
+    assert_eq!(said(&told), [("a", "entrance", "begin"), ("b", "entrance", "begin")]);
 }

@@ -69,6 +69,9 @@ fn the_streams_own_matrix_and_range_count() {
     // Red of BT.709, limited.
     let seen = red(Colour { matrix: 1, range: 1, ..Colour::default() });
     assert!(seen[0] >= 252 && seen[1] <= 3 && seen[2] <= 3, "{seen:?}");
+    // That of SMPTE 240M is nearly the same there, and far from BT.601's.
+    let seen = red(Colour { matrix: 7, range: 1, ..Colour::default() });
+    assert!(seen[0] >= 252 && seen[1] <= 3 && seen[2] <= 3, "{seen:?}");
     let full = Sight {
         colour: Colour { range: 2, ..Colour::default() },
         ..sight((16, 16), PixelFormat::Yuv420p)

@@ -189,6 +189,13 @@ await test("boxes are shares of the picture, whatever a record calls them", () =
   equal([boxesOf(null), boxesOf({ boxes: "x" }), boxesOf({ boxes: [{ x: 1 }, null, { x: 0, y: 0, w: -1, h: 1 }] })], [[], [], []]);
 });
 
+await test("a box is a list of four too, in pixels of the picture shown where its record tells no size, with the record's words", () => {
+  equal(boxesOf({ label: "lamp", score: 0.5, box: [10, 20, 90, 120] }), [{ x: 10, y: 20, w: 90, h: 120, label: "lamp 50 %", inPixels: true }]);
+  equal(boxesOf({ label: "lamp", boxes: [[0.5, 0.5, 0.25, 1]] }), [{ x: 0.5, y: 0.5, w: 0.25, h: 1, label: "lamp" }]);
+  equal(boxesOf({ boxes: [[32, 9, 16, 18]], width: 64, height: 36, score: 0.01 }), [{ x: 0.5, y: 0.25, w: 0.25, h: 0.5, label: "" }]);
+  equal(boxesOf({ boxes: [[1, 2, 3], [1, 2, 0, 4]], label: "none" }), []);
+});
+
 await test("a box is drawn over the picture it is about, never over an earlier one, and not for long over later ones", () => {
   const book = new BoxBook();
   book.add("m.events", about(10));
@@ -211,6 +218,9 @@ await test("boxes are drawn in the picture's own size, with labels as text", () 
   equal([stage.querySelector("text").textContent, stage.querySelectorAll("img").length], [HOSTILE, 0]);
   boxes.show(picture(9));
   equal(stage.querySelectorAll("rect").length, 0);
+  boxes.book.add("m.events", about(11, { data: { box: [8, 9, 16, 18] } }));
+  boxes.show(picture(11));
+  equal(["x", "y", "width", "height"].map((side) => stage.querySelector("rect").getAttribute(side)), ["8", "9", "16", "18"]);
   boxes.on = false;
   equal(getComputedStyle(boxes.element).display === "none" || boxes.element.classList.contains("off"), true);
 });
