@@ -4,7 +4,7 @@
 //! ```text
 //!   quiet ──2 moving looks──> open ──2 s without──> quiet
 //!     |  one look that moves is noise,  | tells updates
-//!     |  and so are two 2 s apart       |
+//!     |  and so are two far apart       |
 //! ```
 
 use std::time::Duration;
@@ -13,6 +13,8 @@ use protocol::time::MonoNs;
 
 /// Moving looks in a row that begin an episode.
 const BEGIN_LOOKS: u32 = 2;
+/// Looks farther apart are no row: a camera that was away has two things to tell of, not one.
+const ROW_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Motion that pauses shorter than this goes on.
 const QUIET: Duration = Duration::from_secs(2);
 /// Updates are not closer than this.
@@ -79,8 +81,7 @@ impl Episodes {
                 open.told(Phase::Update)
             });
         }
-        // Looks so far apart are no row: a camera that was away has two things to tell of, not one.
-        if at.saturating_since(self.run_last) >= QUIET {
+        if at.saturating_since(self.run_last) >= ROW_PAUSE_MAX {
             self.run = 0;
         }
         if self.run == 0 {
@@ -159,10 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn two_looks_between_which_nobody_looked_for_two_seconds_begin_none() {
-        assert_eq!(play("#_________#"), []);
-        assert_eq!(play("#_________##"), [said(11, Phase::Begin, "e11")]);
-        assert_eq!(play("#________#"), [said(9, Phase::Begin, "e9")]);
+    fn two_looks_between_which_nobody_looked_for_long_begin_none() {
+        let begins = |pause: Duration| {
+            let mut episodes = Episodes::default();
+            let id = || "a".to_owned();
+            let first = episodes.moving(MonoNs(0), 0.5, id);
+            assert_eq!((first, episodes.idle(MonoNs(0) + pause)), (None, None));
+            episodes.moving(MonoNs(0) + pause, 0.5, id).is_some()
+        };
+        // Of a camera with a picture in some seconds, and of one that was away.
+        assert!(begins(Duration::from_secs(5)) && !begins(ROW_PAUSE_MAX));
     }
 
     #[test]
