@@ -82,8 +82,18 @@ impl Range {
 
 /// A file that may hold something of the range.
 struct Candidate {
+    number: u64,
     path: PathBuf,
     facts: Facts,
+}
+
+/// What stands in front of a fragment.
+struct Last {
+    /// Of its file.
+    number: u64,
+    fragment: Fragment,
+    /// Something behind it is not whole.
+    torn: bool,
 }
 
 impl Timeline {
@@ -96,7 +106,11 @@ impl Timeline {
         let camera = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for entry in near(&entries, range) {
             match index::facts(index.as_ref(), &camera, entry) {
-                Ok(facts) => candidates.push(Candidate { path: entry.path.clone(), facts }),
+                Ok(facts) => candidates.push(Candidate {
+                    number: entry.number,
+                    path: entry.path.clone(),
+                    facts,
+                }),
                 Err(error) if error.is_gone() => {}
                 Err(error) => return Err(error),
             }
@@ -110,6 +124,7 @@ impl Timeline {
     }
 
     fn of(camera: String, range: Range, mut candidates: Vec<Candidate>) -> Self {
+        let numbers: Vec<u64> = candidates.iter().map(|candidate| candidate.number).collect();
         drop_repeated(&mut candidates);
         let ring = candidates.iter().rev().find_map(|candidate| candidate.facts.ring.clone());
         let mut all = Self {
@@ -122,11 +137,14 @@ impl Timeline {
             fragments: Vec::new(),
             comments: Vec::new(),
         };
-        let mut before: Option<(Fragment, bool)> = None;
+        let mut before: Option<Last> = None;
         for (file, candidate) in candidates.iter().enumerate() {
             for fragment in &candidate.facts.fragments {
-                let last = before.as_ref();
-                let gap = last.and_then(|(last, torn)| Gap::between(last, *torn, fragment));
+                let gap = before.as_ref().and_then(|last| {
+                    let gap = Gap::between(&last.fragment, last.torn, fragment)?;
+                    let whole = is_whole(&numbers, last.number, candidate.number);
+                    Some(if whole { gap } else { gap.without_files() })
+                });
                 all.gaps.extend(gap.filter(|gap| range.touches(gap.from.min(gap.to), gap.to)));
                 all.fragments.push(TimelineFragment {
                     file,
@@ -134,10 +152,11 @@ impl Timeline {
                     behind_gap: gap.is_some(),
                     wanted: range.touches(fragment.capture, fragment.end),
                 });
-                before = Some((*fragment, false));
+                let number = candidate.number;
+                before = Some(Last { number, fragment: *fragment, torn: false });
             }
-            if let Some((_, torn)) = &mut before {
-                *torn |= candidate.facts.damage.is_some();
+            if let Some(last) = &mut before {
+                last.torn |= candidate.facts.damage.is_some();
             }
         }
         all.keep_what_is_wanted();
@@ -226,6 +245,12 @@ fn drop_repeated(candidates: &mut Vec<Candidate>) {
     // One of which nothing is whole tells why something is missing.
     let tells = |facts: &Facts| !facts.fragments.is_empty() || facts.damage.is_some();
     candidates.retain(|candidate| tells(&candidate.facts));
+}
+
+/// Whether all files from one number to another are there; `numbers` ascend.
+fn is_whole(numbers: &[u64], from: u64, to: u64) -> bool {
+    let until = |number: u64| numbers.partition_point(|there| *there <= number) as u64;
+    until(to).saturating_sub(until(from)) == to.saturating_sub(from)
 }
 
 fn spans(fragments: &[TimelineFragment]) -> Vec<Span> {

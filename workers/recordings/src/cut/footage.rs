@@ -294,7 +294,8 @@ fn missing(timeline: &Timeline, parts: &[Part], clock: &Clock, under_way: bool) 
 impl Missing {
     fn of(gap: &Gap) -> Self {
         // What a source that was away did not publish, nobody counted.
-        let counted = matches!(gap.reason, GapReason::Missing | GapReason::Damage);
+        let counted =
+            matches!(gap.reason, GapReason::Missing | GapReason::Damage | GapReason::Removed);
         let packets = (counted || gap.missing > 0).then_some(gap.missing);
         Self { from: gap.from, to: gap.to, why: Why::Gap(gap.reason), packets }
     }

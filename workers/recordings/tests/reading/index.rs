@@ -253,7 +253,10 @@ fn a_file_that_went_leaves_the_index_and_the_hole_it_leaves_comes_in() {
     fs::remove_file(&files[1]).unwrap();
     filler.settle_later();
     let gap = rows_of(&camera, "gaps").remove(0);
-    assert!(gap.contains("|100|missing|7|100|7|201"), "{gap}");
+    assert!(gap.contains("|100|removed|7|100|7|201"), "{gap}");
+    let outline = || Outline::read(&camera.path(), Range::ALL).unwrap().gaps;
+    assert_eq!((outline().len(), outline()[0].reason), (1, GapReason::Removed));
+    assert_eq!(outline(), camera.all().gaps);
     // By retention, which says so.
     fs::remove_file(&files[0]).unwrap();
     filler.notes.removed(&files[0]);
