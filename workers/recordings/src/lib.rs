@@ -52,7 +52,7 @@ pub use hold::{Hold, claim, hold};
 pub use marks::{forget_marks, mark, marks};
 pub use outline::Outline;
 pub use packet_id::PacketId;
-pub use reel::{Init, Reel, Segment};
+pub use reel::{Growth, Init, Reel, Segment};
 pub use samples::{Sample, Samples};
 pub use strip::{Shown, Stretch, Strip, StripReader, file_name, pictures};
 pub use timeline::{Range, Span, Timeline, TimelineFragment};

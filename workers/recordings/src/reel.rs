@@ -34,6 +34,17 @@ pub struct Reel {
     pub gaps: Vec<Gap>,
 }
 
+/// What may have been told of a range before, when less of it was recorded. That stays as it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It grew until lately: nothing comes any more.
+    Ended,
+    /// Of the past: it was never told otherwise.
+    None,
+    /// It is still being recorded. The last segment is left out, which may grow.
+    UnderWay,
+}
+
 /// `ftyp` and `moov`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
@@ -69,12 +80,11 @@ pub struct Segment {
 }
 
 impl Reel {
-    /// `is_open`: it is still being recorded. Then the last segment is left out, which may grow, and
-    /// nothing that is told once changes with what comes later.
-    pub fn read(folder: &Path, range: Range, is_open: bool) -> Result<Self, Error> {
+    /// Of what grows, or did, nothing that is told once changes with what comes later.
+    pub fn read(folder: &Path, range: Range, growth: Growth) -> Result<Self, Error> {
         let timeline = Timeline::read(folder, range)?;
         let mut groups = groups(&timeline.fragments);
-        let rest = if is_open { groups.pop() } else { None };
+        let rest = if growth == Growth::UnderWay { groups.pop() } else { None };
         let mut winder = Winder::new(&timeline);
         for group in &groups {
             winder.take(group)?;
@@ -83,7 +93,7 @@ impl Reel {
         let end_ns =
             next.map(|group| winder.begin(&group)).transpose()?.map(|begun| begun.begin_ns);
         let (mut segments, inits) = winder.finish(end_ns)?;
-        tell_times(&mut segments, is_open);
+        tell_times(&mut segments, growth);
         let segments = segments.into_iter().map(|wound| wound.segment).collect();
         let Timeline { camera, files, gaps, .. } = timeline;
         Ok(Self { camera, range, files, segments, inits, gaps })
@@ -344,17 +354,19 @@ fn streams(file: &RecordingFile) -> Vec<(u32, Track)> {
     file.tracks().iter().filter_map(stream).collect()
 }
 
-/// When the first pictures of segments were captured. Of what is still recorded only what was before counts,
-/// so that it does not change.
-fn tell_times(wound: &mut [Wound], is_open: bool) {
+/// When the first pictures of segments were captured. Of what grows only what was before counts, so that it does
+/// not change.
+fn tell_times(wound: &mut [Wound], growth: Growth) {
     let sightings: Vec<Sighting> = wound.iter().map(|wound| wound.sighting).collect();
     let whole = Clock::of(&sightings);
     // Stretches of the clock are of a minute at most.
     let far = |at: usize| at.saturating_sub(STRETCH_SEGMENTS);
     for (at, Wound { segment, .. }) in wound.iter_mut().enumerate() {
-        segment.utc = match is_open {
-            true => Clock::of(&sightings[far(at)..=at]).utc(segment.begin_ns),
-            false => whole.utc(segment.begin_ns),
+        segment.utc = match growth {
+            Growth::None => whole.utc(segment.begin_ns),
+            Growth::Ended | Growth::UnderWay => {
+                Clock::of(&sightings[far(at)..=at]).utc(segment.begin_ns)
+            }
         };
     }
 }

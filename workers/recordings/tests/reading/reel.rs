@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use fmp4::{OriginFlags, Scan};
 use recordings::cut::Footage;
-use recordings::{Range, RecordingFile, Reel, Stretch, Strip, pictures};
+use recordings::{Growth, Range, RecordingFile, Reel, Stretch, Strip, pictures};
 
 use crate::camera::{Camera, STEP_NS, is_picture, time_of};
 
 const SECOND: i64 = 1_000_000_000;
 
 fn reel(camera: &Camera, range: Range) -> Reel {
-    Reel::read(&camera.path(), range, false).unwrap()
+    Reel::read(&camera.path(), range, Growth::None).unwrap()
 }
 
 fn stretch(reel: &Reel, at: usize) -> Stretch {
@@ -135,7 +135,7 @@ fn a_recording_under_way_tells_less_and_nothing_else() {
     let mut told: Vec<recordings::Segment> = Vec::new();
     for first in [1, 301, 601, 901] {
         camera.file(first..=first + 299);
-        let open = Reel::read(&camera.path(), Range::ALL, true).unwrap();
+        let open = Reel::read(&camera.path(), Range::ALL, Growth::UnderWay).unwrap();
         assert_eq!(open.segments[..told.len()], told, "what was told changed");
         told = open.segments;
     }
