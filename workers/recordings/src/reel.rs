@@ -82,22 +82,32 @@ pub struct Segment {
 impl Reel {
     /// Of what grows, or did, nothing that is told once changes with what comes later.
     pub fn read(folder: &Path, range: Range, growth: Growth) -> Result<Self, Error> {
-        let timeline = Timeline::read(folder, range)?;
-        let mut groups = groups(&timeline.fragments);
-        let rest = if growth == Growth::UnderWay { groups.pop() } else { None };
-        let mut winder = Winder::new(&timeline);
-        for group in &groups {
-            winder.take(group)?;
-        }
-        let next = rest.filter(|group| !group.behind_gap);
-        let end_ns =
-            next.map(|group| winder.begin(&group)).transpose()?.map(|begun| begun.begin_ns);
-        let (mut segments, inits) = winder.finish(end_ns)?;
-        tell_times(&mut segments, growth);
+        let mut timeline = Timeline::read(folder, range)?;
+        let (segments, inits) = loop {
+            match wound(&timeline, growth) {
+                Ok(wound) => break wound,
+                Err(error) if timeline.leave_out(&error) => {}
+                Err(error) => return Err(error),
+            }
+        };
         let segments = segments.into_iter().map(|wound| wound.segment).collect();
         let Timeline { camera, files, gaps, .. } = timeline;
         Ok(Self { camera, range, files, segments, inits, gaps })
     }
+}
+
+fn wound(timeline: &Timeline, growth: Growth) -> Result<(Vec<Wound>, Vec<Init>), Error> {
+    let mut groups = groups(&timeline.fragments);
+    let rest = if growth == Growth::UnderWay { groups.pop() } else { None };
+    let mut winder = Winder::new(timeline);
+    for group in &groups {
+        winder.take(group)?;
+    }
+    let next = rest.filter(|group| !group.behind_gap);
+    let end_ns = next.map(|group| winder.begin(&group)).transpose()?.map(|begun| begun.begin_ns);
+    let (mut segments, inits) = winder.finish(end_ns)?;
+    tell_times(&mut segments, growth);
+    Ok((segments, inits))
 }
 
 /// Fragments of a segment.

@@ -15,6 +15,7 @@ use crate::gap::Gap;
 use crate::index::{self, Index};
 use crate::packet_id::PacketId;
 use crate::samples::Samples;
+use crate::unread::Unread;
 
 /// Names tell when a file began, not when it ended, and clocks are set back now and then: files are
 /// opened when they are this near to what is wanted.
@@ -70,12 +71,14 @@ pub struct Timeline {
     pub fragments: Vec<TimelineFragment>,
     /// On moments of the range, in the order of those.
     pub comments: Vec<Comment>,
+    /// Of the range; the gaps tell of it too.
+    pub unread: Vec<Unread>,
 }
 
 impl Range {
     pub const ALL: Self = Self { from: UtcNs(0), to: UtcNs(u64::MAX) };
 
-    fn touches(&self, from: UtcNs, to: UtcNs) -> bool {
+    pub(crate) fn touches(&self, from: UtcNs, to: UtcNs) -> bool {
         from < self.to && to > self.from
     }
 }
@@ -101,22 +104,31 @@ impl Timeline {
     /// are as if they had never been.
     pub fn read(folder: &Path, range: Range) -> Result<Self, Error> {
         let entries = list(folder)?;
-        let mut candidates = Vec::new();
+        let (mut candidates, mut unread) = (Vec::new(), Vec::new());
         let index = folder.parent().and_then(Index::read);
         let camera = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for entry in near(&entries, range) {
-            match index::facts(index.as_ref(), &camera, entry) {
-                Ok(facts) => candidates.push(Candidate {
-                    number: entry.number,
-                    path: entry.path.clone(),
-                    facts,
-                }),
-                Err(error) if error.is_gone() => {}
+            let facts = match index::facts(index.as_ref(), &camera, entry) {
+                Ok(facts) => facts,
+                Err(error) if error.is_gone() => continue,
+                Err(error) if error.damaged().is_some() => {
+                    let to = UtcNs(entry.modified_ns);
+                    unread.push(Unread {
+                        from: entry.capture.unwrap_or(to),
+                        to,
+                        why: error.to_string(),
+                    });
+                    Facts::of_nothing(entry.bytes, entry.modified_ns, error.to_string())
+                }
                 Err(error) => return Err(error),
-            }
+            };
+            let (number, path) = (entry.number, entry.path.clone());
+            candidates.push(Candidate { number, path, facts });
         }
         let mut timeline = Self::of(camera, range, candidates);
         let is_wanted = |at: UtcNs| range.from <= at && at < range.to;
+        unread.retain(|unread| range.touches(unread.from, unread.to));
+        timeline.unread = unread;
         timeline.comments = comments(folder)?;
         timeline.comments.retain(|comment| is_wanted(comment.remark.utc_ns));
         timeline.comments.sort_by_key(|comment| comment.remark.utc_ns);
@@ -136,6 +148,7 @@ impl Timeline {
             files: candidates.iter().map(|candidate| candidate.path.clone()).collect(),
             fragments: Vec::new(),
             comments: Vec::new(),
+            unread: Vec::new(),
         };
         let mut before: Option<Last> = None;
         for (file, candidate) in candidates.iter().enumerate() {
@@ -253,7 +266,7 @@ fn is_whole(numbers: &[u64], from: u64, to: u64) -> bool {
     until(to).saturating_sub(until(from)) == to.saturating_sub(from)
 }
 
-fn spans(fragments: &[TimelineFragment]) -> Vec<Span> {
+pub(crate) fn spans(fragments: &[TimelineFragment]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for TimelineFragment { fragment, behind_gap, .. } in fragments {
         match spans.last_mut() {
