@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use protocol::admin::WorkerState;
@@ -169,7 +169,11 @@ fn old_recordings(recordings: &Path, small: usize, large: usize) -> Outcome<usiz
         .take(bytes)
         .collect();
         let name = format!("20261120T13{:02}00.000Z-{number:08}.mp4", number % 60);
-        fs::write(folder.join(name), content).map_err(Failure::new)?;
+        let path = folder.join(name);
+        fs::write(&path, content).map_err(Failure::new)?;
+        // No recorder comes back to what is so old.
+        let file = fs::File::options().write(true).open(path).map_err(Failure::new)?;
+        file.set_modified(UNIX_EPOCH).map_err(Failure::new)?;
     }
     Ok(small + large)
 }

@@ -56,9 +56,9 @@ fn placed(
     file: &RecordingFile,
     bytes: &mut Vec<u8>,
 ) -> Result<Intact, ExportError> {
-    let Piece { fragment, .. } = &part.pieces[at];
+    let Piece { fragment, file: of, .. } = &part.pieces[at];
     let read = file.read(fragment.at_bytes, fragment.bytes, bytes);
-    read.map_err(ExportError::recording(&footage.camera))?;
+    read.map_err(ExportError::piece(footage, *of, fragment.at_bytes))?;
     let placed = part.placed(at).and_then(|placed| fmp4::place(bytes, &placed));
     placed.ok_or_else(|| {
         let (path, at_bytes) = (file.path().to_owned(), fragment.at_bytes);

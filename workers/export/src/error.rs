@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 
 use media::MediaError;
 use protocol::stream::Codec;
+use protocol::time::UtcNs;
+use recordings::TimelineFragment;
+use recordings::cut::Footage;
 use worker::verb::VerbError;
+
+use crate::manifest::Time;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -24,6 +29,19 @@ pub enum ExportError {
          mkv, or --exact, which encodes the pictures as H.264"
     )]
     Container { camera: String, codec: Codec },
+    #[error("{name}: nothing from {from} to {to} can be read: {why}")]
+    NothingRead { name: String, from: String, to: String, why: String },
+    #[error(
+        "camera {camera}: byte {at_bytes}: {source}; leave this out: export up to {from}, and once more from \
+         {to} on"
+    )]
+    Piece {
+        camera: String,
+        at_bytes: u64,
+        from: String,
+        to: String,
+        source: Box<recordings::Error>,
+    },
     #[error("camera {camera}: {source}")]
     Recording { camera: String, source: recordings::Error },
     #[error(
@@ -64,6 +82,32 @@ impl ExportError {
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { doing, path, source }
+    }
+
+    /// Of bytes that could be found and cannot be read: where they are, and how to do without.
+    pub(crate) fn piece(
+        footage: &Footage,
+        file: usize,
+        at_bytes: u64,
+    ) -> impl FnOnce(recordings::Error) -> Self {
+        move |source| {
+            let camera = footage.camera.clone();
+            let holds = |place: &&TimelineFragment| {
+                let end = place.fragment.at_bytes + place.fragment.bytes;
+                place.file == file && (place.fragment.at_bytes..end).contains(&at_bytes)
+            };
+            let mut places = footage.timeline.fragments.iter();
+            let Some(lost) = places.find(holds).map(|place| place.fragment) else {
+                return Self::Recording { camera, source };
+            };
+            // A range takes in the key frame before it.
+            let next = places.map(|place| place.fragment).find(|next| next.key.is_some());
+            let to = next.map_or(lost.end, |next| next.capture);
+            // Told to the ms, and not before.
+            let to = Time(UtcNs(to.0.saturating_add(999_999))).short();
+            let from = Time(lost.capture).short();
+            Self::Piece { camera, at_bytes, from, to, source: Box::new(source) }
+        }
     }
 
     pub(crate) fn recording(camera: &str) -> impl FnOnce(recordings::Error) -> Self + use<> {

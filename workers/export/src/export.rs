@@ -35,6 +35,9 @@ pub struct Exported {
     /// A file or more of one camera, or a folder, or an archive.
     pub out: Vec<PathBuf>,
     pub manifest: Manifest,
+    /// What is left out since it cannot be read, and why. The manifest has the gaps.
+    #[serde(skip)]
+    pub unread: Vec<String>,
 }
 
 /// A file of the export.
@@ -58,9 +61,9 @@ pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
         Footage::read(&camera.name, &camera.folder, range)
             .map_err(ExportError::recording(&camera.name))
     })?;
+    let unread = unread(&footage);
     if footage.iter().all(|footage| footage.parts.is_empty()) {
-        let (from, to) = (Time(wanted.from).short(), Time(wanted.to).short());
-        return Err(ExportError::Nothing { name: wanted.name.clone(), from, to });
+        return Err(nothing(wanted, &unread));
     }
     footage.iter().try_for_each(|of| remux::check(of, wanted.format, wanted.cut))?;
     watch.expect(footage.iter().map(Footage::bytes).sum(), footage.len());
@@ -84,7 +87,28 @@ pub fn export(wanted: &Export, watch: &Watch) -> Result<Exported, ExportError> {
     }
     let names: Vec<String> = manifest.files().map(|file| file.file.clone()).collect();
     let out = output.publish(&names)?;
-    Ok(Exported { out, manifest })
+    Ok(Exported { out, manifest, unread })
+}
+
+fn unread(footage: &[Footage]) -> Vec<String> {
+    let of_camera = |of: &Footage| {
+        let camera = of.camera.clone();
+        let unread = of.timeline.unread.clone();
+        unread.into_iter().map(move |unread| {
+            let (from, to) = (Time(unread.from).short(), Time(unread.to).short());
+            format!("{camera}: left out {from} to {to}: {}", unread.why)
+        })
+    };
+    footage.iter().flat_map(of_camera).collect()
+}
+
+fn nothing(wanted: &Export, unread: &[String]) -> ExportError {
+    let (name, from, to) =
+        (wanted.name.clone(), Time(wanted.from).short(), Time(wanted.to).short());
+    match unread.first() {
+        Some(why) => ExportError::NothingRead { name, from, to, why: why.clone() },
+        None => ExportError::Nothing { name, from, to },
+    }
 }
 
 /// The files that something was taken from; those that stay anyway keep their reason.

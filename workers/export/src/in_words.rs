@@ -11,6 +11,10 @@ use crate::manifest::{Camera, Comment, File, Gap, Manifest};
 use crate::verify::{Checked, Found, Verified};
 
 pub(crate) fn tell(wanted: &Export, exported: &Exported) -> Result<(), VerbError> {
+    for unread in &exported.unread {
+        // Without a stderr the manifest tells it all the same.
+        let _ = writeln!(io::stderr(), "warning: {unread}");
+    }
     if wanted.json {
         return answer(exported);
     }
@@ -62,7 +66,7 @@ fn verified_in_words(Verified { path, files, .. }: &Verified) -> String {
     text
 }
 
-fn in_words(Exported { out, manifest }: &Exported) -> String {
+fn in_words(Exported { out, manifest, .. }: &Exported) -> String {
     let mut text = String::new();
     for path in out {
         let _ = writeln!(text, "{}", path.display());

@@ -83,7 +83,11 @@ pub(crate) fn unit(
     track: u32,
     zero_ns: i64,
 ) -> Result<AccessUnit, ExportError> {
-    let payload = samples.packet(sample).map_err(ExportError::recording(&footage.camera))?;
+    let payload = samples.packet(sample).map_err(ExportError::piece(
+        footage,
+        sample.file,
+        sample.at_bytes,
+    ))?;
     Ok(AccessUnit {
         track,
         key: sample.key,

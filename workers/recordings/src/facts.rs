@@ -96,7 +96,7 @@ impl Facts {
         Ok(Self { ring, fragments, bytes, modified_ns, whole_bytes, damage })
     }
 
-    fn of_nothing(bytes: u64, modified_ns: u64, damage: String) -> Self {
+    pub(crate) fn of_nothing(bytes: u64, modified_ns: u64, damage: String) -> Self {
         let damage = Some(damage);
         Self { ring: None, fragments: Vec::new(), bytes, modified_ns, whole_bytes: 0, damage }
     }

@@ -31,18 +31,26 @@ pub enum GapReason {
     Damage,
     /// The source said that what it sends does not continue what it sent before.
     Discontinuity,
-    /// Packets were published and no file holds them: they were overwritten before they were recorded,
-    /// or their file was removed.
+    /// Packets were published and no file holds them: they were overwritten before they were recorded.
     Missing,
     /// It was not to be recorded: no rule and no command wanted it.
     Paused,
+    /// Packets were published, and numbers of files are not there where they should be: retention or a
+    /// person removed them. A recorder that cannot write uses up numbers too.
+    Removed,
     /// The ring began a new epoch: the camera's ingest was restarted.
     SourceRestart,
 }
 
 impl GapReason {
-    pub const ALL: [Self; 5] =
-        [Self::Damage, Self::Discontinuity, Self::Missing, Self::Paused, Self::SourceRestart];
+    pub const ALL: [Self; 6] = [
+        Self::Damage,
+        Self::Discontinuity,
+        Self::Missing,
+        Self::Paused,
+        Self::Removed,
+        Self::SourceRestart,
+    ];
 
     /// As in JSON and in the index.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +59,7 @@ impl GapReason {
             Self::Discontinuity => "discontinuity",
             Self::Missing => "missing",
             Self::Paused => "paused",
+            Self::Removed => "removed",
             Self::SourceRestart => "source_restart",
         }
     }
@@ -62,6 +71,7 @@ impl GapReason {
             Self::Discontinuity => "the source was interrupted",
             Self::Missing => "packets were lost before they were recorded",
             Self::Paused => "it was not to be recorded",
+            Self::Removed => "files of this time were removed, or could not be written",
             Self::SourceRestart => "the camera was started again",
         }
     }
@@ -97,6 +107,15 @@ impl Gap {
             before: before.last_id(),
             after: after.first_id(),
         })
+    }
+
+    /// The same where numbers of files between the two are not there. A file that a joint took away leaves no
+    /// hole; what nobody wanted was in no file.
+    #[must_use]
+    pub fn without_files(self) -> Self {
+        let is_told = matches!(self.reason, GapReason::Discontinuity | GapReason::Paused);
+        let reason = if is_told || self.missing == 0 { self.reason } else { GapReason::Removed };
+        Self { reason, ..self }
     }
 }
 
@@ -153,6 +172,21 @@ pub(crate) mod tests {
         let after = Fragment { epoch: 8, ..after };
         let gap = Gap::between(&fragment(7, 1, 0), false, &after).unwrap();
         assert_eq!((gap.missing, gap.reason), (0, GapReason::Paused));
+    }
+
+    #[test]
+    fn packets_of_files_that_are_not_there_were_removed_and_not_lost() {
+        let before = fragment(7, 1, 0);
+        let reason = |after: &Fragment, damaged| {
+            Gap::between(&before, damaged, after).unwrap().without_files().reason
+        };
+        assert_eq!(reason(&fragment(7, 31, 3), false), GapReason::Removed);
+        assert_eq!(reason(&fragment(7, 31, 3), true), GapReason::Removed);
+        assert_eq!(reason(&fragment(8, 31, 3), false), GapReason::Removed);
+        // A joint took the file between, and nothing with it.
+        assert_eq!(reason(&fragment(8, 1, 3), false), GapReason::SourceRestart);
+        let paused = Fragment { paused: true, ..fragment(7, 31, 3) };
+        assert_eq!(reason(&paused, false), GapReason::Paused);
     }
 
     #[test]

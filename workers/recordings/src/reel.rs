@@ -34,6 +34,17 @@ pub struct Reel {
     pub gaps: Vec<Gap>,
 }
 
+/// What may have been told of a range before, when less of it was recorded. That stays as it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It grew until lately: nothing comes any more.
+    Ended,
+    /// Of the past: it was never told otherwise.
+    None,
+    /// It is still being recorded. The last segment is left out, which may grow.
+    UnderWay,
+}
+
 /// `ftyp` and `moov`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
@@ -69,41 +80,48 @@ pub struct Segment {
 }
 
 impl Reel {
-    /// `is_open`: it is still being recorded. Then the last segment is left out, which may grow, and
-    /// nothing that is told once changes with what comes later.
-    pub fn read(folder: &Path, range: Range, is_open: bool) -> Result<Self, Error> {
-        let timeline = Timeline::read(folder, range)?;
-        let mut groups = groups(&timeline.fragments);
-        let rest = if is_open { groups.pop() } else { None };
-        let mut winder = Winder::new(&timeline);
-        for group in &groups {
-            winder.take(group)?;
-        }
-        let next = rest.filter(|group| !group.behind_gap);
-        let end_ns =
-            next.map(|group| winder.begin(&group)).transpose()?.map(|begun| begun.begin_ns);
-        let (mut segments, inits) = winder.finish(end_ns)?;
-        tell_times(&mut segments, is_open);
+    /// Of what grows, or did, nothing that is told once changes with what comes later.
+    pub fn read(folder: &Path, range: Range, growth: Growth) -> Result<Self, Error> {
+        let mut timeline = Timeline::read(folder, range)?;
+        let (segments, inits) = loop {
+            match wound(&timeline, growth) {
+                Ok(wound) => break wound,
+                Err(error) if timeline.leave_out(&error) => {}
+                Err(error) => return Err(error),
+            }
+        };
         let segments = segments.into_iter().map(|wound| wound.segment).collect();
         let Timeline { camera, files, gaps, .. } = timeline;
         Ok(Self { camera, range, files, segments, inits, gaps })
     }
 }
 
+fn wound(timeline: &Timeline, growth: Growth) -> Result<(Vec<Wound>, Vec<Init>), Error> {
+    let mut groups = groups(&timeline.fragments);
+    let rest = if growth == Growth::UnderWay { groups.pop() } else { None };
+    let mut winder = Winder::new(timeline);
+    for group in &groups {
+        winder.take(group)?;
+    }
+    let next = rest.filter(|group| !group.behind_gap);
+    let end_ns = next.map(|group| winder.begin(&group)).transpose()?.map(|begun| begun.begin_ns);
+    let (mut segments, inits) = winder.finish(end_ns)?;
+    tell_times(&mut segments, growth);
+    Ok((segments, inits))
+}
+
 /// Fragments of a segment.
 #[derive(Debug)]
 struct Group<'a> {
     fragments: &'a [TimelineFragment],
+    /// Index of the last one in the timeline.
+    last: usize,
     behind_gap: bool,
 }
 
 impl Group<'_> {
     fn first(&self) -> &TimelineFragment {
         &self.fragments[0]
-    }
-
-    fn last(&self) -> &TimelineFragment {
-        &self.fragments[self.fragments.len() - 1]
     }
 }
 
@@ -116,7 +134,7 @@ fn groups(fragments: &[TimelineFragment]) -> Vec<Group<'_>> {
     for (at, place) in fragments.iter().enumerate() {
         let cut = begin.is_none_or(|begin| ends(&fragments[begin], place));
         if cut && let Some(begin) = begin.take() {
-            groups.push(Group { fragments: &fragments[begin..at], behind_gap });
+            groups.push(Group { fragments: &fragments[begin..at], last: at - 1, behind_gap });
             behind_gap = false;
         }
         if place.behind_gap {
@@ -128,7 +146,8 @@ fn groups(fragments: &[TimelineFragment]) -> Vec<Group<'_>> {
         }
     }
     if let Some(begin) = begin {
-        groups.push(Group { fragments: &fragments[begin..], behind_gap });
+        let last = fragments.len() - 1;
+        groups.push(Group { fragments: &fragments[begin..], last, behind_gap });
     }
     groups
 }
@@ -160,8 +179,8 @@ struct Winder<'a> {
     zero: Option<UtcNs>,
     /// Index of the file under way, and what its times lack.
     shift: Option<(usize, i64)>,
-    /// Last fragment of the group before.
-    last: Option<TimelineFragment>,
+    /// Index of the last fragment of the group before.
+    last: Option<usize>,
     wound: Vec<Wound>,
     inits: Vec<Init>,
 }
@@ -191,7 +210,7 @@ impl<'a> Winder<'a> {
             behind_gap: group.behind_gap,
         };
         self.wound.push(Wound { segment, sighting: begun.sighting });
-        self.last = Some(*group.last());
+        self.last = Some(group.last);
         Ok(())
     }
 
@@ -200,7 +219,7 @@ impl<'a> Winder<'a> {
         if let Some(last) = self.last {
             let end_ns = match end_ns {
                 Some(end_ns) => end_ns,
-                None => self.end_of(&last, None)?,
+                None => self.end_of(last)?,
             };
             self.end_at(end_ns);
         }
@@ -209,7 +228,7 @@ impl<'a> Winder<'a> {
 
     fn end_before(&mut self, group: &Group<'_>, begin_ns: i64) -> Result<(), Error> {
         let Some(last) = self.last else { return Ok(()) };
-        let end_ns = if group.behind_gap { self.end_of(&last, None)? } else { begin_ns };
+        let end_ns = if group.behind_gap { self.end_of(last)? } else { begin_ns };
         self.end_at(end_ns);
         Ok(())
     }
@@ -251,30 +270,61 @@ impl<'a> Winder<'a> {
         let capture = group.first().fragment.capture;
         let zero = *self.zero.get_or_insert(capture);
         let Some(last) = self.last else { return Ok(0) };
-        if !group.behind_gap {
-            return self.end_of(&last, track);
+        let joins = track.filter(|_| !group.behind_gap);
+        if let Some(end_ns) =
+            joins.map(|track| self.end_of_track(last, track)).transpose()?.flatten()
+        {
+            return Ok(end_ns);
         }
         // A clock that was set back does not make times run back.
         let later_ns = signed(capture).saturating_sub(signed(zero));
-        Ok(later_ns.max(self.end_of(&last, None)?))
+        Ok(later_ns.max(self.end_of(last)?))
     }
 
-    /// When a fragment of the group before ends: a track of it, or what is shown the longest.
-    fn end_of(&mut self, last: &TimelineFragment, track: Option<u32>) -> Result<i64, Error> {
-        let shift_ns = self.wound.last().map_or(0, |wound| wound.segment.shift_ns);
-        let (found, tracks) = self.header(last)?;
-        let counts = |sample: &&FoundSample| match track {
-            Some(track) => sample.track == track,
-            None => is_video(sample, &tracks) || tracks.iter().all(|track| !track.video),
+    /// Where a track ends that the group before goes on with. Its last fragment may hold none of it: pictures
+    /// of a slow camera are further apart.
+    fn end_of_track(&mut self, last: usize, track: u32) -> Result<Option<i64>, Error> {
+        let fragments = &self.timeline.fragments;
+        for place in fragments[..=last].iter().rev() {
+            let own = self.end_in(place, |sample, tracks| {
+                let is_of_it = sample.track == track;
+                is_of_it.then(|| decode_ns(sample, tracks).unwrap_or(0))
+            })?;
+            if own.is_some() || place.behind_gap {
+                return Ok(own);
+            }
+        }
+        Ok(None)
+    }
+
+    /// When the group before ends: with its last picture, or with its sound where that is all there is.
+    fn end_of(&mut self, last: usize) -> Result<i64, Error> {
+        let place = &self.timeline.fragments[last];
+        let shown = |sample: &FoundSample, tracks: &[FoundTrack]| {
+            is_video(sample, tracks).then(|| pts_ns(sample, tracks))
         };
-        let ends = found.samples.iter().filter(counts).map(|sample| {
-            let begin_ns = match track {
-                Some(_) => decode_ns(sample, &tracks).unwrap_or(0),
-                None => pts_ns(sample, &tracks),
-            };
-            begin_ns.saturating_add(duration_ns(sample, &tracks).unwrap_or(0))
+        let end_ns = match self.end_in(place, shown)? {
+            Some(end_ns) => Some(end_ns),
+            None => self.end_in(place, |sample, tracks| Some(pts_ns(sample, tracks)))?,
+        };
+        Ok(end_ns.unwrap_or(0))
+    }
+
+    /// The latest end, on the reel's clock, of those samples of a fragment for which `begin_ns` tells a begin.
+    fn end_in(
+        &mut self,
+        place: &TimelineFragment,
+        begin_ns: impl Fn(&FoundSample, &[FoundTrack]) -> Option<i64>,
+    ) -> Result<Option<i64>, Error> {
+        let of_file = |wound: &&Wound| wound.segment.file == place.file;
+        let Some(wound) = self.wound.iter().rfind(of_file) else { return Ok(None) };
+        let shift_ns = wound.segment.shift_ns;
+        let (found, tracks) = self.header(place)?;
+        let ends = found.samples.iter().filter_map(|sample| {
+            let lasts_ns = duration_ns(sample, &tracks).unwrap_or(0);
+            Some(begin_ns(sample, &tracks)?.saturating_add(lasts_ns))
         });
-        Ok(ends.max().unwrap_or(0).saturating_add(shift_ns))
+        Ok(ends.max().map(|end_ns| end_ns.saturating_add(shift_ns)))
     }
 
     fn header(
@@ -314,17 +364,19 @@ fn streams(file: &RecordingFile) -> Vec<(u32, Track)> {
     file.tracks().iter().filter_map(stream).collect()
 }
 
-/// When the first pictures of segments were captured. Of what is still recorded only what was before counts,
-/// so that it does not change.
-fn tell_times(wound: &mut [Wound], is_open: bool) {
+/// When the first pictures of segments were captured. Of what grows only what was before counts, so that it does
+/// not change.
+fn tell_times(wound: &mut [Wound], growth: Growth) {
     let sightings: Vec<Sighting> = wound.iter().map(|wound| wound.sighting).collect();
     let whole = Clock::of(&sightings);
     // Stretches of the clock are of a minute at most.
     let far = |at: usize| at.saturating_sub(STRETCH_SEGMENTS);
     for (at, Wound { segment, .. }) in wound.iter_mut().enumerate() {
-        segment.utc = match is_open {
-            true => Clock::of(&sightings[far(at)..=at]).utc(segment.begin_ns),
-            false => whole.utc(segment.begin_ns),
+        segment.utc = match growth {
+            Growth::None => whole.utc(segment.begin_ns),
+            Growth::Ended | Growth::UnderWay => {
+                Clock::of(&sightings[far(at)..=at]).utc(segment.begin_ns)
+            }
         };
     }
 }

@@ -30,6 +30,8 @@ pub struct Sample {
     pub duration_ns: i64,
     /// Of its fragment's first packet, and from there on by decode times.
     pub capture: UtcNs,
+    /// Its fragment was captured by the camera's own clock, not at its arrival.
+    pub camera_clock: bool,
     /// Index into [`Timeline::files`].
     pub file: usize,
     pub at_bytes: u64,
@@ -132,6 +134,7 @@ impl<'a> Samples<'a> {
                 dts_ns,
                 duration_ns,
                 capture,
+                camera_clock: place.fragment.camera_clock,
                 file: place.file,
                 at_bytes: sample.at_bytes,
                 bytes: sample.bytes,

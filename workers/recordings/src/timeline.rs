@@ -15,6 +15,7 @@ use crate::gap::Gap;
 use crate::index::{self, Index};
 use crate::packet_id::PacketId;
 use crate::samples::Samples;
+use crate::unread::Unread;
 
 /// Names tell when a file began, not when it ended, and clocks are set back now and then: files are
 /// opened when they are this near to what is wanted.
@@ -70,20 +71,32 @@ pub struct Timeline {
     pub fragments: Vec<TimelineFragment>,
     /// On moments of the range, in the order of those.
     pub comments: Vec<Comment>,
+    /// Of the range; the gaps tell of it too.
+    pub unread: Vec<Unread>,
 }
 
 impl Range {
     pub const ALL: Self = Self { from: UtcNs(0), to: UtcNs(u64::MAX) };
 
-    fn touches(&self, from: UtcNs, to: UtcNs) -> bool {
+    pub(crate) fn touches(&self, from: UtcNs, to: UtcNs) -> bool {
         from < self.to && to > self.from
     }
 }
 
 /// A file that may hold something of the range.
 struct Candidate {
+    number: u64,
     path: PathBuf,
     facts: Facts,
+}
+
+/// What stands in front of a fragment.
+struct Last {
+    /// Of its file.
+    number: u64,
+    fragment: Fragment,
+    /// Something behind it is not whole.
+    torn: bool,
 }
 
 impl Timeline {
@@ -91,18 +104,31 @@ impl Timeline {
     /// are as if they had never been.
     pub fn read(folder: &Path, range: Range) -> Result<Self, Error> {
         let entries = list(folder)?;
-        let mut candidates = Vec::new();
+        let (mut candidates, mut unread) = (Vec::new(), Vec::new());
         let index = folder.parent().and_then(Index::read);
         let camera = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for entry in near(&entries, range) {
-            match index::facts(index.as_ref(), &camera, entry) {
-                Ok(facts) => candidates.push(Candidate { path: entry.path.clone(), facts }),
-                Err(error) if error.is_gone() => {}
+            let facts = match index::facts(index.as_ref(), &camera, entry) {
+                Ok(facts) => facts,
+                Err(error) if error.is_gone() => continue,
+                Err(error) if error.damaged().is_some() => {
+                    let to = UtcNs(entry.modified_ns);
+                    unread.push(Unread {
+                        from: entry.capture.unwrap_or(to),
+                        to,
+                        why: error.to_string(),
+                    });
+                    Facts::of_nothing(entry.bytes, entry.modified_ns, error.to_string())
+                }
                 Err(error) => return Err(error),
-            }
+            };
+            let (number, path) = (entry.number, entry.path.clone());
+            candidates.push(Candidate { number, path, facts });
         }
         let mut timeline = Self::of(camera, range, candidates);
         let is_wanted = |at: UtcNs| range.from <= at && at < range.to;
+        unread.retain(|unread| range.touches(unread.from, unread.to));
+        timeline.unread = unread;
         timeline.comments = comments(folder)?;
         timeline.comments.retain(|comment| is_wanted(comment.remark.utc_ns));
         timeline.comments.sort_by_key(|comment| comment.remark.utc_ns);
@@ -110,6 +136,7 @@ impl Timeline {
     }
 
     fn of(camera: String, range: Range, mut candidates: Vec<Candidate>) -> Self {
+        let numbers: Vec<u64> = candidates.iter().map(|candidate| candidate.number).collect();
         drop_repeated(&mut candidates);
         let ring = candidates.iter().rev().find_map(|candidate| candidate.facts.ring.clone());
         let mut all = Self {
@@ -121,12 +148,16 @@ impl Timeline {
             files: candidates.iter().map(|candidate| candidate.path.clone()).collect(),
             fragments: Vec::new(),
             comments: Vec::new(),
+            unread: Vec::new(),
         };
-        let mut before: Option<(Fragment, bool)> = None;
+        let mut before: Option<Last> = None;
         for (file, candidate) in candidates.iter().enumerate() {
             for fragment in &candidate.facts.fragments {
-                let last = before.as_ref();
-                let gap = last.and_then(|(last, torn)| Gap::between(last, *torn, fragment));
+                let gap = before.as_ref().and_then(|last| {
+                    let gap = Gap::between(&last.fragment, last.torn, fragment)?;
+                    let whole = is_whole(&numbers, last.number, candidate.number);
+                    Some(if whole { gap } else { gap.without_files() })
+                });
                 all.gaps.extend(gap.filter(|gap| range.touches(gap.from.min(gap.to), gap.to)));
                 all.fragments.push(TimelineFragment {
                     file,
@@ -134,10 +165,11 @@ impl Timeline {
                     behind_gap: gap.is_some(),
                     wanted: range.touches(fragment.capture, fragment.end),
                 });
-                before = Some((*fragment, false));
+                let number = candidate.number;
+                before = Some(Last { number, fragment: *fragment, torn: false });
             }
-            if let Some((_, torn)) = &mut before {
-                *torn |= candidate.facts.damage.is_some();
+            if let Some(last) = &mut before {
+                last.torn |= candidate.facts.damage.is_some();
             }
         }
         all.keep_what_is_wanted();
@@ -228,7 +260,13 @@ fn drop_repeated(candidates: &mut Vec<Candidate>) {
     candidates.retain(|candidate| tells(&candidate.facts));
 }
 
-fn spans(fragments: &[TimelineFragment]) -> Vec<Span> {
+/// Whether all files from one number to another are there; `numbers` ascend.
+fn is_whole(numbers: &[u64], from: u64, to: u64) -> bool {
+    let until = |number: u64| numbers.partition_point(|there| *there <= number) as u64;
+    until(to).saturating_sub(until(from)) == to.saturating_sub(from)
+}
+
+pub(crate) fn spans(fragments: &[TimelineFragment]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for TimelineFragment { fragment, behind_gap, .. } in fragments {
         match spans.last_mut() {

@@ -9,7 +9,7 @@ use protocol::config::{ReplayConfig, WorkerConfig};
 use protocol::control::{Condition, RingContract};
 use protocol::name::RingName;
 use protocol::stream::Track;
-use protocol::time::{ClockSource, MonoNs, Stamp, UtcNs};
+use protocol::time::{MonoNs, Stamp, UtcNs};
 use recordings::Range;
 use serde_json::{Value, json};
 use shmring::{PacketMeta, PacketWriter, SourceId, clock};
@@ -150,6 +150,12 @@ impl Replay {
                 cx.condition(Condition::Degraded, why);
                 cx.missed(1);
             }
+            Some(Reel::Broken) => {
+                return Err(Fault::failed(format!(
+                    "{}: the thread that reads it ended by itself",
+                    self.from.display()
+                )));
+            }
             Some(Reel::End) if self.published == 0 && self.ring.is_none() => {
                 return Err(Fault::unavailable(format!(
                     "{}: nothing was recorded there in the range that is asked for; expected a \
@@ -220,7 +226,7 @@ impl Replay {
             dts_ns: packet.dts_ns,
             duration_ns: packet.duration_ns,
             capture: Stamp { mono, utc: packet.capture },
-            clock: ClockSource::Arrival,
+            clock: packet.clock,
             ingest: now,
             gop_index: self.gop,
             source: Some(packet.id),

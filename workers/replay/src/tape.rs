@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use protocol::name::RingName;
 use protocol::stream::{TRACKS_MAX, Track};
-use protocol::time::UtcNs;
+use protocol::time::{ClockSource, UtcNs};
 use recordings::{Range, Sample, Samples, Timeline};
 use shmring::SourceId;
 use worker::Fault;
@@ -29,6 +29,8 @@ pub(crate) enum Reel {
     /// A part of it cannot be read and is passed over.
     Unreadable(String),
     End,
+    /// Its thread panicked, which the log tells: nothing more comes, and it is not the end.
+    Broken,
 }
 
 /// What there is to play.
@@ -59,6 +61,8 @@ pub(crate) struct Packet {
     pub(crate) duration_ns: i64,
     /// As recorded, in each round.
     pub(crate) capture: UtcNs,
+    /// Whose clock `capture` is of.
+    pub(crate) clock: ClockSource,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -90,8 +94,8 @@ impl Tape {
         match self.reel.recv_timeout(wait) {
             Ok(reel) => Some(reel),
             Err(RecvTimeoutError::Timeout) => None,
-            // It says that it ends; without that it has panicked, which its log tells.
-            Err(RecvTimeoutError::Disconnected) => Some(Reel::End),
+            // It says that it ends.
+            Err(RecvTimeoutError::Disconnected) => Some(Reel::Broken),
         }
     }
 }
@@ -124,6 +128,9 @@ impl Spool {
             }
         };
         self.tell(Reel::Found(found(&timeline)))?;
+        for unread in &timeline.unread {
+            self.tell(Reel::Unreadable(unread.why.clone()))?;
+        }
         loop {
             let end_ns = self.round(&timeline)?;
             // A round without an end would be followed by as many as the processor can do.
@@ -192,6 +199,7 @@ impl Spool {
             dts_ns: sample.dts_ns.saturating_add(self.base_ns),
             duration_ns: sample.duration_ns,
             capture: sample.capture,
+            clock: if sample.camera_clock { ClockSource::Camera } else { ClockSource::Arrival },
             payload,
         })
     }
@@ -249,5 +257,20 @@ impl Channels {
     fn of(&self, index: u32) -> Option<(u32, bool)> {
         let place = self.tracks.iter().position(|(recorded, _)| *recorded == index)?;
         Some((u32::try_from(place).ok()?, self.tracks[place].1.codec.is_video()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_went_without_a_word_is_no_end() {
+        let (reel, receiver) = sync_channel(AHEAD);
+        let tape = Tape { reel: receiver, stop: Arc::default() };
+        reel.send(Reel::End).unwrap();
+        assert_eq!(tape.next(Duration::ZERO), Some(Reel::End));
+        drop(reel);
+        assert_eq!(tape.next(Duration::ZERO), Some(Reel::Broken));
     }
 }

@@ -16,6 +16,9 @@ use protocol::time::{MonoNs, UtcNs};
 /// A file that its recorder has ended stays as it is, but for one case: after a kill the group of pictures at its
 /// end goes to the next file and is cut off. That is done within a group and a sync.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
+/// A recorder that is not there may come back and join on to its newest files: cut or remove them. It can as long as
+/// the ring holds what they end with, which is seconds, or some minutes of a slow camera.
+const LEFT_AFTER: Duration = Duration::from_secs(600);
 
 /// A recording of one camera.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +38,8 @@ pub(crate) struct Seen {
     pub(crate) quiet: bool,
     /// A recorder may be writing it.
     pub(crate) live: bool,
+    /// A recorder that is not there now may join on to it.
+    pub(crate) left: bool,
 }
 
 #[derive(Debug)]
@@ -75,7 +80,7 @@ impl Backlog {
             .collect();
         // A recorder takes back what it has only begun.
         let gone = gone.iter().filter_map(|id| self.waiting.remove(id));
-        let lost = gone.filter(|it| !it.seen.live).count();
+        let lost = gone.filter(|it| !it.seen.live && !it.seen.left).count();
         for (number, seen) in seen {
             let id = Id { folder: folder.clone(), number };
             let waiting = self.waiting.entry(id).or_insert_with(|| Waiting {
@@ -85,8 +90,11 @@ impl Backlog {
                 backoff: Backoff::default(),
             });
             if waiting.seen != seen {
+                // Who comes back to it may be about to cut it.
+                let hands = |seen: &Seen| seen.live || seen.left;
                 let same = (waiting.seen.bytes, waiting.seen.modified_ns)
-                    == (seen.bytes, seen.modified_ns);
+                    == (seen.bytes, seen.modified_ns)
+                    && (hands(&seen) || !hands(&waiting.seen));
                 waiting.since = if same { waiting.since } else { now };
                 waiting.seen = seen;
             }
@@ -157,7 +165,8 @@ impl Backlog {
 
 impl Waiting {
     fn is_settled(&self, now: MonoNs) -> bool {
-        let unchanged = now.saturating_since(self.since) >= SETTLED_AFTER;
+        let after = if self.seen.left { LEFT_AFTER } else { SETTLED_AFTER };
+        let unchanged = now.saturating_since(self.since) >= after;
         !self.seen.live && (self.seen.quiet || unchanged)
     }
 }
@@ -173,7 +182,7 @@ mod tests {
     fn seen(number: u64, bytes: u64, live: bool) -> (u64, Seen) {
         let path = format!("/r/cam1/{number}.mp4").into();
         let (capture, modified_ns) = (Some(UtcNs(number)), bytes);
-        (number, Seen { path, capture, bytes, modified_ns, quiet: false, live })
+        (number, Seen { path, capture, bytes, modified_ns, quiet: false, live, left: false })
     }
 
     fn folder() -> PathBuf {
@@ -197,8 +206,32 @@ mod tests {
         assert_eq!(number(backlog.take(at(100))), None, "the other one is being written");
         backlog.done(&id);
         backlog.see(&folder(), vec![seen(2, 7, false), seen(3, 1, true)], at(100));
-        assert_eq!(backlog.sum(at(100)), Sum { files: 1, bytes: 7, oldest: Some(UtcNs(2)) });
-        assert_eq!(number(backlog.take(at(100))), Some(2));
+        assert_eq!(number(backlog.take(at(104))), None, "a recorder may still join on to it");
+        assert_eq!(backlog.sum(at(105)), Sum { files: 1, bytes: 7, oldest: Some(UtcNs(2)) });
+        assert_eq!(number(backlog.take(at(105))), Some(2));
+    }
+
+    #[test]
+    fn a_file_that_a_recorder_may_come_back_to_is_sent_when_none_came_for_long() {
+        let left = |number| {
+            let (number, seen) = seen(number, 10, false);
+            vec![(number, Seen { left: true, ..seen })]
+        };
+        let mut backlog = Backlog::default();
+        backlog.see(&folder(), left(1), at(0));
+        assert_eq!(number(backlog.take(at(599))), None);
+        assert_eq!(number(backlog.take(at(600))), Some(1), "its camera is gone for good");
+        // A recorder came back, and took the whole file into its next one: nothing is lost.
+        let mut backlog = Backlog::default();
+        backlog.see(&folder(), left(1), at(0));
+        assert_eq!(backlog.see(&folder(), vec![seen(2, 1, true)], at(60)), 0);
+        // Or it took a part of it, a moment after it had begun the next one.
+        let mut backlog = Backlog::default();
+        backlog.see(&folder(), left(1), at(0));
+        backlog.see(&folder(), vec![seen(1, 10, false), seen(2, 1, true)], at(60));
+        assert_eq!(number(backlog.take(at(62))), None);
+        backlog.see(&folder(), vec![seen(1, 8, false), seen(2, 9, true)], at(63));
+        assert_eq!(backlog.take(at(68)).unwrap().1.bytes, 8);
     }
 
     #[test]

@@ -18,7 +18,6 @@ use crate::error::Error;
 use crate::look::Looker;
 use crate::send::{Sender, Sent, blocking};
 use crate::status::Status;
-use crate::unfinished::Begun;
 
 /// How soon a stop is seen, and what has come due.
 const TICK: Duration = Duration::from_millis(200);
@@ -37,8 +36,6 @@ pub(crate) struct Engine {
     pub(crate) backoff: Backoff,
     /// A store may take files and never let go of parts: that holds up nothing.
     pub(crate) giving_up: Backoff,
-    /// Parts of an earlier life, to be given up.
-    pub(crate) leftovers: Vec<Begun>,
 }
 
 type Outcome = (Id, Seen, Result<Sent, Error>);
@@ -185,7 +182,7 @@ impl Engine {
         if !self.backoff.wait(now).is_zero() || !self.giving_up.wait(now).is_zero() {
             return;
         }
-        let Some(begun) = self.leftovers.pop() else { return };
+        let Some(begun) = self.sender.unfinished().take_left() else { return };
         let given_up = if begun.store == self.sender.store.name() {
             self.sender.store.give_up(&Key::from(begun.key.as_str()), &begun.id).await
         } else {
@@ -196,8 +193,8 @@ impl Engine {
         match ended {
             Ok(()) => self.giving_up.succeeded(),
             Err(error) => {
-                tracing::warn!(%error, key = %begun.key, "parts of an earlier life are not given up yet");
-                self.leftovers.insert(0, begun);
+                tracing::warn!(%error, key = %begun.key, "parts of an upload that was cut short are not given up yet");
+                self.sender.unfinished().leave(&begun.id);
                 self.giving_up.failed(clock::mono(), random());
             }
         }
@@ -238,31 +235,39 @@ fn random() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
     use std::sync::Mutex;
+    use std::sync::mpsc::{self, Receiver};
 
     use protocol::config::UploaderConfig;
     use protocol::secret::Secret;
+    use tokio::runtime::{Builder, Runtime};
 
     use super::*;
     use crate::pace::Pace;
     use crate::store::Store;
-    use crate::unfinished::Unfinished;
+    use crate::unfinished::{Begun, Unfinished};
 
     /// Of a store where nobody listens.
-    fn engine(dir: &Path) -> Engine {
+    const NOBODY: &str = "http://127.0.0.1:1";
+
+    /// Two uploads of an earlier life are known.
+    fn engine(dir: &Path, endpoint: &str) -> Engine {
         let config = UploaderConfig {
-            endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+            endpoint: Some(endpoint.parse().unwrap()),
             credentials: Some(Secret::new("key:secret")),
             ..UploaderConfig::of(dir.to_owned(), "s3://cameras".parse().unwrap())
         };
         let store = Store::open(&config).unwrap();
-        let unfinished = Unfinished::load(dir.join("upload.json")).unwrap();
-        let begun = |key: &str| Begun {
-            store: store.name().to_owned(),
-            key: key.to_owned(),
-            id: key.to_owned(),
-        };
-        let leftovers = vec![begun("1"), begun("2")];
+        let path = dir.join("upload.json");
+        let mut earlier = Unfinished::load(path.clone()).unwrap();
+        for id in ["1", "2"] {
+            let (store, key) = (store.name().to_owned(), id.to_owned());
+            earlier.begin(Begun { store, key, id: id.to_owned() }).unwrap();
+        }
+        let unfinished = Unfinished::load(path).unwrap();
         let (pace, unfinished) = (Mutex::new(Pace::new(None)), Mutex::new(unfinished));
         Engine {
             sender: Arc::new(Sender { store, pace, unfinished }),
@@ -274,25 +279,72 @@ mod tests {
             backlog: Backlog::default(),
             backoff: Backoff::default(),
             giving_up: Backoff::default(),
-            leftovers,
         }
+    }
+
+    fn left(engine: &Engine) -> Vec<String> {
+        let next = || engine.sender.unfinished().take_left();
+        std::iter::from_fn(next).map(|begun| begun.id).collect()
+    }
+
+    /// Begins uploads in parts, and lets go of none; tells what it was asked.
+    fn store() -> (String, Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = BufReader::new(&stream).lines().map_while(Result::ok);
+                let line = head.next().unwrap();
+                assert!(head.any(|line| line.is_empty()));
+                let begun = "<InitiateMultipartUploadResult><UploadId>new</UploadId></InitiateMultipartUploadResult>";
+                let (status, body) =
+                    if line.starts_with("POST") { ("200 OK", begun) } else { ("403 No", "") };
+                tell.send(line).unwrap();
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        (endpoint, told)
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
     }
 
     #[test]
     fn parts_that_a_store_does_not_let_go_of_hold_up_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        let mut engine = engine(dir.path());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(engine.give_up_leftover());
+        let mut engine = engine(dir.path(), NOBODY);
+        runtime().block_on(engine.give_up_leftover());
         assert!(engine.giving_up.is_in_trouble() && !engine.backoff.is_in_trouble());
-        let keys: Vec<&str> = engine.leftovers.iter().map(|begun| begun.key.as_str()).collect();
-        assert_eq!(keys, ["2", "1"], "the other one is next");
+        assert_eq!(left(&engine), ["2", "1"], "the other one is next");
+    }
+
+    #[test]
+    fn an_upload_whose_file_cannot_be_read_is_given_up_until_the_store_lets_go_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (endpoint, told) = store();
+        let engine = engine(dir.path(), &endpoint);
+        // It opens, and no byte of it can be read.
+        let unreadable = Arc::new(File::open(dir.path()).unwrap());
+        let (key, bytes) = (Key::from("cam1/x.mp4"), 9 << 20);
+        let sent = engine.sender.transfer(&key, "00", &unreadable, dir.path(), bytes);
+        let error = runtime().block_on(sent).unwrap_err();
+        assert!(!error.is_of_store(), "{error}");
+        let asked: Vec<String> = told.try_iter().collect();
+        assert!(asked.iter().any(|line| line.starts_with("DELETE")), "{asked:?}");
+        assert_eq!(left(&engine), ["1", "2", "new"], "this life tries again");
     }
 
     #[test]
     fn uploads_that_fail_together_are_one_failure() {
         let dir = tempfile::tempdir().unwrap();
-        let mut engine = engine(dir.path());
+        let mut engine = engine(dir.path(), NOBODY);
         let now = MonoNs(1);
         (0..10).for_each(|_| engine.trouble(&Error::Store("away".to_owned()), now));
         let wait = engine.backoff.wait(now);

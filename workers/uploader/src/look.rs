@@ -22,6 +22,8 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 const ALL_EVERY: Duration = Duration::from_secs(3600);
 /// So long unchanged by the clock of the machine, which may have been set meanwhile.
 const QUIET_AFTER_NS: u64 = 15_000_000_000;
+/// The same of those that a recorder may still join on to, or that one may come back to.
+const LEFT_AFTER_NS: u64 = 600_000_000_000;
 /// These a recorder may still cut, without anything else in its folder changing.
 const NEWEST: usize = 4;
 /// These are never removed: a recorder may have to join on to the second newest.
@@ -165,7 +167,9 @@ impl Folder {
             if stored.is_some() && !all && at + NEWEST < count {
                 continue;
             }
-            let Some(seen) = see(&file, is_written && at + 1 == count) else { continue };
+            let hands =
+                Hands { is_written, is_newest: at + 1 == count, may_join: at + STAY >= count };
+            let Some(seen) = see(&file, hands) else { continue };
             if stored != Some(&seen.bytes) {
                 unsent.push((file.number, seen));
             }
@@ -200,8 +204,19 @@ fn length(file: &Named) -> Option<u64> {
     fs::metadata(&file.path).ok().map(|facts| facts.len())
 }
 
+/// What a recorder may have to do with a file.
+#[derive(Clone, Copy)]
+struct Hands {
+    /// It is there.
+    is_written: bool,
+    is_newest: bool,
+    /// It, or one that comes later, may join on to the file.
+    may_join: bool,
+}
+
 /// `None` when it is gone, or there is nothing in it yet.
-fn see(file: &Named, live: bool) -> Option<Seen> {
+fn see(file: &Named, hands: Hands) -> Option<Seen> {
+    let Hands { is_written, is_newest, may_join } = hands;
     let facts = fs::metadata(&file.path).ok().filter(|facts| facts.len() > 0)?;
     let modified_ns = since_1970(facts.modified());
     let age_ns = clock::now().utc.0.saturating_sub(modified_ns);
@@ -210,8 +225,9 @@ fn see(file: &Named, live: bool) -> Option<Seen> {
         capture: file.capture,
         bytes: facts.len(),
         modified_ns,
-        quiet: age_ns >= QUIET_AFTER_NS,
-        live,
+        quiet: age_ns >= if may_join { LEFT_AFTER_NS } else { QUIET_AFTER_NS },
+        live: is_written && is_newest,
+        left: may_join && !is_written,
     })
 }
 
@@ -344,6 +360,23 @@ mod tests {
         };
         assert_eq!(look(DeleteAfter::Uploaded), paths[..1]);
         assert!(look(DeleteAfter::Never).is_empty());
+    }
+
+    #[test]
+    fn without_a_recorder_the_two_newest_may_be_joined_on_to_unless_they_are_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = (1..=3).map(|number| file(dir.path(), number, 10)).collect();
+        let age = |path: &Path, seconds| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(clock::now().utc.0);
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(at - Duration::from_secs(seconds)).unwrap();
+        };
+        age(&paths[0], 60);
+        age(&paths[1], 60);
+        age(&paths[2], 3600);
+        let found = all(looker(dir.path()).look(&BTreeSet::new(), MonoNs(1))).remove(0).unsent;
+        let told: Vec<(bool, bool)> = found.iter().map(|(_, it)| (it.left, it.quiet)).collect();
+        assert_eq!(told, [(false, true), (true, false), (true, true)]);
     }
 
     #[test]

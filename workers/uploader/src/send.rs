@@ -14,6 +14,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use object_store::MultipartId;
+use object_store::multipart::PartId;
 use object_store::path::Path as Key;
 use recordings::Upload;
 use sha2::{Digest, Sha256};
@@ -82,7 +84,7 @@ impl Sender {
     }
 
     /// Whether all of it was there to be sent.
-    async fn transfer(
+    pub(crate) async fn transfer(
         &self,
         key: &Key,
         sha256: &str,
@@ -107,7 +109,6 @@ impl Sender {
         path: &Path,
         bytes: u64,
     ) -> Result<bool, Error> {
-        let part_bytes = PART_BYTES.max(bytes.div_ceil(PARTS_MAX));
         let id = self.store.begin(key, sha256).await?;
         let store = self.store.name().to_owned();
         let begun = Begun { store, key: key.to_string(), id: id.clone() };
@@ -116,24 +117,17 @@ impl Sender {
             self.give_up(key, &id).await;
             return Err(error);
         }
-        let mut parts = Vec::new();
-        let mut at_bytes = 0;
-        while at_bytes < bytes {
-            let length = part_bytes.min(bytes - at_bytes);
-            let Some(part) = read(file, path, at_bytes, length).await? else {
+        let parts = match self.send_parts(key, &id, file, path, bytes).await {
+            Ok(Some(parts)) => parts,
+            Ok(None) => {
                 self.give_up(key, &id).await;
                 return Ok(false);
-            };
-            self.wait(length).await;
-            match self.store.put_part(key, &id, parts.len(), part).await {
-                Ok(part) => parts.push(part),
-                Err(error) => {
-                    self.give_up(key, &id).await;
-                    return Err(error);
-                }
             }
-            at_bytes += length;
-        }
+            Err(error) => {
+                self.give_up(key, &id).await;
+                return Err(error);
+            }
+        };
         if let Err(error) = self.store.complete(key, &id, parts).await {
             // What it did not tell in time it may have done.
             if self.store.has(key, bytes, sha256).await.unwrap_or(false) {
@@ -147,11 +141,33 @@ impl Sender {
         Ok(true)
     }
 
-    /// What a store does not let go of now stays known, for the next life to try.
-    async fn give_up(&self, key: &Key, id: &String) {
-        if self.store.give_up(key, id).await.is_ok()
-            && let Err(error) = self.unfinished().end(id)
-        {
+    /// All parts of a file; `None` when it has become shorter.
+    async fn send_parts(
+        &self,
+        key: &Key,
+        id: &MultipartId,
+        file: &Arc<File>,
+        path: &Path,
+        bytes: u64,
+    ) -> Result<Option<Vec<PartId>>, Error> {
+        let part_bytes = PART_BYTES.max(bytes.div_ceil(PARTS_MAX));
+        let mut parts = Vec::new();
+        let mut at_bytes = 0;
+        while at_bytes < bytes {
+            let length = part_bytes.min(bytes - at_bytes);
+            let Some(part) = read(file, path, at_bytes, length).await? else { return Ok(None) };
+            self.wait(length).await;
+            parts.push(self.store.put_part(key, id, parts.len(), part).await?);
+            at_bytes += length;
+        }
+        Ok(Some(parts))
+    }
+
+    /// What a store does not let go of now is tried again, by this life or the next one.
+    async fn give_up(&self, key: &Key, id: &MultipartId) {
+        if self.store.give_up(key, id).await.is_err() {
+            self.unfinished().leave(id);
+        } else if let Err(error) = self.unfinished().end(id) {
             tracing::warn!(%error, "an upload that was given up is not forgotten");
         }
     }

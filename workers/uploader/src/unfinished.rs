@@ -1,6 +1,7 @@
 //! Uploads in parts that have begun and not ended: a store keeps their parts, and has them paid for, until
 //! somebody gives them up. So their names are kept where they outlive this process.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -22,21 +23,19 @@ pub(crate) struct Begun {
 pub(crate) struct Unfinished {
     path: PathBuf,
     begun: Vec<Begun>,
+    /// Those of `begun` that nobody goes on with: to be given up.
+    left: VecDeque<Begun>,
 }
 
 impl Unfinished {
     /// What an earlier life left. A file that holds something else is as good as none.
     pub(crate) fn load(path: PathBuf) -> Result<Self, Error> {
-        let begun = match fs::read(&path) {
+        let begun: Vec<Begun> = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(Error::io("read", &path)(error)),
         };
-        Ok(Self { path, begun })
-    }
-
-    pub(crate) fn all(&self) -> &[Begun] {
-        &self.begun
+        Ok(Self { path, left: begun.iter().cloned().collect(), begun })
     }
 
     /// Durable when this returns.
@@ -48,6 +47,16 @@ impl Unfinished {
     pub(crate) fn end(&mut self, id: &str) -> Result<(), Error> {
         self.begun.retain(|begun| begun.id != id);
         self.save()
+    }
+
+    /// Nobody goes on with one that has begun, and the store has not let go of it.
+    pub(crate) fn leave(&mut self, id: &str) {
+        self.left.extend(self.begun.iter().find(|begun| begun.id == id).cloned());
+    }
+
+    /// The next to be given up. When that fails it is to be left once more, and comes last.
+    pub(crate) fn take_left(&mut self) -> Option<Begun> {
+        self.left.pop_front()
     }
 
     fn save(&self) -> Result<(), Error> {
@@ -78,8 +87,26 @@ mod tests {
         unfinished.begin(begun("1")).unwrap();
         unfinished.begin(begun("2")).unwrap();
         unfinished.end("1").unwrap();
-        assert_eq!(Unfinished::load(path.clone()).unwrap().all(), [begun("2")]);
+        assert_eq!(left(&path), [begun("2")]);
         fs::write(&path, "[{").unwrap();
-        assert_eq!(Unfinished::load(path).unwrap().all(), []);
+        assert_eq!(left(&path), []);
+    }
+
+    #[test]
+    fn what_was_left_is_known_to_this_life_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut unfinished = Unfinished::load(dir.path().join("upload.json")).unwrap();
+        for id in ["1", "2"] {
+            unfinished.begin(Begun { store: "s".into(), key: "k".into(), id: id.into() }).unwrap();
+        }
+        assert_eq!(unfinished.take_left(), None, "they are under way");
+        unfinished.leave("2");
+        assert_eq!(unfinished.take_left().unwrap().id, "2");
+        assert_eq!(unfinished.take_left(), None);
+    }
+
+    fn left(path: &Path) -> Vec<Begun> {
+        let mut unfinished = Unfinished::load(path.to_owned()).unwrap();
+        std::iter::from_fn(|| unfinished.take_left()).collect()
     }
 }

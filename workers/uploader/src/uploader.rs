@@ -50,7 +50,6 @@ impl Worker for Uploader {
         let store = Store::open(&config)?;
         let path = cx.state_dir().join("uploads").join(format!("{}.json", cx.worker()));
         let unfinished = Unfinished::load(path).map_err(Fault::unavailable)?;
-        let leftovers = unfinished.all().to_vec();
         let sender = Arc::new(Sender {
             store,
             pace: Mutex::new(Pace::new(config.rate)),
@@ -67,7 +66,6 @@ impl Worker for Uploader {
             backlog: Backlog::default(),
             backoff: Backoff::default(),
             giving_up: Backoff::default(),
-            leftovers,
         };
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime

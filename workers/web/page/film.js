@@ -22,6 +22,7 @@ const REASONS = {
   discontinuity: "The camera was interrupted",
   missing: "Packets were lost",
   paused: "It was not to be recorded",
+  removed: "Files of this time were removed, or could not be written",
   source_restart: "The camera was started again",
 };
 

@@ -218,9 +218,15 @@ async fn a_relative_range_is_sent_to_its_times_and_one_under_way_does_not_end() 
     assert!(!playlist.contains("ENDLIST"), "{playlist}");
     let told = sequences(&played(&site, "cam1", &playlist).await);
     assert_eq!(told.last(), Some(&1450), "the last segment may still grow");
-    young(&films.file("cam1", 640, 1501..=1600));
+    let newest = films.file("cam1", 640, 1501..=1600);
+    young(&newest);
     let later = get(&site, &format!("/recordings/cam1/{to}")).await.text();
     assert!(later.starts_with(&playlist) && later.len() > playlist.len(), "{later}");
+    // Nobody goes on with it: it ends, and nothing else that was told changes.
+    let file = std::fs::File::options().write(true).open(newest).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let ended = get(&site, &format!("/recordings/cam1/{to}")).await.text();
+    assert!(ended.starts_with(&later) && ended.ends_with("#EXT-X-ENDLIST\n"), "{ended}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::folder::is_written;
 use crate::gap::{Gap, GapReason};
 use crate::samples::{Sample, Samples};
 use crate::timeline::{Range, Timeline};
+use crate::unread::Unread;
 
 /// One camera over the time asked for.
 #[derive(Debug)]
@@ -86,15 +87,17 @@ pub enum ClockSource {
 }
 
 impl Footage {
-    /// Reads the headers of all that is wanted, and holds the files.
+    /// Reads the headers of all that is wanted, and holds the files. What cannot be read is missing.
     pub fn read(camera: &str, folder: &Path, range: Range) -> Result<Self, Error> {
-        let (timeline, held) = held_timeline(folder, range)?;
-        let mut walk = Walk::new(&timeline);
-        let mut samples = timeline.samples();
-        while let Some(sample) = samples.next() {
-            walk.take(&sample?, &mut samples)?;
-        }
-        let Walk { mut parts, sightings, mut shown_ns, .. } = walk;
+        let (mut timeline, held) = held_timeline(folder, range)?;
+        // Behind what cannot be read times go on by the clock: it is walked anew without.
+        let Walked { mut parts, sightings, mut shown_ns } = loop {
+            match walked(&timeline) {
+                Ok(walked) => break walked,
+                Err(error) if timeline.leave_out(&error) => {}
+                Err(error) => return Err(error),
+            }
+        };
         shown_ns.sort_unstable();
         parts.retain(|part| !part.pieces.is_empty());
         let clock = Clock::of(&sightings);
@@ -113,6 +116,23 @@ impl Footage {
     pub fn captures(&self) -> Vec<u64> {
         self.shown_ns.iter().map(|pts_ns| self.clock.utc(*pts_ns).0).collect()
     }
+}
+
+/// What a walk through a timeline gathers.
+struct Walked {
+    parts: Vec<Part>,
+    sightings: Vec<Sighting>,
+    shown_ns: Vec<i64>,
+}
+
+fn walked(timeline: &Timeline) -> Result<Walked, Error> {
+    let mut walk = Walk::new(timeline);
+    let mut samples = timeline.samples();
+    while let Some(sample) = samples.next() {
+        walk.take(&sample?, &mut samples)?;
+    }
+    let Walk { parts, sightings, shown_ns, .. } = walk;
+    Ok(Walked { parts, sightings, shown_ns })
 }
 
 /// The files that are held are those that are read, unless retention was quicker: then once more.
@@ -271,14 +291,21 @@ fn missing(timeline: &Timeline, parts: &[Part], clock: &Clock, under_way: bool) 
     let Range { from, to } = timeline.range;
     let pieces = || parts.iter().flat_map(|part| &part.pieces);
     let ends = pieces().next().zip(pieces().next_back());
+    // At an end of the range nothing tells how much a file held that cannot be read.
+    let why = |from: UtcNs, to: UtcNs, else_why: Why| {
+        let touches = |unread: &Unread| Range { from, to }.touches(unread.from, unread.to);
+        let is_damaged = timeline.unread.iter().any(touches);
+        if is_damaged { Why::Gap(GapReason::Damage) } else { else_why }
+    };
     let Some((first, last)) = ends else {
-        return vec![Missing { from, to, why: Why::NotRecorded, packets: None }];
+        return vec![Missing { from, to, why: why(from, to, Why::NotRecorded), packets: None }];
     };
     let (begin, end) = (clock.utc(first.begin_ns), clock.utc(last.end_ns));
     let mut all = Vec::new();
     if begin > from {
         let is_there = timeline.fragments.first().map(|of| of.fragment) != Some(first.fragment);
-        let why = if is_there { Why::Undecodable } else { Why::NotRecorded };
+        let else_why = if is_there { Why::Undecodable } else { Why::NotRecorded };
+        let why = why(from, begin, else_why);
         all.push(Missing { from, to: begin, why, packets: None });
     }
     // One at an end of the range is told as the one above or below.
@@ -286,7 +313,7 @@ fn missing(timeline: &Timeline, parts: &[Part], clock: &Clock, under_way: bool) 
     all.extend(inner.map(Missing::of));
     let patience_ns = if under_way { UNDER_WAY_NS } else { 0 };
     if end.0.saturating_add(patience_ns) < to.0 {
-        all.push(Missing { from: end, to, why: Why::NotRecorded, packets: None });
+        all.push(Missing { from: end, to, why: why(end, to, Why::NotRecorded), packets: None });
     }
     all
 }
@@ -294,7 +321,8 @@ fn missing(timeline: &Timeline, parts: &[Part], clock: &Clock, under_way: bool) 
 impl Missing {
     fn of(gap: &Gap) -> Self {
         // What a source that was away did not publish, nobody counted.
-        let counted = matches!(gap.reason, GapReason::Missing | GapReason::Damage);
+        let counted =
+            matches!(gap.reason, GapReason::Missing | GapReason::Damage | GapReason::Removed);
         let packets = (counted || gap.missing > 0).then_some(gap.missing);
         Self { from: gap.from, to: gap.to, why: Why::Gap(gap.reason), packets }
     }

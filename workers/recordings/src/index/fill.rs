@@ -260,11 +260,22 @@ fn settle(tx: &Transaction<'_>, camera: i64, number: i64) -> rusqlite::Result<()
     let Some(first) = first_fragment(tx, camera, number)? else { return Ok(()) };
     tx.prepare_cached("DELETE FROM gaps WHERE camera = ?1 AND number = ?2 AND at_bytes = ?3")?
         .execute([camera, number, first.at_bytes.cast_signed()])?;
-    let Some((last, torn)) = before(tx, camera, number)? else { return Ok(()) };
-    match Gap::between(&last, torn, &first) {
-        Some(gap) => put_gap(tx, camera, number, first.at_bytes, &gap),
-        None => Ok(()),
-    }
+    let Some(Before { number: older, last, torn }) = before(tx, camera, number)? else {
+        return Ok(());
+    };
+    let Some(gap) = Gap::between(&last, torn, &first) else { return Ok(()) };
+    let gap = if is_whole(tx, camera, older, number)? { gap } else { gap.without_files() };
+    put_gap(tx, camera, number, first.at_bytes, &gap)
+}
+
+/// Whether all files between two numbers are there.
+fn is_whole(tx: &Transaction<'_>, camera: i64, from: i64, to: i64) -> rusqlite::Result<bool> {
+    let there: i64 = tx
+        .prepare_cached(
+            "SELECT count(*) FROM segments WHERE camera = ?1 AND number > ?2 AND number <= ?3",
+        )?
+        .query_row([camera, from, to], |row| row.get(0))?;
+    Ok(there == to - from)
 }
 
 /// The same for the next file that holds something.
@@ -279,12 +290,16 @@ fn settle_behind(tx: &Transaction<'_>, camera: i64, number: i64) -> rusqlite::Re
     next.map_or(Ok(()), |next| settle(tx, camera, next))
 }
 
-/// The last fragment in front of a file, and whether something behind it is damaged.
-fn before(
-    tx: &Transaction<'_>,
-    camera: i64,
+/// What stands in front of a file.
+struct Before {
+    /// Of the file that holds it.
     number: i64,
-) -> rusqlite::Result<Option<(Fragment, bool)>> {
+    last: Fragment,
+    /// Something behind it is damaged.
+    torn: bool,
+}
+
+fn before(tx: &Transaction<'_>, camera: i64, number: i64) -> rusqlite::Result<Option<Before>> {
     let mut statement = tx.prepare_cached(
         "SELECT number, damage IS NOT NULL FROM segments WHERE camera = ?1 AND number < ?2
          ORDER BY number DESC",
@@ -293,8 +308,9 @@ fn before(
     let mut torn = false;
     while let Some(row) = rows.next()? {
         torn |= row.get::<_, bool>(1)?;
-        if let Some(last) = last_fragment(tx, camera, row.get(0)?)? {
-            return Ok(Some((last, torn)));
+        let number = row.get(0)?;
+        if let Some(last) = last_fragment(tx, camera, number)? {
+            return Ok(Some(Before { number, last, torn }));
         }
     }
     Ok(None)

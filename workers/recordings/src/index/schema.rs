@@ -3,7 +3,7 @@
 /// `PRAGMA application_id`: "fvix".
 pub(super) const APPLICATION: i32 = 0x6676_6978;
 /// `PRAGMA user_version`.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// Small: what is not here is read from the file, and a recorder has better uses for its memory. Rollback
 /// journal and full syncs: see `docs/recording.md`, Index.

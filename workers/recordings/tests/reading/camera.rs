@@ -25,6 +25,8 @@ pub(crate) struct Camera {
     pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) flags: OriginFlags,
+    /// Packets of a fragment.
+    pub(crate) fragment: u64,
     tracks: Vec<Track>,
 }
 
@@ -90,7 +92,8 @@ impl Camera {
         };
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("cam1")).unwrap();
-        Self { dir, number: 0, epoch: 7, flags: OriginFlags::default(), tracks: vec![video, sound] }
+        let (flags, tracks) = (OriginFlags::default(), vec![video, sound]);
+        Self { dir, number: 0, epoch: 7, flags, fragment: FRAGMENT, tracks }
     }
 
     /// A file of these packets. Its first fragment says what `flags` says.
@@ -102,7 +105,7 @@ impl Camera {
         let mut muxer = None;
         let mut at = first;
         while at <= last {
-            let end = last.min((at - 1) / FRAGMENT * FRAGMENT + FRAGMENT);
+            let end = last.min((at - 1) / self.fragment * self.fragment + self.fragment);
             let flags = std::mem::take(&mut self.flags);
             let mut fragment = Fragment::new(&ring, self.epoch, at, time_of(at), flags);
             (at..=end).for_each(|sequence| fragment.push(sample(sequence)));

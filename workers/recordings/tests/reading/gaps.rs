@@ -42,7 +42,7 @@ fn each_gap_has_its_reason() {
     OpenOptions::new().write(true).open(torn).unwrap().set_len(bytes - 1).unwrap();
     let timeline = camera.all();
     let expected = [
-        (GapReason::Missing, 100, 201),
+        (GapReason::Removed, 100, 201),
         (GapReason::Damage, 50, 301),
         (GapReason::Discontinuity, 0, 401),
         (GapReason::SourceRestart, 2, 3),

@@ -1,16 +1,18 @@
 //! The index says what the files say, however it came to be, and however it was lost.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
 use fmp4::OriginFlags;
 use protocol::stream::FrameId;
 use protocol::time::{MonoNs, UtcNs};
+use recordings::cut::{Footage, Why};
 use recordings::index::{Found, INDEX_FILE, Index, IndexError, Indexer, Notes};
 use recordings::{
-    Facts, GapReason, Outline, Range, Remark, Upload, add_comment, add_upload, forget_uploads,
-    list, remove_comment,
+    Facts, GapReason, Growth, Outline, Range, Reel, Remark, Upload, add_comment, add_upload,
+    forget_uploads, list, remove_comment,
 };
 
 use crate::camera::{Camera, time_of};
@@ -242,6 +244,44 @@ fn a_joint_leaves_no_trace() {
     assert_eq!(grown, rebuilt(&camera));
 }
 
+/// Breaks the header of a fragment, in a way that the file's length and time do not tell.
+fn spoil(file: &Path, at_bytes: u64) {
+    let modified = fs::metadata(file).unwrap().modified().unwrap();
+    let opened = fs::OpenOptions::new().write(true).open(file).unwrap();
+    opened.write_all_at(&[0; 64], at_bytes).unwrap();
+    opened.set_modified(modified).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_a_gap_and_the_rest_is_there() {
+    let mut camera = Camera::new();
+    let files = [1, 301, 601].map(|first| camera.file(first..=first + 299));
+    Filler::start(&camera).settle().unwrap();
+    let fragments = Facts::read(&files[1]).unwrap().fragments;
+    // Packets 401 to 450; what follows them up to the key frame 501 refers to them.
+    spoil(&files[1], fragments[2].at_bytes);
+    let footage = || Footage::read("cam1", &camera.path(), Range::ALL).unwrap();
+    let gaps = |footage: &Footage| -> Vec<(Why, Option<u64>)> {
+        footage.missing.iter().map(|missing| (missing.why, missing.packets)).collect()
+    };
+    let damaged = Why::Gap(GapReason::Damage);
+    let cut = footage();
+    assert!(gaps(&cut).contains(&(damaged, Some(100))), "{:?}", cut.missing);
+    assert_eq!(cut.parts[0].pieces.len(), 18 - 2);
+    assert_eq!(cut.timeline.unread.len(), 1);
+    // Behind it times are what they were.
+    let last = cut.parts[0].pieces.last().unwrap();
+    assert_eq!(last.begins_ns[0].1, 850 * 20_000_000);
+    // The first file as a whole: that is at the end of the range.
+    spoil(&files[0], 0);
+    let cut = footage();
+    assert_eq!(gaps(&cut)[0], (damaged, None), "{:?}", cut.missing);
+    assert_eq!(cut.parts[0].pieces.len(), 12 - 2);
+    let reel = Reel::read(&camera.path(), Range::ALL, Growth::None).unwrap();
+    let (first, last) = (reel.segments[0], reel.segments.last().unwrap());
+    assert_eq!((first.utc, last.begin_ns), (time_of(301), 500 * 20_000_000));
+}
+
 #[test]
 fn a_file_that_went_leaves_the_index_and_the_hole_it_leaves_comes_in() {
     let mut camera = Camera::new();
@@ -253,7 +293,10 @@ fn a_file_that_went_leaves_the_index_and_the_hole_it_leaves_comes_in() {
     fs::remove_file(&files[1]).unwrap();
     filler.settle_later();
     let gap = rows_of(&camera, "gaps").remove(0);
-    assert!(gap.contains("|100|missing|7|100|7|201"), "{gap}");
+    assert!(gap.contains("|100|removed|7|100|7|201"), "{gap}");
+    let outline = || Outline::read(&camera.path(), Range::ALL).unwrap().gaps;
+    assert_eq!((outline().len(), outline()[0].reason), (1, GapReason::Removed));
+    assert_eq!(outline(), camera.all().gaps);
     // By retention, which says so.
     fs::remove_file(&files[0]).unwrap();
     filler.notes.removed(&files[0]);

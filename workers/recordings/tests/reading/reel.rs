@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use fmp4::{OriginFlags, Scan};
 use recordings::cut::Footage;
-use recordings::{Range, RecordingFile, Reel, Stretch, Strip, pictures};
+use recordings::{Growth, Range, RecordingFile, Reel, Stretch, Strip, pictures};
 
 use crate::camera::{Camera, STEP_NS, is_picture, time_of};
 
 const SECOND: i64 = 1_000_000_000;
 
 fn reel(camera: &Camera, range: Range) -> Reel {
-    Reel::read(&camera.path(), range, false).unwrap()
+    Reel::read(&camera.path(), range, Growth::None).unwrap()
 }
 
 fn stretch(reel: &Reel, at: usize) -> Stretch {
@@ -88,6 +88,22 @@ fn segments_hold_every_packet_once_on_one_clock_over_all_files() {
 }
 
 #[test]
+fn a_file_whose_last_fragment_is_all_sound_goes_on_where_its_pictures_ended() {
+    let mut camera = Camera::new();
+    // Of three packets each; that of packet 100 and that of 200 are sound alone.
+    camera.fragment = 3;
+    for first in [1, 101, 201] {
+        camera.file(first..=first + 99);
+    }
+    let reel = reel(&camera, Range::ALL);
+    let expected: Vec<(u64, u64)> = (1..=300).map(|n| (n, ticks(n, 1))).collect();
+    assert_eq!(packets(&played(&camera, &reel)), expected);
+    let lasts: Vec<i64> = reel.segments.iter().map(|s| s.lasts_ns / 1_000_000).collect();
+    assert_eq!(lasts[..2], [2000, 2000]);
+    assert!(lasts[2] >= 1980, "{lasts:?}");
+}
+
+#[test]
 fn what_was_not_recorded_is_as_long_as_it_was() {
     let mut camera = Camera::new();
     camera.file(1..=200);
@@ -119,7 +135,7 @@ fn a_recording_under_way_tells_less_and_nothing_else() {
     let mut told: Vec<recordings::Segment> = Vec::new();
     for first in [1, 301, 601, 901] {
         camera.file(first..=first + 299);
-        let open = Reel::read(&camera.path(), Range::ALL, true).unwrap();
+        let open = Reel::read(&camera.path(), Range::ALL, Growth::UnderWay).unwrap();
         assert_eq!(open.segments[..told.len()], told, "what was told changed");
         told = open.segments;
     }

@@ -90,6 +90,7 @@ mod tests {
             dts_ns,
             duration_ns: 40,
             capture: UtcNs(0),
+            camera_clock: false,
             file: 0,
             at_bytes: 0,
             bytes: 1,

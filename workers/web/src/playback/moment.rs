@@ -34,6 +34,8 @@ pub struct Wanted {
     pub is_fixed: bool,
     /// It goes on as time does: it has no end, or one that is still to come.
     pub is_open: bool,
+    /// It has no end.
+    pub is_endless: bool,
 }
 
 impl Asked {
@@ -64,6 +66,7 @@ impl Asked {
             range: Range { from: begin, to: end },
             is_fixed: is_said(&self.from) && (self.to.is_none() || is_said(&self.to)),
             is_open: to.is_none_or(|to| to > now),
+            is_endless: to.is_none(),
         })
     }
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use protocol::time::UtcNs;
 use protocol::units::Span;
 use recordings::cut::Footage;
-use recordings::{Range, Reel, Stretch, Strip, Timeline};
+use recordings::{Growth, Range, Reel, Stretch, Strip, Timeline};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,9 @@ const CACHE_CUT: &str = "no-cache";
 /// restarted within seconds, and what it writes is a second or two late.
 const ENDED: Duration = Duration::from_secs(30);
 const LATE: Duration = Duration::from_secs(10);
+/// Who has the playlist of a recording under way has asked once more by then: players ask every few seconds, a
+/// page that nobody looks at once a minute.
+const ASKED_UNTIL: Duration = Duration::from_secs(180);
 
 type Shared = State<Arc<Site>>;
 
@@ -51,12 +54,12 @@ pub async fn index(
     let turn = site.shelf.turn(Turn::Look).await?;
     let text = blocking(move || {
         let _turn = turn;
-        let is_open = goes_on(&folder, &wanted, now);
-        let reel = Reel::read(&folder, wanted.range, is_open)?;
+        let growth = growth(&folder, &wanted, now);
+        let reel = Reel::read(&folder, wanted.range, growth)?;
         if reel.segments.is_empty() {
             return Err(NotPlayed::Nothing { camera });
         }
-        Ok(playlist(&reel, is_open))
+        Ok(playlist(&reel, growth))
     });
     Ok(whole(text.await?, "application/vnd.apple.mpegurl", &request))
 }
@@ -71,10 +74,20 @@ fn moved(asked: &Asked, wanted: &Wanted) -> Response {
     (StatusCode::FOUND, headers).into_response()
 }
 
+/// What may have been told of a range before. One without an end, or whose end came lately, may have been asked
+/// for while it was recorded.
+fn growth(folder: &FilePath, wanted: &Wanted, now: UtcNs) -> Growth {
+    let is_late = wanted.range.to.0.saturating_add(nanoseconds(ASKED_UNTIL)) < now.0;
+    match goes_on(folder, wanted, now) {
+        true => Growth::UnderWay,
+        false if wanted.is_endless || !is_late => Growth::Ended,
+        false => Growth::None,
+    }
+}
+
 /// Whether more may come: the range reaches into what is being recorded.
 fn goes_on(folder: &FilePath, wanted: &Wanted, now: UtcNs) -> bool {
-    let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-    if !wanted.is_open && wanted.range.to.0.saturating_add(ns(LATE)) < now.0 {
+    if !wanted.is_open && wanted.range.to.0.saturating_add(nanoseconds(LATE)) < now.0 {
         return false;
     }
     if is_beyond(folder, wanted.range.to) {
@@ -86,7 +99,11 @@ fn goes_on(folder: &FilePath, wanted: &Wanted, now: UtcNs) -> bool {
     let newest = recordings::named(folder).ok().and_then(|mut files| files.pop());
     let changed = newest.and_then(|file| file.path.metadata().ok()?.modified().ok());
     let changed = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    changed.is_some_and(|at| ns(at).saturating_add(ns(ENDED)) > now.0)
+    changed.is_some_and(|at| nanoseconds(at).saturating_add(nanoseconds(ENDED)) > now.0)
+}
+
+fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether something is recorded that began after a time: then all before it is.

@@ -6,26 +6,29 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use protocol::time::{NS_PER_S, UtcNs};
-use recordings::{FileName, Gap, Reel, Segment};
+use recordings::{FileName, Gap, Growth, Reel, Segment};
 
 /// Of a recording under way it must not change: longer than what a segment may last.
 const TARGET_S: u64 = 12;
 
-/// `is_open`: it goes on, and is asked for again.
-pub fn playlist(reel: &Reel, is_open: bool) -> String {
+/// Of one that grows or did only what is behind its end may come, and the end itself (RFC 8216, 6.2.1).
+pub fn playlist(reel: &Reel, growth: Growth) -> String {
+    let is_fixed = growth == Growth::None;
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
     let lasts_s = |segment: &Segment| seconds(segment.lasts_ns).round();
     let longest = reel.segments.iter().map(lasts_s).fold(0.0, f64::max);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
-    let target = if is_open { (longest as u64).max(TARGET_S) } else { (longest as u64).max(1) };
-    let kind = if is_open { "EVENT" } else { "VOD" };
+    let target = (longest as u64).max(if is_fixed { 1 } else { TARGET_S });
+    let kind = if is_fixed { "VOD" } else { "EVENT" };
     // Writing into a text does not fail.
     let _ = writeln!(text, "#EXT-X-TARGETDURATION:{target}");
     let _ = writeln!(text, "#EXT-X-PLAYLIST-TYPE:{kind}\n#EXT-X-MEDIA-SEQUENCE:0");
-    if !is_open && reel.segments.iter().all(|segment| segment.key) {
+    if is_fixed && reel.segments.iter().all(|segment| segment.key) {
         text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
-    start(&mut text, reel, is_open);
+    if is_fixed {
+        start(&mut text, reel);
+    }
     for (number, gap) in reel.gaps.iter().enumerate() {
         hole(&mut text, number, gap);
     }
@@ -34,15 +37,15 @@ pub fn playlist(reel: &Reel, is_open: bool) -> String {
         one(&mut text, reel, before, segment);
         before = Some(segment);
     }
-    if !is_open {
+    if growth != Growth::UnderWay {
         text.push_str("#EXT-X-ENDLIST\n");
     }
     text
 }
 
 /// What is played begins with the key frame before the time asked for.
-fn start(text: &mut String, reel: &Reel, is_open: bool) {
-    let Some(first) = reel.segments.first().filter(|_| !is_open) else { return };
+fn start(text: &mut String, reel: &Reel) {
+    let Some(first) = reel.segments.first() else { return };
     let offset_ns = reel.range.from.0.saturating_sub(first.utc.0);
     if offset_ns > 0 {
         let offset_s = seconds(i64::try_from(offset_ns).unwrap_or(0));
@@ -159,8 +162,10 @@ mod tests {
 
     #[test]
     fn a_range_of_the_past_is_a_playlist_that_ends() {
-        let text =
-            playlist(&reel(vec![segment(0, 4_000_000_000), segment(1, 3_520_000_000)]), false);
+        let text = playlist(
+            &reel(vec![segment(0, 4_000_000_000), segment(1, 3_520_000_000)]),
+            Growth::None,
+        );
         let expected = "#EXTM3U
 #EXT-X-VERSION:7
 #EXT-X-TARGETDURATION:4
@@ -185,7 +190,7 @@ segment/20261120T120000.000Z-00000007/2000-1000.m4s?shift=-7
 
     #[test]
     fn a_recording_under_way_has_no_end_and_a_target_that_stays() {
-        let text = playlist(&reel(vec![segment(0, 4_000_000_000)]), true);
+        let text = playlist(&reel(vec![segment(0, 4_000_000_000)]), Growth::UnderWay);
         assert!(
             text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && !text.contains("ENDLIST"),
             "{text}"
@@ -194,6 +199,19 @@ segment/20261120T120000.000Z-00000007/2000-1000.m4s?shift=-7
             text.contains("#EXT-X-TARGETDURATION:12\n") && !text.contains("EXT-X-START"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_was_told_of_a_recording_under_way_stays_when_it_grows_and_ends() {
+        let of = |count: u64, growth| {
+            let segments = (0..count).map(|number| segment(number, 4_000_000_000));
+            playlist(&reel(segments.collect()), growth)
+        };
+        let told = [of(1, Growth::UnderWay), of(3, Growth::UnderWay), of(4, Growth::Ended)];
+        for (before, after) in told.iter().zip(&told[1..]) {
+            assert!(after.starts_with(before.as_str()), "{before} became {after}");
+        }
+        assert!(told[2].ends_with("#EXT-X-ENDLIST\n"), "{}", told[2]);
     }
 
     #[test]
@@ -207,7 +225,7 @@ segment/20261120T120000.000Z-00000007/2000-1000.m4s?shift=-7
         let (from, to) = (after(4), after(6));
         let reason = GapReason::SourceRestart;
         reel.gaps.push(Gap { from, to, missing: 3, reason, before: id, after: id });
-        let text = playlist(&reel, false);
+        let text = playlist(&reel, Growth::None);
         assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 2, "{text}");
         assert!(
             text.contains("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init/20261120T120100"),
