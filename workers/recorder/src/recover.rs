@@ -91,12 +91,11 @@ fn whole_part(recording: Recording) -> Result<Found, Error> {
     let failed = |doing| Error::io(doing, &path);
     let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open"))?;
     let mut scan = scan(&mut file).map_err(failed("read"))?;
-    let is_damaged = scan.damage.is_some()
-        && (holds_more(&mut file, scan.whole_bytes).map_err(failed("read"))?);
-    if is_damaged {
-        let damage = scan.damage.map(|damage| damage.to_string());
-        tracing::error!(file = %path.display(), damage, "a recording is damaged in the middle; it stays as it is");
-        return Ok(Found { recording, scan, is_damaged });
+    if let Some(damage) = scan.damage
+        && holds_more(&mut file, scan.whole_bytes).map_err(failed("read"))?
+    {
+        tracing::error!(file = %path.display(), %damage, "a recording is damaged in the middle; it stays as it is");
+        return Ok(Found { recording, scan, is_damaged: true });
     }
     drop_damaged(&mut scan, &mut file).map_err(failed("read"))?;
     let bytes = file.metadata().map_err(failed("read"))?.len();
@@ -107,7 +106,7 @@ fn whole_part(recording: Recording) -> Result<Found, Error> {
     }
     // A recorder that was killed may not have synced its last; nobody else will.
     file.sync_data().map_err(failed("sync"))?;
-    Ok(Found { recording, scan, is_damaged })
+    Ok(Found { recording, scan, is_damaged: false })
 }
 
 fn drop_damaged(found: &mut Scan, file: &mut File) -> io::Result<()> {
