@@ -166,12 +166,6 @@ impl Keeper {
     /// Who reads the file goes on reading it. One that cannot be removed is tried again when the folder
     /// is looked through the next time. Whether it is gone.
     fn remove(&self, path: &Path, reason: Reason) -> bool {
-        if self.until_uploaded && !self.is_uploaded(path) {
-            if reason != Reason::FreeSpace {
-                return false;
-            }
-            tracing::error!(file = %path.display(), "a recording goes for free space before it is uploaded");
-        }
         // Somebody may be reading it for long: an export.
         let claimed = match recordings::claim(path) {
             Ok(None) => {
@@ -185,6 +179,12 @@ impl Keeper {
         // Who pins a file holds it meanwhile.
         if is_pinned(path) {
             return false;
+        }
+        if self.until_uploaded && !self.is_uploaded(path) {
+            if reason != Reason::FreeSpace {
+                return false;
+            }
+            tracing::error!(file = %path.display(), "a recording goes for free space before it is uploaded");
         }
         let removed = fs::remove_file(path);
         drop(claimed);

@@ -84,15 +84,15 @@ fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, Recordin
     let mut told = Vec::with_capacity(count);
     for (at, entry) in entries.into_iter().enumerate() {
         let open = locked && at + 1 == count;
-        let unread = unreadable(folder, &entry, open);
-        match told_of(folder, index.as_ref(), entry, open, every_byte, &mut before) {
+        match told_of(folder, index.as_ref(), &entry, open, every_byte, &mut before) {
             Ok(recording) => told.push(placed(recording, &uploads)),
             // Retention took it meanwhile.
             Err(error) if error.is_gone() => {}
             // The others can be read.
             Err(error) => {
                 before = before.map(|(last, _)| (last, true));
-                told.push(Recording { damage: Some(error.to_string()), ..unread });
+                let damage = Some(error.to_string());
+                told.push(Recording { damage, ..unread(folder, &entry, open) });
             }
         }
     }
@@ -100,7 +100,7 @@ fn of_folder(folder: &Path, every_byte: bool) -> Result<Vec<Recording>, Recordin
 }
 
 /// What is known of a file without reading it.
-fn unreadable(folder: &Path, entry: &Entry, open: bool) -> Recording {
+fn unread(folder: &Path, entry: &Entry, open: bool) -> Recording {
     Recording {
         camera: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         file: entry.path.clone(),
@@ -122,22 +122,19 @@ fn unreadable(folder: &Path, entry: &Entry, open: bool) -> Recording {
 fn told_of(
     folder: &Path,
     index: Option<&Index>,
-    entry: Entry,
+    entry: &Entry,
     open: bool,
     every_byte: bool,
     before: &mut Before,
 ) -> Result<Recording, Error> {
     let camera = folder.file_name().unwrap_or_default().to_string_lossy();
-    let facts = index::facts(index, &camera, &entry)?;
+    let facts = index::facts(index, &camera, entry)?;
     let mut damage = facts.damage.clone();
     if every_byte && damage.is_none() {
         damage = first_damaged(&entry.path, open)?;
     }
     let Holes { missing, interrupted, paused } = holes(&facts, before);
     Ok(Recording {
-        camera: camera.into_owned(),
-        file: entry.path,
-        number: entry.number,
         from_utc_ns: facts.fragments.first().map(|fragment| fragment.capture),
         to_utc_ns: facts.fragments.last().map(|fragment| fragment.end),
         packets: facts.fragments.iter().map(|fragment| fragment.recorded).sum(),
@@ -145,10 +142,8 @@ fn told_of(
         missing,
         interrupted,
         paused,
-        pinned: entry.pinned,
-        uploaded: Vec::new(),
         damage,
-        open,
+        ..unread(folder, entry, open)
     })
 }
 
