@@ -18,7 +18,7 @@ use protocol::time::{MonoNs, UtcNs};
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// A recorder that is not there may come back and join on to its newest files: cut or remove them. It can as long as
 /// the ring holds what they end with, which is seconds, or some minutes of a slow camera.
-const LEFT_AFTER: Duration = Duration::from_secs(600);
+pub(crate) const LEFT_AFTER: Duration = Duration::from_secs(600);
 
 /// A recording of one camera.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

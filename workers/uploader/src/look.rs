@@ -11,7 +11,7 @@ use protocol::time::MonoNs;
 use recordings::{Named, Upload};
 use shmring::clock;
 
-use crate::backlog::Seen;
+use crate::backlog::{LEFT_AFTER, Seen};
 use crate::error::Error;
 
 /// How often a folder that changes, or of which something waits, is looked at.
@@ -21,9 +21,7 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// How often every file of a folder is compared with what was sent: somebody may have repaired it.
 const ALL_EVERY: Duration = Duration::from_secs(3600);
 /// So long unchanged by the clock of the machine, which may have been set meanwhile.
-const QUIET_AFTER_NS: u64 = 15_000_000_000;
-/// The same of those that a recorder may still join on to, or that one may come back to.
-const LEFT_AFTER_NS: u64 = 600_000_000_000;
+const QUIET_AFTER: Duration = Duration::from_secs(15);
 /// These a recorder may still cut, without anything else in its folder changing.
 const NEWEST: usize = 4;
 /// These are never removed: a recorder may have to join on to the second newest.
@@ -219,13 +217,13 @@ fn see(file: &Named, hands: Hands) -> Option<Seen> {
     let Hands { is_written, is_newest, may_join } = hands;
     let facts = fs::metadata(&file.path).ok().filter(|facts| facts.len() > 0)?;
     let modified_ns = since_1970(facts.modified());
-    let age_ns = clock::now().utc.0.saturating_sub(modified_ns);
+    let age = Duration::from_nanos(clock::now().utc.0.saturating_sub(modified_ns));
     Some(Seen {
         path: file.path.clone(),
         capture: file.capture,
         bytes: facts.len(),
         modified_ns,
-        quiet: age_ns >= if may_join { LEFT_AFTER_NS } else { QUIET_AFTER_NS },
+        quiet: age >= if may_join { LEFT_AFTER } else { QUIET_AFTER },
         live: is_written && is_newest,
         left: may_join && !is_written,
     })
