@@ -238,16 +238,26 @@ fn lead_nowhere() -> RawFd {
 fn redirect(descriptor: RawFd, target: RawFd) -> RawFd {
     // Where the machine has no file left, what the child shares stays shared: its number would be free.
     if target < 0 && Errno::last() == Errno::EMFILE {
-        // SAFETY: no memory is involved, and as below. The only number that is free then is this one, and
-        // the child has no other thread to take it first.
-        let _ = unsafe { libc::close(descriptor) };
+        let_go_of(descriptor);
         return lead_nowhere();
     }
     // SAFETY: no memory is involved. The owner of `descriptor` is a handle of the parent process that
     // refuses to work here, so nobody relies on what it led to; its number stays open, so a late close
     // hits no descriptor of anybody else.
-    let _ = unsafe { libc::dup3(target, descriptor, libc::O_CLOEXEC) };
+    let made = unsafe { libc::dup3(target, descriptor, libc::O_CLOEXEC) };
+    // Of a number that RLIMIT_NOFILE has since been lowered beneath (dup2(2)).
+    if made < 0 && target >= 0 {
+        let_go_of(descriptor);
+    }
     target
+}
+
+/// Closes one whose number nobody takes before its owner is dropped: it is the only one free, for the
+/// next target, or above what the process may have.
+fn let_go_of(descriptor: RawFd) {
+    // SAFETY: no memory is involved; the child has no other thread, and the descriptor's owner is a
+    // handle that refuses to work here.
+    let _ = unsafe { libc::close(descriptor) };
 }
 
 /// Puts private memory of zeros there, so that nothing done to it reaches its file.

@@ -1,7 +1,8 @@
 //! What becomes of handles when their process forks.
 
+use std::fs::File;
 use std::io::{Read, Write, pipe};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
@@ -193,29 +194,53 @@ fn what_is_attached_while_another_thread_forks_is_shared_with_no_child() {
     });
 }
 
-#[test]
-fn a_child_of_a_process_that_has_no_descriptor_left_shares_no_lock_either() {
+/// How many of its descriptors hold a lock of `project`: a lock is listed with them (proc(5)).
+fn locks(process: Pid, project: &Project) -> usize {
+    let prefix = format!("/dev/shm/fv.{}.", project.0);
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let holds = |descriptor: &std::fs::DirEntry| {
+        let leads = std::fs::read_link(descriptor.path());
+        let info = format!("/proc/{process}/fdinfo/{}", descriptor.file_name().display());
+        leads.is_ok_and(|path| path.to_string_lossy().starts_with(&prefix))
+            && std::fs::read_to_string(info).is_ok_and(|text| text.contains("lock:"))
+    };
+    descriptors.map(Result::unwrap).filter(holds).count()
+}
+
+/// Forks a writer's process while it may have no descriptor from a limit on, which is made of one that is
+/// older than the writer's.
+fn shares_no_lock(limit: fn(File) -> RawFd) {
     in_child(|| {
+        let older = File::open("/dev/null").unwrap();
         let project = Project::new();
         let contract = project.contract("cam.packets", 1);
         let writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
         let (mut ready, mut tell) = pipe().unwrap();
         let (few, many) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        let lowest_free = ready.try_clone().unwrap().as_raw_fd().try_into().unwrap();
-        setrlimit(Resource::RLIMIT_NOFILE, lowest_free, many).unwrap();
+        let limit = limit(older).try_into().unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, limit, many).unwrap();
         let child = forked(|| {
             tell.write_all(b"x").unwrap();
             std::thread::sleep(STAYS);
         });
         setrlimit(Resource::RLIMIT_NOFILE, few, many).unwrap();
         ready.read_exact(&mut [0]).unwrap();
-        // A lock is listed with the descriptors that hold it (proc(5)).
-        let locks = |process: Pid| {
-            let descriptors = std::fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap();
-            let texts = descriptors.map(|info| std::fs::read_to_string(info.unwrap().path()));
-            texts.filter(|text| text.as_ref().is_ok_and(|text| text.contains("lock:"))).count()
-        };
-        assert_eq!((locks(Pid::this()), locks(child.0)), (2, 0));
+        assert_eq!((locks(Pid::this(), &project), locks(child.0, &project)), (2, 0));
         drop((child, writer));
     });
+}
+
+#[test]
+fn a_child_of_a_process_that_has_no_descriptor_left_shares_no_lock_either() {
+    shares_no_lock(|older| {
+        let lowest_free = older.try_clone().unwrap().as_raw_fd();
+        // It stays open: its number would be free.
+        let _ = older.into_raw_fd();
+        lowest_free
+    });
+}
+
+#[test]
+fn a_child_whose_limit_of_descriptors_is_beneath_its_parents_locks_shares_none() {
+    shares_no_lock(|older| older.as_raw_fd() + 1);
 }
