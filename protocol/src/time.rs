@@ -45,7 +45,7 @@ pub struct Stamp {
 #[serde(rename_all = "lowercase")]
 #[repr(u32)]
 pub enum ClockSource {
-    /// The host's clock when the first byte was seen.
+    /// The host's clock when the picture or sound had come.
     #[default]
     Arrival = 0,
     /// The camera's own clock, from RTCP sender reports.

@@ -47,7 +47,7 @@ need_servers() {
 
 # need_rust [--yes] : finds cargo, or offers to install the pinned toolchain.
 need_rust() {
-  [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+  [ -d "${HOME:-}/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
   command -v cargo >/dev/null && return 0
   pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
   say "no Rust toolchain here; framevisor builds with Rust $pinned"

@@ -30,6 +30,7 @@ mod new_analyzers;
 mod packages;
 mod page_access;
 mod page_assets;
+mod pages;
 mod passwords;
 mod pipes;
 mod playback;

@@ -17,7 +17,8 @@ const FILES: &[&str] = &[
     "usr/lib/systemd/system/framevisor@.service",
     "usr/share/bash-completion/completions/framevisor",
     "usr/share/doc/framevisor/copyright",
-    "usr/share/doc/framevisor/examples/demo.yml",
+    "usr/share/doc/framevisor/docs/topology.md",
+    "usr/share/doc/framevisor/scripts/examples/mean.py",
     "usr/share/man/man1/framevisor.1.gz",
     "usr/share/zsh/vendor-completions/_framevisor",
 ];
@@ -117,5 +118,12 @@ fn runs(root: &Path, folder: &Path) -> Outcome<()> {
     let report: serde_json::Value = serde_json::from_str(&told).map_err(Failure::new)?;
     let rows = report["checks"].as_array().into_iter().flatten();
     let codecs = rows.clone().find(|row| row["check"] == "codecs");
-    ensure(codecs.is_some_and(|row| row["verdict"] == "ok"), || told.clone())
+    ensure(codecs.is_some_and(|row| row["verdict"] == "ok"), || told.clone())?;
+    // What they name is installed beside them: a program, a model.
+    for example in ["python-analyzer.yml", "detect.yml"] {
+        let topology = root.join("usr/share/doc/framevisor/scripts/topologies").join(example);
+        let mut check = Command::new(root.join("usr/bin/framevisor"));
+        succeed(check.arg("-f").arg(topology).arg("check"))?;
+    }
+    Ok(())
 }

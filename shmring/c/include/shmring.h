@@ -138,7 +138,7 @@ enum shmring_codec {
     SHMRING_G722 = 37       /* Four bits a sample, mostly of 16 kHz. */
 };
 
-/* Bits of `flags`. */
+/* Bits of `flags`. They are this library's own, not those of the byte map. */
 enum shmring_flag {
     SHMRING_KEY = 1,           /* Decoding can start here. */
     SHMRING_CORRUPT = 2,       /* Decoded from damaged data. */
@@ -147,7 +147,7 @@ enum shmring_flag {
 };
 
 enum shmring_clock {
-    SHMRING_CLOCK_ARRIVAL = 0, /* The host's, when the first byte was seen. */
+    SHMRING_CLOCK_ARRIVAL = 0, /* The host's, when the picture or sound had come. */
     SHMRING_CLOCK_CAMERA = 1   /* The camera's own. */
 };
 
