@@ -207,16 +207,31 @@ fn a_camera_is_never_opened_twice() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     assert_eq!(names(&project), ["good-c"]);
     // Its end came before the other's start.
-    let events = project.run(&["events", "-o", "json"]);
-    let events = text(&events.stdout);
-    let place = |what: &[&str]| {
-        events.lines().position(|line| what.iter().all(|word| line.contains(word))).unwrap()
-    };
-    assert!(
-        place(&["good-a", "\"to\":\"stopped\""]) < place(&["good-c", "\"to\":\"starting\""]),
-        "{events}"
-    );
+    assert_came_before(&project, STOPPED, STARTING);
     assert!(!crate::harness::is_alive(before));
+}
+
+const STOPPED: [&str; 2] = ["good-a", "\"to\":\"stopped\""];
+const STARTING: [&str; 2] = ["good-c", "\"to\":\"starting\""];
+
+fn assert_came_before(project: &Project, one: [&str; 2], other: [&str; 2]) {
+    let events = text(&project.run(&["events", "-o", "json"]).stdout);
+    let place = |what: [&str; 2]| {
+        events.lines().position(|line| what.iter().all(|word| line.contains(word)))
+    };
+    assert!(place(one).unwrap() < place(other).unwrap(), "{events}");
+}
+
+#[test]
+fn what_a_changed_worker_gives_up_is_free_before_a_new_one_takes_it() {
+    let project = running(CAM);
+    let other = "  good-a: {use: ingest, source: 'test:?fps=5'}\n";
+    let new = "  good-c: {use: ingest, source: 'test:'}\n";
+    project.write_topology(&[other, new].concat());
+    let done = project.run(&["reload"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(names(&project), ["good-a", "good-c"]);
+    assert_came_before(&project, STOPPED, STARTING);
 }
 
 fn shared_memory(project: &Project) -> Vec<String> {
