@@ -234,6 +234,56 @@ fn what_a_changed_worker_gives_up_is_free_before_a_new_one_takes_it() {
     assert_came_before(&project, STOPPED, STARTING);
 }
 
+#[test]
+fn what_a_change_has_in_hand_is_not_started_by_others_and_the_change_goes_on() {
+    let stubborn = "  r: {run: [sh, -c, 'trap \"\" TERM; while :; do sleep 1; done']}\n";
+    let project = running(&[CAM, stubborn].concat());
+    project.write_topology(&[CAM, RUN].concat());
+    let mut reload = project.command(&["reload"]).spawn().unwrap();
+    project.wait_for_state("r", "stopping");
+    for verb in ["restart", "start"] {
+        let refused = project.run(&[verb, "r"]);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("under way has r in hand"), "{said}");
+    }
+    wait_for("the end of the change", || reload.try_wait().unwrap().is_some());
+    assert!(reload.wait().unwrap().success());
+    assert!(fs::read(format!("/proc/{}/cmdline", project.pid("r"))).unwrap().starts_with(b"sleep"));
+    assert!(project.run(&["restart", "r"]).status.success());
+}
+
+#[test]
+fn who_rests_before_a_change_rests_after_it_and_a_person_alone_ends_that() {
+    let short = |name: &str, seconds: u32| format!("  {name}: {{run: [sleep, '{seconds}']}}\n");
+    let held = "  h: {run: ['false'], restart: {delay: 0s}}\n";
+    let mut project = Project::new(&[CAM, RUN, held, &short("s", 1000)].concat());
+    project.up();
+    project.wait_for_state("s", "running");
+    project.wait_for_state("h", "held");
+    assert!(project.run(&["stop", "r"]).status.success());
+    let (bad, mended) = ("  s: {run: [sh, -c, 'sleep 0.5; exit 3']}\n", short("h", 1000));
+    project.write_topology(&[CAM, &short("r", 1001), &mended, bad].concat());
+    let undone = project.run(&["reload"]);
+    assert_eq!(undone.status.code(), Some(1), "{}", text(&undone.stderr));
+    project.wait_for_state("s", "running");
+    assert_eq!((state(&project, "r"), state(&project, "h")), ("stopped".into(), "held".into()));
+    project.write_topology(&[CAM, &short("r", 1001), &mended, &short("s", 1001)].concat());
+    let done = project.run(&["reload"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!((state(&project, "r"), state(&project, "h")), ("stopped".into(), "running".into()));
+    assert!(project.run(&["start", "r"]).status.success());
+    let command = fs::read(format!("/proc/{}/cmdline", project.pid("r"))).unwrap();
+    assert_eq!(text(&command), "sleep\x001001\0");
+    assert!(project.run(&["stop", "r"]).status.success());
+    assert!(project.run(&["replace", "r"]).status.success());
+    assert_eq!(state(&project, "r"), "running");
+}
+
+fn state(project: &Project, name: &str) -> String {
+    project.worker(name)["state"].as_str().unwrap().to_owned()
+}
+
 fn shared_memory(project: &Project) -> Vec<String> {
     let prefix = format!("fv.{}.", project.name);
     let entries = fs::read_dir("/dev/shm").unwrap();

@@ -251,6 +251,11 @@ impl Supervisor {
         let mut places = self.places_of(names)?;
         // A process that keeps its last clients is not started again: its successor is.
         places.retain(|at| self.workers[*at].role == Role::Member);
+        if let Some(held) = self.held_by_change(&places) {
+            let name = &self.workers[held].spec.name;
+            let text = format!("a change of the topology that is under way has {name} in hand");
+            return Err(error("busy", text, "try again when it is done"));
+        }
         let order = self.topology().start_order();
         let turn =
             |at: &WorkerId| order.iter().position(|spec| spec.name == self.workers[*at].spec.name);

@@ -70,7 +70,7 @@ impl Supervisor {
                     let change = json!({"applied": false, "change": ready.change});
                     self.answer_late(wanted.asker, Ok(change));
                 }
-                Ok(ready) => self.begin_change(wanted.asker, wanted.patience, ready),
+                Ok(ready) => self.begin_change(wanted, ready),
                 Err(error) => self.answer_late(wanted.asker, Err(error)),
             }
         }
