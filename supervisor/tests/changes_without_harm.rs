@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::harness::{Project, Reserved, entries, text, wait_for};
+use crate::harness::{Project, Reserved, SOON, entries, text, wait_for};
 
 const CAM: &str = "  good-a: {use: ingest, source: 'test:'}\n";
 const CAM_B: &str = "  good-b: {use: ingest, source: 'test:?fps=5'}\n";
@@ -176,6 +176,28 @@ fn a_server_that_is_replaced_keeps_its_clients_until_they_leave() {
     fs::write(project.dir.join("leave"), "").unwrap();
     wait_for("the end of the old one", || names(&project).len() == 2);
     assert!(!crate::harness::is_alive(u32::try_from(old["pid"].as_u64().unwrap()).unwrap()));
+}
+
+#[test]
+fn a_server_with_two_predecessors_is_restarted_and_the_way_to_replace_it_is_the_one_that_is_told() {
+    let web = "  stays-web: {use: web, in: good-a.packets, listen: '127.0.0.1:0'}\n";
+    let project = running(&[CAM, web].concat());
+    for _ in 0..2 {
+        assert!(project.run(&["replace", "stays-web"]).status.success());
+    }
+    let restarted = project.run(&["restart", "stays-web"]);
+    assert!(restarted.status.success(), "{}", text(&restarted.stderr));
+    let mut client = framevisor_client::Project::at(&project.runtime_dir()).unwrap();
+    client.wait_until_up(&["stays-web".parse().unwrap()], SOON).unwrap();
+    let refused = project.run(&["replace", "stays-web"]);
+    let said = text(&refused.stderr);
+    assert!(said.contains("2 processes of it still keep clients"), "{said}");
+    for verb in ["stop", "start"] {
+        assert!(said.contains(&format!("`framevisor {verb} stays-web`")), "{said}");
+        let done = project.run(&[verb, "stays-web"]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+    assert!(project.run(&["replace", "stays-web"]).status.success());
 }
 
 #[test]

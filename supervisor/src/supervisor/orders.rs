@@ -97,7 +97,9 @@ impl Supervisor {
             draining.count() >= DRAINING_MAX
         })?;
         let text = format!("{full}: {DRAINING_MAX} processes of it still keep clients");
-        let hint = format!("wait for them to leave, or end them with `framevisor restart {full}`");
+        let hint = format!(
+            "wait for them to leave, or end it with them: `framevisor stop {full}` and `framevisor start {full}`"
+        );
         Some(refusal("draining", text, &hint))
     }
 }
