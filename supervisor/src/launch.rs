@@ -127,7 +127,7 @@ impl Launcher {
         access: &Access,
     ) -> Plan {
         let mut env = self.passed_on.clone();
-        let mut set = |key: &str, value: OsString| env.push((key.into(), value));
+        let mut set = |key: &str, value: OsString| set(&mut env, key, value);
         let (program, args) = match &worker.launch {
             Launch::Use(config) => {
                 set(ARENAS.0, ARENAS.1.into());
@@ -169,6 +169,12 @@ impl Launcher {
         }
         Plan { program, args, env }
     }
+}
+
+/// In the place of what was there by that name: of two, programs see the first.
+pub(crate) fn set(env: &mut Vec<(OsString, OsString)>, key: &str, value: impl Into<OsString>) {
+    env.retain(|(known, _)| known != key);
+    env.push((key.into(), value.into()));
 }
 
 /// Whose program a worker is. What a command prints in a container is taken apart by who reads files, and all
@@ -227,4 +233,30 @@ fn program_in(folders: &[PathBuf], name: impl fmt::Display) -> Option<PathBuf> {
     let found = candidates.into_iter().find(|path| path.is_file())?;
     // The worker is started in another folder.
     std::path::absolute(found).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{Overrides, parse};
+
+    #[test]
+    fn what_the_file_says_of_a_variable_replaces_what_is_passed_on() {
+        let text = "version: 1\nworkers:\n  a: {run: [x], env: {PATH: /mine, COLOUR: red}}";
+        let topology =
+            parse(text, Path::new("/srv/framevisor.yml"), &Overrides::default()).unwrap();
+        let passed_on = vec![("PATH".into(), "/bin".into()), ("TZ".into(), "UTC".into())];
+        let launcher = Launcher { programs: BTreeMap::new(), passed_on };
+        let listen = Vec::new();
+        let numbers = Numbers { control: 3, health: None, listen, stdin: None, stdout: None };
+        let access = Access { group: None, broker: None };
+        let plan =
+            launcher.plan(&topology, &topology.workers[0], Path::new("/tmp/1"), &numbers, &access);
+        let values = |name: &str| {
+            let named = plan.env.iter().filter(|(key, _)| key == name);
+            named.map(|(_, value)| value.to_str().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!((values("PATH"), values("TZ")), (vec!["/mine"], vec!["UTC"]));
+        assert_eq!((values("COLOUR"), values(TMPDIR)), (vec!["red"], vec!["/tmp/1"]));
+    }
 }

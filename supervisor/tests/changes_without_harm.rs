@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::harness::{Project, Reserved, entries, text, wait_for};
+use crate::harness::{Project, Reserved, SOON, entries, text, wait_for};
 
 const CAM: &str = "  good-a: {use: ingest, source: 'test:'}\n";
 const CAM_B: &str = "  good-b: {use: ingest, source: 'test:?fps=5'}\n";
@@ -179,6 +179,28 @@ fn a_server_that_is_replaced_keeps_its_clients_until_they_leave() {
 }
 
 #[test]
+fn a_server_with_two_predecessors_is_restarted_and_the_way_to_replace_it_is_the_one_that_is_told() {
+    let web = "  stays-web: {use: web, in: good-a.packets, listen: '127.0.0.1:0'}\n";
+    let project = running(&[CAM, web].concat());
+    for _ in 0..2 {
+        assert!(project.run(&["replace", "stays-web"]).status.success());
+    }
+    let restarted = project.run(&["restart", "stays-web"]);
+    assert!(restarted.status.success(), "{}", text(&restarted.stderr));
+    let mut client = framevisor_client::Project::at(&project.runtime_dir()).unwrap();
+    client.wait_until_up(&["stays-web".parse().unwrap()], SOON).unwrap();
+    let refused = project.run(&["replace", "stays-web"]);
+    let said = text(&refused.stderr);
+    assert!(said.contains("2 processes of it still keep clients"), "{said}");
+    for verb in ["stop", "start"] {
+        assert!(said.contains(&format!("`framevisor {verb} stays-web`")), "{said}");
+        let done = project.run(&[verb, "stays-web"]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+    assert!(project.run(&["replace", "stays-web"]).status.success());
+}
+
+#[test]
 fn a_writer_that_is_replaced_is_followed_where_it_ends() {
     let decoder = "  good-dec: {use: decoder, in: good-a.packets}\n";
     let project = running(&[CAM, decoder].concat());
@@ -207,16 +229,81 @@ fn a_camera_is_never_opened_twice() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     assert_eq!(names(&project), ["good-c"]);
     // Its end came before the other's start.
-    let events = project.run(&["events", "-o", "json"]);
-    let events = text(&events.stdout);
-    let place = |what: &[&str]| {
-        events.lines().position(|line| what.iter().all(|word| line.contains(word))).unwrap()
-    };
-    assert!(
-        place(&["good-a", "\"to\":\"stopped\""]) < place(&["good-c", "\"to\":\"starting\""]),
-        "{events}"
-    );
+    assert_came_before(&project, STOPPED, STARTING);
     assert!(!crate::harness::is_alive(before));
+}
+
+const STOPPED: [&str; 2] = ["good-a", "\"to\":\"stopped\""];
+const STARTING: [&str; 2] = ["good-c", "\"to\":\"starting\""];
+
+fn assert_came_before(project: &Project, one: [&str; 2], other: [&str; 2]) {
+    let events = text(&project.run(&["events", "-o", "json"]).stdout);
+    let place = |what: [&str; 2]| {
+        events.lines().position(|line| what.iter().all(|word| line.contains(word)))
+    };
+    assert!(place(one).unwrap() < place(other).unwrap(), "{events}");
+}
+
+#[test]
+fn what_a_changed_worker_gives_up_is_free_before_a_new_one_takes_it() {
+    let project = running(CAM);
+    let other = "  good-a: {use: ingest, source: 'test:?fps=5'}\n";
+    let new = "  good-c: {use: ingest, source: 'test:'}\n";
+    project.write_topology(&[other, new].concat());
+    let done = project.run(&["reload"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(names(&project), ["good-a", "good-c"]);
+    assert_came_before(&project, STOPPED, STARTING);
+}
+
+#[test]
+fn what_a_change_has_in_hand_is_not_started_by_others_and_the_change_goes_on() {
+    let stubborn = "  r: {run: [sh, -c, 'trap \"\" TERM; while :; do sleep 1; done']}\n";
+    let project = running(&[CAM, stubborn].concat());
+    project.write_topology(&[CAM, RUN].concat());
+    let mut reload = project.command(&["reload"]).spawn().unwrap();
+    project.wait_for_state("r", "stopping");
+    for verb in ["restart", "start"] {
+        let refused = project.run(&[verb, "r"]);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("under way has r in hand"), "{said}");
+    }
+    wait_for("the end of the change", || reload.try_wait().unwrap().is_some());
+    assert!(reload.wait().unwrap().success());
+    assert!(fs::read(format!("/proc/{}/cmdline", project.pid("r"))).unwrap().starts_with(b"sleep"));
+    assert!(project.run(&["restart", "r"]).status.success());
+}
+
+#[test]
+fn who_rests_before_a_change_rests_after_it_and_a_person_alone_ends_that() {
+    let short = |name: &str, seconds: u32| format!("  {name}: {{run: [sleep, '{seconds}']}}\n");
+    let held = "  h: {run: ['false'], restart: {delay: 0s}}\n";
+    let mut project = Project::new(&[CAM, RUN, held, &short("s", 1000)].concat());
+    project.up();
+    project.wait_for_state("s", "running");
+    project.wait_for_state("h", "held");
+    assert!(project.run(&["stop", "r"]).status.success());
+    let (bad, mended) = ("  s: {run: [sh, -c, 'sleep 0.5; exit 3']}\n", short("h", 1000));
+    project.write_topology(&[CAM, &short("r", 1001), &mended, bad].concat());
+    let undone = project.run(&["reload"]);
+    assert_eq!(undone.status.code(), Some(1), "{}", text(&undone.stderr));
+    project.wait_for_state("s", "running");
+    assert_eq!((state(&project, "r"), state(&project, "h")), ("stopped".into(), "held".into()));
+    project.write_topology(&[CAM, &short("r", 1001), &mended, &short("s", 1001)].concat());
+    let done = project.run(&["reload"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!((state(&project, "r"), state(&project, "h")), ("stopped".into(), "running".into()));
+    assert!(project.run(&["start", "r"]).status.success());
+    let command = fs::read(format!("/proc/{}/cmdline", project.pid("r"))).unwrap();
+    assert_eq!(text(&command), "sleep\x001001\0");
+    assert!(project.run(&["stop", "r"]).status.success());
+    assert!(project.run(&["replace", "r"]).status.success());
+    assert_eq!(state(&project, "r"), "running");
+}
+
+fn state(project: &Project, name: &str) -> String {
+    project.worker(name)["state"].as_str().unwrap().to_owned()
 }
 
 fn shared_memory(project: &Project) -> Vec<String> {

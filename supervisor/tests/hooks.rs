@@ -35,7 +35,8 @@ fn a_hook_is_told_what_happened_on_its_stdin_and_by_variables() {
     on: worker.died
     env: {MARK: mine}
     run: [sh, -c, 'cat > event.json; echo \"$FRAMEVISOR_EVENT $FRAMEVISOR_EVENT_WORKER \
-         $FRAMEVISOR_EVENT_REASON $MARK\"; echo \"\" > done']\n",
+         $FRAMEVISOR_EVENT_REASON $MARK\"; echo \"\" > done']
+  path: {on: worker.died, env: {PATH: '/bin:/usr/bin:/mine'}, run: [printenv, PATH]}\n",
     );
     project.up();
     let pid = project.number_in("pid");
@@ -47,6 +48,7 @@ fn a_hook_is_told_what_happened_on_its_stdin_and_by_variables() {
     assert_eq!((&event["worker"], &event["kind"]), (&json!("a"), &json!("run")));
     assert_eq!((&event["reason"], &event["project"]), (&json!("SIGKILL"), &json!(project.name)));
     wait_for("its line", || project.hook_lines("hook/tell") == ["worker.died a SIGKILL mine"]);
+    wait_for("its own PATH", || project.hook_lines("hook/path") == ["/bin:/usr/bin:/mine"]);
     // By a thread of its own.
     wait_for("its line to be shown", || project.said().contains("hook/tell"));
 }

@@ -172,7 +172,7 @@ impl Project {
     /// [`Error::Timeout`] after `limit`.
     pub fn wait_until_up(&mut self, names: &[WorkerName], limit: Duration) -> Result<(), Error> {
         self.wait("readiness", limit, |workers| {
-            workers.iter().filter(|worker| names.contains(&worker.name)).all(is_up)
+            workers.iter().filter(|worker| names.contains(&worker.name)).all(is_up_or_replaced)
         })
     }
 
@@ -184,8 +184,11 @@ impl Project {
     }
 }
 
-fn is_up(worker: &WorkerStatus) -> bool {
-    matches!(worker.state, WorkerState::Ready | WorkerState::Running | WorkerState::Degraded)
+/// One that keeps its last clients has a successor, which is the one that is meant.
+fn is_up_or_replaced(worker: &WorkerStatus) -> bool {
+    let is_up =
+        matches!(worker.state, WorkerState::Ready | WorkerState::Running | WorkerState::Degraded);
+    is_up || worker.state == WorkerState::Draining
 }
 
 /// Made by [`Project::events`]. Each item waits for the next change.

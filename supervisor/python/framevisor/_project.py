@@ -96,16 +96,21 @@ class Project:
         """Starts workers that do not run, and returns their names when they are up. `timeout=None` returns
         at once; so for `restart` and `stop`."""
         meant = self._connection.ask("start", names=names)
-        return self._when(meant, timeout, "readiness", lambda worker: worker.is_up)
+        return self._when(meant, timeout, "readiness", lambda worker: worker.is_up or _is_replaced(worker))
 
     def restart(self, *names, timeout=12.0):
         """Stops workers, starts them again and forgives their past."""
-        before = {worker.name: worker.restarts for worker in self.workers()}
+        def process(worker):
+            # A first start is no restart, and one that has finished has no pid.
+            return worker.pid, worker.restarts, worker.last_exit
+
+        members = (worker for worker in self.workers() if not _is_replaced(worker))
+        before = {worker.name: process(worker) for worker in members}
         meant = self._connection.ask("restart", names=names)
 
         def is_again(worker):
-            again = worker.restarts > before.get(worker.name, -1)
-            return again and (worker.is_up or worker.state == "stopped")
+            again = process(worker) != before.get(worker.name)
+            return _is_replaced(worker) or again and (worker.is_up or worker.state == "stopped")
 
         return self._when(meant, timeout, "readiness", is_again)
 
@@ -263,6 +268,11 @@ def _followed(follower, timeout):
 
 def _selects(names, name):
     return not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)
+
+
+def _is_replaced(worker):
+    """It keeps its last clients: its successor is the one that is meant."""
+    return worker.state == "draining"
 
 
 def _directory(project, directory):

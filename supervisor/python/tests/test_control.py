@@ -34,9 +34,9 @@ class Control(unittest.TestCase):
         path.write_text(text)
         return path
 
-    def up(self, text=TWO):
-        topology = self.file(text)
-        project = framevisor.up(topology, project=self.project, directory=self.directory, timeout=SOON)
+    def up(self, text=TWO, wait=True):
+        topology, more = self.file(text), {"wait": wait, "timeout": SOON}
+        project = framevisor.up(topology, project=self.project, directory=self.directory, **more)
         self.addCleanup(self.end, project)
         return project
 
@@ -64,6 +64,14 @@ class Control(unittest.TestCase):
         after = project.worker("a1")
         self.assertEqual(after.restarts, before.restarts + 1)
         self.assertNotEqual(after.pid, before.pid)
+
+    def test_the_first_start_of_a_worker_is_one_that_is_waited_for(self):
+        never = "{run: [sleep, '1000'], ready: log never}"
+        waits = "{run: [sleep, '1000'], after: [a1]}"
+        with self.up(f"version: 1\nworkers: {{a1: {never}, a2: {waits}}}", wait=False) as project:
+            self.assertEqual(project.worker("a2").state, "stopped")
+            project.restart("a2")
+            self.assertTrue(project.worker("a2").is_up)
 
     def test_events_tell_what_happens_from_the_call_on(self):
         project = self.up()

@@ -19,7 +19,7 @@ use crate::logs::LogLine;
 use crate::rings;
 use crate::selector::Selector;
 use crate::supervisor::Supervisor;
-use crate::topology::{Graph, RingSpec};
+use crate::topology::{Graph, RingSpec, Topology};
 use crate::worker::{Role, Worker};
 use crate::workers::WorkerId;
 
@@ -251,6 +251,11 @@ impl Supervisor {
         let mut places = self.places_of(names)?;
         // A process that keeps its last clients is not started again: its successor is.
         places.retain(|at| self.workers[*at].role == Role::Member);
+        if let Some(held) = self.held_by_change(&places) {
+            let name = &self.workers[held].spec.name;
+            let text = format!("a change of the topology that is under way has {name} in hand");
+            return Err(error("busy", text, "try again when it is done"));
+        }
         let order = self.topology().start_order();
         let turn =
             |at: &WorkerId| order.iter().position(|spec| spec.name == self.workers[*at].spec.name);
@@ -275,7 +280,8 @@ impl Supervisor {
         lines.sort_by_key(|line| line.time_utc_ns);
         let lines = json!(lines);
         if args.follow {
-            self.admin.follow(client, Follows::Lines { workers: args.names, grep: args.grep });
+            let workers = with_workers_of_cameras(self.topology(), args.names);
+            self.admin.follow(client, Follows::Lines { workers, grep: args.grep });
         }
         Ok(lines)
     }
@@ -284,7 +290,8 @@ impl Supervisor {
         self.places_of(&args.names)?;
         let EventsWanted { names, count, follow, from_utc_ns, to_utc_ns, types } = args;
         let (from, to) = (from_utc_ns, to_utc_ns);
-        let wanted = ChangesWanted { workers: names, types, from, to };
+        let workers = with_workers_of_cameras(self.topology(), names);
+        let wanted = ChangesWanted { workers, types, from, to };
         let changes = json!(self.history.last(count, |change| wanted.holds(change)));
         if follow {
             self.admin.follow(client, Follows::Changes(wanted.of_what_is_to_come()));
@@ -377,6 +384,15 @@ impl Supervisor {
     }
 }
 
+/// What is yet to come tells no more than the name of its worker.
+fn with_workers_of_cameras(topology: &Topology, mut names: Vec<Selector>) -> Vec<Selector> {
+    let is_meant = |camera: &&str| names.iter().any(|selector| selector.matches_text(camera));
+    let cameras: Vec<&str> = topology.cameras().filter(is_meant).collect();
+    let theirs = cameras.into_iter().filter_map(|camera| topology.workers_of(camera)).flatten();
+    names.extend(theirs.cloned().map(Selector::from));
+    names
+}
+
 pub(super) fn arguments<T: DeserializeOwned>(request: Request) -> Result<T, ReplyError> {
     serde_json::from_value(request.args).map_err(|cause| {
         error(
@@ -410,7 +426,26 @@ pub(crate) fn error(code: &str, text: String, hint: &str) -> ReplyError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::topology::{Overrides, parse};
+
+    #[test]
+    fn who_names_a_camera_follows_all_the_workers_that_it_has_alone() {
+        let text = "version: 1\ncameras: {cam1: {url: 'test:', serve: false, motion: true}, cam2: {url: 'test:', serve: false}}";
+        let topology =
+            parse(text, Path::new("/srv/framevisor.yml"), &Overrides::default()).unwrap();
+        let followed = |names: &[&str]| {
+            let names = names.iter().map(|name| name.parse().unwrap()).collect();
+            let selectors = with_workers_of_cameras(&topology, names);
+            let all = topology.workers.iter().map(|spec| &spec.name);
+            all.filter(|name| selects(&selectors, name)).map(WorkerName::as_str).collect::<Vec<_>>()
+        };
+        assert_eq!(followed(&["cam1"]), ["cam1", "cam1-decode", "cam1-motion"]);
+        assert_eq!(followed(&["cam2", "cam1-motion"]), ["cam1-motion", "cam2"]);
+        assert_eq!(followed(&[]).len(), topology.workers.len());
+    }
 
     #[test]
     fn a_mistyped_worker_gets_the_nearest_name() {

@@ -58,8 +58,14 @@ pub(super) fn is_up(worker: &WorkerStatus) -> bool {
 
 /// It was started after `before`, and is up or has finished already.
 pub(super) fn is_started_again(worker: &WorkerStatus, before: &[WorkerStatus]) -> bool {
-    let old = before.iter().find(|old| old.name == worker.name);
-    let again = old.is_none_or(|old| old.restarts < worker.restarts);
+    // Its successor is the one that is meant.
+    if worker.state == WorkerState::Draining {
+        return true;
+    }
+    let is_it = |old: &&WorkerStatus| old.name == worker.name && old.state != WorkerState::Draining;
+    // A first start is no restart, and one that has finished has no pid.
+    let process = |it: &WorkerStatus| (it.pid, it.restarts, it.last_exit.clone());
+    let again = before.iter().find(is_it).is_none_or(|old| process(old) != process(worker));
     again && (is_up(worker) || worker.state == WorkerState::Stopped)
 }
 
@@ -71,4 +77,48 @@ pub(super) fn tell(context: &Context, done: &str, names: &[WorkerName]) -> Resul
     let names: Vec<&str> = names.iter().map(WorkerName::as_str).collect();
     terminal::talk(&format!("{done} {}", names.join(", ")));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: WorkerState, pid: Option<u32>, restarts: u64, last_exit: &str) -> WorkerStatus {
+        WorkerStatus {
+            name: "web".parse().unwrap(),
+            kind: "web".into(),
+            pid,
+            state,
+            why: String::new(),
+            restarts,
+            uptime_s: 0.0,
+            last_exit: last_exit.into(),
+            restart_ms: None,
+            health: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_worker_is_started_again_when_another_process_is_up_or_has_finished() {
+        let running = row(WorkerState::Running, Some(7), 0, "");
+        let never = row(WorkerState::Stopped, None, 0, "");
+        let again = |worker, before: &WorkerStatus| is_started_again(&worker, &[before.clone()]);
+        assert!(!again(running.clone(), &running));
+        assert!(!again(row(WorkerState::Stopping, Some(7), 0, ""), &running));
+        assert!(!again(row(WorkerState::Starting, Some(8), 1, "stopped"), &running));
+        assert!(again(row(WorkerState::Running, Some(8), 1, "stopped"), &running));
+        assert!(!again(never.clone(), &never));
+        assert!(again(running, &never), "its first start");
+        assert!(again(row(WorkerState::Stopped, None, 0, "exit 0"), &never), "and its end");
+    }
+
+    #[test]
+    fn who_keeps_the_last_clients_of_a_replaced_server_is_not_waited_for() {
+        let draining = row(WorkerState::Draining, Some(6), 3, "");
+        let before = [row(WorkerState::Running, Some(7), 0, ""), draining.clone()];
+        assert!(is_started_again(&draining, &before));
+        assert!(!is_started_again(&before[0], &before));
+        let before = [draining, before[0].clone()];
+        assert!(!is_started_again(&before[1], &before), "whichever row comes first");
+    }
 }

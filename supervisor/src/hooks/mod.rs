@@ -23,6 +23,7 @@ use serde::Serialize;
 use spawn::{Command, Input, Limits, Output, StartError};
 
 use crate::event::Event;
+use crate::launch;
 use crate::logs::{LogBook, Stream};
 use crate::poller::Poller;
 use crate::process::Pipe;
@@ -234,10 +235,10 @@ impl Hooks {
         told.write_all(&serde_json::to_vec(happening).unwrap_or_default())?;
         drop(told);
         let mut env = setting.env.to_vec();
-        env.push((RUNTIME_DIR.into(), setting.runtime_dir.into()));
-        env.extend(spec.env.iter().map(|(key, value)| (key.into(), value.value().into())));
+        launch::set(&mut env, RUNTIME_DIR, setting.runtime_dir);
+        spec.env.iter().for_each(|(key, value)| launch::set(&mut env, key, value.value()));
         let variables = happening.variables();
-        env.extend(variables.into_iter().map(|(key, value)| (key.into(), value.into())));
+        variables.into_iter().for_each(|(key, value)| launch::set(&mut env, &key, value));
         let args: Vec<OsString> = spec.argv.iter().skip(1).map(OsString::from).collect();
         let command = Command {
             program: &spec.argv.first().map_or_else(PathBuf::new, PathBuf::from),

@@ -70,7 +70,7 @@ impl Supervisor {
                     let change = json!({"applied": false, "change": ready.change});
                     self.answer_late(wanted.asker, Ok(change));
                 }
-                Ok(ready) => self.begin_change(wanted.asker, wanted.patience, ready),
+                Ok(ready) => self.begin_change(wanted, ready),
                 Err(error) => self.answer_late(wanted.asker, Err(error)),
             }
         }
@@ -97,7 +97,9 @@ impl Supervisor {
             draining.count() >= DRAINING_MAX
         })?;
         let text = format!("{full}: {DRAINING_MAX} processes of it still keep clients");
-        let hint = format!("wait for them to leave, or end them with `framevisor restart {full}`");
+        let hint = format!(
+            "wait for them to leave, or end it with them: `framevisor stop {full}` and `framevisor start {full}`"
+        );
         Some(refusal("draining", text, &hint))
     }
 }

@@ -95,6 +95,9 @@ impl Supervisor {
     pub(crate) fn stop_in_order(&mut self, places: &[WorkerId]) {
         self.waiting.retain(|at| !places.contains(at));
         self.leaving.extend(places);
+        if let Some(transition) = &mut self.transition {
+            transition.keep_stopped(places);
+        }
     }
 
     pub(crate) fn keep_running(&mut self, places: &[WorkerId]) {

@@ -13,7 +13,9 @@
 
 mod health;
 mod placing;
+mod resting;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::admin::WorkerState;
@@ -21,17 +23,17 @@ use protocol::name::RingName;
 use protocol::time::MonoNs;
 use shmring::clock;
 
-use super::Supervisor;
+use super::{Supervisor, Wanted};
 use crate::admin::Asker;
 use crate::launch::Launcher;
-use crate::lifecycle::Input;
 use crate::listeners::Listener;
-use crate::preparing::{Opened, Ready, refusal};
+use crate::preparing::{Opened, Ready, Wish, refusal};
 use crate::rings;
 use crate::topology::{Change, RingSpec, Topology, WorkerSpec};
 use crate::worker::{Role, Worker};
 use crate::workers::WorkerId;
 use health::{Failure, Health, Proof};
+use resting::Rest;
 
 /// While something is waited for that nobody tells.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -42,6 +44,8 @@ pub(super) struct Transition {
     asker: Asker,
     /// How long an unhealthy worker has beyond its start deadline.
     patience: Duration,
+    /// Somebody asked for new processes by name: also of those that were stopped.
+    replaces: bool,
     change: Change,
     before: Before,
     /// In the order they start.
@@ -56,6 +60,8 @@ pub(super) struct Transition {
     /// Removed ones that must end before others can start.
     displaced: Vec<WorkerId>,
     removed: Vec<WorkerId>,
+    /// Of those that it has ended: who did not run.
+    resting: BTreeMap<WorkerId, Rest>,
     proving: Vec<Proof>,
     /// Whether workers that ran before were told to end.
     touched: bool,
@@ -81,7 +87,8 @@ enum Step {
 
 impl Supervisor {
     /// Takes what the change needs, and begins it.
-    pub(super) fn begin_change(&mut self, asker: Asker, patience: Duration, ready: Ready) {
+    pub(super) fn begin_change(&mut self, wanted: Wanted, ready: Ready) {
+        let Wanted { asker, wish, patience, .. } = wanted;
         let Ready { topology, change, launcher, opened } = ready;
         self.take_sockets(opened);
         self.floors.reserve(topology.rings.iter().map(|ring| &ring.name), clock::now().utc);
@@ -93,6 +100,7 @@ impl Supervisor {
         let mut transition = Transition {
             asker,
             patience,
+            replaces: matches!(wish, Wish::Replace { .. }),
             change,
             before,
             first: Vec::new(),
@@ -102,6 +110,7 @@ impl Supervisor {
             adjusted: Vec::new(),
             displaced: Vec::new(),
             removed: Vec::new(),
+            resting: BTreeMap::new(),
             proving: Vec::new(),
             touched: false,
             step: Step::Reserving,
@@ -191,6 +200,8 @@ impl Supervisor {
 
     fn clear(&mut self, transition: &mut Transition) {
         let leaving = cleared(transition);
+        let rests = leaving.iter().filter_map(|at| Some((*at, self.rest_of(*at)?)));
+        transition.resting = rests.collect();
         self.waiting.retain(|at| !leaving.contains(at));
         self.leaving.extend(&leaving);
         transition.touched = true;
@@ -208,8 +219,10 @@ impl Supervisor {
             self.workers[at].life.forgive();
             self.leaving.remove(&at);
         }
-        let started = self.start_all(&transition.second, now);
-        transition.proving.extend(started);
+        let stays = |at: &WorkerId| !transition.replaces && transition.is_kept_stopped(*at);
+        let second: Vec<WorkerId> =
+            transition.second.iter().copied().filter(|at| !stays(at)).collect();
+        transition.proving.extend(self.start_all(&second, now));
         transition.step = Step::Second;
     }
 
@@ -270,9 +283,7 @@ impl Supervisor {
         let ended = if transition.touched { cleared(&transition) } else { Vec::new() };
         for at in ended {
             self.leaving.remove(&at);
-            if self.workers.get(at).is_some() {
-                self.tell(at, now, Input::Start);
-            }
+            self.start_as_before(&transition, at, now);
         }
         self.sweep_rings(&transition.change.rings.created);
         self.close_sockets();

@@ -144,7 +144,7 @@ fn hook(hooks: &mut Section<'_>, entry: &Entry, rules: &RuleNames) -> Option<Hoo
             section.missing(key);
         }
     }
-    let env = worker::env(&mut section);
+    let env = worker::env(&mut section, &[]);
     let timeout = timeout(&mut section);
     let on = on(&mut section, rules);
     let argv = section.texts("run", COMMAND)?;

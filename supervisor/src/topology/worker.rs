@@ -15,6 +15,7 @@ use super::tree::{Key, Node, Value};
 use super::variables::is_variable_name;
 use super::written::{Input, WrittenKind, WrittenOutput, WrittenWorker};
 use super::{EnvText, Launch, boot, limits, piped, policy, ranges, restart, users};
+use crate::launch::TMPDIR;
 
 /// Keys of a built-in worker beside those of its kind.
 pub(super) const USE: [&str; 6] = ["use", "in", "out", "restart", "limits", "after"];
@@ -98,7 +99,7 @@ pub(super) fn look_at_defaults(section: &mut Section<'_>, kind: Option<Kind>) {
         }
         None => {
             section.refuse_others(&RUN);
-            env(section);
+            env(section, &[TMPDIR]);
             boot::ready(section);
             policy::read(section, WrittenKind::Run);
         }
@@ -281,7 +282,7 @@ fn named_secret(section: &mut Section<'_>, config: IngestConfig) -> Option<Inges
 
 fn run(section: &mut Section<'_>) -> Option<Launch> {
     section.refuse_others(&RUN);
-    let env = env(section);
+    let env = env(section, &[TMPDIR]);
     let argv: Vec<String> =
         section.texts("run", COMMAND)?.into_iter().map(|word| word.value.to_owned()).collect();
     if argv.first().is_none_or(String::is_empty) {
@@ -299,14 +300,15 @@ fn shadow(section: &mut Section<'_>, kind: WrittenKind) -> Option<Located<Worker
     }
 }
 
-pub(super) fn env(section: &mut Section<'_>) -> BTreeMap<String, EnvText> {
+/// `own` are those that framevisor sets itself, beside its FRAMEVISOR_ ones.
+pub(super) fn env(section: &mut Section<'_>, own: &[&str]) -> BTreeMap<String, EnvText> {
     let mut env = BTreeMap::new();
     let Some(mut variables) = section.below("env") else { return env };
     for entry in variables.entries() {
         let name = &entry.key.text;
         if !is_variable_name(name) {
             variables.complain(entry.key.place, KeyProblem::EnvName { seen: name.clone() });
-        } else if name.starts_with("FRAMEVISOR_") {
+        } else if name.starts_with("FRAMEVISOR_") || own.contains(&name.as_str()) {
             variables.complain(entry.key.place, KeyProblem::EnvReserved { seen: name.clone() });
         } else if let Some(text) = variables.text_of(&format!("env.{name}"), &entry.value, "a text")
         {

@@ -1,7 +1,7 @@
 //! Who does what in which turn of a change.
 
 use super::super::Supervisor;
-use super::Transition;
+use super::{Transition, cleared};
 use crate::topology::{Change, How, RingSpec, WorkerSpec, clash};
 use crate::worker::{Role, Worker};
 use crate::workers::WorkerId;
@@ -17,19 +17,14 @@ impl Supervisor {
             }
             transition.removed.push(id);
         }
+        self.place_in_place(transition, &change);
         for spec in self.spawner.topology.workers.clone() {
             let writes = self.topology().written_by(&spec);
             let restart = change.restart.iter().find(|restart| restart.worker == spec.name);
-            match (self.workers.named(&spec.name), restart.map(|restart| restart.how)) {
+            match (self.workers.named(&spec.name), restart) {
                 (None, _) => self.place_added(transition, spec, writes),
-                (Some(old), Some(How::Beside)) if self.workers[old].life.is_up() => {
-                    self.place_successor(transition, old, spec, writes);
-                }
-                (Some(old), Some(_)) => {
-                    let worker = &self.workers[old];
-                    transition.in_place.push((old, worker.spec.clone(), worker.writes.clone()));
-                    transition.second.push(old);
-                }
+                (Some(old), Some(_)) if transition.second.contains(&old) => {}
+                (Some(old), Some(_)) => self.place_successor(transition, old, spec, writes),
                 // Also of those that stay: the next process of a writer has what others need of it now.
                 (Some(kept), None) => {
                     let (seed, worker) = (self.next_seed(), &mut self.workers[kept]);
@@ -42,11 +37,24 @@ impl Supervisor {
         self.put_in_order(transition);
     }
 
+    /// Before those that are added: what these leave may be what others need.
+    fn place_in_place(&self, to: &mut Transition, change: &Change) {
+        for restart in &change.restart {
+            let Some(old) = self.workers.named(&restart.worker) else { continue };
+            let worker = &self.workers[old];
+            if restart.how == How::Beside && worker.life.is_up() {
+                continue;
+            }
+            to.in_place.push((old, worker.spec.clone(), worker.writes.clone()));
+            to.second.push(old);
+        }
+    }
+
     fn place_added(&mut self, to: &mut Transition, spec: WorkerSpec, writes: Vec<RingSpec>) {
-        let displaced = to.displaced.iter().any(|at| clash(&self.workers[*at].spec, &spec));
+        let waits = cleared(to).iter().any(|at| clash(&self.workers[*at].spec, &spec));
         let seed = self.next_seed();
         let id = self.workers.add(Worker::new(spec, writes, seed));
-        if displaced { &mut to.second } else { &mut to.first }.push(id);
+        if waits { &mut to.second } else { &mut to.first }.push(id);
     }
 
     fn place_successor(

@@ -4,6 +4,7 @@ use protocol::config::Kind;
 use protocol::name::NameError;
 
 use super::{did_you_mean, suggest};
+use crate::launch::TMPDIR;
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum KeyProblem {
@@ -51,6 +52,9 @@ impl KeyProblem {
                 "keep 'use' for a built-in kind, or 'run' for your own command".into()
             }
             Self::EnvName { .. } => "use letters, digits and _, not beginning with a digit".into(),
+            Self::EnvReserved { seen } if seen == TMPDIR => {
+                "leave it out: each process has a folder of its own there, removed after it".into()
+            }
             Self::EnvReserved { .. } => "choose a name that does not begin with FRAMEVISOR_".into(),
             Self::Glob { .. } => "for example '*.events', or 'cam1.*'".into(),
             Self::Missing { key } => format!("add {}", example(key)),

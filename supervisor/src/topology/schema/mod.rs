@@ -249,7 +249,7 @@ fn every_worker() -> Keys {
         ("shadow", shared("name")),
         ("ready", shared("ready")),
         ("like", shared("name")),
-        ("env", values::environment()),
+        ("env", values::environment("^(?:FRAMEVISOR_|TMPDIR$)")),
         ("stdin", shared("stream_ring")),
         ("stdout", shared("stream_ring")),
         ("raw", shared("raw")),

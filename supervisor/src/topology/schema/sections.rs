@@ -91,7 +91,7 @@ pub(super) fn hook() -> Keys {
         ("on", shared("events")),
         ("run", values::command()),
         ("timeout", shared("span")),
-        ("env", values::environment()),
+        ("env", values::environment("^FRAMEVISOR_")),
     ]
 }
 

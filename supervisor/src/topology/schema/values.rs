@@ -183,13 +183,13 @@ pub(super) fn decimal() -> Value {
     either(vec![json!({"type": "number"}), text(r"-?[0-9]+(?:\.[0-9]+)?")])
 }
 
-/// Variables of a command.
-pub(super) fn environment() -> Value {
+/// Variables of a command; `own` is the pattern of those that framevisor sets itself.
+pub(super) fn environment(own: &str) -> Value {
     json!({
         "type": ["object", "null"],
         "propertyNames": {
             "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
-            "not": {"pattern": "^FRAMEVISOR_"},
+            "not": {"pattern": own},
         },
         "additionalProperties": shared("text"),
     })

@@ -257,6 +257,17 @@ fn a_group_is_found_by_name_or_number_and_one_that_is_not_there_is_a_mistake() {
 }
 
 #[test]
+fn a_variable_that_each_process_is_given_is_no_commands_own_and_a_hooks_may_be() {
+    let text = "version: 1
+workers: {a: {run: [x], env: {TMPDIR: /scratch}}}
+hooks: {tell: {on: worker.died, run: [x], env: {TMPDIR: /scratch, FRAMEVISOR_IN: x}}}";
+    let report = yard(text).unwrap_err().to_string();
+    assert!(report.contains("env: TMPDIR is set by framevisor itself"), "{report}");
+    assert!(report.contains("leave it out: each process has a folder of its own"), "{report}");
+    assert_eq!(mistakes(text).len(), 2, "{report}");
+}
+
+#[test]
 fn a_wrong_type_does_not_hide_a_number_out_of_range_beside_it() {
     let text = "version: 1
 workers:

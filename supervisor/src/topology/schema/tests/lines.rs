@@ -350,6 +350,7 @@ x: {run: sleep 1}
 x: {run: []}
 x: {run: [x], threads: 1}
 x: {run: [x], env: {FRAMEVISOR_IN: x}}
+x: {run: [x], env: {TMPDIR: /x}}
 x: {run: [x], env: {1A: x}}
 x: {run: [x], env: {A: [x]}}
 x: {run: [x], ready: up}
