@@ -368,7 +368,16 @@ async fn a_project_that_records_nothing_says_what_to_do() {
     }
     let away = site(Told::At("/nowhere/at/all".into()));
     assert_eq!(get(&away, "/api/v1/recordings").await.json()["cameras"], json!([]));
-    assert_eq!(get(&away, "/recordings/cam1/index.m3u8?from=-5m").await.code(), "no-such-camera");
+    for path in [
+        "/api/v1/recordings/cam1",
+        "/recordings/cam1/index.m3u8?from=0&to=5",
+        "/recordings/cam1/cut.mp4?from=-5m",
+        "/recordings/cam1/init/20261120T120000.040Z-00000001.mp4",
+        "/recordings/cam1/segment/20261120T120000.040Z-00000001/1-2.m4s",
+        "/recordings/cam1/segment/20261120T120000.040Z-00000001/1-2.json",
+    ] {
+        assert_eq!(get(&away, path).await.code(), "no-such-camera", "{path}");
+    }
 }
 
 #[tokio::test]

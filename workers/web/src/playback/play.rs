@@ -54,6 +54,7 @@ pub async fn index(
     let turn = site.shelf.turn(Turn::Look).await?;
     let text = blocking(move || {
         let _turn = turn;
+        let folder = folder.find()?;
         let growth = growth(&folder, &wanted, now);
         let reel = Reel::read(&folder, wanted.range, growth)?;
         if reel.segments.is_empty() {
@@ -122,11 +123,11 @@ pub async fn init(
 ) -> Result<Response, NotPlayed> {
     let folder = site.shelf.folder(&camera)?;
     let name = file.strip_suffix(".mp4").and_then(recordings::file_name);
-    let path = folder.join(name.ok_or(NotPlayed::NoSegment)?.to_string());
+    let name = name.ok_or(NotPlayed::NoSegment)?.to_string();
     let turn = site.shelf.turn(Turn::Segment).await?;
     let (bytes, content_type) = blocking(move || {
         let _turn = turn;
-        let file = recordings::RecordingFile::open(&path)?;
+        let file = recordings::RecordingFile::open(&folder.find()?.join(name))?;
         let streams = file.tracks().iter().filter_map(|track| file.stream(track.track));
         let content_type = match fmp4::codecs(streams) {
             Some(codecs) => format!("video/mp4; codecs=\"{codecs}\""),
@@ -188,7 +189,8 @@ pub async fn segment(
     let turn = site.shelf.turn(Turn::Segment).await?;
     match kind {
         "m4s" => {
-            let strip = blocking(move || no_segment(Strip::of_segment(&folder, &stretch))).await?;
+            let strip = blocking(move || no_segment(Strip::of_segment(&folder.find()?, &stretch)));
+            let strip = strip.await?;
             let envelope = Envelope {
                 content_type: "video/iso.segment".to_owned(),
                 tag: format!("{}-{place}-{shift}", stretch.file.number),
@@ -200,7 +202,7 @@ pub async fn segment(
         "json" => {
             let told = blocking(move || {
                 let _turn = turn;
-                no_segment(recordings::pictures(&folder, &stretch))
+                no_segment(recordings::pictures(&folder.find()?, &stretch))
             });
             let (ring, shown) = told.await?;
             let pictures = shown.iter().map(Picture::of).collect();
@@ -263,6 +265,7 @@ pub async fn cut(
     };
     let (strip, held) = blocking(move || {
         let _look = look;
+        let folder = folder.find()?;
         let files = Timeline::read(&folder, range)?.files.len();
         if files > CUT_FILES_MAX {
             return Err(NotPlayed::ManyFiles { files, most: CUT_FILES_MAX });

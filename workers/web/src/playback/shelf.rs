@@ -45,6 +45,13 @@ pub enum Turn {
     Segment,
 }
 
+/// Where recordings of a camera lie, if there are any: only its name was looked at so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    camera: String,
+    path: PathBuf,
+}
+
 /// Why nothing is played.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPlayed {
@@ -95,11 +102,12 @@ impl Shelf {
         }
     }
 
-    /// The directory of a camera. Made of what the name means, and only when it is there.
-    pub fn folder(&self, camera: &str) -> Result<PathBuf, NotPlayed> {
-        let none = || NotPlayed::NoCamera(camera.chars().take(80).collect());
-        let folder = self.root()?.join(folder_name(camera).ok_or_else(none)?);
-        if folder.is_dir() { Ok(folder) } else { Err(none()) }
+    /// The directory of a camera, made of what the name means. Asks no disk: requests are taken by the thread
+    /// of the heartbeat, and one that does not answer would end this worker with all its live video.
+    pub fn folder(&self, camera: &str) -> Result<Folder, NotPlayed> {
+        let root = self.root()?;
+        let name = folder_name(camera).ok_or_else(|| no_camera(camera))?;
+        Ok(Folder { path: root.join(&name), camera: name })
     }
 
     /// Names of cameras that something is or was recorded of, in order.
@@ -143,6 +151,17 @@ impl Shelf {
             _ => Err(NotPlayed::Busy),
         }
     }
+}
+
+impl Folder {
+    /// The directory, if it is there: in [`blocking`] alone, and in its turn.
+    pub fn find(self) -> Result<PathBuf, NotPlayed> {
+        if self.path.is_dir() { Ok(self.path) } else { Err(no_camera(&self.camera)) }
+    }
+}
+
+fn no_camera(name: &str) -> NotPlayed {
+    NotPlayed::NoCamera(name.chars().take(80).collect())
 }
 
 /// Directories are called as packet rings are, without the last part.
@@ -240,6 +259,16 @@ pub async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whether_a_camera_was_recorded_is_asked_of_the_disk_and_not_of_its_name() {
+        let root = std::env::temp_dir().join("framevisor-no-recordings-here");
+        let shelf = Shelf::new(Told::At(root.clone()), BTreeMap::new());
+        let folder = shelf.folder("cam1").unwrap();
+        assert_eq!(folder.path, root.join("cam1"));
+        assert!(matches!(folder.find(), Err(NotPlayed::NoCamera(name)) if name == "cam1"));
+        assert!(matches!(shelf.folder("../etc"), Err(NotPlayed::NoCamera(_))));
+    }
 
     #[test]
     fn a_name_is_a_camera_or_nothing() {
