@@ -189,8 +189,10 @@ pub async fn segment(
     let turn = site.shelf.turn(Turn::Segment).await?;
     match kind {
         "m4s" => {
-            let strip = blocking(move || no_segment(Strip::of_segment(&folder.find()?, &stretch)));
-            let strip = strip.await?;
+            let cut = blocking(move || {
+                Ok((no_segment(Strip::of_segment(&folder.find()?, &stretch))?, turn))
+            });
+            let (strip, turn) = cut.await?;
             let envelope = Envelope {
                 content_type: "video/iso.segment".to_owned(),
                 tag: format!("{}-{place}-{shift}", stretch.file.number),
@@ -263,7 +265,7 @@ pub async fn cut(
         None => format!("{camera}-{}.mp4", compact(range.from)),
         Some(part) => format!("{camera}-{}-{part}.mp4", compact(range.from)),
     };
-    let (strip, held) = blocking(move || {
+    let (strip, held, turn) = blocking(move || {
         let _look = look;
         let folder = folder.find()?;
         let files = Timeline::read(&folder, range)?.files.len();
@@ -281,7 +283,7 @@ pub async fn cut(
             }
         };
         let none = NotPlayed::NoPart { part: part.unwrap_or(1), parts };
-        Ok((strip.ok_or(none)?, footage))
+        Ok((strip.ok_or(none)?, footage, turn))
     })
     .await?;
     let envelope = Envelope {

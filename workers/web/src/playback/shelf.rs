@@ -246,7 +246,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
     }
 }
 
-/// Reads off the event loop.
+/// Reads off the event loop. Who goes away leaves the reading behind: the turn goes with it, and comes back when
+/// the disk has answered.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, NotPlayed> + Send + 'static,
 ) -> Result<T, NotPlayed> {
