@@ -219,7 +219,7 @@ async fn clients(
     tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 
-fn unanswered(trouble: &Trouble) -> Refusal {
+pub(crate) fn unanswered(trouble: &Trouble) -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "no-supervisor",
