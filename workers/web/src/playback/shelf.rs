@@ -2,10 +2,13 @@
 //! nothing they do may take the disk from the recorder.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::answer::Refusal;
+use crate::playback::moment::BadTime;
+use crate::playback::turns::{Held, Turns};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,17 +16,17 @@ use axum::response::{IntoResponse, Response};
 use protocol::config::Shelf as Told;
 use protocol::name::{RingKind, RingName};
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::answer::Refusal;
-use crate::playback::moment::BadTime;
 
 /// Requests that read headers at once; one of a day takes a second.
 const LOOKS_MAX: usize = 2;
 /// Downloads at once; each has a file open for each minute of its range.
 const CUTS_MAX: usize = 4;
+/// Of one address: it takes two that read slowly to keep others from downloading.
+const CUTS_SHARE: usize = 2;
 /// Segments that are sent at once: two for each of sixteen cameras.
 const SEGMENTS_MAX: usize = 32;
+/// Of one address: a browser has six connections.
+const SEGMENTS_SHARE: usize = 8;
 /// A request waits so long for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 
@@ -32,17 +35,18 @@ const TURN_WAIT: Duration = Duration::from_secs(10);
 pub struct Shelf {
     told: Told,
     groups: BTreeMap<String, Vec<String>>,
-    looks: Arc<Semaphore>,
-    cuts: Arc<Semaphore>,
-    segments: Arc<Semaphore>,
+    looks: Turns,
+    cuts: Turns,
+    segments: Turns,
 }
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Look,
-    Cut,
-    Segment,
+    /// With who asks.
+    Cut(IpAddr),
+    Segment(IpAddr),
 }
 
 /// Where recordings of a camera lie, if there are any: only its name was looked at so far.
@@ -89,9 +93,13 @@ pub enum NotPlayed {
 
 impl Shelf {
     pub fn new(told: Told, groups: BTreeMap<String, Vec<String>>) -> Self {
-        let turns = |count| Arc::new(Semaphore::new(count));
-        let (looks, cuts, segments) = (turns(LOOKS_MAX), turns(CUTS_MAX), turns(SEGMENTS_MAX));
-        Self { told, groups, looks, cuts, segments }
+        Self {
+            told,
+            groups,
+            looks: Turns::new(LOOKS_MAX, LOOKS_MAX),
+            cuts: Turns::new(CUTS_MAX, CUTS_SHARE),
+            segments: Turns::new(SEGMENTS_MAX, SEGMENTS_SHARE),
+        }
     }
 
     pub fn root(&self) -> Result<&Path, NotPlayed> {
@@ -137,19 +145,15 @@ impl Shelf {
     }
 
     /// Waits until it is this request's turn.
-    pub async fn turn(&self, turn: Turn) -> Result<OwnedSemaphorePermit, NotPlayed> {
-        let turns = match turn {
-            Turn::Look => &self.looks,
+    pub async fn turn(&self, turn: Turn) -> Result<Held, NotPlayed> {
+        let waiting = match turn {
+            Turn::Look => self.looks.wait(None),
             // Who downloads is told at once.
-            Turn::Cut => {
-                return Arc::clone(&self.cuts).try_acquire_owned().map_err(|_| NotPlayed::Busy);
-            }
-            Turn::Segment => &self.segments,
+            Turn::Cut(address) => return self.cuts.take(address).ok_or(NotPlayed::Busy),
+            Turn::Segment(address) => self.segments.wait(Some(address)),
         };
-        match tokio::time::timeout(TURN_WAIT, Arc::clone(turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(NotPlayed::Busy),
-        }
+        let turn = tokio::time::timeout(TURN_WAIT, waiting).await;
+        turn.ok().flatten().ok_or(NotPlayed::Busy)
     }
 }
 

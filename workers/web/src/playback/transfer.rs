@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use recordings::Strip;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
+
+use crate::playback::turns::Held;
 
 /// What is sent, apart from its bytes.
 #[derive(Clone, Debug)]
@@ -24,12 +25,7 @@ pub struct Envelope {
 
 /// Answers with the strip or with the part of it that the request wants. `turn` is given back when all of
 /// it was sent, or nobody reads it any more.
-pub fn send(
-    strip: Strip,
-    envelope: &Envelope,
-    request: &HeaderMap,
-    turn: OwnedSemaphorePermit,
-) -> Response {
+pub fn send(strip: Strip, envelope: &Envelope, request: &HeaderMap, turn: Held) -> Response {
     let bytes = strip.bytes();
     let tag = format!("\"{}\"", envelope.tag);
     let mut headers = envelope.headers(&tag);
@@ -62,7 +58,7 @@ pub fn send(
 /// away leaves a thread behind that waits for the disk, and the turn is that thread's until then.
 fn read_on<E: std::error::Error + Send + Sync + 'static>(
     reader: impl Iterator<Item = Result<Vec<u8>, E>> + Send + 'static,
-    turn: OwnedSemaphorePermit,
+    turn: Held,
 ) -> impl futures_util::Stream<Item = Result<Vec<u8>, std::io::Error>> {
     stream::unfold(Some((reader, turn)), |state| async move {
         let (mut reader, turn) = state?;
@@ -158,22 +154,21 @@ mod tests {
     use std::io;
     use std::time::Duration;
 
-    use futures_util::{FutureExt, StreamExt};
-    use tokio::sync::Semaphore;
-
     use super::*;
+    use crate::playback::turns::Turns;
+    use futures_util::{FutureExt, StreamExt};
 
     #[tokio::test]
     async fn who_goes_away_while_the_disk_hangs_leaves_the_turn_to_the_thread_that_waits() {
-        let turns = Arc::new(Semaphore::new(1));
-        let turn = Arc::clone(&turns).try_acquire_owned().unwrap();
+        let turns = Turns::new(1, 1);
+        let turn = turns.wait(None).await.unwrap();
         let (disk, answer) = std::sync::mpsc::channel::<io::Result<Vec<u8>>>();
         let mut body = Box::pin(read_on(answer.into_iter(), turn));
         assert!(body.next().now_or_never().is_none(), "the disk hangs");
         drop(body);
-        assert_eq!(turns.available_permits(), 0, "the next one would hang too");
+        assert!(turns.wait(None).now_or_never().is_none(), "the next one would hang too");
         disk.send(Ok(vec![1])).unwrap();
-        let turn = tokio::time::timeout(Duration::from_secs(10), turns.acquire()).await;
+        let turn = tokio::time::timeout(Duration::from_secs(10), turns.wait(None)).await;
         assert!(turn.is_ok(), "the disk answered, and the turn did not come back");
     }
 
