@@ -242,10 +242,14 @@ fn is_within(answered: &str, asked: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || !answered.is_empty() && rest.starts_with(['/', '?']))
 }
 
+/// What stands behind scheme and host, if they are there: a path or a query may hold `://` too.
 fn place(uri: &str) -> &str {
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphabetic());
     let path = match uri.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
-        None => uri,
+        Some((scheme, rest)) if is_scheme(scheme) => {
+            rest.find(['/', '?']).map_or("", |at| &rest[at..])
+        }
+        _ => uri,
     };
     path.trim_end_matches('/')
 }

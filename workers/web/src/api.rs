@@ -191,7 +191,8 @@ async fn missing(site: &Arc<Site>, now: UtcNs) {
 /// When a camera was not recorded lately, though it was to be.
 fn gaps(site: &Site, camera: &str, now: UtcNs) -> Option<Vec<(UtcNs, UtcNs)>> {
     let from = site.tally().gaps_from(camera, site.began());
-    let outline = Outline::read(&site.shelf.folder(camera).ok()?, Range { from, to: now }).ok()?;
+    let folder = site.shelf.folder(camera).ok()?.find().ok()?;
+    let outline = Outline::read(&folder, Range { from, to: now }).ok()?;
     let wanted = outline.gaps.iter().filter(|gap| gap.reason != GapReason::Paused);
     Some(wanted.map(|gap| (gap.from, gap.to)).collect())
 }
@@ -218,7 +219,7 @@ async fn clients(
     tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 
-fn unanswered(trouble: &Trouble) -> Refusal {
+pub(crate) fn unanswered(trouble: &Trouble) -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "no-supervisor",

@@ -218,6 +218,17 @@ impl Site {
         self.camera_names().chain(others).map(str::to_owned).collect()
     }
 
+    /// The same for who changes something: an error where it is not known, and an ingest worker of which no ring is
+    /// known is taken for a camera, whose workers are its own.
+    pub async fn known_owners(&self) -> Result<Vec<String>, Arc<Trouble>> {
+        let workers = self.workers().await?;
+        let census = self.census().await;
+        let ingests = workers.list.iter().filter(|worker| worker.kind == Kind::Ingest.as_str());
+        let ingests = ingests.map(|worker| worker.name.as_str());
+        let others = ingests.filter(|name| !is_second_stream(name, &census.rings));
+        Ok(self.camera_names().chain(others).map(str::to_owned).collect())
+    }
+
     pub fn shared_sources(&self) -> Arc<dyn Sources> {
         Arc::clone(&self.sources.0)
     }
@@ -327,6 +338,15 @@ fn ask(sources: &dyn Sources) -> Result<Workers, Trouble> {
     Ok(Workers { json, list })
 }
 
+/// Whether an ingest worker brings another camera's stream: `hall-sub` that of `hall.sub.packets`.
+fn is_second_stream(worker: &str, rings: &[RingStatus]) -> bool {
+    let of_another = |ring: &&RingStatus| ring.name.camera() != worker;
+    rings.iter().filter(of_another).any(|ring| {
+        let stream = ring.name.as_str().strip_suffix(".packets");
+        stream.is_some_and(|stream| stream.replace('.', "-") == worker)
+    })
+}
+
 /// The cameras behind the inputs, in the inputs' order. Of several frame rings of a camera the
 /// first named in the topology is shown. The packet ring is known by its name even when it is no
 /// input: the census shows whether it flows.
@@ -369,5 +389,16 @@ mod tests {
             .collect();
         assert_eq!(shown, [("b", Some("b.frames")), ("a", Some("a.small.frames"))]);
         assert_eq!(cameras[1].packets, Some("a.packets".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_second_stream_is_told_from_a_camera_of_its_own_by_its_ring() {
+        let rings = ["hall.packets", "hall.sub.packets", "hall-2.packets", "hall.sub.frames"]
+            .map(|name| RingStatus::absent(name.parse().unwrap()));
+        assert!(is_second_stream("hall-sub", &rings));
+        for camera in ["hall", "hall-2", "hall-3", "hall-sub-2"] {
+            assert!(!is_second_stream(camera, &rings), "{camera}");
+        }
+        assert!(!is_second_stream("hall-sub", &[]), "nothing is known of it");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
+use axum::extract::Extension;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use fake::Fake;
 use films::{Films, NOON_S, time_of};
@@ -20,6 +21,7 @@ use recordings::{Remark, add_comment};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use web::guard::Hosts;
+use web::guard::forwarded::Peer;
 use web::playback::shelf::Shelf;
 use web::route::router;
 use web::site::Site;
@@ -310,13 +312,19 @@ async fn no_more_downloads_than_there_are_places_and_a_place_comes_back() {
     let (_films, site) = films();
     let path = format!("/recordings/cam1/cut.mp4?{}", range(0, 60));
     let hosts = Hosts::new("127.0.0.1:8080".parse().unwrap());
-    let mut open = Vec::new();
-    for _ in 0..4 {
+    let begin = async |ip: [u8; 4]| {
         let request = Request::get(&path).header(header::HOST, "localhost").body(Body::empty());
-        let response =
-            router(Arc::clone(&site), hosts.clone()).oneshot(request.unwrap()).await.unwrap();
+        let peer = Peer { address: (ip, 5000).into(), is_secure: false };
+        let router = router(Arc::clone(&site), hosts.clone()).layer(Extension(peer));
+        router.oneshot(request.unwrap()).await.unwrap()
+    };
+    let mut open = Vec::new();
+    for ip in [[10, 0, 0, 7], [10, 0, 0, 7], [127, 0, 0, 1], [127, 0, 0, 1]] {
+        let response = begin(ip).await;
         assert_eq!(response.status(), StatusCode::OK);
         open.push(response);
+        let of_two = begin([10, 0, 0, 7]).await.status();
+        assert_eq!(of_two == StatusCode::SERVICE_UNAVAILABLE, open.len() >= 2);
     }
     let refused = get(&site, &path).await;
     assert_eq!(
@@ -368,7 +376,16 @@ async fn a_project_that_records_nothing_says_what_to_do() {
     }
     let away = site(Told::At("/nowhere/at/all".into()));
     assert_eq!(get(&away, "/api/v1/recordings").await.json()["cameras"], json!([]));
-    assert_eq!(get(&away, "/recordings/cam1/index.m3u8?from=-5m").await.code(), "no-such-camera");
+    for path in [
+        "/api/v1/recordings/cam1",
+        "/recordings/cam1/index.m3u8?from=0&to=5",
+        "/recordings/cam1/cut.mp4?from=-5m",
+        "/recordings/cam1/init/20261120T120000.040Z-00000001.mp4",
+        "/recordings/cam1/segment/20261120T120000.040Z-00000001/1-2.m4s",
+        "/recordings/cam1/segment/20261120T120000.040Z-00000001/1-2.json",
+    ] {
+        assert_eq!(get(&away, path).await.code(), "no-such-camera", "{path}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -260,10 +261,10 @@ async fn a_user_sees_their_cameras_and_what_belongs_to_them() {
     assert_eq!(text, nobody, "whether there is such a camera is not told");
 }
 
-#[tokio::test]
-async fn a_camera_that_the_page_does_not_show_keeps_its_workers_from_one_of_a_shorter_name() {
-    const SMALL: &str = "small-0123456789-0123456789";
-    let fake = Arc::new(Fake::new(["cam01", "cam01-2"].map(str::to_owned)));
+const SMALL: &str = "small-0123456789-0123456789";
+
+/// A page of `cam01` in a project with `cam01-2`, and a token, `SMALL`, that may restart what `cam01` has.
+fn page_of_one(fake: Arc<Fake>) -> Place {
     let about = About {
         project: "demo".parse().unwrap(),
         worker: "web".parse().unwrap(),
@@ -277,7 +278,36 @@ async fn a_camera_that_the_page_does_not_show_keeps_its_workers_from_one_of_a_sh
         cameras: "cam01".into(),
     };
     config.tokens.insert("small".to_owned(), small);
-    let place = Place::at(&config, Arc::new(Site::new(about, fake, 80)));
+    Place::at(&config, Arc::new(Site::new(about, fake, 80)))
+}
+
+fn two_cameras() -> Fake {
+    Fake::new(["cam01", "cam01-2"].map(str::to_owned))
+}
+
+#[tokio::test]
+async fn a_token_restarts_nothing_while_nobody_says_whose_it_is() {
+    let restart = async |place: &Place, worker: &str| {
+        place.post(&format!("/api/v1/workers/{worker}/restart"), SMALL, &Value::Null).await
+    };
+    // The other camera has not sent anything since the machine came up: it has no ring.
+    let mut fake = two_cameras();
+    fake.missing.insert("cam01-2".to_owned());
+    let place = page_of_one(Arc::new(fake));
+    assert_eq!(restart(&place, "cam01-2-decode").await.status, 403);
+    assert_eq!(restart(&place, "cam01-2").await.status, 403);
+
+    let fake = Arc::new(two_cameras());
+    fake.silent_supervisor.store(true, Ordering::Relaxed);
+    let place = page_of_one(fake);
+    let refused = restart(&place, "cam01-2-decode").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("did not answer within 2 s"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn a_camera_that_the_page_does_not_show_keeps_its_workers_from_one_of_a_shorter_name() {
+    let place = page_of_one(Arc::new(two_cameras()));
     let guard = basic("guard", "pw-guard");
     let rows = place.get("/api/v1/workers", &guard).await.json();
     let names: Vec<&str> =

@@ -1,6 +1,6 @@
 //! An offer into a viewer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ const RESENDS: usize = 1_024;
 #[derive(Clone, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) camera: &'a str,
+    pub(crate) origin: IpAddr,
     pub(crate) edition: u64,
     pub(crate) lineup: &'a Lineup,
     /// Where the viewer is to send.
@@ -87,7 +88,8 @@ fn plain(error: &RtcError) -> String {
 
 fn viewer(asked: &Asked<'_>, now: Instant) -> Result<Viewer, RtcError> {
     let rtc = asked.lineup.configure(config()).build(now);
-    let mut viewer = Viewer::new(rtc, asked.camera, asked.edition, asked.local.clone(), now);
+    let mut viewer =
+        Viewer::new(rtc, asked.camera, asked.origin, asked.edition, asked.local.clone(), now);
     for address in &asked.local {
         let candidate = Candidate::host(*address, "udp")?;
         viewer.change(|rtc| {

@@ -1,10 +1,8 @@
 //! What is asked of the hub.
 
-use std::net::IpAddr;
-
 use tokio::sync::oneshot;
 
-use crate::door::Answered;
+use crate::door::{Answered, Caller};
 use crate::figures::ViewerFigures;
 use crate::refusal::Refusal;
 
@@ -21,8 +19,7 @@ pub(crate) enum Command {
 pub(crate) struct Wanted {
     pub(crate) camera: String,
     pub(crate) offer: String,
-    /// The address of ours that the request came to.
-    pub(crate) reached: Option<IpAddr>,
+    pub(crate) caller: Caller,
     pub(crate) reply: oneshot::Sender<Result<Answered, Refusal>>,
 }
 

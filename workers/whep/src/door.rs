@@ -30,6 +30,15 @@ pub struct Answered {
     pub left_out: Vec<&'static str>,
 }
 
+/// Whom an offer comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// What counts as one: an address, of IPv6 all that one household has.
+    pub origin: IpAddr,
+    /// The address of ours that the request came to.
+    pub reached: Option<IpAddr>,
+}
+
 /// Where offers go in.
 #[derive(Clone, Debug)]
 pub struct Door {
@@ -102,19 +111,19 @@ impl Drop for Service {
 }
 
 impl Door {
-    /// Answers `offer` for `camera` with a viewer that has 20 s to come. `reached`: the address of ours that
-    /// the request came to. Waits up to 3 s for a camera that has sent nothing so far.
+    /// Answers `offer` for `camera` with a viewer that has 20 s to come. Waits up to 3 s for a camera that has
+    /// sent nothing so far.
     pub async fn offer(
         &self,
         camera: &str,
         offer: String,
-        reached: Option<IpAddr>,
+        caller: Caller,
     ) -> Result<Answered, Refusal> {
         if offer.len() > OFFER_MAX_BYTES {
             return Err(Refusal::TooLarge { bytes: offer.len() });
         }
         let (reply, answer) = oneshot::channel();
-        let wanted = Wanted { camera: camera.to_owned(), offer, reached, reply };
+        let wanted = Wanted { camera: camera.to_owned(), offer, caller, reply };
         let stopped = || Refusal::Closed { why: "this worker stops".to_owned() };
         self.commands.send(Command::Offer(wanted)).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))

@@ -183,18 +183,15 @@ impl Hub {
 
     fn consider(&mut self, wanted: Wanted) {
         let now = self.clock.now().instant;
-        match self.admit(&wanted.camera, now) {
+        match self.admit(&wanted.camera, wanted.caller.origin, now) {
             Ok(()) => self.waiting.push((wanted, now + FIRST_PACKET)),
             Err(refusal) => self.reply(wanted, Err(refusal)),
         }
     }
 
     /// Whether there is a place for a viewer of `camera`; its ring is read from now on.
-    fn admit(&mut self, camera: &str, now: Instant) -> Result<(), Refusal> {
-        let most = usize::try_from(self.setup.config.max_viewers).unwrap_or(usize::MAX);
-        if self.viewers.len() + self.waiting.len() >= most {
-            return Err(Refusal::Full { viewers: most });
-        }
+    fn admit(&mut self, camera: &str, origin: IpAddr, now: Instant) -> Result<(), Refusal> {
+        self.seat(origin)?;
         let Some(source) = self.sources.get_mut(camera) else {
             return Err(Refusal::UnknownCamera { camera: camera.to_owned() });
         };
@@ -207,6 +204,21 @@ impl Hub {
         let tap = Tap::open(project, &source.ring, reader, Arc::clone(&feed))
             .map_err(|error| Refusal::Closed { why: format!("no thread: {error}") })?;
         source.open = Some(Open { feed, tap, needed: now });
+        Ok(())
+    }
+
+    /// Whether there is a place for who comes from `origin`. Who never comes has one too, for as long as may be.
+    fn seat(&self, origin: IpAddr) -> Result<(), Refusal> {
+        let most = usize::try_from(self.setup.config.max_viewers).unwrap_or(usize::MAX);
+        let asking = self.waiting.iter().map(|(wanted, _)| wanted.caller.origin);
+        let inside = self.viewers.values().map(|viewer| viewer.origin).chain(asking);
+        if self.viewers.len() + self.waiting.len() >= most {
+            return Err(Refusal::Full { viewers: most });
+        }
+        let share = share(origin, most);
+        if inside.filter(|other| *other == origin).count() >= share {
+            return Err(Refusal::TooMany { viewers: share });
+        }
         Ok(())
     }
 
@@ -290,10 +302,10 @@ impl Hub {
             Shown::Unfit { why } => return Err(Refusal::Unfit { camera, why: why.clone() }),
             Shown::Ready { edition, lineup } => (*edition, lineup),
         };
-        let local = self.addresses(wanted.reached);
+        let local = self.addresses(wanted.caller.reached);
         let chance = Chance::draw()?;
-        let asked =
-            Asked { camera: &camera, edition, lineup, local, chance: [chance.audio, chance.video] };
+        let (origin, chance_of) = (wanted.caller.origin, [chance.audio, chance.video]);
+        let asked = Asked { camera: &camera, origin, edition, lineup, local, chance: chance_of };
         let (viewer, sdp) = answer(&wanted.offer, &asked, now.instant)?;
         self.viewers.insert(chance.id.clone(), viewer);
         tracing::info!(camera, viewers = self.viewers.len(), "a viewer by WebRTC");
@@ -371,6 +383,12 @@ impl Hub {
     fn figures(&self) -> std::sync::MutexGuard<'_, Figures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many of `most` places one origin may have: half of them, so that it takes two to take all. Programs of this
+/// machine share one address, and so does who comes through a proxy on it that nobody named.
+fn share(origin: IpAddr, most: usize) -> usize {
+    if origin.is_loopback() { most } else { most.div_ceil(2) }
 }
 
 /// The WebRTC stack ends in a panic where it finds itself at fault, which a stranger's datagram may bring about:

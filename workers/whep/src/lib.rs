@@ -45,7 +45,7 @@ mod unit;
 mod viewer;
 mod wire;
 
-pub use door::{Answered, Door, Service};
+pub use door::{Answered, Caller, Door, Service};
 pub use figures::{CameraFigures, Figures, ViewerFigures};
 pub use offer::OFFER_MAX_BYTES;
 pub use refusal::Refusal;

@@ -16,6 +16,8 @@ pub enum Refusal {
     Silent { camera: String, why: String },
     #[error("the offer has {bytes} bytes; {most} are the most", most = crate::OFFER_MAX_BYTES)]
     TooLarge { bytes: usize },
+    #[error("{viewers} viewers of one address watch by WebRTC, and more of them are not let in")]
+    TooMany { viewers: usize },
     #[error("{camera} cannot be watched by WebRTC: {why}")]
     Unfit { camera: String, why: String },
     #[error("there is no camera '{camera}' with packets among the inputs")]

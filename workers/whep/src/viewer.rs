@@ -7,7 +7,7 @@
 //!    ended                   ended
 //! ```
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -69,6 +69,8 @@ pub(crate) struct Sending {
 #[derive(Debug)]
 pub(crate) struct Viewer {
     pub(crate) camera: String,
+    /// Who asked for it.
+    pub(crate) origin: IpAddr,
     /// Of the feed when it was answered.
     pub(crate) edition: u64,
     rtc: Rtc,
@@ -102,12 +104,14 @@ impl Viewer {
     pub(crate) fn new(
         rtc: Rtc,
         camera: &str,
+        origin: IpAddr,
         edition: u64,
         local: Vec<SocketAddr>,
         now: Instant,
     ) -> Self {
         Self {
             camera: camera.to_owned(),
+            origin,
             edition,
             rtc,
             local,

@@ -207,6 +207,27 @@ fn an_answer_for_another_place_is_wrong_and_players_may_write_the_place_their_wa
     }
 }
 
+/// What anybody can write into a query is not taken for the place that an answer was made for.
+#[test]
+fn a_scheme_and_a_host_within_a_query_or_a_path_are_part_of_the_place() {
+    let gate = Gate::of(Arc::new(Mint::new([7; 32])));
+    for (answered, asked) in [
+        ("/snap/hall.jpg", "/api/v1/cameras?x=://h/snap/hall.jpg"),
+        ("/snap/hall.jpg", "/api/v1/cameras://h/snap/hall.jpg"),
+        ("/snap/hall.jpg", "http://h?x=/snap/hall.jpg"),
+        ("/api?x=://h/snap/hall.jpg", "/snap/hall.jpg"),
+    ] {
+        assert!(!gate.is_for(answered, asked), "{answered} {asked}");
+    }
+    for (answered, asked) in [
+        ("http://h/snap/hall.jpg", "/snap/hall.jpg"),
+        ("/snap/hall.jpg", "https://h/snap/hall.jpg"),
+        ("/api?x=://h/a", "/api?x=://h/a"),
+    ] {
+        assert!(gate.is_for(answered, asked), "{answered} {asked}");
+    }
+}
+
 #[test]
 fn an_open_server_asks_nobody_and_looks_at_no_password() {
     let mut scene = Scene::of(Basic::Always);

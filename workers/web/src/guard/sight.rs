@@ -44,6 +44,11 @@ impl Sight {
         self.holder.as_ref().is_some_and(|holder| holder.may(right, camera))
     }
 
+    /// Whether its token may do this to all there is.
+    pub fn may_everywhere(&self, right: Right) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.may_everywhere(right))
+    }
+
     pub fn sees(&self, camera: &str) -> bool {
         self.lobby.access().allows(&self.who, Action::Play, camera)
             || self.holder.as_ref().is_some_and(|holder| holder.may(Right::Read, camera))

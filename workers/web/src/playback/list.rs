@@ -128,7 +128,7 @@ fn list(shelf: &Shelf, range: Range, sight: &Sight) -> Result<List, NotPlayed> {
 }
 
 fn row(shelf: &Shelf, camera: String, range: Range) -> Result<Row, NotPlayed> {
-    let folder = shelf.folder(&camera)?;
+    let folder = shelf.folder(&camera)?.find()?;
     let outline = Outline::read(&folder, range)?;
     let is_wanted =
         |comment: &Comment| range.from <= comment.remark.utc_ns && comment.remark.utc_ns < range.to;
@@ -157,6 +157,7 @@ pub async fn one(
     let turn = site.shelf.turn(Turn::Look).await?;
     let timeline = blocking(move || {
         let _turn = turn;
+        let folder = folder.find()?;
         let recording = recordings::is_written(&folder);
         let mut timeline = Timeline::read(&folder, range)?;
         // Not told, and by far the most of it.

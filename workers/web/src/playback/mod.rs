@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `shelf.rs` | where recordings are; how many may be read at once |
+//! | `turns.rs` | who may read now, so many of one address |
 //! | `moment.rs` | times of requests (pure) |
 //! | `list.rs` | `/api/v1/recordings` and what is below it |
 //! | `play.rs` | `/recordings/CAM/...` |
@@ -15,3 +16,4 @@ pub mod play;
 pub mod playlist;
 pub mod shelf;
 pub mod transfer;
+pub mod turns;

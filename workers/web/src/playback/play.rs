@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::time::UtcNs;
@@ -15,6 +15,7 @@ use recordings::{Growth, Range, Reel, Stretch, Strip, Timeline};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::guard::forwarded::Asker;
 use crate::playback::moment::{Asked, Wanted};
 use crate::playback::playlist::{date, playlist};
 use crate::playback::shelf::{Ask, NotPlayed, Turn, blocking};
@@ -54,6 +55,7 @@ pub async fn index(
     let turn = site.shelf.turn(Turn::Look).await?;
     let text = blocking(move || {
         let _turn = turn;
+        let folder = folder.find()?;
         let growth = growth(&folder, &wanted, now);
         let reel = Reel::read(&folder, wanted.range, growth)?;
         if reel.segments.is_empty() {
@@ -117,16 +119,17 @@ fn is_beyond(folder: &FilePath, time: UtcNs) -> bool {
 /// `init/FILE.mp4`: what stands in front of segments, with the codecs that players ask for.
 pub async fn init(
     State(site): Shared,
+    Extension(asker): Extension<Asker>,
     Path((camera, file)): Path<(String, String)>,
     request: HeaderMap,
 ) -> Result<Response, NotPlayed> {
     let folder = site.shelf.folder(&camera)?;
     let name = file.strip_suffix(".mp4").and_then(recordings::file_name);
-    let path = folder.join(name.ok_or(NotPlayed::NoSegment)?.to_string());
-    let turn = site.shelf.turn(Turn::Segment).await?;
+    let name = name.ok_or(NotPlayed::NoSegment)?.to_string();
+    let turn = site.shelf.turn(Turn::Segment(asker.address)).await?;
     let (bytes, content_type) = blocking(move || {
         let _turn = turn;
-        let file = recordings::RecordingFile::open(&path)?;
+        let file = recordings::RecordingFile::open(&folder.find()?.join(name))?;
         let streams = file.tracks().iter().filter_map(|track| file.stream(track.track));
         let content_type = match fmp4::codecs(streams) {
             Some(codecs) => format!("video/mp4; codecs=\"{codecs}\""),
@@ -178,6 +181,7 @@ pub struct Pictures {
 /// `segment/FILE/AT-BYTES.m4s`, or `.json` for the pictures that are in it.
 pub async fn segment(
     State(site): Shared,
+    Extension(asker): Extension<Asker>,
     Path((camera, file, place)): Path<(String, String, String)>,
     Ask(Shift { shift }): Ask<Shift>,
     request: HeaderMap,
@@ -185,10 +189,13 @@ pub async fn segment(
     let folder = site.shelf.folder(&camera)?;
     let (place, kind) = place.split_once('.').ok_or(NotPlayed::NoSegment)?;
     let stretch = stretch(&file, place, shift).ok_or(NotPlayed::NoSegment)?;
-    let turn = site.shelf.turn(Turn::Segment).await?;
+    let turn = site.shelf.turn(Turn::Segment(asker.address)).await?;
     match kind {
         "m4s" => {
-            let strip = blocking(move || no_segment(Strip::of_segment(&folder, &stretch))).await?;
+            let cut = blocking(move || {
+                Ok((no_segment(Strip::of_segment(&folder.find()?, &stretch))?, turn))
+            });
+            let (strip, turn) = cut.await?;
             let envelope = Envelope {
                 content_type: "video/iso.segment".to_owned(),
                 tag: format!("{}-{place}-{shift}", stretch.file.number),
@@ -200,7 +207,7 @@ pub async fn segment(
         "json" => {
             let told = blocking(move || {
                 let _turn = turn;
-                no_segment(recordings::pictures(&folder, &stretch))
+                no_segment(recordings::pictures(&folder.find()?, &stretch))
             });
             let (ring, shown) = told.await?;
             let pictures = shown.iter().map(Picture::of).collect();
@@ -247,6 +254,7 @@ pub struct Part {
 /// `cut.mp4`: the range as one file, from the key frame before it on, by copy.
 pub async fn cut(
     State(site): Shared,
+    Extension(asker): Extension<Asker>,
     Path(camera): Path<String>,
     Ask(asked): Ask<Asked>,
     Ask(Part { part }): Ask<Part>,
@@ -255,14 +263,15 @@ pub async fn cut(
     let now = site.now_utc();
     let folder = site.shelf.folder(&camera)?;
     let range = asked.range(now, None, PLAYED_MAX)?.range;
-    let turn = site.shelf.turn(Turn::Cut).await?;
+    let turn = site.shelf.turn(Turn::Cut(asker.address)).await?;
     let look = site.shelf.turn(Turn::Look).await?;
     let name = match part {
         None => format!("{camera}-{}.mp4", compact(range.from)),
         Some(part) => format!("{camera}-{}-{part}.mp4", compact(range.from)),
     };
-    let (strip, held) = blocking(move || {
+    let (strip, held, turn) = blocking(move || {
         let _look = look;
+        let folder = folder.find()?;
         let files = Timeline::read(&folder, range)?.files.len();
         if files > CUT_FILES_MAX {
             return Err(NotPlayed::ManyFiles { files, most: CUT_FILES_MAX });
@@ -278,7 +287,7 @@ pub async fn cut(
             }
         };
         let none = NotPlayed::NoPart { part: part.unwrap_or(1), parts };
-        Ok((strip.ok_or(none)?, footage))
+        Ok((strip.ok_or(none)?, footage, turn))
     })
     .await?;
     let envelope = Envelope {

@@ -2,10 +2,13 @@
 //! nothing they do may take the disk from the recorder.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::answer::Refusal;
+use crate::playback::moment::BadTime;
+use crate::playback::turns::{Held, Turns};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,17 +16,17 @@ use axum::response::{IntoResponse, Response};
 use protocol::config::Shelf as Told;
 use protocol::name::{RingKind, RingName};
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::answer::Refusal;
-use crate::playback::moment::BadTime;
 
 /// Requests that read headers at once; one of a day takes a second.
 const LOOKS_MAX: usize = 2;
 /// Downloads at once; each has a file open for each minute of its range.
 const CUTS_MAX: usize = 4;
+/// Of one address: it takes two that read slowly to keep others from downloading.
+const CUTS_SHARE: usize = 2;
 /// Segments that are sent at once: two for each of sixteen cameras.
 const SEGMENTS_MAX: usize = 32;
+/// Of one address: a browser has six connections.
+const SEGMENTS_SHARE: usize = 8;
 /// A request waits so long for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 
@@ -32,17 +35,25 @@ const TURN_WAIT: Duration = Duration::from_secs(10);
 pub struct Shelf {
     told: Told,
     groups: BTreeMap<String, Vec<String>>,
-    looks: Arc<Semaphore>,
-    cuts: Arc<Semaphore>,
-    segments: Arc<Semaphore>,
+    looks: Turns,
+    cuts: Turns,
+    segments: Turns,
 }
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Look,
-    Cut,
-    Segment,
+    /// With who asks.
+    Cut(IpAddr),
+    Segment(IpAddr),
+}
+
+/// Where recordings of a camera lie, if there are any: only its name was looked at so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    camera: String,
+    path: PathBuf,
 }
 
 /// Why nothing is played.
@@ -82,9 +93,13 @@ pub enum NotPlayed {
 
 impl Shelf {
     pub fn new(told: Told, groups: BTreeMap<String, Vec<String>>) -> Self {
-        let turns = |count| Arc::new(Semaphore::new(count));
-        let (looks, cuts, segments) = (turns(LOOKS_MAX), turns(CUTS_MAX), turns(SEGMENTS_MAX));
-        Self { told, groups, looks, cuts, segments }
+        Self {
+            told,
+            groups,
+            looks: Turns::new(LOOKS_MAX, LOOKS_MAX),
+            cuts: Turns::new(CUTS_MAX, CUTS_SHARE),
+            segments: Turns::new(SEGMENTS_MAX, SEGMENTS_SHARE),
+        }
     }
 
     pub fn root(&self) -> Result<&Path, NotPlayed> {
@@ -95,11 +110,12 @@ impl Shelf {
         }
     }
 
-    /// The directory of a camera. Made of what the name means, and only when it is there.
-    pub fn folder(&self, camera: &str) -> Result<PathBuf, NotPlayed> {
-        let none = || NotPlayed::NoCamera(camera.chars().take(80).collect());
-        let folder = self.root()?.join(folder_name(camera).ok_or_else(none)?);
-        if folder.is_dir() { Ok(folder) } else { Err(none()) }
+    /// The directory of a camera, made of what the name means. Asks no disk: requests are taken by the thread
+    /// of the heartbeat, and one that does not answer would end this worker with all its live video.
+    pub fn folder(&self, camera: &str) -> Result<Folder, NotPlayed> {
+        let root = self.root()?;
+        let name = folder_name(camera).ok_or_else(|| no_camera(camera))?;
+        Ok(Folder { path: root.join(&name), camera: name })
     }
 
     /// Names of cameras that something is or was recorded of, in order.
@@ -129,20 +145,27 @@ impl Shelf {
     }
 
     /// Waits until it is this request's turn.
-    pub async fn turn(&self, turn: Turn) -> Result<OwnedSemaphorePermit, NotPlayed> {
-        let turns = match turn {
-            Turn::Look => &self.looks,
+    pub async fn turn(&self, turn: Turn) -> Result<Held, NotPlayed> {
+        let waiting = match turn {
+            Turn::Look => self.looks.wait(None),
             // Who downloads is told at once.
-            Turn::Cut => {
-                return Arc::clone(&self.cuts).try_acquire_owned().map_err(|_| NotPlayed::Busy);
-            }
-            Turn::Segment => &self.segments,
+            Turn::Cut(address) => return self.cuts.take(address).ok_or(NotPlayed::Busy),
+            Turn::Segment(address) => self.segments.wait(Some(address)),
         };
-        match tokio::time::timeout(TURN_WAIT, Arc::clone(turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(NotPlayed::Busy),
-        }
+        let turn = tokio::time::timeout(TURN_WAIT, waiting).await;
+        turn.ok().flatten().ok_or(NotPlayed::Busy)
     }
+}
+
+impl Folder {
+    /// The directory, if it is there: in [`blocking`] alone, and in its turn.
+    pub fn find(self) -> Result<PathBuf, NotPlayed> {
+        if self.path.is_dir() { Ok(self.path) } else { Err(no_camera(&self.camera)) }
+    }
+}
+
+fn no_camera(name: &str) -> NotPlayed {
+    NotPlayed::NoCamera(name.chars().take(80).collect())
 }
 
 /// Directories are called as packet rings are, without the last part.
@@ -227,7 +250,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
     }
 }
 
-/// Reads off the event loop.
+/// Reads off the event loop. Who goes away leaves the reading behind: the turn goes with it, and comes back when
+/// the disk has answered.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, NotPlayed> + Send + 'static,
 ) -> Result<T, NotPlayed> {
@@ -240,6 +264,16 @@ pub async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whether_a_camera_was_recorded_is_asked_of_the_disk_and_not_of_its_name() {
+        let root = std::env::temp_dir().join("framevisor-no-recordings-here");
+        let shelf = Shelf::new(Told::At(root.clone()), BTreeMap::new());
+        let folder = shelf.folder("cam1").unwrap();
+        assert_eq!(folder.path, root.join("cam1"));
+        assert!(matches!(folder.find(), Err(NotPlayed::NoCamera(name)) if name == "cam1"));
+        assert!(matches!(shelf.folder("../etc"), Err(NotPlayed::NoCamera(_))));
+    }
 
     #[test]
     fn a_name_is_a_camera_or_nothing() {

@@ -7,9 +7,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use recordings::{Strip, StripReader};
-use tokio::sync::OwnedSemaphorePermit;
+use recordings::Strip;
 use tracing::debug;
+
+use crate::playback::turns::Held;
 
 /// What is sent, apart from its bytes.
 #[derive(Clone, Debug)]
@@ -24,12 +25,7 @@ pub struct Envelope {
 
 /// Answers with the strip or with the part of it that the request wants. `turn` is given back when all of
 /// it was sent, or nobody reads it any more.
-pub fn send(
-    strip: Strip,
-    envelope: &Envelope,
-    request: &HeaderMap,
-    turn: OwnedSemaphorePermit,
-) -> Response {
+pub fn send(strip: Strip, envelope: &Envelope, request: &HeaderMap, turn: Held) -> Response {
     let bytes = strip.bytes();
     let tag = format!("\"{}\"", envelope.tag);
     let mut headers = envelope.headers(&tag);
@@ -58,21 +54,22 @@ pub fn send(
     (status, headers, Body::from_stream(read_on(reader, turn))).into_response()
 }
 
-/// A fragment is read when the one before is on its way: what a client does not take stays on the disk.
-fn read_on(
-    reader: StripReader,
-    turn: OwnedSemaphorePermit,
+/// A fragment is read when the one before is on its way: what a client does not take stays on the disk. Who goes
+/// away leaves a thread behind that waits for the disk, and the turn is that thread's until then.
+fn read_on<E: std::error::Error + Send + Sync + 'static>(
+    reader: impl Iterator<Item = Result<Vec<u8>, E>> + Send + 'static,
+    turn: Held,
 ) -> impl futures_util::Stream<Item = Result<Vec<u8>, std::io::Error>> {
     stream::unfold(Some((reader, turn)), |state| async move {
         let (mut reader, turn) = state?;
         let read = tokio::task::spawn_blocking(move || {
             let bytes = reader.next();
-            (reader, bytes)
+            (reader, turn, bytes)
         });
         match read.await {
-            Ok((_, None)) => None,
-            Ok((reader, Some(Ok(bytes)))) => Some((Ok(bytes), Some((reader, turn)))),
-            Ok((_, Some(Err(error)))) => {
+            Ok((_, _, None)) => None,
+            Ok((reader, turn, Some(Ok(bytes)))) => Some((Ok(bytes), Some((reader, turn)))),
+            Ok((_, _, Some(Err(error)))) => {
                 debug!(%error, "a recording cannot be read on");
                 Some((Err(std::io::Error::other(error)), None))
             }
@@ -154,7 +151,26 @@ fn part(header: &str, bytes: u64) -> Option<Option<Range<u64>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::time::Duration;
+
     use super::*;
+    use crate::playback::turns::Turns;
+    use futures_util::{FutureExt, StreamExt};
+
+    #[tokio::test]
+    async fn who_goes_away_while_the_disk_hangs_leaves_the_turn_to_the_thread_that_waits() {
+        let turns = Turns::new(1, 1);
+        let turn = turns.wait(None).await.unwrap();
+        let (disk, answer) = std::sync::mpsc::channel::<io::Result<Vec<u8>>>();
+        let mut body = Box::pin(read_on(answer.into_iter(), turn));
+        assert!(body.next().now_or_never().is_none(), "the disk hangs");
+        drop(body);
+        assert!(turns.wait(None).now_or_never().is_none(), "the next one would hang too");
+        disk.send(Ok(vec![1])).unwrap();
+        let turn = tokio::time::timeout(Duration::from_secs(10), turns.wait(None)).await;
+        assert!(turn.is_ok(), "the disk answered, and the turn did not come back");
+    }
 
     #[test]
     fn a_range_is_a_part_or_all_or_nothing() {

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{self, Body};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use whep::{Answered, OFFER_MAX_BYTES, Refusal as Why};
+use whep::{Answered, Caller, OFFER_MAX_BYTES, Refusal as Why};
 
 use crate::answer::{Refusal, fresh};
+use crate::guard::forwarded::Asker;
 use crate::site::Site;
 
 /// For the body of an offer, from its headers on.
@@ -36,15 +37,17 @@ pub struct Reached(pub Option<IpAddr>);
 pub async fn offer(
     State(site): State<Arc<Site>>,
     Path(camera): Path<String>,
+    Extension(asker): Extension<Asker>,
     request: Request,
 ) -> Response {
     let Some(door) = &site.webrtc else { return off().into_response() };
     let reached = request.extensions().get::<Reached>().and_then(|reached| reached.0);
+    let caller = Caller { origin: access::origin(asker.address), reached };
     let offer = match read(request).await {
         Ok(offer) => offer,
         Err(refusal) => return refusal.into_response(),
     };
-    match door.offer(&camera, offer, reached).await {
+    match door.offer(&camera, offer, caller).await {
         Ok(answered) => created(&camera, answered),
         Err(why) => refused(&why),
     }
@@ -178,6 +181,11 @@ fn refused(why: &Why) -> Response {
             "no-webrtc-format",
             "an encoder can make H.264 without B-frames of it (use: encoder, latency: live)",
         ),
+        Why::TooMany { .. } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "webrtc-too-many",
+            "one address has half of `max_viewers` of this web worker; behind a proxy, name it in `proxies`",
+        ),
         Why::UnknownCamera { .. } => (
             StatusCode::NOT_FOUND,
             "no-such-camera",
@@ -219,6 +227,7 @@ mod tests {
             406
         );
         assert_eq!(of(&Why::Silent { camera: camera(), why: text() }), 503);
+        assert_eq!(of(&Why::TooMany { viewers: 1 }), 503);
         assert_eq!(of(&Why::TooLarge { bytes: 1 << 20 }), 413);
         assert_eq!(of(&Why::Unfit { camera: camera(), why: text() }), 406);
         assert_eq!(of(&Why::UnknownCamera { camera: camera() }), 404);

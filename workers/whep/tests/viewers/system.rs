@@ -12,7 +12,7 @@ use protocol::name::{ProjectName, RingName};
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
 use shmring::{PacketMeta, PacketWriter, census, clock};
-use whep::{Answered, Door, Refusal, Service};
+use whep::{Answered, Caller, Door, Refusal, Service};
 
 /// Everything here is over far sooner, or broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,7 +62,17 @@ impl System {
     }
 
     pub(crate) fn offer(&self, camera: &str, offer: &str) -> Result<Answered, Refusal> {
-        wait(self.door().offer(camera, offer.to_owned(), None))
+        self.offer_from("127.0.0.1", camera, offer)
+    }
+
+    pub(crate) fn offer_from(
+        &self,
+        origin: &str,
+        camera: &str,
+        offer: &str,
+    ) -> Result<Answered, Refusal> {
+        let caller = Caller { origin: origin.parse().unwrap(), reached: None };
+        wait(self.door().offer(camera, offer.to_owned(), caller))
     }
 
     pub(crate) fn leave(&self, id: &str) -> bool {

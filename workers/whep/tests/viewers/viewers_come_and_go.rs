@@ -115,6 +115,18 @@ fn one_viewer_too_many_is_told_so_and_comes_in_when_another_has_gone() {
 }
 
 #[test]
+fn who_only_asks_takes_half_of_the_places_and_no_more() {
+    let system = System::with(WebrtcConfig { max_viewers: 4, ..WebrtcConfig::default() });
+    let _camera = Camera::h264(&system.project, 25);
+    let (_, offer) = Client::new(RtcConfig::new());
+    let from = |origin| system.offer_from(origin, "cam1", &offer).map(drop);
+    assert_eq!((from("10.0.0.7"), from("10.0.0.7")), (Ok(()), Ok(())));
+    assert_eq!(from("10.0.0.7"), Err(Refusal::TooMany { viewers: 2 }));
+    assert_eq!((from("10.0.0.8"), from("127.0.0.1")), (Ok(()), Ok(())));
+    assert_eq!(from("10.0.0.9"), Err(Refusal::Full { viewers: 4 }));
+}
+
+#[test]
 fn a_port_that_another_has_is_waited_for() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let listen = Some(taken.local_addr().unwrap());
