@@ -19,15 +19,15 @@ use crate::raw;
 const NAME: &str = "the picture";
 
 /// ISO/IEC 23091-2 code points, as in [`Colour`].
-const RANGE_LIMITED: u8 = 1;
-const RANGE_FULL: u8 = 2;
+pub(crate) const RANGE_LIMITED: u8 = 1;
+pub(crate) const RANGE_FULL: u8 = 2;
 const MATRIX_BT709: i32 = 1;
 const MATRIX_UNSPECIFIED: u8 = 2;
 const MATRIX_BT601: i32 = 5;
 /// PAL, the tallest standard definition: taller pictures are BT.709 when nothing is said.
 const SD_MAX_HEIGHT: u32 = 576;
 /// Contrast and saturation of swscale: 1 in 16.16 fixed point.
-const UNCHANGED: i32 = 1 << 16;
+pub(crate) const UNCHANGED: i32 = 1 << 16;
 
 /// A picture whose planes lie one behind the other without padding ([`TightLayout`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
