@@ -7,6 +7,7 @@ use protocol::config::ingest::Source as Wanted;
 use protocol::config::{IngestConfig, PipeConfig, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::RingName;
+use protocol::stream::Track;
 use protocol::time::{ClockSource, MonoNs};
 use shmring::{census, clock};
 use worker::{Context, Fault, Parking, STEP_WAIT, Step, Turn, Worker};
@@ -133,8 +134,7 @@ impl Ingest {
                     rate.declared(track.frame_rate);
                 }
                 self.has_pictures = tracks.first().is_some_and(|track| track.codec.is_video());
-                self.publisher.describe(&tracks)?;
-                self.publisher.while_waiting(cx.while_waiting());
+                self.describe(&tracks, cx)?;
             }
             Event::Unit(captured) => self.publish(&captured, cx)?,
             Event::Down(why) => {
@@ -150,6 +150,19 @@ impl Ingest {
             cx.picture_health(&self.ring, rate.health(), rate.why());
         }
         Ok(Step::Again)
+    }
+
+    /// A source that is all headers is no reason to end.
+    fn describe(&mut self, tracks: &[Track], cx: &mut Context) -> Result<(), Fault> {
+        match self.publisher.describe(tracks) {
+            Ok(()) => self.publisher.while_waiting(cx.while_waiting()),
+            Err(error @ shmring::Error::StreamTooLarge { .. }) => {
+                tracing::error!("nothing is published: {error}");
+                cx.condition(Condition::Degraded, error.to_string());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     fn publish(&mut self, captured: &CapturedUnit, cx: &mut Context) -> Result<(), Fault> {
