@@ -58,6 +58,10 @@ impl Publisher {
         }
     }
 
+    pub(crate) fn is_described(&self) -> bool {
+        self.is_described
+    }
+
     /// Readers can only come to a ring that is there.
     pub(crate) fn is_there(&self) -> bool {
         self.ring.is_some()
