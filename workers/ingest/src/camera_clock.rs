@@ -35,6 +35,9 @@ const BEHIND_NS: i64 = 5_000_000_000;
 const AHEAD_NS: i64 = 1_000_000_000;
 /// The shortest delay is forgotten by this part of the time that passes: 100 ms a second.
 const FORGET_PART: i64 = 10;
+/// The host's UTC was set when it moves so much against its monotonic clock from one picture to the next: ntpd
+/// leads what is less than 128 ms, and a thread that loses its processor between the two readings is back sooner.
+const SET_NS: i64 = 100_000_000;
 
 /// What a report was good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub(crate) struct CameraClock {
     delay: Option<(i64, MonoNs)>,
     /// The latest time told. Invariant: at most [`AHEAD_NS`] after the arrival it was told for.
     last_utc_ns: Option<i64>,
+    /// The host's UTC less its monotonic time, at the latest arrival.
+    host_ns: Option<i64>,
 }
 
 /// Times as they are told: UTC over stream time, rising.
@@ -110,6 +115,7 @@ impl CameraClock {
     /// When a picture was captured that has the stream time `stream_ns` and came at `arrival`, and by
     /// whose clock that is.
     pub(crate) fn date(&mut self, stream_ns: i64, arrival: Stamp) -> (Stamp, ClockSource) {
+        self.follow_host(arrival);
         let arrival_ns = signed(arrival.utc);
         let target_ns =
             self.target_ns.filter(|target_ns| self.can_be(stream_ns, *target_ns, arrival));
@@ -137,6 +143,21 @@ impl CameraClock {
     /// From stream time to the camera's UTC, in ns; `None` before there was a report.
     pub(crate) fn distance_ns(&self) -> Option<i64> {
         self.target_ns
+    }
+
+    /// When the host's UTC was set, what was said by it is of the clock as it was before. It goes along, so that
+    /// monotonic times rise on, and the camera is judged by the new one.
+    fn follow_host(&mut self, arrival: Stamp) {
+        let host_ns = signed(arrival.utc).saturating_sub_unsigned(arrival.mono.0);
+        let before_ns = self.host_ns.replace(host_ns).unwrap_or(host_ns);
+        let set_ns = host_ns.saturating_sub(before_ns);
+        if set_ns.unsigned_abs() <= SET_NS.unsigned_abs() {
+            return;
+        }
+        let moved = |ns: i64| ns.saturating_add(set_ns);
+        self.last_utc_ns = self.last_utc_ns.map(moved);
+        self.delay = self.delay.map(|(delay_ns, at)| (moved(delay_ns), at));
+        self.line.in_use = false;
     }
 
     fn believe(&mut self, target_ns: i64) {

@@ -7,6 +7,7 @@ use protocol::config::ingest::Source as Wanted;
 use protocol::config::{IngestConfig, PipeConfig, WorkerConfig};
 use protocol::control::Condition;
 use protocol::name::RingName;
+use protocol::stream::Track;
 use protocol::time::{ClockSource, MonoNs};
 use shmring::{census, clock};
 use worker::{Context, Fault, Parking, STEP_WAIT, Step, Turn, Worker};
@@ -17,6 +18,9 @@ use crate::source::{CapturedUnit, Event, Source};
 
 /// How often it looks whether somebody reads.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// A camera that sends for so long has come without a key picture: most send one each second or two.
+const KEY_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is read.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(crate) struct Ingest {
     /// `None` of a file, which nobody sends, and of a command, whose worker has no such key.
     rate: Option<RateWatch>,
     has_pictures: bool,
+    keyless: Keyless,
     /// Only with `on_demand`.
     parking: Option<Parking>,
     looked: MonoNs,
@@ -69,8 +74,9 @@ impl Worker for Ingest {
         };
         let parking = (on_demand && !is_essential).then(Parking::working);
         let looked = MonoNs(0);
+        let (has_pictures, keyless) = (false, Keyless::default());
         let mut ingest =
-            Self { source, publisher, ring, rate, has_pictures: false, parking, looked };
+            Self { source, publisher, ring, rate, has_pictures, keyless, parking, looked };
         // Local sources know their tracks by now, so their ring is there before they are ready.
         ingest.advance(Duration::ZERO, cx)?;
         Ok(ingest)
@@ -133,8 +139,7 @@ impl Ingest {
                     rate.declared(track.frame_rate);
                 }
                 self.has_pictures = tracks.first().is_some_and(|track| track.codec.is_video());
-                self.publisher.describe(&tracks)?;
-                self.publisher.while_waiting(cx.while_waiting());
+                self.describe(&tracks, cx)?;
             }
             Event::Unit(captured) => self.publish(&captured, cx)?,
             Event::Down(why) => {
@@ -152,17 +157,38 @@ impl Ingest {
         Ok(Step::Again)
     }
 
+    /// A source that is all headers is no reason to end.
+    fn describe(&mut self, tracks: &[Track], cx: &mut Context) -> Result<(), Fault> {
+        self.keyless = Keyless::default();
+        match self.publisher.describe(tracks) {
+            Ok(()) => self.publisher.while_waiting(cx.while_waiting()),
+            Err(error @ shmring::Error::StreamTooLarge { .. }) => {
+                tracing::error!("nothing is published: {error}");
+                cx.condition(Condition::Degraded, error.to_string());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
     fn publish(&mut self, captured: &CapturedUnit, cx: &mut Context) -> Result<(), Fault> {
         let is_picture = self.has_pictures && captured.unit.track == 0;
         if let Some(rate) = self.rate.as_mut().filter(|_| is_picture) {
             rate.picture(clock::mono());
         }
         match self.publisher.publish(captured) {
-            Ok(Some(sequence)) => cx.made(sequence),
-            Ok(None) => return Ok(()),
+            Ok(Some(sequence)) => {
+                self.keyless = Keyless::Over;
+                cx.made(sequence);
+            }
+            Ok(None) => {
+                self.tell_keyless(cx);
+                return Ok(());
+            }
             Err(
                 error @ (shmring::Error::PacketTooLarge { .. } | shmring::Error::NoSpace { .. }),
             ) => {
+                self.keyless = Keyless::Over;
                 cx.missed(1);
                 tracing::error!("a picture is lost: {error}");
                 cx.condition(Condition::Degraded, error.to_string());
@@ -180,6 +206,34 @@ impl Ingest {
             cx.condition(Condition::Flowing, why);
         }
         Ok(())
+    }
+
+    fn tell_keyless(&mut self, cx: &mut Context) {
+        if self.publisher.is_described() && self.keyless.is_long(clock::mono()) {
+            cx.condition(Condition::Waiting, "connected; no key picture yet");
+        }
+    }
+}
+
+/// Units that nobody can use, from a connection's first one on. Pure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Keyless {
+    #[default]
+    Unheard,
+    Since(MonoNs),
+    /// Something was published; what is lost later is told when it is.
+    Over,
+}
+
+impl Keyless {
+    /// Such a unit came; whether that has gone on for long.
+    fn is_long(&mut self, now: MonoNs) -> bool {
+        match *self {
+            Self::Unheard => *self = Self::Since(now),
+            Self::Since(since) => return now.saturating_since(since) >= KEY_WITHIN,
+            Self::Over => {}
+        }
+        false
     }
 }
 
@@ -203,5 +257,20 @@ fn roughly(off: Duration) -> String {
         seconds @ 120..7200 => format!("{} min", seconds / 60),
         seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
         seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_without_a_key_picture_is_told_after_two_seconds_and_only_before_its_first() {
+        let at = |ms: u64| MonoNs(ms * 1_000_000);
+        let mut keyless = Keyless::default();
+        let told = [500, 540, 2499, 2500, 9000].map(|ms| keyless.is_long(at(ms)));
+        assert_eq!(told, [false, false, false, true, true]);
+        let mut keyless = Keyless::Over;
+        assert!(![0, 9000].map(|ms| keyless.is_long(at(ms))).contains(&true));
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Publisher {
     contract: RingContract,
     ring: Option<PacketWriter>,
     has_video: bool,
+    /// The ring tells of what flows.
+    is_described: bool,
     gop: GopCounter,
     gate: Gate,
 }
@@ -27,14 +29,24 @@ impl Publisher {
             contract: contract.clone(),
             ring: None,
             has_video: false,
+            is_described: false,
             gop: GopCounter::new(contract.gop_floor, now),
             gate: Gate::default(),
         }
     }
 
-    /// What flows from here on.
+    /// What flows from here on. Nothing is published of what the ring cannot tell.
     pub(crate) fn describe(&mut self, tracks: &[Track]) -> Result<(), Error> {
         self.has_video = tracks.first().is_some_and(|track| track.codec.is_video());
+        let described = self.tell(tracks);
+        self.is_described = described.is_ok();
+        if !self.is_described {
+            self.gate.close();
+        }
+        described
+    }
+
+    fn tell(&mut self, tracks: &[Track]) -> Result<(), Error> {
         match &mut self.ring {
             Some(ring) => ring.set_tracks(tracks),
             None => {
@@ -44,6 +56,10 @@ impl Publisher {
                 Ok(())
             }
         }
+    }
+
+    pub(crate) fn is_described(&self) -> bool {
+        self.is_described
     }
 
     /// Readers can only come to a ring that is there.
@@ -69,6 +85,9 @@ impl Publisher {
         let begins_group = unit.key && unit.track == 0;
         if captured.discontinuity {
             self.gate.close();
+        }
+        if !self.is_described {
+            return Ok(None);
         }
         let (Some(ring), Some(discontinuity)) =
             (&mut self.ring, self.gate.pass(begins_group || !self.has_video))
@@ -134,6 +153,12 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use media::AccessUnit;
+    use protocol::config::RingConfig;
+    use protocol::stream::Codec;
+    use protocol::time::TimeBase;
+    use shmring::census;
+
     use super::*;
 
     #[test]
@@ -144,5 +169,44 @@ mod tests {
         assert_eq!(passed, [None, None, Some(true), Some(false), Some(false)]);
         gate.close();
         assert_eq!([false, true].map(|key| gate.pass(key)), [None, Some(true)]);
+    }
+
+    fn track(headers: usize) -> Track {
+        Track {
+            codec: Codec::Mjpeg,
+            time_base: TimeBase::VIDEO_90K,
+            width: 64,
+            height: 64,
+            sample_rate_hz: 0,
+            channels: 0,
+            frame_rate: (25, 1),
+            extradata: vec![7; headers],
+        }
+    }
+
+    #[test]
+    fn nothing_is_published_of_what_no_ring_can_tell() {
+        let project: ProjectName = format!("publisher{}", std::process::id()).parse().unwrap();
+        let contract = RingContract::new("cam1.packets".parse().unwrap(), RingConfig::default(), 1);
+        let mut publisher = Publisher::new(&project, &contract, UtcNs(1));
+        let unit = AccessUnit {
+            track: 0,
+            key: true,
+            corrupt: false,
+            pts_ns: 0,
+            dts_ns: 0,
+            duration_ns: 0,
+            payload: vec![7; 100],
+        };
+        let captured = CapturedUnit::of_here(unit, clock::now(), false, false);
+        let mut seen = Vec::new();
+        for headers in [100_000, 100, 100_000, 100] {
+            let told = publisher.describe(&[track(headers)]);
+            assert_eq!(told.is_ok(), headers == 100, "{told:?}");
+            seen.push(publisher.publish(&captured).unwrap().is_some());
+        }
+        drop(publisher);
+        census::sweep_unowned(&project);
+        assert_eq!(seen, [false, true, false, true]);
     }
 }

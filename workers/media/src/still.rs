@@ -19,15 +19,17 @@ use crate::raw;
 const NAME: &str = "the picture";
 
 /// ISO/IEC 23091-2 code points, as in [`Colour`].
-const RANGE_LIMITED: u8 = 1;
-const RANGE_FULL: u8 = 2;
+pub(crate) const RANGE_LIMITED: u8 = 1;
+pub(crate) const RANGE_FULL: u8 = 2;
 const MATRIX_BT709: i32 = 1;
 const MATRIX_UNSPECIFIED: u8 = 2;
 const MATRIX_BT601: i32 = 5;
+/// The same by another name.
+const MATRIX_SMPTE170M: u8 = 6;
 /// PAL, the tallest standard definition: taller pictures are BT.709 when nothing is said.
 const SD_MAX_HEIGHT: u32 = 576;
 /// Contrast and saturation of swscale: 1 in 16.16 fixed point.
-const UNCHANGED: i32 = 1 << 16;
+pub(crate) const UNCHANGED: i32 = 1 << 16;
 
 /// A picture whose planes lie one behind the other without padding ([`TightLayout`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,18 @@ pub struct Still {
     pub colour: Colour,
     /// `TightLayout::of(format, width, height).bytes` of them.
     pub samples: Vec<u8>,
+}
+
+/// What samples of YUV mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shade {
+    matrix: i32,
+    full: bool,
+}
+
+impl Shade {
+    /// Of every JPEG: nobody reads what one says beside.
+    pub(crate) const JFIF: Self = Self { matrix: MATRIX_BT601, full: true };
 }
 
 impl From<&Picture> for Still {
@@ -160,16 +174,23 @@ impl Still {
 
     /// swscale knows neither matrix nor range of a picture unless it is told.
     pub(crate) fn set_colour(&self, context: &mut scaling::Context, to: PixelFormat) {
-        let (matrix, full) = (self.matrix(), self.is_full_range());
-        let (to_matrix, to_full) =
-            if is_rgb(self.format) { (MATRIX_BT601, false) } else { (matrix, full) };
+        let yuv = if is_rgb(self.format) {
+            Shade { matrix: MATRIX_BT601, full: false }
+        } else {
+            self.shade()
+        };
+        self.set_shade(context, Shade { full: is_rgb(to) || yuv.full, ..yuv });
+    }
+
+    fn set_shade(&self, context: &mut scaling::Context, to: Shade) {
+        let from = self.shade();
         // SAFETY: a table of constants for any number, of static life.
-        let table = unsafe { ffi::sws_getCoefficients(matrix) };
+        let table = unsafe { ffi::sws_getCoefficients(from.matrix) };
         // SAFETY: the same.
-        let to_table = unsafe { ffi::sws_getCoefficients(to_matrix) };
+        let to_table = unsafe { ffi::sws_getCoefficients(to.matrix) };
         // SAFETY: reads the wrapper's pointer, nothing behind it.
         let pointer = unsafe { context.as_mut_ptr() };
-        let (range, to_range) = (i32::from(full), i32::from(is_rgb(to) || to_full));
+        let (range, to_range) = (i32::from(from.full), i32::from(to.full));
         // SAFETY: the context is live and ours, the tables have the four values it reads. It answers
         // -1 for formats without a matrix, which then need none.
         unsafe {
@@ -179,10 +200,15 @@ impl Still {
         };
     }
 
+    /// What its samples mean; of RGB, what they would as YUV of full range.
+    pub(crate) fn shade(&self) -> Shade {
+        Shade { matrix: self.matrix(), full: self.is_full_range() }
+    }
+
     fn matrix(&self) -> i32 {
         match self.colour.matrix {
             MATRIX_UNSPECIFIED | 0 if self.height > SD_MAX_HEIGHT => MATRIX_BT709,
-            MATRIX_UNSPECIFIED | 0 => MATRIX_BT601,
+            MATRIX_UNSPECIFIED | 0 | MATRIX_SMPTE170M => MATRIX_BT601,
             said => i32::from(said),
         }
     }
@@ -212,18 +238,22 @@ pub(crate) struct StillConverter {
 }
 
 /// All that a conversion depends on.
-type Look = (PixelFormat, u32, u32, Colour, PixelFormat);
+type Look = (PixelFormat, u32, u32, Colour, PixelFormat, Option<Shade>);
 
 impl StillConverter {
-    /// As [`Still::converted`], for formats of YUV, into memory of FFmpeg's. Without [`SPARE_BYTES`] the picture is
-    /// copied first.
+    /// As [`Still::converted`], for formats of YUV, into memory of FFmpeg's; with a `shade`, samples that mean that.
+    /// Without [`SPARE_BYTES`] the picture is copied first.
     pub(crate) fn convert(
         &mut self,
         still: &Still,
         format: PixelFormat,
+        shade: Option<Shade>,
     ) -> Result<frame::Video, MediaError> {
         let layout = still.layout()?;
-        let converted = self.run(still, format, &layout);
+        if shade.is_some() && still.format == PixelFormat::Gray8 && !still.is_full_range() {
+            return self.convert(&still.with_chroma(), format, shade);
+        }
+        let converted = self.run(still, format, shade, &layout);
         converted.map_err(|source| failed("converting", source))
     }
 
@@ -231,31 +261,55 @@ impl StillConverter {
         &mut self,
         still: &Still,
         format: PixelFormat,
+        shade: Option<Shade>,
         layout: &TightLayout,
     ) -> Result<frame::Video, Error> {
-        let look = (still.format, still.width, still.height, still.colour, format);
+        let look = (still.format, still.width, still.height, still.colour, format, shade);
         let context = match self.kept.take() {
             Some((kept, context)) if kept == look => &mut self.kept.insert((kept, context)).1,
-            _ => &mut self.kept.insert((look, quick_context(still, format)?)).1,
+            _ => &mut self.kept.insert((look, quick_context(still, format, shade)?)).1,
         };
         let mut to = new_frame(format, still.width, still.height)?;
+        to.set_format(context.output().format);
         if still.samples.capacity() - still.samples.len() >= SPARE_BYTES {
             scale_in_place(context, still, layout, &mut to)?;
         } else {
             let mut from = new_frame(still.format, still.width, still.height)?;
             still.fill(&mut from, layout);
+            from.set_format(context.input().format);
             context.run(&from, &mut to)?;
         }
         Ok(to)
     }
 }
 
-fn quick_context(still: &Still, to: PixelFormat) -> Result<scaling::Context, Error> {
-    let (before, after) = (pixel_of(still.format), pixel_of(to));
+fn quick_context(
+    still: &Still,
+    to: PixelFormat,
+    shade: Option<Shade>,
+) -> Result<scaling::Context, Error> {
     let (width, height, flags) = (still.width, still.height, scaling::Flags::BILINEAR);
+    let (mut before, mut after) = (pixel_of(still.format), pixel_of(to));
+    if let Some(shade) = shade {
+        before = named(before, still.is_full_range());
+        after = named(after, shade.full);
+    }
     let mut context = scaling::Context::get(before, width, height, after, width, height, flags)?;
-    still.set_colour(&mut context, to);
+    match shade {
+        Some(shade) => still.set_shade(&mut context, shade),
+        None => still.set_colour(&mut context, to),
+    }
     Ok(context)
+}
+
+/// swscale looks which shortcuts there are before it is told a range, so this one says it by its name.
+fn named(format: Pixel, full: bool) -> Pixel {
+    match format {
+        Pixel::YUV420P if full => Pixel::YUVJ420P,
+        Pixel::YUV422P if full => Pixel::YUVJ422P,
+        Pixel::YUV444P if full => Pixel::YUVJ444P,
+        other => other,
+    }
 }
 
 /// `to` and the context are of the picture's size, and its samples are as long as `layout` says and have
@@ -435,7 +489,8 @@ mod tests {
             let mut snug = roomy.clone();
             snug.samples.shrink_to_fit();
             let [roomy, snug] = [roomy, snug].map(|still| {
-                let to = StillConverter::default().convert(&still, PixelFormat::Yuv420p).unwrap();
+                let to =
+                    StillConverter::default().convert(&still, PixelFormat::Yuv420p, None).unwrap();
                 tight(&to, PixelFormat::Yuv420p, width, height)
             });
             assert!(roomy == snug && roomy.iter().any(|sample| *sample != roomy[0]), "{format:?}");

@@ -6,8 +6,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{Folder, Pool, decode_all, ffmpeg, open, read_all};
-use media::{AccessUnit, PictureHome};
-use protocol::stream::{Codec, PixelFormat};
+use media::{AccessUnit, Container, Demuxer, Input, Muxer, PictureHome};
+use protocol::stream::{Codec, PixelFormat, Track};
+use protocol::time::TimeBase;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
@@ -162,4 +163,56 @@ fn nal_kinds_h265(unit: &[u8]) -> Vec<u8> {
         .filter(|window| window[..4] == START_CODE)
         .map(|window| window[4] >> 1 & 0x3f)
         .collect()
+}
+
+/// A Matroska file of these tracks, each with one unit.
+fn matroska(path: &std::path::Path, tracks: &[Track]) {
+    let mut muxer = Muxer::create(path, Container::Matroska, tracks).unwrap();
+    for number in 0..tracks.len() {
+        let unit = AccessUnit {
+            track: u32::try_from(number).unwrap(),
+            key: true,
+            corrupt: false,
+            pts_ns: 0,
+            dts_ns: 0,
+            duration_ns: 40_000_000,
+            payload: vec![7; 320],
+        };
+        muxer.write(&unit).unwrap();
+    }
+    muxer.finish().unwrap();
+}
+
+#[test]
+fn a_track_whose_headers_no_ring_can_describe_is_left_out() {
+    let folder = Folder::new("headers");
+    let pictures = Track {
+        codec: Codec::Mjpeg,
+        time_base: TimeBase::VIDEO_90K,
+        width: 64,
+        height: 64,
+        sample_rate_hz: 0,
+        channels: 0,
+        frame_rate: (25, 1),
+        extradata: vec![7; 70_000],
+    };
+    let sound = Track {
+        codec: Codec::PcmS16le,
+        time_base: TimeBase { num: 1, den: 8000 },
+        width: 0,
+        height: 0,
+        sample_rate_hz: 8000,
+        channels: 1,
+        frame_rate: (0, 1),
+        extradata: Vec::new(),
+    };
+    let path = folder.path("both.mkv");
+    matroska(&path, &[pictures.clone(), sound]);
+    let codecs: Vec<Codec> = open(&path).tracks().iter().map(|track| track.codec).collect();
+    assert_eq!(codecs, [Codec::PcmS16le]);
+
+    let path = folder.path("alone.mkv");
+    matroska(&path, &[pictures]);
+    let error = Demuxer::open(&Input::File(path), Box::new(|| false)).unwrap_err().to_string();
+    assert!(error.contains("70000 bytes of headers"), "{error}");
 }

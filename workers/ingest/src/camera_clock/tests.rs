@@ -149,6 +149,64 @@ fn a_burst_of_late_pictures_does_not_make_the_clock_wrong() {
     assert!(burst.iter().all(|told| *told == (0, ClockSource::Camera)));
 }
 
+/// The same as [`dated`] with the host's UTC off by `off_ns`: how far each picture's monotonic time is from its
+/// capture.
+fn monotonic(
+    clock: &mut CameraClock,
+    frames: std::ops::Range<i64>,
+    late_ms: i64,
+    off_ns: i64,
+) -> Vec<(i64, ClockSource)> {
+    let date = |number: i64| {
+        let came = host(number * FRAME + late_ms * MS);
+        let arrival = Stamp { utc: utc(signed(came.utc) + off_ns), ..came };
+        let (stamp, source) = clock.date(7 * SECOND + number * FRAME, arrival);
+        let told = i64::try_from(stamp.mono.0).unwrap() - 1000 * SECOND;
+        assert_eq!(signed(stamp.utc), NOON + told + off_ns, "both tell of the same instant");
+        (told - number * FRAME, source)
+    };
+    frames.map(date).collect()
+}
+
+const HOUR: i64 = 3_600 * SECOND;
+
+#[test]
+fn a_host_whose_clock_is_set_dates_on_by_arrival() {
+    for set_ns in [HOUR, -HOUR, 300 * MS, -300 * MS] {
+        let mut clock = CameraClock::default();
+        monotonic(&mut clock, 0..50, 30, 0);
+        for told in monotonic(&mut clock, 50..100, 30, set_ns) {
+            assert_eq!(told, (30 * MS, ClockSource::Arrival), "set by {set_ns}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_set_wrong_dates_by_arrival_and_by_the_camera_when_it_is_set_right() {
+    for set_ns in [HOUR, -HOUR] {
+        let mut clock = CameraClock::default();
+        reported(&mut clock, 0, 0);
+        assert_eq!(monotonic(&mut clock, 0..50, 30, 0)[49], (0, ClockSource::Camera));
+        for told in monotonic(&mut clock, 50..100, 30, set_ns) {
+            assert_eq!(told, (30 * MS, ClockSource::Arrival), "set by {set_ns}");
+        }
+        let told = monotonic(&mut clock, 100..150, 30, 0);
+        assert!(told.iter().all(|told| (0..=30 * MS).contains(&told.0)), "{told:?}");
+        assert_eq!(told[49], (0, ClockSource::Camera));
+    }
+}
+
+#[test]
+fn a_host_that_began_an_hour_slow_believes_the_camera_when_it_is_set() {
+    let mut clock = CameraClock::default();
+    reported(&mut clock, 0, 0);
+    for told in monotonic(&mut clock, 0..100, 30, -HOUR) {
+        assert_eq!(told, (30 * MS, ClockSource::Arrival));
+    }
+    let told = monotonic(&mut clock, 100..150, 30, 0);
+    assert!(told[5..].iter().all(|told| *told == (0, ClockSource::Camera)), "{told:?}");
+}
+
 #[test]
 fn the_rtp_clock_may_wrap_between_a_report_and_its_picture() {
     let mut clock = CameraClock::default();
@@ -180,6 +238,34 @@ proptest! {
             let (stamp, _) = clock.date(stream, host(now));
             prop_assert!(signed(stamp.utc) >= last, "{} after {last}", signed(stamp.utc));
             last = signed(stamp.utc);
+        }
+    }
+
+    /// However often the host's clock is set, monotonic times rise with the stream's, and none is after its
+    /// arrival by more than a second.
+    #[test]
+    fn monotonic_times_rise_however_the_host_is_set(
+        steps in proptest::collection::vec(
+            (1i64..2_000, 0i64..4_000, proptest::option::of(-4_000_000i64..4_000_000), proptest::bool::ANY),
+            1..200,
+        ),
+    ) {
+        let mut clock = CameraClock::default();
+        let (mut stream, mut now, mut off_ms, mut last) = (0, 0, 0i64, MonoNs(0));
+        for (step_ms, late_ms, set_ms, report) in steps {
+            stream += step_ms * MS;
+            now = (stream + late_ms * MS).max(now);
+            // What is less is led, not set.
+            off_ms = set_ms.filter(|set_ms| set_ms.abs_diff(off_ms) > 100).unwrap_or(off_ms);
+            if report {
+                clock.report(stream, utc(NOON + stream), WRAP);
+            }
+            let came = host(now);
+            let arrival = Stamp { utc: utc(signed(came.utc) + off_ms * MS), ..came };
+            let (stamp, _) = clock.date(stream, arrival);
+            prop_assert!(stamp.mono >= last, "{:?} after {last:?}", stamp.mono);
+            prop_assert!(stamp.mono <= came.mono + Duration::from_secs(1));
+            last = stamp.mono;
         }
     }
 

@@ -5,12 +5,15 @@
 //! fragments. What stands for no picture by itself goes with the picture behind it.
 
 use bitstream::Family;
-use bitstream::nal::{START_CODE, append};
+use bitstream::nal::{START_CODE, append, unescaped};
 
 use super::order::Ordered;
 
 /// More than any picture; a camera that never ends one is not followed further.
 const UNIT_MAX_BYTES: usize = 16 << 20;
+
+/// payloadType of the SEI message (D.1.1).
+const RECOVERY_POINT: usize = 6;
 
 /// One access unit, Annex B, as the camera sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -239,6 +242,32 @@ impl Assembler {
     }
 }
 
+/// Whether one of the messages of an SEI unit of H.264 is a recovery point (7.3.2.3.1, D.1.8). Others may stand
+/// before it: a buffering period, the picture's timing.
+fn has_recovery_point(nal: &[u8]) -> bool {
+    let plain = unescaped(nal);
+    let mut rest = plain.get(1..).unwrap_or_default();
+    // The last byte holds the stop bit.
+    while rest.len() > 1 {
+        let (kind, behind) = sei_number(rest);
+        let (bytes, body) = sei_number(behind);
+        if kind == RECOVERY_POINT {
+            return true;
+        }
+        rest = body.get(bytes..).unwrap_or_default();
+    }
+    false
+}
+
+/// A type or a size, and what follows it.
+fn sei_number(bytes: &[u8]) -> (usize, &[u8]) {
+    let full = bytes.iter().take_while(|byte| **byte == 0xff).count();
+    match bytes[full..].split_first() {
+        Some((last, rest)) => (full * 0xff + usize::from(*last), rest),
+        None => (full * 0xff, &[]),
+    }
+}
+
 /// Some cameras leave the start code in.
 fn leaves_start_code_in(nal: &[u8]) -> bool {
     nal.starts_with(&START_CODE) || nal.starts_with(&START_CODE[1..])
@@ -261,8 +290,8 @@ impl What {
             Family::H264 => {
                 // first_mb_in_slice is 0 when its code is the one bit 1.
                 let begins_picture = nal.get(1).is_none_or(|byte| byte & 0x80 != 0);
-                // Or a recovery point (D.1.8): some cameras refresh pictures bit by bit and never send an IDR.
-                let is_key = kind == 5 || kind == 6 && nal.get(1) == Some(&6);
+                // Some cameras refresh pictures bit by bit and never send an IDR.
+                let is_key = kind == 5 || kind == 6 && has_recovery_point(nal);
                 // Partitions (2 to 4) no camera sends; a stream that has become H.265 looks like them.
                 Self { is_picture: matches!(kind, 1 | 5), is_key, begins_picture }
             }
@@ -373,6 +402,25 @@ mod tests {
             &[(1, false, &[6, 6, 1, 0x84, 0x80], 0), (1, true, NEXT, 0), (2, true, NEXT, 0)],
         );
         assert_eq!(out.iter().map(|unit| unit.key).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn a_recovery_point_is_found_behind_other_messages_and_nowhere_else() {
+        // A buffering period of 4 bytes, one of them escaped; a message of 256 bytes of user data.
+        let period: &[u8] = &[0, 4, 0, 0, 3, 1, 9];
+        let long = [&[5, 0xff, 1][..], &[6; 256]].concat();
+        let point: &[u8] = &[6, 1, 0x84];
+        for (messages, is_key) in [
+            (vec![period, point], true),
+            (vec![&long, period, point], true),
+            (vec![period, &long], false),
+            (vec![&[1, 6, 6, 6, 6, 6, 6, 6]], false),
+            (vec![&[5, 200, 6]], false),
+        ] {
+            let sei = [&[6], messages.concat().as_slice(), &[0x80]].concat();
+            let out = units(Family::H264, &[(1, false, &sei, 0), (1, true, NEXT, 0)]);
+            assert_eq!(out[0].key, is_key, "{sei:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use protocol::time::{MonoNs, Stamp};
 
 /// Packets that wait; 512 of 1400 bytes are 0.7 MB.
 const HELD_MAX: usize = 512;
-/// A packet that is this much older than the newest is no late one: the camera counts anew.
+/// A packet that is this much older than the newest is no late one: the camera counts anew, once the next one
+/// follows it (RFC 3550 A.1). A single one is a stray.
 const BACK_MAX: i64 = 1000;
 /// One that is so much newer neither: more is missing than would be of use.
 const AHEAD_MAX: i64 = 20_000;
@@ -48,6 +49,8 @@ pub(crate) struct Order {
     /// Number of the next packet, counted on over the wraps of its 16 bits.
     next: Option<i64>,
     held: BTreeMap<i64, Packet<'static>>,
+    /// The packet before this one, when it was far from what was expected.
+    stray: Option<Packet<'static>>,
     anew: bool,
     received: u64,
     lost: u64,
@@ -56,8 +59,8 @@ pub(crate) struct Order {
 impl Order {
     /// A missing packet is waited for so long.
     pub(crate) fn new(patience: Duration) -> Self {
-        let (next, held) = (None, BTreeMap::new());
-        Self { patience, next, held, anew: false, received: 0, lost: 0 }
+        let (next, held, stray) = (None, BTreeMap::new(), None);
+        Self { patience, next, held, stray, anew: false, received: 0, lost: 0 }
     }
 
     /// The same for a stream of which nothing is known of what was before.
@@ -75,12 +78,13 @@ impl Order {
                 next + (ahead + (1 << 15)).rem_euclid(1 << 16) - (1 << 15)
             }
         };
-        let mut next = *self.next.get_or_insert(number);
+        let next = *self.next.get_or_insert(number);
+        let stray = self.stray.take();
         if number < next - BACK_MAX || number > next + AHEAD_MAX {
-            self.held.clear();
-            next = number;
-            self.anew = true;
-        } else if number < next {
+            self.jump(stray, number, packet.into_owned());
+            return None;
+        }
+        if number < next {
             return None; // twice, or too late
         }
         self.received += 1;
@@ -88,9 +92,23 @@ impl Order {
             self.next = Some(number + 1);
             return Some(Ordered { packet, lost: 0, anew: std::mem::take(&mut self.anew) });
         }
-        self.next = Some(next);
         self.held.insert(number, packet.into_owned());
         None
+    }
+
+    /// A packet far from what was expected, and the one before it, if that was far too. Both count when one
+    /// follows the other.
+    fn jump(&mut self, stray: Option<Packet<'static>>, number: i64, packet: Packet<'static>) {
+        let follows = |stray: &Packet<'_>| stray.sequence.wrapping_add(1) == packet.sequence;
+        match stray.filter(follows) {
+            Some(first) => {
+                self.held = BTreeMap::from([(number - 1, first), (number, packet)]);
+                self.next = Some(number - 1);
+                self.anew = true;
+                self.received += 2;
+            }
+            None => self.stray = Some(packet),
+        }
     }
 
     /// The next packet, if it is there or not waited for any longer.
@@ -187,8 +205,23 @@ mod tests {
     fn a_camera_that_counts_anew_is_followed() {
         let mut order = Order::new(WAIT);
         assert_eq!(pushed(&mut order, &[40_000], 0), [(40_000, 0)]);
-        let ordered = order.push(packet(7, 1)).unwrap();
+        assert_eq!(order.push(packet(7, 1)), None);
+        assert_eq!(order.push(packet(8, 2)), None);
+        let ordered = order.pop(MonoNs(2_000_000)).unwrap();
         assert!(ordered.anew && ordered.lost == 0 && ordered.packet.sequence == 7);
+        let ordered = order.pop(MonoNs(2_000_000)).unwrap();
+        assert!(!ordered.anew && ordered.packet.sequence == 8);
+        assert_eq!((pushed(&mut order, &[9], 3), order.counts()), (vec![(9, 0)], (4, 0)));
+    }
+
+    #[test]
+    fn a_stray_packet_from_far_away_costs_nothing() {
+        let mut order = Order::new(WAIT);
+        let sequences = [40_000, 7, 40_001, 8, 40_002, 39_001, 30_000, 40_003];
+        let all: Vec<_> = sequences.iter().filter_map(|it| order.push(packet(*it, 0))).collect();
+        assert!(all.iter().all(|ordered| !ordered.anew && ordered.lost == 0));
+        let all: Vec<_> = all.iter().map(|ordered| ordered.packet.sequence).collect();
+        assert_eq!((all, order.counts()), (vec![40_000, 40_001, 40_002, 40_003], (4, 0)));
     }
 
     proptest! {

@@ -49,6 +49,22 @@ struct Place {
     begin_ticks: Option<u32>,
     /// On the line, of the last unit, and when that came.
     last: Option<(i64, MonoNs)>,
+    /// It was moved back: up to here on the line something was told already.
+    told_ns: Option<i64>,
+}
+
+impl Place {
+    /// Whether a unit's place on the line is free.
+    fn take(&mut self, at_ns: i64, came: MonoNs, is_moved_back: bool) -> bool {
+        if is_moved_back {
+            self.told_ns = self.last.map(|(last_ns, _)| last_ns);
+        }
+        self.told_ns = self.told_ns.filter(|told_ns| at_ns <= *told_ns);
+        if self.told_ns.is_none() {
+            self.last = Some((at_ns, came));
+        }
+        self.told_ns.is_none()
+    }
 }
 
 impl Streams {
@@ -106,7 +122,7 @@ impl Streams {
                 // Nobody could use what comes before all is known of the tracks.
                 if self.told {
                     let placed = self.placed(at, received);
-                    self.out.push_back(Happening::Unit(placed));
+                    self.out.extend(placed.map(Happening::Unit));
                 }
             }
         }
@@ -143,7 +159,8 @@ impl Streams {
         self.lanes.first()?.clock().delay_ns()
     }
 
-    fn placed(&mut self, at: usize, mut received: Received) -> Received {
+    /// `None`: its place on the line is taken.
+    fn placed(&mut self, at: usize, mut received: Received) -> Option<Received> {
         let (first, began) = *self.first.get_or_insert((at, received.arrival.mono));
         if received.anew {
             self.places[at] = Place::default();
@@ -152,6 +169,7 @@ impl Streams {
             self.jump(at, &received);
         }
         let stream_ns = received.unit.pts_ns;
+        let before_ns = self.places[at].origin_ns;
         let origin_ns = if at == first && !received.anew {
             *self.places[at].origin_ns.get_or_insert(stream_ns)
         } else {
@@ -159,8 +177,11 @@ impl Streams {
         };
         received.unit.pts_ns = stream_ns.saturating_sub(origin_ns);
         received.unit.dts_ns = received.unit.dts_ns.saturating_sub(origin_ns);
-        self.places[at].last = Some((received.unit.pts_ns, received.arrival.mono));
-        received
+        let is_moved_back =
+            before_ns.is_some_and(|before_ns| origin_ns.saturating_sub(before_ns) > APART_NS);
+        let is_taken =
+            self.places[at].take(received.unit.pts_ns, received.arrival.mono, is_moved_back);
+        is_taken.then_some(received)
     }
 
     /// Only this track's count jumped: on the line it goes on where it was, or after its pause.
@@ -194,11 +215,16 @@ impl Streams {
         let believed =
             |origin_ns: &i64| origin_ns.abs_diff(by_arrival_ns) <= BELIEVED_NS.unsigned_abs();
         if let Some(origin_ns) = self.by_reports(first, at, stream_ns).filter(believed) {
-            // What was heard so far is moved only when it is far from its picture.
-            let kept = place
-                .origin_ns
-                .filter(|old_ns| old_ns.abs_diff(origin_ns) <= APART_NS.unsigned_abs());
-            let origin_ns = kept.unwrap_or(origin_ns);
+            let origin_ns = match place.origin_ns {
+                // What was heard so far is moved only when it is far from its picture.
+                Some(old_ns) if old_ns.abs_diff(origin_ns) <= APART_NS.unsigned_abs() => old_ns,
+                // Of sound some may be left out, of pictures none, so these stay.
+                Some(old_ns) if old_ns < origin_ns && self.lanes[at].is_video() => {
+                    self.move_others_on(at, origin_ns.saturating_sub(old_ns));
+                    old_ns
+                }
+                _ => origin_ns,
+            };
             self.places[at] = Place { origin_ns: Some(origin_ns), is_final: true, ..place };
             return origin_ns;
         }
@@ -207,6 +233,15 @@ impl Streams {
         });
         self.places[at].origin_ns = Some(origin_ns);
         origin_ns
+    }
+
+    fn move_others_on(&mut self, at: usize, by_ns: i64) {
+        let others = self.places.iter_mut().enumerate().filter(|(other, _)| *other != at);
+        for (_, place) in others {
+            place.origin_ns = place.origin_ns.map(|origin_ns| origin_ns.saturating_sub(by_ns));
+        }
+        let earlier = |began: MonoNs| MonoNs(began.0.saturating_sub(by_ns.unsigned_abs()));
+        self.first = self.first.map(|(first, began)| (first, earlier(began)));
     }
 
     /// Both tracks' times by the camera's clock.

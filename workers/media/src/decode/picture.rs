@@ -205,13 +205,13 @@ fn of_here(
     converter: &mut Converter,
 ) -> Result<Picture, Error> {
     let fields = raw::frame(&frame);
-    let (colour, token) = (colour_of(fields), fields.reordered_opaque.cast_unsigned());
+    let (mut colour, token) = (colour_of(fields), fields.reordered_opaque.cast_unsigned());
     let corrupt = frame.is_corrupt() || frame.has_decode_errors();
     let key = frame.is_key();
     let (format, home) = if let Some(format) = pixel_format_of(fields) {
         (format, home_of(fields, format, registry))
     } else {
-        frame = converter.convert(&frame)?;
+        (frame, colour) = converter.convert(&frame, colour)?;
         (Converter::FORMAT, PictureHome::Heap)
     };
     // Again: the conversion may have put another frame here.

@@ -21,6 +21,8 @@ pub use input::{Input, Interrupt};
 
 /// Damaged packets in a row after which a source is given up: some demuxers stay at the same place.
 const DAMAGED_MAX: u32 = 1000;
+/// Codec headers of all tracks together: a ring describes 60 KiB, and real ones have less than one.
+const HEADERS_MAX_BYTES: usize = 56 << 10;
 
 /// One picture or audio frame, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,14 +181,21 @@ impl Demuxer {
             return Ok(None);
         };
         let number = self.tracks.len();
+        let in_words = track::describe(&stream);
         match Lane::open(&stream, number, &self.name)?.filter(|_| number < TRACKS_MAX) {
+            Some((_, track)) if !has_room(&self.tracks, None, &track.extradata) => {
+                track::set_discard(&mut stream, Discard::All);
+                let bytes = track.extradata.len();
+                tracing::warn!("{}: {in_words} is left out: {bytes} bytes of headers", self.name);
+                return Ok(Some(format!("{in_words} with {bytes} bytes of headers")));
+            }
             Some((lane, track)) => {
                 self.tracks.push(track);
                 self.lanes[index] = Some(lane);
             }
             None => track::set_discard(&mut stream, Discard::All),
         }
-        Ok(Some(track::describe(&stream)))
+        Ok(Some(in_words))
     }
 
     fn take(&mut self, packet: Packet) -> Result<(), MediaError> {
@@ -198,6 +207,7 @@ impl Demuxer {
         let change = lane.take(packet, &mut self.pending).map_err(|source| {
             MediaError::of(&self.name, "converting to the ring's form", source)
         })?;
+        let change = change.filter(|new| has_room(&self.tracks, Some(number), new));
         let track = self.tracks.get_mut(number);
         if let (Some(extradata), Some(track)) = (change, track)
             && track.extradata != extradata
@@ -207,6 +217,13 @@ impl Demuxer {
         }
         Ok(())
     }
+}
+
+/// Whether a ring can describe the tracks with these headers: of another one, or of the one with that number.
+fn has_room(tracks: &[Track], number: Option<usize>, headers: &[u8]) -> bool {
+    let others = tracks.iter().enumerate().filter(|(at, _)| Some(*at) != number);
+    let bytes: usize = others.map(|(_, track)| track.extradata.len()).sum();
+    bytes.saturating_add(headers.len()) <= HEADERS_MAX_BYTES
 }
 
 impl std::fmt::Debug for Demuxer {

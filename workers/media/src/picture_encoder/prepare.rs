@@ -9,10 +9,7 @@ use crate::codec::pixel_of;
 use crate::decode::TightLayout;
 use crate::error::MediaError;
 use crate::raw;
-use crate::still::{Still, StillConverter};
-
-const RANGE_LIMITED: u8 = 1;
-const RANGE_FULL: u8 = 2;
+use crate::still::{RANGE_FULL, RANGE_LIMITED, Shade, Still, StillConverter};
 
 /// Makes pictures ready one after the other, and keeps what that takes.
 #[derive(Default)]
@@ -27,21 +24,18 @@ impl Preparer {
         size: (u32, u32),
     ) -> Result<frame::Video, MediaError> {
         let wanted = if pixel == Pixel::NV12 { PixelFormat::Nv12 } else { PixelFormat::Yuv420p };
-        let mut frame = if picture.format == wanted {
+        let shade = (pixel == Pixel::YUVJ420P).then_some(Shade::JFIF);
+        let means = picture.shade();
+        let mut frame = if picture.format == wanted && shade.is_none_or(|shade| shade == means) {
             copied(picture, size)?
         } else {
-            let mut frame = self.0.convert(picture, wanted)?;
+            let mut frame = self.0.convert(picture, wanted, shade)?;
             // Rows and columns at the end are left out, not scaled.
             frame.set_width(size.0);
             frame.set_height(size.1);
             frame
         };
-        if pixel == Pixel::YUVJ420P {
-            frame.set_format(pixel);
-            if !is_full(picture) {
-                stretch(&mut frame, wanted);
-            }
-        }
+        frame.set_format(pixel);
         Ok(frame)
     }
 }
@@ -78,28 +72,6 @@ fn rows_of(
     rows.map(move |row| &mut row[..extent.row_bytes as usize])
 }
 
-/// JPEG knows full range only.
-fn stretch(frame: &mut frame::Video, format: PixelFormat) {
-    let (luma, chroma) = stretched();
-    for plane in 0..format.planes() {
-        let table = if plane == 0 { &luma } else { &chroma };
-        let samples = rows_of(frame, format, plane).flatten();
-        samples.for_each(|sample| *sample = table[usize::from(*sample)]);
-    }
-}
-
-/// Luma from 16..235 and chroma from 16..240 to all of 0..255.
-fn stretched() -> ([u8; 256], [u8; 256]) {
-    let table = |middle: i32, span: i32, at: i32| {
-        std::array::from_fn(|sample| {
-            let sample = i32::try_from(sample).unwrap_or(0) - middle;
-            let stretched = (sample * 255 + span / 2 * sample.signum()) / span + at;
-            u8::try_from(stretched.clamp(0, 255)).unwrap_or(0)
-        })
-    };
-    (table(16, 219, 0), table(128, 224, 128))
-}
-
 /// Whether its YUV samples, converted or not, use all of 0..255. Gray does unless it says otherwise, and RGB
 /// becomes limited YUV: as `Still` has it.
 fn is_full(picture: &Still) -> bool {
@@ -117,6 +89,7 @@ pub(super) fn tell_colour(video: &mut encoder::video::Video, like: &Still, pixel
             // As `Still` converts them.
             Colour { matrix: 5, ..Colour::default() }
         }
+        _ if pixel == Pixel::YUVJ420P => Colour { matrix: 5, ..Colour::default() },
         _ => like.colour,
     };
     let full = pixel == Pixel::YUVJ420P || is_full(like);
@@ -134,11 +107,61 @@ pub(super) fn tell_colour(video: &mut encoder::video::Video, like: &Still, pixel
 mod tests {
     use super::*;
 
+    /// A picture of one colour, 64x32.
+    fn of_one_colour(format: PixelFormat, (matrix, range): (u8, u8), yuv: [u8; 3]) -> Still {
+        let [luma, blue, red] = yuv;
+        let mut samples = Vec::new();
+        for plane in 0..format.planes() {
+            let extent = format.plane_extent(plane, 64, 32);
+            let values: &[u8] = match (plane, format) {
+                (0, _) => &[luma],
+                (_, PixelFormat::Nv12) => &[blue, red],
+                (1, _) => &[blue],
+                _ => &[red],
+            };
+            let bytes = (extent.row_bytes * extent.rows) as usize;
+            samples.extend(values.iter().cycle().take(bytes));
+        }
+        let colour = Colour { range, matrix, ..Colour::default() };
+        Still { format, width: 64, height: 32, colour, samples }
+    }
+
+    /// Red and green, by ITU-R BT.601 and BT.709.
+    const COLOURS: [(u8, u8, [u8; 3], [u8; 3]); 5] = [
+        (5, RANGE_FULL, [76, 85, 255], [150, 44, 21]),
+        (5, RANGE_LIMITED, [81, 90, 240], [145, 54, 34]),
+        (6, RANGE_LIMITED, [81, 90, 240], [145, 54, 34]),
+        (1, RANGE_FULL, [54, 99, 255], [182, 30, 12]),
+        (1, RANGE_LIMITED, [63, 102, 240], [173, 42, 26]),
+    ];
+
     #[test]
-    fn the_ends_of_the_narrow_range_are_those_of_the_full_one() {
-        let (luma, chroma) = stretched();
-        assert_eq!([luma[0], luma[16], luma[126], luma[235], luma[255]], [0, 0, 128, 255, 255]);
-        assert_eq!([chroma[16], chroma[128], chroma[240]], [0, 128, 255]);
+    fn jpeg_has_the_right_colours_whatever_the_pictures_matrix_and_range() {
+        crate::init();
+        let formats =
+            [PixelFormat::Yuv420p, PixelFormat::Yuv422p, PixelFormat::Yuv444p, PixelFormat::Nv12];
+        let (_, _, red, green) = COLOURS[0];
+        for (matrix, range, its_red, its_green) in COLOURS {
+            for (format, yuv, right) in
+                formats.iter().flat_map(|it| [(*it, its_red, red), (*it, its_green, green)])
+            {
+                let still = of_one_colour(format, (matrix, range), yuv);
+                let made = Preparer::default().prepare(&still, Pixel::YUVJ420P, (64, 32)).unwrap();
+                let seen = [0, 1, 2].map(|plane| made.data(plane)[5]);
+                let is_near = seen.iter().zip(right).all(|(seen, right)| seen.abs_diff(right) <= 3);
+                assert!(is_near, "{format:?}, {matrix}, {range}: {seen:?}, expected {right:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn white_and_black_are_the_ends_of_the_full_range() {
+        crate::init();
+        for (luma, right) in [(16, 0), (126, 128), (235, 255)] {
+            let still = of_one_colour(PixelFormat::Yuv420p, (1, RANGE_LIMITED), [luma, 128, 128]);
+            let made = Preparer::default().prepare(&still, Pixel::YUVJ420P, (64, 32)).unwrap();
+            assert!(made.data(0)[5].abs_diff(right) <= 1, "{luma}: {}", made.data(0)[5]);
+        }
     }
 
     #[test]

@@ -135,17 +135,48 @@ fn sound_is_placed_beside_its_picture_by_reports_else_by_the_beginning_else_by_a
     assert_eq!(apart_ms(|streams| streams.begin(&[Some(90_000), Some(7)])), 300);
 }
 
-#[test]
-fn a_report_moves_sound_that_was_placed_by_arrival_once() {
+/// Pictures and sound of the same moments, of which those of `late` come 300 ms late, by their tracks: at which ms on
+/// the line they are placed. Reports come after 100 ms.
+fn beside_by_reports(late: usize) -> [Vec<i64>; 2] {
     let mut streams = streams(&[VIDEO, SOUND].concat());
-    streams.packet(0, &rtp(96, 1, 0, 90_000, KEY), host(1000));
-    streams.packet(1, &rtp(0, 2, 0, 555_000, &[0; 160]), host(1300));
-    streams.reports(0, &report(1, 90_000, 900), host(1301).mono);
-    streams.reports(1, &report(2, 555_000, 900), host(1301).mono);
-    streams.packet(1, &rtp(0, 2, 1, 555_160, &[0; 160]), host(1320));
-    let times: Vec<i64> =
-        units(&mut streams).iter().map(|unit| unit.unit.pts_ns / 1_000_000).collect();
-    assert_eq!(times, [0, 300, 20]);
+    for number in 0..100u16 {
+        let ms = u64::from(number) * 20;
+        let came = |lane: usize| ms.checked_sub(if lane == late { 300 } else { 0 });
+        for lane in [late, 1 - late] {
+            let Some(own_ms) = came(lane) else { continue };
+            let (sequence, own) =
+                (u16::try_from(own_ms / 20).unwrap(), u32::try_from(own_ms).unwrap());
+            let packet = match lane {
+                0 => rtp(96, 1, sequence, 90_000 + own * 90, KEY),
+                _ => rtp(0, 2, sequence, 555_000 + own * 8, &[0; 160]),
+            };
+            streams.packet(lane, &packet, host(1000 + ms));
+        }
+        if number == 20 {
+            streams.reports(0, &report(1, 90_000, 900), host(1000 + ms).mono);
+            streams.reports(1, &report(2, 555_000, 900), host(1000 + ms).mono);
+        }
+    }
+    let (pictures, sounds): (Vec<_>, Vec<_>) =
+        units(&mut streams).into_iter().partition(|it| it.unit.track == 0);
+    [pictures, sounds].map(|units| units.iter().map(|it| it.unit.pts_ns / 1_000_000).collect())
+}
+
+#[test]
+fn sound_that_a_report_moves_back_leaves_its_pictures_where_they_are() {
+    let [pictures, sounds] = beside_by_reports(1);
+    assert_eq!(pictures, (0..100).map(|number| number * 20).collect::<Vec<_>>());
+    // Six were told from 300 on, by arrival; those that belong there are left out.
+    let told: Vec<i64> = (15..85).map(|number| number * 20).collect();
+    assert_eq!(sounds, told);
+}
+
+#[test]
+fn of_pictures_that_a_report_moves_none_is_left_out_and_none_jumps() {
+    let [pictures, sounds] = beside_by_reports(0);
+    assert_eq!(pictures, (15..100).map(|number| number * 20).collect::<Vec<_>>());
+    // On the line sound is where the pictures of its moment are.
+    assert_eq!((sounds[20], sounds[21], sounds[99]), (400, 720, 1980 + 300));
 }
 
 #[test]
