@@ -1,7 +1,9 @@
 //! Segments without names, asked for at the project's broker (see [`crate::broker`]).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,13 +38,22 @@ pub(crate) struct Brokered {
     project: ProjectName,
     ring: RingName,
     socket: PathBuf,
+    owner: u32,
 }
 
 impl Brokered {
     /// `None` where no broker listens.
-    pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Option<Self> {
-        let socket = broker::sockets(project).into_iter().find(|socket| socket.exists())?;
-        Some(Self { project: project.clone(), ring: ring.clone(), socket })
+    pub(super) fn find(project: &ProjectName, ring: &RingName) -> Option<Self> {
+        let (socket, owner) = broker::sockets(project).into_iter().find_map(|socket| {
+            let owner = fs::metadata(&socket).ok()?.uid();
+            Some((socket, owner))
+        })?;
+        Some(Self { project: project.clone(), ring: ring.clone(), socket, owner })
+    }
+
+    /// The user that the broker's socket is of.
+    pub(super) fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// Takes the ring for writing.

@@ -126,14 +126,19 @@ pub(crate) trait Hold: Debug + Send + Sync {
 
 /// The way to a ring: one that has no names in /dev/shm is asked for at the project's broker.
 pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Arc<dyn Segments> {
-    let named = Named::new(project, ring);
-    if named.is_there() {
-        return Arc::new(named);
+    match ways(project, ring) {
+        (_, Some(brokered)) => Arc::new(brokered),
+        (named, None) => Arc::new(named),
     }
-    match Brokered::find(project, ring) {
-        Some(brokered) => Arc::new(brokered),
-        None => Arc::new(named),
-    }
+}
+
+/// The second where the ring is to be asked for at a broker. Anybody may make files in /dev/shm, under the
+/// name of a brokered ring too: beside a broker nobody's count but those of whom it serves.
+pub(crate) fn ways(project: &ProjectName, ring: &RingName) -> (Named, Option<Brokered>) {
+    let brokered = Brokered::find(project, ring);
+    let named = Named::beside(project, ring, brokered.as_ref());
+    let has_names = named.is_there();
+    (named, brokered.filter(|_| !has_names))
 }
 
 /// Takes the ring for writing.

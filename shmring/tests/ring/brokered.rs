@@ -26,14 +26,14 @@ use crate::packets::{options, publish};
 use crate::{NOW, Project, SOON};
 
 /// A project with a broker, where programs of this user look for it.
-struct Brokerage {
-    project: Project,
+pub(crate) struct Brokerage {
+    pub(crate) project: Project,
     folder: PathBuf,
     broker: Option<Broker>,
 }
 
 impl Brokerage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let project = Project::new();
         let base = std::env::temp_dir().join(format!("framevisor-{}", geteuid()));
         let folder = base.join(project.0.as_str());
@@ -59,12 +59,12 @@ impl Brokerage {
         RingContract::new(ring.parse().unwrap(), config, places)
     }
 
-    fn frames(&self, places: u32) -> FrameWriter {
+    pub(crate) fn frames(&self, places: u32) -> FrameWriter {
         let contract = self.contract("cam.frames", places);
         FrameWriter::create(&self.project.0, &contract, None).unwrap()
     }
 
-    fn attach(&self, name: &str) -> Result<FrameReader, Error> {
+    pub(crate) fn attach(&self, name: &str) -> Result<FrameReader, Error> {
         let ring = "cam.frames".parse().unwrap();
         FrameReader::attach(&self.project.0, &ring, &FrameOptions::named(name))
     }
