@@ -75,7 +75,7 @@ impl Brokered {
                         connection,
                         pages,
                         epochs,
-                        parts: Mutex::new(parts),
+                        said: Mutex::new(Said { parts, unanswered: 0 }),
                     });
                 }
                 (Reply::Taken, _) if clock::mono() < until => std::thread::sleep(HOLD_PAUSE),
@@ -100,7 +100,8 @@ impl Brokered {
             // The first bounds connecting as well.
             set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
             set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-            connect(&socket, &SocketAddrUnix::new(&*self.socket)?)?;
+            let address = SocketAddrUnix::new(&*self.socket)?;
+            patiently(|| connect(&socket, &address))?;
             Ok(socket)
         };
         connected().map_err(|error| match error {
@@ -121,15 +122,37 @@ impl Brokered {
         request: &Request,
         with: Option<&OwnedFd>,
     ) -> Result<(Reply, Option<OwnedFd>), Error> {
+        self.say(connection, request, with)?;
+        self.understood(self.hear(connection)?)
+    }
+
+    fn say(
+        &self,
+        connection: &OwnedFd,
+        request: &Request,
+        with: Option<&OwnedFd>,
+    ) -> Result<(), Error> {
         let with = with.map(AsFd::as_fd);
-        let sent = broker::send(connection, request, with, SendFlags::empty());
-        let received = sent.and_then(|()| broker::receive::<Reply>(connection, RecvFlags::empty()));
-        match received {
-            Ok(Received::Message(Reply::Refused { why }, _)) => Err(self.failed(why)),
-            Ok(Received::Message(reply, file)) => Ok((reply, file)),
-            Ok(Received::Garbage) => Err(self.failed("its answer is not one of this version")),
+        let sent = patiently(|| broker::send(connection, request, with, SendFlags::empty()));
+        sent.map_err(|error| self.failed(error))
+    }
+
+    /// The answer that comes next.
+    fn hear(&self, connection: &OwnedFd) -> Result<Received<Reply>, Error> {
+        match patiently(|| broker::receive(connection, RecvFlags::empty())) {
             Ok(Received::End) => Err(self.failed("it ended the connection")),
+            Ok(received) => Ok(received),
             Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn understood(&self, received: Received<Reply>) -> Result<(Reply, Option<OwnedFd>), Error> {
+        match received {
+            Received::Message(Reply::Refused { why }, _) => Err(self.failed(why)),
+            Received::Message(reply, file) => Ok((reply, file)),
+            Received::Garbage | Received::End => {
+                Err(self.failed("its answer is not one of this version"))
+            }
         }
     }
 
@@ -197,6 +220,20 @@ impl Segments for Brokered {
     }
 }
 
+/// Sockets with a time limit are interrupted by every signal that is handled, and when a stopped process goes on
+/// (signal(7)): neither is a reason to give a question up.
+fn patiently<T>(
+    mut call: impl FnMut() -> Result<T, rustix::io::Errno>,
+) -> Result<T, rustix::io::Errno> {
+    let until = clock::mono() + PATIENCE;
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) if clock::mono() < until => {}
+            done => return done,
+        }
+    }
+}
+
 /// A ring that the broker lets nobody else write while this connection lasts.
 #[derive(Debug)]
 pub(crate) struct BrokeredHold {
@@ -208,13 +245,45 @@ pub(crate) struct BrokeredHold {
     /// Where pages of new readers come from.
     pages: OwnedFd,
     epochs: Epochs,
-    /// What this ring shows; locked also for questions, which have their answers in turn.
-    parts: Mutex<Vec<Part>>,
+    /// Locked also for questions, which have their answers in turn.
+    said: Mutex<Said>,
+}
+
+/// What a writer has said to the broker.
+#[derive(Debug)]
+struct Said {
+    /// What this ring shows.
+    parts: Vec<Part>,
+    /// Questions whose answers have not come, and may yet.
+    unanswered: u32,
 }
 
 impl BrokeredHold {
-    fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers come in the order of the questions: those to questions that were given up come first.
+    fn ask(&self, said: &mut Said, request: &Request, with: Option<&OwnedFd>) -> Result<(), Error> {
+        self.at.say(&self.connection, request, with)?;
+        said.unanswered += 1;
+        loop {
+            let heard = self.at.hear(&self.connection)?;
+            said.unanswered -= 1;
+            if said.unanswered == 0 {
+                return match self.at.understood(heard)? {
+                    (Reply::Done, _) => Ok(()),
+                    (reply, _) => Err(self.at.unexpected(reply)),
+                };
+            }
+        }
+    }
+
+    fn take_back(&self, said: &mut Said, part: Part) {
+        // One that could not be told stays listed, to be taken away with its epoch.
+        if self.tell(&Request::Unlink { part }) {
+            said.parts.retain(|shown| *shown != part);
+        }
     }
 
     /// No answer is waited for, nor room: the writer may be in the middle of its work. `false` when there
@@ -260,32 +329,29 @@ impl Hold for BrokeredHold {
         let (mapping, file) = draft.into_parts();
         broker::seal_for_maker(&path, &file)?;
         let for_readers = reopened(&path, &file, OFlag::O_RDONLY)?;
-        let mut parts = self.parts();
-        match self.at.ask(&self.connection, &Request::Link { part }, Some(&for_readers))? {
-            (Reply::Done, _) => parts.push(part),
-            (reply, _) => return Err(self.at.unexpected(reply)),
+        let mut said = self.said();
+        said.parts.push(part);
+        if let Err(error) = self.ask(&mut said, &Request::Link { part }, Some(&for_readers)) {
+            // It may be shown yet, when the broker comes to it.
+            self.take_back(&mut said, part);
+            return Err(error);
         }
         Ok((mapping, file))
     }
 
     fn unlink(&self, part: Part) {
-        let mut parts = self.parts();
-        // One that could not be told stays listed, to be taken away with its epoch.
-        if parts.contains(&part) && self.tell(&Request::Unlink { part }) {
-            parts.retain(|shown| *shown != part);
+        let mut said = self.said();
+        if said.parts.contains(&part) {
+            self.take_back(&mut said, part);
         }
     }
 
     fn list(&self) -> Vec<Part> {
-        self.parts().clone()
+        self.said().parts.clone()
     }
 
     fn announce(&self, epochs: Epochs) -> Result<(), Error> {
-        let _in_turn = self.parts();
-        match self.at.ask(&self.connection, &Request::Announce { epochs }, None)? {
-            (Reply::Done, _) => Ok(()),
-            (reply, _) => Err(self.at.unexpected(reply)),
-        }
+        self.ask(&mut self.said(), &Request::Announce { epochs }, None)
     }
 
     fn ring_bell(&self) {
@@ -317,4 +383,103 @@ impl Hold for BrokeredHold {
 
 fn reopened(path: &Path, file: &OwnedFd, access: OFlag) -> Result<OwnedFd, Error> {
     broker::reopen(file, access).map_err(|source| io(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use nix::libc;
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+    use rustix::net::socketpair;
+
+    use super::*;
+
+    /// A writer's hold whose broker is the test, and that broker's end of the connection.
+    fn hold(patience: Duration) -> (BrokeredHold, OwnedFd) {
+        let pair = || {
+            let flags = SocketFlags::CLOEXEC;
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+        };
+        let ((connection, theirs), (pages, _)) = (pair(), pair());
+        set_socket_timeout(&connection, Timeout::Recv, Some(patience)).unwrap();
+        let at = Brokered {
+            project: "p".parse().unwrap(),
+            ring: "cam.frames".parse().unwrap(),
+            socket: PathBuf::from("broker.sock"),
+            owner: 0,
+        };
+        let hold = BrokeredHold {
+            _unshared: [&connection, &pages].map(Unshared::descriptor),
+            birth: Birth::here(),
+            at,
+            connection,
+            pages,
+            epochs: Epochs { live: 0, previous: 0 },
+            said: Mutex::new(Said { parts: Vec::new(), unanswered: 0 }),
+        };
+        (hold, theirs)
+    }
+
+    fn asked(broker: &OwnedFd) -> Request {
+        match broker::receive(broker, RecvFlags::empty()).unwrap() {
+            Received::Message(request, _) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(broker: &OwnedFd, reply: &Reply) {
+        broker::send(broker, reply, None, SendFlags::empty()).unwrap();
+    }
+
+    fn link(hold: &BrokeredHold, generation: u32) -> Result<(), Error> {
+        let part = Part::Data { epoch: 1, generation };
+        hold.link(part, hold.create(part, 4096).unwrap()).map(drop)
+    }
+
+    #[test]
+    fn an_answer_that_came_too_late_is_not_taken_for_that_to_the_next_question() {
+        let (hold, broker) = hold(Duration::from_millis(20));
+        let given_up = link(&hold, 1).unwrap_err().to_string();
+        assert!(given_up.contains("temporarily unavailable"), "{given_up}");
+        answer(&broker, &Reply::Done);
+        answer(&broker, &Reply::Refused { why: "too many of them".to_owned() });
+        let refused = link(&hold, 2).unwrap_err().to_string();
+        assert!(refused.contains("too many of them"), "{refused}");
+        answer(&broker, &Reply::Done);
+        link(&hold, 3).unwrap();
+        // What was given up is not left to be seen.
+        let seen: Vec<Request> = (0..5).map(|_| asked(&broker)).collect();
+        let part = |generation| Part::Data { epoch: 1, generation };
+        for generation in [1, 2] {
+            let position = |wanted| seen.iter().position(|request| *request == wanted).unwrap();
+            let linked = position(Request::Link { part: part(generation) });
+            assert_eq!(position(Request::Unlink { part: part(generation) }), linked + 1);
+        }
+        assert_eq!(hold.list(), [part(3)]);
+    }
+
+    extern "C" fn nothing(_: libc::c_int) {}
+
+    #[test]
+    fn a_signal_does_not_end_a_question() {
+        let handler = SigHandler::Handler(nothing);
+        let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler does nothing, and nothing else here uses the signal.
+        unsafe { sigaction(Signal::SIGURG, &action) }.unwrap();
+        let (hold, broker) = hold(PATIENCE);
+        // SAFETY: no more than a number.
+        let asker = unsafe { libc::pthread_self() };
+        let broker = thread::spawn(move || {
+            asked(&broker);
+            for _ in 0..5 {
+                // SAFETY: that thread waits for the answer below.
+                assert_eq!(unsafe { libc::pthread_kill(asker, libc::SIGURG) }, 0);
+                thread::sleep(Duration::from_millis(5));
+            }
+            answer(&broker, &Reply::Done);
+        });
+        hold.announce(Epochs { live: 1, previous: 0 }).unwrap();
+        broker.join().unwrap();
+    }
 }
