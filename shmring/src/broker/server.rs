@@ -159,6 +159,9 @@ impl Server {
         let (request, file) = match received {
             Ok(Received::Message(request, file)) => (request, file),
             Err(Errno::AGAIN | Errno::INTR) => return Next::Keep,
+            Err(Errno::MFILE) => {
+                return self.clients[at].refuse("the broker has no descriptor left");
+            }
             Ok(Received::Garbage | Received::End) | Err(_) => return Next::LetGo,
         };
         let client = &mut self.clients[at];
@@ -256,6 +259,11 @@ struct Ready {
 }
 
 impl Client {
+    fn refuse(&self, why: &str) -> Next {
+        let sent = self.send(&(Reply::Refused { why: why.to_owned() }, None));
+        if sent && self.writes.is_some() { Next::Keep } else { Next::LetGo }
+    }
+
     /// One that does not read is not waited for.
     fn send(&self, (reply, file): &Answer) -> bool {
         let file = file.as_ref().map(AsFd::as_fd);

@@ -19,7 +19,7 @@ use rustix::net::{
     connect, recv, shutdown, socket_with,
 };
 
-use super::{Epochs, Hold, Leads, Part, Segments};
+use super::{Epochs, Hold, Leads, NewPages, Part, Segments};
 use crate::broker::{self, Received, Reply, Request};
 use crate::clock;
 use crate::error::{Error, io};
@@ -363,21 +363,36 @@ impl Hold for BrokeredHold {
         None
     }
 
-    fn take_pages(&self) -> Vec<(u32, OwnedFd)> {
+    fn take_pages(&self) -> NewPages {
         // One a place: those of readers that came and went meanwhile would cost descriptors.
         let mut taken = BTreeMap::new();
-        // Nearly always there is nothing, and this is asked for every slot.
-        let mut first = [0; 1];
+        let more = loop {
+            match self.next_page() {
+                Ok(Some((place, page))) => drop(taken.insert(place, page)),
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        NewPages { pages: taken.into_iter().collect(), more }
+    }
+}
+
+impl BrokeredHold {
+    /// An error: there is one, and it waits until this process has a descriptor for it.
+    fn next_page(&self) -> Result<Option<(u32, OwnedFd)>, rustix::io::Errno> {
         let peek = RecvFlags::DONTWAIT | RecvFlags::PEEK;
-        if recv(&self.pages, &mut first, peek).is_err() {
-            return Vec::new();
+        let mut first = [0; 1];
+        // Nearly always there is nothing, and this is asked for every slot.
+        if !matches!(recv(&self.pages, &mut first, peek), Ok((1, _))) {
+            return Ok(None);
         }
-        while let Ok(Received::Message(Reply::Page { place }, Some(page))) =
-            broker::receive(&self.pages, RecvFlags::DONTWAIT)
-        {
-            taken.insert(place, page);
-        }
-        taken.into_iter().collect()
+        // What is looked at only comes with a descriptor already: what is taken without one is lost.
+        let seen = broker::receive(&self.pages, peek)?;
+        let _ = recv(&self.pages, &mut first, RecvFlags::DONTWAIT);
+        Ok(match seen {
+            Received::Message(Reply::Page { place }, Some(page)) => Some((place, page)),
+            _ => None,
+        })
     }
 }
 

@@ -119,9 +119,17 @@ pub(crate) trait Hold: Debug + Send + Sync {
     /// it is gone, or cannot be had; whoever reads it hears the anchor's bell.
     fn index_of(&self, epoch: u64) -> Option<Mapping>;
 
-    /// Lease pages that came since this was last asked, each with its place: at first all there are.
-    /// A reader has its page only after it would be among these.
-    fn take_pages(&self) -> Vec<(u32, OwnedFd)>;
+    /// Lease pages that came since this was last asked: at first all there are. A reader has its page only
+    /// after it would be among these.
+    fn take_pages(&self) -> NewPages;
+}
+
+/// Lease pages that a writer has not seen before, each with its place.
+#[derive(Debug)]
+pub(crate) struct NewPages {
+    pub(crate) pages: Vec<(u32, OwnedFd)>,
+    /// There are more, for which this process has no descriptor left: they wait.
+    pub(crate) more: bool,
 }
 
 /// The way to a ring: one that has no names in /dev/shm is asked for at the project's broker.

@@ -15,7 +15,7 @@ use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 
 use super::names::{Names, Role};
-use super::{Brokered, Epochs, Hold, Leads, Part, Segments};
+use super::{Brokered, Epochs, Hold, Leads, NewPages, Part, Segments};
 use crate::anchor::write_header;
 use crate::clock;
 use crate::error::{Error, io};
@@ -231,8 +231,9 @@ impl Hold for NamedHold {
         usable.then(|| Mapping::open(&path, &file, index::HEADER, Access::Read).ok())?
     }
 
-    fn take_pages(&self) -> Vec<(u32, OwnedFd)> {
-        std::mem::take(&mut self.pages.lock().unwrap_or_else(PoisonError::into_inner))
+    fn take_pages(&self) -> NewPages {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        NewPages { pages: std::mem::take(&mut pages), more: false }
     }
 }
 
