@@ -375,6 +375,12 @@ impl Hold for BrokeredHold {
         };
         NewPages { pages: taken.into_iter().collect(), more }
     }
+
+    fn forget_pages(&self) {
+        // Before those that have come are taken: none is left on its way.
+        let _ = shutdown(&self.pages, Shutdown::Both);
+        drop(self.take_pages());
+    }
 }
 
 impl BrokeredHold {

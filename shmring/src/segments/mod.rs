@@ -122,6 +122,11 @@ pub(crate) trait Hold: Debug + Send + Sync {
     /// Lease pages that came since this was last asked: at first all there are. A reader has its page only
     /// after it would be among these.
     fn take_pages(&self) -> NewPages;
+
+    /// Looks at no page from now on.
+    fn forget_pages(&self) {
+        drop(self.take_pages());
+    }
 }
 
 /// Lease pages that a writer has not seen before, each with its place.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
+use protocol::config::Access;
 use protocol::control::{Essential, RingContract};
 use protocol::units::{BitRate, Span};
 use shmring::layout::{index, lease};
@@ -19,6 +20,7 @@ use shmring::{
     PacketReader, PacketWriter, Policy, Start, census, clock,
 };
 
+use crate::brokered::Brokerage;
 use crate::frames::{item as picture, pixels, send};
 use crate::packets::item;
 use crate::{NOW, Project, SOON};
@@ -139,8 +141,22 @@ fn depth_is_bought_for_the_deadline_at_the_highest_rate() {
 fn a_writer_that_may_wait_loses_nothing_of_a_slow_reader() {
     let project = Project::new();
     let contract = RingContract { waits: true, ..contract(&project, "cam.events", NEVER) };
-    let mut writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
-    let mut reader = attach(&project, &contract);
+    loses_nothing_of_a_slow_reader(&project, &contract);
+    assert_eq!(let_go_of(&project), 0);
+}
+
+#[test]
+fn a_writer_that_may_wait_does_so_for_a_reader_by_the_broker_too() {
+    let brokerage = Brokerage::new();
+    let project = &brokerage.project;
+    let mut contract = RingContract { waits: true, ..contract(project, "cam.events", NEVER) };
+    contract.config.access = Access::Brokered;
+    loses_nothing_of_a_slow_reader(project, &contract);
+}
+
+fn loses_nothing_of_a_slow_reader(project: &Project, contract: &RingContract) {
+    let mut writer = PacketWriter::create(&project.0, contract, &[]).unwrap();
+    let mut reader = attach(project, contract);
     const PACKETS: u64 = 60;
     let reading = thread::spawn(move || {
         for expected in 1..=PACKETS {
@@ -152,7 +168,6 @@ fn a_writer_that_may_wait_loses_nothing_of_a_slow_reader() {
         publish(&mut writer, LARGE);
     }
     reading.join().unwrap();
-    assert_eq!(let_go_of(&project), 0);
 }
 
 #[test]
