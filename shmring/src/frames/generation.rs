@@ -103,12 +103,12 @@ impl Generation {
     ) -> Result<Self, Error> {
         let part = Part::Data { epoch: owner.epoch, generation: number };
         let bytes = shape.slot_bytes.saturating_mul(shape.slots as usize);
-        let block = on.map(|memory| allocate(owner, memory, number, bytes)).transpose()?;
-        let draft = owner.hold.create(part, if block.is_some() { device::BYTES } else { bytes })?;
-        if let Some(block) = &block {
-            block.write(&draft.mapping, owner.epoch, number);
+        let on_device = on.is_some().then_some(number);
+        let draft = owner.hold.create(part, if on.is_some() { device::BYTES } else { bytes })?;
+        // Last: what was allocated there is not freed when something goes wrong.
+        if let Some(memory) = on {
+            allocate(owner, memory, number, bytes)?.write(&draft.mapping, owner.epoch, number);
         }
-        let on_device = block.map(|_| number);
         let (map, file) = owner.hold.link(part, draft)?;
         for slot in 0..shape.slots {
             // The bank may still hold versions of the generation before last: never go back.
