@@ -86,6 +86,20 @@ fn a_reader_past_its_deadline_is_told_so_once_and_reads_on() {
 }
 
 #[test]
+fn a_reader_whose_name_is_longer_than_its_page_has_room_for_is_essential() {
+    let project = Project::new();
+    // In the middle of a letter.
+    let name = format!("x{}", "ü".repeat(lease::NAME_MAX));
+    let mut contract = contract(&project, "cam.packets", AT_ONCE);
+    contract.essential[0].reader.clone_from(&name);
+    let mut writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
+    let options = PacketOptions { reader: name, start: Start::Oldest };
+    let mut reader = PacketReader::attach(&project.0, &contract.name, &options).unwrap();
+    publish_until(&mut writer, || let_go_of(&project) == 1);
+    assert!(matches!(reader.next(NOW).unwrap(), Next::Evicted { .. }));
+}
+
+#[test]
 fn a_reader_that_has_caught_up_is_essential_again() {
     let project = Project::new();
     let contract = contract(&project, "cam.packets", AT_ONCE);
