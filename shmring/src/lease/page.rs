@@ -2,8 +2,9 @@
 //!
 //! A page that only this user may write is mapped. One that others may write too, of a ring that has a
 //! group, is written with pwrite(2): who may write a page may also cut it off, and a mapping of what is
-//! cut off is a SIGBUS. A write makes the page whole again. It costs a system call for each change of a
-//! claim, which is as much as all else that taking a picture does.
+//! cut off is a SIGBUS. A write makes it longer again, but what was cut off is zeros then: the writer finds no
+//! claim in it, and the reader may see torn pictures. It costs a system call for each change of a claim, which
+//! is as much as all else that taking a picture does.
 
 use std::path::PathBuf;
 
