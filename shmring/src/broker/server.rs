@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use nix::libc;
@@ -98,7 +99,14 @@ impl Server {
 
     pub(super) fn run(mut self, until: &OwnedFd) {
         loop {
-            let Ok(ready) = self.wait(until) else { return };
+            let ready = match self.wait(until) {
+                Ok(ready) => ready,
+                // Too little memory, or a limit of descriptors that was lowered: neither need last.
+                Err(_) => {
+                    thread::sleep(SHORTAGE_PAUSE);
+                    Ready { stop: is_told(until), ..Ready::default() }
+                }
+            };
             if ready.stop {
                 return;
             }
@@ -250,7 +258,12 @@ impl Server {
     }
 }
 
-#[derive(Debug)]
+/// Whether the thread is to end; asked without a wait, and without need of anything that may be short.
+fn is_told(until: &OwnedFd) -> bool {
+    rustix::io::read(until, &mut [0; 8]).is_ok()
+}
+
+#[derive(Debug, Default)]
 struct Ready {
     stop: bool,
     listener: bool,

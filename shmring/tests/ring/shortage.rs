@@ -184,3 +184,25 @@ fn a_slot_is_not_overwritten_under_a_reader_whose_page_no_descriptor_was_left_fo
     assert!(pixels(&held).iter().all(|sample| *sample == 1));
     assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 199);
 }
+
+#[test]
+fn a_broker_that_could_not_wait_for_want_of_descriptors_serves_on_once_it_can() {
+    if !is_part() {
+        return passes(&play(
+            "shortage::a_broker_that_could_not_wait_for_want_of_descriptors_serves_on_once_it_can",
+        ));
+    }
+    let brokerage = Brokerage::new();
+    let writer = brokerage.frames(1);
+    send(&writer, 1);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // It waits for more descriptors than this, which poll(2) refuses then.
+    setrlimit(Resource::RLIMIT_NOFILE, 1, hard).unwrap();
+    // Makes it look.
+    drop(writer);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    send(&brokerage.frames(1), 2);
+    let mut reader = brokerage.attach("reader").unwrap();
+    assert_eq!(pixels(&item(reader.next(SOON).unwrap()))[0], 2);
+}
