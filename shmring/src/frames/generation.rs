@@ -1,6 +1,5 @@
 //! Slots of one size: their memory, their versions in the index, and the writer's book of them.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::{DeviceBlock, DeviceMemory, DeviceSpot, Token};
 use crate::error::Error;
 use crate::layout::device;
 use crate::lease::LeaseTable;
+use crate::lock::Locked;
 use crate::owner::Owner;
 use crate::pin;
 use crate::segment::Mapping;
@@ -28,7 +28,7 @@ const SABOTAGED: bool = cfg!(shmring_sabotage);
 pub(super) struct Memory {
     map: Mapping,
     /// For windows on its slots; the name may be gone before they are.
-    file: OwnedFd,
+    file: Locked,
     path: PathBuf,
     slot_bytes: usize,
     /// The slots lie in a device's memory, and where is all that lies here.

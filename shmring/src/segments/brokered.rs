@@ -24,6 +24,7 @@ use crate::broker::{self, Received, Reply, Request};
 use crate::clock;
 use crate::error::{Error, io};
 use crate::fork::{Birth, Unshared};
+use crate::lock::Locked;
 use crate::segment::{Access, Draft, Mapping};
 
 /// How long a broker may take for an answer.
@@ -324,11 +325,11 @@ impl Hold for BrokeredHold {
         Ok(Draft::unnamed(mapping, file))
     }
 
-    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error> {
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, Locked), Error> {
         let path = self.path(part);
         let (mapping, file) = draft.into_parts();
-        broker::seal_for_maker(&path, &file)?;
-        let for_readers = reopened(&path, &file, OFlag::O_RDONLY)?;
+        broker::seal_for_maker(&path, file.file())?;
+        let for_readers = reopened(&path, file.file(), OFlag::O_RDONLY)?;
         let mut said = self.said();
         said.parts.push(part);
         if let Err(error) = self.ask(&mut said, &Request::Link { part }, Some(&for_readers)) {

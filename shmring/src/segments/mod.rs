@@ -21,6 +21,7 @@ use protocol::name::{ProjectName, RingName};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::lock::Locked;
 use crate::segment::{Draft, Mapping};
 
 pub(crate) use brokered::Brokered;
@@ -100,8 +101,8 @@ pub(crate) trait Hold: Debug + Send + Sync {
     /// Makes a segment that nobody sees, mapped for writing and with every byte reserved.
     fn create(&self, part: Part, bytes: usize) -> Result<Draft, Error>;
 
-    /// Shows it, finished, to readers. The descriptor is the one that a lock was taken on before.
-    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error>;
+    /// Shows it, finished, to readers. The file is the one that a lock was taken on before.
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, Locked), Error>;
 
     /// Takes it from those who have not opened it yet. One that is gone already is fine.
     fn unlink(&self, part: Part);

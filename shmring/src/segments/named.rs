@@ -193,7 +193,7 @@ impl Hold for NamedHold {
         draft(&self.names, bytes)
     }
 
-    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error> {
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, Locked), Error> {
         link(&self.names, part, draft, self.group)
     }
 
@@ -347,9 +347,9 @@ fn link(
     part: Part,
     draft: Draft,
     group: Option<u32>,
-) -> Result<(Mapping, OwnedFd), Error> {
+) -> Result<(Mapping, Locked), Error> {
     let path = names.path(part);
-    give(&path, &draft.file, part, group)?;
+    give(&path, draft.file.file(), part, group)?;
     draft.link(&path)
 }
 
@@ -500,9 +500,9 @@ mod tests {
         let mode = |file: &OwnedFd| fstat(file).unwrap().st_mode & 0o777;
         let part = Part::Index { epoch: 1 };
         let draft = hold.create(part, layout::PAGE).unwrap();
-        let before = mode(&draft.file);
+        let before = mode(draft.file.file());
         let (_, file) = hold.link(part, draft).unwrap();
-        let after = mode(&file);
+        let after = mode(file.file());
         drop(hold);
         census::sweep_unowned(&project);
         assert_eq!((before, after), (0o600, 0o640));
