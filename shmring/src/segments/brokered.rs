@@ -23,7 +23,7 @@ use super::{Epochs, Hold, Leads, NewPages, Part, Segments};
 use crate::broker::{self, Received, Reply, Request};
 use crate::clock;
 use crate::error::{Error, io};
-use crate::fork::{Birth, Unshared};
+use crate::fork::{Birth, Stretch, Unshared};
 use crate::lock::Locked;
 use crate::segment::{Access, Draft, Mapping};
 
@@ -61,7 +61,7 @@ impl Brokered {
     pub(super) fn hold(self, contract: &RingContract) -> Result<BrokeredHold, Error> {
         let until = clock::mono() + HOLD_PATIENCE;
         loop {
-            let connection = self.connect()?;
+            let (unshared, connection) = self.connect_for_this_process()?;
             let begin = Request::Begin {
                 ring: self.ring.clone(),
                 places: contract.places,
@@ -70,7 +70,7 @@ impl Brokered {
             match self.ask(&connection, &begin, None)? {
                 (Reply::Held { epochs, parts }, Some(pages)) => {
                     return Ok(BrokeredHold {
-                        _unshared: [&connection, &pages].map(Unshared::descriptor),
+                        _unshared: [unshared, Unshared::descriptor(&pages)],
                         birth: Birth::here(),
                         at: self,
                         connection,
@@ -110,6 +110,19 @@ impl Brokered {
             rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED => self.absent(),
             error => io(&self.socket, Errno::from_raw(error.raw_os_error())),
         })
+    }
+
+    /// A connection that no forked child shares, before it holds anything: a child would keep the ring.
+    fn connect_for_this_process(&self) -> Result<(Unshared, OwnedFd), Error> {
+        loop {
+            let stretch = Stretch::begin();
+            let connection = self.connect()?;
+            let unshared = Unshared::descriptor(&connection);
+            if !stretch.saw_a_fork() {
+                return Ok((unshared, connection));
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// A question on a connection of its own.
