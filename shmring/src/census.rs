@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::layout::{anchor, index};
 use crate::lease::{self, PageReading};
 use crate::lock;
-use crate::segments::{self, Brokered, Named, Part, Segments};
+use crate::segments::{self, Named, Part, Segments};
 
 /// All rings of a project, by name.
 pub fn rings(project: &ProjectName) -> Vec<RingStatus> {
@@ -41,16 +41,18 @@ pub fn names(project: &ProjectName) -> Vec<RingName> {
 
 /// One ring; a damaged or vanished one shows as epoch 0.
 pub fn status(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
-    let is_named = Named::new(project, name).is_there();
-    match Brokered::find(project, name).filter(|_| !is_named) {
-        Some(brokered) => brokered.status().unwrap_or_else(|| absent(name)),
-        None => named(project, name, now),
+    match segments::ways(project, name) {
+        (_, Some(brokered)) => brokered.status().unwrap_or_else(|| absent(name)),
+        (named, None) => status_of_named(&named, name, now),
     }
 }
 
 /// As [`status`], for one that has names: a broker is not asked.
 pub fn named(project: &ProjectName, name: &RingName, now: MonoNs) -> RingStatus {
-    let named = Named::new(project, name);
+    status_of_named(&Named::new(project, name), name, now)
+}
+
+fn status_of_named(named: &Named, name: &RingName, now: MonoNs) -> RingStatus {
     let bytes = named.bytes();
     status_of(name, now, bytes, |part| named.open(part).ok()?)
 }
@@ -142,10 +144,8 @@ pub(crate) fn status_of(
 
 /// Why this user may not look at a ring; its [`status`] is then that of one without a writer.
 pub fn refusal(project: &ProjectName, name: &RingName) -> Option<Error> {
-    Named::new(project, name)
-        .open(Part::Anchor)
-        .err()
-        .filter(|error| matches!(error, Error::Denied { .. }))
+    let (named, None) = segments::ways(project, name) else { return None };
+    named.open(Part::Anchor).err().filter(|error| matches!(error, Error::Denied { .. }))
 }
 
 /// A ring that has no writer yet.

@@ -20,10 +20,10 @@ use protocol::time::MonoNs;
 use crate::anchor::{PLACES_MAX, write_header};
 use crate::clock;
 use crate::error::{Error, io};
-use crate::fork::{Birth, Unshared};
+use crate::fork::Birth;
 use crate::layout::{index, memory};
 use crate::lease;
-use crate::lock::{self, Locked};
+use crate::lock::Locked;
 use crate::segment::Mapping;
 use crate::segments::{self, Epochs, Hold, Part};
 use crate::sync::{AtomicU32, Ordering};
@@ -218,10 +218,8 @@ fn build_index(
     }
     // Before it is shown, so no reader can ever hold this lock first.
     let path = hold.path(part);
-    let _meanwhile = Unshared::descriptor(&draft.file);
-    if !lock::try_lock(&draft.file).map_err(|source| io(&path, source))? {
+    if !draft.file.try_lock().map_err(|source| io(&path, source))? {
         return Err(io(&path, Errno::EAGAIN));
     }
-    let (map, file) = hold.link(part, draft)?;
-    Ok((map, Locked::new(file)))
+    hold.link(part, draft)
 }

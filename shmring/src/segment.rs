@@ -20,6 +20,7 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::error::{Error, io};
 use crate::fork::Unshared;
+use crate::lock::Locked;
 use crate::segments::DIR;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
@@ -58,7 +59,7 @@ impl std::fmt::Debug for Mapping {
 pub(crate) struct Draft {
     pub(crate) mapping: Mapping,
     /// A description of our own, for locks and modes.
-    pub(crate) file: OwnedFd,
+    pub(crate) file: Locked,
     /// `None` for one that never has a name.
     name: Option<Temporary>,
 }
@@ -95,11 +96,11 @@ impl Draft {
         let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| io(&path, Errno::ENOMEM))?;
         let hold = Hold::Created { _shmem: shmem };
         let mapping = Mapping::new(base, bytes, Access::ReadWrite, hold);
-        Ok(Self { mapping, file, name: Some(name) })
+        Ok(Self { mapping, file: Locked::new(file), name: Some(name) })
     }
 
     /// Shows the finished file under its public name.
-    pub(crate) fn link(self, path: &Path) -> Result<(Mapping, OwnedFd), Error> {
+    pub(crate) fn link(self, path: &Path) -> Result<(Mapping, Locked), Error> {
         let name = self.name.as_ref().ok_or_else(|| io(path, Errno::ENOENT))?;
         fs::hard_link(name.path(), path).map_err(|error| {
             io(path, Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)))
@@ -109,10 +110,10 @@ impl Draft {
 
     /// One of memory without a name.
     pub(crate) fn unnamed(mapping: Mapping, file: OwnedFd) -> Self {
-        Self { mapping, file, name: None }
+        Self { mapping, file: Locked::new(file), name: None }
     }
 
-    pub(crate) fn into_parts(self) -> (Mapping, OwnedFd) {
+    pub(crate) fn into_parts(self) -> (Mapping, Locked) {
         (self.mapping, self.file)
     }
 }

@@ -96,7 +96,7 @@ fn listening<T: Send>(
                     desk.tell(py, Condition::Waiting, &format!("ring {ring} is not there yet"))?;
                     waits = true;
                 }
-                desk.turn_away(ring.as_str())?;
+                desk.turn_away(py, ring.as_str())?;
                 py.check_signals()?;
                 desk.wait(py, None, RETRY)?;
             }

@@ -35,6 +35,7 @@ impl Desk {
     pub(crate) fn open() -> PyResult<Option<Self>> {
         let mut held = LINK.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_none() {
+            // Waits for nobody: what it says are the first words on an empty socket.
             let Some(link) = Link::take().map_err(|error| raise(&error))? else { return Ok(None) };
             link.ready().map_err(|error| raise(&error))?;
             *held = Some(Arc::new(link));
@@ -43,13 +44,14 @@ impl Desk {
     }
 
     /// While the ring is waited for: a stop ends the program, and messages are told to come later.
-    pub(crate) fn turn_away(&self, ring: &str) -> PyResult<()> {
+    pub(crate) fn turn_away(&self, py: Python<'_>, ring: &str) -> PyResult<()> {
         while let Some(told) = self.link.next(Duration::ZERO).map_err(|error| raise(&error))? {
             match told {
                 Told::Stop { .. } => return Err(PySystemExit::new_err(0)),
                 Told::Message(message) => {
                     let why = format!("ring {ring} is not there yet; try again once it is");
-                    self.link.reply(message.number, Err(why)).map_err(|error| raise(&error))?;
+                    let told = py.detach(|| self.link.reply(message.number, Err(why)));
+                    told.map_err(|error| raise(&error))?;
                 }
             }
         }

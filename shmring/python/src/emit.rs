@@ -1,8 +1,7 @@
 //! Writing records: this process holds a record ring from its first emit to its end.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::config::RingConfig;
 use protocol::control::RingContract;
@@ -23,12 +22,22 @@ use crate::ring::Ring;
 /// Readers a ring made here has places for: nobody told us who will read it.
 const PLACES: u32 = 8;
 
-/// The rings this process writes. Locked only while the interpreter is held, so never at a fork.
-static WRITERS: Mutex<BTreeMap<(ProjectName, RingName), Writer>> = Mutex::new(BTreeMap::new());
+type Writers = BTreeMap<(ProjectName, RingName), Writer>;
 
+/// The rings this process writes. Locked only while the interpreter is held, so never at a fork, and never across
+/// letting go of it.
+static WRITERS: Mutex<Writers> = Mutex::new(BTreeMap::new());
+
+/// One of them. Whoever has it locked does not ask for the interpreter before it is unlocked; a forked child,
+/// which may find it locked for ever, never looks.
+#[derive(Clone)]
 struct Writer {
-    writer: RecordWriter,
     birth: Birth,
+    open: Arc<Mutex<Open>>,
+}
+
+struct Open {
+    writer: RecordWriter,
     emitted: u64,
 }
 
@@ -64,7 +73,7 @@ pub(crate) fn emit(
     let frame = seen.map(|facts| facts.id.clone());
     let camera = camera.unwrap_or_else(|| camera_of(frame.as_ref()));
     let id = id.unwrap_or_default();
-    append(project, name, Record { id, kind, camera, frame, time_utc_ns, data })
+    append(py, project, name, Record { id, kind, camera, frame, time_utc_ns, data })
 }
 
 /// Appends a record about a picture of this program's own to its event ring in `project`.
@@ -79,7 +88,7 @@ pub(crate) fn about(
     let (frame, UtcNs(time_utc_ns)) = picture;
     let data = json(data)?;
     let record = Record { id: String::new(), kind, camera, frame, time_utc_ns, data };
-    append(project.clone(), own_ring(py)?, record)
+    append(py, project.clone(), own_ring(py)?, record)
 }
 
 pub(crate) fn json(data: &Bound<'_, PyAny>) -> PyResult<serde_json::Value> {
@@ -115,22 +124,45 @@ fn camera_of(frame: Option<&FrameId>) -> String {
 }
 
 /// Writes `record`, with a new id when it has none, into a ring this process opens once.
-fn append(project: ProjectName, name: RingName, mut record: Record) -> PyResult<u64> {
-    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let open = match writers.entry((project, name)) {
-        Entry::Occupied(open) => open.into_mut(),
-        Entry::Vacant(vacant) => {
-            let (project, name) = vacant.key();
-            let writer = create(project, name).map_err(|error| raise(&error))?;
-            vacant.insert(Writer { writer, birth: Birth::here(), emitted: 0 })
+fn append(
+    py: Python<'_>,
+    project: ProjectName,
+    name: RingName,
+    mut record: Record,
+) -> PyResult<u64> {
+    let Writer { birth, open } = opened(py, (project, name))?;
+    birth.check().map_err(|error| raise(&error))?;
+    let done = py.detach(|| {
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.emitted += 1;
+        if record.id.is_empty() {
+            record.id = format!("{}-{}", std::process::id(), open.emitted);
         }
-    };
-    open.birth.check().map_err(|error| raise(&error))?;
-    open.emitted += 1;
-    if record.id.is_empty() {
-        record.id = format!("{}-{}", std::process::id(), open.emitted);
+        open.writer.emit(&record)
+    });
+    done.map_err(|error| raise(&error))
+}
+
+fn opened(py: Python<'_>, ring: (ProjectName, RingName)) -> PyResult<Writer> {
+    if let Some(known) = writers().get(&ring) {
+        return Ok(known.clone());
     }
-    open.writer.emit(&record).map_err(|error| raise(&error))
+    let made = py.detach(|| create(&ring.0, &ring.1));
+    let mut writers = writers();
+    match (made, writers.get(&ring)) {
+        (Ok(writer), _) => {
+            let open = Arc::new(Mutex::new(Open { writer, emitted: 0 }));
+            let made = Writer { birth: Birth::here(), open };
+            Ok(writers.entry(ring).insert_entry(made).get().clone())
+        }
+        // Another thread of this program was first.
+        (Err(shmring::Error::HasWriter { .. }), Some(known)) => Ok(known.clone()),
+        (Err(error), _) => Err(raise(&error)),
+    }
+}
+
+fn writers() -> MutexGuard<'static, Writers> {
+    WRITERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn create(project: &ProjectName, name: &RingName) -> Result<RecordWriter, shmring::Error> {
@@ -154,8 +186,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 #[pyo3(name = "_finish")]
 fn finish() {
-    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
-    for open in writers.values_mut().filter(|open| open.birth.is_here()) {
-        open.writer.finish();
+    for Writer { open, .. } in writers().values().filter(|known| known.birth.is_here()) {
+        open.lock().unwrap_or_else(PoisonError::into_inner).writer.finish();
     }
 }

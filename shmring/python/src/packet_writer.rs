@@ -26,7 +26,8 @@ pub(crate) struct PacketWriter {
     end: Arc<End>,
 }
 
-/// The ring itself, shared with the interpreter's end. Locked only while the interpreter is held.
+/// The ring itself, shared with the interpreter's end. Whoever has it locked does not ask for the interpreter
+/// before it is unlocked; a forked child, which may find it locked for ever, never looks.
 struct End {
     birth: Birth,
     open: Mutex<Option<Open>>,
@@ -43,13 +44,14 @@ struct Open {
 
 impl PacketWriter {
     pub(crate) fn create(
+        py: Python<'_>,
         project: &ProjectName,
         contract: &RingContract,
         track: Track,
     ) -> PyResult<Self> {
         let codec = track.codec;
-        let ring = shmring::PacketWriter::create(project, contract, &[track])
-            .map_err(|error| raise(&error))?;
+        let made = py.detach(|| shmring::PacketWriter::create(project, contract, &[track]));
+        let ring = made.map_err(|error| raise(&error))?;
         // With no state it starts at UTC ms, so that it never repeats.
         let gop_index = (clock::now().utc.0 / 1_000_000).max(contract.gop_floor);
         let open = Open { ring, gop_index, began: None, sequence: 0 };
@@ -59,11 +61,19 @@ impl PacketWriter {
         Ok(Self { project: project.clone(), name: contract.name.clone(), codec, end })
     }
 
-    fn with_open<T>(&self, act: impl FnOnce(&mut Open) -> PyResult<T>) -> PyResult<T> {
+    /// With the interpreter let go: a packet may wait for the broker, and this one for another thread's.
+    fn with_open<T: Send>(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&mut Open) -> Result<T, shmring::Error> + Send,
+    ) -> PyResult<T> {
         self.end.birth.check().map_err(|error| raise(&error))?;
-        let mut held = self.end.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = py.detach(|| {
+            let mut held = self.end.open.lock().unwrap_or_else(PoisonError::into_inner);
+            held.as_mut().map(act)
+        });
         let closed = || Closed::new_err(format!("ring {}: it was closed", self.name));
-        act(held.as_mut().ok_or_else(closed)?)
+        done.ok_or_else(closed)?.map_err(|error| raise(&error))
     }
 
     /// Whether decoding can start at every packet of the codec.
@@ -86,14 +96,14 @@ impl PacketWriter {
 
     /// Number of this writer's life: another one each time its program starts.
     #[getter]
-    fn epoch(&self) -> PyResult<u64> {
-        self.with_open(|open| Ok(open.ring.epoch()))
+    fn epoch(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with_open(py, |open| Ok(open.ring.epoch()))
     }
 
     /// Number of the newest packet written; 0 before the first.
     #[getter]
-    fn seq(&self) -> PyResult<u64> {
-        self.with_open(|open| Ok(open.sequence))
+    fn seq(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with_open(py, |open| Ok(open.sequence))
     }
 
     /// What `shmring.rings()` says of this ring.
@@ -108,6 +118,7 @@ impl PacketWriter {
     #[pyo3(signature = (data, *, key=None, pts=None, dts=None, time=None))]
     fn write(
         &self,
+        py: Python<'_>,
         data: PyBackedBytes,
         key: Option<bool>,
         pts: Option<f64>,
@@ -120,7 +131,7 @@ impl PacketWriter {
         let capture = time.map_or_else(|| Ok(clock::now()), captured)?;
         let pts_ns = pts.map(nanoseconds).transpose()?;
         let dts_ns = dts.map(nanoseconds).transpose()?;
-        self.with_open(|open| {
+        self.with_open(py, |open| {
             let began = *open.began.get_or_insert(capture.mono);
             let elapsed = capture.mono.0.cast_signed().wrapping_sub(began.0.cast_signed());
             let pts_ns = pts_ns.unwrap_or(elapsed);
@@ -134,7 +145,7 @@ impl PacketWriter {
                 gop_index: open.gop_index,
                 ..PacketMeta::default()
             };
-            open.sequence = open.ring.publish(&meta, &data).map_err(|error| raise(&error))?;
+            open.sequence = open.ring.publish(&meta, &data)?;
             Ok(open.sequence)
         })
     }

@@ -112,7 +112,7 @@ fn packets(
     contract: &RingContract,
     track: Track,
 ) -> PyResult<Py<PyAny>> {
-    let made = PacketWriter::create(project, contract, track)?;
+    let made = PacketWriter::create(py, project, contract, track)?;
     Ok(Py::new(py, made)?.into_any())
 }
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import unittest
 
 import numpy
@@ -146,6 +147,51 @@ class Pictures(WriterTest):
         self.publish()
         with self.assertRaises(shmring.HasWriter):
             self.publish()
+
+    def test_other_threads_run_while_a_ring_is_waited_for_that_has_a_writer(self):
+        program = (
+            "import shmring, sys\n"
+            f"of = dict(project='{self.project}')\n"
+            "rings = shmring.publish('x.packets', codec='mjpeg', size=(1, 1), **of), shmring.emit('x.events', 'k', 1, **of)\n"
+            "print('ready', flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        holder = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(holder.communicate)
+        self.assertEqual(holder.stdout.readline(), b"ready\n")
+        for waits in (
+            lambda: self.publish("x.packets", codec="mjpeg", size=(1, 1)),
+            lambda: shmring.emit("x.events", "k", 1, project=self.project),
+        ):
+            rounds, over = 0, threading.Event()
+
+            def count():
+                nonlocal rounds
+                while not over.wait(0.005):
+                    rounds += 1
+
+            other = threading.Thread(target=count)
+            other.start()
+            with self.assertRaises(shmring.HasWriter):
+                waits()
+            over.set()
+            other.join()
+            # A quarter of a second is waited for a writer on its way out.
+            self.assertGreater(rounds, 5)
+
+    def test_threads_that_emit_for_the_first_time_at_once_share_the_ring(self):
+        numbers, begin = [], threading.Barrier(8)
+
+        def first():
+            begin.wait()
+            numbers.append(shmring.emit("x.events", "k", 1, project=self.project))
+
+        threads = [threading.Thread(target=first) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(numbers), list(range(1, 9)))
 
     def test_the_interpreters_end_tells_readers_that_nothing_follows(self):
         program = "import numpy, shmring, sys; out = shmring.publish('sim.frames', project=sys.argv[1]); "

@@ -133,7 +133,8 @@ pub(crate) fn untaken_bytes(socket: &OwnedFd) -> usize {
     usize::try_from(bytes).unwrap_or(0)
 }
 
-/// What came over a socket.
+/// What came over a socket. A descriptor for which this process has no room is [`Errno::MFILE`]; but for a
+/// look with [`RecvFlags::PEEK`], the message is lost then.
 #[derive(Debug)]
 pub(crate) enum Received<T> {
     Message(T, Option<OwnedFd>),
@@ -159,6 +160,9 @@ pub(crate) fn receive<T: DeserializeOwned>(
     let with = descriptors.flatten().next();
     if received.bytes == 0 {
         return Ok(Received::End);
+    }
+    if received.flags.contains(ReturnFlags::CTRUNC) && with.is_none() {
+        return Err(Errno::MFILE);
     }
     if received.flags.contains(ReturnFlags::TRUNC) {
         return Ok(Received::Garbage);

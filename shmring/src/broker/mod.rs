@@ -62,7 +62,7 @@ impl Broker {
     ) -> io::Result<Self> {
         let registry = Arc::new(Mutex::new(Registry::new(project.to_string(), rings)));
         let listener = server::listen(socket, group)?;
-        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let server = server::Server::new(listener, Arc::clone(&registry), group.is_some());
         let until = Arc::clone(&stop);
         let thread = std::thread::Builder::new()

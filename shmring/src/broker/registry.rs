@@ -76,8 +76,8 @@ struct Page {
 #[derive(Debug)]
 struct Writer {
     pid: u32,
-    /// Where it hears of new readers' pages; `None` when it looks at none.
-    pages: Option<OwnedFd>,
+    /// Where it hears of new readers' pages. One that looks at none has closed its end.
+    pages: OwnedFd,
 }
 
 /// An answer, and what goes with it.
@@ -261,8 +261,7 @@ impl Ring {
             tell(&ours, place, &file.map_err(|source| io(path, source))?)
                 .map_err(|source| io(path, source))?;
         }
-        let looks_at_pages = name.kind() == RingKind::Frames;
-        self.writer = Some(Writer { pid: peer.pid, pages: looks_at_pages.then_some(ours) });
+        self.writer = Some(Writer { pid: peer.pid, pages: ours });
         let parts = self.parts.keys().copied().collect();
         let epochs = self.anchor.as_ref().map_or(Epochs { live: 0, previous: 0 }, Anchor::epochs);
         Ok((Reply::Held { epochs, parts }, Some(theirs)))
@@ -281,8 +280,7 @@ impl Ring {
     }
 
     fn untaken_pages_bytes(&self) -> usize {
-        let pages = self.writer.as_ref().and_then(|writer| writer.pages.as_ref());
-        pages.map_or(0, message::untaken_bytes)
+        self.writer.as_ref().map_or(0, |writer| message::untaken_bytes(&writer.pages))
     }
 
     fn holders(&self) -> String {
@@ -309,9 +307,13 @@ impl Ring {
             return Err(failed(Errno::EAGAIN));
         }
         // The writer first: what the reader claims once it has the page, the writer finds.
-        if let Some(pages) = self.writer.as_ref().and_then(|writer| writer.pages.as_ref()) {
+        if let Some(writer) = &self.writer {
             let for_writer = memory::reopen(&memory, OFlag::O_RDONLY).map_err(failed)?;
-            tell(pages, place, &for_writer).map_err(failed)?;
+            match tell(&writer.pages, place, &for_writer) {
+                // Packets are copied: who is not known to a writer that has long been idle is not kept.
+                Err(Errno::EAGAIN) if kind != RingKind::Frames => {}
+                told => told.map_err(failed)?,
+            }
         }
         let file = memory::reopen(&memory, OFlag::O_RDONLY).map_err(failed)?;
         self.pages[place as usize] = Some(Page { file, is_foreign: !peer.is_own });
@@ -346,7 +348,7 @@ fn tell(pages: &OwnedFd, place: u32, page: &OwnedFd) -> Result<(), Errno> {
     let sent =
         message::send(pages, &Reply::Page { place }, Some(page.as_fd()), SendFlags::DONTWAIT);
     match sent {
-        // A writer that is just ending looks at no page any more.
+        // A writer that is just ending looks at no page any more, and many of packets at none ever.
         Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) | Ok(()) => Ok(()),
         Err(error) => Err(Errno::from_raw(error.raw_os_error())),
     }

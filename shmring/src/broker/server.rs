@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use nix::libc;
@@ -98,7 +99,14 @@ impl Server {
 
     pub(super) fn run(mut self, until: &OwnedFd) {
         loop {
-            let Ok(ready) = self.wait(until) else { return };
+            let ready = match self.wait(until) {
+                Ok(ready) => ready,
+                // Too little memory, or a limit of descriptors that was lowered: neither need last.
+                Err(_) => {
+                    thread::sleep(SHORTAGE_PAUSE);
+                    Ready { stop: is_told(until), ..Ready::default() }
+                }
+            };
             if ready.stop {
                 return;
             }
@@ -159,6 +167,9 @@ impl Server {
         let (request, file) = match received {
             Ok(Received::Message(request, file)) => (request, file),
             Err(Errno::AGAIN | Errno::INTR) => return Next::Keep,
+            Err(Errno::MFILE) => {
+                return self.clients[at].refuse("the broker has no descriptor left");
+            }
             Ok(Received::Garbage | Received::End) | Err(_) => return Next::LetGo,
         };
         let client = &mut self.clients[at];
@@ -247,7 +258,12 @@ impl Server {
     }
 }
 
-#[derive(Debug)]
+/// Whether the thread is to end; asked without a wait, and without need of anything that may be short.
+fn is_told(until: &OwnedFd) -> bool {
+    rustix::io::read(until, &mut [0; 8]).is_ok()
+}
+
+#[derive(Debug, Default)]
 struct Ready {
     stop: bool,
     listener: bool,
@@ -256,6 +272,11 @@ struct Ready {
 }
 
 impl Client {
+    fn refuse(&self, why: &str) -> Next {
+        let sent = self.send(&(Reply::Refused { why: why.to_owned() }, None));
+        if sent && self.writes.is_some() { Next::Keep } else { Next::LetGo }
+    }
+
     /// One that does not read is not waited for.
     fn send(&self, (reply, file): &Answer) -> bool {
         let file = file.as_ref().map(AsFd::as_fd);

@@ -1,6 +1,5 @@
 //! Slots of one size: their memory, their versions in the index, and the writer's book of them.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::{DeviceBlock, DeviceMemory, DeviceSpot, Token};
 use crate::error::Error;
 use crate::layout::device;
 use crate::lease::LeaseTable;
+use crate::lock::Locked;
 use crate::owner::Owner;
 use crate::pin;
 use crate::segment::Mapping;
@@ -28,7 +28,7 @@ const SABOTAGED: bool = cfg!(shmring_sabotage);
 pub(super) struct Memory {
     map: Mapping,
     /// For windows on its slots; the name may be gone before they are.
-    file: OwnedFd,
+    file: Locked,
     path: PathBuf,
     slot_bytes: usize,
     /// The slots lie in a device's memory, and where is all that lies here.
@@ -103,12 +103,12 @@ impl Generation {
     ) -> Result<Self, Error> {
         let part = Part::Data { epoch: owner.epoch, generation: number };
         let bytes = shape.slot_bytes.saturating_mul(shape.slots as usize);
-        let block = on.map(|memory| allocate(owner, memory, number, bytes)).transpose()?;
-        let draft = owner.hold.create(part, if block.is_some() { device::BYTES } else { bytes })?;
-        if let Some(block) = &block {
-            block.write(&draft.mapping, owner.epoch, number);
+        let on_device = on.is_some().then_some(number);
+        let draft = owner.hold.create(part, if on.is_some() { device::BYTES } else { bytes })?;
+        // Last: what was allocated there is not freed when something goes wrong.
+        if let Some(memory) = on {
+            allocate(owner, memory, number, bytes)?.write(&draft.mapping, owner.epoch, number);
         }
-        let on_device = block.map(|_| number);
         let (map, file) = owner.hold.link(part, draft)?;
         for slot in 0..shape.slots {
             // The bank may still hold versions of the generation before last: never go back.

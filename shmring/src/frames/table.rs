@@ -7,17 +7,19 @@ use crate::segment::Mapping;
 use crate::seqlock;
 use crate::sync::{AtomicU64, Ordering};
 
+/// Generations alternate between them.
+pub(super) const BANKS: usize = 2;
 /// Version words of each bank. A generation uses as many slots as its writer needs.
 pub(crate) const SLOTS: u32 = 256;
 /// At least four descriptors a slot, so that a descriptor outlives the picture it names.
 pub(super) const DESCRIPTORS: u32 = 4 * SLOTS;
 
 const _: () = assert!(layout::AT_SEQUENCE == 0);
-const AT_DESCRIPTORS: usize = index::AT_VERSIONS + 2 * SLOTS as usize * 8;
+const AT_DESCRIPTORS: usize = index::AT_VERSIONS + BANKS * SLOTS as usize * 8;
 /// Length of an index with this table.
 pub(crate) const INDEX_BYTES: usize = AT_DESCRIPTORS + DESCRIPTORS as usize * layout::BYTES;
 
-/// The version word of a slot: generations alternate between two banks.
+/// The version word of a slot.
 #[inline(always)]
 pub(super) fn version_word(map: &Mapping, generation: u32, slot: u32) -> &AtomicU64 {
     map.word(version_at(generation, slot))
@@ -25,7 +27,7 @@ pub(super) fn version_word(map: &Mapping, generation: u32, slot: u32) -> &Atomic
 
 #[inline(always)]
 fn version_at(generation: u32, slot: u32) -> usize {
-    let bank = (generation % 2) as usize * SLOTS as usize;
+    let bank = (generation as usize % BANKS) * SLOTS as usize;
     index::AT_VERSIONS + (bank + slot as usize) * 8
 }
 

@@ -274,29 +274,36 @@ impl State {
     }
 
     fn begin_generation(&mut self, shape: Shape) -> Result<(), Error> {
-        let number = self.generations + 1;
-        if number > token::GENERATION_MAX {
-            return Err(Error::BadPicture {
-                ring: self.owner.ring().clone(),
-                what: "too many size changes in one epoch",
-            });
-        }
+        let number = self.free_number()?;
         let device: Option<&mut dyn DeviceMemory> = match &mut self.device {
             Some(device) => Some(device.as_mut()),
             None => None,
         };
         let generation = Generation::create(&self.owner, number, shape, device)?;
         self.generations = number;
-        self.previous = self.generation.replace(generation);
+        let over = std::mem::replace(&mut self.previous, self.generation.replace(generation));
         let map = &self.owner.index;
         let data_bytes = shape.slot_bytes as u64 * u64::from(shape.slots);
         map.word(index::AT_DATA_BYTES).store(data_bytes, Ordering::Relaxed);
         map.half(index::AT_GENERATION).store(number, Ordering::Release);
         // Two generations are alive at a time: they alternate between two banks of versions.
-        if let Some(generation) = number.checked_sub(2).filter(|over| *over > 0) {
+        if let Some(Generation { number: generation, .. }) = over {
             self.owner.hold.unlink(Part::Data { epoch: self.owner.epoch, generation });
         }
         Ok(())
+    }
+
+    /// The number of the next generation. Anybody may make files in /dev/shm: where one has its name, another
+    /// number of the same bank is taken.
+    fn free_number(&self) -> Result<u32, Error> {
+        let (epoch, shown) = (self.owner.epoch, self.owner.hold.list());
+        let is_free =
+            |generation: &u32| !shown.contains(&Part::Data { epoch, generation: *generation });
+        let mut numbers = (self.generations + 1..=token::GENERATION_MAX).step_by(table::BANKS);
+        numbers.find(is_free).ok_or_else(|| Error::BadPicture {
+            ring: self.owner.ring().clone(),
+            what: "too many size changes in one epoch",
+        })
     }
 
     fn publish(

@@ -9,6 +9,7 @@ use protocol::time::MonoNs;
 use protocol::units::Span;
 
 use super::book::{Book, Seen};
+use super::page::signature;
 use super::{LeaseTable, eviction};
 use crate::clock;
 use crate::segment::Mapping;
@@ -70,8 +71,10 @@ impl Keeper {
         let deadlines: Vec<Duration> =
             contract.essential.iter().map(|essential| essential.deadline.duration()).collect();
         let shortest = deadlines.iter().min()?;
+        // Names are known as pages have them.
+        let names = contract.essential.iter().map(|it| signature(&it.reader).to_owned());
         Some(Self {
-            names: contract.essential.iter().map(|essential| essential.reader.clone()).collect(),
+            names: names.collect(),
             book: Book::new(&deadlines, contract.waits),
             look_every: (*shortest / 16).min(LOOK_AT_MOST),
             next_look: MonoNs(0),

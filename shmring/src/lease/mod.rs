@@ -15,7 +15,7 @@ pub use demand::Demand;
 pub(crate) use demand::Wish;
 pub(crate) use eviction::{EvictionWatch, table_bytes};
 pub(crate) use keeper::{Keeper, Way, WhileWaiting, longest_deadline};
-pub(crate) use page::LeasePage;
+pub(crate) use page::{LeasePage, further_signature};
 pub(crate) use table::LeaseTable;
 
 use std::os::fd::OwnedFd;

@@ -2,8 +2,9 @@
 //!
 //! A page that only this user may write is mapped. One that others may write too, of a ring that has a
 //! group, is written with pwrite(2): who may write a page may also cut it off, and a mapping of what is
-//! cut off is a SIGBUS. A write makes the page whole again. It costs a system call for each change of a
-//! claim, which is as much as all else that taking a picture does.
+//! cut off is a SIGBUS. A write makes it longer again, but what was cut off is zeros then: the writer finds no
+//! claim in it, and the reader may see torn pictures. It costs a system call for each change of a claim, which
+//! is as much as all else that taking a picture does.
 
 use std::path::PathBuf;
 
@@ -69,7 +70,7 @@ impl LeasePage {
     fn sign(&self, reader: &str) -> Result<(), Error> {
         let mut bytes = vec![0; lease::BYTES];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
-        let text = clip(reader, lease::NAME_MAX);
+        let text = signature(reader);
         let length = u32::try_from(text.len()).unwrap_or(0);
         put(lease::AT_MAGIC, &lease::MAGIC.to_le_bytes());
         put(lease::AT_MAJOR, &layout::MAJOR.to_le_bytes());
@@ -271,6 +272,17 @@ struct Claimed {
     path: PathBuf,
     map: Option<Mapping>,
     file: Locked,
+}
+
+/// How a reader of this name signs its page.
+pub(crate) fn signature(reader: &str) -> &str {
+    clip(reader, lease::NAME_MAX)
+}
+
+/// How it signs the further pages of one reader: another name, however long its own is.
+pub(crate) fn further_signature(reader: &str) -> String {
+    const SUFFIX: &str = " (more)";
+    format!("{}{SUFFIX}", clip(reader, lease::NAME_MAX - SUFFIX.len()))
 }
 
 fn clip(text: &str, bytes: usize) -> &str {

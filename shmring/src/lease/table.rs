@@ -65,43 +65,51 @@ fn wish(page: &OwnedFd) -> Wish {
 #[derive(Debug)]
 pub(crate) struct LeaseTable {
     hold: Arc<dyn Hold>,
-    /// By place.
-    pages: Mutex<Vec<Option<OwnedFd>>>,
+    pages: Mutex<Pages>,
     quota: usize,
     epoch: u64,
 }
 
+#[derive(Debug)]
+struct Pages {
+    /// By place.
+    known: Vec<Option<OwnedFd>>,
+    /// Readers have others, for which this process had no descriptor left.
+    unseen: bool,
+}
+
 impl LeaseTable {
     pub(crate) fn new(hold: Arc<dyn Hold>, places: u32, quota: u32, epoch: u64) -> Self {
-        let pages = Mutex::new((0..places).map(|_| None).collect());
+        let known = (0..places).map(|_| None).collect();
+        let pages = Mutex::new(Pages { known, unseen: false });
         Self { hold, pages, quota: quota as usize, epoch }
     }
 
     /// Readers attached now.
     pub(crate) fn attached(&self) -> u32 {
-        let held = self.pages().iter().flatten().filter(|page| lock::is_held(page)).count();
+        let held = self.pages().known.iter().flatten().filter(|page| lock::is_held(page)).count();
         u32::try_from(held).unwrap_or(u32::MAX)
     }
 
     /// What the readers attached now want altogether.
     pub(crate) fn demand(&self) -> Demand {
         let pages = self.pages();
-        let attached = pages.iter().flatten().filter(|page| lock::is_held(page));
+        let attached = pages.known.iter().flatten().filter(|page| lock::is_held(page));
         attached.map(wish).collect()
     }
 
     /// Whether a page claims `token`. With `only_living`, the pages of dead readers do not count.
     pub(crate) fn claims(&self, token: u64, only_living: bool) -> bool {
-        self.pages()
-            .iter()
-            .flatten()
-            .any(|page| self.page_claims(page, token) && (!only_living || lock::is_held(page)))
+        let pages = self.pages();
+        let claims = |page| self.page_claims(page, token) && (!only_living || lock::is_held(page));
+        // What a page says that cannot be looked at yet may be anything.
+        pages.unseen || pages.known.iter().flatten().any(claims)
     }
 
     /// Where those attached readers are whose name `entry_of` knows.
     pub(crate) fn readings(&self, entry_of: impl Fn(&str) -> Option<usize>) -> Vec<Seen> {
         let pages = self.pages();
-        let attached = (0..).zip(pages.iter()).filter_map(|(place, page)| {
+        let attached = (0..).zip(&pages.known).filter_map(|(place, page)| {
             let page = page.as_ref()?;
             let PageSays { epoch, cursor, name } = read(page)?;
             let entry = entry_of(&name).filter(|_| epoch == self.epoch)?;
@@ -111,13 +119,15 @@ impl LeaseTable {
     }
 
     /// With those that have come since: a reader that had its page before we asked is among them.
-    fn pages(&self) -> MutexGuard<'_, Vec<Option<OwnedFd>>> {
+    fn pages(&self) -> MutexGuard<'_, Pages> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, page) in self.hold.take_pages() {
-            if let Some(known) = pages.get_mut(place as usize) {
+        let new = self.hold.take_pages();
+        for (place, page) in new.pages {
+            if let Some(known) = pages.known.get_mut(place as usize) {
                 *known = Some(page);
             }
         }
+        pages.unseen = new.more;
         pages
     }
 

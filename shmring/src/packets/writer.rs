@@ -90,7 +90,7 @@ impl PacketWriter {
         });
         if kept.is_none() {
             // Packets are copied, not leased: nobody's page is looked at.
-            drop(owner.hold.take_pages());
+            owner.hold.forget_pages();
         }
         owner.index.word(index::AT_DATA_BYTES).store(log_bytes, Ordering::Relaxed);
         describe(&owner, tracks, source)?;

@@ -1,7 +1,9 @@
 //! Segments without names, asked for at the project's broker (see [`crate::broker`]).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,11 +19,12 @@ use rustix::net::{
     connect, recv, shutdown, socket_with,
 };
 
-use super::{Epochs, Hold, Leads, Part, Segments};
+use super::{Epochs, Hold, Leads, NewPages, Part, Segments};
 use crate::broker::{self, Received, Reply, Request};
 use crate::clock;
 use crate::error::{Error, io};
-use crate::fork::{Birth, Unshared};
+use crate::fork::{Birth, Stretch, Unshared};
+use crate::lock::Locked;
 use crate::segment::{Access, Draft, Mapping};
 
 /// How long a broker may take for an answer.
@@ -36,20 +39,29 @@ pub(crate) struct Brokered {
     project: ProjectName,
     ring: RingName,
     socket: PathBuf,
+    owner: u32,
 }
 
 impl Brokered {
     /// `None` where no broker listens.
-    pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Option<Self> {
-        let socket = broker::sockets(project).into_iter().find(|socket| socket.exists())?;
-        Some(Self { project: project.clone(), ring: ring.clone(), socket })
+    pub(super) fn find(project: &ProjectName, ring: &RingName) -> Option<Self> {
+        let (socket, owner) = broker::sockets(project).into_iter().find_map(|socket| {
+            let owner = fs::metadata(&socket).ok()?.uid();
+            Some((socket, owner))
+        })?;
+        Some(Self { project: project.clone(), ring: ring.clone(), socket, owner })
+    }
+
+    /// The user that the broker's socket is of.
+    pub(super) fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// Takes the ring for writing.
     pub(super) fn hold(self, contract: &RingContract) -> Result<BrokeredHold, Error> {
         let until = clock::mono() + HOLD_PATIENCE;
         loop {
-            let connection = self.connect()?;
+            let (unshared, connection) = self.connect_for_this_process()?;
             let begin = Request::Begin {
                 ring: self.ring.clone(),
                 places: contract.places,
@@ -58,13 +70,13 @@ impl Brokered {
             match self.ask(&connection, &begin, None)? {
                 (Reply::Held { epochs, parts }, Some(pages)) => {
                     return Ok(BrokeredHold {
-                        _unshared: [&connection, &pages].map(Unshared::descriptor),
+                        _unshared: [unshared, Unshared::descriptor(&pages)],
                         birth: Birth::here(),
                         at: self,
                         connection,
                         pages,
                         epochs,
-                        parts: Mutex::new(parts),
+                        said: Mutex::new(Said { parts, unanswered: 0 }),
                     });
                 }
                 (Reply::Taken, _) if clock::mono() < until => std::thread::sleep(HOLD_PAUSE),
@@ -89,7 +101,8 @@ impl Brokered {
             // The first bounds connecting as well.
             set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
             set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-            connect(&socket, &SocketAddrUnix::new(&*self.socket)?)?;
+            let address = SocketAddrUnix::new(&*self.socket)?;
+            patiently(|| connect(&socket, &address))?;
             Ok(socket)
         };
         connected().map_err(|error| match error {
@@ -97,6 +110,19 @@ impl Brokered {
             rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED => self.absent(),
             error => io(&self.socket, Errno::from_raw(error.raw_os_error())),
         })
+    }
+
+    /// A connection that no forked child shares, before it holds anything: a child would keep the ring.
+    fn connect_for_this_process(&self) -> Result<(Unshared, OwnedFd), Error> {
+        loop {
+            let stretch = Stretch::begin();
+            let connection = self.connect()?;
+            let unshared = Unshared::descriptor(&connection);
+            if !stretch.saw_a_fork() {
+                return Ok((unshared, connection));
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// A question on a connection of its own.
@@ -110,15 +136,37 @@ impl Brokered {
         request: &Request,
         with: Option<&OwnedFd>,
     ) -> Result<(Reply, Option<OwnedFd>), Error> {
+        self.say(connection, request, with)?;
+        self.understood(self.hear(connection)?)
+    }
+
+    fn say(
+        &self,
+        connection: &OwnedFd,
+        request: &Request,
+        with: Option<&OwnedFd>,
+    ) -> Result<(), Error> {
         let with = with.map(AsFd::as_fd);
-        let sent = broker::send(connection, request, with, SendFlags::empty());
-        let received = sent.and_then(|()| broker::receive::<Reply>(connection, RecvFlags::empty()));
-        match received {
-            Ok(Received::Message(Reply::Refused { why }, _)) => Err(self.failed(why)),
-            Ok(Received::Message(reply, file)) => Ok((reply, file)),
-            Ok(Received::Garbage) => Err(self.failed("its answer is not one of this version")),
+        let sent = patiently(|| broker::send(connection, request, with, SendFlags::empty()));
+        sent.map_err(|error| self.failed(error))
+    }
+
+    /// The answer that comes next.
+    fn hear(&self, connection: &OwnedFd) -> Result<Received<Reply>, Error> {
+        match patiently(|| broker::receive(connection, RecvFlags::empty())) {
             Ok(Received::End) => Err(self.failed("it ended the connection")),
+            Ok(received) => Ok(received),
             Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn understood(&self, received: Received<Reply>) -> Result<(Reply, Option<OwnedFd>), Error> {
+        match received {
+            Received::Message(Reply::Refused { why }, _) => Err(self.failed(why)),
+            Received::Message(reply, file) => Ok((reply, file)),
+            Received::Garbage | Received::End => {
+                Err(self.failed("its answer is not one of this version"))
+            }
         }
     }
 
@@ -186,6 +234,20 @@ impl Segments for Brokered {
     }
 }
 
+/// Sockets with a time limit are interrupted by every signal that is handled, and when a stopped process goes on
+/// (signal(7)): neither is a reason to give a question up.
+fn patiently<T>(
+    mut call: impl FnMut() -> Result<T, rustix::io::Errno>,
+) -> Result<T, rustix::io::Errno> {
+    let until = clock::mono() + PATIENCE;
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) if clock::mono() < until => {}
+            done => return done,
+        }
+    }
+}
+
 /// A ring that the broker lets nobody else write while this connection lasts.
 #[derive(Debug)]
 pub(crate) struct BrokeredHold {
@@ -197,13 +259,45 @@ pub(crate) struct BrokeredHold {
     /// Where pages of new readers come from.
     pages: OwnedFd,
     epochs: Epochs,
-    /// What this ring shows; locked also for questions, which have their answers in turn.
-    parts: Mutex<Vec<Part>>,
+    /// Locked also for questions, which have their answers in turn.
+    said: Mutex<Said>,
+}
+
+/// What a writer has said to the broker.
+#[derive(Debug)]
+struct Said {
+    /// What this ring shows.
+    parts: Vec<Part>,
+    /// Questions whose answers have not come, and may yet.
+    unanswered: u32,
 }
 
 impl BrokeredHold {
-    fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers come in the order of the questions: those to questions that were given up come first.
+    fn ask(&self, said: &mut Said, request: &Request, with: Option<&OwnedFd>) -> Result<(), Error> {
+        self.at.say(&self.connection, request, with)?;
+        said.unanswered += 1;
+        loop {
+            let heard = self.at.hear(&self.connection)?;
+            said.unanswered -= 1;
+            if said.unanswered == 0 {
+                return match self.at.understood(heard)? {
+                    (Reply::Done, _) => Ok(()),
+                    (reply, _) => Err(self.at.unexpected(reply)),
+                };
+            }
+        }
+    }
+
+    fn take_back(&self, said: &mut Said, part: Part) {
+        // One that could not be told stays listed, to be taken away with its epoch.
+        if self.tell(&Request::Unlink { part }) {
+            said.parts.retain(|shown| *shown != part);
+        }
     }
 
     /// No answer is waited for, nor room: the writer may be in the middle of its work. `false` when there
@@ -244,37 +338,34 @@ impl Hold for BrokeredHold {
         Ok(Draft::unnamed(mapping, file))
     }
 
-    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error> {
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, Locked), Error> {
         let path = self.path(part);
         let (mapping, file) = draft.into_parts();
-        broker::seal_for_maker(&path, &file)?;
-        let for_readers = reopened(&path, &file, OFlag::O_RDONLY)?;
-        let mut parts = self.parts();
-        match self.at.ask(&self.connection, &Request::Link { part }, Some(&for_readers))? {
-            (Reply::Done, _) => parts.push(part),
-            (reply, _) => return Err(self.at.unexpected(reply)),
+        broker::seal_for_maker(&path, file.file())?;
+        let for_readers = reopened(&path, file.file(), OFlag::O_RDONLY)?;
+        let mut said = self.said();
+        said.parts.push(part);
+        if let Err(error) = self.ask(&mut said, &Request::Link { part }, Some(&for_readers)) {
+            // It may be shown yet, when the broker comes to it.
+            self.take_back(&mut said, part);
+            return Err(error);
         }
         Ok((mapping, file))
     }
 
     fn unlink(&self, part: Part) {
-        let mut parts = self.parts();
-        // One that could not be told stays listed, to be taken away with its epoch.
-        if parts.contains(&part) && self.tell(&Request::Unlink { part }) {
-            parts.retain(|shown| *shown != part);
+        let mut said = self.said();
+        if said.parts.contains(&part) {
+            self.take_back(&mut said, part);
         }
     }
 
     fn list(&self) -> Vec<Part> {
-        self.parts().clone()
+        self.said().parts.clone()
     }
 
     fn announce(&self, epochs: Epochs) -> Result<(), Error> {
-        let _in_turn = self.parts();
-        match self.at.ask(&self.connection, &Request::Announce { epochs }, None)? {
-            (Reply::Done, _) => Ok(()),
-            (reply, _) => Err(self.at.unexpected(reply)),
-        }
+        self.ask(&mut self.said(), &Request::Announce { epochs }, None)
     }
 
     fn ring_bell(&self) {
@@ -286,24 +377,144 @@ impl Hold for BrokeredHold {
         None
     }
 
-    fn take_pages(&self) -> Vec<(u32, OwnedFd)> {
+    fn take_pages(&self) -> NewPages {
         // One a place: those of readers that came and went meanwhile would cost descriptors.
         let mut taken = BTreeMap::new();
-        // Nearly always there is nothing, and this is asked for every slot.
-        let mut first = [0; 1];
+        let more = loop {
+            match self.next_page() {
+                Ok(Some((place, page))) => drop(taken.insert(place, page)),
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        NewPages { pages: taken.into_iter().collect(), more }
+    }
+
+    fn forget_pages(&self) {
+        // Before those that have come are taken: none is left on its way.
+        let _ = shutdown(&self.pages, Shutdown::Both);
+        drop(self.take_pages());
+    }
+}
+
+impl BrokeredHold {
+    /// An error: there is one, and it waits until this process has a descriptor for it.
+    fn next_page(&self) -> Result<Option<(u32, OwnedFd)>, rustix::io::Errno> {
         let peek = RecvFlags::DONTWAIT | RecvFlags::PEEK;
-        if recv(&self.pages, &mut first, peek).is_err() {
-            return Vec::new();
+        let mut first = [0; 1];
+        // Nearly always there is nothing, and this is asked for every slot.
+        if !matches!(recv(&self.pages, &mut first, peek), Ok((1, _))) {
+            return Ok(None);
         }
-        while let Ok(Received::Message(Reply::Page { place }, Some(page))) =
-            broker::receive(&self.pages, RecvFlags::DONTWAIT)
-        {
-            taken.insert(place, page);
-        }
-        taken.into_iter().collect()
+        // What is looked at only comes with a descriptor already: what is taken without one is lost.
+        let seen = broker::receive(&self.pages, peek)?;
+        let _ = recv(&self.pages, &mut first, RecvFlags::DONTWAIT);
+        Ok(match seen {
+            Received::Message(Reply::Page { place }, Some(page)) => Some((place, page)),
+            _ => None,
+        })
     }
 }
 
 fn reopened(path: &Path, file: &OwnedFd, access: OFlag) -> Result<OwnedFd, Error> {
     broker::reopen(file, access).map_err(|source| io(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use nix::libc;
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+    use rustix::net::socketpair;
+
+    use super::*;
+
+    /// A writer's hold whose broker is the test, and that broker's end of the connection.
+    fn hold(patience: Duration) -> (BrokeredHold, OwnedFd) {
+        let pair = || {
+            let flags = SocketFlags::CLOEXEC;
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+        };
+        let ((connection, theirs), (pages, _)) = (pair(), pair());
+        set_socket_timeout(&connection, Timeout::Recv, Some(patience)).unwrap();
+        let at = Brokered {
+            project: "p".parse().unwrap(),
+            ring: "cam.frames".parse().unwrap(),
+            socket: PathBuf::from("broker.sock"),
+            owner: 0,
+        };
+        let hold = BrokeredHold {
+            _unshared: [&connection, &pages].map(Unshared::descriptor),
+            birth: Birth::here(),
+            at,
+            connection,
+            pages,
+            epochs: Epochs { live: 0, previous: 0 },
+            said: Mutex::new(Said { parts: Vec::new(), unanswered: 0 }),
+        };
+        (hold, theirs)
+    }
+
+    fn asked(broker: &OwnedFd) -> Request {
+        match broker::receive(broker, RecvFlags::empty()).unwrap() {
+            Received::Message(request, _) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(broker: &OwnedFd, reply: &Reply) {
+        broker::send(broker, reply, None, SendFlags::empty()).unwrap();
+    }
+
+    fn link(hold: &BrokeredHold, generation: u32) -> Result<(), Error> {
+        let part = Part::Data { epoch: 1, generation };
+        hold.link(part, hold.create(part, 4096).unwrap()).map(drop)
+    }
+
+    #[test]
+    fn an_answer_that_came_too_late_is_not_taken_for_that_to_the_next_question() {
+        let (hold, broker) = hold(Duration::from_millis(20));
+        let given_up = link(&hold, 1).unwrap_err().to_string();
+        assert!(given_up.contains("temporarily unavailable"), "{given_up}");
+        answer(&broker, &Reply::Done);
+        answer(&broker, &Reply::Refused { why: "too many of them".to_owned() });
+        let refused = link(&hold, 2).unwrap_err().to_string();
+        assert!(refused.contains("too many of them"), "{refused}");
+        answer(&broker, &Reply::Done);
+        link(&hold, 3).unwrap();
+        // What was given up is not left to be seen.
+        let seen: Vec<Request> = (0..5).map(|_| asked(&broker)).collect();
+        let part = |generation| Part::Data { epoch: 1, generation };
+        for generation in [1, 2] {
+            let position = |wanted| seen.iter().position(|request| *request == wanted).unwrap();
+            let linked = position(Request::Link { part: part(generation) });
+            assert_eq!(position(Request::Unlink { part: part(generation) }), linked + 1);
+        }
+        assert_eq!(hold.list(), [part(3)]);
+    }
+
+    extern "C" fn nothing(_: libc::c_int) {}
+
+    #[test]
+    fn a_signal_does_not_end_a_question() {
+        let handler = SigHandler::Handler(nothing);
+        let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler does nothing, and nothing else here uses the signal.
+        unsafe { sigaction(Signal::SIGURG, &action) }.unwrap();
+        let (hold, broker) = hold(PATIENCE);
+        // SAFETY: no more than a number.
+        let asker = unsafe { libc::pthread_self() };
+        let broker = thread::spawn(move || {
+            asked(&broker);
+            for _ in 0..5 {
+                // SAFETY: that thread waits for the answer below.
+                assert_eq!(unsafe { libc::pthread_kill(asker, libc::SIGURG) }, 0);
+                thread::sleep(Duration::from_millis(5));
+            }
+            answer(&broker, &Reply::Done);
+        });
+        hold.announce(Epochs { live: 1, previous: 0 }).unwrap();
+        broker.join().unwrap();
+    }
 }

@@ -21,6 +21,7 @@ use protocol::name::{ProjectName, RingName};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::lock::Locked;
 use crate::segment::{Draft, Mapping};
 
 pub(crate) use brokered::Brokered;
@@ -100,8 +101,8 @@ pub(crate) trait Hold: Debug + Send + Sync {
     /// Makes a segment that nobody sees, mapped for writing and with every byte reserved.
     fn create(&self, part: Part, bytes: usize) -> Result<Draft, Error>;
 
-    /// Shows it, finished, to readers. The descriptor is the one that a lock was taken on before.
-    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error>;
+    /// Shows it, finished, to readers. The file is the one that a lock was taken on before.
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, Locked), Error>;
 
     /// Takes it from those who have not opened it yet. One that is gone already is fine.
     fn unlink(&self, part: Part);
@@ -119,21 +120,39 @@ pub(crate) trait Hold: Debug + Send + Sync {
     /// it is gone, or cannot be had; whoever reads it hears the anchor's bell.
     fn index_of(&self, epoch: u64) -> Option<Mapping>;
 
-    /// Lease pages that came since this was last asked, each with its place: at first all there are.
-    /// A reader has its page only after it would be among these.
-    fn take_pages(&self) -> Vec<(u32, OwnedFd)>;
+    /// Lease pages that came since this was last asked: at first all there are. A reader has its page only
+    /// after it would be among these.
+    fn take_pages(&self) -> NewPages;
+
+    /// Looks at no page from now on.
+    fn forget_pages(&self) {
+        drop(self.take_pages());
+    }
+}
+
+/// Lease pages that a writer has not seen before, each with its place.
+#[derive(Debug)]
+pub(crate) struct NewPages {
+    pub(crate) pages: Vec<(u32, OwnedFd)>,
+    /// There are more, for which this process has no descriptor left: they wait.
+    pub(crate) more: bool,
 }
 
 /// The way to a ring: one that has no names in /dev/shm is asked for at the project's broker.
 pub(crate) fn find(project: &ProjectName, ring: &RingName) -> Arc<dyn Segments> {
-    let named = Named::new(project, ring);
-    if named.is_there() {
-        return Arc::new(named);
+    match ways(project, ring) {
+        (_, Some(brokered)) => Arc::new(brokered),
+        (named, None) => Arc::new(named),
     }
-    match Brokered::find(project, ring) {
-        Some(brokered) => Arc::new(brokered),
-        None => Arc::new(named),
-    }
+}
+
+/// The second where the ring is to be asked for at a broker. Anybody may make files in /dev/shm, under the
+/// name of a brokered ring too: beside a broker nobody's count but those of whom it serves.
+pub(crate) fn ways(project: &ProjectName, ring: &RingName) -> (Named, Option<Brokered>) {
+    let brokered = Brokered::find(project, ring);
+    let named = Named::beside(project, ring, brokered.as_ref());
+    let has_names = named.is_there();
+    (named, brokered.filter(|_| !has_names))
 }
 
 /// Takes the ring for writing.

@@ -15,7 +15,7 @@ use protocol::control::RingContract;
 use protocol::name::{ProjectName, RingName};
 
 use super::names::{Names, Role};
-use super::{Epochs, Hold, Leads, Part, Segments};
+use super::{Brokered, Epochs, Hold, Leads, NewPages, Part, Segments};
 use crate::anchor::write_header;
 use crate::clock;
 use crate::error::{Error, io};
@@ -30,33 +30,52 @@ use crate::wake;
 /// process has been seen to hold its locks for 120 ms.
 const LOCK_PATIENCE: Duration = Duration::from_millis(250);
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
+const ROOT: u32 = 0;
 /// How often a reader that finds the pages swept from under it tries those that follow.
 const CLAIM_ATTEMPTS: u32 = 10;
 
 /// The files of one ring.
 #[derive(Clone, Debug)]
-pub(crate) struct Named(Names);
+pub(crate) struct Named {
+    names: Names,
+    /// Whose broker listens for the project. Without one whoever made the anchor made the ring.
+    broker: Option<u32>,
+}
 
 impl Named {
     pub(crate) fn new(project: &ProjectName, ring: &RingName) -> Self {
-        Self(Names::new(project, ring))
+        Self::beside(project, ring, None)
+    }
+
+    pub(super) fn beside(
+        project: &ProjectName,
+        ring: &RingName,
+        brokered: Option<&Brokered>,
+    ) -> Self {
+        Self { names: Names::new(project, ring), broker: brokered.map(Brokered::owner) }
     }
 
     /// Whether there is a ring of this name, ours to read or not.
     pub(crate) fn is_there(&self) -> bool {
-        fs::symlink_metadata(self.0.path(Part::Anchor)).is_ok()
+        let found = fs::symlink_metadata(self.names.path(Part::Anchor));
+        found.is_ok_and(|anchor| self.may_be_of(anchor.uid()))
+    }
+
+    fn may_be_of(&self, owner: u32) -> bool {
+        self.broker.is_none_or(|broker| may_make_rings(owner, broker, geteuid().as_raw()))
     }
 
     /// Bytes of all its files.
     pub(crate) fn bytes(&self) -> u64 {
-        let sizes = self.0.existing().into_iter().filter_map(|(_, path)| fs::metadata(path).ok());
+        let sizes =
+            self.names.existing().into_iter().filter_map(|(_, path)| fs::metadata(path).ok());
         sizes.map(|meta| meta.len()).sum()
     }
 
     /// Takes the ring and clears away what dead writers left half done; anchor and lease pages exist
     /// then.
     pub(super) fn hold(self, contract: &RingContract) -> Result<NamedHold, Error> {
-        let Self(names) = self;
+        let Self { names, .. } = self;
         let lock = take_lock(&names)?;
         remove_temporaries(&names);
         let group = contract.group;
@@ -68,28 +87,31 @@ impl Named {
 
 impl Segments for Named {
     fn ring(&self) -> &RingName {
-        &self.0.ring
+        &self.names.ring
     }
 
     fn absent(&self) -> Error {
-        self.0.absent()
+        self.names.absent()
     }
 
     fn path(&self, part: Part) -> PathBuf {
-        self.0.path(part)
+        self.names.path(part)
     }
 
     fn open(&self, part: Part) -> Result<Option<OwnedFd>, Error> {
-        let file = open_if_there(&self.0.path(part), OFlag::O_RDONLY)?;
+        let file = open_if_there(&self.names.path(part), OFlag::O_RDONLY)?;
         // Anybody may make files in /dev/shm: under the name of an epoch that is gone, for one, and cut
         // them off under whoever maps them.
-        let anchor = self.0.path(Part::Anchor);
-        let is_ours = |file: &OwnedFd| part == Part::Anchor || has_owner_of(&anchor, file);
+        let anchor = self.names.path(Part::Anchor);
+        let is_ours = |file: &OwnedFd| match part {
+            Part::Anchor => fstat(file).is_ok_and(|stat| self.may_be_of(stat.st_uid)),
+            _ => has_owner_of(&anchor, file),
+        };
         Ok(file.filter(is_ours))
     }
 
     fn leads(&self, part: Part, file: &OwnedFd) -> Leads {
-        leads(&self.0.path(part), file)
+        leads(&self.names.path(part), file)
     }
 
     fn successor_calls(&self) -> bool {
@@ -98,16 +120,16 @@ impl Segments for Named {
 
     fn claim_page(&self, places: u32) -> Result<(u32, OwnedFd), Error> {
         for _ in 0..CLAIM_ATTEMPTS {
-            let Some((place, file)) = lock_free_page(&self.0, places)? else {
+            let Some((place, file)) = lock_free_page(&self.names, places)? else {
                 let holders = holders(self, places);
-                return Err(Error::NoPlace { ring: self.0.ring.clone(), places, holders });
+                return Err(Error::NoPlace { ring: self.names.ring.clone(), places, holders });
             };
             // The ring may have been swept since we opened the file. No writer looks at a page that
             // has lost its name, so a lease in it would protect nothing.
             let part = Part::Lease { place };
             if self.leads(part, &file) == Leads::Here {
                 // A reader before us may have cut it off.
-                segment::reserve(&self.0.path(part), &file, lease::BYTES)?;
+                segment::reserve(&self.names.path(part), &file, lease::BYTES)?;
                 return Ok((place, file));
             }
         }
@@ -171,7 +193,7 @@ impl Hold for NamedHold {
         draft(&self.names, bytes)
     }
 
-    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, OwnedFd), Error> {
+    fn link(&self, part: Part, draft: Draft) -> Result<(Mapping, Locked), Error> {
         link(&self.names, part, draft, self.group)
     }
 
@@ -209,8 +231,9 @@ impl Hold for NamedHold {
         usable.then(|| Mapping::open(&path, &file, index::HEADER, Access::Read).ok())?
     }
 
-    fn take_pages(&self) -> Vec<(u32, OwnedFd)> {
-        std::mem::take(&mut self.pages.lock().unwrap_or_else(PoisonError::into_inner))
+    fn take_pages(&self) -> NewPages {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        NewPages { pages: std::mem::take(&mut pages), more: false }
     }
 }
 
@@ -324,9 +347,9 @@ fn link(
     part: Part,
     draft: Draft,
     group: Option<u32>,
-) -> Result<(Mapping, OwnedFd), Error> {
+) -> Result<(Mapping, Locked), Error> {
     let path = names.path(part);
-    give(&path, &draft.file, part, group)?;
+    give(&path, draft.file.file(), part, group)?;
     draft.link(&path)
 }
 
@@ -422,6 +445,12 @@ fn is_own(path: &Path, file: &OwnedFd) -> Result<bool, Error> {
     Ok(stat.st_uid == geteuid().as_raw())
 }
 
+/// Whether a reader takes the files of `owner` for a ring's where the project has a broker of that user. Its
+/// own user, and root, can deceive it in simpler ways.
+fn may_make_rings(owner: u32, broker: u32, reader: u32) -> bool {
+    owner == broker || owner == reader || owner == ROOT
+}
+
 fn has_owner_of(path: &Path, file: &OwnedFd) -> bool {
     match (fstat(file), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => open.st_uid == named.uid(),
@@ -453,6 +482,13 @@ mod tests {
     use crate::census;
 
     #[test]
+    fn beside_a_broker_files_of_another_user_are_no_ring() {
+        let (broker, reader, stranger) = (1_000, 1_001, 1_002);
+        let may = |owner| may_make_rings(owner, broker, reader);
+        assert_eq!([broker, reader, ROOT, stranger].map(may), [true, true, true, false]);
+    }
+
+    #[test]
     fn what_is_being_built_is_open_to_nobody_else_before_it_has_its_name() {
         let project: ProjectName = format!("named{}", std::process::id()).parse().unwrap();
         let name: RingName = "cam.packets".parse().unwrap();
@@ -464,9 +500,9 @@ mod tests {
         let mode = |file: &OwnedFd| fstat(file).unwrap().st_mode & 0o777;
         let part = Part::Index { epoch: 1 };
         let draft = hold.create(part, layout::PAGE).unwrap();
-        let before = mode(&draft.file);
+        let before = mode(draft.file.file());
         let (_, file) = hold.link(part, draft).unwrap();
-        let after = mode(&file);
+        let after = mode(file.file());
         drop(hold);
         census::sweep_unowned(&project);
         assert_eq!((before, after), (0o600, 0o640));

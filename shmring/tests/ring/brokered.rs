@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use nix::libc;
 use nix::unistd::geteuid;
 use protocol::config::{Access, RingConfig};
-use protocol::control::RingContract;
+use protocol::control::{Essential, RingContract};
 use protocol::name::RingName;
+use protocol::units::Span;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType, connect, recv, send, sendmsg, socket_with,
@@ -26,14 +27,14 @@ use crate::packets::{options, publish};
 use crate::{NOW, Project, SOON};
 
 /// A project with a broker, where programs of this user look for it.
-struct Brokerage {
-    project: Project,
+pub(crate) struct Brokerage {
+    pub(crate) project: Project,
     folder: PathBuf,
     broker: Option<Broker>,
 }
 
 impl Brokerage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let project = Project::new();
         let base = std::env::temp_dir().join(format!("framevisor-{}", geteuid()));
         let folder = base.join(project.0.as_str());
@@ -45,7 +46,7 @@ impl Brokerage {
 
     fn start(&mut self) {
         self.broker = None;
-        let rings = ["cam.frames", "cam.packets"].map(|ring| ring.parse().unwrap());
+        let rings = ["cam.events", "cam.frames", "cam.packets"].map(|ring| ring.parse().unwrap());
         let socket = self.socket();
         self.broker = Some(Broker::open(&self.project.0, rings, &socket, None).unwrap());
     }
@@ -59,12 +60,12 @@ impl Brokerage {
         RingContract::new(ring.parse().unwrap(), config, places)
     }
 
-    fn frames(&self, places: u32) -> FrameWriter {
+    pub(crate) fn frames(&self, places: u32) -> FrameWriter {
         let contract = self.contract("cam.frames", places);
         FrameWriter::create(&self.project.0, &contract, None).unwrap()
     }
 
-    fn attach(&self, name: &str) -> Result<FrameReader, Error> {
+    pub(crate) fn attach(&self, name: &str) -> Result<FrameReader, Error> {
         let ring = "cam.frames".parse().unwrap();
         FrameReader::attach(&self.project.0, &ring, &FrameOptions::named(name))
     }
@@ -180,6 +181,25 @@ fn packets_of_a_dead_writer_are_read_to_the_last_before_those_of_its_successor()
         next
     } {}
     assert_eq!(payloads, [&b"one"[..], b"two", b"three"]);
+}
+
+#[test]
+fn readers_of_packets_come_and_go_while_nothing_is_published() {
+    let brokerage = Brokerage::new();
+    let contract = brokerage.contract("cam.events", 1);
+    let essential =
+        vec![Essential { reader: "recorder".to_owned(), deadline: Span::from_millis(9) }];
+    for contract in [contract.clone(), RingContract { essential, ..contract }] {
+        let mut writer = PacketWriter::create(&brokerage.project.0, &contract, &[]).unwrap();
+        let attach =
+            || PacketReader::attach(&brokerage.project.0, &contract.name, &options(Start::Oldest));
+        // More than the writer's socket holds pages.
+        (0..400).for_each(|_| drop(attach().unwrap()));
+        let mut reader = attach().unwrap();
+        publish(&mut writer, true, b"late");
+        let Next::Item(packet) = reader.next(SOON).unwrap() else { panic!("no packet") };
+        assert_eq!(&packet.payload[..], b"late");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
+use protocol::config::Access;
 use protocol::control::{Essential, RingContract};
 use protocol::units::{BitRate, Span};
 use shmring::layout::{index, lease};
@@ -19,6 +20,7 @@ use shmring::{
     PacketReader, PacketWriter, Policy, Start, census, clock,
 };
 
+use crate::brokered::Brokerage;
 use crate::frames::{item as picture, pixels, send};
 use crate::packets::item;
 use crate::{NOW, Project, SOON};
@@ -84,6 +86,20 @@ fn a_reader_past_its_deadline_is_told_so_once_and_reads_on() {
 }
 
 #[test]
+fn a_reader_whose_name_is_longer_than_its_page_has_room_for_is_essential() {
+    let project = Project::new();
+    // In the middle of a letter.
+    let name = format!("x{}", "ü".repeat(lease::NAME_MAX));
+    let mut contract = contract(&project, "cam.packets", AT_ONCE);
+    contract.essential[0].reader.clone_from(&name);
+    let mut writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
+    let options = PacketOptions { reader: name, start: Start::Oldest };
+    let mut reader = PacketReader::attach(&project.0, &contract.name, &options).unwrap();
+    publish_until(&mut writer, || let_go_of(&project) == 1);
+    assert!(matches!(reader.next(NOW).unwrap(), Next::Evicted { .. }));
+}
+
+#[test]
 fn a_reader_that_has_caught_up_is_essential_again() {
     let project = Project::new();
     let contract = contract(&project, "cam.packets", AT_ONCE);
@@ -139,8 +155,22 @@ fn depth_is_bought_for_the_deadline_at_the_highest_rate() {
 fn a_writer_that_may_wait_loses_nothing_of_a_slow_reader() {
     let project = Project::new();
     let contract = RingContract { waits: true, ..contract(&project, "cam.events", NEVER) };
-    let mut writer = PacketWriter::create(&project.0, &contract, &[]).unwrap();
-    let mut reader = attach(&project, &contract);
+    loses_nothing_of_a_slow_reader(&project, &contract);
+    assert_eq!(let_go_of(&project), 0);
+}
+
+#[test]
+fn a_writer_that_may_wait_does_so_for_a_reader_by_the_broker_too() {
+    let brokerage = Brokerage::new();
+    let project = &brokerage.project;
+    let mut contract = RingContract { waits: true, ..contract(project, "cam.events", NEVER) };
+    contract.config.access = Access::Brokered;
+    loses_nothing_of_a_slow_reader(project, &contract);
+}
+
+fn loses_nothing_of_a_slow_reader(project: &Project, contract: &RingContract) {
+    let mut writer = PacketWriter::create(&project.0, contract, &[]).unwrap();
+    let mut reader = attach(project, contract);
     const PACKETS: u64 = 60;
     let reading = thread::spawn(move || {
         for expected in 1..=PACKETS {
@@ -152,7 +182,6 @@ fn a_writer_that_may_wait_loses_nothing_of_a_slow_reader() {
         publish(&mut writer, LARGE);
     }
     reading.join().unwrap();
-    assert_eq!(let_go_of(&project), 0);
 }
 
 #[test]

@@ -218,6 +218,30 @@ fn a_slot_published_twice_keeps_the_first_lease_valid() {
 }
 
 #[test]
+fn a_file_that_has_the_next_name_already_stops_no_picture() {
+    let project = Project::new();
+    let contract = project.contract("cam.frames", 4);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    let ring_files = format!("/dev/shm/fv.{}.cam.frames.e{}", project.0, writer.epoch());
+    let theirs = [1, 4, 6].map(|number| format!("{ring_files}.g{number}"));
+    theirs.iter().for_each(|path| std::fs::write(path, b"theirs").unwrap());
+    let options = FrameOptions { policy: Policy::Sequential, ..FrameOptions::named("test") };
+    let options = FrameOptions { quota: 5, ..options };
+    let mut reader = FrameReader::attach(&project.0, &contract.name, &options).unwrap();
+    let mut held = Vec::new();
+    for (value, side) in (0..).zip([SIDE, 2 * SIDE, 3 * SIDE, 4 * SIDE]) {
+        // Slots of two generations are alive, each in a bank of its own.
+        (0..3).for_each(|_| drop(fill(&writer, value, side)));
+        held.push((value, item(reader.next(NOW).unwrap())));
+        (0..2).for_each(|_| drop(reader.next(NOW).unwrap()));
+    }
+    for (value, frame) in &held {
+        assert!(pixels(frame).iter().all(|sample| sample == value), "{value}");
+    }
+    assert!(theirs.iter().all(|path| std::fs::read(path).unwrap() == b"theirs"));
+}
+
+#[test]
 fn a_larger_picture_begins_a_generation_that_attached_readers_follow() {
     let project = Project::new();
     let contract = project.contract("cam.frames", 1);

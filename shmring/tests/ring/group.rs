@@ -13,6 +13,7 @@ use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use shmring::{Error, FrameOptions, FrameReader, FrameWriter, Next};
 
+use crate::brokered::Brokerage;
 use crate::frames::{item, pixels, send};
 use crate::hostile::lock;
 use crate::{NOW, Project, SOON};
@@ -258,6 +259,51 @@ fn a_broker_lets_members_of_the_group_ask_and_gives_them_the_spare_places_only()
     drop((own, writer, broker));
     std::fs::remove_dir_all(&open).unwrap();
     std::fs::remove_dir_all(&mine).unwrap();
+}
+
+#[test]
+fn a_name_that_a_stranger_has_put_in_place_leads_no_reader_away_from_the_broker() {
+    if !is_root() {
+        return;
+    }
+    let brokerage = Brokerage::new();
+    let project = &brokerage.project.0;
+    let theirs = format!("/dev/shm/fv.{project}.cam.frames");
+    let plant = |mode| {
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&theirs).unwrap();
+        chown(&theirs, Some(STRANGER), None).unwrap();
+    };
+    plant(0o600);
+    // Not before the ring is begun either: who waits for it waits for the broker's.
+    assert!(brokerage.attach("early").unwrap_err().is_absent());
+    let writer = brokerage.frames(2);
+    send(&writer, 5);
+    let mut reader = brokerage.attach("reader").unwrap();
+    assert_eq!(pixels(&item(reader.next(SOON).unwrap()))[0], 5);
+    let ring = "cam.frames".parse().unwrap();
+    assert!(shmring::census::status(project, &ring, shmring::clock::mono()).live);
+    assert!(shmring::census::refusal(project, &ring).is_none());
+    std::fs::remove_file(&theirs).unwrap();
+}
+
+#[test]
+fn a_ring_with_names_is_read_beside_a_broker_and_a_strangers_in_its_place_is_not() {
+    if !is_root() {
+        return;
+    }
+    let brokerage = Brokerage::new();
+    let project = &brokerage.project;
+    let contract = project.contract("named.frames", 2);
+    let writer = FrameWriter::create(&project.0, &contract, None).unwrap();
+    send(&writer, 5);
+    let options = FrameOptions::named("reader");
+    let attach = || FrameReader::attach(&project.0, &contract.name, &options);
+    assert_eq!(pixels(&item(attach().unwrap().next(SOON).unwrap()))[0], 5);
+    // The whole of it, as a stranger could make one of this name.
+    for name in project.files() {
+        chown(format!("/dev/shm/{name}"), Some(STRANGER), None).unwrap();
+    }
+    assert!(attach().unwrap_err().is_absent());
 }
 
 #[test]

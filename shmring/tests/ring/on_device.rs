@@ -134,3 +134,13 @@ fn memory_that_a_device_lacks_is_an_error_of_the_writer_in_its_words() {
     let told = FrameWriter::create(&Project::new().0, &contract(&project), None).unwrap_err();
     assert!(told.to_string().contains("no memory of a device"), "{told}");
 }
+
+#[test]
+fn what_has_no_name_to_be_shown_by_takes_no_memory_of_the_device() {
+    let (project, device) = (Project::new(), Device::default());
+    let writer = begin(&project, &device);
+    let path = format!("/dev/shm/fv.{}.cam.frames.e{}.g1", project.0, writer.epoch());
+    std::fs::write(path, b"theirs").unwrap();
+    assert_eq!(send(&writer, 64).spot().unwrap().generation, 3);
+    assert_eq!(device.0.lock().unwrap().iter().map(|(number, _)| *number).collect::<Vec<_>>(), [3]);
+}

@@ -12,9 +12,10 @@ use protocol::config::RingConfig;
 use protocol::control::RingContract;
 use shmring::{Error, FrameOptions, FrameReader, FrameWriter, Next, Start};
 
+use crate::brokered::Brokerage;
 use crate::frames::{item, pixels, send};
 use crate::packets::{attach, publish};
-use crate::{NOW, Project};
+use crate::{NOW, Project, SOON};
 
 /// Set in the child: it is to play its test's part.
 const PART: &str = "SHMRING_TEST_SHORTAGE";
@@ -152,4 +153,56 @@ fn without_descriptors_attaching_fails_in_words_and_takes_no_place() {
         refusals += 1;
     }
     assert!(refusals > 2, "{refusals} refusals show nothing");
+}
+
+#[test]
+fn a_slot_is_not_overwritten_under_a_reader_whose_page_no_descriptor_was_left_for() {
+    if !is_part() {
+        return passes(&play(
+            "shortage::a_slot_is_not_overwritten_under_a_reader_whose_page_no_descriptor_was_left_for",
+        ));
+    }
+    let brokerage = Brokerage::new();
+    let writer = brokerage.frames(2);
+    send(&writer, 1);
+    let mut reader = brokerage.attach("reader").unwrap();
+    let held = item(reader.next(SOON).unwrap());
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 100.min(hard), hard).unwrap();
+    let null = || std::fs::File::open("/dev/null").ok();
+    let all: Vec<_> = std::iter::from_fn(null).collect();
+    // The page waits for the writer, who has not looked since before it came.
+    for _ in 0..3 {
+        let refused = writer.loan(1, 1).unwrap_err();
+        assert!(matches!(refused, Error::NoFreeSlot { .. }), "{refused}");
+    }
+    drop(all);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    for value in 2..200 {
+        send(&writer, value);
+    }
+    assert!(pixels(&held).iter().all(|sample| *sample == 1));
+    assert_eq!(pixels(&item(reader.next(NOW).unwrap()))[0], 199);
+}
+
+#[test]
+fn a_broker_that_could_not_wait_for_want_of_descriptors_serves_on_once_it_can() {
+    if !is_part() {
+        return passes(&play(
+            "shortage::a_broker_that_could_not_wait_for_want_of_descriptors_serves_on_once_it_can",
+        ));
+    }
+    let brokerage = Brokerage::new();
+    let writer = brokerage.frames(1);
+    send(&writer, 1);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // It waits for more descriptors than this, which poll(2) refuses then.
+    setrlimit(Resource::RLIMIT_NOFILE, 1, hard).unwrap();
+    // Makes it look.
+    drop(writer);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    send(&brokerage.frames(1), 2);
+    let mut reader = brokerage.attach("reader").unwrap();
+    assert_eq!(pixels(&item(reader.next(SOON).unwrap()))[0], 2);
 }

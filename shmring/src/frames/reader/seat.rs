@@ -12,7 +12,7 @@ use crate::anchor::{IndexView, damaged};
 use crate::clock;
 use crate::error::Error;
 use crate::layout::{PAGE, memory};
-use crate::lease::{LeasePage, Wish};
+use crate::lease::{LeasePage, Wish, further_signature};
 use crate::segment::{self, Access, Mapping};
 use crate::segments::{Part, Segments};
 
@@ -82,7 +82,7 @@ impl Seats {
         let needed = options.quota.div_ceil(index.quota.max(1)).saturating_sub(1) as usize;
         self.more.truncate(needed);
         // Not the reader's own name: who is essential is known by that, and is behind at one place only.
-        let name = format!("{} (more)", options.reader);
+        let name = further_signature(&options.reader);
         while self.more.len() < needed {
             self.more.push(Seat::claim(segments, index, &name)?);
         }
