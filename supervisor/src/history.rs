@@ -128,6 +128,7 @@ impl Cause {
             Input::Time => Self::Waited,
             Input::Await(_)
             | Input::Condition(..)
+            | Input::Deaf
             | Input::Fault(_)
             | Input::Greeted
             | Input::Ready

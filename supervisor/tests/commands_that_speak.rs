@@ -1,6 +1,6 @@
 //! A `run:` worker may speak JSON over its control link, from any language: here from sh.
 
-use crate::harness::{Project, wait_for};
+use crate::harness::{Project, time_until, wait_for};
 
 #[test]
 fn a_command_tells_when_it_is_ready_and_how_it_is() {
@@ -39,6 +39,23 @@ fn a_command_that_closes_its_link_is_left_alone() {
     let pid = project.number_in("up");
     std::thread::sleep(std::time::Duration::from_millis(1200));
     assert_eq!(project.pid("a"), pid);
+}
+
+#[test]
+fn a_command_that_has_said_hello_and_closed_its_link_is_told_to_stop_by_a_signal() {
+    let script = r#"trap 'echo > told; exit 0' TERM
+        printf '{"v":1,"id":0,"verb":"hello"}' >&3
+        printf '{"v":1,"id":0,"verb":"ready"}' >&3
+        exec 3>&-
+        while :; do sleep 0.05; done"#;
+    let workers = format!("  a:\n    run:\n      - sh\n      - -c\n      - |\n        {script}\n");
+    let mut project = Project::new(&workers);
+    project.up();
+    project.wait_for_state("a", "ready");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let stopped = time_until("its end", || project.run(&["stop", "a"]).status.success());
+    assert!(project.dir.join("told").exists());
+    assert!(stopped < std::time::Duration::from_millis(1800), "{stopped:?}");
 }
 
 #[test]

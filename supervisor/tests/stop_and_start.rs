@@ -45,6 +45,18 @@ fn a_worker_that_always_dies_rests_when_it_is_stopped() {
 }
 
 #[test]
+fn a_worker_that_waited_for_another_rests_like_any_other_when_it_is_stopped() {
+    let workers = "  a: {run: [sleep, '1000'], ready: log never}
+  b: {run: [sleep, '1000'], after: [a]}\n";
+    let mut project = Project::new(workers);
+    project.up();
+    assert_eq!(project.worker("b")["why"], "waits for a");
+    assert!(project.run(&["stop", "b"]).status.success());
+    assert_eq!(project.worker("b")["why"], "asked to");
+    assert!(project.run(&["start", "b"]).status.success());
+}
+
+#[test]
 fn named_workers_are_stopped_in_the_order_of_the_pipeline() {
     let mut project = Project::new(
         "  good-rec: {use: recorder, in: cam1.packets, dir: rec}\n  \

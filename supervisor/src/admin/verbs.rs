@@ -202,7 +202,7 @@ impl Supervisor {
             "send" => return self.send_message(now, asker, arguments(request)?),
             "start" => self.start_again(now, arguments(request)?),
             "status" => Ok(json!(self.status(now))),
-            "stop" => self.stop_named(arguments(request)?),
+            "stop" => self.stop_named(now, arguments(request)?),
             "upgrade" => {
                 let wanted: UpgradeWanted = arguments(request)?;
                 return self.begin_upgrade(now, asker, wanted.binary).map(|()| Answer::Later);
@@ -236,9 +236,9 @@ impl Supervisor {
         Ok(self.names_of(&places))
     }
 
-    fn stop_named(&mut self, args: Names) -> Result<Value, ReplyError> {
+    fn stop_named(&mut self, now: MonoNs, args: Names) -> Result<Value, ReplyError> {
         let places = self.places_of(&args.names)?;
-        self.stop_in_order(&places);
+        self.stop_in_order(&places, now);
         Ok(self.names_of(&places))
     }
 

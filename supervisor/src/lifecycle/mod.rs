@@ -73,6 +73,8 @@ pub(crate) enum Input {
     Greeted,
     Ready,
     Condition(Condition, String),
+    /// A `run:` worker has closed its control link: it hears no message any more.
+    Deaf,
     /// It must be killed: the supervisor saw why.
     Fault(ExitReason),
     /// Its process is gone.
@@ -204,6 +206,11 @@ impl Lifecycle {
             Input::Ready => self.ready(now),
             Input::Condition(condition, why) => {
                 self.condition = Some((condition, why));
+                None
+            }
+            Input::Deaf => {
+                // One that was asked to stop closes what it has on its way out.
+                self.speaks &= matches!(self.phase, Phase::Stopping { .. });
                 None
             }
             Input::Fault(reason) => self.end(now, reason, Then::Judge, Step::Killed),

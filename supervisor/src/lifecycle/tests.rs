@@ -148,6 +148,29 @@ fn a_command_that_greets_is_ready_when_it_says_so() {
 }
 
 #[test]
+fn a_command_that_has_closed_its_link_is_not_asked_over_it() {
+    let greeted = || {
+        let mut life = life(true, false);
+        life.on(at(0), Input::Start);
+        life.on(at(0), Input::Spawned);
+        life.on(at(10), Input::Greeted);
+        life.on(at(20), Input::Ready);
+        life
+    };
+    let mut deaf = greeted();
+    assert_eq!(deaf.on(at(30), Input::Deaf), None);
+    assert_eq!(deaf.state(), WorkerState::Ready);
+    assert_eq!(deaf.on(at(100), Input::Stop), Some(Action::Term));
+    assert_eq!(deaf.on(at(2099), Input::Time), None);
+    assert_eq!(deaf.on(at(2100), Input::Time), Some(Action::Kill));
+    let mut leaving = greeted();
+    assert_eq!(leaving.on(at(100), Input::Stop), Some(Action::Ask { grace: GRACE }));
+    leaving.on(at(110), Input::Deaf);
+    assert_eq!(leaving.on(at(2100), Input::Time), Some(Action::Term));
+    assert_eq!(leaving.on(at(2600), Input::Time), Some(Action::Kill), "it has had its grace");
+}
+
+#[test]
 fn a_restart_by_a_person_stops_it_first_and_forgives_its_past() {
     let mut life = up();
     for ms in [200, 300] {

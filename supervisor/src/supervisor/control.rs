@@ -164,6 +164,8 @@ impl Supervisor {
         process.forget_link(&mut self.poller);
         if built_in {
             process.closed = Some(now);
+        } else {
+            self.tell(id.worker, now, Input::Deaf);
         }
     }
 

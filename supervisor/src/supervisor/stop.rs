@@ -92,8 +92,12 @@ impl Supervisor {
     }
 
     /// These and no others; they stay stopped until somebody starts them.
-    pub(crate) fn stop_in_order(&mut self, places: &[WorkerId]) {
-        self.waiting.retain(|at| !places.contains(at));
+    pub(crate) fn stop_in_order(&mut self, places: &[WorkerId], now: MonoNs) {
+        for &at in places {
+            if self.waiting.remove(&at) {
+                self.tell(at, now, Input::Await("asked to".into()));
+            }
+        }
         self.leaving.extend(places);
         if let Some(transition) = &mut self.transition {
             transition.keep_stopped(places);
