@@ -14,7 +14,9 @@ const PER_ADDRESS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Crowd {
     clients: usize,
-    per_address: Option<usize>,
+    per_address: usize,
+    /// Of this machine itself.
+    local: usize,
     seats: Arc<Mutex<Seats>>,
 }
 
@@ -48,7 +50,14 @@ pub enum Welcome {
 impl Crowd {
     /// `per_address`: without one, 64, and no limit for this machine itself, whose programs share one address.
     pub fn new(clients: usize, per_address: Option<usize>) -> Self {
-        Self { clients, per_address, seats: Arc::default() }
+        let local = per_address.unwrap_or(usize::MAX);
+        let per_address = per_address.unwrap_or(PER_ADDRESS);
+        Self { clients, per_address, local, seats: Arc::default() }
+    }
+
+    /// So many places, of which this machine itself may have all and another address its share.
+    pub fn shared(places: usize, share: usize) -> Self {
+        Self { clients: places, per_address: share, local: usize::MAX, seats: Arc::default() }
     }
 
     /// A seat for who comes from `peer`; `None` when there is not even one to be told so.
@@ -75,6 +84,11 @@ impl Crowd {
         Some(Seat { origin, why, seats: Arc::clone(&self.seats) })
     }
 
+    /// A seat for who is served, and nothing for others.
+    pub fn serve(&self, peer: SocketAddr) -> Option<Seat> {
+        self.enter(peer).filter(|seat| seat.why == Welcome::Served)
+    }
+
     /// Seats that are taken now.
     pub fn inside(&self) -> usize {
         let seats = lock(&self.seats);
@@ -82,8 +96,7 @@ impl Crowd {
     }
 
     fn most_from(&self, origin: IpAddr) -> usize {
-        let unlimited = if origin.is_loopback() { usize::MAX } else { PER_ADDRESS };
-        self.per_address.unwrap_or(unlimited)
+        if origin.is_loopback() { self.local } else { self.per_address }
     }
 }
 
@@ -156,6 +169,16 @@ mod tests {
             let others: Vec<_> = (0..3).map(|_| crowd.enter(from(address)).unwrap()).collect();
             assert!(others.iter().all(|seat| seat.why == Welcome::Served), "{address}");
         }
+    }
+
+    #[test]
+    fn of_few_places_an_address_has_its_share_and_this_machine_may_have_all() {
+        let crowd = Crowd::shared(4, 2);
+        let far: Vec<Seat> = (0..9).filter_map(|_| crowd.serve(from("10.0.0.7"))).collect();
+        let near: Vec<Seat> = (0..9).filter_map(|_| crowd.serve(from("127.0.0.1"))).collect();
+        assert_eq!((far.len(), near.len(), crowd.inside()), (2, 2, 4));
+        drop(far);
+        assert!(crowd.serve(from("10.0.0.7")).is_some());
     }
 
     #[test]

@@ -205,3 +205,35 @@ fn what_is_no_question_is_told_so() {
     let _ = socket.write_all(&vec![b'<'; 100_000]);
     assert_eq!(answer(&mut socket).0, 413);
 }
+
+#[test]
+fn one_address_has_eight_connections_and_gets_others_when_they_go() {
+    let site = site(anna());
+    let mut held: Vec<TcpStream> = (0..8).map(|_| site.connect()).collect();
+    // Each of them is there.
+    let question = envelope("", "<GetSystemDateAndTime/>");
+    for socket in &mut held {
+        assert_eq!(ask(socket, DEVICE, "", &question).0, 200);
+    }
+    // One more is closed unheard.
+    let is_let_in = || {
+        let mut socket = site.connect();
+        let written = socket.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        written.is_ok() && socket.read(&mut [0]).is_ok_and(|count| count > 0)
+    };
+    assert!(!is_let_in());
+    held.clear();
+    let deadline = clock::mono() + PATIENCE;
+    while !is_let_in() {
+        assert!(clock::mono() < deadline, "no place came back");
+    }
+}
+
+#[test]
+fn a_body_that_does_not_come_costs_ten_seconds_and_an_answer() {
+    let site = site(anna());
+    let mut socket = site.connect();
+    let head = format!("POST {DEVICE} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n<s:");
+    socket.write_all(head.as_bytes()).unwrap();
+    assert_eq!(answer(&mut socket).0, 408);
+}

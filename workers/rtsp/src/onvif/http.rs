@@ -19,20 +19,23 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::config::{Basic, Users};
 use shmring::clock;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::device::{self, Camera, Facts, Need, Service};
 use super::soap::{self, Fault, Kind};
 use super::token::{Tokens, UsernameToken};
 use crate::chance::Chance;
+use crate::crowd::{Crowd, Seat};
 use crate::house::House;
 
 /// Managers keep one each, and ask once a minute.
 const CONNECTIONS_MAX: usize = 32;
+/// Of one address: it takes four to keep managers out.
+const PER_ADDRESS: usize = 8;
 /// After a failed accept (no descriptors, say): long enough not to spin, short for who waits.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Of a connection in all: whoever drips a body costs one place for so long.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// Of a connection in all.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 const HEADER_MAX_BYTES: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
@@ -88,14 +91,14 @@ impl Office {
 
 /// Serves whoever comes, for ever.
 pub async fn serve(listener: TcpListener, office: Arc<Office>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let crowd = Crowd::new(CONNECTIONS_MAX, Some(PER_ADDRESS));
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => {
-                    tokio::spawn(connection(stream, peer, Arc::clone(&office), place));
+            Ok((stream, peer)) => match crowd.serve(peer) {
+                Some(seat) => {
+                    tokio::spawn(connection(stream, peer, Arc::clone(&office), seat));
                 }
-                Err(_) => tracing::debug!(client = %peer, "closed: too many ONVIF connections"),
+                None => tracing::debug!(client = %peer, "closed: too many ONVIF connections"),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an ONVIF client");
@@ -105,12 +108,7 @@ pub async fn serve(listener: TcpListener, office: Arc<Office>) {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    office: Arc<Office>,
-    _place: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, office: Arc<Office>, _seat: Seat) {
     let Ok(local) = stream.local_addr() else { return };
     let conversation = Arc::new(Conversation { office, peer, local, gate: Mutex::default() });
     let service = service_fn(move |request| {
@@ -150,10 +148,12 @@ impl Conversation {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return answer;
         }
-        let Ok(body) = Limited::new(body, BODY_MAX_BYTES).collect().await else {
-            return plain(StatusCode::PAYLOAD_TOO_LARGE);
+        let body = match tokio::time::timeout(BODY_TIME, whole(body)).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return plain(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(_slow) => return plain(StatusCode::REQUEST_TIMEOUT),
         };
-        match self.decide(service, &head, &body.to_bytes()).await {
+        match self.decide(service, &head, &body).await {
             Ok(body) => told(StatusCode::OK, soap::envelope(&body)),
             Err(Refused::Fault(fault)) => faulty(&fault),
             Err(Refused::Login(challenges)) => asked_who(&challenges),
@@ -328,6 +328,11 @@ fn plain(status: StatusCode) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
     answer
+}
+
+/// The body of a request, unless it is too long or ends too soon.
+async fn whole(body: Incoming) -> Option<Bytes> {
+    Some(Limited::new(body, BODY_MAX_BYTES).collect().await.ok()?.to_bytes())
 }
 
 fn now() -> SystemTime {

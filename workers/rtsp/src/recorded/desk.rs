@@ -112,7 +112,7 @@ impl Desk {
         let request = course::Request { range, scale, plays };
         match (Course::of(request, present, window), present) {
             (Ok(Course::Seek { stretch, scale, unit }), _) => {
-                match self.shelf.play(&recorded, stretch, scale).await {
+                match self.shelf.play(self.client, &recorded, stretch, scale).await {
                     Ok(showing) => {
                         let begins = Cue::begins(showing.rest(), scale, unit, window);
                         self.next = Some(showing);

@@ -2,6 +2,7 @@
 //! at, the disk is the recorder's first. Every look and every playing is a thread of its own, so that a disk
 //! that does not answer holds up nobody else, and not the end of this process.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -15,12 +16,15 @@ use super::belt::{Given, belt};
 use super::range::{Scale, Stretch, Window};
 use super::showing::Showing;
 use super::spool::{self, Order, PART_NS, Strip};
+use crate::crowd::Crowd;
 use crate::sdp::Presentation;
 
 /// Looks at what there is at once: each reads an index and some headers.
 const LOOKS_MAX: usize = 4;
 /// Clients that play recordings at once, of which each has a thread and reads ahead some MiB.
 const PLAYS_MAX: usize = 32;
+/// Of one address, but of this machine: it takes two to keep others from recordings.
+const PLAYS_SHARE: usize = 16;
 /// A look waits so long for its turn, and so long for the disk: less than clients wait for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,7 +33,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Shelf {
     told: Told,
     looks: Arc<Semaphore>,
-    plays: Arc<Semaphore>,
+    plays: Crowd,
 }
 
 /// What was found of a path.
@@ -63,8 +67,8 @@ impl From<recordings::Error> for NotPlayed {
 
 impl Shelf {
     pub fn new(told: Told) -> Self {
-        let turns = |count| Arc::new(Semaphore::new(count));
-        Self { told, looks: turns(LOOKS_MAX), plays: turns(PLAYS_MAX) }
+        let looks = Arc::new(Semaphore::new(LOOKS_MAX));
+        Self { told, looks, plays: Crowd::shared(PLAYS_MAX, PLAYS_SHARE) }
     }
 
     /// What there is of a path; `path` is what it is called.
@@ -75,20 +79,21 @@ impl Shelf {
         apart(turn, move || look(folder, &asked, &path)).await
     }
 
-    /// Begins to read a stretch of what was found.
+    /// Begins to read a stretch of what was found, for who comes from `client`.
     pub async fn play(
         &self,
+        client: SocketAddr,
         recorded: &Recorded,
         stretch: Stretch,
         scale: Scale,
     ) -> Result<Showing, NotPlayed> {
-        let turn = Arc::clone(&self.plays).try_acquire_owned().map_err(|_| NotPlayed::Busy)?;
+        let seat = self.plays.serve(client).ok_or(NotPlayed::Busy)?;
         let (giver, taker) = belt();
         let (folder, presentation) = (recorded.folder.clone(), Arc::clone(&recorded.presentation));
         let order = Order { folder, stretch, scale, presentation, part_ns: PART_NS };
         spawn(move || {
             spool::run(order, &giver);
-            drop(turn);
+            drop(seat);
         })?;
         let first = async {
             loop {
