@@ -102,7 +102,8 @@ mod tests {
     fn a_worker_is_started_again_when_another_process_is_up_or_has_finished() {
         let running = row(WorkerState::Running, Some(7), 0, "");
         let never = row(WorkerState::Stopped, None, 0, "");
-        let again = |worker, before: &WorkerStatus| is_started_again(&worker, &[before.clone()]);
+        let again =
+            |worker, before: &WorkerStatus| is_started_again(&worker, std::slice::from_ref(before));
         assert!(!again(running.clone(), &running));
         assert!(!again(row(WorkerState::Stopping, Some(7), 0, ""), &running));
         assert!(!again(row(WorkerState::Starting, Some(8), 1, "stopped"), &running));

@@ -14,7 +14,7 @@ pub(super) enum Rest {
     /// A person wants it so, whatever becomes of the change.
     Asked,
     /// It has finished, or is held: the change may be what it needs, and one that is undone is not.
-    Idle(Snapshot),
+    Idle(Box<Snapshot>),
 }
 
 impl Supervisor {
@@ -26,7 +26,7 @@ impl Supervisor {
             _ if self.waiting.contains(&at) => None,
             WorkerState::Stopped if !life.has_finished() => Some(Rest::Asked),
             WorkerState::Stopped | WorkerState::Held | WorkerState::Quarantined => {
-                Some(Rest::Idle(life.snapshot()))
+                Some(Rest::Idle(Box::new(life.snapshot())))
             }
             _ => None,
         }
@@ -38,7 +38,7 @@ impl Supervisor {
         match transition.resting.get(&at) {
             None => self.tell(at, now, Input::Start),
             Some(Rest::Asked) => {}
-            Some(Rest::Idle(life)) => worker.life.resume(life.clone()),
+            Some(Rest::Idle(life)) => worker.life.resume(Snapshot::clone(life)),
         }
     }
 
