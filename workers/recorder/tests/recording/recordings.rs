@@ -3,11 +3,13 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use ::recordings::{hold, pin_of};
 use protocol::verb::{Recording, Recordings, RecordingsWork};
 use recorder::recordings;
+use shmring::clock;
 
 use crate::feed::Feed;
 use crate::rig::Rig;
@@ -26,6 +28,11 @@ fn rig(groups: usize) -> Rig {
     let all = (groups * GROUP) as u64;
     recorder.wait_until("all read", |status| status.read().1 == all);
     recorder.stop();
+    // A child that another test has just forked shares the locks until it has become its program.
+    let deadline = clock::mono() + Duration::from_secs(10);
+    while list(&rig).iter().any(|file| file.open) && clock::mono() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
     rig
 }
 
