@@ -21,9 +21,9 @@ const NAME: &str = "the picture";
 /// ISO/IEC 23091-2 code points, as in [`Colour`].
 pub(crate) const RANGE_LIMITED: u8 = 1;
 pub(crate) const RANGE_FULL: u8 = 2;
-const MATRIX_BT709: i32 = 1;
+const MATRIX_BT709: u8 = 1;
 const MATRIX_UNSPECIFIED: u8 = 2;
-const MATRIX_BT601: i32 = 5;
+pub(crate) const MATRIX_BT601: u8 = 5;
 /// The same by another name.
 const MATRIX_SMPTE170M: u8 = 6;
 /// PAL, the tallest standard definition: taller pictures are BT.709 when nothing is said.
@@ -45,7 +45,7 @@ pub struct Still {
 /// What samples of YUV mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shade {
-    matrix: i32,
+    matrix: u8,
     full: bool,
 }
 
@@ -88,7 +88,7 @@ impl Still {
         if is_rgb(format) {
             Colour { range: RANGE_FULL, ..Colour::default() }
         } else if is_rgb(self.format) {
-            Colour { range: RANGE_LIMITED, matrix: 5, ..Colour::default() }
+            Colour { range: RANGE_LIMITED, matrix: MATRIX_BT601, ..Colour::default() }
         } else if (format == PixelFormat::Gray8) != (self.format == PixelFormat::Gray8) {
             // What is not said means one range of a gray picture, and the other one of these.
             Colour { range: self.said_range(), ..self.colour }
@@ -185,9 +185,9 @@ impl Still {
     fn set_shade(&self, context: &mut scaling::Context, to: Shade) {
         let from = self.shade();
         // SAFETY: a table of constants for any number, of static life.
-        let table = unsafe { ffi::sws_getCoefficients(from.matrix) };
+        let table = unsafe { ffi::sws_getCoefficients(i32::from(from.matrix)) };
         // SAFETY: the same.
-        let to_table = unsafe { ffi::sws_getCoefficients(to.matrix) };
+        let to_table = unsafe { ffi::sws_getCoefficients(i32::from(to.matrix)) };
         // SAFETY: reads the wrapper's pointer, nothing behind it.
         let pointer = unsafe { context.as_mut_ptr() };
         let (range, to_range) = (i32::from(from.full), i32::from(to.full));
@@ -205,11 +205,11 @@ impl Still {
         Shade { matrix: self.matrix(), full: self.is_full_range() }
     }
 
-    fn matrix(&self) -> i32 {
+    fn matrix(&self) -> u8 {
         match self.colour.matrix {
             MATRIX_UNSPECIFIED | 0 if self.height > SD_MAX_HEIGHT => MATRIX_BT709,
             MATRIX_UNSPECIFIED | 0 | MATRIX_SMPTE170M => MATRIX_BT601,
-            said => i32::from(said),
+            said => said,
         }
     }
 

@@ -5,10 +5,7 @@ use ffmpeg_next::software::scaling::{self, context::Definition};
 use ffmpeg_next::{Error, ffi, frame};
 use protocol::stream::{Colour, PixelFormat};
 
-use crate::still::{RANGE_FULL, RANGE_LIMITED, UNCHANGED};
-
-/// What RGB becomes: swscale's own choice where it is told nothing.
-const MATRIX_BT601: u8 = 5;
+use crate::still::{MATRIX_BT601, RANGE_FULL, RANGE_LIMITED, UNCHANGED};
 
 /// Keeps the conversion that the last picture needed.
 #[derive(Default)]
@@ -43,6 +40,7 @@ impl Converter {
 /// YUV stays what it was; gray is of full range unless it says otherwise, and says so from here on.
 fn colour_after(format: Pixel, colour: Colour) -> Colour {
     if is_rgb(format) {
+        // swscale's own choice where it is told nothing.
         return Colour { range: RANGE_LIMITED, matrix: MATRIX_BT601, ..colour };
     }
     let is_gray = format.descriptor().is_some_and(|descriptor| descriptor.nb_components() < 3);

@@ -9,7 +9,7 @@ use crate::codec::pixel_of;
 use crate::decode::TightLayout;
 use crate::error::MediaError;
 use crate::raw;
-use crate::still::{RANGE_FULL, RANGE_LIMITED, Shade, Still, StillConverter};
+use crate::still::{MATRIX_BT601, RANGE_FULL, RANGE_LIMITED, Shade, Still, StillConverter};
 
 /// Makes pictures ready one after the other, and keeps what that takes.
 #[derive(Default)]
@@ -87,9 +87,9 @@ pub(super) fn tell_colour(video: &mut encoder::video::Video, like: &Still, pixel
     let Colour { matrix, .. } = match like.format {
         PixelFormat::Rgb24 | PixelFormat::Bgr24 | PixelFormat::Rgba => {
             // As `Still` converts them.
-            Colour { matrix: 5, ..Colour::default() }
+            Colour { matrix: MATRIX_BT601, ..Colour::default() }
         }
-        _ if pixel == Pixel::YUVJ420P => Colour { matrix: 5, ..Colour::default() },
+        _ if pixel == Pixel::YUVJ420P => Colour { matrix: MATRIX_BT601, ..Colour::default() },
         _ => like.colour,
     };
     let full = pixel == Pixel::YUVJ420P || is_full(like);
