@@ -268,6 +268,27 @@ workers:
     );
 }
 
+#[test]
+fn pictures_that_come_in_another_order_than_they_are_shown_in_are_told() {
+    begun(
+        "version: 1
+workers:
+  film:
+    run: [ffmpeg, -loglevel, error, -re, -f, lavfi, -i, 'testsrc=s=320x192:r=25', -c:v, libx264, -bf, '2', -g, '25',
+          -pix_fmt, yuv420p, -f, h264, '-']
+    stdout: film.packets
+    codec: {name: h264, size: 320x192, fps: 25}
+",
+        |project| {
+            let told = || {
+                let pipe = project.worker("film/pipe").ok()?;
+                pipe.why.contains("prints B-pictures").then_some(())
+            };
+            wait_for(60, "what is wrong with their times", told).map(drop)
+        },
+    );
+}
+
 /// A command is known by its own name too.
 fn of_both_parts(project: &Project) -> Outcome<()> {
     for verb in ["why", "describe"] {

@@ -2,8 +2,9 @@
 //! fields of headers. Pure; nothing here trusts a length.
 //!
 //! ```text
-//! access unit (Annex B) ──> nal::units ──> ParameterSet::of, Family::is_delimiter
-//!                                     └──> nal::unescaped ──> Bits
+//! access unit (Annex B) ──> nal::units ──> Family::parameter_set, Family::is_delimiter
+//!                                     ├──> nal::unescaped ──> Bits
+//!                                     └──> sps::read ──> size, rate, order of pictures
 //! ```
 //!
 //! What belongs here: what more than one worker must know to take a unit apart or to put it together. What
@@ -12,6 +13,7 @@
 
 mod bits;
 pub mod nal;
+pub mod sps;
 
 pub use bits::Bits;
 pub use nal::{Family, ParameterSet};

@@ -82,8 +82,8 @@ impl Engines {
     }
 
     /// What a person who asked for hardware must know.
-    pub(crate) fn fall_back(&self) -> Option<String> {
-        self.why_not.clone()
+    pub(crate) fn fall_back(&self) -> Option<&str> {
+        self.why_not.as_deref()
     }
 
     fn give_up(&mut self, engine: Engine, error: &MediaError) {

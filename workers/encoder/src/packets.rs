@@ -130,10 +130,9 @@ impl Packets {
             }
         };
         self.publish_sound(&made, cx)?;
-        if self.trouble.is_empty() {
-            cx.condition(Condition::Flowing, "");
-        } else {
-            cx.condition(Condition::Degraded, self.trouble.clone());
+        match self.out.lost().unwrap_or(&self.trouble) {
+            "" => cx.condition(Condition::Flowing, ""),
+            why => cx.condition(Condition::Degraded, why.to_owned()),
         }
         Ok(())
     }

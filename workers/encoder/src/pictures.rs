@@ -339,7 +339,7 @@ impl Pictures {
     }
 
     fn is_well(&self, cx: &mut Context) {
-        match self.engines.fall_back() {
+        match self.out.lost().or_else(|| self.engines.fall_back()) {
             Some(why) => cx.condition(Condition::Degraded, why),
             None => cx.condition(Condition::Flowing, ""),
         }
@@ -445,6 +445,10 @@ impl Pictures {
                 source,
             };
             self.out.publish(&meta, &payload, true, cx)?;
+        }
+        if self.out.lost().is_some() {
+            // Nothing passes before a key picture.
+            self.groups.begin_anew();
         }
         Ok(())
     }

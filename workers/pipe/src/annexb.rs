@@ -3,7 +3,7 @@
 //!
 //! An access unit ends where the first NAL unit of the next begins, so each comes out when that does.
 
-use bitstream::{Family, nal};
+use bitstream::{Family, nal, sps};
 
 use crate::units::{NoStream, UNIT_MAX_BYTES, Unit};
 
@@ -22,6 +22,8 @@ pub(crate) struct AnnexB {
     unit: Building,
     /// Parameter sets of the last unit that had all it needs, as Annex B.
     sets: Vec<u8>,
+    /// The newest sequence parameter set says that pictures come in another order than they are shown in.
+    reorders: bool,
 }
 
 /// The access unit that grows.
@@ -57,11 +59,16 @@ impl AnnexB {
             searched: 0,
             unit: Building::default(),
             sets: Vec::new(),
+            reorders: false,
         }
     }
 
     pub(crate) fn parameter_sets(&self) -> &[u8] {
         &self.sets
+    }
+
+    pub(crate) fn reorders(&self) -> bool {
+        self.reorders
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Unit>, NoStream> {
@@ -115,7 +122,11 @@ impl AnnexB {
                 unit.key |= key;
             }
             Nal::ParameterSet { of_sequence } => {
-                unit.is_complete |= of_sequence;
+                if of_sequence {
+                    unit.is_complete = true;
+                    let pictures = sps::read(self.family, nal);
+                    self.reorders = pictures.is_some_and(|pictures| pictures.reordered > 0);
+                }
                 nal::append(&mut unit.sets, nal);
             }
             Nal::Prefix | Nal::Other => {}

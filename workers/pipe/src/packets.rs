@@ -6,7 +6,7 @@ use protocol::name::ProjectName;
 use protocol::stream::Track;
 use protocol::time::{ClockSource, TimeBase};
 use protocol::units::Size;
-use shmring::{PacketMeta, PacketWriter, clock};
+use shmring::{Error, PacketMeta, PacketWriter, clock};
 use worker::Fault;
 
 use crate::pace::times;
@@ -22,6 +22,19 @@ pub(crate) struct Packets {
     ring: Option<PacketWriter>,
     count: u64,
     gop: u64,
+    /// The last unit was lost, and what follows refers to it.
+    behind_loss: bool,
+}
+
+/// What became of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// Its sequence.
+    As(u64),
+    /// Nobody could decode it: no key picture came before, or none since one was lost.
+    LeftOut,
+    /// The ring could not hold it.
+    Lost { why: String },
 }
 
 impl Packets {
@@ -40,7 +53,8 @@ impl Packets {
             contract.gop_floor
         };
         let (project, contract) = (project.clone(), contract.clone());
-        Ok(Self { project, contract, coded, splitter, ring: None, count: 0, gop })
+        let (ring, count, behind_loss) = (None, 0, false);
+        Ok(Self { project, contract, coded, splitter, ring, count, gop, behind_loss })
     }
 
     pub(crate) fn codec(&self) -> String {
@@ -50,6 +64,10 @@ impl Packets {
     /// Whether a key picture has come: before one, nobody could decode anything.
     pub(crate) fn has_begun(&self) -> bool {
         self.ring.is_some()
+    }
+
+    pub(crate) fn reorders(&self) -> bool {
+        self.splitter.reorders()
     }
 
     /// The units that these bytes complete.
@@ -65,12 +83,13 @@ impl Packets {
         self.splitter.rest()
     }
 
-    /// Its sequence; `None` for what comes before the first key picture.
-    pub(crate) fn publish(&mut self, unit: &Unit) -> Result<Option<u64>, Fault> {
-        if self.ring.is_none() && !unit.key {
-            return Ok(None);
+    pub(crate) fn publish(&mut self, unit: &Unit) -> Result<Published, Fault> {
+        let joins = self.ring.is_none() || self.behind_loss;
+        if joins && !unit.key {
+            // Its time passes all the same, once there is a line of times.
+            self.count += u64::from(self.ring.is_some());
+            return Ok(Published::LeftOut);
         }
-        let first = self.ring.is_none();
         let track = self.track();
         let ring = match &mut self.ring {
             Some(ring) => ring,
@@ -82,7 +101,7 @@ impl Packets {
         let now = clock::now();
         let meta = PacketMeta {
             key: unit.key,
-            discontinuity: first,
+            discontinuity: joins,
             pts_ns,
             dts_ns: pts_ns,
             duration_ns,
@@ -92,7 +111,17 @@ impl Packets {
             gop_index: self.gop,
             ..PacketMeta::default()
         };
-        Ok(Some(ring.publish(&meta, &unit.bytes)?))
+        match ring.publish(&meta, &unit.bytes) {
+            Ok(sequence) => {
+                self.behind_loss = false;
+                Ok(Published::As(sequence))
+            }
+            Err(error @ (Error::PacketTooLarge { .. } | Error::NoSpace { .. })) => {
+                self.behind_loss = true;
+                Ok(Published::Lost { why: error.to_string() })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn track(&self) -> Track {
@@ -114,5 +143,32 @@ impl Packets {
         if let Some(ring) = &mut self.ring {
             ring.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::config::RingConfig;
+    use protocol::stream::Codec;
+    use shmring::{census, size};
+
+    use super::*;
+
+    #[test]
+    fn a_picture_that_the_ring_cannot_hold_is_told_and_the_next_key_picture_goes_on() {
+        let project: ProjectName = format!("pipe{}", std::process::id()).parse().unwrap();
+        let contract = RingContract::new("film.packets".parse().unwrap(), RingConfig::default(), 1);
+        let too_large = usize::try_from(size::log_bytes(&contract)).unwrap() + 1;
+        let size = Size { width: 64, height: 64 };
+        let coded = Coded { name: Codec::Mjpeg, size, fps: 25 };
+        let mut packets = Packets::open(&project, coded, &contract).unwrap();
+        let seen = [(false, 9), (true, 9), (false, too_large), (false, 9), (true, 9), (false, 9)]
+            .map(|(key, bytes)| packets.publish(&Unit { bytes: vec![0; bytes], key }).unwrap());
+        drop(packets);
+        census::sweep_unowned(&project);
+        let [before, first, lost, behind, next, last] = seen;
+        assert!(matches!(lost, Published::Lost { why } if why.contains("at most")));
+        assert_eq!([before, first], [Published::LeftOut, Published::As(1)]);
+        assert_eq!([behind, next, last], [Published::LeftOut, Published::As(2), Published::As(3)]);
     }
 }

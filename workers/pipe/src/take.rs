@@ -15,7 +15,7 @@ use shmring::clock;
 use worker::{Context, Fault};
 
 use crate::end::{Moved, PIPE_BYTES, PipeEnd};
-use crate::packets::Packets;
+use crate::packets::{Packets, Published};
 use crate::pictures::Pictures;
 use crate::rate::RateWatch;
 use crate::samples::Sound;
@@ -320,8 +320,13 @@ impl Source {
 
     fn publish(&self, packets: &mut Packets, units: &[Unit]) -> Result<(), Fault> {
         for unit in units {
-            if let Some(made) = packets.publish(unit)? {
-                self.tell_made(Some(made));
+            match packets.publish(unit)? {
+                Published::As(sequence) if packets.reorders() => {
+                    self.tell_wrong(Some(sequence), self.reordered(&packets.codec()));
+                }
+                Published::As(sequence) => self.tell_made(Some(sequence)),
+                Published::LeftOut => {}
+                Published::Lost { why } => self.tell(Condition::Degraded, why),
             }
         }
         if !packets.has_begun() {
@@ -332,6 +337,14 @@ impl Source {
             );
         }
         Ok(())
+    }
+
+    fn reordered(&self, codec: &str) -> String {
+        format!(
+            "{} prints B-pictures, whose times a bare {codec} stream does not tell: expected pictures in the order \
+             they are shown in (`-bf 0` of ffmpeg), or MPEG-TS with `codec: {{name: mpegts}}`",
+            self.command
+        )
     }
 
     /// `None`: it was lost for want of a slot, which the ring counts.

@@ -52,6 +52,15 @@ impl Splitter {
         }
     }
 
+    /// Whether pictures come in another order than they are shown in. Then their times are wrong: the bytes tell
+    /// none, and they are counted as they come.
+    pub(crate) fn reorders(&self) -> bool {
+        match self {
+            Self::AnnexB(stream) => stream.reorders(),
+            Self::Jpeg(_) => false,
+        }
+    }
+
     /// Parameter sets seen so far.
     pub(crate) fn extradata(&self) -> &[u8] {
         match self {

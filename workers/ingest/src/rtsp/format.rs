@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bitstream::{Family, ParameterSet, nal};
+use bitstream::{Family, ParameterSet, nal, sps};
 use media::ParameterSets;
 use protocol::stream::{Codec, Track};
 use protocol::time::TimeBase;
@@ -10,7 +10,6 @@ use protocol::time::TimeBase;
 use super::audio::{Aac, Packing};
 use super::nal::Assembler;
 use super::sdp::{Kind, Media};
-use super::sps;
 
 /// Some cameras leave out the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

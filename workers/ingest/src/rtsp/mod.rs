@@ -29,7 +29,6 @@ pub(crate) mod record;
 mod resolve;
 mod rtcp;
 mod sdp;
-mod sps;
 mod streams;
 mod transport;
 mod url;

@@ -165,8 +165,10 @@ impl Session {
             "TEARDOWN" => Ok(Decision::End(named(Reply::of(200)))),
             "RECORD" if self.set_up.iter().any(|set_up| set_up.is_carried) => {
                 let reply = named(Reply::of(200));
-                self.state = State::Recording;
-                Ok(Decision::Record(reply))
+                // Once more changes nothing.
+                let before = std::mem::replace(&mut self.state, State::Recording);
+                let records = before == State::Recording;
+                Ok(if records { Decision::Answer(reply) } else { Decision::Record(reply) })
             }
             "PAUSE" if self.state == State::Recording => {
                 let reply = named(Reply::of(200));
@@ -279,6 +281,7 @@ mod tests {
         let mut session = ready();
         let named = "Session: secret\r\n";
         assert!(matches!(session.decide(&asked("RECORD", "", named)), Decision::Record(_)));
+        assert_eq!(status(&session.decide(&asked("RECORD", "", named))), 200, "once more");
         assert_eq!(status(&session.decide(&asked("GET_PARAMETER", "", named))), 200);
         assert_eq!(status(&session.decide(&asked("SETUP", "/streamid=1", TCP))), 455);
         assert!(matches!(session.decide(&asked("PAUSE", "", named)), Decision::Pause(_)));

@@ -1,25 +1,27 @@
 //! What a sequence parameter set says of pictures: ITU-T H.264 7.3.2.1.1 and H.265 7.3.2.2. Pure; nothing
 //! here trusts a length.
 
-use bitstream::nal::unescaped;
-use bitstream::{Bits, Family};
+use crate::nal::unescaped;
+use crate::{Bits, Family};
 
 /// Above this a picture is no camera's.
 const SIDE_MAX: u32 = 16_384;
 const RATE_MAX: u32 = 1000;
 
+/// Of what follows the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pictures {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+pub struct Pictures {
+    /// Of what is shown, in pixels, as the height.
+    pub width: u32,
+    pub height: u32,
     /// Pictures a second, 0/1 when it is not told.
-    pub(crate) rate: (u32, u32),
-    /// Pictures that may come before one that is shown before them.
-    pub(crate) reordered: usize,
+    pub rate: (u32, u32),
+    /// Pictures that may come before one that is shown before them; 0 also where H.264 does not tell.
+    pub reordered: usize,
 }
 
 /// `nal`: a sequence parameter set with its header. `None` for one that makes no sense.
-pub(crate) fn read(family: Family, nal: &[u8]) -> Option<Pictures> {
+pub fn read(family: Family, nal: &[u8]) -> Option<Pictures> {
     let bytes = unescaped(nal);
     let pictures = match family {
         Family::H264 => h264(&mut Bits::new(bytes.get(1..)?)),
