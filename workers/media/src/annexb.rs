@@ -59,13 +59,13 @@ impl ParameterSets {
                 continue; // written with the others, in order and once
             }
             if sets_due && !self.family.is_delimiter(nal) {
-                self.write(&mut out);
+                self.write_with_those_of(&unit, &mut out);
                 sets_due = false;
             }
             nal::append(&mut out, nal);
         }
         if sets_due {
-            self.write(&mut out);
+            self.write_with_those_of(&unit, &mut out);
         }
         out
     }
@@ -86,13 +86,33 @@ impl ParameterSets {
         else {
             return;
         };
-        let id = set_id(self.family, kind, nal);
-        let place = self.sets.binary_search_by_key(&(kind, id), |(kind, id, _)| (*kind, *id));
-        match place {
+        match self.place(kind, nal) {
             Ok(at) if self.sets[at].2 == nal => {}
             Ok(at) => self.sets[at].2 = nal.to_vec(),
-            Err(at) if self.sets.len() < SETS_MAX => self.sets.insert(at, (kind, id, nal.to_vec())),
+            Err(at) if self.sets.len() < SETS_MAX => {
+                let id = set_id(self.family, kind, nal);
+                self.sets.insert(at, (kind, id, nal.to_vec()));
+            }
             Err(_) => {}
+        }
+    }
+
+    /// Where it is, or would be.
+    fn place(&self, kind: ParameterSet, nal: &[u8]) -> Result<usize, usize> {
+        let id = set_id(self.family, kind, nal);
+        self.sets.binary_search_by_key(&(kind, id), |(kind, id, _)| (*kind, *id))
+    }
+
+    /// Those kept, and of each kind behind them what `unit` has of sets that are too large or too many to keep:
+    /// they serve this unit.
+    fn write_with_those_of(&self, unit: &[u8], out: &mut Vec<u8>) {
+        let is_kept =
+            |kind, nal: &[u8]| nal.len() <= SET_BYTES_MAX && self.place(kind, nal).is_ok();
+        for kind in [ParameterSet::Video, ParameterSet::Sequence, ParameterSet::Picture] {
+            let kept = self.sets.iter().filter(|(of, ..)| *of == kind).map(|(.., nal)| &nal[..]);
+            let of_kind = |nal: &&[u8]| self.family.parameter_set(nal) == Some(kind);
+            let own = nal::units(unit).filter(of_kind).filter(|nal| !is_kept(kind, nal));
+            kept.chain(own).for_each(|nal| nal::append(out, nal));
         }
     }
 
@@ -158,6 +178,18 @@ mod tests {
         let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
         let sets = ParameterSets::of(Family::H264, &stream(&many, &START_CODE));
         assert!(sets.to_annexb().len() <= SETS_MAX * (SET_BYTES_MAX + START_CODE.len()));
+    }
+
+    #[test]
+    fn a_set_that_is_too_large_to_keep_stays_in_its_own_key_frame() {
+        let large: &[u8] = &[SPS, &[7; SET_BYTES_MAX]].concat();
+        let mut sets = ParameterSets::of(Family::H264, &[]);
+        let unit = stream(&[AUD, large, PPS, IDR], &START_CODE);
+        assert_eq!(sets.normalise(&unit, true), unit);
+        let large: &[u8] = &[PPS, &[7; SET_BYTES_MAX]].concat();
+        let mut sets = ParameterSets::of(Family::H264, &stream(&[SPS], &START_CODE));
+        let out = sets.normalise(stream(&[large, IDR], &START_CODE), true);
+        assert_eq!(out, stream(&[SPS, large, IDR], &START_CODE));
     }
 
     #[test]

@@ -60,6 +60,28 @@ fn a_transport_stream_gives_raw_aac_and_learns_its_configuration() {
 }
 
 #[test]
+fn a_stream_whose_pictures_change_their_size_says_so_from_that_key_frame_on() {
+    let folder = Folder::new("sizes");
+    let both = folder.path("both.ts");
+    let part = |size: &str| {
+        let path = folder.path(&format!("{size}.ts"));
+        let arguments =
+            format!("-f lavfi -i testsrc2=size={size}:rate=25:duration=1 -c:v libx264 -g 25");
+        ffmpeg(&arguments, &path);
+        std::fs::read(&path).unwrap()
+    };
+    std::fs::write(&both, [part("320x180"), part("640x360")].concat()).unwrap();
+    let mut demuxer = open(&both);
+    let mut sizes = Vec::new();
+    while demuxer.read().unwrap().is_some() {
+        let track = &demuxer.tracks()[0];
+        sizes.push((track.width, track.height));
+    }
+    sizes.dedup();
+    assert_eq!(sizes, [(320, 180), (640, 360)]);
+}
+
+#[test]
 fn h265_in_matroska_becomes_annex_b_with_three_kinds_of_sets() {
     let folder = Folder::new("hevc");
     let path = folder.path("picture.mkv");

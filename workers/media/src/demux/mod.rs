@@ -8,6 +8,7 @@ mod track;
 
 use std::io::Read;
 
+use bitstream::{Family, ParameterSet, nal, sps};
 use ffmpeg_next::{Discard, Packet, format};
 use protocol::stream::{TRACKS_MAX, Track};
 
@@ -213,10 +214,22 @@ impl Demuxer {
             && track.extradata != extradata
         {
             track.extradata = extradata;
+            // FFmpeg tells the size that it saw at first.
+            (track.width, track.height) = size_of(track).unwrap_or((track.width, track.height));
             self.tracks_version += 1;
         }
         Ok(())
     }
+}
+
+/// Of the pictures, as all sequence parameter sets have it; `None` where they do not agree, or are none.
+fn size_of(track: &Track) -> Option<(u32, u32)> {
+    let family = Family::of(track.codec)?;
+    let is_of_sequence = |nal: &&[u8]| family.parameter_set(nal) == Some(ParameterSet::Sequence);
+    let sets = nal::units(&track.extradata).filter(is_of_sequence);
+    let mut sizes = sets.map(|set| sps::read(family, set).map(|seen| (seen.width, seen.height)));
+    let first = sizes.next()??;
+    sizes.all(|size| size == Some(first)).then_some(first)
 }
 
 /// Whether a ring can describe the tracks with these headers: of another one, or of the one with that number.
