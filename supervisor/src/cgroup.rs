@@ -17,6 +17,7 @@ use protocol::name::{ProjectName, WorkerName};
 use shmring::clock;
 
 use crate::limits::Limits;
+use crate::orphans;
 
 const PREFIX: &str = "framevisor-";
 /// For the guard and the supervisor, where controllers want a group without processes above them.
@@ -65,16 +66,14 @@ impl Cgroups {
         let prefix = format!("{}.", self.project);
         let parent = self.base.parent().unwrap_or(&self.base);
         for base in folders(parent).filter(|path| name_of(path).starts_with(PREFIX)) {
-            if base == self.base {
+            // A project of this name may run in another runtime directory.
+            if base == self.base || is_of_living(&base) {
                 continue;
             }
             for group in folders(&base).filter(|path| name_of(path).starts_with(&prefix)) {
                 remove_now(&group);
             }
-            // Another project's is empty too while it starts.
-            if !is_of_living(&base) {
-                let _ = fs::remove_dir(&base);
-            }
+            let _ = fs::remove_dir(&base);
         }
     }
 
@@ -178,8 +177,8 @@ pub(crate) fn end_groups_of(guard: u32) {
 /// Whether the guard that a group is called after lives.
 fn is_of_living(base: &Path) -> bool {
     let name = name_of(base);
-    let pid = name.strip_prefix(PREFIX).unwrap_or_default();
-    Path::new("/proc").join(pid).exists()
+    let pid = name.strip_prefix(PREFIX).and_then(|pid| pid.parse().ok());
+    pid.is_some_and(orphans::lives)
 }
 
 fn base_in(own: &Path, guard: u32) -> PathBuf {

@@ -35,6 +35,7 @@ mod manager;
 mod manifest;
 mod meter;
 mod orphans;
+mod own_log;
 mod place;
 mod poison;
 mod policy;

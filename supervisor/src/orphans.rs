@@ -38,6 +38,13 @@ fn parent_of(stat: &str) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)
 }
 
+/// Whether there is such a process that has not ended; nobody may have reaped one that has.
+pub(crate) fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let state = stat.as_deref().and_then(|stat| stat.rsplit_once(')')?.1.split_whitespace().next());
+    state.is_some_and(|state| !matches!(state, "Z" | "X"))
+}
+
 /// The group that `pid` is in.
 pub(crate) fn group_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -93,5 +100,20 @@ mod tests {
         }
         kill_child(child.id());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn who_has_ended_and_was_not_reaped_does_not_live() {
+        let mut child = std::process::Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        let pid = child.id();
+        assert!(lives(pid));
+        kill_child(pid);
+        let deadline = shmring::clock::mono() + std::time::Duration::from_secs(60);
+        while lives(pid) {
+            assert!(shmring::clock::mono() < deadline, "it still lives");
+        }
+        assert!(std::path::Path::new(&format!("/proc/{pid}")).exists());
+        child.wait().unwrap();
+        assert!(!lives(pid));
     }
 }

@@ -4,7 +4,7 @@
 //! pid           locked while anything of the project lives; names supervisor and guard
 //! control.sock  mode 0600
 //! broker.sock   mode 0600, or 0660 for the project's group; only with rings that need it
-//! log           what `up -d` says
+//! log, log.1    what `up -d` says, and what it said before that
 //! tmp/N         TMPDIR of the Nth process, removed after it
 //! tmp/N.sock    where it waits for another supervisor, if it may outlive this one
 //! notes/        what workers keep for their next life in this run

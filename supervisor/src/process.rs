@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use protocol::health::{Health, PAGE_BYTES};
 use protocol::time::MonoNs;
 use rustix::process::pidfd_send_signal;
@@ -124,8 +124,11 @@ impl Process {
     /// been reaped by the guard; as built-in workers do, it has a group of one.
     fn signal(&self, signal: Signal, same: rustix::process::Signal) {
         // ESRCH is a process that has just ended: its death is on the way.
-        if self.adopted.is_none() {
-            let _ = killpg(as_pid(self.pid), signal);
+        let pid = as_pid(self.pid);
+        let told = self.adopted.is_none() && killpg(pid, signal).is_ok();
+        // Once: a handler may take the second for impatience. Who has moved to another group was not told.
+        if told && getpgid(Some(pid)) == Ok(pid) {
+            return;
         }
         let _ = pidfd_send_signal(&self.pidfd, same);
     }

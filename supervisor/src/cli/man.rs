@@ -26,14 +26,23 @@ fn page(mut command: Command) -> io::Result<String> {
     man.render_synopsis_section(&mut roff)?;
     man.render_options_section(&mut roff)?;
     let mut page = text_of(roff);
-    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        page.push_str(&section_of(verb)?);
-    }
+    add_verbs(&mut page, "FRAMEVISOR", &command)?;
     Ok(page)
 }
 
-/// A verb is a section of the page; its own sections are below it.
-fn section_of(verb: &Command) -> io::Result<String> {
+/// A verb is a section of the page, and so is each verb of it (`recordings ls`).
+fn add_verbs(page: &mut String, before: &str, command: &Command) -> io::Result<()> {
+    let is_shown = |verb: &&Command| !verb.is_hide_set() && verb.get_name() != "help";
+    for verb in command.get_subcommands().filter(is_shown) {
+        let title = format!("{before} {}", verb.get_name().to_uppercase());
+        page.push_str(&section_of(verb, &title)?);
+        add_verbs(page, &title, verb)?;
+    }
+    Ok(())
+}
+
+/// Its own sections are below it.
+fn section_of(verb: &Command, title: &str) -> io::Result<String> {
     let man = Man::new(verb.clone());
     let mut roff = Vec::new();
     man.render_synopsis_section(&mut roff)?;
@@ -43,7 +52,7 @@ fn section_of(verb: &Command) -> io::Result<String> {
         man.render_extra_section(&mut roff)?;
     }
     let below = text_of(roff).replace("\n.SH ", "\n.SS ").replace(".SS EXTRA", ".SS EXAMPLES");
-    Ok(format!(".SH \"FRAMEVISOR {}\"\n{below}", verb.get_name().to_uppercase()))
+    Ok(format!(".SH \"{title}\"\n{below}"))
 }
 
 fn text_of(roff: Vec<u8>) -> String {
@@ -70,10 +79,12 @@ mod tests {
             "RINGS",
             "HZ",
             "GC",
+            "RECORDINGS LS",
         ] {
             assert!(page.contains(&format!(".SH \"FRAMEVISOR {verb}\"")), "{verb}");
         }
-        assert!(!page.contains("SUPERVISE"));
+        assert!(!page.contains("SUPERVISE") && !page.contains("FRAMEVISOR HELP"));
+        assert!(page.contains("framevisor recordings verify"), "{page}");
         assert!(page.contains("framevisor stop cam2"), "{page}");
     }
 }

@@ -11,7 +11,7 @@ use crate::beat::Late;
 use crate::lifecycle::Input;
 use crate::link::Violation;
 use crate::workers::WorkerId;
-use crate::{progress, rings};
+use crate::{own_log, progress, rings};
 
 /// Groups of pictures are looked at this often, in looks at the beats.
 const LOOKS_A_FLOOR: u64 = 10;
@@ -36,7 +36,7 @@ impl Supervisor {
         self.drop_departed(now);
         self.advance_transition(now);
         self.advance_upgrade(now);
-        self.advance_will();
+        self.advance_will(now);
         self.advance_shutdown(now);
         self.advance_hooks(now);
     }
@@ -60,6 +60,9 @@ impl Supervisor {
             self.reserve.lend();
             rings::observe_all(&self.spawner.outlook, &self.spawner.topology, &mut self.floors);
             self.floors.save_later();
+            if let Err(error) = own_log::keep_bounded(&self.spawner.place.log()) {
+                tracing::debug!(%error, "the project's log");
+            }
             if let Some(groups) = &mut self.spawner.cgroups {
                 groups.remove_empty();
             }

@@ -35,14 +35,14 @@ const CHANGES_LEFT: usize = 200;
 
 impl Supervisor {
     /// What has changed is written, what is written may live on; to be called now and then.
-    pub(super) fn advance_will(&mut self) {
+    pub(super) fn advance_will(&mut self, now: MonoNs) {
         if self.topology().survival == Survival::End || self.guard.is_none() {
             return;
         }
-        if let Some(heirs) = self.will.written() {
+        if let Some(heirs) = self.will.written(now) {
             self.keep(&heirs);
         }
-        if self.will.is_due() && !self.is_stopping() && self.transition.is_none() {
+        if self.will.is_due(now) && !self.is_stopping() && self.transition.is_none() {
             let heirs = self.heirs();
             let manifest = self.left_manifest();
             self.will.write(self.spawner.place.will(), heirs, &manifest);
