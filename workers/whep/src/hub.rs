@@ -233,12 +233,15 @@ impl Hub {
             };
             let at = self.clock.now().instant;
             let ours = SocketAddr::new(self.setup.listen.ip(), self.port);
-            let datagram = Receive::new(Protocol::Udp, source, ours, &buffer[..bytes]);
-            let Ok(datagram) = datagram else { continue };
-            let input = Input::Receive(at, datagram);
-            if let Some(viewer) = self.viewers.values_mut().find(|it| it.accepts(&input)) {
-                guarded(viewer, |viewer| viewer.receive(input));
-            }
+            let Some((viewer, input)) = unharmed(|| {
+                let datagram = Receive::new(Protocol::Udp, source, ours, &buffer[..bytes]).ok()?;
+                let input = Input::Receive(at, datagram);
+                let viewer = self.viewers.values_mut().find(|it| it.accepts(&input))?;
+                Some((viewer, input))
+            }) else {
+                continue;
+            };
+            guarded(viewer, |viewer| viewer.receive(input));
         }
     }
 
@@ -389,6 +392,11 @@ impl Hub {
 /// machine share one address, and so does who comes through a proxy on it that nobody named.
 fn share(origin: IpAddr, most: usize) -> usize {
     if origin.is_loopback() { most } else { most.div_ceil(2) }
+}
+
+/// What only looks at a datagram: one that the WebRTC stack panics over is nobody's.
+fn unharmed<T>(look: impl FnOnce() -> Option<T>) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(look)).ok().flatten()
 }
 
 /// The WebRTC stack ends in a panic where it finds itself at fault, which a stranger's datagram may bring about:

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use protocol::time::MonoNs;
 use shmring::clock;
@@ -22,6 +23,8 @@ use crate::wait::until;
 
 /// Viewers whose last report is kept: more than a group has, unless somebody forges them.
 const HEARD_MAX: usize = 1_000;
+/// Who has reported nothing for so long watches no more: reports come every five seconds (RFC 3550 section 6.2).
+const GONE_AFTER: Duration = Duration::from_secs(120);
 
 /// What is sent, and to where.
 #[derive(Debug)]
@@ -29,8 +32,7 @@ pub(super) struct Sending {
     pub(super) playback: Playback,
     post: Post,
     leases: BTreeMap<u32, Lease>,
-    /// What viewers last reported of each track, and when, by their addresses.
-    pub(super) heard: BTreeMap<IpAddr, BTreeMap<u32, (Vec<u8>, MonoNs)>>,
+    pub(super) heard: Heard,
     /// Whether somebody watches.
     on: bool,
 }
@@ -70,9 +72,7 @@ impl Sending {
 
     fn hear(&mut self, now: MonoNs) {
         for report in self.post.reports() {
-            if rtcp::is_report(&report.bytes)
-                && (self.heard.len() < HEARD_MAX || self.heard.contains_key(&report.from))
-            {
+            if rtcp::is_report(&report.bytes) && has_place(&mut self.heard, report.from, now) {
                 let viewer = self.heard.entry(report.from).or_default();
                 viewer.insert(report.track, (report.bytes, now));
             }
@@ -121,6 +121,18 @@ impl Sending {
         self.post.end_with(last);
         self.leases.clear();
     }
+}
+
+/// What viewers last reported of each track, and when, by their addresses.
+type Heard = BTreeMap<IpAddr, BTreeMap<u32, (Vec<u8>, MonoNs)>>;
+
+/// Whether the report of a viewer can be kept; those who have gone give their places.
+fn has_place(heard: &mut Heard, viewer: IpAddr, now: MonoNs) -> bool {
+    if heard.len() < HEARD_MAX || heard.contains_key(&viewer) {
+        return true;
+    }
+    heard.retain(|_, tracks| tracks.values().any(|(_, at)| now.saturating_since(*at) < GONE_AFTER));
+    heard.len() < HEARD_MAX
 }
 
 impl Drop for Sending {
@@ -172,5 +184,28 @@ async fn watched(
             () = poll_fn(|cx| held(sending).post.poll_ready(cx)) => {}
             () = until(next) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn forged_reports_hold_no_place_for_ever() {
+        let from = |number: usize| IpAddr::V4(Ipv4Addr::from(u32::try_from(number).unwrap()));
+        let (then, soon) = (MonoNs(1), MonoNs(1) + Duration::from_secs(119));
+        let later = MonoNs(1) + GONE_AFTER;
+        let mut heard: Heard = (0..HEARD_MAX)
+            .map(|viewer| (from(viewer), BTreeMap::from([(0, (vec![], then))])))
+            .collect();
+        heard.insert(from(7), BTreeMap::from([(0, (vec![], then)), (1, (vec![], soon))]));
+        let stranger = from(HEARD_MAX);
+        assert!(!has_place(&mut heard, stranger, soon));
+        assert!(has_place(&mut heard, from(3), soon), "it has one");
+        assert!(has_place(&mut heard, stranger, later));
+        assert_eq!(heard.into_keys().collect::<Vec<_>>(), [from(7)]);
     }
 }
