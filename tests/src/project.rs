@@ -204,7 +204,8 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// The root of the source tree.
 pub fn source_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
 }
 
 /// A loopback port that was free a moment ago. It lies below those that the kernel hands out by itself
