@@ -7,7 +7,7 @@ use protocol::time::MonoNs;
 /// After the first failure: most are over by then.
 const FIRST: Duration = Duration::from_secs(1);
 /// A server that was away for an hour is not kept waiting for longer than this.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(30);
 /// So that many sites do not come back to one server in step.
 const JITTER_PERCENT: u64 = 20;
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_minute_and_begin_anew_after_a_success() {
+    fn waits_double_up_to_half_a_minute_and_begin_anew_after_a_success() {
         let mut backoff = Backoff::default();
         let now = MonoNs(5);
         assert_eq!((backoff.wait(now), backoff.is_in_trouble()), (Duration::ZERO, false));
@@ -57,7 +57,7 @@ mod tests {
             backoff.failed(now, JITTER_PERCENT);
             waits.push(backoff.wait(now).as_secs());
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30, 30]);
         assert_eq!(backoff.wait(now + Duration::from_secs(61)), Duration::ZERO);
         backoff.succeeded();
         backoff.failed(now, JITTER_PERCENT);
