@@ -66,7 +66,8 @@ impl Cgroups {
         let prefix = format!("{}.", self.project);
         let parent = self.base.parent().unwrap_or(&self.base);
         for base in folders(parent).filter(|path| name_of(path).starts_with(PREFIX)) {
-            // A project of this name may run in another runtime directory.
+            // A project of this name may run in another runtime directory. What is left of one whose guard's number
+            // another process has by now is spared, too.
             if base == self.base || is_of_living(&base) {
                 continue;
             }

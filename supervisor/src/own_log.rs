@@ -1,13 +1,13 @@
 //! What a detached project says, kept within bounds: its directory lies in memory as a rule.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::libc;
 
-/// Of the log, and of what came before it.
+/// Of the log, and of what is kept of what came before it.
 const MAX_BYTES: u64 = 8 << 20;
 
 /// Moves what was said to `log.1`, once it is much. Who says more appends to the same file as before; what it says
@@ -17,22 +17,30 @@ pub(crate) fn keep_bounded(log: &Path) -> io::Result<()> {
 }
 
 fn keep_within(max_bytes: u64, log: &Path) -> io::Result<()> {
-    let opened = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(log);
-    let file = match opened {
+    let opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(log);
+    let mut said = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    if file.metadata()?.len() <= max_bytes {
+    let bytes = said.metadata()?.len();
+    if bytes <= max_bytes {
         return Ok(());
     }
-    let copied = fs::copy(log, log.with_extension("1"));
+    let mut before = OpenOptions::new();
+    before.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    // One of an earlier version may be of any size.
+    said.seek(SeekFrom::Start(bytes.saturating_sub(max_bytes)))?;
+    let copied = before
+        .open(log.with_extension("1"))
+        .and_then(|mut before| io::copy(&mut (&said).take(max_bytes), &mut before));
     // Also where there was no room for the copy: then there is some again.
-    file.set_len(0)?;
+    said.set_len(0)?;
     copied.map(drop)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use super::*;
@@ -57,10 +65,10 @@ mod tests {
             seen,
             [
                 ("", "0123456789"),
-                ("0123456789a", ""),
-                ("0123456789a", "b"),
-                ("b0123456789", ""),
-                ("b0123456789", "c"),
+                ("123456789a", ""),
+                ("123456789a", "b"),
+                ("0123456789", ""),
+                ("0123456789", "c"),
             ]
         );
     }

@@ -282,7 +282,7 @@ workers:
         |project| {
             let told = || {
                 let pipe = project.worker("film/pipe").ok()?;
-                pipe.why.contains("prints B-pictures").then_some(())
+                pipe.why.contains("(B-pictures)").then_some(())
             };
             wait_for(60, "what is wrong with their times", told).map(drop)
         },

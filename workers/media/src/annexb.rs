@@ -40,6 +40,10 @@ impl ParameterSets {
         out
     }
 
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty()
     }
@@ -82,11 +86,11 @@ impl ParameterSets {
     }
 
     fn learn(&mut self, nal: &[u8]) {
-        let Some(kind) = self.family.parameter_set(nal).filter(|_| nal.len() <= SET_BYTES_MAX)
-        else {
-            return;
-        };
+        let Some(kind) = self.family.parameter_set(nal) else { return };
         match self.place(kind, nal) {
+            // Its successor cannot be kept, and it would undo that at the next key frame.
+            Ok(at) if nal.len() > SET_BYTES_MAX => drop(self.sets.remove(at)),
+            Err(_) if nal.len() > SET_BYTES_MAX => {}
             Ok(at) if self.sets[at].2 == nal => {}
             Ok(at) => self.sets[at].2 = nal.to_vec(),
             Err(at) if self.sets.len() < SETS_MAX => {
@@ -190,6 +194,16 @@ mod tests {
         let mut sets = ParameterSets::of(Family::H264, &stream(&[SPS], &START_CODE));
         let out = sets.normalise(stream(&[large, IDR], &START_CODE), true);
         assert_eq!(out, stream(&[SPS, large, IDR], &START_CODE));
+    }
+
+    #[test]
+    fn a_set_whose_successor_is_too_large_to_keep_does_not_come_back() {
+        let large: &[u8] = &[PPS, &[7; SET_BYTES_MAX]].concat();
+        let mut sets = ParameterSets::of(Family::H264, &stream(&[SPS, PPS], &START_CODE));
+        let out = sets.normalise(stream(&[large, IDR], &START_CODE), true);
+        assert_eq!(out, stream(&[SPS, large, IDR], &START_CODE));
+        let out = sets.normalise(stream(&[IDR], &START_CODE), true);
+        assert_eq!(out, stream(&[SPS, IDR], &START_CODE));
     }
 
     #[test]

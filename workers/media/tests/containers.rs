@@ -63,14 +63,16 @@ fn a_transport_stream_gives_raw_aac_and_learns_its_configuration() {
 fn a_stream_whose_pictures_change_their_size_says_so_from_that_key_frame_on() {
     let folder = Folder::new("sizes");
     let both = folder.path("both.ts");
-    let part = |size: &str| {
+    let part = |size: &str, set: u8| {
         let path = folder.path(&format!("{size}.ts"));
-        let arguments =
-            format!("-f lavfi -i testsrc2=size={size}:rate=25:duration=1 -c:v libx264 -g 25");
+        let arguments = format!(
+            "-f lavfi -i testsrc2=size={size}:rate=25:duration=1 -c:v libx264 -g 25 -x264-params sps-id={set}"
+        );
         ffmpeg(&arguments, &path);
         std::fs::read(&path).unwrap()
     };
-    std::fs::write(&both, [part("320x180"), part("640x360")].concat()).unwrap();
+    std::fs::write(&both, [part("320x180", 0), part("640x360", 0), part("480x270", 1)].concat())
+        .unwrap();
     let mut demuxer = open(&both);
     let mut sizes = Vec::new();
     while demuxer.read().unwrap().is_some() {
@@ -78,7 +80,7 @@ fn a_stream_whose_pictures_change_their_size_says_so_from_that_key_frame_on() {
         sizes.push((track.width, track.height));
     }
     sizes.dedup();
-    assert_eq!(sizes, [(320, 180), (640, 360)]);
+    assert_eq!(sizes, [(320, 180), (640, 360), (480, 270)]);
 }
 
 #[test]

@@ -22,8 +22,8 @@ pub(crate) struct Packets {
     ring: Option<PacketWriter>,
     count: u64,
     gop: u64,
-    /// The last unit was lost, and what follows refers to it.
-    behind_loss: bool,
+    /// Why a unit was lost; what follows refers to it, up to the next key picture that passes.
+    lost: Option<String>,
 }
 
 /// What became of a unit.
@@ -31,9 +31,9 @@ pub(crate) struct Packets {
 pub(crate) enum Published {
     /// Its sequence.
     As(u64),
-    /// Nobody could decode it: no key picture came before, or none since one was lost.
+    /// Nobody could decode it: no key picture came before.
     LeftOut,
-    /// The ring could not hold it.
+    /// The ring could not hold it, or one that it refers to.
     Lost { why: String },
 }
 
@@ -53,8 +53,8 @@ impl Packets {
             contract.gop_floor
         };
         let (project, contract) = (project.clone(), contract.clone());
-        let (ring, count, behind_loss) = (None, 0, false);
-        Ok(Self { project, contract, coded, splitter, ring, count, gop, behind_loss })
+        let (ring, count, lost) = (None, 0, None);
+        Ok(Self { project, contract, coded, splitter, ring, count, gop, lost })
     }
 
     pub(crate) fn codec(&self) -> String {
@@ -84,12 +84,15 @@ impl Packets {
     }
 
     pub(crate) fn publish(&mut self, unit: &Unit) -> Result<Published, Fault> {
-        let joins = self.ring.is_none() || self.behind_loss;
-        if joins && !unit.key {
-            // Its time passes all the same, once there is a line of times.
-            self.count += u64::from(self.ring.is_some());
+        if self.ring.is_none() && !unit.key {
             return Ok(Published::LeftOut);
         }
+        if let Some(why) = self.lost.as_ref().filter(|_| !unit.key) {
+            // Its time passes all the same.
+            self.count += 1;
+            return Ok(Published::Lost { why: why.clone() });
+        }
+        let joins = self.ring.is_none() || self.lost.is_some();
         let track = self.track();
         let ring = match &mut self.ring {
             Some(ring) => ring,
@@ -113,12 +116,16 @@ impl Packets {
         };
         match ring.publish(&meta, &unit.bytes) {
             Ok(sequence) => {
-                self.behind_loss = false;
+                self.lost = None;
                 Ok(Published::As(sequence))
             }
             Err(error @ (Error::PacketTooLarge { .. } | Error::NoSpace { .. })) => {
-                self.behind_loss = true;
-                Ok(Published::Lost { why: error.to_string() })
+                // Once: the sizes that follow differ.
+                let why = self.lost.get_or_insert_with(|| {
+                    tracing::error!("packets are lost: {error}");
+                    error.to_string()
+                });
+                Ok(Published::Lost { why: why.clone() })
             }
             Err(error) => Err(error.into()),
         }
@@ -167,8 +174,9 @@ mod tests {
         drop(packets);
         census::sweep_unowned(&project);
         let [before, first, lost, behind, next, last] = seen;
-        assert!(matches!(lost, Published::Lost { why } if why.contains("at most")));
+        assert!(matches!(&lost, Published::Lost { why } if why.contains("at most")));
+        assert_eq!(lost, behind, "with the reason of the first");
         assert_eq!([before, first], [Published::LeftOut, Published::As(1)]);
-        assert_eq!([behind, next, last], [Published::LeftOut, Published::As(2), Published::As(3)]);
+        assert_eq!([next, last], [Published::As(2), Published::As(3)]);
     }
 }

@@ -46,6 +46,8 @@ struct Status {
     told: (Condition, String),
     /// Sequence of the newest item.
     made: u64,
+    /// Lost since it was asked last.
+    missed: u64,
     fault: Option<Fault>,
 }
 
@@ -59,7 +61,7 @@ impl Take {
         command: &str,
     ) -> Result<Self, Fault> {
         let told = (Condition::Waiting, format!("{command} has printed nothing yet"));
-        let status = Mutex::new(Status { told, made: 0, fault: None });
+        let status = Mutex::new(Status { told, made: 0, missed: 0, fault: None });
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), status });
         let out = Out::open(cx.project(), makes, contract)?;
         let watch = match makes {
@@ -85,6 +87,7 @@ impl Take {
         if status.made > 0 {
             cx.made(status.made);
         }
+        cx.missed(std::mem::take(&mut status.missed));
         Ok(status.told.clone())
     }
 
@@ -326,7 +329,10 @@ impl Source {
                 }
                 Published::As(sequence) => self.tell_made(Some(sequence)),
                 Published::LeftOut => {}
-                Published::Lost { why } => self.tell(Condition::Degraded, why),
+                Published::Lost { why } => {
+                    self.shared.lock().missed += 1;
+                    self.tell(Condition::Degraded, why);
+                }
             }
         }
         if !packets.has_begun() {
@@ -341,7 +347,7 @@ impl Source {
 
     fn reordered(&self, codec: &str) -> String {
         format!(
-            "{} prints B-pictures, whose times a bare {codec} stream does not tell: expected pictures in the order \
+            "{} prints pictures in another order than they are shown in (B-pictures), whose times a bare {codec} stream does not tell: expected pictures in the order \
              they are shown in (`-bf 0` of ffmpeg), or MPEG-TS with `codec: {{name: mpegts}}`",
             self.command
         )

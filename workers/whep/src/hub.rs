@@ -233,15 +233,13 @@ impl Hub {
             };
             let at = self.clock.now().instant;
             let ours = SocketAddr::new(self.setup.listen.ip(), self.port);
-            let Some((viewer, input)) = unharmed(|| {
-                let datagram = Receive::new(Protocol::Udp, source, ours, &buffer[..bytes]).ok()?;
-                let input = Input::Receive(at, datagram);
-                let viewer = self.viewers.values_mut().find(|it| it.accepts(&input))?;
-                Some((viewer, input))
-            }) else {
-                continue;
-            };
-            guarded(viewer, |viewer| viewer.receive(input));
+            let parsed = || Receive::new(Protocol::Udp, source, ours, &buffer[..bytes]).ok();
+            let Some(datagram) = unharmed(parsed) else { continue };
+            let input = Input::Receive(at, datagram);
+            let takes = |viewer: &Viewer| unharmed(|| viewer.accepts(&input).then_some(()));
+            if let Some(viewer) = self.viewers.values_mut().find(|it| takes(it).is_some()) {
+                guarded(viewer, |viewer| viewer.receive(input));
+            }
         }
     }
 
@@ -394,9 +392,12 @@ fn share(origin: IpAddr, most: usize) -> usize {
     if origin.is_loopback() { most } else { most.div_ceil(2) }
 }
 
-/// What only looks at a datagram: one that the WebRTC stack panics over is nobody's.
+/// What only looks at a datagram: where the WebRTC stack panics over it, it is not for that viewer.
 fn unharmed<T>(look: impl FnOnce() -> Option<T>) -> Option<T> {
-    panic::catch_unwind(AssertUnwindSafe(look)).ok().flatten()
+    panic::catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| {
+        tracing::debug!("the WebRTC stack panicked over a datagram");
+        None
+    })
 }
 
 /// The WebRTC stack ends in a panic where it finds itself at fault, which a stranger's datagram may bring about:

@@ -1,6 +1,6 @@
 //! One track's way from FFmpeg's packets to access units.
 
-use bitstream::Family;
+use bitstream::{Family, ParameterSet, nal, sps};
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::format::stream::StreamMut;
 use ffmpeg_next::{Error, Packet};
@@ -71,13 +71,12 @@ impl Lane {
         self.track_number
     }
 
-    /// Appends the units of `packet` to `out`. Answers the track's extradata when the packet may
-    /// have changed it.
+    /// Appends the units of `packet` to `out`. Answers what the packet says of the track, if anything.
     pub(super) fn take(
         &mut self,
         packet: Packet,
         out: &mut Queue,
-    ) -> Result<Option<Vec<u8>>, Error> {
+    ) -> Result<Option<Described>, Error> {
         let packets = match &mut self.filter {
             None => vec![packet],
             Some(filter) => match filter.filter(packet) {
@@ -87,7 +86,7 @@ impl Lane {
                 Err(error) => return Err(error),
             },
         };
-        let mut extradata = None;
+        let mut described = None;
         for packet in &packets {
             if let Some(unit) = self.unit(packet) {
                 self.is_untimed &= packet.dts().is_none() && packet.pts().is_some();
@@ -96,9 +95,9 @@ impl Lane {
                     false => out.push(unit),
                 }
             }
-            extradata = self.extradata_after(packet).or(extradata);
+            described = self.described_by(packet).or(described);
         }
-        Ok(extradata)
+        Ok(described)
     }
 
     fn unit(&mut self, packet: &Packet) -> Option<AccessUnit> {
@@ -126,16 +125,29 @@ impl Lane {
         })
     }
 
-    fn extradata_after(&self, packet: &Packet) -> Option<Vec<u8>> {
-        match &self.sets {
-            Some(sets) => packet.is_key().then(|| sets.to_annexb()),
+    fn described_by(&self, packet: &Packet) -> Option<Described> {
+        let Some(sets) = &self.sets else {
             // The AAC filter learns the AudioSpecificConfig from the first ADTS header.
-            None => packet
-                .side_data()
-                .find(|data| data.kind() == SideData::NewExtraData)
-                .map(|data| data.data().to_vec()),
-        }
+            let anew = packet.side_data().find(|data| data.kind() == SideData::NewExtraData)?;
+            return Some(Described { extradata: anew.data().to_vec(), size: None });
+        };
+        let size = || size_in(sets.family(), packet.data()?);
+        packet.is_key().then(|| Described { extradata: sets.to_annexb(), size: size() })
     }
+}
+
+/// What a packet says of its track.
+pub(super) struct Described {
+    pub(super) extradata: Vec<u8>,
+    /// Of the pictures from it on, where it says that itself.
+    pub(super) size: Option<(u32, u32)>,
+}
+
+/// Of the pictures, as the last sequence parameter set in `stream` has it.
+fn size_in(family: Family, stream: &[u8]) -> Option<(u32, u32)> {
+    let is_of_sequence = |nal: &&[u8]| family.parameter_set(nal) == Some(ParameterSet::Sequence);
+    let set = nal::units(stream).filter(is_of_sequence).last()?;
+    sps::read(family, set).map(|pictures| (pictures.width, pictures.height))
 }
 
 /// FFmpeg's filters from a container's form to the ring's; each passes through what is in the

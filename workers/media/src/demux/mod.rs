@@ -8,13 +8,12 @@ mod track;
 
 use std::io::Read;
 
-use bitstream::{Family, ParameterSet, nal, sps};
 use ffmpeg_next::{Discard, Packet, format};
 use protocol::stream::{TRACKS_MAX, Track};
 
 use crate::error::MediaError;
 use crate::raw;
-use lane::Lane;
+use lane::{Described, Lane};
 use queue::Queue;
 
 pub(crate) use input::Alarm;
@@ -208,28 +207,20 @@ impl Demuxer {
         let change = lane.take(packet, &mut self.pending).map_err(|source| {
             MediaError::of(&self.name, "converting to the ring's form", source)
         })?;
-        let change = change.filter(|new| has_room(&self.tracks, Some(number), new));
-        let track = self.tracks.get_mut(number);
-        if let (Some(extradata), Some(track)) = (change, track)
-            && track.extradata != extradata
+        let change = change.filter(|new| has_room(&self.tracks, Some(number), &new.extradata));
+        if let (Some(Described { extradata, size }), Some(track)) =
+            (change, self.tracks.get_mut(number))
         {
-            track.extradata = extradata;
+            let before = (track.width, track.height);
             // FFmpeg tells the size that it saw at first.
-            (track.width, track.height) = size_of(track).unwrap_or((track.width, track.height));
-            self.tracks_version += 1;
+            (track.width, track.height) = size.unwrap_or(before);
+            if track.extradata != extradata || (track.width, track.height) != before {
+                track.extradata = extradata;
+                self.tracks_version += 1;
+            }
         }
         Ok(())
     }
-}
-
-/// Of the pictures, as all sequence parameter sets have it; `None` where they do not agree, or are none.
-fn size_of(track: &Track) -> Option<(u32, u32)> {
-    let family = Family::of(track.codec)?;
-    let is_of_sequence = |nal: &&[u8]| family.parameter_set(nal) == Some(ParameterSet::Sequence);
-    let sets = nal::units(&track.extradata).filter(is_of_sequence);
-    let mut sizes = sets.map(|set| sps::read(family, set).map(|seen| (seen.width, seen.height)));
-    let first = sizes.next()??;
-    sizes.all(|size| size == Some(first)).then_some(first)
 }
 
 /// Whether a ring can describe the tracks with these headers: of another one, or of the one with that number.
